@@ -1,0 +1,57 @@
+// Files: read whole, map, write atomically (temporary name, fsync, rename), checksum, free space.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace hone {
+
+// The whole file. Throws Error(kind) "no such file" with the nearest name in that folder, or the reason of the system.
+std::string read_file(const std::string& path, ErrorKind kind);
+
+// A file written under a temporary name beside `path`; `commit` syncs it and renames it over `path`.
+// Destroyed without commit, it leaves nothing behind. A full disk is an Error that names path and bytes.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view bytes);
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  std::FILE* file_ = nullptr;
+};
+
+void write_file(const std::string& path, std::string_view bytes);  // AtomicFile in one call
+
+// A read-only mapping of a whole file.
+class MappedFile {
+ public:
+  MappedFile(const std::string& path, ErrorKind kind);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::string_view bytes() const { return {data_, size_}; }
+
+ private:
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+std::string sha256(std::string_view bytes);          // 64 hexadecimal digits
+std::string sha256_file(const std::string& path);    // the same of a file, read in pieces
+int64_t free_disk_bytes(const std::string& path);    // on the file system of the nearest existing parent folder
+
+}  // namespace hone

@@ -1,0 +1,80 @@
+// Cleaning, splitting, leakage: what happens to records between the reader and the encoder, all of it counted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/config.h"
+#include "data/reader.h"
+#include "data/record.h"
+
+namespace hone {
+
+struct CleanOptions {
+  bool trim = true;                     // white space at both ends of text fields
+  bool remove_control = true;           // control characters other than tab and line feed
+  std::string empty_texts = "drop";     // drop | keep | error
+  std::string duplicates = "keep";      // keep | drop: texts equal after normalising (NFKC, case, white space)
+  std::string near_duplicates = "keep"; // keep | drop: Jaccard similarity of character shingles >= near_threshold (MinHash)
+  double near_threshold = 0.9;
+
+  static CleanOptions read(Config& section);  // data.clean
+};
+
+// Counts of one split, and the first places of each kind: becomes report.json's data.<split>.
+struct SplitAudit {
+  int64_t rows = 0, used = 0, dropped = 0, truncated = 0;
+  std::map<std::string, int64_t> reasons;              // reason -> count ("empty text", "duplicate", "bad row: …")
+  std::vector<BadRow> examples;                        // the first 100
+  std::map<std::string, int64_t> labels;               // filled by the task
+  std::vector<int64_t> lengths;                        // histogram: lengths[i] = samples with i tokens
+
+  Json json() const;
+};
+
+// A stateful filter over one split's records. `fields` are the text fields of the task.
+class Cleaner {
+ public:
+  Cleaner(CleanOptions options, std::vector<std::string> text_fields, SplitAudit& audit);
+  bool accept(Record& record);  // cleans in place; false where the record is dropped (and counted)
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// 64-bit fingerprint of a text after normalising; equal texts have equal fingerprints in every split.
+uint64_t text_fingerprint(std::string_view text);
+
+// Texts of one split that stand in another, exactly or nearly.
+struct Leak {
+  std::string split, other;
+  int64_t exact = 0, near = 0;
+  std::vector<std::pair<Where, Where>> examples;  // the first 20
+};
+class LeakageFinder {
+ public:
+  void add(const std::string& split, const Record& record, const std::vector<std::string>& text_fields);
+  std::vector<Leak> find() const;
+  LeakageFinder();
+  ~LeakageFinder();
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// One path and `split`: which part a row falls into; deterministic in (seed, row text), stratified by label where given.
+// parts: fractions of validation and test, e.g. {0.1, 0.1}. rule "mod10": row number mod 10: 0 test, 1 validation, else train.
+struct SplitOptions {
+  std::string rule = "random";  // random | mod10
+  double validation = 0.1, test = 0.1;
+  std::string stratify;         // a field name, or ""
+  int64_t seed = 42;
+  static SplitOptions read(Config& section);  // data.split
+};
+enum class Part { kTrain, kValidation, kTest };
+// One part for each row; `strata` is each row's label ("" for none), `texts` its fingerprint (equal texts stay together).
+std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata, const std::vector<uint64_t>& texts);
+
+}  // namespace hone

@@ -1,0 +1,54 @@
+// Readers of labelled data: a source on disk becomes a stream of records, one at a time, whatever its size.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "data/record.h"
+
+namespace hone {
+
+struct SourceOptions {
+  std::string path;                  // file, or a comma-free list through `paths`
+  std::string format = "auto";       // auto (by name and first bytes) | jsonl | json | csv | tsv | conll | text
+  std::string compression = "auto";  // auto | none | gzip | zstd
+  std::string encoding = "utf-8";    // utf-8 | gb18030 | iso-8859-1 | … any name ICU knows
+  bool has_header = true;            // csv, tsv: first row names the columns; else columns are "0", "1", …
+  bool has_quotes = true;            // csv: RFC 4180 quoting; tsv default false
+  std::string separator;             // csv: ","; tsv: tab; conll: any white space unless given
+  std::vector<std::string> columns;  // names for columns (csv/tsv without header; conll: default tokens … tags = first and last)
+  std::string tag_scheme = "auto";   // conll: auto | IOB1 | IOB2 | BMES | BIOES; read tags become IOB2
+  std::map<std::string, std::string> fields;  // new name -> name in the file ("text: sentence")
+  std::string on_bad_row = "error";  // error | skip
+
+  // Reads these keys from a configuration section (data.train and so on).
+  static SourceOptions read(Config& section);
+};
+
+// Why a row was not used.
+struct BadRow {
+  Where where;
+  std::string reason;
+};
+
+class RecordReader {
+ public:
+  virtual ~RecordReader() = default;
+  // The next record, or nothing at the end. A bad row throws (Error kData with line and column), or is kept in
+  // `bad_rows` (the first 1,000 in full, all counted) and passed over with on_bad_row: skip.
+  virtual std::optional<Record> next() = 0;
+  virtual int64_t bad_count() const = 0;
+  virtual const std::vector<BadRow>& bad_rows() const = 0;
+  // Bytes of the (compressed) file consumed and its size, for progress.
+  virtual std::pair<int64_t, int64_t> position() const = 0;
+};
+
+std::unique_ptr<RecordReader> open_reader(const SourceOptions& options);
+
+}  // namespace hone

@@ -1,0 +1,66 @@
+// A pre-trained Transformer as the rest of the program sees it, and the list of families.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "models/packed.h"
+
+namespace hone {
+
+// How a family builds its sentence-classification head in Transformers, so that a saved folder loads there with equal logits.
+struct SentenceHeadStyle {
+  bool uses_pooler = false;          // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier"
+  std::string dense;                 // name of a dense layer before the output layer: "classifier.dense", "pre_classifier" or ""
+  std::string activation;            // of that layer: "tanh", "relu", "gelu"
+  std::string out = "classifier";    // name of the output layer: "classifier", "classifier.out_proj"
+  bool dropout_before_dense = false; // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
+  double dropout = 0.1;              // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
+};
+
+// The facts of config.json that tasks and the loop need; `raw` keeps everything for saving.
+struct ModelConfig {
+  Json raw;
+  std::string model_type;            // "bert", "roberta", "distilbert", "electra", …
+  std::string base_prefix;           // of weights in a fine-tuned checkpoint: "bert", "roberta", …
+  std::string architecture_stem;     // "Bert" + "ForTokenClassification"
+  int64_t hidden_size = 0, num_layers = 0, num_heads = 0, intermediate_size = 0, vocab_size = 0;
+  int64_t max_positions = 0;         // longest sequence the position table allows (RoBERTa: without its offset)
+  double initializer_range = 0.02;
+  double token_dropout = 0.1;        // before a token-classification layer
+  SentenceHeadStyle sentence_head;
+
+  static ModelConfig load(const std::string& folder);  // reads config.json; Error(kModel) with the place
+};
+
+enum class Precision { kFp32, kBf16 };
+
+class Backbone : public torch::nn::Module {
+ public:
+  // Hidden states [N, H] of the N real tokens of one stream; bf16 after set_precision(kBf16), else fp32. Encoder-decoders will add
+  // forward(source, target) beside it; a head calls the one it needs.
+  virtual at::Tensor forward(const Packed& tokens) = 0;
+  // Pooled first tokens [S, H] from hidden [N, H] (BERT's pooler). REQUIRES: config().sentence_head.uses_pooler.
+  virtual at::Tensor pool(const at::Tensor& hidden, const Packed& tokens);
+  virtual void set_precision(Precision precision) = 0;
+  const ModelConfig& config() const { return config_; }
+
+ protected:
+  explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
+  ModelConfig config_;
+};
+
+struct FamilyInfo {
+  const char* model_type;
+  ModelConfig (*read_config)(const Json& config);
+  std::shared_ptr<Backbone> (*make)(const ModelConfig& config);
+};
+const std::vector<FamilyInfo>& families();  // models/registry.cpp: one line each
+
+std::shared_ptr<Backbone> make_backbone(const ModelConfig& config);  // Error(kModel) for an unknown model_type, with the known ones
+
+}  // namespace hone

@@ -1,0 +1,17 @@
+// Dropout, residual and normalisation in one pass over memory.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "models/kernels/dropout.h"
+
+namespace hone::kernels {
+
+// LayerNorm(residual + dropout(x)) * weight + bias, over the last dimension; statistics in fp32. `residual` may be undefined
+// (plain LayerNorm of x). x, residual [N, H] fp32 or bf16; weight, bias [H] fp32. Returns x's type. Differentiable in all.
+at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                                  const DropoutOptions& dropout);
+at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
+                                            double eps, const DropoutOptions& dropout);
+
+}  // namespace hone::kernels

@@ -1,0 +1,35 @@
+// A backbone with a task's head. Parameter names are the checkpoint's own: "bert.encoder.…", "classifier.weight".
+#pragma once
+
+#include <memory>
+
+#include "models/backbone.h"
+#include "tasks/batch.h"
+
+namespace hone {
+
+// A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C] per sample; fp32.
+class Head : public torch::nn::Module {
+ public:
+  virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;
+  virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+};
+
+class Network : public torch::nn::Module {
+ public:
+  Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head);
+
+  at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
+  void set_precision(Precision precision);
+  void refresh_shadows();  // after an optimizer step, where precision is bf16
+  // (name, tensor) in the checkpoint's naming, in the module's order.
+  std::vector<std::pair<std::string, at::Tensor>> weights() const;
+  Backbone& backbone() { return *backbone_; }
+  Head& head() { return *head_; }
+
+ private:
+  std::shared_ptr<Backbone> backbone_;
+  std::shared_ptr<Head> head_;
+};
+
+}  // namespace hone

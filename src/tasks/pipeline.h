@@ -1,0 +1,47 @@
+// Tokenizer, network, task and labels: saved in one folder, loaded by one call; what eval, predict and serve hold.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer/tokenizer.h"
+#include "tasks/task.h"
+
+namespace hone {
+
+struct PredictOptions {
+  int64_t max_tokens = 8192;  // real tokens in one forward pass
+  std::function<void(int64_t done)> progress;
+};
+
+class Pipeline {
+ public:
+  // A pre-trained model with a fresh head of `task`, which has learned its labels. Missing head weights are expected; missing backbone weights
+  // are an Error(kModel) that names them.
+  static std::unique_ptr<Pipeline> create(const std::string& model_folder, std::shared_ptr<const Tokenizer> tokenizer, std::shared_ptr<Task> task, uint64_t seed);
+  // A folder that `save` wrote. Checks the format version and the checksums in hone.json.
+  static std::unique_ptr<Pipeline> load(const std::string& folder);
+  // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file by file, hone.json last.
+  void save(const std::string& folder) const;
+
+  // Results in the order of the records.
+  std::vector<Json> predict(const std::vector<Record>& records, const PredictOptions& options = {});
+
+  Network& network() { return *network_; }
+  const Task& task() const { return *task_; }
+  const TaskInfo& info() const { return *info_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const ModelConfig& config() const;
+
+ private:
+  Pipeline() = default;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::shared_ptr<Network> network_;
+  std::shared_ptr<Task> task_;
+  const TaskInfo* info_ = nullptr;
+};
+
+}  // namespace hone

@@ -1,0 +1,80 @@
+// All that the rest of the program may know about a task. A task is one folder and one line in registry.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/json.h"
+#include "data/record.h"
+#include "data/sample.h"
+#include "data/tokenizer/tokenizer.h"
+#include "tasks/batch.h"
+#include "tasks/network.h"
+#include "tasks/report.h"
+
+namespace hone {
+
+// A sum over targets and how many there were. The loop divides once, after all micro-batches of a step: a gradient
+// depends on the samples alone.
+struct Loss {
+  at::Tensor sum;    // fp32 scalar
+  double count = 0;
+};
+
+// One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
+struct Row {
+  const Sample* sample;
+  at::Tensor output;
+};
+
+// Compares results with gold records. Both have the same fields, so one scorer serves training, `hone eval` and a file of
+// saved predictions.
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+  virtual void add(const Record& gold, const Json& result) = 0;  // throws Error(kData) at gold.where() for a malformed result
+  virtual Report report() const = 0;                             // seconds of work at most; bootstrap included
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual std::vector<std::string> text_fields() const = 0;  // fields that are cleaned, searched for leakage and duplicates
+  virtual std::string label_of(const Record& gold) const = 0;  // for stratifying and the label table; "" where it has none
+
+  virtual void learn(const Record& gold) = 0;   // labels from training data, before anything is encoded
+  virtual void finish_learning() = 0;           // fixes their order; Error(kData) for data that cannot train (one class)
+
+  // Ids and targets of a record; several samples if a long text is cut into windows. `with_targets` false: gold fields need not be there.
+  // Sets `truncated` where tokens were lost. Error(kData) at record.where() for a missing or malformed field.
+  virtual std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated = nullptr) const = 0;
+
+  virtual std::shared_ptr<Head> make_head(const ModelConfig& config) const = 0;
+  virtual Loss loss(const at::Tensor& logits, const Batch& batch) const = 0;
+  virtual bool outputs_per_token() const = 0;   // how predict's output is cut into rows
+  virtual at::Tensor predict(Network& network, const Batch& batch) const { return network.forward(batch); }  // generation overrides it
+  virtual Json decode(const Record& record, std::span<const Row> rows) const = 0;  // all rows of one record -> one result
+  virtual std::unique_ptr<Scorer> make_scorer() const = 0;
+
+  virtual Json state() const = 0;               // options and labels, saved in hone.json; TaskInfo::restore reads it
+  virtual void write_model_config(Json& config) const = 0;  // id2label, label2id, problem_type and architectures, as Transformers expects
+};
+
+struct TaskInfo {
+  const char* name;          // "ner"
+  const char* help;          // one line
+  const char* main_metric;   // the score that early stopping and "best" use unless told otherwise
+  bool greater_is_better;
+  // From the `task` section (max_seq_length comes from `train`, put there by the caller: 0 means the model's limit).
+  std::unique_ptr<Task> (*make)(Config& options, int64_t max_seq_length);
+  std::unique_ptr<Task> (*restore)(const Json& state);
+};
+
+const std::vector<TaskInfo>& tasks();                  // registry.cpp: one line each
+const TaskInfo& task_named(const std::string& name);   // Error(kUsage) with the nearest name
+
+}  // namespace hone
