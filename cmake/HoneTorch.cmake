@@ -1,0 +1,27 @@
+# Finds libtorch and sets TORCH_INCLUDE_DIRS and TORCH_LIBRARIES.
+#
+# Torch_DIR (a cache variable or the environment) names any libtorch's share/cmake/Torch; else the wheel that scripts/setup
+# put into .venv is taken. Torch's own TorchConfig.cmake is not used: it refuses a CUDA build of torch on a machine without
+# the CUDA toolkit, which a program that calls only ATen does not need.
+include_guard()
+
+if(NOT Torch_DIR AND DEFINED ENV{Torch_DIR})
+  set(Torch_DIR $ENV{Torch_DIR})
+endif()
+if(NOT Torch_DIR)
+  file(GLOB Torch_DIR ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)
+endif()
+get_filename_component(HONE_TORCH_ROOT "${Torch_DIR}/../../.." ABSOLUTE)
+if(NOT EXISTS ${HONE_TORCH_ROOT}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "No libtorch at \"${Torch_DIR}\". Run scripts/setup, or set Torch_DIR to the share/cmake/Torch folder of a libtorch.")
+endif()
+
+set(TORCH_INCLUDE_DIRS ${HONE_TORCH_ROOT}/include ${HONE_TORCH_ROOT}/include/torch/csrc/api/include)
+set(TORCH_LIBRARIES ${HONE_TORCH_ROOT}/lib/libtorch.so ${HONE_TORCH_ROOT}/lib/libtorch_cpu.so ${HONE_TORCH_ROOT}/lib/libc10.so)
+foreach(name torch_cuda c10_cuda)
+  if(EXISTS ${HONE_TORCH_ROOT}/lib/lib${name}.so)
+    # Nothing refers to it by name, yet it must be loaded for the device to be known.
+    list(APPEND TORCH_LIBRARIES -Wl,--no-as-needed ${HONE_TORCH_ROOT}/lib/lib${name}.so -Wl,--as-needed)
+  endif()
+endforeach()
+message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
