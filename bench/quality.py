@@ -1,0 +1,220 @@
+"""Quality on real data: hone and Transformers with the same weights, rows and hyper-parameters, over several seeds.
+
+    python bench/quality.py peer [--sets …] [--seeds 1 2 3]    Transformers (run with .venv-peers/bin/python)
+    python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone)
+    python bench/quality.py table                              both, as a Markdown table
+
+Results are kept in bench/results/quality.json, one entry per (program, set, seed); runs that are there are not repeated.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import sets
+
+RESULTS = sets.ROOT / "bench" / "results" / "quality.json"
+COMMON = {"per_device_train_batch_size": 32, "weight_decay": 0.01, "warmup_ratio": 0.1, "max_seq_length": 128, "max_grad_norm": 1.0}
+
+# metric: the report's name of the score that is compared.
+SETS = {
+    "sst2": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 5e-5, "metric": "accuracy"},
+    "banking77": {"task": "classify", "splits": ("train", "test"), "epochs": 4, "learning_rate": 2e-4, "metric": "accuracy"},
+    "trec": {"task": "classify", "splits": ("train", "test"), "epochs": 3, "learning_rate": 1e-4, "metric": "accuracy"},
+    "goemotions": {"task": "multi", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "micro_f1"},
+    "conll2003": {"task": "ner", "splits": ("train", "test"), "epochs": 2, "learning_rate": 1e-4, "metric": "f1"},
+    "wnut17": {"task": "ner", "splits": ("train", "test"), "epochs": 3, "learning_rate": 1e-4, "metric": "f1"},
+}
+
+
+def load_results():
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def store(program, name, seed, entry):
+    results = load_results()
+    results.setdefault(program, {}).setdefault(name, {})[str(seed)] = entry
+    RESULTS.parent.mkdir(exist_ok=True)
+    temporary = RESULTS.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(results, indent=1) + "\n")
+    temporary.replace(RESULTS)
+
+
+# ---------------------------------------------------------------------------------------------------- Transformers
+
+
+def encode_classify(rows, tokenizer, labels, is_multi):
+    encoded = tokenizer([row["text"] for row in rows], truncation=True, max_length=COMMON["max_seq_length"])
+    for index, row in enumerate(rows):
+        if is_multi:
+            target = [1.0 if label in row["labels"] else 0.0 for label in labels]
+        else:
+            target = labels.index(row["label"])
+        yield {"input_ids": encoded["input_ids"][index], "labels": target}
+
+
+def encode_ner(rows, tokenizer, labels):
+    """The alignment of Transformers' own example: the first sub-word of a token carries its tag."""
+    for row in rows:
+        encoded = tokenizer(row["tokens"], is_split_into_words=True, truncation=True, max_length=COMMON["max_seq_length"])
+        previous, target = None, []
+        for word in encoded.word_ids():
+            target.append(labels.index(row["tags"][word]) if word is not None and word != previous else -100)
+            previous = word
+        yield {"input_ids": encoded["input_ids"], "labels": target, "words": encoded.word_ids()}
+
+
+def pad(samples, pad_id, is_ner, torch):
+    length = max(len(sample["input_ids"]) for sample in samples)
+    ids = torch.tensor([s["input_ids"] + [pad_id] * (length - len(s["input_ids"])) for s in samples])
+    mask = torch.tensor([[1] * len(s["input_ids"]) + [0] * (length - len(s["input_ids"])) for s in samples])
+    if is_ner:
+        labels = torch.tensor([s["labels"] + [-100] * (length - len(s["labels"])) for s in samples])
+    else:
+        labels = torch.tensor([s["labels"] for s in samples])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def score_peer(task, rows, samples, logits, labels, metric):
+    if task == "ner":
+        from seqeval.metrics import f1_score
+        predicted = []
+        for row, sample, output in zip(rows, samples, logits):
+            tags, seen = ["O"] * len(row["tokens"]), set()
+            for position, word in enumerate(sample["words"]):
+                if word is not None and word not in seen:
+                    seen.add(word)
+                    tags[word] = labels[int(output[position].argmax())]
+            predicted.append(tags)
+        return f1_score([row["tags"] for row in rows], predicted)
+    from sklearn.metrics import accuracy_score, f1_score
+    if task == "multi":
+        gold = [[int(x) for x in sample["labels"]] for sample in samples]
+        return f1_score(gold, [[int(x > 0) for x in output] for output in logits], average="micro", zero_division=0)
+    return accuracy_score([sample["labels"] for sample in samples], [int(output.argmax()) for output in logits])
+
+
+def run_peer(name, seed):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, get_scheduler, set_seed
+
+    spec = SETS[name]
+    task, is_ner = spec["task"], spec["task"] == "ner"
+    set_seed(seed)
+    train_rows, test_rows = (sets.rows(name, split) for split in spec["splits"])
+    key = {"classify": lambda r: [r["label"]], "multi": lambda r: r["labels"], "ner": lambda r: r["tags"]}[task]
+    labels = sorted({label for row in train_rows for label in key(row)})
+    tokenizer = AutoTokenizer.from_pretrained(sets.MINILM)
+    kind = AutoModelForTokenClassification if is_ner else AutoModelForSequenceClassification
+    options = {"problem_type": "multi_label_classification"} if task == "multi" else {}
+    model = kind.from_pretrained(sets.MINILM, num_labels=len(labels), **options)
+    encode = (lambda r: list(encode_ner(r, tokenizer, labels))) if is_ner else (
+        lambda r: list(encode_classify(r, tokenizer, labels, task == "multi")))
+    train_samples, test_samples = encode(train_rows), encode(test_rows)
+
+    plain = [p for n, p in model.named_parameters() if "bias" in n or "LayerNorm" in n]
+    decayed = [p for n, p in model.named_parameters() if not ("bias" in n or "LayerNorm" in n)]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": COMMON["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
+                                  lr=spec["learning_rate"], fused=True)
+    batch = COMMON["per_device_train_batch_size"]
+    steps = spec["epochs"] * -(-len(train_samples) // batch)
+    schedule = get_scheduler("linear", optimizer, int(steps * COMMON["warmup_ratio"]), steps)
+    generator = torch.Generator().manual_seed(seed)
+    started, tokens = time.time(), 0
+    model.train()
+    for _ in range(spec["epochs"]):
+        order = torch.randperm(len(train_samples), generator=generator).tolist()
+        for start in range(0, len(order), batch):
+            inputs = pad([train_samples[i] for i in order[start:start + batch]], tokenizer.pad_token_id, is_ner, torch)
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = model(**inputs).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), COMMON["max_grad_norm"])
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            tokens += int(inputs["attention_mask"].sum())
+    seconds = time.time() - started
+
+    model.eval()
+    order = sorted(range(len(test_samples)), key=lambda i: len(test_samples[i]["input_ids"]))
+    logits = [None] * len(order)
+    with torch.no_grad():
+        for start in range(0, len(order), 64):
+            chosen = order[start:start + 64]
+            inputs = pad([test_samples[i] for i in chosen], tokenizer.pad_token_id, is_ner, torch)
+            for i, row in zip(chosen, model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()):
+                logits[i] = row
+    score = score_peer(task, test_rows, test_samples, logits, labels, spec["metric"])
+    return {"score": score, "seconds": seconds, "tokens_per_second": tokens / seconds, "threads": torch.get_num_threads()}
+
+
+# ---------------------------------------------------------------------------------------------------- hone
+
+
+def hone_config(name, seed, folder):
+    spec = SETS[name]
+    task = {"classify": {"name": "classify", "text": "text", "label": "label"},
+            "multi": {"name": "classify", "text": "text", "label": "labels", "type": "multi"},
+            "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"}}[spec["task"]]
+    data = {}
+    for section, split in zip(("train", "test"), spec["splits"]):
+        path = folder / f"{split}.jsonl"
+        sets.write_jsonl(name, split, path)
+        data[section] = {"path": str(path)}
+    train = dict(COMMON, num_train_epochs=spec["epochs"], learning_rate=spec["learning_rate"], seed=seed, eval_strategy="no",
+                 save_strategy="no")
+    return {"model": {"path": str(sets.MINILM)}, "task": task, "data": data, "train": train, "output": {"dir": str(folder / "run")}}
+
+
+def run_hone(name, seed):
+    program = os.environ.get("HONE", str(sets.ROOT / "build" / "release" / "hone"))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        (folder / "config.yaml").write_text(json.dumps(hone_config(name, seed, folder)))  # JSON is YAML
+        subprocess.run([program, "train", str(folder / "config.yaml"), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        report = json.loads((folder / "run" / "report.json").read_text())
+    return {"score": report["metrics"][SETS[name]["metric"]], "seconds": report["timing"]["train_seconds"],
+            "tokens_per_second": report["timing"]["tokens_per_second"]}
+
+
+def table():
+    results = load_results()
+    print("| set | score | hone | Transformers |\n|---|---|---|---|")
+    for name, spec in SETS.items():
+        cells = []
+        for program in ("hone", "peer"):
+            scores = [100 * entry["score"] for entry in results.get(program, {}).get(name, {}).values()]
+            shown = ", ".join(f"{s:.2f}" for s in scores)
+            cells.append(f"{statistics.mean(scores):.2f} ({shown})" if scores else "not run")
+        print(f"| {name} | {spec['metric']} | {cells[0]} | {cells[1]} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["peer", "hone", "table"])
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    arguments = parser.parse_args()
+    if arguments.what == "table":
+        return table()
+    if not sets.DATA.exists():
+        sys.exit(f"skipped: no data sets in {sets.DATA}")
+    run = {"peer": run_peer, "hone": run_hone}[arguments.what]
+    for seed in arguments.seeds:
+        for name in arguments.sets:
+            if str(seed) in load_results().get(arguments.what, {}).get(name, {}):
+                continue
+            entry = run(name, seed)
+            store(arguments.what, name, seed, entry)
+            print(f"{arguments.what} {name} seed {seed}: {100 * entry['score']:.2f} ({entry['tokens_per_second']:.0f} real tokens/s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The real data sets the benchmarks use, as lists of rows that hone and the peers both get.
+
+A set is found in $HONE_SHARED/data, else ../shared/data beside the project. `rows(name, split)` reads it with nothing but the standard
+library; `write_jsonl` gives hone the very same rows.
+"""
+
+import csv
+import json
+import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+DATA = SHARED / "data"
+MINILM = ROOT / "models" / "all-MiniLM-L6-v2"
+
+
+def _lines(path):
+    # Only "\n" ends a line: str.splitlines would cut at U+2028 and the like.
+    return path.read_text(encoding="utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
+
+
+def _sst2(split):
+    for line in _lines(DATA / "classification/sst2" / f"{split}.tsv"):
+        label, text = line.split("\t", 1)
+        yield {"text": text, "label": "positive" if label == "1" else "negative"}
+
+
+def _banking77(split):
+    with open(DATA / "classification/banking77" / f"{split}.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield {"text": row["text"], "label": row["category"]}
+
+
+def _trec(split):
+    for line in _lines(DATA / "classification/trec" / f"TREC.{split}"):
+        label, text = line.split(" ", 1)
+        yield {"text": text, "label": label.split(":")[0]}
+
+
+def _goemotions(split):
+    names = _lines(DATA / "classification/goemotions/labels.txt")
+    for line in _lines(DATA / "classification/goemotions" / f"{split}.tsv"):
+        text, labels, _ = line.split("\t")
+        yield {"text": text, "labels": [names[int(i)] for i in labels.split(",")]}
+
+
+def _chnsenticorp(split):
+    for line in _lines(DATA / "classification/chnsenticorp" / f"{split}.tsv")[1:]:
+        label, text = line.split("\t", 1)
+        yield {"text": text, "label": "positive" if label == "1" else "negative"}
+
+
+def _conll(path, separator=None):
+    tokens, tags = [], []
+    for line in _lines(path) + [""]:
+        if not line.strip():
+            if tokens:
+                yield {"tokens": tokens, "tags": tags}
+            tokens, tags = [], []
+        elif not line.startswith("-DOCSTART-"):
+            columns = line.split(separator)
+            tokens.append(columns[0])
+            tags.append(columns[-1])
+
+
+def _iob2(tags):
+    """IOB1 to IOB2: every entity begins with B-."""
+    previous, out = "O", []
+    for tag in tags:
+        begins = tag[0] == "B" or (tag[0] == "I" and (previous == "O" or previous[2:] != tag[2:]))
+        out.append("B-" + tag[2:] if begins else tag)
+        previous = tag
+    return out
+
+
+def _conll2003(split):
+    for row in _conll(DATA / "ner/conll2003" / {"train": "eng.train", "dev": "eng.testa", "test": "eng.testb"}[split]):
+        yield {"tokens": row["tokens"], "tags": _iob2(row["tags"])}
+
+
+def _wnut17(split):
+    name = {"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"}[split]
+    return _conll(DATA / "ner/wnut17" / name, "\t")
+
+
+_READERS = {"sst2": _sst2, "banking77": _banking77, "trec": _trec, "goemotions": _goemotions, "chnsenticorp": _chnsenticorp,
+            "conll2003": _conll2003, "wnut17": _wnut17}
+
+
+def rows(name, split):
+    return list(_READERS[name](split))
+
+
+def write_jsonl(name, split, path):
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows(name, split):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
