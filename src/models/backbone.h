@@ -14,7 +14,8 @@ namespace hone {
 
 // How a family builds its sentence-classification head in Transformers, so that a saved folder loads there with equal logits.
 struct SentenceHeadStyle {
-  bool uses_pooler = false;          // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier"
+  bool uses_pooler = false;          // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier". A backbone
+                                     // has a pooler only where this is true: a task whose head does not pool clears it first
   std::string dense;                 // name of a dense layer before the output layer: "classifier.dense", "pre_classifier" or ""
   std::string activation;            // of that layer: "tanh", "relu", "gelu"
   std::string out = "classifier";    // name of the output layer: "classifier", "classifier.out_proj"

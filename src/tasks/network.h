@@ -13,6 +13,7 @@ class Head : public torch::nn::Module {
  public:
   virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+  virtual bool uses_pooler() const { return false; }  // a backbone is built without its pooler where the head does not ask for it
 };
 
 class Network : public torch::nn::Module {

@@ -17,6 +17,18 @@ struct PredictOptions {
   std::function<void(int64_t done)> progress;
 };
 
+// The longest sample that model and tokenizer allow; `asked` (max_seq_length) where that is shorter, 0 asking for the limit itself.
+// Error(kUsage) where more is asked than the model's positions allow.
+int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked);
+
+// What one pass over labelled records gives.
+struct Evaluation {
+  Report report;
+  double loss = 0;            // mean over targets
+  int64_t tokens = 0;         // real tokens that went through the network
+  std::vector<Json> results;  // in the order of the records
+};
+
 class Pipeline {
  public:
   // A pre-trained model with a fresh head of `task`, which has learned its labels. Missing head weights are expected; missing backbone weights
@@ -29,6 +41,8 @@ class Pipeline {
 
   // Results in the order of the records.
   std::vector<Json> predict(const std::vector<Record>& records, const PredictOptions& options = {});
+  // The same with gold: results, score and loss from one forward pass of each sample.
+  Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {});
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }

@@ -35,6 +35,8 @@ struct Mistake {
   double confidence = 0;
 };
 
+bool greater_is_better(const std::string& metric);  // false for losses and errors ("loss", "mse", "ece", "hamming_loss", …)
+
 // What a scorer knows. Averages are rows named "micro avg", "macro avg", "weighted avg", "samples avg" as scikit-learn prints them.
 struct Report {
   std::string task, metric;

@@ -17,11 +17,18 @@
 
 namespace hone {
 
+struct TaskInfo;
+
 // A sum over targets and how many there were. The loop divides once, after all micro-batches of a step: a gradient
 // depends on the samples alone.
 struct Loss {
   at::Tensor sum;    // fp32 scalar
   double count = 0;
+};
+
+// What the training section asks of a loss. Evaluation uses the defaults.
+struct LossOptions {
+  double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al. 2016), as torch.nn.CrossEntropyLoss does
 };
 
 // One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
@@ -43,6 +50,8 @@ class Task {
  public:
   virtual ~Task() = default;
 
+  virtual const TaskInfo& info() const = 0;  // its line in the registry
+
   virtual std::vector<std::string> text_fields() const = 0;  // fields that are cleaned, searched for leakage and duplicates
   virtual std::string label_of(const Record& gold) const = 0;  // for stratifying and the label table; "" where it has none
 
@@ -54,7 +63,12 @@ class Task {
   virtual std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated = nullptr) const = 0;
 
   virtual std::shared_ptr<Head> make_head(const ModelConfig& config) const = 0;
-  virtual Loss loss(const at::Tensor& logits, const Batch& batch) const = 0;
+  virtual Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options = {}) const = 0;
+  // One forward pass and its loss: what the training loop calls. Overridden where logits must never be whole (a large vocabulary, taken in
+  // chunks of rows by the head) or where a loss needs the network more than once.
+  virtual Loss forward_loss(Network& network, const Batch& batch, const LossOptions& options = {}) const {
+    return loss(network.forward(batch), batch, options);
+  }
   virtual bool outputs_per_token() const = 0;   // how predict's output is cut into rows
   virtual at::Tensor predict(Network& network, const Batch& batch) const { return network.forward(batch); }  // generation overrides it
   virtual Json decode(const Record& record, std::span<const Row> rows) const = 0;  // all rows of one record -> one result
@@ -67,7 +81,7 @@ class Task {
 struct TaskInfo {
   const char* name;          // "ner"
   const char* help;          // one line
-  const char* main_metric;   // the score that early stopping and "best" use unless told otherwise
+  const char* main_metric;   // what Report::metric usually is; early stopping and "best" go by Report::score unless told otherwise
   bool greater_is_better;
   // From the `task` section (max_seq_length comes from `train`, put there by the caller: 0 means the model's limit).
   std::unique_ptr<Task> (*make)(Config& options, int64_t max_seq_length);
