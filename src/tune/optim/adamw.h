@@ -22,6 +22,9 @@ struct AdamWParameter {
   bool decays = true;  // biases and norm weights do not
 };
 
+// Euclidean norm of all gradients together, summed in double and in a fixed order.
+double gradient_norm(const std::vector<AdamWParameter>& parameters);
+
 class AdamW {
  public:
   AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options);
