@@ -71,7 +71,8 @@ class Task {
   }
   virtual bool outputs_per_token() const = 0;   // how predict's output is cut into rows
   virtual at::Tensor predict(Network& network, const Batch& batch) const { return network.forward(batch); }  // generation overrides it
-  virtual Json decode(const Record& record, std::span<const Row> rows) const = 0;  // all rows of one record -> one result
+  // All rows of one record, one result: the fields of a gold record, and scores.
+  virtual Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const = 0;
   virtual std::unique_ptr<Scorer> make_scorer() const = 0;
 
   virtual Json state() const = 0;               // options and labels, saved in hone.json; TaskInfo::restore reads it
