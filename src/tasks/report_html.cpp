@@ -23,7 +23,7 @@ main{max-width:980px;margin:0 auto;padding:28px 18px 60px}h1{font-size:1.5rem;ma
 .score{font-size:3rem;font-weight:650;letter-spacing:-.02em;line-height:1.1}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px}
 .cards .card{margin:0;padding:10px 14px}.cards b{font-size:1.25rem;display:block;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}th{font-weight:600;color:var(--soft);text-align:right;padding:5px 8px;border-bottom:1px solid var(--rule)}
-td{text-align:right;padding:4px 8px;border-bottom:1px solid var(--rule)}th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}tr.sum td{color:var(--soft)}
+td{text-align:right;padding:4px 8px;border-bottom:1px solid var(--rule)}th:first-child,td:first-child{text-align:left;overflow-wrap:break-word;min-width:8.5em}tr.sum td{color:var(--soft)}
 .left td,.left th{text-align:left;vertical-align:top;overflow-wrap:anywhere}.scroll{overflow-x:auto}svg{width:100%;height:auto;display:block}.scroll svg{max-width:none}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px}.two .card{margin:0}
 .tick{fill:var(--soft);font-size:11px}.grid{stroke:var(--rule)}.line{fill:none;stroke-width:2}.diagonal{stroke:var(--soft);stroke-dasharray:5 4}
@@ -33,7 +33,9 @@ td{text-align:right;padding:4px 8px;border-bottom:1px solid var(--rule)}th:first
 .dot.s3,.swatch.s3{fill:var(--s3);background:var(--s3)}.dot.s4,.swatch.s4{fill:var(--s4);background:var(--s4)}.dot.s5,.swatch.s5{fill:var(--s5);background:var(--s5)}
 .legend{margin:4px 0 0;font-size:.85rem;color:var(--soft)}.legend span{margin-right:14px}.swatch{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
 .meter{display:inline-block;height:8px;border-radius:4px;background:var(--accent);vertical-align:middle}.warn{border-left:4px solid var(--bad)}
-.card p:first-child{margin-top:0}code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;margin:0}.gold{color:var(--good)}.pred{color:var(--bad)}
+.card p:first-child{margin-top:0}
+@media(max-width:600px){main{padding:18px 10px 40px}.card{padding:10px}.wide{display:none}td,th{padding:4px 5px}table{font-size:.84rem}}
+code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;margin:0}.gold{color:var(--good)}.pred{color:var(--bad)}
 details summary{cursor:pointer;font-weight:600}
 )";
 
@@ -65,7 +67,7 @@ std::string metric_cards(const Report& report) {
 }
 
 std::string class_row(const ClassRow& row, bool is_average) {
-  return fmt::format("<tr{}><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td style='width:22%;text-align:left'><span class='meter' style='width:{:.0f}%'></span></td><td>{}</td></tr>",
+  return fmt::format("<tr{}><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide' style='width:22%;text-align:left'><span class='meter' style='width:{:.0f}%'></span></td><td>{}</td></tr>",
                      is_average ? " class='sum'" : "", escape(row.label), row.precision, row.recall, row.f1, 100 * row.f1, row.support);
 }
 
@@ -74,7 +76,7 @@ std::string class_table(const Report& report) {
   std::string rows;
   for (const ClassRow& row : report.per_class) rows += class_row(row, false);
   for (const ClassRow& row : report.averages) rows += class_row(row, true);
-  return card("<div class='scroll'><table><tr><th></th><th>precision</th><th>recall</th><th>F1</th><th></th><th>support</th></tr>" + rows + "</table></div>");
+  return card("<div class='scroll'><table><tr><th></th><th>precision</th><th>recall</th><th>F1</th><th class='wide'></th><th>support</th></tr>" + rows + "</table></div>");
 }
 
 // The off-diagonal cells with the most rows: what a reader looks for first in a large matrix.
