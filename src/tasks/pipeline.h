@@ -26,6 +26,7 @@ struct Evaluation {
   Report report;
   double loss = 0;            // mean over targets
   int64_t tokens = 0;         // real tokens that went through the network
+  int64_t truncated = 0;      // records that lost tokens
   std::vector<Json> results;  // in the order of the records
 };
 

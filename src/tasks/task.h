@@ -71,12 +71,18 @@ class Task {
   }
   virtual bool outputs_per_token() const = 0;   // how predict's output is cut into rows
   virtual at::Tensor predict(Network& network, const Batch& batch) const { return network.forward(batch); }  // generation overrides it
+  // Output and loss for evaluation: from one pass, where the output is the logits. Overridden together with predict.
+  virtual std::pair<at::Tensor, Loss> assess(Network& network, const Batch& batch) const {
+    at::Tensor output = predict(network, batch);
+    return {output, loss(output, batch)};
+  }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const = 0;
   virtual std::unique_ptr<Scorer> make_scorer() const = 0;
 
   virtual Json state() const = 0;               // options and labels, saved in hone.json; TaskInfo::restore reads it
-  virtual void write_model_config(Json& config) const = 0;  // id2label, label2id, problem_type and architectures, as Transformers expects
+  // id2label, label2id, problem_type and architectures, as Transformers expects, into the config.json of a model to be saved.
+  virtual void write_model_config(const ModelConfig& model, Json& config) const = 0;
 };
 
 struct TaskInfo {
