@@ -1,0 +1,49 @@
+#include "tasks/metrics/bootstrap.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.h"
+
+namespace hone::metrics {
+namespace {
+
+constexpr uint64_t kKey = 0x626f6f7473747261;  // fixed: a report must not change when it is made again
+constexpr int64_t kResamples = 1000, kFewestResamples = 100, kMostDraws = 100'000'000;
+
+void draw(RandomStream& random, std::vector<int32_t>& weights) {
+  std::fill(weights.begin(), weights.end(), 0);
+  for (size_t i = 0; i < weights.size(); ++i) ++weights[random.below(weights.size())];
+}
+
+}  // namespace
+
+int64_t resamples_for(int64_t records) {
+  return std::clamp(kMostDraws / std::max<int64_t>(records, 1), kFewestResamples, kResamples);
+}
+
+double percentile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  const double place = share * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(std::floor(place));
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores) {
+  if (records == 0) return {};
+  RandomStream random(kKey);
+  std::vector<int32_t> weights(records);
+  std::vector<std::vector<double>> drawn;  // [score][resample]
+  for (int64_t i = 0; i < resamples_for(records); ++i) {
+    draw(random, weights);
+    const std::vector<double> values = scores(weights);
+    drawn.resize(values.size());
+    for (size_t j = 0; j < values.size(); ++j) drawn[j].push_back(values[j]);
+  }
+  std::vector<Interval> intervals;
+  for (const std::vector<double>& values : drawn) intervals.push_back({percentile(values, 0.025), percentile(values, 0.975)});
+  return intervals;
+}
+
+}  // namespace hone::metrics

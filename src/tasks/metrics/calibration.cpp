@@ -1,0 +1,32 @@
+#include "tasks/metrics/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hone::metrics {
+
+void Calibration::add(double confidence, bool is_right) {
+  const auto bin = static_cast<int64_t>(std::ceil(confidence * kReliabilityBins)) - 1;
+  Sums& sums = sums_[std::clamp<int64_t>(bin, 0, kReliabilityBins - 1)];
+  sums.confidence += confidence;
+  sums.right += is_right;
+  ++sums.count;
+  ++count_;
+}
+
+std::vector<ReliabilityBin> Calibration::bins() const {
+  std::vector<ReliabilityBin> result;
+  for (const Sums& s : sums_) {
+    const double count = static_cast<double>(s.count);
+    if (s.count > 0) result.push_back({s.confidence / count, static_cast<double>(s.right) / count, s.count});
+  }
+  return result;
+}
+
+double Calibration::expected_error() const {
+  double sum = 0;
+  for (const Sums& s : sums_) sum += std::abs(static_cast<double>(s.right) - s.confidence);
+  return count_ == 0 ? 0 : sum / static_cast<double>(count_);
+}
+
+}  // namespace hone::metrics
