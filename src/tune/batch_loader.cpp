@@ -1,0 +1,66 @@
+#include "tune/batch_loader.h"
+
+#include "base/random.h"
+
+namespace hone {
+
+constexpr size_t kReadyAhead = 4;  // items; collating is far quicker than computing, so few are enough
+
+MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices, uint64_t seed, int64_t steps_done) {
+  MicroBatch micro;
+  micro.indices = indices;
+  std::vector<Sample> chosen;
+  chosen.reserve(indices.size());
+  for (int64_t index : indices) {
+    chosen.push_back(samples.get(index));
+    micro.tokens += chosen.back().size();
+  }
+  micro.batch = collate(chosen, indices, mix(seed, static_cast<uint64_t>(steps_done)));
+  return micro;
+}
+
+BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done)
+    : samples_(samples), timeline_(std::move(timeline)), seed_(seed), steps_done_(steps_done), worker_([this] { work(); }) {}
+
+BatchLoader::~BatchLoader() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  worker_.join();
+}
+
+std::optional<MicroBatch> BatchLoader::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
+  if (ready_.empty()) std::rethrow_exception(failure_);
+  std::optional<MicroBatch> item = std::move(ready_.front());
+  ready_.pop_front();
+  changed_.notify_all();
+  return item;
+}
+
+bool BatchLoader::push(std::optional<MicroBatch> item) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ready_.size() < kReadyAhead || stopping_; });
+  if (stopping_) return false;
+  ready_.push_back(std::move(item));
+  changed_.notify_all();
+  return true;
+}
+
+void BatchLoader::work() try {
+  for (int64_t step = steps_done_; step < timeline_.steps(); ++step) {
+    for (const auto& indices : timeline_.micro_batches(step)) {
+      if (!push(make_micro_batch(samples_, indices, seed_, step))) return;
+    }
+    if (!push(std::nullopt)) return;
+  }
+} catch (...) {
+  std::lock_guard lock(mutex_);
+  failure_ = std::current_exception();
+  changed_.notify_all();
+}
+
+}  // namespace hone

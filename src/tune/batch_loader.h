@@ -1,0 +1,57 @@
+// The micro-batches of the steps to come, collated by one worker thread while the loop computes.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "data/sample_store.h"
+#include "tasks/batch.h"
+#include "tune/timeline.h"
+
+namespace hone {
+
+struct MicroBatch {
+  Batch batch;
+  std::vector<int64_t> indices;  // samples of the split, in the batch's order
+  int64_t tokens = 0;
+};
+
+// Samples `indices` as the micro-batch that the step after `steps_done` ones sees: dropout is seeded by (seed, step).
+MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices, uint64_t seed, int64_t steps_done);
+
+class BatchLoader {
+ public:
+  // Begins with the step that follows `steps_done` ones. `samples` must outlive this.
+  BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done);
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  // The next micro-batch of the step in progress; nothing after its last one, and the call after that begins the next step.
+  // Throws what the worker met.
+  std::optional<MicroBatch> next();
+
+ private:
+  void work();
+  bool push(std::optional<MicroBatch> item);  // false: asked to stop
+
+  const SampleStore& samples_;
+  Timeline timeline_;
+  uint64_t seed_;
+  int64_t steps_done_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::optional<MicroBatch>> ready_;  // an empty one ends a step
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+  std::thread worker_;  // last: starts when all the rest is there
+};
+
+}  // namespace hone

@@ -1,0 +1,130 @@
+#include "tune/train_options.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+namespace hone {
+namespace {
+
+// What a key with a closed list of values allows; empty for the others.
+std::vector<std::string> choices(const std::string& key) {
+  if (key == "lr_scheduler_type") return {"linear", "cosine", "constant", "constant_with_warmup", "polynomial"};
+  if (key == "precision") return {"auto", "fp32", "bf16"};
+  if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
+  return {};
+}
+
+// Refuses values of one key that cannot mean anything, at the key's own place.
+class Checker {
+ public:
+  explicit Checker(const Config& section) : section_(section) {}
+
+  void at_least(const char* key, int64_t value, int64_t low) const {
+    if (value < low) throw section_.error(key, fmt::format("\"{}\" is {}; it must be at least {}", key, value, low));
+  }
+  // (low, high] or [low, high)
+  void inside(const char* key, double value, double low, double high, bool low_is_allowed) const {
+    const bool good = std::isfinite(value) && (low_is_allowed ? value >= low : value > low) && value < high;
+    if (good) return;
+    const std::string range = high == kNoLimit ? fmt::format("{} {}", low_is_allowed ? "at least" : "more than", low)
+                                               : fmt::format("{} {} and less than {}", low_is_allowed ? "at least" : "more than", low, high);
+    throw section_.error(key, fmt::format("\"{}\" is {}; it must be {}", key, value, range));
+  }
+  void refuse(bool wrong, const char* key, const std::string& message) const {
+    if (wrong) throw section_.error(key, message);
+  }
+
+  static constexpr double kNoLimit = std::numeric_limits<double>::max();
+
+ private:
+  const Config& section_;
+};
+
+void check_amounts(const Checker& check, const TrainOptions& o) {
+  check.refuse(o.max_steps == 0 || o.max_steps < -1, "max_steps",
+               fmt::format("\"max_steps\" is {}; give a number of steps, or -1 to count epochs", o.max_steps));
+  check.inside("num_train_epochs", o.num_train_epochs, 0, Checker::kNoLimit, false);
+  check.at_least("per_device_train_batch_size", o.per_device_train_batch_size, 1);
+  check.at_least("max_tokens_per_batch", o.max_tokens_per_batch, 0);
+  check.at_least("gradient_accumulation_steps", o.gradient_accumulation_steps, 1);
+  check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 1);
+  check.at_least("max_seq_length", o.max_seq_length, 0);
+  check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
+               fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the special tokens; 0 is the model's limit", o.max_seq_length));
+  check.at_least("threads", o.threads, 0);
+  check.at_least("logging_steps", o.logging_steps, 1);
+  check.at_least("eval_steps", o.eval_steps, 1);
+  check.at_least("save_steps", o.save_steps, 1);
+}
+
+void check_numbers(const Checker& check, const TrainOptions& o) {
+  check.inside("learning_rate", o.learning_rate, 0, Checker::kNoLimit, false);
+  check.inside("weight_decay", o.weight_decay, 0, Checker::kNoLimit, true);
+  check.inside("adam_beta1", o.adam_beta1, 0, 1, true);
+  check.inside("adam_beta2", o.adam_beta2, 0, 1, true);
+  check.inside("adam_epsilon", o.adam_epsilon, 0, Checker::kNoLimit, false);
+  check.inside("max_grad_norm", o.max_grad_norm, 0, Checker::kNoLimit, true);
+  check.inside("warmup_ratio", o.warmup_ratio, 0, 1, true);
+  check.at_least("warmup_steps", o.warmup_steps, 0);
+  check.inside("lr_end", o.lr_end, 0, Checker::kNoLimit, true);
+  check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
+  check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
+               fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}", o.lr_end, o.learning_rate));
+  check.inside("label_smoothing_factor", o.label_smoothing_factor, 0, 1, true);
+}
+
+void check_stopping(const Checker& check, const TrainOptions& o) {
+  check.at_least("early_stopping_patience", o.early_stopping_patience, 0);
+  check.inside("early_stopping_threshold", o.early_stopping_threshold, 0, Checker::kNoLimit, true);
+  check.refuse(o.early_stopping_patience > 0 && o.eval_strategy == "no", "early_stopping_patience",
+               "early stopping needs evaluations; set \"eval_strategy\" to \"epoch\" or \"steps\"");
+}
+
+}  // namespace
+
+TrainOptions TrainOptions::read(Config& section) {
+  TrainOptions o;
+  for_each_option(o, [&](const char* key, auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
+      const auto allowed = choices(key);
+      value = allowed.empty() ? section.get(key, value) : section.choice(key, value, allowed);
+    } else {
+      value = section.get(key, value);
+    }
+  });
+  const Checker check(section);
+  check_amounts(check, o);
+  check_numbers(check, o);
+  check_stopping(check, o);
+  return o;
+}
+
+Json options_json(const TrainOptions& options) {
+  Json json = Json::object();
+  for_each_option(options, [&](const char* key, const auto& value) { json[key] = value; });
+  return json;
+}
+
+PlanOptions plan_options(const TrainOptions& o) {
+  PlanOptions plan;
+  plan.batch_size = o.per_device_train_batch_size;
+  plan.max_tokens = o.max_tokens_per_batch;
+  plan.accumulation = o.gradient_accumulation_steps;
+  plan.group_by_length = o.group_by_length;
+  plan.seed = static_cast<uint64_t>(o.seed);
+  return plan;
+}
+
+ScheduleOptions schedule_options(const TrainOptions& o, int64_t total_steps) {
+  ScheduleOptions schedule;
+  schedule.type = o.lr_scheduler_type;
+  schedule.total_steps = total_steps;
+  schedule.warmup_steps = o.warmup_steps > 0 ? o.warmup_steps : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
+  schedule.power = o.lr_power;
+  schedule.end_factor = o.lr_end / o.learning_rate;
+  return schedule;
+}
+
+}  // namespace hone
