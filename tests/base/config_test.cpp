@@ -1,0 +1,214 @@
+#include "base/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace hone {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Config, ReadsTypedValuesAndDefaults) {
+  Config root = Config::parse("lr: 1e-5\nsteps: 1e3\nname: bert\nflag: yes\nlist: [a, b]\nsingle: a\nnone: null\n", "run.yaml");
+  EXPECT_EQ(root.get("lr", 0.0), 1e-5);
+  EXPECT_EQ(root.get("steps", int64_t{0}), 1000);
+  EXPECT_EQ(root.get("name", "x"), "bert");
+  EXPECT_TRUE(root.get("flag", false));
+  EXPECT_THAT(root.get("list", std::vector<std::string>{}), ElementsAre("a", "b"));
+  EXPECT_THAT(root.get("single", std::vector<std::string>{}), ElementsAre("a"));
+  EXPECT_EQ(root.get("none", int64_t{7}), 7);
+  EXPECT_EQ(root.get("absent", 2.5), 2.5);
+  EXPECT_FALSE(root.has("none"));
+  EXPECT_TRUE(root.has("lr"));
+}
+
+TEST(Config, NamesThePlaceOfAWrongType) {
+  Config root = Config::parse("train:\n  seed: 1.5\n  lr: fast\n  flag: 3\n  quoted: \"4\"\n  steps: [1]\n", "run.yaml");
+  Config train = root.section("train");
+  EXPECT_EQ(message_of([&] { train.get("seed", int64_t{1}); }), "run.yaml:2:9: \"seed\" must be a whole number; found \"1.5\"");
+  EXPECT_EQ(message_of([&] { train.get("lr", 1.0); }), "run.yaml:3:7: \"lr\" must be a number; found \"fast\"");
+  EXPECT_EQ(message_of([&] { train.get("flag", true); }), "run.yaml:4:9: \"flag\" must be true or false; found \"3\"");
+  EXPECT_EQ(message_of([&] { train.get("quoted", int64_t{1}); }), "run.yaml:5:11: \"quoted\" must be a whole number; found the text \"4\"");
+  EXPECT_EQ(message_of([&] { train.get("steps", "x"); }), "run.yaml:6:10: \"steps\" must be a text; found a list");
+  EXPECT_THAT(message_of([&] { root.section("train").section("seed"); }), HasSubstr("must be a section of keys"));
+}
+
+TEST(Config, RefusesNumbersThatAreNone) {
+  for (const char* text : {"nan", "inf", ".inf", "-inf", "1e999", "0x10", "1_000", "1 2", "--1", "+-1"}) {
+    Config root = Config::parse(std::string("x: ") + text, "c");
+    EXPECT_THROW(root.get("x", 1.0), Error) << text;
+  }
+}
+
+TEST(Config, AcceptsTheEndsOfTheIntegerRange) {
+  Config root = Config::parse("a: 9223372036854775807\nb: -9223372036854775808\nc: 9223372036854775808\n", "c");
+  EXPECT_EQ(root.get("a", int64_t{0}), INT64_MAX);
+  EXPECT_EQ(root.get("b", int64_t{0}), INT64_MIN);
+  EXPECT_THROW(root.get("c", int64_t{0}), Error);
+}
+
+TEST(Config, RefusesAnUnknownKeyAtItsPlaceWithTheNearestName) {
+  Config root = Config::parse("train:\n  learning_rat: 1\n  seed: 2\n", "run.yaml");
+  Config train = root.section("train");
+  train.get("learning_rate", 1e-3);
+  train.get("seed", int64_t{0});
+  EXPECT_EQ(message_of([&] { root.refuse_unknown(); }),
+            "run.yaml:2:3: unknown key \"learning_rat\" in \"train\"; did you mean \"learning_rate\"?");
+}
+
+TEST(Config, RefusesUnknownSectionsAndKeysInLists) {
+  Config root = Config::parse("a: 1\nextra: {b: 1}\n", "c");
+  root.get("a", int64_t{0});
+  EXPECT_EQ(message_of([&] { root.refuse_unknown(); }), "c:2:1: unknown key \"extra\"; known here: a");
+  Config listed = Config::parse("train:\n- path: x\n- path: y\n  pth: z\n", "c");
+  for (Config& part : listed.sections("train")) part.require("path");
+  EXPECT_EQ(message_of([&] { listed.refuse_unknown(); }), "c:4:3: unknown key \"pth\" in \"train\"; did you mean \"path\"?");
+}
+
+TEST(Config, RefusesDuplicateKeysWithBothPlaces) {
+  EXPECT_EQ(message_of([] { Config::parse("a: 1\nb: 2\na: 3\n", "c"); }),
+            "c:3:1: the key \"a\" stands twice (first in line 1); remove one of the two");
+  EXPECT_THAT(message_of([] { Config::parse("s: {x: 1, x: 1}\n", "c"); }), HasSubstr("c:1:11: the key \"x\" stands twice"));
+}
+
+TEST(Config, RefusesWhatIsNoConfiguration) {
+  EXPECT_THAT(message_of([] { Config::parse("just text", "c"); }), HasSubstr("c:1:1: a configuration is a mapping"));
+  EXPECT_THAT(message_of([] { Config::parse("- a\n- b\n", "c"); }), HasSubstr("a configuration is a mapping"));
+  EXPECT_THAT(message_of([] { Config::parse("a: [1, 2\nb: 3\n", "c"); }), HasSubstr("not valid YAML"));
+  EXPECT_THAT(message_of([] { Config::parse("a: 1\n---\nb: 2\n", "c"); }), HasSubstr("second YAML document"));
+  EXPECT_THAT(message_of([] { Config::parse("? [a]\n: 1\n", "c"); }), HasSubstr("a key must be plain text"));
+  EXPECT_THAT(message_of([] { Config::parse("a: *nowhere\n", "c"); }), HasSubstr("not valid YAML"));
+  EXPECT_NO_THROW(Config::parse("", "c"));
+  EXPECT_NO_THROW(Config::parse("# only a comment\n", "c"));
+}
+
+TEST(Config, EndsOnNestingAndAliasesThatGrowWithoutBound) {
+  std::string deep = "a: ";
+  for (int i = 0; i < 5000; ++i) deep += "[";
+  EXPECT_NE(message_of([&] { Config::parse(deep, "c"); }), "no error");
+  std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n";
+  for (int i = 1; i < 10; ++i) {
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [";
+    for (int j = 0; j < 9; ++j) bomb += (j > 0 ? ",*a" : "*a") + std::to_string(i - 1);
+    bomb += "]\n";
+  }
+  EXPECT_THAT(message_of([&] { Config::parse(bomb, "c"); }), HasSubstr("are aliases nested?"));
+  EXPECT_NE(message_of([&] { Config::parse("a: &a [*a]\n", "c"); }), "no error");
+}
+
+TEST(Config, OverridesComeAfterTheFile) {
+  Config root = Config::parse("train: {seed: 1, lr: 1}\nparts: [{path: a}]\n", "c",
+                              {"train.seed=2", "new.deep.key=[x, y]", "train.lr=", "parts.0.path=b", "eq=a=b"});
+  Config train = root.section("train");
+  EXPECT_EQ(train.get("seed", int64_t{0}), 2);
+  EXPECT_EQ(train.get("lr", 0.5), 0.5);
+  EXPECT_THAT(root.section("new").section("deep").get("key", std::vector<std::string>{}), ElementsAre("x", "y"));
+  EXPECT_EQ(root.sections("parts")[0].get("path", ""), "b");
+  EXPECT_EQ(root.get("eq", ""), "a=b");
+}
+
+TEST(Config, NamesABadOverrideByItsText) {
+  EXPECT_THAT(message_of([] { Config::parse("", "c", {"train"}); }), HasSubstr("train: not an override"));
+  EXPECT_THAT(message_of([] { Config::parse("a: 1", "c", {"a.b=2"}); }), HasSubstr("a.b=2: \"a\" is a value, not a section"));
+  EXPECT_THAT(message_of([] { Config::parse("", "c", {"a..b=2"}); }), HasSubstr("a key is empty"));
+  EXPECT_THAT(message_of([] { Config::parse("l: [{a: 1}]", "c", {"l.3.a=2"}); }), HasSubstr("\"3\" is no position"));
+  EXPECT_EQ(message_of([] {
+              Config root = Config::parse("", "c", {"seed=x"});
+              root.get("seed", int64_t{1});
+            }),
+            "seed=x: \"seed\" must be a whole number; found \"x\"");
+  EXPECT_EQ(message_of([] { Config::parse("", "c", {"trian.x=1"}).refuse_unknown(); }), "trian.x=1: unknown key \"trian\"");
+}
+
+TEST(Config, ChoiceListsWhatIsAllowed) {
+  Config root = Config::parse("kind: lienar\nother: zzz\n", "c");
+  EXPECT_EQ(message_of([&] {
+              root.choice("kind", "linear", {"linear", "cosine"});
+            }),
+            "c:1:7: \"kind\" is \"lienar\"; it must be one of linear, cosine; did you mean \"linear\"?");
+  EXPECT_EQ(message_of([&] {
+              root.choice("other", "linear", {"linear", "cosine"});
+            }),
+            "c:2:8: \"other\" is \"zzz\"; it must be one of linear, cosine");
+  EXPECT_EQ(root.choice("absent", "cosine", {"linear", "cosine"}), "cosine");
+}
+
+TEST(Config, RequireNamesTheSectionAndALikelyMisspelling) {
+  Config root = Config::parse("model:\n  pth: x\n", "c");
+  Config model = root.section("model");
+  EXPECT_EQ(message_of([&] { model.require("path"); }), "c:2:3: \"path\" is missing in \"model\"; is \"pth\" meant to be \"path\"?");
+}
+
+// Asks the same questions of any configuration.
+std::string ask(Config root) {
+  root.get("text", "plain");
+  for (const char* key : {"odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "odd7", "odd8", "odd9"}) root.get(key, "");
+  root.get("lr", 5e-5);
+  root.get("whole", 3.0);
+  root.get("big", int64_t{1} << 60);
+  root.get("flag", true);
+  root.get("list", std::vector<std::string>{"yes", "1", "a b", "-", ""});
+  root.get("none", std::vector<std::string>{});
+  Config section = root.section("section");
+  section.get("inner", "x");
+  section.section("untouched");
+  for (Config& part : root.sections("parts")) {
+    part.get("path", "p");
+    part.section("fields").get("a", "b");
+  }
+  root.refuse_unknown();
+  return root.resolved();
+}
+
+TEST(Config, ResolvedFormLoadsBackEqual) {
+  const std::string text =
+      "odd1: \"true\"\nodd2: \"1e5\"\nodd3: \"a: b # c\"\nodd4: \"line\\nbreak\\ttab \\u0001\"\nodd5: \"null\"\nodd6: ' lead'\n"
+      "odd7: 中文\nodd8: \"x\\u2028y\\u0085\"\nodd9: ''\nlr: 3.3e-5\nparts: [{path: q}, {fields: {a: '- x'}}]\n";
+  const std::string once = ask(Config::parse(text, "a"));
+  const std::string twice = ask(Config::parse(once, "b"));
+  EXPECT_EQ(once, twice);
+  Config again = Config::parse(once, "b");
+  EXPECT_EQ(again.get("odd4", ""), "line\nbreak\ttab \x01");
+  EXPECT_EQ(again.get("odd8", ""), "x\xE2\x80\xA8y\xC2\x85");
+  EXPECT_EQ(again.get("odd1", ""), "true");
+  EXPECT_EQ(again.get("lr", 0.0), 3.3e-5);
+  EXPECT_EQ(again.sections("parts")[1].section("fields").get("a", ""), "- x");
+  EXPECT_FALSE(again.section("section").has("untouched"));
+}
+
+TEST(Config, ResolvedKeepsTheOrderAskedAndHoldsDefaults) {
+  Config root = Config::parse("b: 2\na: 1\n", "c");
+  root.get("a", int64_t{0});
+  root.get("c", 1e-5);
+  root.get("b", int64_t{0});
+  EXPECT_EQ(root.resolved(), "a: 1\nc: 1e-05\nb: 2\n");
+  EXPECT_EQ(root.resolved_json().dump(), "{\"a\":1,\"c\":1e-05,\"b\":2}");
+}
+
+TEST(Config, ReadsOptionsSavedAsJson) {
+  Config root =
+      Config::from_json(Json::parse(R"({"n": 3, "x": 0.5, "s": "7", "b": true, "l": ["a"], "o": {"k": 1}, "z": null})"), "hone.json");
+  EXPECT_EQ(root.get("n", int64_t{0}), 3);
+  EXPECT_EQ(root.get("x", 0.0), 0.5);
+  EXPECT_EQ(root.get("s", ""), "7");
+  EXPECT_TRUE(root.get("b", false));
+  EXPECT_EQ(root.section("o").get("k", int64_t{0}), 1);
+  EXPECT_FALSE(root.has("z"));
+  EXPECT_THROW(Config::from_json(Json::parse("[1]"), "hone.json"), Error);
+}
+
+}  // namespace
+}  // namespace hone
