@@ -1,0 +1,140 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+
+#include "base/error.h"
+#include "cli/command.h"
+
+namespace hone {
+namespace {
+
+constexpr const char* kOverrides = "Configuration values by their dotted names, e.g. train.learning_rate=3e-5";
+constexpr const char* kSourceOptions = "How to read the data, with the keys of a data section, e.g. format=csv fields.text=sentence";
+
+CLI::Option* positional(CLI::App& app, const std::string& name, const std::string& help) {
+  return app.add_option(name, CLI::callback_t{}, help)->type_name("");
+}
+
+CLI::Option* value(CLI::App& app, const std::string& name, const std::string& type, const std::string& help) {
+  return app.add_option(name, CLI::callback_t{}, help)->type_name(type);
+}
+
+void flag(CLI::App& app, const std::string& name, const std::string& help) { app.add_flag(name)->description(help); }
+
+void values(CLI::App& app, const std::string& name, const std::string& help) {
+  positional(app, name, help)->expected(0, CLI::detail::expected_max_vector_size)->allow_extra_args()->take_all();
+}
+
+// Takes the words of a closed list; anything else is told the nearest.
+CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) {
+  return option->check([words](const std::string& word) {
+    if (std::find(words.begin(), words.end(), word) != words.end()) return std::string();
+    return fmt::format("\"{}\" is none of {}{}", word, fmt::join(words, ", "), did_you_mean(word, words));
+  });
+}
+
+CLI::Option* count(CLI::App& app, const std::string& name, int64_t least, const std::string& help) {
+  return value(app, name, "N", help)->check([least](const std::string& text) {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_number = error == std::errc() && end == text.data() + text.size() && number >= least;
+    return is_number ? std::string() : fmt::format("\"{}\" is not a whole number from {} on", text, least);
+  });
+}
+
+void machine_options(CLI::App& app) {
+  one_of(value(app, "--precision", "auto|fp32|bf16", "Numbers of the forward pass"), {"auto", "fp32", "bf16"})->default_str("auto");
+  count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
+  count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("8192");
+}
+
+void output_flags(CLI::App& app) {
+  flag(app, "--json", "Machine-readable results on stdout");
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_train(CLI::App& app) {
+  positional(app, "CONFIG", "The run's configuration (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--resume", "Continue an interrupted run from its last checkpoint");
+  flag(app, "--overwrite", "Replace what an earlier run left in the output folder");
+  output_flags(app);
+}
+
+void define_check(CLI::App& app) {
+  positional(app, "CONFIG", "The run's configuration (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  output_flags(app);
+}
+
+void define_eval(CLI::App& app) {
+  positional(app, "MODEL", "A model folder that hone saved")->required();
+  positional(app, "DATA", "Labelled data")->required();
+  values(app, "KEY=VALUE", kSourceOptions);
+  value(app, "--report", "FOLDER", "Write report.json, report.html, report.txt and predictions.jsonl there");
+  machine_options(app);
+  output_flags(app);
+}
+
+void define_predict(CLI::App& app) {
+  positional(app, "MODEL", "A model folder that hone saved")->required();
+  positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")->default_str("-");
+  values(app, "KEY=VALUE", kSourceOptions);
+  machine_options(app);
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_score(CLI::App& app) {
+  positional(app, "TASK", "The task, e.g. classify")->required();
+  positional(app, "GOLD", "Labelled data")->required();
+  positional(app, "PREDICTED", "Predictions in the same order, as hone predict writes them")->required();
+  values(app, "KEY=VALUE", "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
+  output_flags(app);
+}
+
+void define_tokenize(CLI::App& app) {
+  positional(app, "MODEL", "A model folder, hub name, tokenizer.json, or a folder with vocab.txt")->required();
+  positional(app, "FILE", "Plain lines; - or nothing: standard input")->default_str("-");
+  one_of(value(app, "--do-lower-case", "true|false", "Where only vocab.txt is there: whether the model is an uncased one"),
+         {"true", "false"});
+  flag(app, "--jsonl", "Each line is a JSON string, or an object with \"text\"");
+  flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
+}
+
+void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
+
+void define_init(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const Starter& starter : starters()) names.emplace_back(starter.task);
+  one_of(positional(app, "TASK", "The task: " + fmt::format("{}", fmt::join(names, ", ")))->required(), names);
+  positional(app, "FOLDER", "Where config.yaml is written")->default_str(".");
+}
+
+void define_pull(CLI::App& app) {
+  positional(app, "NAME", "A hub name: org/name or org/name@revision")->required();
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_completion(CLI::App& app) { one_of(positional(app, "SHELL", "bash or zsh")->required(), {"bash", "zsh"}); }
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      {"train", "Fine-tune a model by a configuration, test it, report", true, define_train},
+      {"eval", "Score a saved model on labelled data", true, define_eval},
+      {"predict", "Label new data: JSONL or plain lines in, JSONL out", true, define_predict},
+      {"score", "Score saved predictions against labelled data", true, define_score},
+      {"check", "Audit a run's data and estimate its cost; trains nothing", true, define_check},
+      {"tokenize", "Show how a model's tokenizer cuts each line", false, define_tokenize},
+      {"init", "Write a commented starter configuration", false, define_init},
+      {"pull", "Fetch a model from the hub into the local cache", false, define_pull},
+      {"env", "Show versions, machine and what is registered", true, define_env},
+      {"completion", "Print a completion script for a shell", false, define_completion},
+  };
+  return table;
+}
+
+}  // namespace hone
