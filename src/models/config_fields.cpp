@@ -1,0 +1,69 @@
+#include "models/config_fields.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace hone {
+namespace {
+
+const Json* find(const Json& config, const std::string& key) {
+  const auto it = config.find(key);
+  return it == config.end() || it->is_null() ? nullptr : &*it;
+}
+
+ConfigDefect defect(const std::string& key, const char* wanted, const Json& found) {
+  return ConfigDefect(key, fmt::format("\"{}\" should be {}, not {}.", key, wanted, found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
+}
+
+}  // namespace
+
+ConfigDefect::ConfigDefect(std::string key, const std::string& message)
+    : Error(ErrorKind::kModel, Where{"config.json"}, message), key_(std::move(key)) {}
+
+int64_t count_field(const Json& config, const std::string& key, int64_t fallback, int64_t least) {
+  const Json* value = find(config, key);
+  if (!value) return fallback;
+  constexpr int64_t kLimit = int64_t{1} << 31;
+  const bool fits = value->is_number_unsigned() ? value->get<uint64_t>() < uint64_t(kLimit) : value->is_number_integer();
+  if (!fits || value->get<int64_t>() < least) throw defect(key, least > 0 ? "a positive whole number" : "a whole number from 0", *value);
+  return value->get<int64_t>();
+}
+
+double number_field(const Json& config, const std::string& key, double fallback) {
+  const Json* value = find(config, key);
+  if (!value) return fallback;
+  if (!value->is_number() || !std::isfinite(value->get<double>()) || value->get<double>() < 0) throw defect(key, "a number from 0", *value);
+  return value->get<double>();
+}
+
+double dropout_field(const Json& config, const std::string& key, double fallback) {
+  const double value = number_field(config, key, fallback);
+  if (value >= 1) throw defect(key, "a probability below 1", config.at(key));
+  return value;
+}
+
+bool flag_field(const Json& config, const std::string& key, bool fallback) {
+  const Json* value = find(config, key);
+  if (!value) return fallback;
+  if (!value->is_boolean()) throw defect(key, "true or false", *value);
+  return value->get<bool>();
+}
+
+std::string text_field(const Json& config, const std::string& key, const std::string& fallback) {
+  const Json* value = find(config, key);
+  if (!value) return fallback;
+  if (!value->is_string()) throw defect(key, "a string", *value);
+  return value->get<std::string>();
+}
+
+kernels::Activation activation_field(const Json& config, const std::string& key, const std::string& fallback) {
+  const std::string name = text_field(config, key, fallback);
+  try {
+    return kernels::activation_named(name);
+  } catch (const Error& error) {
+    throw ConfigDefect(key, fmt::format("\"{}\": {}", key, error.message()));
+  }
+}
+
+}  // namespace hone

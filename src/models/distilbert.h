@@ -1,0 +1,11 @@
+// DistilBERT (Sanh et al. 2019, https://arxiv.org/abs/1910.01108): BERT's block under other names, without segments and pooler.
+#pragma once
+
+#include "models/backbone.h"
+
+namespace hone::distilbert {
+
+ModelConfig read_config(const Json& config);
+std::shared_ptr<Backbone> make(const ModelConfig& config);
+
+}  // namespace hone::distilbert

@@ -1,0 +1,38 @@
+#include "models/encoder_backbone.h"
+
+#include <ATen/ops/tanh.h>
+
+#include "models/layers/adopt.h"
+
+namespace hone {
+
+EncoderBackbone::EncoderBackbone(ModelConfig config, const EncoderPlan& plan) : Backbone(std::move(config)) {
+  embeddings_ = register_module("embeddings", TokenEmbeddings(plan.embeddings));
+  if (plan.embeddings.width != plan.blocks.hidden) {
+    projection_ = register_module("embeddings_project", Linear(plan.embeddings.width, plan.blocks.hidden));
+  }
+  encoder_ = register_module(plan.stack, Encoder(plan.blocks));
+  if (config_.sentence_head.uses_pooler) pooler_ = adopt(*this, "pooler.dense", Linear(plan.blocks.hidden, plan.blocks.hidden));
+}
+
+at::Tensor EncoderBackbone::forward(const Packed& tokens) {
+  at::Tensor x = embeddings_(tokens);  // [N, width]
+  if (precision_ == Precision::kBf16) x = x.to(at::kBFloat16);
+  if (projection_) x = projection_(x);
+  return encoder_(x, tokens);
+}
+
+at::Tensor EncoderBackbone::pool(const at::Tensor& hidden, const Packed& tokens) {
+  if (!pooler_) return Backbone::pool(hidden, tokens);
+  const at::Tensor first = tokens.cu_seqlens.slice(0, 0, tokens.sequences()).to(at::kLong);  // [S]
+  return at::tanh(pooler_(hidden.index_select(0, first)));
+}
+
+void EncoderBackbone::set_precision(Precision precision) {
+  precision_ = precision;
+  for (const auto& module : modules()) {
+    if (auto* linear = module->as<LinearImpl>()) linear->set_precision(precision);
+  }
+}
+
+}  // namespace hone

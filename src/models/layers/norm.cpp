@@ -1,0 +1,21 @@
+#include "models/layers/norm.h"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+#include "models/kernels/norm.h"
+
+namespace hone {
+
+LayerNormImpl::LayerNormImpl(int64_t width, double eps) : eps_(eps) {
+  weight = register_parameter("weight", at::ones({width}));
+  bias = register_parameter("bias", at::zeros({width}));
+}
+
+at::Tensor LayerNormImpl::forward(const at::Tensor& x) { return forward_after(at::Tensor(), x, {}); }
+
+at::Tensor LayerNormImpl::forward_after(const at::Tensor& residual, const at::Tensor& x, const kernels::DropoutOptions& dropout) {
+  return kernels::dropout_add_layer_norm(x, residual, weight, bias, eps_, dropout);
+}
+
+}  // namespace hone

@@ -1,0 +1,101 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "models/backbone.h"
+
+namespace hone {
+namespace {
+
+Json tiny_config(const std::string& model_type) {
+  return {{"model_type", model_type}, {"vocab_size", 50},       {"hidden_size", 24},           {"num_hidden_layers", 2}, {"num_attention_heads", 4},
+          {"intermediate_size", 40},  {"max_position_embeddings", 40}, {"type_vocab_size", 2}, {"embedding_size", 12},   {"dim", 24},
+          {"n_layers", 2},            {"n_heads", 4},           {"hidden_dim", 40}};
+}
+
+std::shared_ptr<Backbone> tiny(const std::string& model_type) {
+  for (const FamilyInfo& family : families()) {
+    if (family.model_type != model_type) continue;
+    ModelConfig config = family.read_config(tiny_config(model_type));
+    config.model_type = model_type;
+    auto model = make_backbone(config);
+    model->initialise(7);
+    model->eval();
+    return model;
+  }
+  return nullptr;
+}
+
+Packed packed(const std::vector<std::vector<int64_t>>& samples) {
+  std::vector<int64_t> ids, positions, segments, keys;
+  std::vector<int32_t> ends = {0};
+  Packed out;
+  for (const auto& sample : samples) {
+    for (size_t i = 0; i < sample.size(); ++i) {
+      ids.push_back(sample[i]);
+      positions.push_back(int64_t(i));
+      segments.push_back(i * 2 >= sample.size());
+      keys.push_back(sample[0] * 1000 + int64_t(i));
+    }
+    ends.push_back(int32_t(ids.size()));
+    out.max_len = std::max(out.max_len, int64_t(sample.size()));
+  }
+  out.ids = at::tensor(ids);
+  out.positions = at::tensor(positions);
+  out.segments = at::tensor(segments);
+  out.keys = at::tensor(keys);
+  out.cu_seqlens = at::tensor(ends, at::kInt);
+  out.seed = 3;
+  return out;
+}
+
+const std::vector<std::vector<int64_t>> kSamples = {{2, 7, 9, 11, 3}, {4}, {5, 6, 8, 10, 12, 14, 16, 18, 20}, {21, 22}};
+
+class EveryFamily : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, testing::Values("bert", "roberta", "distilbert", "electra"), [](const auto& info) { return std::string(info.param); });
+
+TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
+  for (const bool training : {false, true}) {
+    const auto model = tiny(GetParam());
+    model->train(training);
+    const at::Tensor together = model->forward(packed(kSamples));
+    int64_t row = 0;
+    for (const auto& sample : kSamples) {
+      const at::Tensor alone = model->forward(packed({sample}));
+      EXPECT_LT((together.slice(0, row, row + alone.size(0)) - alone).abs().max().item<float>(), 2e-6) << "training " << training;
+      row += alone.size(0);
+    }
+  }
+}
+
+TEST_P(EveryFamily, GivesEveryParameterAGradient) {
+  const auto model = tiny(GetParam());
+  const Packed tokens = packed(kSamples);
+  const at::Tensor hidden = model->forward(tokens);
+  at::Tensor loss = (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum();
+  if (model->config().sentence_head.uses_pooler) loss = loss + model->pool(hidden, tokens).sum();
+  loss.backward();
+  int64_t checked = 0;
+  for (const auto& item : model->named_parameters()) {
+    ASSERT_TRUE(item.value().grad().defined()) << item.key();
+    EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
+    // A key's bias shifts all scores of a query alike: softmax takes it out.
+    const bool has_no_effect = item.key().ends_with("key.bias") || item.key().ends_with("k_lin.bias");
+    EXPECT_EQ(item.value().grad().abs().max().item<float>() > 1e-6, !has_no_effect) << item.key();
+    ++checked;
+  }
+  EXPECT_GT(checked, 30);
+}
+
+TEST_P(EveryFamily, StaysNearFp32InBf16) {
+  const auto model = tiny(GetParam());
+  const at::Tensor exact = model->forward(packed(kSamples));
+  model->set_precision(Precision::kBf16);
+  const at::Tensor rounded = model->forward(packed(kSamples));
+  EXPECT_EQ(rounded.scalar_type(), at::kBFloat16);
+  EXPECT_LT((rounded.to(at::kFloat) - exact).abs().max().item<float>(), 0.1);
+  model->set_precision(Precision::kFp32);
+  EXPECT_TRUE(model->forward(packed(kSamples)).equal(exact));
+}
+
+}  // namespace
+}  // namespace hone
