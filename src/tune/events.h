@@ -15,16 +15,16 @@ struct Started {
   int64_t step = 0, total_steps = 0;  // steps done already (a resumed run: not 0), and planned
   double epochs = 0;                  // planned
   int64_t samples = 0, parameters = 0;
-  std::string precision;              // "fp32" or "bf16"
+  std::string precision;  // "fp32" or "bf16"
   int64_t threads = 0;
 };
 struct Stepped {
-  int64_t step, total_steps;   // optimizer steps done, and planned
+  int64_t step, total_steps;                                  // optimizer steps done, and planned
   double epoch, loss, gradient_norm, learning_rate, seconds;  // loss per target, norm before clipping, seconds of this step
-  int64_t tokens, samples;     // of this step
-  double loss_z = 0, norm_z = 0;  // z-scores against the recent steps
-  bool is_logged = false;         // every logging_steps: to be written down
-  double mean_loss = 0;           // over the steps since the last logged one, this one included
+  int64_t tokens, samples;                                    // of this step
+  double loss_z = 0, norm_z = 0;                              // z-scores against the recent steps
+  bool is_logged = false;                                     // every logging_steps: to be written down
+  double mean_loss = 0;                                       // over the steps since the last logged one, this one included
 };
 struct Evaluated {
   int64_t step;

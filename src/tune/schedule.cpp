@@ -15,7 +15,8 @@ double decayed_share(const ScheduleOptions& o, int64_t step) {
 }
 
 double linear(const ScheduleOptions& o, int64_t step) {
-  return std::max(0.0, static_cast<double>(o.total_steps - step) / static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps)));
+  return std::max(0.0,
+                  static_cast<double>(o.total_steps - step) / static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps)));
 }
 
 double cosine(const ScheduleOptions& o, int64_t step) {

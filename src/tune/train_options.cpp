@@ -28,8 +28,9 @@ class Checker {
   void inside(const char* key, double value, double low, double high, bool low_is_allowed) const {
     const bool good = std::isfinite(value) && (low_is_allowed ? value >= low : value > low) && value < high;
     if (good) return;
-    const std::string range = high == kNoLimit ? fmt::format("{} {}", low_is_allowed ? "at least" : "more than", low)
-                                               : fmt::format("{} {} and less than {}", low_is_allowed ? "at least" : "more than", low, high);
+    const std::string range = high == kNoLimit
+                                  ? fmt::format("{} {}", low_is_allowed ? "at least" : "more than", low)
+                                  : fmt::format("{} {} and less than {}", low_is_allowed ? "at least" : "more than", low, high);
     throw section_.error(key, fmt::format("\"{}\" is {}; it must be {}", key, value, range));
   }
   void refuse(bool wrong, const char* key, const std::string& message) const {
@@ -52,7 +53,8 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 1);
   check.at_least("max_seq_length", o.max_seq_length, 0);
   check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
-               fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the special tokens; 0 is the model's limit", o.max_seq_length));
+               fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the special tokens; 0 is the model's limit",
+                           o.max_seq_length));
   check.at_least("threads", o.threads, 0);
   check.at_least("logging_steps", o.logging_steps, 1);
   check.at_least("eval_steps", o.eval_steps, 1);
@@ -121,7 +123,8 @@ ScheduleOptions schedule_options(const TrainOptions& o, int64_t total_steps) {
   ScheduleOptions schedule;
   schedule.type = o.lr_scheduler_type;
   schedule.total_steps = total_steps;
-  schedule.warmup_steps = o.warmup_steps > 0 ? o.warmup_steps : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
+  schedule.warmup_steps =
+      o.warmup_steps > 0 ? o.warmup_steps : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
   schedule.power = o.lr_power;
   schedule.end_factor = o.lr_end / o.learning_rate;
   return schedule;

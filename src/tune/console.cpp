@@ -1,0 +1,59 @@
+#include "tune/console.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "base/log.h"
+#include "base/progress.h"
+
+namespace hone {
+namespace {
+
+class Console {
+ public:
+  void operator()(const Event& event) {
+    std::visit([this](const auto& e) { tell(e); }, event);
+  }
+
+ private:
+  void tell(const Started& s) {
+    log_info("{}training on {} samples, {:.1f}M parameters, {} steps, {} on {} thread{}",
+             s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples, static_cast<double>(s.parameters) / 1e6,
+             s.total_steps, s.precision, s.threads, s.threads == 1 ? "" : "s");
+    start_ = s.step;
+    bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training", s.total_steps - s.step, "steps");
+  }
+  void tell(const Stepped& s) {
+    // Smoothed over about ten steps: lengths differ from step to step.
+    rate_ = rate_ == 0 ? rate_of(s) : rate_ + 0.1 * (rate_of(s) - rate_);
+    if (bar_) bar_->advance_to(s.step - start_, fmt::format("loss {:.4f}, {}", s.mean_loss, rate_text(rate_)));
+    if (s.step == s.total_steps) bar_.reset();
+  }
+  void tell(const Evaluated& e) {
+    log_info("step {}, epoch {:.2f}: {} {:.4f}, loss {:.4f}{}", e.step, e.epoch, e.report.metric, e.report.score, e.loss,
+             e.is_best ? ", the best so far" : "");
+  }
+  void tell(const Saved& s) { log_debug("step {}: saved {}", s.step, s.path); }
+  void tell(const Warned& w) { log_warn("{}", w.message); }
+
+  static double rate_of(const Stepped& s) { return s.seconds > 0 ? static_cast<double>(s.tokens) / s.seconds : 0; }
+
+  std::optional<Progress> bar_;
+  int64_t start_ = 0;
+  double rate_ = 0;
+};
+
+}  // namespace
+
+std::string rate_text(double tokens_per_second) {
+  return tokens_per_second < 1000 ? fmt::format("{:.0f} tokens/s", tokens_per_second)
+                                  : fmt::format("{:.1f}k tokens/s", tokens_per_second / 1000);
+}
+
+Listener console_log() {
+  return [console = std::make_shared<Console>()](const Event& event) { (*console)(event); };
+}
+
+}  // namespace hone

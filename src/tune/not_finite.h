@@ -1,0 +1,26 @@
+// When a loss or a gradient is no number: which rows did it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "data/sample_store.h"
+#include "tasks/pipeline.h"
+#include "tune/optim/adamw.h"
+
+namespace hone {
+
+struct Suspects {
+  int64_t steps_done = 0;  // before the step that failed
+  uint64_t seed = 0;
+  std::vector<int64_t> indices;  // samples of the micro-batch, or of the step
+  bool is_gradient = false;      // each loss was finite, but not the gradient
+};
+
+// Runs each sample alone, as the failed step would, and throws an Error(kData) at the first row whose own loss (or gradient) is not finite,
+// naming the others too; or, where all or none are, saying what that means. Clears the gradients.
+[[noreturn]] void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters, const SampleStore& samples,
+                                    const std::function<Where(int64_t record)>& where_of, const Suspects& suspects);
+
+}  // namespace hone

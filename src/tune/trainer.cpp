@@ -1,0 +1,359 @@
+#include "tune/trainer.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "base/random.h"
+#include "tune/batch_loader.h"
+#include "tune/best_tracker.h"
+#include "tune/checkpoint.h"
+#include "tune/machine.h"
+#include "tune/not_finite.h"
+#include "tune/parameters.h"
+#include "tune/step_statistics.h"
+#include "tune/train_options.h"
+
+namespace hone {
+namespace {
+
+class Clock {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Where a run stands: what a checkpoint keeps beside weights and moments. There is no generator to save: randomness is a function of
+// (seed, step, sample).
+struct Progress {
+  int64_t step = 0;            // optimizer steps done
+  int64_t evaluated_step = 0;  // after which the last evaluation was made
+  bool stopped_early = false;
+  double seconds = 0;  // spent on steps
+  int64_t tokens = 0;
+  BestTracker best;
+  StepStatistics statistics;
+};
+
+// What must not change between a run and its continuation, since it decides which samples form a step.
+Json data_identity(const std::vector<int32_t>& lengths, const TrainOptions& options) {
+  uint64_t hash = lengths.size();
+  for (int32_t length : lengths) hash = mix(hash, static_cast<uint64_t>(length));
+  return {{"samples", lengths.size()},
+          {"lengths", fmt::format("{:016x}", hash)},
+          {"seed", options.seed},
+          {"per_device_train_batch_size", options.per_device_train_batch_size},
+          {"max_tokens_per_batch", options.max_tokens_per_batch},
+          {"gradient_accumulation_steps", options.gradient_accumulation_steps},
+          {"group_by_length", options.group_by_length}};
+}
+
+AdamWOptions adamw_options(const TrainOptions& o) { return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay}; }
+
+Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
+  if (inputs.train->size() == 0) throw Error(ErrorKind::kData, "there is no training sample left to train on");
+  return Timeline(inputs.train->lengths(), plan_options(options), options.num_train_epochs, options.max_steps);
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainerInputs& inputs, const TrainOptions& options, const std::vector<Listener>& listeners)
+      : inputs_(inputs),
+        options_(options),
+        listeners_(listeners),
+        pipeline_(*inputs.pipeline),
+        threads_(use_threads(options.threads)),
+        precision_(resolve_precision(options.precision)),
+        timeline_(make_timeline(inputs, options)),
+        schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
+        criterion_(criterion_named(options.metric_for_best_model, pipeline_.info())),
+        checkpoints_(inputs.output_dir + "/checkpoints"),
+        parameters_(prepare_parameters()),
+        optimizer_(parameters_, adamw_options(options)) {
+    progress_.best = BestTracker(criterion_.greater_is_better, options.early_stopping_patience, options.early_stopping_threshold);
+  }
+
+  TrainResult run();
+
+ private:
+  std::vector<AdamWParameter> prepare_parameters();
+  void begin();
+  void set_old_checkpoints_aside();
+  void resume();
+  void compare_with(const Json& saved);
+
+  void train_step(BatchLoader& batches);
+  double clip_factor(double norm) const;
+  void tell_step(double loss, double norm, double seconds, int64_t tokens, int64_t samples);
+
+  bool evaluates_after(int64_t step) const { return inputs_.evaluate && is_due(options_.eval_strategy, options_.eval_steps, step); }
+  bool saves_after(int64_t step) const { return is_due(options_.save_strategy, options_.save_steps, step); }
+  bool is_due(const std::string& strategy, int64_t every, int64_t step) const;
+  void evaluate_if_due();
+  void save(bool is_best);
+  Json state() const;
+  bool stop_is_requested() const { return inputs_.stop_requested != nullptr && inputs_.stop_requested->load(); }
+
+  TrainResult finish(bool interrupted);
+  void load_best();
+
+  void emit(const Event& event) const {
+    for (const Listener& listener : listeners_) listener(event);
+  }
+  void warn(const std::string& message) const { emit(Warned{progress_.step, message}); }
+
+  const TrainerInputs& inputs_;
+  const TrainOptions& options_;
+  const std::vector<Listener>& listeners_;
+  Pipeline& pipeline_;
+  int64_t threads_;
+  Precision precision_;
+  Timeline timeline_;
+  std::function<double(int64_t)> schedule_;
+  Criterion criterion_;
+  CheckpointFolder checkpoints_;
+  std::vector<AdamWParameter> parameters_;
+  AdamW optimizer_;
+  Progress progress_;
+};
+
+TrainResult Trainer::run() {
+  begin();
+  BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed), progress_.step);
+  evaluate_if_due();  // of a run that was interrupted between a step and its evaluation
+  while (progress_.step < timeline_.steps() && !progress_.stopped_early) {
+    train_step(batches);
+    if (stop_is_requested()) {
+      save(/*is_best=*/false);
+      return finish(/*interrupted=*/true);
+    }
+    evaluate_if_due();
+    if (saves_after(progress_.step) || (progress_.stopped_early && options_.save_strategy != "no")) save(/*is_best=*/false);
+  }
+  return finish(/*interrupted=*/false);
+}
+
+// The whole of training, for every task. A loss is a sum and a count, divided once: the gradient depends on the step's samples alone,
+// not on how they were split into micro-batches.
+void Trainer::train_step(BatchLoader& batches) {
+  const Clock clock;
+  double sum = 0, count = 0;
+  int64_t tokens = 0;
+  std::vector<int64_t> indices;
+  while (const auto micro = batches.next()) {
+    const Loss loss = pipeline_.task().loss(pipeline_.network().forward(micro->batch), micro->batch);
+    const double value = loss.sum.item<double>();
+    if (!std::isfinite(value)) {
+      refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
+                        {progress_.step, static_cast<uint64_t>(options_.seed), micro->indices});
+    }
+    loss.sum.backward();
+    sum += value;
+    count += loss.count;
+    tokens += micro->tokens;
+    indices.insert(indices.end(), micro->indices.begin(), micro->indices.end());
+  }
+  count = std::max(count, 1.0);  // a step of windows without a target teaches nothing
+  const double norm = gradient_norm(parameters_) / count;
+  if (!std::isfinite(norm)) {
+    refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
+                      {progress_.step, static_cast<uint64_t>(options_.seed), indices, /*is_gradient=*/true});
+  }
+  optimizer_.step(options_.learning_rate * schedule_(progress_.step), clip_factor(norm) / count);
+  clear_gradients(parameters_);
+  ++progress_.step;
+  tell_step(sum / count, norm, clock.seconds(), tokens, static_cast<int64_t>(indices.size()));
+}
+
+// torch.nn.utils.clip_grad_norm_'s factor.
+double Trainer::clip_factor(double norm) const {
+  return options_.max_grad_norm > 0 ? std::min(1.0, options_.max_grad_norm / (norm + 1e-6)) : 1.0;
+}
+
+void Trainer::tell_step(double loss, double norm, double seconds, int64_t tokens, int64_t samples) {
+  progress_.seconds += seconds;
+  progress_.tokens += tokens;
+  StepStatistics& statistics = progress_.statistics;
+  statistics.add(loss, norm);
+  Stepped stepped;
+  stepped.step = progress_.step;
+  stepped.total_steps = timeline_.steps();
+  stepped.epoch = timeline_.epoch_after(progress_.step);
+  stepped.loss = loss;
+  stepped.gradient_norm = norm;
+  stepped.learning_rate = options_.learning_rate * schedule_(progress_.step - 1);
+  stepped.seconds = seconds;
+  stepped.tokens = tokens;
+  stepped.samples = samples;
+  stepped.loss_z = statistics.loss_z();
+  stepped.norm_z = statistics.norm_z();
+  stepped.mean_loss = statistics.mean_loss();
+  stepped.is_logged = progress_.step % options_.logging_steps == 0 || progress_.step == timeline_.steps();
+  if (stepped.is_logged) statistics.begin_window();
+  emit(stepped);
+}
+
+// The last step counts with either strategy.
+bool Trainer::is_due(const std::string& strategy, int64_t every, int64_t step) const {
+  if (strategy == "no" || step == 0) return false;
+  if (step == timeline_.steps()) return true;
+  return strategy == "steps" ? step % every == 0 : timeline_.ends_epoch(step);
+}
+
+void Trainer::evaluate_if_due() {
+  const int64_t step = progress_.step;
+  if (!evaluates_after(step) || progress_.evaluated_step == step) return;
+  const Clock clock;
+  auto [report, loss] = inputs_.evaluate();
+  pipeline_.network().train();
+  const double score = criterion_.value(report, loss);
+  if (!std::isfinite(score))
+    warn(fmt::format("the {} of this evaluation is not finite; it does not count as an improvement", criterion_.metric));
+  const bool is_best = progress_.best.add(step, score);
+  progress_.evaluated_step = step;
+  progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
+  emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report), is_best});
+  if (is_best && (options_.load_best_model_at_end || options_.save_strategy != "no")) save(/*is_best=*/true);
+}
+
+void Trainer::save(bool is_best) {
+  const Checkpoint checkpoint{state(), weights_of(pipeline_.network()), is_best ? StateDict{} : optimizer_.state()};
+  emit(Saved{progress_.step, is_best ? checkpoints_.save_best(checkpoint) : checkpoints_.save_last(checkpoint), is_best});
+}
+
+Json Trainer::state() const {
+  return {{"step", progress_.step},
+          {"total_steps", timeline_.steps()},
+          {"epoch", timeline_.epoch_after(progress_.step)},
+          {"evaluated_step", progress_.evaluated_step},
+          {"stopped_early", progress_.stopped_early},
+          {"seconds", progress_.seconds},
+          {"tokens", progress_.tokens},
+          {"metric", criterion_.metric},
+          {"best", progress_.best.state()},
+          {"statistics", progress_.statistics.state()},
+          {"precision", precision_name(precision_)},
+          {"threads", threads_},
+          {"data", data_identity(inputs_.train->lengths(), options_)},
+          {"options", options_json(options_)}};
+}
+
+std::vector<AdamWParameter> Trainer::prepare_parameters() {
+  pipeline_.network().set_precision(precision_);
+  return trainable_parameters(pipeline_.network());
+}
+
+void Trainer::begin() {
+  int64_t trained = 0;
+  for (const AdamWParameter& parameter : parameters_) trained += parameter.value.numel();
+  if (inputs_.resume) {
+    resume();
+  } else {
+    set_old_checkpoints_aside();
+  }
+  require_disk(inputs_.output_dir, disk_needed(trained, options_.save_strategy != "no"), "this run's checkpoints and model");
+  pipeline_.network().train();
+  clear_gradients(parameters_);
+  Started started;
+  started.step = progress_.step;
+  started.total_steps = timeline_.steps();
+  started.epochs = timeline_.epochs();
+  started.samples = inputs_.train->size();
+  started.parameters = trained;
+  started.precision = precision_name(precision_);
+  started.threads = threads_;
+  emit(started);
+}
+
+// A new run in a folder that holds checkpoints: it must not mix with them, and hours of an unfinished run must not be lost by a forgotten
+// --resume.
+void Trainer::set_old_checkpoints_aside() {
+  namespace fs = std::filesystem;
+  const std::string& here = checkpoints_.path();
+  if (!fs::exists(here)) return;
+  const std::string aside = here + ".old";
+  fs::remove_all(aside);
+  if (checkpoints_.is_unfinished()) {
+    fs::rename(here, aside);
+    warn(fmt::format("{} held an unfinished run, which --resume would have continued; it is now in {}", here, aside));
+  } else {
+    fs::remove_all(here);
+  }
+}
+
+void Trainer::resume() {
+  const Checkpoint checkpoint = checkpoints_.load_last([this](const std::string& message) { warn(message); });
+  const Json& saved = checkpoint.state;
+  compare_with(saved);
+  load_weights(pipeline_.network(), checkpoint.weights, checkpoints_.path() + "/last/model.safetensors");
+  optimizer_.load_state(checkpoint.optimizer);
+  progress_.step = saved.at("step").get<int64_t>();
+  progress_.evaluated_step = saved.at("evaluated_step").get<int64_t>();
+  progress_.stopped_early = saved.at("stopped_early").get<bool>();
+  progress_.seconds = saved.at("seconds").get<double>();
+  progress_.tokens = saved.at("tokens").get<int64_t>();
+  progress_.best.load_state(saved.at("best"));
+  progress_.statistics.load_state(saved.at("statistics"));
+}
+
+// A change of what forms a step is refused; a change of anything else is the user's right, but then the result is not the uninterrupted
+// run's.
+void Trainer::compare_with(const Json& saved) {
+  const Where place{checkpoints_.path() + "/last"};
+  const Json data = data_identity(inputs_.train->lengths(), options_);
+  for (const auto& [key, value] : data.items()) {
+    if (saved.at("data").value(key, Json()) == value) continue;
+    throw Error(
+        ErrorKind::kUsage, place,
+        fmt::format("made with {} {}, now it is {}: the place in the data would be another one. Set it back, or start without --resume",
+                    key, saved.at("data").value(key, Json()).dump(), value.dump()));
+  }
+  if (saved.at("metric") != criterion_.metric) {
+    throw Error(ErrorKind::kUsage, place,
+                fmt::format("its best was chosen by {}, now it would be by \"{}\"; the two cannot be compared", saved.at("metric").dump(),
+                            criterion_.metric));
+  }
+  const auto warn_of_change = [&](const std::string& key, const Json& before, const Json& now) {
+    if (before != now)
+      warn(fmt::format("{} was {} before and is {} now: the run will not equal the one without interruption", key, before.dump(),
+                       now.dump()));
+  };
+  const Json options = options_json(options_);
+  for (const auto& [key, value] : options.items()) {
+    if (key != "precision" && key != "threads" && !data.contains(key)) warn_of_change(key, saved.at("options").value(key, Json()), value);
+  }
+  warn_of_change("precision", saved.at("precision"), precision_name(precision_));
+  warn_of_change("threads", saved.at("threads"), threads_);
+}
+
+TrainResult Trainer::finish(bool interrupted) {
+  if (!interrupted) load_best();
+  TrainResult result;
+  result.steps = progress_.step;
+  result.best_step = progress_.best.best_step();
+  result.best_score = progress_.best.best_score().value_or(0);
+  result.seconds = progress_.seconds;
+  result.tokens_per_second = progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0;
+  result.interrupted = interrupted;
+  result.stopped_early = progress_.stopped_early;
+  return result;
+}
+
+void Trainer::load_best() {
+  if (!options_.load_best_model_at_end || !progress_.best.best_score() || progress_.best.best_step() == progress_.step) return;
+  const Checkpoint best = checkpoints_.load_best([this](const std::string& message) { warn(message); });
+  load_weights(pipeline_.network(), best.weights, checkpoints_.path() + "/best/model.safetensors");
+}
+
+}  // namespace
+
+TrainResult train(const TrainerInputs& inputs, const TrainOptions& options, const std::vector<Listener>& listeners) {
+  return Trainer(inputs, options, listeners).run();
+}
+
+}  // namespace hone
