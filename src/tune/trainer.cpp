@@ -11,6 +11,7 @@
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
 #include "tune/checkpoint.h"
+#include "tune/estimate.h"
 #include "tune/machine.h"
 #include "tune/not_finite.h"
 #include "tune/parameters.h"
@@ -249,8 +250,7 @@ std::vector<AdamWParameter> Trainer::prepare_parameters() {
 }
 
 void Trainer::begin() {
-  int64_t trained = 0;
-  for (const AdamWParameter& parameter : parameters_) trained += parameter.value.numel();
+  const int64_t trained = count_parameters(pipeline_.network());
   if (inputs_.resume) {
     resume();
   } else {

@@ -1,0 +1,122 @@
+#include "tune/estimate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "tune/batch_loader.h"
+#include "tune/checkpoint.h"
+#include "tune/machine.h"
+#include "tune/parameters.h"
+#include "tune/timeline.h"
+#include "tune/train_options.h"
+
+namespace hone {
+namespace {
+
+constexpr int64_t kProgram = int64_t{300} << 20;  // libtorch, tokenizer, data held in memory
+constexpr int kProbeSteps = 3;                    // the first of them warms up and is not counted
+
+int64_t total_of(const std::vector<int32_t>& lengths) { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+
+int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOptions& options) {
+  int64_t largest = 0;
+  for (const auto& step : plan_epoch(lengths, plan_options(options), 0)) {
+    for (const auto& micro : step) {
+      int64_t tokens = 0;
+      for (int64_t index : micro) tokens += lengths[index];
+      largest = std::max(largest, tokens);
+    }
+  }
+  return largest;
+}
+
+// What backward needs of one token: per layer queries, keys, values, their mix, the two dense outputs, the two norms and the residual
+// between (9 of the hidden size), the inner layer before and after its activation (2 of the intermediate size); the embeddings once.
+// As much again, of one layer, is in flight during backward.
+int64_t activation_bytes(const ModelConfig& config, Precision precision) {
+  const int64_t width = precision == Precision::kBf16 ? 2 : 4;
+  const int64_t layer = (9 * config.hidden_size + 2 * config.intermediate_size) * width + config.num_heads * 4;
+  return layer * (config.num_layers + 2) + 4 * config.hidden_size * 4;
+}
+
+// fp32 weight, gradient and two moments; the bf16 copy.
+int64_t bytes_per_parameter(Precision precision) { return precision == Precision::kBf16 ? 18 : 16; }
+
+double to_mb(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+
+std::string duration_text(double seconds) {
+  if (seconds < 90) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 5400) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+}  // namespace
+
+Json Estimate::json() const {
+  Json json = {{"parameters", parameters},     {"steps", steps},          {"tokens", tokens}, {"micro_batch_tokens", micro_batch_tokens},
+               {"memory_bytes", memory_bytes}, {"disk_bytes", disk_bytes}};
+  json["seconds"] = seconds ? Json(*seconds) : Json();
+  return json;
+}
+
+std::string Estimate::text() const {
+  std::string text = fmt::format("steps   {} ({} tokens, at most {} in a micro-batch)\n", steps, tokens, micro_batch_tokens);
+  text += fmt::format("memory  about {:.0f} MB ({:.1f}M parameters)\n", to_mb(memory_bytes), static_cast<double>(parameters) / 1e6);
+  text += fmt::format("disk    {:.0f} MB for checkpoints and model\n", to_mb(disk_bytes));
+  text += fmt::format("time    {}\n", seconds ? "about " + duration_text(*seconds) + " of training, evaluations not counted"
+                                              : "not measured: the weights are not here");
+  return text;
+}
+
+Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vector<int32_t>& lengths, const TrainOptions& options) {
+  const Precision precision = resolve_precision(options.precision);
+  const Timeline timeline(lengths, plan_options(options), options.num_train_epochs, options.max_steps);
+  Estimate result;
+  result.parameters = parameters;
+  result.steps = timeline.steps();
+  result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
+  result.micro_batch_tokens = largest_micro_batch(lengths, options);
+  result.memory_bytes =
+      kProgram + parameters * bytes_per_parameter(precision) + result.micro_batch_tokens * activation_bytes(config, precision);
+  result.disk_bytes = disk_needed(parameters, options.save_strategy != "no");
+  return result;
+}
+
+double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples, const TrainOptions& options) {
+  use_threads(options.threads);
+  pipeline.network().set_precision(resolve_precision(options.precision));
+  pipeline.network().train();
+  const auto parameters = trainable_parameters(pipeline.network());
+  AdamW optimizer(parameters, {});
+  Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs, options.max_steps);
+  const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
+  std::chrono::duration<double> spent{0};
+  int64_t tokens = 0;
+  for (int64_t step = 0; step < steps; ++step) {
+    const auto start = std::chrono::steady_clock::now();
+    int64_t step_tokens = 0;
+    for (const auto& indices : timeline.micro_batches(step)) {
+      const MicroBatch micro = make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
+      pipeline.task().loss(pipeline.network().forward(micro.batch), micro.batch).sum.backward();
+      step_tokens += micro.tokens;
+    }
+    optimizer.step(/*learning_rate=*/0, /*gradient_scale=*/1);
+    clear_gradients(parameters);
+    if (step == 0 && steps > 1) continue;
+    spent += std::chrono::steady_clock::now() - start;
+    tokens += step_tokens;
+  }
+  return spent.count() / static_cast<double>(std::max<int64_t>(1, tokens));
+}
+
+int64_t count_parameters(Network& network) {
+  int64_t count = 0;
+  for (const auto& [name, value] : network.weights()) count += value.requires_grad() ? value.numel() : 0;
+  return count;
+}
+
+}  // namespace hone

@@ -1,0 +1,38 @@
+// What a run will take, told before it starts: memory, disk, time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/sample_store.h"
+#include "tasks/pipeline.h"
+#include "tune/trainer.h"
+
+namespace hone {
+
+struct Estimate {
+  int64_t parameters = 0;
+  int64_t steps = 0;               // optimizer steps
+  int64_t tokens = 0;              // real tokens in all of them
+  int64_t micro_batch_tokens = 0;  // of the largest micro-batch
+  int64_t memory_bytes = 0;        // peak, of the process
+  int64_t disk_bytes = 0;          // checkpoints and model
+  std::optional<double> seconds;   // of training, where a probe was made
+
+  Json json() const;
+  std::string text() const;  // a few lines for people
+};
+
+// From shapes alone. REQUIRES: lengths (tokens of each training sample) is not empty.
+Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vector<int32_t>& lengths, const TrainOptions& options);
+
+// Seconds per training token, measured on a few steps of the run itself. Leaves the weights as they were.
+double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples, const TrainOptions& options);
+
+// The parameters that `network` trains.
+int64_t count_parameters(Network& network);
+
+}  // namespace hone
