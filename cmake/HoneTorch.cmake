@@ -25,3 +25,10 @@ foreach(name torch_cuda c10_cuda)
   endif()
 endforeach()
 message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
+
+# libtorch's include folder also holds the headers of another fmt, without its library: the system's must be found first.
+find_package(fmt REQUIRED)
+get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/system-fmt)
+file(CREATE_LINK ${fmt_include}/fmt ${CMAKE_BINARY_DIR}/system-fmt/fmt SYMBOLIC)
+list(PREPEND TORCH_INCLUDE_DIRS ${CMAKE_BINARY_DIR}/system-fmt)
