@@ -360,6 +360,12 @@ bool Config::has(const std::string& key) const {
   return node_->find(key) != nullptr;
 }
 
+std::vector<std::string> Config::keys() const {
+  std::vector<std::string> out;
+  for (const Node::Member& member : node_->members) out.push_back(member.key);
+  return out;
+}
+
 Where Config::where(const std::string& key) const {
   const auto value = node_->find(key);
   return value ? value->where : node_->where;

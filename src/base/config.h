@@ -28,6 +28,7 @@ class Config {
   static Config from_json(const Json& value, const std::string& name);  // e.g. a task's saved options
 
   bool has(const std::string& key) const;
+  std::vector<std::string> keys() const;  // those the file has, in its order: for sections whose keys are the user's own names
 
   // The value of `key`, or the default where it is absent. A wrong type is an Error (kUsage) at the value's place.
   // "1e-5" is a number. An integer option refuses 1.5; a number option takes 1.

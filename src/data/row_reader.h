@@ -1,0 +1,51 @@
+// What all readers share: bad rows, the mapping of field names, the count of repairs. A format adds `read_row`.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "data/reader.h"
+#include "data/text_stream.h"
+
+namespace hone {
+
+class RowReader : public RecordReader {
+ public:
+  RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text) : options_(options), text_(std::move(text)) {}
+
+  std::optional<Record> next() final;
+  int64_t bad_count() const final { return bad_count_; }
+  const std::vector<BadRow>& bad_rows() const final { return bad_rows_; }
+  int64_t repaired_count() const final { return repaired_count_; }
+  const std::vector<BadRow>& repaired_rows() const final { return repaired_rows_; }
+  std::pair<int64_t, int64_t> position() const final { return text_->position(); }
+
+ protected:
+  // Reads one row into `record` (fields and line); false at the end. Throws Error(kData) for a bad row, which must be consumed
+  // by then, and StreamError where no further row can be found.
+  virtual bool read_row(Record& record) = 0;
+
+  void note_repair(Where where, std::string reason);
+  TextStream& text() { return *text_; }
+  const SourceOptions& options() const { return options_; }
+  Where place(int64_t line, int64_t column) const { return {*text_->file(), line, column}; }
+
+ private:
+  void map_fields(Record& record) const;
+
+  SourceOptions options_;
+  std::unique_ptr<TextStream> text_;
+  int64_t bad_count_ = 0, repaired_count_ = 0;
+  std::vector<BadRow> bad_rows_, repaired_rows_;
+};
+
+// One function per format; reader.cpp chooses. The text stands at its beginning.
+std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options, std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_json(const SourceOptions& options, std::unique_ptr<TextStream> text);  // an array, or objects on end
+std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options, std::unique_ptr<TextStream> text);  // csv, tsv
+std::unique_ptr<RecordReader> read_conll(const SourceOptions& options, std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_text(const SourceOptions& options, std::unique_ptr<TextStream> text);  // {"text": line}
+
+}  // namespace hone
