@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -26,6 +30,7 @@ struct CleanOptions {
 // Counts of one split, and the first places of each kind: becomes report.json's data.<split>.
 struct SplitAudit {
   int64_t rows = 0, used = 0, dropped = 0, truncated = 0;
+  int64_t repaired = 0;                                // rows used after a repair (RecordReader::repaired_rows); not in `examples`
   std::map<std::string, int64_t> reasons;              // reason -> count ("empty text", "duplicate", "bad row: …")
   std::vector<BadRow> examples;                        // the first 100
   std::map<std::string, int64_t> labels;               // filled by the task
@@ -38,7 +43,10 @@ struct SplitAudit {
 class Cleaner {
  public:
   Cleaner(CleanOptions options, std::vector<std::string> text_fields, SplitAudit& audit);
-  bool accept(Record& record);  // cleans in place; false where the record is dropped (and counted)
+  // Cleans the text fields that are strings in place (arrays of tokens stay as they are) and counts the row as used or dropped;
+  // false where it is dropped. Error(kData) at the record's place for an empty text with empty_texts: error.
+  bool accept(Record& record);
+
  private:
   struct State;
   std::shared_ptr<State> state_;
@@ -55,8 +63,9 @@ struct Leak {
 };
 class LeakageFinder {
  public:
+  // Keeps about 150 bytes a row, no text.
   void add(const std::string& split, const Record& record, const std::vector<std::string>& text_fields);
-  std::vector<Leak> find() const;
+  std::vector<Leak> find() const;  // of each pair of splits that share texts; `other` is train, or validation, before test
   LeakageFinder();
   ~LeakageFinder();
  private:
