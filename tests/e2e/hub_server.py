@@ -47,7 +47,7 @@ class Hub:
         self.storage = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.storage.daemon_threads = True
         for server in (self.server, self.storage):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
 
     def stop(self):

@@ -1,0 +1,40 @@
+# Everything a newcomer needs. `make demo` and `make test` set the machine up first (scripts/setup).
+
+BUILD := build/release
+HONE := $(BUILD)/hone
+PEERS := .venv-peers/bin/python
+CONFIGURE := $(BUILD)/build.ninja
+
+.PHONY: demo test build test-cpp test-python bench asan setup setup-peers clean
+
+demo: build  ## fine-tune a small model on the shipped customer messages; prints the report
+	$(HONE) train examples/classify/config.yaml --overwrite
+
+test: setup-peers build test-cpp test-python  ## all tests
+
+build: setup
+	@[ -e $(CONFIGURE) ] || cmake --preset release > /dev/null
+	cmake --build $(BUILD)
+
+test-cpp: build
+	ctest --test-dir $(BUILD) --output-on-failure -j "$$(nproc)"
+
+test-python: build setup-peers
+	$(PEERS) -m pytest -q tests
+
+bench: build setup-peers  ## hone and its peers on the same data, in alternation
+	bench/run
+
+asan: setup  ## the C++ tests under address and undefined-behaviour sanitizers
+	@[ -e build/asan/build.ninja ] || cmake --preset asan > /dev/null
+	cmake --build build/asan
+	ctest --test-dir build/asan --output-on-failure -j "$$(nproc)"
+
+setup:
+	scripts/setup
+
+setup-peers:
+	scripts/setup peers
+
+clean:
+	rm -rf build runs
