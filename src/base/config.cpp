@@ -96,7 +96,7 @@ struct Config::Node {
 namespace {
 
 constexpr int kMaxDepth = 64;
-constexpr int64_t kMaxNodes = 1'000'000;  // aliases of aliases can name more nodes than memory holds
+constexpr int64_t kMaxNodes = 100'000;  // aliases of aliases can name more nodes than memory holds
 
 std::string quote(const std::string& text) {
   constexpr size_t kLongest = 60;
