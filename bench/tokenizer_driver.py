@@ -1,0 +1,136 @@
+"""bench/tokenizer.cpp as a Python object, the reference tokenizers beside it, and the texts both are given."""
+
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+TOKENIZERS = SHARED / "tokenizers"
+BERT = {"bert-base-uncased": True, "bert-base-cased": False, "bert-base-chinese": True, "bert-base-multilingual-cased": False}
+
+
+def find_program():
+    """HONE_TOKENIZER_BENCH, else the newest one built under build/."""
+    if "HONE_TOKENIZER_BENCH" in os.environ:
+        return pathlib.Path(os.environ["HONE_TOKENIZER_BENCH"])
+    built = sorted(ROOT.glob("build/**/tokenizer_bench"), key=lambda path: path.stat().st_mtime)
+    return built[-1] if built else None
+
+
+class Driver:
+    def __init__(self):
+        self.process = subprocess.Popen([find_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        self.count = 0
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def ask(self, command, lines=1):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        out = []
+        while len(out) < lines:
+            answer = json.loads(self.process.stdout.readline())
+            if isinstance(answer, dict) and "error" in answer:
+                raise RuntimeError(answer["error"])
+            out.append(answer)
+        return out
+
+    def load(self, path, lower=None):
+        return self.ask(f"load {path} {'' if lower is None else str(lower).lower()}")[0]
+
+    def texts(self, texts):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+            file.writelines(json.dumps(text) + "\n" for text in texts)
+            file.flush()
+            self.count = self.ask(f"texts {file.name}")[0]["texts"]
+        assert self.count == len(texts)
+
+    def encode(self, plain=False):
+        return self.ask("encode" + (" plain" if plain else ""), self.count)
+
+    def words(self):
+        return self.ask("words", self.count)
+
+    def decode(self, skip):
+        return self.ask("decode" + (" skip" if skip else ""), self.count)
+
+
+def bert_tokenizer(name, lower=None, strip_accents=None, chinese=True, clean=True):
+    """What Transformers' BertTokenizer makes of a vocab.txt."""
+    lower = BERT[name] if lower is None else lower
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(TOKENIZERS / name / "vocab.txt"), unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(clean_text=clean, handle_chinese_chars=chinese, strip_accents=strip_accents, lowercase=lower)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")])
+    special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=special
+    )
+    return tokenizer
+
+
+def gpt2_tokenizer():
+    folder = TOKENIZERS / "gpt2"
+    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken("<|endoftext|>", special=True, normalized=False)])
+    return tokenizer
+
+
+def byte_offsets(text, offsets):
+    """The reference counts code points, hone bytes."""
+    if text.isascii():
+        return [list(span) for span in offsets]
+    at = [0]
+    for character in text:
+        at.append(at[-1] + len(character.encode("utf-8")))
+    return [[at[start], at[end]] for start, end in offsets]
+
+
+def lines_of(*names):
+    """Every line of the files as a text of its own, whatever its format."""
+    out = []
+    for name in names:
+        path = SHARED / "data" / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                out += file.read_text(encoding="utf-8").split("\n")
+    return out
+
+
+def sentences_of(name):
+    """The words of a CoNLL-like folder's sentences, joined by blanks and, as Chinese has it, by nothing."""
+    out, words = [], []
+    for line in lines_of(name) + [""]:
+        if line.strip():
+            words.append(line.split()[0])
+        elif words:
+            out += [" ".join(words), "".join(words)]
+            words = []
+    return out
+
+
+@functools.cache
+def all_texts():
+    """Every text of the classification and NER sets: lines, parsed rows where a row is more than a line, and sentences."""
+    import csv
+
+    out = lines_of("classification", "ner")
+    for name in ("ag_news/test.csv", "banking77/train.csv", "banking77/test.csv", "waimai_10k/waimai_10k.csv"):
+        with open(SHARED / "data/classification" / name, encoding="utf-8", newline="") as file:
+            out += [field for row in csv.reader(file) for field in row]
+    out += [text for rows in json.loads((SHARED / "data/classification/clinc150/data_full.json").read_text()).values() for text, _ in rows]
+    for name in ("conll2003", "resume_zh", "weibo_zh", "wnut17"):
+        out += sentences_of("ner/" + name)
+    return list(dict.fromkeys(text for text in out if text))

@@ -1,0 +1,280 @@
+#include "data/tokenizer/bpe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <queue>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "data/tokenizer/byte_level.h"
+
+namespace hone {
+namespace {
+
+// Words met before, on this thread: a word always gives the same pieces. Direct-mapped; an entry is a cache line.
+struct alignas(64) CachedWord {
+  static constexpr size_t kMostBytes = 18, kMostPieces = 8;
+
+  uint32_t model = 0;  // 0: free
+  uint8_t size = 0, pieces = 0;
+  std::array<char, kMostBytes> bytes;
+  std::array<uint8_t, kMostPieces> ends;
+  std::array<int32_t, kMostPieces> ids;
+
+  bool holds(uint32_t serial, std::string_view word) const {
+    return model == serial && size == word.size() && std::memcmp(bytes.data(), word.data(), word.size()) == 0;
+  }
+  void append_to(std::vector<Piece>& out) const {
+    int32_t begin = 0;
+    for (int i = 0; i < pieces; ++i) {
+      out.push_back({ids[i], begin, ends[i]});
+      begin = ends[i];
+    }
+  }
+  void keep(uint32_t serial, std::string_view word, const Piece* begin, const Piece* end) {
+    model = serial;
+    size = static_cast<uint8_t>(word.size());
+    pieces = static_cast<uint8_t>(end - begin);
+    std::memcpy(bytes.data(), word.data(), word.size());
+    for (int i = 0; begin + i < end; ++i) {
+      ids[i] = begin[i].id;
+      ends[i] = static_cast<uint8_t>(begin[i].end);
+    }
+  }
+};
+
+CachedWord& cached_word(std::string_view word) {
+  thread_local std::vector<CachedWord> cache(1 << 13);
+  return cache[hash_bytes(word.data(), word.size()) & (cache.size() - 1)];
+}
+
+// "a b", or ["a", "b"] as newer files have it.
+std::pair<std::string, std::string> read_merge(const JsonNode& node) {
+  if (node.json().is_array()) {
+    const std::vector<JsonNode> parts = node.items();
+    if (parts.size() != 2) throw node.error("expected the two parts of a merge");
+    return {parts[0].text(), parts[1].text()};
+  }
+  const std::string text = node.text();
+  const size_t blank = text.find(' ');
+  if (blank == std::string::npos || text.find(' ', blank + 1) != std::string::npos) {
+    throw node.error(fmt::format("expected two parts with a blank between them, found \"{}\"", text));
+  }
+  return {text.substr(0, blank), text.substr(blank + 1)};
+}
+
+void refuse(const JsonNode& model, const char* key) {
+  const auto found = model.find(key);
+  if (!found || found->json() == "" || found->json() == false || found->json() == 0.0) return;
+  throw found->error("not supported");
+}
+
+}  // namespace
+
+// A run of bytes with its id; runs merged into their left neighbour have size 0.
+struct Bpe::Symbol {
+  int32_t id, begin, size, previous, next;  // neighbours by index, -1 where there is none
+};
+
+struct Bpe::Candidate {
+  int32_t rank, left, id;  // `left`: index of the left symbol; `id`: of the merged token
+  bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
+};
+
+Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where)
+    : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
+  static std::atomic<uint32_t> serial{0};
+  serial_ = ++serial;
+  if (options_.unk_token) unk_id_ = vocabulary_.find(*options_.unk_token);
+  if (options_.unk_token && unk_id_ == Vocabulary::kNone) {
+    throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
+  }
+  for (int byte = 0; byte < 256; ++byte) byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
+  size_t slots = 16;
+  while (slots < 2 * merges.size()) slots *= 2;
+  merges_.resize(slots);
+  for (size_t i = 0; i < merges.size(); ++i) add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), where);
+}
+
+void Bpe::add_merge(const std::string& left, const std::string& right, int32_t rank, const Where& where) {
+  const int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right), id = vocabulary_.find(left + right);
+  for (const auto& [token, found] : {std::pair{left, left_id}, {right, right_id}, {left + right, id}}) {
+    if (found == Vocabulary::kNone) {
+      throw Error(ErrorKind::kModel, where, fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1, left, right, token));
+    }
+  }
+  const uint64_t pair = static_cast<uint64_t>(left_id) << 32 | static_cast<uint32_t>(right_id);
+  size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);
+  while (merges_[at].pair != UINT64_MAX && merges_[at].pair != pair) at = (at + 1) & (merges_.size() - 1);
+  merges_[at] = {pair, rank, id};
+}
+
+const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
+  const uint64_t pair = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
+  for (size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);; at = (at + 1) & (merges_.size() - 1)) {
+    if (merges_[at].pair == pair) return &merges_[at];
+    if (merges_[at].pair == UINT64_MAX) return nullptr;
+  }
+}
+
+std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) refuse(model, key);
+  BpeOptions options;
+  options.is_byte_level = is_byte_level;
+  if (const auto unk = model.find("unk_token")) options.unk_token = unk->text();
+  options.fuse_unk = model.boolean_or("fuse_unk", false);
+  options.ignore_merges = model.boolean_or("ignore_merges", false);
+  Merges merges;
+  for (const JsonNode& node : model.at("merges").items()) merges.push_back(read_merge(node));
+  return std::make_unique<Bpe>(read_vocabulary(model.at("vocab")), merges, std::move(options), Where{model.file()});
+}
+
+std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::string& merges_txt) {
+  const Json vocab = read_json(vocab_json, ErrorKind::kModel);
+  const std::string text = read_file(merges_txt, ErrorKind::kModel);
+  Merges merges;
+  int64_t number = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty() || line.starts_with("#version")) continue;
+    if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' || line.back() == ' ' || invalid_utf8(line) != std::string::npos) {
+      throw Error(ErrorKind::kModel, Where{merges_txt, number, 0}, "not a merge: two tokens with a blank between them");
+    }
+    merges.emplace_back(line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1));
+  }
+  BpeOptions options;
+  options.is_byte_level = true;
+  return std::make_unique<Bpe>(read_vocabulary(JsonNode(vocab, vocab_json)), merges, options, Where{merges_txt});
+}
+
+void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
+  const auto add = [&](int32_t id, size_t begin, size_t end) {
+    const auto index = static_cast<int32_t>(out.size());
+    if (index > 0) out.back().next = index;
+    out.push_back({id, static_cast<int32_t>(begin), static_cast<int32_t>(end - begin), index - 1, -1});
+  };
+  bool is_after_unknown = false;
+  for (size_t at = 0; at < word.size();) {
+    const size_t begin = at;
+    if (options_.is_byte_level) {
+      ++at;
+    } else {
+      next_code_point(word, at);
+    }
+    const int32_t id = options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])] : vocabulary_.find(word.substr(begin, at - begin));
+    const bool is_unknown = id == Vocabulary::kNone;
+    if (is_unknown && is_after_unknown && options_.fuse_unk) {
+      out.back().size += static_cast<int32_t>(at - begin);
+    } else if (!is_unknown || unk_id_ != Vocabulary::kNone) {
+      add(is_unknown ? unk_id_ : id, begin, at);
+      is_after_unknown = is_unknown;
+    }
+  }
+}
+
+void Bpe::merge_all(std::vector<Symbol>& symbols) const {
+  std::vector<Candidate> storage;
+  storage.reserve(symbols.size());
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>{}, std::move(storage));
+  const auto offer = [&](int32_t left) {
+    if (left < 0 || symbols[left].next < 0) return;
+    const Merge* merge = find_merge(symbols[left].id, symbols[symbols[left].next].id);
+    if (merge != nullptr) queue.push({merge->rank, left, merge->id});
+  };
+  for (size_t i = 0; i < symbols.size(); ++i) offer(static_cast<int32_t>(i));
+  while (!queue.empty()) {
+    const Candidate best = queue.top();
+    queue.pop();
+    Symbol& left = symbols[best.left];
+    if (left.size == 0 || left.next < 0) continue;
+    Symbol& right = symbols[left.next];
+    const Merge* merge = find_merge(left.id, right.id);
+    if (merge == nullptr || merge->id != best.id) continue;  // one of them has been merged since
+    left.id = best.id;
+    left.size += right.size;
+    right.size = 0;
+    left.next = right.next;
+    if (left.next >= 0) symbols[left.next].previous = best.left;
+    offer(left.previous);
+    offer(best.left);
+  }
+}
+
+void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
+  const std::string token = options_.ignore_merges ? (options_.is_byte_level ? to_byte_alphabet(word) : std::string(word)) : "";
+  if (const int32_t id = options_.ignore_merges ? vocabulary_.find(token) : Vocabulary::kNone; id != Vocabulary::kNone) {
+    out.push_back({id, 0, static_cast<int32_t>(word.size())});
+    return;
+  }
+  thread_local std::vector<Symbol> symbols;
+  symbols.clear();
+  start_symbols(word, symbols);
+  merge_all(symbols);
+  for (const Symbol& symbol : symbols) {
+    if (symbol.size > 0) out.push_back({symbol.id, symbol.begin, symbol.begin + symbol.size});
+  }
+}
+
+void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
+  if (word.size() > CachedWord::kMostBytes) return tokenize_anew(word, out);
+  CachedWord& cached = cached_word(word);
+  if (cached.holds(serial_, word)) return cached.append_to(out);
+  const size_t before = out.size();
+  tokenize_anew(word, out);
+  // The cache knows pieces by their ends alone: characters left out would shift them.
+  int32_t end = 0;
+  for (size_t i = before; i < out.size(); ++i) end = out[i].begin == end ? out[i].end : -1;
+  const bool is_whole = end == static_cast<int32_t>(word.size());
+  if (is_whole && out.size() - before <= CachedWord::kMostPieces) cached.keep(serial_, word, out.data() + before, out.data() + out.size());
+}
+
+std::vector<Bpe::Merge> Bpe::merges_by_rank() const {
+  std::vector<Merge> out;
+  std::copy_if(merges_.begin(), merges_.end(), std::back_inserter(out), [](const Merge& merge) { return merge.rank >= 0; });
+  std::sort(out.begin(), out.end(), [](const Merge& a, const Merge& b) { return a.rank < b.rank; });
+  return out;
+}
+
+void Bpe::append_json(std::string& out) const {
+  out += R"({"type":"BPE","dropout":null,"unk_token":)";
+  out += options_.unk_token ? Json(*options_.unk_token).dump() : "null";
+  out += R"(,"continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":)";
+  out += options_.fuse_unk ? "true" : "false";
+  out += R"(,"byte_fallback":false,"ignore_merges":)";
+  out += options_.ignore_merges ? "true" : "false";
+  out += R"(,"vocab":)";
+  hone::append_json(vocabulary_, out);
+  out += R"(,"merges":[)";
+  bool is_first = true;
+  for (const Merge& merge : merges_by_rank()) {
+    if (!is_first) out += ',';
+    is_first = false;
+    out += '[';
+    hone::append_json(vocabulary_.token(static_cast<int32_t>(merge.pair >> 32)), out);
+    out += ',';
+    hone::append_json(vocabulary_.token(static_cast<int32_t>(merge.pair & UINT32_MAX)), out);
+    out += ']';
+  }
+  out += "]}";
+}
+
+void Bpe::save_files(const std::string& folder) const {
+  std::string vocab;
+  hone::append_json(vocabulary_, vocab);
+  write_file(folder + "/vocab.json", vocab);
+  std::string merges = "#version: 0.2\n";
+  for (const Merge& merge : merges_by_rank()) {
+    merges += fmt::format("{} {}\n", vocabulary_.token(static_cast<int32_t>(merge.pair >> 32)),
+                          vocabulary_.token(static_cast<int32_t>(merge.pair & UINT32_MAX)));
+  }
+  write_file(folder + "/merges.txt", merges);
+}
+
+}  // namespace hone

@@ -1,0 +1,62 @@
+// Byte-pair encoding: a word starts as its characters (or bytes), and the pair of neighbours that was merged earliest in training is
+// merged, until none is left. Sennrich et al. 2016, "Neural machine translation of rare words with subword units".
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "data/tokenizer/model.h"
+
+namespace hone {
+
+struct BpeOptions {
+  std::optional<std::string> unk_token;  // for characters without a token; without it they are left out
+  bool fuse_unk = false;                 // neighbouring unknown characters are one token
+  bool ignore_merges = false;            // a word that is a token is that token, whatever the merges say
+  bool is_byte_level = false;            // words are bytes; the vocabulary is written in the alphabet of byte_level.h
+};
+
+class Bpe final : public Model {
+ public:
+  using Merges = std::vector<std::pair<std::string, std::string>>;  // the earlier, the stronger
+
+  // Throws Error(kModel) at `where` for a merge whose parts or result are not in the vocabulary.
+  Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where);
+
+  static std::unique_ptr<Bpe> load(const JsonNode& model, bool is_byte_level);
+  static std::unique_ptr<Bpe> load_files(const std::string& vocab_json, const std::string& merges_txt);  // byte-level
+
+  void tokenize(std::string_view word, std::vector<Piece>& out) const override;
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
+  void append_json(std::string& out) const override;
+  void save_files(const std::string& folder) const override;
+
+ private:
+  struct Symbol;
+  struct Candidate;
+  struct Merge {
+    uint64_t pair = UINT64_MAX;  // left id in the upper half, right id in the lower; free where all bits are set
+    int32_t rank = -1, id = -1;
+  };
+
+  Vocabulary vocabulary_;
+  BpeOptions options_;
+  int32_t unk_id_ = Vocabulary::kNone;
+  std::array<int32_t, 256> byte_ids_{};  // of single bytes, where is_byte_level
+  std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
+  uint32_t serial_;                      // tells this model's words in the cache from another's
+
+  void add_merge(const std::string& left, const std::string& right, int32_t rank, const Where& where);
+  const Merge* find_merge(int32_t left, int32_t right) const;
+  void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
+  void merge_all(std::vector<Symbol>& symbols) const;
+  void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
+  std::vector<Merge> merges_by_rank() const;
+};
+
+}  // namespace hone

@@ -1,0 +1,74 @@
+// The tokenizer of a model folder: the parts of tokenizer.json put together.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/bert_encoder.h"
+#include "data/tokenizer/decoder.h"
+#include "data/tokenizer/model.h"
+#include "data/tokenizer/normalizer.h"
+#include "data/tokenizer/post_processor.h"
+#include "data/tokenizer/pre_tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
+
+namespace hone {
+
+// What a tokenizer is made of, as tokenizer.json has it. Its "truncation" and "padding" are left out on purpose: they are settings of
+// the run that wrote the file (MiniLM's says 128), and here a run's own settings decide.
+struct TokenizerParts {
+  Json added_tokens = Json::array();
+  Json normalizer, pre_tokenizer, post_processor, decoder;
+  std::unique_ptr<Model> model;
+  Json config = Json::object();  // tokenizer_config.json
+  std::string file;              // for messages
+  std::string config_file;
+};
+
+class HfTokenizer final : public Tokenizer {
+ public:
+  explicit HfTokenizer(TokenizerParts parts);
+
+  using Tokenizer::encode;
+  void encode(std::string_view text, Encoding& out) const override;
+  Sequence post_process(const Encoding& first, const Encoding* second) const override { return post_processor_.apply(first, second); }
+  int64_t special_tokens_added(bool is_pair) const override { return post_processor_.special_tokens(is_pair); }
+  std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override;
+  std::string token(int32_t id) const override;
+  std::optional<int32_t> id(std::string_view token) const override;
+  int64_t vocab_size() const override { return vocab_size_; }
+  int32_t pad_id() const override { return pad_id_; }
+  int64_t max_length() const override { return max_length_; }
+  void save(const std::string& folder) const override;
+
+  // The same by the separate parts, also where BertEncoder would do: what the fast path is tested against.
+  void encode_by_parts(std::string_view text, Encoding& out) const;
+
+ private:
+  class Writer;
+  struct Spaces {
+    uint8_t leading, trailing;
+  };
+
+  TokenizerParts parts_;
+  std::unique_ptr<Normalizer> normalizer_;
+  std::unique_ptr<PreTokenizer> pre_tokenizer_;
+  AddedTokens added_;
+  PostProcessor post_processor_;
+  Decoder decoder_;
+  std::unique_ptr<BertEncoder> bert_;  // where the parts are BERT's
+  std::vector<Spaces> spaces_;         // blanks at the ends of each of the model's tokens, where offsets leave them out
+  int64_t vocab_size_ = 0, max_length_ = 0;
+  int32_t pad_id_ = -1;
+
+  void encode(std::string_view text, bool is_fast, Encoding& out) const;
+  void encode_piece(std::string_view text, Span range, Writer& writer) const;
+  void encode_words(const NormalizedText& text, Span range, Writer& writer) const;
+  void find_spaces();
+  Json saved_config() const;
+  std::string special_token(const std::string& name) const;
+};
+
+}  // namespace hone

@@ -1,0 +1,42 @@
+// What a text goes through before it is split: "normalizer" of tokenizer.json.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "data/tokenizer/json_node.h"
+#include "data/tokenizer/normalized_text.h"
+
+namespace hone {
+
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  virtual void apply(NormalizedText& text) const = 0;  // thread-safe
+};
+
+struct BertNormalizerOptions {
+  bool clean_text = true;            // drops control characters, makes every white space a blank
+  bool handle_chinese_chars = true;  // blanks around Chinese characters
+  std::optional<bool> strip_accents;  // not set: as lowercase
+  bool lowercase = true;
+
+  bool strips_accents() const { return strip_accents.value_or(lowercase); }
+  bool operator==(const BertNormalizerOptions&) const = default;
+};
+
+class BertNormalizer final : public Normalizer {
+ public:
+  explicit BertNormalizer(const BertNormalizerOptions& options) : options_(options) {}
+  void apply(NormalizedText& text) const override;
+  const BertNormalizerOptions& options() const { return options_; }
+
+ private:
+  BertNormalizerOptions options_;
+};
+
+// Null for null. BertNormalizer, Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend and Replace of a fixed string;
+// any other is an Error(kModel) that says so.
+std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node);
+
+}  // namespace hone

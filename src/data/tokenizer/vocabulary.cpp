@@ -1,0 +1,40 @@
+#include "data/tokenizer/vocabulary.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hone {
+
+bool Vocabulary::set(std::string_view token, int32_t id) {
+  if (2 * (used_ + 1) > slots_.size()) grow();
+  const uint64_t hash = hash_bytes(token.data(), token.size());
+  Slot& slot = slots_[slot_of(token, hash)];
+  const bool is_new = slot.id == kNone;
+  if (!is_new) sizes_[slot.id] = kNoToken;
+  if (id >= end_id()) {
+    starts_.resize(id + 1, 0);
+    sizes_.resize(id + 1, kNoToken);
+  }
+  slot = {static_cast<uint32_t>(hash >> 32), id};
+  starts_[id] = static_cast<uint32_t>(pool_.size());
+  sizes_[id] = static_cast<uint32_t>(token.size());
+  pool_ += token;
+  used_ += is_new ? 1 : 0;
+  longest_ = std::max(longest_, token.size());
+  return is_new;
+}
+
+std::string_view Vocabulary::token(int32_t id) const {
+  return has(id) ? std::string_view(pool_).substr(starts_[id], sizes_[id]) : std::string_view();
+}
+
+void Vocabulary::grow() {
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(std::max<size_t>(64, 2 * slots_.size())));
+  for (const Slot& slot : old) {
+    if (slot.id == kNone) continue;
+    const std::string_view known = token(slot.id);
+    slots_[slot_of(known, hash_bytes(known.data(), known.size()))] = slot;
+  }
+}
+
+}  // namespace hone
