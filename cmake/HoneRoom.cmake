@@ -17,6 +17,8 @@ function(hone_torch target)
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
   if(TARGET hone_pch)
     target_precompile_headers(${target} REUSE_FROM hone_pch)
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)  # -fPIE, and with it a program could not use the header made with -fPIC
+    target_compile_options(${target} PRIVATE -fPIC)
   endif()
 endfunction()
 

@@ -18,9 +18,9 @@ using torch::autograd::variable_list;
 
 // y = x wᵀ + b, where the product reads `operand` (the master itself, or its bf16 shadow) and the gradient goes to `weight`, in fp32.
 struct Product : torch::autograd::Function<Product> {
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const Variable& bias, const at::Tensor& operand) {
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const std::optional<Variable>& bias, const at::Tensor& operand) {
     context->save_for_backward({x, operand});
-    return bias.defined() ? at::addmm(bias.to(x.scalar_type()), x, operand.t()) : at::mm(x, operand.t());
+    return bias ? at::addmm(bias->to(x.scalar_type()), x, operand.t()) : at::mm(x, operand.t());
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -41,11 +41,11 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor());
 }
 
-at::Tensor LinearImpl::forward(const at::Tensor& x) { return multiply(x, bias); }
+at::Tensor LinearImpl::forward(const at::Tensor& x) { return multiply(x, bias.defined() ? std::optional(bias) : std::nullopt); }
 
-at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) { return multiply(x, at::Tensor()); }
+at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) { return multiply(x, std::nullopt); }
 
-at::Tensor LinearImpl::multiply(const at::Tensor& x, const at::Tensor& with_bias) {
+at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
   if (x.scalar_type() == at::kFloat) return Product::apply(x, weight, with_bias, weight.detach());
   if (!shadow_.defined()) refresh_shadow();
   return Product::apply(x, weight, with_bias, shadow_);

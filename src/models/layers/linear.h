@@ -25,7 +25,7 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor bias;    // [out] fp32, or undefined
 
  private:
-  at::Tensor multiply(const at::Tensor& x, const at::Tensor& with_bias);
+  at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
 
   at::Tensor shadow_;  // [out, in] bf16, or undefined
 };
