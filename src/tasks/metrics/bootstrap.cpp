@@ -18,9 +18,7 @@ void draw(RandomStream& random, std::vector<int32_t>& weights) {
 
 }  // namespace
 
-int64_t resamples_for(int64_t records) {
-  return std::clamp(kMostDraws / std::max<int64_t>(records, 1), kFewestResamples, kResamples);
-}
+int64_t resamples_for(int64_t records) { return std::clamp(kMostDraws / std::max<int64_t>(records, 1), kFewestResamples, kResamples); }
 
 double percentile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());

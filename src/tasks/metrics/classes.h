@@ -23,7 +23,7 @@ struct Scores {
 
 Scores scores_of(const ClassCounts& counts);
 Scores micro_average(std::span<const ClassCounts> classes);
-Scores macro_average(std::span<const ClassCounts> classes);     // over the classes given: scikit-learn leaves out absent ones, see present()
+Scores macro_average(std::span<const ClassCounts> classes);  // over the classes given: scikit-learn leaves out absent ones, see present()
 Scores weighted_average(std::span<const ClassCounts> classes);  // by support
 
 std::vector<ClassCounts> present(std::span<const ClassCounts> classes);
@@ -40,6 +40,7 @@ Scores sample_scores(const LabelSets& sets);  // what "samples avg" averages
 
 ClassRow class_row(const std::string& label, const Scores& scores, int64_t support);
 // One row for each class and the micro, macro and weighted averages, into a report.
-void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes, const std::string& micro_name, Report& report);
+void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes, const std::string& micro_name,
+                     Report& report);
 
 }  // namespace hone::metrics

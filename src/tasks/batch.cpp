@@ -1,0 +1,87 @@
+#include "tasks/batch.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace hone {
+namespace {
+
+const Sequence& stream_of(const Sample& sample, size_t stream) {
+  if (stream >= sample.streams.size()) throw Error(ErrorKind::kInternal, "the samples of a batch differ in their number of streams");
+  return sample.streams[stream];
+}
+
+// A key per token: of the sample's place in its split, the stream and the token's position, and of nothing else.
+void fill_keys(int64_t index, size_t stream, int64_t length, int64_t* keys) {
+  const uint64_t first = uint64_t{stream} << 32;
+  for (int64_t i = 0; i < length; ++i) keys[i] = static_cast<int64_t>(mix(static_cast<uint64_t>(index), first + static_cast<uint64_t>(i)));
+}
+
+Packed empty_packed(int64_t tokens, int64_t sequences) {
+  Packed packed;
+  for (at::Tensor* column : {&packed.ids, &packed.positions, &packed.segments, &packed.keys}) *column = at::empty({tokens}, at::kLong);
+  packed.cu_seqlens = at::empty({sequences + 1}, at::kInt);
+  return packed;
+}
+
+Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, size_t stream, uint64_t seed) {
+  int64_t tokens = 0;
+  for (const Sample& sample : samples) tokens += stream_of(sample, stream).size();
+  Packed packed = empty_packed(tokens, static_cast<int64_t>(samples.size()));
+  packed.seed = seed;
+  int64_t* ids = packed.ids.data_ptr<int64_t>();
+  int64_t* positions = packed.positions.data_ptr<int64_t>();
+  int64_t* segments = packed.segments.data_ptr<int64_t>();
+  int64_t* keys = packed.keys.data_ptr<int64_t>();
+  int32_t* ends = packed.cu_seqlens.data_ptr<int32_t>();
+  int64_t at = 0;
+  *ends++ = 0;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const Sequence& sequence = stream_of(samples[s], stream);
+    const int64_t length = sequence.size();
+    std::copy(sequence.ids.begin(), sequence.ids.end(), ids + at);
+    std::copy(sequence.segments.begin(), sequence.segments.end(), segments + at);
+    for (int64_t i = 0; i < length; ++i) positions[at + i] = i;
+    fill_keys(indices[s], stream, length, keys + at);
+    packed.max_len = std::max(packed.max_len, length);
+    at += length;
+    *ends++ = static_cast<int32_t>(at);
+  }
+  return packed;
+}
+
+// Column `index` of all samples, end to end: [rows] or [rows, width].
+at::Tensor pack_target(const std::vector<Sample>& samples, size_t index) {
+  const Target& first = samples.front().targets[index];
+  int64_t size = 0;
+  for (const Sample& sample : samples) {
+    if (index >= sample.targets.size() || sample.targets[index].name != first.name || sample.targets[index].width != first.width) {
+      throw Error(ErrorKind::kInternal, fmt::format("the samples of a batch do not agree on target \"{}\"", first.name));
+    }
+    size += static_cast<int64_t>(sample.targets[index].values.size());
+  }
+  at::Tensor column = at::empty({size}, at::kFloat);
+  float* out = column.data_ptr<float>();
+  for (const Sample& sample : samples) out = std::copy(sample.targets[index].values.begin(), sample.targets[index].values.end(), out);
+  return first.width == 1 ? column : column.view({-1, first.width});
+}
+
+}  // namespace
+
+Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, uint64_t seed) {
+  if (samples.empty() || samples.size() != indices.size())
+    throw Error(ErrorKind::kInternal, "a batch needs samples, and one index for each");
+  Batch batch;
+  for (size_t stream = 0; stream < samples.front().streams.size(); ++stream) batch.streams.push_back(pack(samples, indices, stream, seed));
+  for (size_t i = 0; i < samples.front().targets.size(); ++i) batch.targets[samples.front().targets[i].name] = pack_target(samples, i);
+  for (const Sample& sample : samples) batch.records.push_back(sample.record);
+  return batch;
+}
+
+}  // namespace hone

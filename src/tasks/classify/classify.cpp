@@ -1,0 +1,266 @@
+#include "tasks/classify/classify.h"
+
+#include <ATen/ops/binary_cross_entropy_with_logits.h>
+#include <ATen/ops/mse_loss.h>
+#include <ATen/ops/where.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/kernels/cross_entropy.h"
+#include "tasks/classify/gold.h"
+#include "tasks/classify/scorer.h"
+#include "tasks/fields.h"
+#include "tasks/heads.h"
+#include "tasks/truncate.h"
+
+namespace hone::classify {
+namespace {
+
+constexpr const char* kTarget = "labels";
+
+std::vector<double> softmax_of(const at::Tensor& logits) {
+  const auto* x = logits.data_ptr<float>();
+  const double top = *std::max_element(x, x + logits.numel());
+  std::vector<double> p(logits.numel());
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(x[i] - top);
+  for (double& value : p) value /= sum;
+  return p;
+}
+
+std::vector<double> sigmoid_of(const at::Tensor& logits) {
+  const auto* x = logits.data_ptr<float>();
+  std::vector<double> p(logits.numel());
+  for (size_t i = 0; i < p.size(); ++i) p[i] = 1 / (1 + std::exp(-static_cast<double>(x[i])));
+  return p;
+}
+
+Json scores_json(const Labels& labels, const std::vector<double>& p) {
+  Json scores = Json::object();
+  for (int64_t i = 0; i < labels.size(); ++i) scores[labels.name(i)] = probability(p[i]);
+  return scores;
+}
+
+Json joined(const Json& labels, const std::string& separator) {
+  std::string text;
+  for (const Json& label : labels) text += (text.empty() ? "" : separator) + *label_text(label);
+  return text;
+}
+
+Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
+  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing), static_cast<double>(count)};
+}
+
+// Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
+Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  const at::Tensor wide = targets.view_as(logits);
+  const at::Tensor has_target = wide.ne(kNoTarget);
+  const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
+  const at::Tensor each = at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
+  return {at::where(has_target, each, 0).sum(), static_cast<double>(has_target.sum().item<int64_t>())};
+}
+
+Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  if (smoothing != 0) throw Error(ErrorKind::kUsage, "label_smoothing_factor has no meaning for a regression; leave it at 0.");
+  return {at::mse_loss(logits.view(-1), targets, at::Reduction::Sum), static_cast<double>(targets.numel())};
+}
+
+}  // namespace
+
+Classify::Classify(Options options)
+    : options_(std::move(options)),
+      type_(options_.type),
+      labels_(options_.labels.empty() ? Labels() : Labels(options_.labels, options_.label_ids_from)) {}
+
+Classify::Classify(Options options, Type type, Labels labels) : options_(std::move(options)), type_(type), labels_(std::move(labels)) {}
+
+const TaskInfo& Classify::info() const { return kInfo; }
+
+std::vector<std::string> Classify::text_fields() const {
+  if (options_.text_pair.empty()) return {options_.text};
+  return {options_.text, options_.text_pair};
+}
+
+std::string Classify::label_of(const Record& gold) const {
+  const Json* value = find_field(gold, options_.label);
+  if (value == nullptr || type_ == Type::kRegression) return "";
+  std::string text;
+  for (const Json& label : labels_in(*value, type_of(*value, options_), options_, gold)) {
+    const std::optional<int32_t> known = labels_.is_fixed() ? labels_.find(label) : std::nullopt;
+    text += (text.empty() ? "" : ", ") + (known ? labels_.name(*known) : *label_text(label));
+  }
+  return text;
+}
+
+void Classify::learn(const Record& gold) {
+  const Json& value = need_field(gold, options_.label);
+  if (type_ == Type::kAuto) {
+    type_ = type_of(value, options_);
+    first_label_ = gold.where();
+  }
+  if (type_ == Type::kRegression) {
+    number_in(value, options_, gold);
+  } else {
+    learn_labels(value, gold);
+  }
+}
+
+void Classify::learn_labels(const Json& value, const Record& gold) {
+  if (options_.type == Type::kAuto && type_ != type_of(value, options_)) {
+    throw field_error(
+        gold, options_.label,
+        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none", value.is_array() ? "a list" : "a single value",
+                    type_ == Type::kMulti ? "list" : "single value", first_label_.str()));
+  }
+  for (const Json& label : labels_in(value, type_, options_, gold)) {
+    if (options_.type == Type::kAuto && label.is_number_float() && label.get<double>() != std::floor(label.get<double>())) {
+      throw field_error(gold, options_.label,
+                        fmt::format("is the fractional number {}; say \"type: regression\" to predict numbers, or \"type: single\" "
+                                    "where each is a class",
+                                    dump(label)));
+    }
+    if (!labels_.is_fixed()) {
+      labels_.add(label);
+    } else if (const auto known = labels_.find(label)) {
+      seen_.insert(*known);
+    } else {
+      throw unknown_label(label, gold);
+    }
+  }
+}
+
+void Classify::finish_learning() {
+  if (type_ == Type::kRegression) return;
+  if (!labels_.is_fixed()) labels_.fix();
+  if (type_ == Type::kAuto) type_ = type_of(Json(), options_);
+  const int64_t classes = options_.labels.empty() ? labels_.size() : static_cast<int64_t>(seen_.size());
+  if (classes >= (type_ == Type::kMulti ? 1 : 2)) return;
+  if (classes == 0) throw Error(ErrorKind::kData, "the training data has no label at all: there is nothing to learn.");
+  throw Error(ErrorKind::kData,
+              fmt::format("all training rows have the label \"{}\": a classifier needs at least two classes. Is \"{}\" the right "
+                          "field, and is the file not a sorted part of a larger one?",
+                          labels_.name(options_.labels.empty() ? 0 : *seen_.begin()), options_.label));
+}
+
+std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const {
+  Sample sample;
+  sample.streams.push_back(sequence_of(record, tokenizer, truncated));
+  if (with_targets) sample.targets.push_back(target_of(record));
+  return {std::move(sample)};
+}
+
+Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer, bool* truncated) const {
+  const bool is_pair = !options_.text_pair.empty();
+  Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
+  if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
+  const int64_t room = length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair);
+  const bool was_cut = truncate_longest_first(first, is_pair ? &second : nullptr, room);
+  if (truncated != nullptr) *truncated = was_cut;
+  return tokenizer.post_process(first, is_pair ? &second : nullptr);
+}
+
+Target Classify::target_of(const Record& record) const {
+  const Json& value = need_field(record, options_.label);
+  Target target{kTarget, false, static_cast<int32_t>(outputs()), {}};
+  if (type_ == Type::kRegression) {
+    target.values = {static_cast<float>(number_in(value, options_, record))};
+    return target;
+  }
+  const std::vector<Json> labels = labels_in(value, type_, options_, record);
+  if (type_ == Type::kSingle) {
+    const std::optional<int32_t> known = class_of(labels.front(), record);
+    target.width = 1;
+    target.values = {known ? static_cast<float>(*known) : kNoTarget};
+    return target;
+  }
+  target.values.assign(outputs(), 0.0F);
+  for (const Json& label : labels) {
+    if (const auto known = class_of(label, record)) target.values[*known] = 1;
+  }
+  return target;
+}
+
+std::optional<int32_t> Classify::class_of(const Json& label, const Record& record) const {
+  const std::optional<int32_t> known = labels_.find(label);
+  if (!known && options_.unknown_labels == "error") throw unknown_label(label, record);
+  return known;
+}
+
+Error Classify::unknown_label(const Json& label, const Record& record) const {
+  const std::string text = *label_text(label);
+  return field_error(
+      record, options_.label,
+      fmt::format("has the label \"{}\", which {}; known: {}{}. In validation and test data \"unknown_labels: count\" scores such "
+                  "rows as wrong instead",
+                  text, options_.labels.empty() ? "the training data does not have" : "is not in \"labels\"", labels_.list(),
+                  did_you_mean(text, labels_.names())));
+}
+
+int64_t Classify::outputs() const { return type_ == Type::kRegression ? 1 : labels_.size(); }
+
+std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const { return std::make_shared<SentenceHead>(config, outputs()); }
+
+Loss Classify::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+  const at::Tensor& targets = batch.targets.at(kTarget);
+  if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
+  if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
+  return regression_loss(logits, targets, options.label_smoothing);
+}
+
+Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&) const {
+  const at::Tensor& logits = rows.front().output;  // [C]
+  Json result = Json::object();
+  if (type_ == Type::kRegression) {
+    result[options_.label] = number(logits.data_ptr<float>()[0]);
+    return result;
+  }
+  const std::vector<double> p = type_ == Type::kMulti ? sigmoid_of(logits) : softmax_of(logits);
+  if (type_ == Type::kSingle) {
+    result[options_.label] = labels_.value(std::max_element(p.begin(), p.end()) - p.begin());
+  } else {
+    result[options_.label] = chosen_labels(p);
+  }
+  result["scores"] = scores_json(labels_, p);
+  return result;
+}
+
+Json Classify::chosen_labels(const std::vector<double>& p) const {
+  Json chosen = Json::array();
+  for (int64_t i = 0; i < labels_.size(); ++i) {
+    if (p[i] >= options_.threshold) chosen.push_back(labels_.value(i));
+  }
+  return options_.label_separator.empty() ? chosen : joined(chosen, options_.label_separator);
+}
+
+std::unique_ptr<Scorer> Classify::make_scorer() const { return classify::make_scorer(options_, type_, labels_); }
+
+Json Classify::state() const { return {{"options", options_.json()}, {"type", type_name(type_)}, {"labels", labels_.json()}}; }
+
+void Classify::write_model_config(const ModelConfig& model, Json& config) const {
+  config["architectures"] = Json::array({model.architecture_stem + "ForSequenceClassification"});
+  write_label_maps(type_ == Type::kRegression ? std::vector<std::string>{"LABEL_0"} : labels_.names(), config);
+  config["problem_type"] = type_ == Type::kRegression ? "regression"
+                           : type_ == Type::kMulti    ? "multi_label_classification"
+                                                      : "single_label_classification";
+}
+
+namespace {
+
+std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
+  return std::make_unique<Classify>(Options::read(section, max_seq_length));
+}
+
+std::unique_ptr<Task> restore(const Json& state) {
+  return std::make_unique<Classify>(Options::from_json(state.at("options")), type_named(state.at("type").get<std::string>()),
+                                    Labels::from_json(state.at("labels")));
+}
+
+}  // namespace
+
+const TaskInfo kInfo{kTaskName, "text classification: one label, several, or a number; one text or a pair", "accuracy", true, make,
+                     restore};
+
+}  // namespace hone::classify

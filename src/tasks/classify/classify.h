@@ -1,0 +1,52 @@
+// Text classification: one label, several labels, or a number, for one text or a pair.
+#pragma once
+
+#include <set>
+
+#include "tasks/classify/options.h"
+#include "tasks/labels.h"
+#include "tasks/task.h"
+
+namespace hone::classify {
+
+class Classify : public Task {
+ public:
+  explicit Classify(Options options);
+  Classify(Options options, Type type, Labels labels);  // with what was learned before
+
+  const TaskInfo& info() const override;
+  std::vector<std::string> text_fields() const override;
+  std::string label_of(const Record& gold) const override;
+  void learn(const Record& gold) override;
+  void finish_learning() override;
+  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const override;
+  std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
+  Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const override;  // logits [S, C]
+  bool outputs_per_token() const override { return false; }
+  Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const override;
+  std::unique_ptr<Scorer> make_scorer() const override;
+  Json state() const override;
+  void write_model_config(const ModelConfig& model, Json& config) const override;
+
+  Type type() const { return type_; }
+  const Labels& labels() const { return labels_; }
+
+ private:
+  int64_t outputs() const;  // C
+  Sequence sequence_of(const Record& record, const Tokenizer& tokenizer, bool* truncated) const;
+  Target target_of(const Record& record) const;
+  std::optional<int32_t> class_of(const Json& label, const Record& record) const;  // nothing for an unknown one that is to be counted
+  Error unknown_label(const Json& label, const Record& record) const;
+  Json chosen_labels(const std::vector<double>& p) const;  // multi: those from the threshold on, as the data writes them
+  void learn_labels(const Json& value, const Record& gold);
+
+  Options options_;
+  Type type_;  // kAuto until the first label was seen
+  Labels labels_;
+  std::set<int32_t> seen_;  // of given labels, those that training data has
+  Where first_label_;       // where the type was decided
+};
+
+extern const TaskInfo kInfo;
+
+}  // namespace hone::classify

@@ -1,0 +1,343 @@
+#include "tasks/classify/scorer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tasks/classify/gold.h"
+#include "tasks/fields.h"
+#include "tasks/metrics/bootstrap.h"
+#include "tasks/metrics/calibration.h"
+#include "tasks/metrics/classes.h"
+#include "tasks/metrics/regression.h"
+#include "tasks/mistakes.h"
+
+namespace hone::classify {
+namespace {
+
+constexpr size_t kShownText = 300;  // code points of a text in the list of mistakes
+
+std::string shown_text(const Record& gold, const Options& options) {
+  std::string text;
+  for (const std::string& field : {options.text, options.text_pair}) {
+    const Json* value = field.empty() ? nullptr : find_field(gold, field);
+    if (value != nullptr && value->is_string())
+      text += (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);
+  }
+  return text;
+}
+
+// The probability of a label in a result, where it has one.
+std::optional<double> score_of(const Json& result, const std::string& label) {
+  const auto scores = result.find("scores");
+  if (scores == result.end() || !scores->is_object()) return std::nullopt;
+  const auto found = scores->find(label);
+  return found == scores->end() || !found->is_number() ? std::nullopt : std::optional(found->get<double>());
+}
+
+// What `read` makes of a result's label; a complaint is placed at the gold record and says that the result is meant.
+template <typename Read>
+auto from_result(const Record& gold, const Json& result, const Options& options, Read read) {
+  const Json& value = need_result(gold, result, options.label);
+  try {
+    return read(value, Record{result, nullptr, 0});
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, gold.where(), "in the result for this row, " + error.message());
+  }
+}
+
+std::vector<Json> result_labels(const Record& gold, const Json& result, Type type, const Options& options) {
+  return from_result(gold, result, options,
+                     [&](const Json& value, const Record& record) { return labels_in(value, type, options, record); });
+}
+
+Report empty_report(const char* metric, int64_t n) {
+  Report report;
+  report.task = kTaskName;
+  report.metric = metric;
+  report.n = n;
+  return report;
+}
+
+void set_metrics(Report& report, const std::vector<const char*>& names, const std::vector<double>& values,
+                 const std::vector<Interval>& intervals) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    report.metrics.emplace_back(names[i], values[i]);
+    if (i < intervals.size()) report.intervals[names[i]] = intervals[i];
+    if (report.metric == names[i]) report.score = values[i];
+  }
+}
+
+void set_calibration(Report& report, const metrics::Calibration& calibration) {
+  if (calibration.count() == 0) return;
+  report.reliability = calibration.bins();
+  report.metrics.emplace_back("ece", calibration.expected_error());
+}
+
+class SingleScorer : public Scorer {
+ public:
+  SingleScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
+
+  void add(const Record& gold, const Json& result) override {
+    const Json gold_label = labels_in(need_field(gold, options_.label), Type::kSingle, options_, gold).front();
+    const Json predicted_label = result_labels(gold, result, Type::kSingle, options_).front();
+    const int32_t is = labels_.index(gold_label), said = labels_.index(predicted_label);
+    pairs_.push_back({is, said});
+    const std::optional<double> confidence = score_of(result, labels_.name(said));
+    if (confidence) calibration_.add(*confidence, is == said);
+    if (is != said && mistakes_.wants(confidence.value_or(0))) {
+      mistakes_.add({gold.where(), shown_text(gold, options_), labels_.name(is), labels_.name(said), confidence.value_or(0)});
+    }
+  }
+
+  Report report() const override {
+    Report report = empty_report("accuracy", static_cast<int64_t>(pairs_.size()));
+    const std::vector<int32_t> once(pairs_.size(), 1);
+    const std::vector<metrics::ClassCounts> counts = count(once);
+    fill_classes(counts, report);
+    set_metrics(report, {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"}, scores(once),
+                metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) { return scores(weights); }));
+    set_calibration(report, calibration_);
+    report.mistakes = mistakes_.most_confident_first();
+    return report;
+  }
+
+ private:
+  struct Pair {
+    int32_t gold, predicted;
+  };
+
+  std::vector<metrics::ClassCounts> count(std::span<const int32_t> weights) const {
+    std::vector<metrics::ClassCounts> counts(labels_.size());
+    for (size_t i = 0; i < pairs_.size(); ++i) {
+      counts[pairs_[i].gold].gold += weights[i];
+      counts[pairs_[i].predicted].predicted += weights[i];
+      if (pairs_[i].gold == pairs_[i].predicted) counts[pairs_[i].gold].hits += weights[i];
+    }
+    return counts;
+  }
+
+  std::vector<double> scores(std::span<const int32_t> weights) const {
+    const std::vector<metrics::ClassCounts> counts = metrics::present(count(weights));
+    const metrics::Scores macro = metrics::macro_average(counts);
+    return {metrics::micro_average(counts).f1,
+            macro.f1,
+            metrics::weighted_average(counts).f1,
+            macro.precision,
+            macro.recall,
+            metrics::matthews(counts, static_cast<int64_t>(pairs_.size()))};
+  }
+
+  // The classes that gold or results have, in order: what scikit-learn takes for all classes.
+  void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
+    std::vector<std::string> names;
+    std::vector<metrics::ClassCounts> shown;
+    std::vector<int32_t> row(counts.size(), -1);
+    for (const int32_t label : labels_.order()) {
+      if (counts[label].absent()) continue;
+      row[label] = static_cast<int32_t>(names.size());
+      names.push_back(labels_.name(label));
+      shown.push_back(counts[label]);
+    }
+    metrics::fill_class_rows(names, shown, "accuracy", report);
+    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(names.size(), std::vector<int64_t>(names.size(), 0))};
+    for (const Pair& pair : pairs_) ++report.confusion->counts[row[pair.gold]][row[pair.predicted]];
+  }
+
+  Options options_;
+  LabelIndex labels_;
+  std::vector<Pair> pairs_;
+  metrics::Calibration calibration_;
+  MistakeList mistakes_;
+};
+
+// Several labels: scikit-learn's multilabel-indicator rules, one column for each label that is known or turned up.
+class MultiScorer : public Scorer {
+ public:
+  MultiScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
+
+  void add(const Record& gold, const Json& result) override {
+    Row row;
+    row.sets.gold = indices(labels_in(need_field(gold, options_.label), Type::kMulti, options_, gold));
+    row.sets.predicted = indices(result_labels(gold, result, Type::kMulti, options_));
+    std::set_intersection(row.sets.gold.begin(), row.sets.gold.end(), row.sets.predicted.begin(), row.sets.predicted.end(),
+                          std::back_inserter(row.hits));
+    row.f1 = metrics::sample_scores(row.sets).f1;
+    calibrate(row, result);
+    if (row.sets.gold != row.sets.predicted) note_mistake(row, gold, result);
+    rows_.push_back(std::move(row));
+  }
+
+  Report report() const override {
+    Report report = empty_report("micro_f1", static_cast<int64_t>(rows_.size()));
+    const std::vector<int32_t> once(rows_.size(), 1);
+    fill_classes(count(once), report);
+    set_metrics(report, {"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss"}, scores(once),
+                metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) { return scores(weights); }));
+    set_calibration(report, calibration_);
+    report.mistakes = mistakes_.most_confident_first();
+    return report;
+  }
+
+ private:
+  struct Row {
+    metrics::LabelSets sets;    // both sorted
+    std::vector<int32_t> hits;  // in both
+    double f1 = 0;
+    int64_t wrong_cells() const { return static_cast<int64_t>(sets.gold.size() + sets.predicted.size() - 2 * hits.size()); }
+  };
+
+  std::vector<int32_t> indices(const std::vector<Json>& labels) {
+    std::vector<int32_t> result;
+    for (const Json& label : labels) result.push_back(labels_.index(label));
+    std::sort(result.begin(), result.end());
+    result.erase(std::unique(result.begin(), result.end()), result.end());
+    return result;
+  }
+
+  // Every (record, label) pair: how often is a label there that was given probability p?
+  void calibrate(const Row& row, const Json& result) {
+    for (size_t label = 0; label < labels_.size(); ++label) {
+      const std::optional<double> p = score_of(result, labels_.name(static_cast<int32_t>(label)));
+      if (p) calibration_.add(*p, std::binary_search(row.sets.gold.begin(), row.sets.gold.end(), static_cast<int32_t>(label)));
+    }
+  }
+
+  // As sure as the surest of its wrong labels: p of one that was given, 1 - p of one that was missed.
+  void note_mistake(const Row& row, const Record& gold, const Json& result) {
+    double confidence = 0;
+    for (const int32_t label : row.sets.predicted) {
+      if (!std::binary_search(row.hits.begin(), row.hits.end(), label))
+        confidence = std::max(confidence, score_of(result, labels_.name(label)).value_or(0));
+    }
+    for (const int32_t label : row.sets.gold) {
+      if (!std::binary_search(row.hits.begin(), row.hits.end(), label))
+        confidence = std::max(confidence, 1 - score_of(result, labels_.name(label)).value_or(1));
+    }
+    if (mistakes_.wants(confidence))
+      mistakes_.add({gold.where(), shown_text(gold, options_), list(row.sets.gold), list(row.sets.predicted), confidence});
+  }
+
+  std::string list(const std::vector<int32_t>& labels) const {
+    std::vector<std::string> names;
+    for (const int32_t label : labels) names.push_back(labels_.name(label));
+    return names.empty() ? "(none)" : fmt::format("{}", fmt::join(names, ", "));
+  }
+
+  std::vector<metrics::ClassCounts> count(std::span<const int32_t> weights) const {
+    std::vector<metrics::ClassCounts> counts(labels_.size());
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      if (weights[i] == 0) continue;
+      for (const int32_t label : rows_[i].sets.gold) counts[label].gold += weights[i];
+      for (const int32_t label : rows_[i].sets.predicted) counts[label].predicted += weights[i];
+      for (const int32_t label : rows_[i].hits) counts[label].hits += weights[i];
+    }
+    return counts;
+  }
+
+  std::vector<double> scores(std::span<const int32_t> weights) const {
+    const std::vector<metrics::ClassCounts> counts = count(weights);
+    double samples_f1 = 0, right = 0, wrong_cells = 0;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      samples_f1 += weights[i] * rows_[i].f1;
+      right += rows_[i].wrong_cells() == 0 ? weights[i] : 0;
+      wrong_cells += static_cast<double>(weights[i] * rows_[i].wrong_cells());
+    }
+    const double n = std::max<double>(1, static_cast<double>(rows_.size())),
+                 cells = n * std::max<double>(1, static_cast<double>(labels_.size()));
+    return {metrics::micro_average(counts).f1,
+            metrics::macro_average(counts).f1,
+            metrics::weighted_average(counts).f1,
+            samples_f1 / n,
+            right / n,
+            wrong_cells / cells};
+  }
+
+  void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
+    std::vector<std::string> names;
+    std::vector<metrics::ClassCounts> ordered;
+    for (const int32_t label : labels_.order()) {
+      names.push_back(labels_.name(label));
+      ordered.push_back(counts[label]);
+    }
+    metrics::fill_class_rows(names, ordered, "micro avg", report);
+    metrics::Scores mean;
+    for (const Row& row : rows_) {
+      const metrics::Scores one = metrics::sample_scores(row.sets);
+      mean.precision += one.precision / static_cast<double>(rows_.size());
+      mean.recall += one.recall / static_cast<double>(rows_.size());
+      mean.f1 += one.f1 / static_cast<double>(rows_.size());
+    }
+    report.averages.push_back(metrics::class_row("samples avg", mean, report.averages.back().support));
+  }
+
+  Options options_;
+  LabelIndex labels_;
+  std::vector<Row> rows_;
+  metrics::Calibration calibration_;
+  MistakeList mistakes_;
+};
+
+class NumberScorer : public Scorer {
+ public:
+  explicit NumberScorer(const Options& options) : options_(options) {}
+
+  void add(const Record& gold, const Json& result) override {
+    const double is = number_in(need_field(gold, options_.label), options_, gold);
+    const double said =
+        from_result(gold, result, options_, [&](const Json& value, const Record& record) { return number_in(value, options_, record); });
+    gold_.push_back(is);
+    predicted_.push_back(said);
+    const double error = std::abs(is - said);
+    if (error > 0 && mistakes_.wants(error)) {
+      mistakes_.add({gold.where(), shown_text(gold, options_), fmt::format("{:g}", is), fmt::format("{:g}", said), error});
+    }
+  }
+
+  Report report() const override {
+    Report report = empty_report("pearson", static_cast<int64_t>(gold_.size()));
+    const metrics::Spearman spearman(gold_, predicted_);
+    const auto scores = [&](std::span<const int32_t> weights) -> std::vector<double> {
+      return {metrics::pearson(gold_, predicted_, weights), spearman(weights), metrics::mean_squared_error(gold_, predicted_, weights),
+              metrics::mean_absolute_error(gold_, predicted_, weights)};
+    };
+    set_metrics(report, {"pearson", "spearman", "mse", "mae"}, scores(std::vector<int32_t>(gold_.size(), 1)),
+                metrics::bootstrap(report.n, scores));
+    report.mistakes = mistakes_.most_confident_first();
+    return report;
+  }
+
+ private:
+  Options options_;
+  std::vector<double> gold_, predicted_;
+  MistakeList mistakes_;  // by absolute error
+};
+
+// Waits for the first gold record to say which of the above is meant.
+class AutoScorer : public Scorer {
+ public:
+  AutoScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
+
+  void add(const Record& gold, const Json& result) override {
+    if (!scorer_) scorer_ = make_scorer(options_, type_of(need_field(gold, options_.label), options_), labels_);
+    scorer_->add(gold, result);
+  }
+  Report report() const override { return scorer_ ? scorer_->report() : SingleScorer(options_, labels_).report(); }
+
+ private:
+  Options options_;
+  Labels labels_;
+  std::unique_ptr<Scorer> scorer_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scorer> make_scorer(const Options& options, Type type, const Labels& labels) {
+  if (type == Type::kSingle) return std::make_unique<SingleScorer>(options, labels);
+  if (type == Type::kMulti) return std::make_unique<MultiScorer>(options, labels);
+  if (type == Type::kRegression) return std::make_unique<NumberScorer>(options);
+  return std::make_unique<AutoScorer>(options, labels);
+}
+
+}  // namespace hone::classify

@@ -1,0 +1,16 @@
+// Scores classification results as scikit-learn does, with intervals, calibration and the most confident mistakes.
+#pragma once
+
+#include <memory>
+
+#include "tasks/classify/options.h"
+#include "tasks/labels.h"
+#include "tasks/task.h"
+
+namespace hone::classify {
+
+// `labels` may be unfixed and `type` kAuto (a file of predictions is scored without a model): the classes are then those of gold and
+// results, and the type that of the first gold record.
+std::unique_ptr<Scorer> make_scorer(const Options& options, Type type, const Labels& labels);
+
+}  // namespace hone::classify

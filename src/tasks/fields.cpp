@@ -1,0 +1,93 @@
+#include "tasks/fields.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "base/utf8.h"
+
+namespace hone {
+namespace {
+
+std::vector<std::string> names_of(const Json& object) {
+  std::vector<std::string> names;
+  for (const auto& item : object.items()) names.push_back(item.key());
+  return names;
+}
+
+std::string absent_message(const std::string& name, const Json& object, const char* whole) {
+  const std::vector<std::string> names = names_of(object);
+  if (names.empty()) return fmt::format("the {} has no field \"{}\": it is empty.", whole, name);
+  return fmt::format("the {} has no field \"{}\"; it has \"{}\"{}", whole, name, fmt::join(names, "\", \""), did_you_mean(name, names));
+}
+
+}  // namespace
+
+const Json* find_field(const Record& record, const std::string& name) {
+  const auto found = record.fields.find(name);
+  return found == record.fields.end() || found->is_null() ? nullptr : &*found;
+}
+
+const Json& need_field(const Record& record, const std::string& name) {
+  const auto found = record.fields.find(name);
+  if (found == record.fields.end()) throw Error(ErrorKind::kData, record.where(), absent_message(name, record.fields, "row"));
+  if (found->is_null()) throw field_error(record, name, "is null");
+  return *found;
+}
+
+const std::string& need_text(const Record& record, const std::string& name) {
+  const Json& value = need_field(record, name);
+  if (!value.is_string()) throw field_error(record, name, fmt::format("must be a text, but is {}", dump(value)));
+  return value.get_ref<const std::string&>();
+}
+
+std::vector<std::string> need_strings(const Record& record, const std::string& name) {
+  const Json& value = need_field(record, name);
+  if (!value.is_array()) throw field_error(record, name, fmt::format("must be a list of strings, but is {}", dump(value)));
+  std::vector<std::string> result;
+  for (const Json& entry : value) {
+    if (!entry.is_string()) {
+      throw field_error(record, name, fmt::format("must be a list of strings, but entry {} is {}", result.size() + 1, dump(entry)));
+    }
+    result.push_back(entry.get<std::string>());
+  }
+  return result;
+}
+
+const Json& need_result(const Record& gold, const Json& result, const std::string& name) {
+  if (!result.is_object())
+    throw Error(ErrorKind::kData, gold.where(), fmt::format("the result for this row is not an object: {}", dump(result)));
+  const auto found = result.find(name);
+  if (found == result.end()) throw Error(ErrorKind::kData, gold.where(), absent_message(name, result, "result for this row"));
+  return *found;
+}
+
+Error field_error(const Record& record, const std::string& name, const std::string& what) {
+  return Error(ErrorKind::kData, record.where(), fmt::format("\"{}\" {}.", name, what));
+}
+
+std::string shortened(std::string_view text, size_t code_points) {
+  std::string result;
+  size_t position = 0;
+  for (size_t i = 0; i < code_points && position < text.size(); ++i) {
+    const char32_t c = next_code_point(text, position);
+    append_utf8(result, c < 0x20 ? U' ' : c);
+  }
+  return position < text.size() ? result + "…" : result;
+}
+
+std::string dump(const Json& value, size_t bytes) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return text.size() <= bytes ? text : shortened(text, bytes);
+}
+
+Json number(float value) {
+  if (!std::isfinite(value)) return nullptr;
+  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
+}
+
+double probability(double value) { return std::round(value * 1e6) / 1e6; }
+
+}  // namespace hone

@@ -1,0 +1,309 @@
+#include "tasks/ner/ner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/log.h"
+#include "models/kernels/cross_entropy.h"
+#include "tasks/fields.h"
+#include "tasks/heads.h"
+#include "tasks/labels.h"
+#include "tasks/ner/bio.h"
+#include "tasks/ner/scorer.h"
+#include "tasks/ner/text.h"
+#include "tasks/ner/windows.h"
+#include "tasks/truncate.h"
+
+namespace hone::ner {
+namespace {
+
+constexpr const char* kTarget = "tags";
+
+void append(const Encoding& pieces, int32_t word, int32_t offset, Encoding& all) {
+  for (size_t i = 0; i < pieces.ids.size(); ++i) {
+    all.ids.push_back(pieces.ids[i]);
+    all.words.push_back(word);
+    all.offsets.push_back({pieces.offsets[i].start + offset, pieces.offsets[i].end + offset});
+  }
+}
+
+// Each token apart, as Transformers does with is_split_into_words; offsets are bytes of the tokens joined by a space.
+Encoding encode_tokens(const std::vector<std::string>& tokens, const std::vector<Span>& spans, const Tokenizer& tokenizer) {
+  Encoding all, pieces;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    tokenizer.encode(tokens[i], pieces);
+    append(pieces, static_cast<int32_t>(i), spans[i].start, all);
+  }
+  return all;
+}
+
+// A text's tokens are the tokenizer's pre-tokens that have pieces, numbered without gaps.
+Encoding encode_text(const std::string& text, const Tokenizer& tokenizer) {
+  Encoding all = tokenizer.encode(text);
+  int32_t token = -1, before = -1;
+  for (int32_t& word : all.words) {
+    token += word != before;
+    before = word;
+    word = token;
+  }
+  return all;
+}
+
+Encoding part_of(const Encoding& all, const Window& window) {
+  return {{all.ids.begin() + window.begin, all.ids.begin() + window.end},
+          {all.offsets.begin() + window.begin, all.offsets.begin() + window.end},
+          {all.words.begin() + window.begin, all.words.begin() + window.end}};
+}
+
+// What the pieces of each word cover.
+std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words, const std::vector<std::span<const Span>>& offsets) {
+  std::vector<Span> spans;
+  for (size_t w = 0; w < words.size(); ++w) {
+    for (size_t i = 0; i < words[w].size(); ++i) {
+      if (words[w][i] < 0) continue;
+      const auto word = static_cast<size_t>(words[w][i]);
+      const Span& piece = offsets[w][i];
+      if (word >= spans.size()) spans.resize(word + 1, Span{piece.start, piece.end});
+      spans[word] = {std::min(spans[word].start, piece.start), std::max(spans[word].end, piece.end)};
+    }
+  }
+  return spans;
+}
+
+std::vector<std::span<const int32_t>> words_of(const std::vector<Sample>& samples) {
+  std::vector<std::span<const int32_t>> words;
+  for (const Sample& sample : samples) words.emplace_back(sample.streams[0].words);
+  return words;
+}
+
+struct Choice {
+  size_t tag = 0;
+  double probability = 0;
+};
+
+Choice choose(const float* logits, size_t tags) {
+  const size_t best = std::max_element(logits, logits + tags) - logits;
+  double sum = 0;
+  for (size_t i = 0; i < tags; ++i) sum += std::exp(static_cast<double>(logits[i]) - logits[best]);
+  return {best, 1 / sum};
+}
+
+std::vector<std::string> tag_names(const std::set<std::string>& types) {
+  std::vector<std::string> tags = {"O"};
+  for (const std::string& type : types) {
+    tags.push_back("B-" + type);
+    tags.push_back("I-" + type);
+  }
+  return tags;
+}
+
+}  // namespace
+
+Ner::Ner(Options options) : options_(std::move(options)) {}
+
+Ner::Ner(Options options, const std::vector<std::string>& types)
+    : options_(std::move(options)), types_(types.begin(), types.end()), tags_(tag_names(types_)) {}
+
+const TaskInfo& Ner::info() const { return kInfo; }
+
+std::vector<std::string> Ner::text_fields() const { return {options_.tokens, options_.text}; }
+
+void Ner::learn(const Record& gold) {
+  if (!has_tokens(gold, options_)) {
+    for (const Entity& entity : entities_of(gold, options_)) types_.insert(entity.label);
+    return;
+  }
+  const Iob2 iob2 = to_iob2(tags_of_record(gold, options_));
+  for (const std::string& tag : iob2.tags) {
+    if (tag != "O") types_.insert(std::string(type_of(tag)));
+  }
+  if (iob2.repaired > 0 && repaired_records_++ == 0) first_repaired_ = gold.where();
+}
+
+void Ner::finish_learning() {
+  if (types_.empty()) {
+    throw Error(ErrorKind::kData,
+                fmt::format("the training data has no entity at all: every tag is O. Is \"{}\" the right field?", options_.tags));
+  }
+  if (repaired_records_ > 0) {
+    log_warn("{} training rows have entities that begin with I- (the first at {}); they are read as B-, as IOB1 and seqeval do",
+             repaired_records_, first_repaired_.str());
+  }
+  tags_ = tag_names(types_);
+}
+
+std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const {
+  if (truncated != nullptr) *truncated = false;
+  Encoding all;
+  std::vector<Span> tokens;
+  if (has_tokens(record, options_)) {
+    const std::vector<std::string> strings = tokens_of(record, options_);
+    tokens = spans_in_joined(strings);
+    all = encode_tokens(strings, tokens, tokenizer);
+  } else {
+    all = encode_text(need_text(record, options_.text), tokenizer);
+    tokens = word_spans({all.words}, {all.offsets});
+  }
+  std::vector<Sample> samples;
+  const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
+  const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(false), 1);
+  for (const Window& window : cut_windows(all.words, room, options_.stride >= 0 ? options_.stride : longest / 4)) {
+    Sample sample;
+    sample.window = static_cast<int32_t>(samples.size());
+    sample.streams.push_back(tokenizer.post_process(part_of(all, window)));
+    samples.push_back(std::move(sample));
+  }
+  if (!with_targets) return samples;
+  const std::vector<float> gold = gold_tags(record, tokens);
+  for (Sample& sample : samples) sample.targets.push_back({kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
+  const std::vector<Place> places = answering_places(words_of(samples), static_cast<int64_t>(gold.size()));
+  for (size_t i = 0; i < gold.size(); ++i) {
+    if (places[i].window >= 0) samples[places[i].window].targets[0].values[places[i].piece] = gold[i];
+  }
+  return samples;
+}
+
+std::vector<float> Ner::gold_tags(const Record& record, const std::vector<Span>& tokens) const {
+  std::vector<std::string> tags;
+  if (has_tokens(record, options_)) {
+    tags = to_iob2(tags_of_record(record, options_)).tags;
+  } else {
+    bool widened = false;
+    const Characters characters(need_text(record, options_.text));
+    tags = tags_of(align(entities_of(record, options_), tokens, characters, &widened), static_cast<int64_t>(tokens.size()));
+    if (widened && !warned_of_widening_.exchange(true)) {
+      log_warn("{}: an entity begins or ends inside a token; it is learned as the whole token (said once)", record.where().str());
+    }
+  }
+  std::vector<float> indices;
+  for (const std::string& tag : tags) indices.push_back(tag_index(tag, record));
+  return indices;
+}
+
+float Ner::tag_index(const std::string& tag, const Record& record) const {
+  const auto found = std::find(tags_.begin(), tags_.end(), tag);
+  if (found != tags_.end()) return static_cast<float>(found - tags_.begin());
+  if (options_.unknown_labels == "count") return kNoTarget;
+  const std::vector<std::string> known(types_.begin(), types_.end());
+  const std::string type(type_of(tag));
+  throw field_error(
+      record, has_tokens(record, options_) ? options_.tags : options_.entities,
+      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{}. \"unknown_labels: count\" scores such "
+                  "entities as missed instead",
+                  type, fmt::join(known, ", "), did_you_mean(type, known)));
+}
+
+std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
+  return std::make_shared<TokenHead>(config, static_cast<int64_t>(tags_.size()));
+}
+
+Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+  const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
+  const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
+  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing), static_cast<double>(count)};
+}
+
+namespace {
+
+// A record's answer while it is put together.
+struct Tagged {
+  std::vector<std::string> tokens;
+  std::vector<Span> spans;  // bytes of `text`
+  std::string text;
+  std::vector<std::string> tags;      // IOB2
+  std::vector<double> probabilities;  // of each token's tag
+  std::vector<int64_t> without_pieces;
+};
+
+Json entity_json(const Tagged& t, const TagSpan& span, const Characters& characters) {
+  const int32_t start = t.spans[span.start].start, end = t.spans[span.end - 1].end;
+  double sum = 0;
+  for (int64_t i = span.start; i < span.end; ++i) sum += t.probabilities[i];
+  return {{"label", span.label},
+          {"text", t.text.substr(start, end - start)},
+          {"start", characters.at_byte(start)},
+          {"end", characters.at_byte(end)},
+          {"token_start", span.start},
+          {"token_end", span.end},
+          {"score", probability(sum / static_cast<double>(span.end - span.start))}};
+}
+
+Json result_json(const Tagged& t, const Options& options, bool from_text) {
+  Json entities = Json::array();
+  const Characters characters(t.text);
+  for (const TagSpan& span : spans_of(t.tags)) entities.push_back(entity_json(t, span, characters));
+  Json result = Json::object();
+  if (from_text) result[options.text] = t.text;
+  result[options.tokens] = t.tokens;
+  result[options.tags] = t.tags;
+  result[options.entities] = entities;
+  if (!t.without_pieces.empty()) result[kWithoutPieces] = t.without_pieces;
+  return result;
+}
+
+// Tokens and where they stand, from the record where it has them, else from what the pieces of its rows cover.
+Tagged tokens_of_rows(const Record& record, std::span<const Row> rows, const std::vector<std::span<const int32_t>>& words,
+                      const Options& options) {
+  Tagged t;
+  if (has_tokens(record, options)) {
+    t.tokens = tokens_of(record, options);
+    t.spans = spans_in_joined(t.tokens);
+    t.text = joined(t.tokens);
+    return t;
+  }
+  std::vector<std::span<const Span>> offsets;
+  for (const Row& row : rows) offsets.emplace_back(row.sample->streams[0].offsets);
+  t.text = need_text(record, options.text);
+  t.spans = word_spans(words, offsets);
+  for (const Span& span : t.spans) t.tokens.push_back(t.text.substr(span.start, span.end - span.start));
+  return t;
+}
+
+}  // namespace
+
+Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
+  std::vector<std::span<const int32_t>> words;
+  for (const Row& row : rows) words.emplace_back(row.sample->streams[0].words);
+  Tagged t = tokens_of_rows(record, rows, words, options_);
+  const std::vector<Place> places = answering_places(words, static_cast<int64_t>(t.tokens.size()));
+  for (size_t i = 0; i < places.size(); ++i) {
+    Choice choice{0, 1};
+    if (places[i].window < 0) {
+      t.without_pieces.push_back(static_cast<int64_t>(i));
+    } else {
+      choice = choose(rows[places[i].window].output.data_ptr<float>() + places[i].piece * tags_.size(), tags_.size());
+    }
+    t.tags.push_back(tags_[choice.tag]);
+    t.probabilities.push_back(choice.probability);
+  }
+  t.tags = to_iob2(t.tags).tags;
+  return result_json(t, options_, !has_tokens(record, options_));
+}
+
+std::unique_ptr<Scorer> Ner::make_scorer() const { return ner::make_scorer(options_); }
+
+Json Ner::state() const { return {{"options", options_.json()}, {"types", std::vector<std::string>(types_.begin(), types_.end())}}; }
+
+void Ner::write_model_config(const ModelConfig& model, Json& config) const {
+  config["architectures"] = Json::array({model.architecture_stem + "ForTokenClassification"});
+  write_label_maps(tags_, config);
+  config.erase("problem_type");
+}
+
+namespace {
+
+std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
+  return std::make_unique<Ner>(Options::read(section, max_seq_length));
+}
+
+std::unique_ptr<Task> restore(const Json& state) {
+  return std::make_unique<Ner>(Options::from_json(state.at("options")), state.at("types").get<std::vector<std::string>>());
+}
+
+}  // namespace
+
+const TaskInfo kInfo{kTaskName, "named-entity recognition: a tag for every token, entities with offsets", "f1", true, make, restore};
+
+}  // namespace hone::ner

@@ -1,0 +1,49 @@
+// Named-entity recognition: a tag for every token, entities from the tags.
+#pragma once
+
+#include <atomic>
+#include <set>
+
+#include "tasks/ner/options.h"
+#include "tasks/task.h"
+
+namespace hone::ner {
+
+class Ner : public Task {
+ public:
+  explicit Ner(Options options);
+  Ner(Options options, const std::vector<std::string>& types);  // with what was learned before
+
+  const TaskInfo& info() const override;
+  std::vector<std::string> text_fields() const override;
+  std::string label_of(const Record&) const override { return ""; }
+  void learn(const Record& gold) override;
+  void finish_learning() override;
+  // One sample for each window of a long text; the first piece of a token carries its tag, the rest none. Nothing is ever cut off.
+  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const override;
+  std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
+  Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const override;  // logits [N, tags]
+  bool outputs_per_token() const override { return true; }
+  Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const override;
+  std::unique_ptr<Scorer> make_scorer() const override;
+  Json state() const override;
+  void write_model_config(const ModelConfig& model, Json& config) const override;
+
+  const std::vector<std::string>& tags() const { return tags_; }  // O, B-X, I-X, B-Y, …
+
+ private:
+  std::vector<float> gold_tags(const Record& record,
+                               const std::vector<Span>& tokens) const;  // index of each token's tag, kNoTarget for unknown types
+  float tag_index(const std::string& tag, const Record& record) const;
+
+  Options options_;
+  std::set<std::string> types_;
+  std::vector<std::string> tags_;
+  int64_t repaired_records_ = 0;
+  Where first_repaired_;
+  mutable std::atomic<bool> warned_of_widening_ = false;
+};
+
+extern const TaskInfo kInfo;
+
+}  // namespace hone::ner

@@ -1,0 +1,34 @@
+#include "tasks/network.h"
+
+#include "models/layers/linear.h"
+
+namespace hone {
+namespace {
+constexpr const char* kHead = "head";
+}
+
+Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head) : backbone_(std::move(backbone)), head_(std::move(head)) {
+  register_module(backbone_->config().base_prefix, backbone_);
+  register_module(kHead, head_);
+}
+
+void Network::set_precision(Precision precision) { backbone_->set_precision(precision); }
+
+void Network::refresh_shadows() {
+  for (const auto& module : modules(/*include_self=*/false)) {
+    auto* linear = module->as<LinearImpl>();
+    if (linear != nullptr && linear->shadow().defined()) linear->refresh_shadow();
+  }
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Network::weights() const {
+  std::vector<std::pair<std::string, at::Tensor>> result;
+  for (const auto& item : named_parameters()) result.emplace_back(item.key(), item.value());
+  const std::string prefix = std::string(kHead) + ".";
+  for (auto& [name, tensor] : result) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());  // a head's weights stand at the top of a checkpoint
+  }
+  return result;
+}
+
+}  // namespace hone
