@@ -3,53 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstring>
 #include <queue>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/utf8.h"
 #include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/word_cache.h"
 
 namespace hone {
 namespace {
-
-// Words met before, on this thread: a word always gives the same pieces. Direct-mapped; an entry is a cache line.
-struct alignas(64) CachedWord {
-  static constexpr size_t kMostBytes = 18, kMostPieces = 8;
-
-  uint32_t model = 0;  // 0: free
-  uint8_t size = 0, pieces = 0;
-  std::array<char, kMostBytes> bytes;
-  std::array<uint8_t, kMostPieces> ends;
-  std::array<int32_t, kMostPieces> ids;
-
-  bool holds(uint32_t serial, std::string_view word) const {
-    return model == serial && size == word.size() && std::memcmp(bytes.data(), word.data(), word.size()) == 0;
-  }
-  void append_to(std::vector<Piece>& out) const {
-    int32_t begin = 0;
-    for (int i = 0; i < pieces; ++i) {
-      out.push_back({ids[i], begin, ends[i]});
-      begin = ends[i];
-    }
-  }
-  void keep(uint32_t serial, std::string_view word, const Piece* begin, const Piece* end) {
-    model = serial;
-    size = static_cast<uint8_t>(word.size());
-    pieces = static_cast<uint8_t>(end - begin);
-    std::memcpy(bytes.data(), word.data(), word.size());
-    for (int i = 0; begin + i < end; ++i) {
-      ids[i] = begin[i].id;
-      ends[i] = static_cast<uint8_t>(begin[i].end);
-    }
-  }
-};
-
-CachedWord& cached_word(std::string_view word) {
-  thread_local std::vector<CachedWord> cache(1 << 13);
-  return cache[hash_bytes(word.data(), word.size()) & (cache.size() - 1)];
-}
 
 // "a b", or ["a", "b"] as newer files have it.
 std::pair<std::string, std::string> read_merge(const JsonNode& node) {
@@ -85,9 +48,7 @@ struct Bpe::Candidate {
 };
 
 Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where)
-    : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
-  static std::atomic<uint32_t> serial{0};
-  serial_ = ++serial;
+    : vocabulary_(std::move(vocabulary)), options_(std::move(options)), serial_(WordCache::new_serial()) {
   if (options_.unk_token) unk_id_ = vocabulary_.find(*options_.unk_token);
   if (options_.unk_token && unk_id_ == Vocabulary::kNone) {
     throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
@@ -223,16 +184,7 @@ void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
 }
 
 void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
-  if (word.size() > CachedWord::kMostBytes) return tokenize_anew(word, out);
-  CachedWord& cached = cached_word(word);
-  if (cached.holds(serial_, word)) return cached.append_to(out);
-  const size_t before = out.size();
-  tokenize_anew(word, out);
-  // The cache knows pieces by their ends alone: characters left out would shift them.
-  int32_t end = 0;
-  for (size_t i = before; i < out.size(); ++i) end = out[i].begin == end ? out[i].end : -1;
-  const bool is_whole = end == static_cast<int32_t>(word.size());
-  if (is_whole && out.size() - before <= CachedWord::kMostPieces) cached.keep(serial_, word, out.data() + before, out.data() + out.size());
+  WordCache::of_this_thread().tokenize(serial_, word, out, [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
 std::vector<Bpe::Merge> Bpe::merges_by_rank() const {

@@ -49,7 +49,7 @@ class Bpe final : public Model {
   int32_t unk_id_ = Vocabulary::kNone;
   std::array<int32_t, 256> byte_ids_{};  // of single bytes, where is_byte_level
   std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
-  uint32_t serial_;                      // tells this model's words in the cache from another's
+  uint32_t serial_;                      // in the WordCache
 
   void add_merge(const std::string& left, const std::string& right, int32_t rank, const Where& where);
   const Merge* find_merge(int32_t left, int32_t right) const;

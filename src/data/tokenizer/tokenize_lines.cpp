@@ -73,8 +73,12 @@ void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> 
   std::mutex mutex;
   const auto work = [&] {
     try {
+      Encoding encoding;  // grows once; the copies are of the right size
       for (size_t begin; (begin = next.fetch_add(kChunk)) < texts.size();) {
-        for (size_t i = begin; i < std::min(begin + kChunk, texts.size()); ++i) tokenizer.encode(texts[i], out[i]);
+        for (size_t i = begin; i < std::min(begin + kChunk, texts.size()); ++i) {
+          tokenizer.encode(texts[i], encoding);
+          out[i] = encoding;
+        }
       }
     } catch (...) {
       const std::lock_guard lock(mutex);

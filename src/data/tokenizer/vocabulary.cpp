@@ -10,14 +10,10 @@ bool Vocabulary::set(std::string_view token, int32_t id) {
   const uint64_t hash = hash_bytes(token.data(), token.size());
   Slot& slot = slots_[slot_of(token, hash)];
   const bool is_new = slot.id == kNone;
-  if (!is_new) sizes_[slot.id] = kNoToken;
-  if (id >= end_id()) {
-    starts_.resize(id + 1, 0);
-    sizes_.resize(id + 1, kNoToken);
-  }
+  if (!is_new) places_[slot.id].size = kNoToken;
+  if (id >= end_id()) places_.resize(id + 1);
   slot = {static_cast<uint32_t>(hash >> 32), id};
-  starts_[id] = static_cast<uint32_t>(pool_.size());
-  sizes_[id] = static_cast<uint32_t>(token.size());
+  places_[id] = {static_cast<uint32_t>(pool_.size()), static_cast<uint32_t>(token.size())};
   pool_ += token;
   used_ += is_new ? 1 : 0;
   longest_ = std::max(longest_, token.size());
@@ -25,7 +21,7 @@ bool Vocabulary::set(std::string_view token, int32_t id) {
 }
 
 std::string_view Vocabulary::token(int32_t id) const {
-  return has(id) ? std::string_view(pool_).substr(starts_[id], sizes_[id]) : std::string_view();
+  return has(id) ? std::string_view(pool_).substr(places_[id].start, places_[id].size) : std::string_view();
 }
 
 void Vocabulary::grow() {

@@ -9,11 +9,29 @@
 
 namespace hone {
 
+inline uint64_t read8(const char* at) {
+  uint64_t x;
+  std::memcpy(&x, at, 8);
+  return x;
+}
+
+inline uint64_t read4(const char* at) {
+  uint32_t x;
+  std::memcpy(&x, at, 4);
+  return x;
+}
+
+// memcmp(a, b, size) == 0, without a call up to 16 bytes: two reads that may overlap cover them.
+inline bool equal_bytes(const char* a, const char* b, size_t size) {
+  if (size > 16) return std::memcmp(a, b, size) == 0;
+  if (size >= 8) return read8(a) == read8(b) && read8(a + size - 8) == read8(b + size - 8);
+  if (size >= 4) return read4(a) == read4(b) && read4(a + size - 4) == read4(b + size - 4);
+  return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
+}
+
 // A hash of a short string: two overlapping reads of eight bytes at most per sixteen, one wide multiplication each.
 inline uint64_t hash_bytes(const char* data, size_t size) {
   constexpr uint64_t kFirst = 0x9E3779B97F4A7C15ULL, kSecond = 0xD6E8FEB86659FD93ULL;
-  const auto read8 = [](const char* at) { uint64_t x; std::memcpy(&x, at, 8); return x; };
-  const auto read4 = [](const char* at) { uint32_t x; std::memcpy(&x, at, 4); return static_cast<uint64_t>(x); };
   const auto fold = [](uint64_t a, uint64_t b) {
     const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
@@ -44,8 +62,8 @@ class Vocabulary {
 
   int32_t find(std::string_view token) const;
   std::string_view token(int32_t id) const;  // "" where there is none
-  bool has(int32_t id) const { return id >= 0 && id < end_id() && sizes_[id] != kNoToken; }
-  int32_t end_id() const { return static_cast<int32_t>(sizes_.size()); }  // one past the largest id
+  bool has(int32_t id) const { return id >= 0 && id < end_id() && places_[id].size != kNoToken; }
+  int32_t end_id() const { return static_cast<int32_t>(places_.size()); }  // one past the largest id
   size_t longest() const { return longest_; }                            // bytes of the longest token
 
  private:
@@ -55,9 +73,13 @@ class Vocabulary {
     int32_t id = kNone;
   };
 
+  struct Place {
+    uint32_t start = 0, size = kNoToken;
+  };
+
   std::string pool_;
-  std::vector<uint32_t> starts_, sizes_;  // of each id's token in pool_
-  std::vector<Slot> slots_;               // a power of two, at most half full
+  std::vector<Place> places_;  // of each id's token in pool_
+  std::vector<Slot> slots_;    // a power of two, at most half full
   size_t used_ = 0, longest_ = 0;
 
   size_t slot_of(std::string_view token, uint64_t hash) const;
@@ -70,9 +92,9 @@ inline size_t Vocabulary::slot_of(std::string_view token, uint64_t hash) const {
   for (size_t at = hash & mask;; at = (at + 1) & mask) {
     const Slot& slot = slots_[at];
     if (slot.id == kNone) return at;
-    if (slot.hash == tag && sizes_[slot.id] == token.size() && std::memcmp(pool_.data() + starts_[slot.id], token.data(), token.size()) == 0) {
-      return at;
-    }
+    if (slot.hash != tag) continue;
+    const Place place = places_[slot.id];
+    if (place.size == token.size() && equal_bytes(pool_.data() + place.start, token.data(), token.size())) return at;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "data/tokenizer/unicode.h"
+#include "data/tokenizer/word_cache.h"
 
 namespace hone {
 namespace {
@@ -25,7 +26,8 @@ std::string_view without_trailing_space(std::string_view line) {
 }  // namespace
 
 WordPiece::WordPiece(Vocabulary vocabulary, WordPieceOptions options, const Where& where)
-    : vocabulary_(std::move(vocabulary)), options_(std::move(options)), unk_id_(vocabulary_.find(options_.unk_token)) {
+    : vocabulary_(std::move(vocabulary)), options_(std::move(options)), unk_id_(vocabulary_.find(options_.unk_token)),
+      serial_(WordCache::new_serial()) {
   if (unk_id_ == Vocabulary::kNone) {
     throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", options_.unk_token));
   }
@@ -54,12 +56,16 @@ bool WordPiece::is_too_long(std::string_view word) const {
 }
 
 void WordPiece::tokenize(std::string_view word, std::vector<Piece>& out) const {
+  WordCache::of_this_thread().tokenize(serial_, word, out, [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
+}
+
+void WordPiece::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
   const auto size = static_cast<int32_t>(word.size());
   if (is_too_long(word)) {
     out.push_back({unk_id_, 0, size});
     return;
   }
-  if (const int32_t id = vocabulary_.find(word); id != Vocabulary::kNone) {  // most words of a text
+  if (const int32_t id = vocabulary_.find(word); id != Vocabulary::kNone) {
     out.push_back({id, 0, size});
     return;
   }

@@ -37,7 +37,9 @@ class WordPiece final : public Model {
   Vocabulary vocabulary_, continuations_;  // all tokens; those with the prefix, without it
   WordPieceOptions options_;
   int32_t unk_id_;
+  uint32_t serial_;  // in the WordCache
 
+  void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
   bool is_too_long(std::string_view word) const;
   bool tokenize_parts(std::string_view word, std::vector<Piece>& out) const;
 };
