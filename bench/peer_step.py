@@ -1,0 +1,260 @@
+"""Transformers as a worker of the speed benchmark (run with .venv-peers/bin/python).
+
+    python bench/peer_step.py '{"model": FOLDER, "rows": FILE.jsonl, "task": "classify" | "ner", …}'
+
+The worker loads the model, then answers one JSON command a line on stdin with one JSON line on stdout. So imports, compilation and
+warm-up are paid once, while the caller alternates its steps with runs of another program.
+
+    {"do": "train", "steps": 8}    real tokens, seconds, and the loss of each step where the job asks for "losses"
+    {"do": "infer"}                one pass over all rows
+    {"do": "facts"}                work and length of a sample
+    {"do": "gemm"}                 FLOP/s of this model's own matrix products in bf16 and fp32, nothing around them
+    {"do": "memory"}               peak resident memory of this process in bytes
+"""
+
+import itertools
+import json
+import pathlib
+import random
+import resource
+import sys
+import time
+
+# One job: what to run, and every setting that was tried when looking for the best one.
+DEFAULTS = {
+    "task": "classify",          # classify: text, label; ner: tokens, tags
+    "labels": [],                # in the order of the model's outputs
+    "batch": 32,
+    "max_length": 128,
+    "precision": "bf16",         # fp32 | bf16 (autocast) | cast (the weights themselves, for inference only)
+    "attention": "sdpa",         # sdpa | eager
+    "grouping": "length",        # length: like lengths share a batch, as Trainer's length grouping does | random
+    "padding": "dynamic",        # dynamic: to the longest of the batch | max: to max_length
+    "multiple": 1,               # dynamic padding up to a multiple
+    "optimizer": "fused",        # fused | foreach | loop
+    "workers": 0,                # of the DataLoader
+    "compile": "",               # "" | "default" | another mode of torch.compile
+    "learning_rate": 5e-5,
+    "clip": 1.0,                 # 0: no clipping
+    "loop": "plain",             # plain | trainer
+    "losses": False,             # read the loss of each step
+    "threads": 0,                # 0: torch's choice
+    "freeze_order": False,       # batches in the order of the file: for comparing results
+}
+
+
+def encode(rows, tokenizer, job):
+    """ids and labels of each row; the first sub-word of a token carries its tag, as in Transformers' own example."""
+    place = {label: index for index, label in enumerate(job["labels"])}
+    if job["task"] == "classify":
+        ids = tokenizer([row["text"] for row in rows], truncation=True, max_length=job["max_length"])["input_ids"]
+        return [{"input_ids": i, "labels": place[row["label"]]} for i, row in zip(ids, rows)]
+    encoded = tokenizer([row["tokens"] for row in rows], is_split_into_words=True, truncation=True, max_length=job["max_length"])
+    samples = []
+    for index, row in enumerate(rows):
+        words = encoded.word_ids(index)
+        first = [word is not None and (k == 0 or words[k - 1] != word) for k, word in enumerate(words)]
+        samples.append({"input_ids": encoded["input_ids"][index],
+                        "labels": [place[row["tags"][word]] if begins else -100 for word, begins in zip(words, first)]})
+    return samples
+
+
+class Collator:
+    """Rows to tensors; a class rather than a closure so that DataLoader workers can be given it."""
+
+    def __init__(self, job, pad_id):
+        self.job, self.pad_id = job, pad_id
+
+    def __call__(self, samples):
+        import torch
+        multiple = self.job["multiple"]
+        longest = max(len(sample["input_ids"]) for sample in samples)
+        length = self.job["max_length"] if self.job["padding"] == "max" else -(-longest // multiple) * multiple
+        ids = torch.full((len(samples), length), self.pad_id)
+        mask = torch.zeros((len(samples), length), dtype=torch.long)
+        labels = torch.full((len(samples), length), -100) if self.job["task"] == "ner" else torch.zeros(len(samples), dtype=torch.long)
+        for row, sample in enumerate(samples):
+            n = len(sample["input_ids"])
+            ids[row, :n] = torch.tensor(sample["input_ids"])
+            mask[row, :n] = 1
+            if self.job["task"] == "ner":
+                labels[row, :n] = torch.tensor(sample["labels"])
+            else:
+                labels[row] = sample["labels"]
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def plan(lengths, job, epoch):
+    """Batches of sample indices. Length grouping is Trainer's: sort within windows of 50 batches of a random order."""
+    order = list(range(len(lengths)))
+    if job["freeze_order"]:
+        return [order[i:i + job["batch"]] for i in range(0, len(order), job["batch"])]
+    generator = random.Random(epoch)
+    generator.shuffle(order)
+    if job["grouping"] == "length":
+        window = 50 * job["batch"]
+        order = [i for start in range(0, len(order), window)
+                 for i in sorted(order[start:start + window], key=lambda i: -lengths[i])]
+    batches = [order[i:i + job["batch"]] for i in range(0, len(order), job["batch"])]
+    if job["grouping"] == "length":
+        generator.shuffle(batches)  # costs nothing, and makes a few steps a fair sample of the epoch
+    return batches
+
+
+class Worker:
+    def __init__(self, job):
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+        self.job, self.torch = dict(DEFAULTS, **job), torch
+        job = self.job
+        if job["threads"]:
+            torch.set_num_threads(job["threads"])
+        torch.manual_seed(0)
+        kind = AutoModelForTokenClassification if job["task"] == "ner" else AutoModelForSequenceClassification
+        self.tokenizer = AutoTokenizer.from_pretrained(job["model"])
+        self.model = kind.from_pretrained(job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"])
+        if job["precision"] == "cast":
+            self.model = self.model.bfloat16()
+        self.step_model = torch.compile(self.model, dynamic=True, mode=job["compile"]) if job["compile"] else self.model
+        rows = [json.loads(line) for line in open(job["rows"], encoding="utf-8")]
+        self.samples = encode(rows, self.tokenizer, job)
+        self.lengths = [len(sample["input_ids"]) for sample in self.samples]
+        self.collator = Collator(job, self.tokenizer.pad_token_id)
+        self.optimizer = self.batches = None
+
+    def autocast(self):
+        return self.torch.autocast("cpu", self.torch.bfloat16, enabled=self.job["precision"] == "bf16")
+
+    # ------------------------------------------------------------------------------------------------ training
+
+    def make_optimizer(self):
+        bare = lambda name: "bias" in name or "LayerNorm" in name
+        groups = [{"params": [p for n, p in self.model.named_parameters() if not bare(n)], "weight_decay": 0.01},
+                  {"params": [p for n, p in self.model.named_parameters() if bare(n)], "weight_decay": 0.0}]
+        how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[self.job["optimizer"]]
+        return self.torch.optim.AdamW(groups, lr=self.job["learning_rate"], **how)
+
+    def endless_batches(self):
+        for epoch in itertools.count():
+            loader = self.torch.utils.data.DataLoader(self.samples, batch_sampler=plan(self.lengths, self.job, epoch),
+                                                      collate_fn=self.collator, num_workers=self.job["workers"])
+            yield from loader
+
+    def train(self, steps):
+        if self.job["loop"] == "trainer":
+            return train_with_trainer(self, steps)
+        if self.optimizer is None:
+            self.optimizer, self.batches = self.make_optimizer(), self.endless_batches()
+        self.model.train()
+        tokens, losses, started, cpu_started = 0, [], time.perf_counter(), time.process_time()
+        for _ in range(steps):
+            inputs = next(self.batches)
+            with self.autocast():
+                loss = self.step_model(**inputs).loss
+            loss.backward()
+            if self.job["clip"]:
+                self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.job["clip"])
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            tokens += int(inputs["attention_mask"].sum())
+            if self.job["losses"]:
+                losses.append(loss.item())
+        return {"tokens": tokens, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started,
+                "steps": steps, "losses": losses}
+
+    # ------------------------------------------------------------------------------------------------ inference
+
+    def infer(self, limit=None):
+        """Texts to logits, tokenizing included: what a user who has texts waits for. Like lengths share a batch."""
+        started = time.perf_counter()
+        with open(self.job["rows"], encoding="utf-8") as file:
+            rows = [json.loads(line) for line in itertools.islice(file, limit)]
+        samples = encode(rows, self.tokenizer, self.job)
+        order = sorted(range(len(samples)), key=lambda i: len(samples[i]["input_ids"]))
+        tokens, logits = 0, [None] * len(samples)
+        self.model.eval()
+        with self.torch.inference_mode(), self.autocast():
+            for start in range(0, len(order), self.job["batch"]):
+                chosen = order[start:start + self.job["batch"]]
+                inputs = self.collator([samples[i] for i in chosen])
+                tokens += int(inputs["attention_mask"].sum())
+                for i, row in zip(chosen, self.logits(inputs)):
+                    logits[i] = row
+        seconds = time.perf_counter() - started
+        return {"tokens": tokens, "seconds": seconds, "rows": len(samples),
+                "first": [round(float(x), 5) for x in logits[0].flatten()[:4]]}
+
+    def logits(self, inputs):
+        return self.step_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+
+    # ------------------------------------------------------------------------------------------------ facts
+
+    def facts(self):
+        """Useful work of a training step for each real token: matrix products of the blocks, forward and twice that backward."""
+        c, lengths = self.model.config, self.lengths
+        mean = sum(lengths) / len(lengths)
+        weights = c.num_hidden_layers * (4 * c.hidden_size**2 + 2 * c.hidden_size * c.intermediate_size)
+        attention = c.num_hidden_layers * 4 * c.hidden_size * sum(n * n for n in lengths) / sum(lengths)
+        return {"flops_per_token": 3 * (2 * weights + attention), "mean_length": mean, "samples": len(lengths)}
+
+    def memory(self):
+        return {"peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+    def gemm(self):
+        config = self.model.config
+        return {kind: gemm_rate(self.torch, config.hidden_size, config.intermediate_size, dtype)
+                for kind, dtype in (("bf16", self.torch.bfloat16), ("fp32", self.torch.float32))}
+
+
+def gemm_rate(torch, hidden, intermediate, dtype, rows=4096):
+    """FLOP/s over the products of one encoder block: forward and both of backward, each at the best of three times."""
+    flops = seconds = 0
+    for inner, outer, count in ((hidden, hidden, 4), (hidden, intermediate, 1), (intermediate, hidden, 1)):
+        x, w, g = (torch.randn(shape).to(dtype) for shape in ((rows, inner), (outer, inner), (rows, outer)))
+        for product in (lambda: x @ w.t(), lambda: g @ w, lambda: g.t() @ x):
+            times = []
+            for _ in range(4):  # the first warms up
+                started = time.perf_counter()
+                product()
+                times.append(time.perf_counter() - started)
+            seconds += count * min(times[1:])
+            flops += count * 2 * rows * inner * outer
+    return flops / seconds
+
+
+def train_with_trainer(worker, steps, warm_up=1):
+    """The usual tutorial: Trainer with its defaults. The first step is not timed."""
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+    seen = {"tokens": 0, "times": []}
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            seen["times"].append(time.perf_counter())
+
+    def collate(samples):
+        seen["tokens"] += sum(len(sample["input_ids"]) for sample in samples)
+        seen.setdefault("per_batch", []).append(sum(len(sample["input_ids"]) for sample in samples))
+        return worker.collator(samples)
+
+    arguments = TrainingArguments(output_dir=str(pathlib.Path(worker.job["rows"]).parent / "trainer"), max_steps=steps + warm_up,
+                                  per_device_train_batch_size=worker.job["batch"], learning_rate=worker.job["learning_rate"],
+                                  save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, remove_unused_columns=False,
+                                  logging_strategy="no")
+    Trainer(model=worker.model, args=arguments, train_dataset=worker.samples, data_collator=collate, callbacks=[Clock()]).train()
+    tokens = sum(seen["per_batch"][warm_up:warm_up + steps])
+    return {"tokens": tokens, "seconds": seen["times"][-1] - seen["times"][warm_up - 1], "steps": steps, "losses": []}
+
+
+def serve(worker_type):
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # libraries that print must not spoil the answers
+    worker = worker_type(json.loads(sys.argv[1]))
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    for line in sys.stdin:
+        command = json.loads(line)
+        action = command.pop("do")
+        print(json.dumps(getattr(worker, action)(**command)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(Worker)

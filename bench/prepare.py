@@ -1,0 +1,107 @@
+"""Models and rows that both programs of the speed benchmark are given (run with .venv-peers/bin/python).
+
+    python bench/prepare.py FOLDER SHAPE-SET …
+
+FOLDER/models/SHAPE-SET{,-nodropout}: a Hugging Face folder with the head's weights too, so that both programs begin with equal weights;
+the second is the same with dropout 0, for comparing results. FOLDER/rows/SET.jsonl: a sample of the set's rows.
+Shapes: minilm (the real weights; for Chinese its shape with random ones) and base (BERT-base's shape, random weights).
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import sys
+
+import sets
+
+# max_length: longer texts are cut. fixed-N: real text laid end to end so that every sample has exactly N tokens.
+SETS = {
+    "sst2": {"task": "classify", "max_length": 128},
+    "conll2003": {"task": "ner", "max_length": 128},
+    "banking77": {"task": "classify", "max_length": 128},
+    "chnsenticorp": {"task": "classify", "max_length": 512},
+    "fixed128": {"task": "classify", "max_length": 128},
+    "fixed32": {"task": "classify", "max_length": 32},
+}
+ROWS = 1600  # 50 batches of 32: the window in which Trainer groups by length
+
+
+def read_rows(name):
+    if not name.startswith("fixed"):
+        return sets.rows(name, "train")
+    text = " ".join(row["text"] for row in sets.rows("sst2", "train")).split(" ")
+    words = SETS[name]["max_length"]  # as many words as tokens: never too few
+    return [{"text": " ".join(text[i * words % len(text):][:words]), "label": "even" if i % 2 == 0 else "odd"}
+            for i in range(min(ROWS, len(text) // words))]
+
+
+def sample_rows(name):
+    rows = read_rows(name)
+    chosen = random.Random(7).sample(rows, min(ROWS, len(rows)))
+    chosen += rows[:(-len(chosen)) % 32]  # a whole number of batches
+    return chosen
+
+
+def labels_of(name):
+    """In hone's order: the head's weights stand in the prepared folders, so both programs must mean the same by row i."""
+    rows = read_rows(name)
+    if SETS[name]["task"] == "ner":
+        types = sorted({tag[2:] for row in rows for tag in row["tags"] if tag != "O"})
+        return ["O"] + [f"{part}-{kind}" for kind in types for part in "BI"]
+    return sorted({row["label"] for row in rows})
+
+
+def make_model(shape, name, folder):
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, BertTokenizerFast
+    torch.manual_seed(0)
+    labels = labels_of(name)
+    is_chinese = name == "chnsenticorp"
+    named = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    kind = BertForTokenClassification if SETS[name]["task"] == "ner" else BertForSequenceClassification
+    if shape == "minilm" and not is_chinese:
+        model = kind.from_pretrained(sets.MINILM, **named)
+    else:
+        sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536} if shape == "minilm" else {}
+        model = kind(BertConfig(vocab_size=21128 if is_chinese else 30522, **sizes, **named))
+    model.save_pretrained(folder)
+    vocabulary = sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt" if is_chinese else sets.MINILM / "vocab.txt"
+    BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
+    shutil.copy(vocabulary, folder / "vocab.txt")
+
+
+def without_dropout(folder):
+    """The same files by hard link, but for the configuration."""
+    other = folder.with_name(folder.name + "-nodropout")
+    other.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        target = other / path.name
+        target.unlink(missing_ok=True)
+        if path.name == "config.json":
+            config = json.loads(path.read_text())
+            config.update(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+            target.write_text(json.dumps(config, indent=2))
+        else:
+            os.link(path, target)
+
+
+def prepare(root, cell):
+    """Idempotent: what stands is kept."""
+    shape, name = cell.split("-")
+    (root / "rows").mkdir(parents=True, exist_ok=True)
+    path, labels = root / "rows" / f"{name}.jsonl", root / "rows" / f"{name}.labels.json"
+    if not path.exists() or not labels.exists():
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in sample_rows(name)), encoding="utf-8")
+        labels.write_text(json.dumps(labels_of(name)))
+    folder = root / "models" / cell
+    if not (folder / "done").exists():
+        make_model(shape, name, folder)
+        without_dropout(folder)
+        (folder / "done").touch()
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[2:]:
+        prepare(pathlib.Path(sys.argv[1]), wanted)

@@ -1,0 +1,243 @@
+"""hone beside Transformers and ONNX Runtime, in alternation, on the same rows: training, inference, memory.
+
+    python bench/speed.py [--quick] [--only SHAPE-SET …] [--search] [--output FILE]
+
+Each cell is a model shape and a data set. Within a cell the programs take turns (hone, Transformers, hone, …), and a ratio is the median over
+neighbouring turns, so that a machine which slows down for a while slows both. Before anything is timed, losses of the first steps from
+equal weights without dropout are compared. Only real tokens count, never padding.
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import workers
+from workers import ROOT, PeerWorker, hone_eval, hone_train
+
+FOLDER = ROOT / "build" / "bench"
+RESULTS = ROOT / "bench" / "results"
+TOLERANCE = {"fp32": 5e-4, "bf16": 2e-2}  # relative, of the loss of a step; docs/performance.md says why
+COMPARED_STEPS = 5
+
+# Transformers at its best and as tutorials have it. The first is what `--search` found on an AVX512-BF16 machine; see docs/performance.md.
+BEST = {"precision": "bf16", "attention": "sdpa", "grouping": "length", "padding": "dynamic", "optimizer": "fused", "workers": 0}
+TUTORIAL = {"precision": "fp32", "grouping": "random", "padding": "max", "loop": "trainer"}
+
+# What --search tries, each as a change to BEST and, where given, of the environment.
+CANDIDATES = {
+    "best": ({}, {}),
+    "eager attention": ({"attention": "eager"}, {}),
+    "fp32": ({"precision": "fp32"}, {}),
+    "random order": ({"grouping": "random"}, {}),
+    "foreach AdamW": ({"optimizer": "foreach"}, {}),
+    "1 loader worker": ({"workers": 1}, {}),
+    "2 loader workers": ({"workers": 2}, {}),
+    "padding to 8": ({"multiple": 8}, {}),
+    "torch.compile": ({"compile": "default"}, {}),
+    "torch.compile, padding to 16": ({"compile": "default", "multiple": 16}, {}),
+    "malloc keeps memory": ({}, {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_TOP_PAD_": "67108864"}),
+    "huge pages": ({}, {"THP_MEM_ALLOC_ENABLE": "1"}),
+}
+
+# steps of one turn, turns, and whether the tutorial's setting takes part (its steps are few: it is slow)
+FULL = {
+    "minilm-sst2": (30, 5, 6), "minilm-conll2003": (30, 5, 6), "minilm-banking77": (30, 5, 6), "minilm-chnsenticorp": (10, 5, 0),
+    "base-sst2": (10, 3, 2), "base-conll2003": (10, 3, 0), "base-chnsenticorp": (3, 3, 0),
+    "minilm-fixed128": (12, 3, 0), "minilm-fixed32": (30, 3, 0), "base-fixed128": (4, 3, 0), "base-fixed32": (10, 3, 0),
+}
+QUICK = {
+    "minilm-sst2": (16, 3, 4), "minilm-conll2003": (16, 2, 0), "minilm-banking77": (16, 2, 0), "minilm-chnsenticorp": (6, 2, 0),
+    "base-sst2": (5, 2, 0), "base-fixed32": (5, 2, 0),
+}
+
+
+def job_of(cell, model_suffix="", rows=None, **settings):
+    shape, name = cell.split("-", 1)
+    import prepare
+    spec = prepare.SETS[name]
+    return dict({"model": str(FOLDER / "models" / (cell + model_suffix)), "rows": str(rows or FOLDER / "rows" / f"{name}.jsonl"),
+                 "task": spec["task"], "max_length": spec["max_length"],
+                 "labels": json.loads((FOLDER / "rows" / f"{name}.labels.json").read_text())}, **settings)
+
+
+def rate(run):
+    return run["tokens"] / run["seconds"]
+
+
+def ratios(ours, theirs):
+    """Medians of neighbouring turns, and their spread."""
+    pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs)]
+    return {"median": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------- equal results
+
+
+def compare_results(cell):
+    """Losses of the first steps of both programs: equal weights, the same 32 rows each step, no dropout. Raises where they differ."""
+    first = FOLDER / "rows" / f"{cell}.first.jsonl"
+    job = job_of(cell)
+    with open(job["rows"], encoding="utf-8") as file:
+        first.write_text("".join(line for line, _ in zip(file, range(32))), encoding="utf-8")
+    found = {}
+    for precision, tolerance in TOLERANCE.items():
+        plain = job_of(cell, "-nodropout", rows=first, **dict(BEST, precision=precision, losses=True, freeze_order=True))
+        with PeerWorker(plain) as worker:
+            theirs = worker.ask("train", steps=COMPARED_STEPS)["losses"]
+        ours = hone_train(plain, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision=precision)["losses"]
+        worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
+        found[precision] = {"hone": ours, "transformers": theirs, "worst_relative": worst, "tolerance": tolerance}
+        say(f"  {cell}: loss of {COMPARED_STEPS} steps, {precision}: worst relative difference {worst:.1e} (allowed {tolerance:.0e})")
+        if len(ours) != len(theirs) or not worst <= tolerance:
+            raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}; nothing is timed")
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+
+def measure_training(cell, steps, turns, tutorial_steps, environment=None):
+    shape = cell.split("-")[0]
+    job = job_of(cell, **BEST)
+    ours, best, tutorial, peaks = [], [], [], []
+    with contextlib.ExitStack() as stack:
+        peer = stack.enter_context(PeerWorker(job, environment=environment))
+        facts = peer.ask("facts")
+        peer.ask("train", steps=workers.SKIPPED)
+        usual = stack.enter_context(PeerWorker(job_of(cell, **TUTORIAL))) if tutorial_steps else None
+        for _ in range(turns):
+            ours.append(hone_train(job, FOLDER / "runs" / cell, steps))
+            best.append(peer.ask("train", steps=steps))
+            peaks.append(peer.ask("gemm"))
+            if usual:
+                tutorial.append(usual.ask("train", steps=tutorial_steps))
+        memory = {"hone": max(run["peak"] for run in ours), "best": peer.ask("memory")["peak"],
+                  "tutorial": usual.ask("memory")["peak"] if usual else None}
+    peak = max(p["bf16"] for p in peaks)
+    result = {"cell": cell, "shape": shape, "steps": steps, "turns": turns, "gemm_flops": peak, "gemm_fp32_flops": max(p["fp32"] for p in peaks),
+              "flops_per_token": facts["flops_per_token"], "mean_length": facts["mean_length"],
+              "hone": [rate(r) for r in ours], "best": [rate(r) for r in best], "tutorial": [rate(r) for r in tutorial],
+              "to_best": ratios(ours, best), "to_tutorial": ratios(ours, tutorial) if tutorial else None,
+              "memory": memory, "memory_ratio": memory["hone"] / memory["best"],
+              "share": {who: statistics.median(map(rate, runs)) * facts["flops_per_token"] / peak for who, runs in (("hone", ours), ("best", best))}}
+    say_training(result)
+    return result
+
+
+def say_training(r):
+    usual = f", {r['to_tutorial']['median']:.1f} times the tutorial" if r["to_tutorial"] else ""
+    say(f"  {r['cell']}: hone {statistics.median(r['hone']):.0f} tokens/s, Transformers {statistics.median(r['best']):.0f}: "
+        f"{r['to_best']['median']:.2f} times ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}){usual}; "
+        f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % of the bf16 GEMM peak of {r['gemm_flops'] / 1e9:.0f} GFLOP/s; "
+        f"memory {r['memory']['hone'] / 2**20:.0f} and {r['memory']['best'] / 2**20:.0f} MiB")
+
+
+# ---------------------------------------------------------------------------------------------------- inference
+
+PEERS = {  # name: script, settings, hone's precision that it is compared with
+    "Transformers bf16": ("peer_step.py", {"precision": "cast"}, "bf16"),
+    "Transformers fp32": ("peer_step.py", {"precision": "fp32"}, "fp32"),
+    "ONNX Runtime fp32": ("peer_onnx.py", {"precision": "fp32"}, "fp32"),
+}
+
+
+def measure_inference(cell, turns):
+    """All rows of the cell through `hone eval` and through each peer, texts to answers, tokenizing included."""
+    job = job_of(cell)
+    hone_train(job, FOLDER / "runs" / cell, 1, skipped=0)  # leaves a model folder in hone's form
+    model = FOLDER / "runs" / cell / "model"
+    runs = {name: [] for name in (*PEERS, "hone bf16", "hone fp32")}
+    with contextlib.ExitStack() as stack:
+        peers = {name: stack.enter_context(PeerWorker(dict(job, **settings), script)) for name, (script, settings, _) in PEERS.items()}
+        for worker in peers.values():
+            worker.ask("infer", limit=128)
+        for _ in range(turns):
+            for precision in ("bf16", "fp32"):
+                runs[f"hone {precision}"].append(hone_eval(model, job["rows"], precision))
+            for name, worker in peers.items():
+                runs[name].append(worker.ask("infer"))
+    result = {"cell": cell, "rates": {name: [rate(r) for r in taken] for name, taken in runs.items()},
+              "ratios": {name: ratios(runs[f"hone {precision}"], runs[name]) for name, (_, _, precision) in PEERS.items()}}
+    shown = ", ".join(f"{statistics.median(values):.0f} ({name})" for name, values in result["rates"].items())
+    say(f"  {cell}: tokens/s {shown}")
+    say("    " + ", ".join(f"{r['median']:.2f} times {name}" for name, r in result["ratios"].items()))
+    return result
+
+
+# ---------------------------------------------------------------------------------------------------- the peer's best setting
+
+
+def search(cell, steps, turns, candidates=CANDIDATES):
+    """Every candidate beside the present best, in alternation with it, one at a time: memory holds two workers, not twelve."""
+    rows = {}
+    with PeerWorker(job_of(cell, **BEST)) as base:
+        base.ask("train", steps=workers.SKIPPED)
+        for name, (settings, environment) in candidates.items():
+            try:
+                with PeerWorker(job_of(cell, **dict(BEST, **settings)), environment=environment) as worker:
+                    warm = worker.ask("train", steps=12 if settings.get("compile") else workers.SKIPPED)
+                    pairs = [(worker.ask("train", steps=steps), base.ask("train", steps=steps)) for _ in range(turns)]
+                    rows[name] = dict(ratios(*zip(*pairs)), tokens_per_second=statistics.median(rate(a) for a, _ in pairs),
+                                      cpu=statistics.median(a["tokens"] / a["cpu_seconds"] * b["cpu_seconds"] / b["tokens"] for a, b in pairs),
+                                      warm_up_seconds=warm["seconds"], peak=worker.ask("memory")["peak"])
+                say(f"  {cell}, {name}: {rows[name]['median']:.2f} (by processor time {rows[name]['cpu']:.2f}) of the best setting's tokens/s, "
+                    f"{rows[name]['peak'] / 2**20:.0f} MiB, warm-up {warm['seconds']:.0f} s")
+            except RuntimeError as error:
+                rows[name] = {"failed": str(error)[:300]}
+                say(f"  {cell}, {name}: does not run")
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------- all of it
+
+
+def last_line(cells):
+    """Geometric means over the cells of real data; the fixed lengths are there for the share of the peak."""
+    real = [cell for cell in cells if "fixed" not in cell["cell"]] or cells
+    of = lambda values: f"{statistics.geometric_mean(values):.2f}" if values else "not run"
+    shape = lambda name: of([c["to_best"]["median"] for c in real if c["shape"] == name])
+    tutorial = [c["to_tutorial"]["median"] for c in real if c["to_tutorial"]]
+    return (f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}; "
+            f"to the tutorial: {f'{statistics.geometric_mean(tutorial):.1f}' if tutorial else 'not run'}; "
+            f"memory {of([c['memory_ratio'] for c in real])}")
+
+
+def prepare_inputs(cells):
+    subprocess.run([workers.PEER_PYTHON, ROOT / "bench" / "prepare.py", FOLDER, *cells], check=True, stderr=subprocess.DEVNULL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer cells and turns")
+    parser.add_argument("--only", nargs="*", metavar="SHAPE-SET", help="these cells")
+    parser.add_argument("--search", action="store_true", help="look for the best setting of Transformers, nothing else")
+    parser.add_argument("--output", type=pathlib.Path, default=RESULTS / "speed.json")
+    arguments = parser.parse_args()
+    plan = {cell: FULL[cell] for cell in arguments.only} if arguments.only else QUICK if arguments.quick else FULL
+    prepare_inputs(plan)
+    results = {"mode": "quick" if arguments.quick else "full"}
+    if arguments.search:
+        results["search"] = {cell: search(cell, steps, 3) for cell, (steps, _, _) in plan.items()}
+    else:
+        say("the same results")
+        results["compared"] = {cell: compare_results(cell) for cell in plan}
+        say("training, dropout 0.1")
+        results["training"] = [measure_training(cell, *sizes) for cell, sizes in plan.items()]
+        say("inference")
+        results["inference"] = [measure_inference(cell, 2 if arguments.quick else 3) for cell in plan if "minilm" in cell and "fixed" not in cell]
+    arguments.output.parent.mkdir(exist_ok=True)
+    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    if not arguments.search:
+        say(last_line(results["training"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Child processes of the speed benchmark: Transformers as a worker that waits between its turns, and hone as one run after another.
+
+Nothing here imports more than the standard library: on Linux a child's peak memory begins at that of the process that started it.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PEER_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+HONE = pathlib.Path(os.environ.get("HONE", ROOT / "build" / "release" / "hone"))
+
+
+class PeerWorker:
+    """bench/<script> with one job; `ask` sends a command and waits for its answer."""
+
+    def __init__(self, job, script="peer_step.py", environment=None, log=None):
+        self.process = subprocess.Popen(
+            [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=log or subprocess.DEVNULL, text=True, env=dict(os.environ, **(environment or {}), HF_HUB_OFFLINE="1"))
+        self._answer()
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the worker ended with status {self.process.wait()}: {' '.join(self.process.args)}")
+        return json.loads(line)
+
+    def ask(self, do, **arguments):
+        self.process.stdin.write(json.dumps(dict(arguments, do=do)) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+# ---------------------------------------------------------------------------------------------------- hone
+
+SKIPPED = 4  # first steps that are not timed: caches fill, memory is mapped
+
+
+def hone_config(job, folder, steps, **train):
+    """The configuration of a run with the job's model, rows and batch; JSON is YAML."""
+    task = {"classify": {"name": "classify", "text": "text", "label": "label"},
+            "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"}}[job["task"]]
+    options = {"max_steps": steps, "per_device_train_batch_size": job.get("batch", 32), "max_seq_length": job["max_length"],
+               "learning_rate": job.get("learning_rate", 5e-5), "weight_decay": 0.01, "max_grad_norm": 1.0, "seed": 1,
+               "lr_scheduler_type": "constant", "eval_strategy": "no", "save_strategy": "no", "logging_steps": 1}
+    return {"model": {"path": job["model"]}, "task": task, "data": {"train": {"path": job["rows"]}},
+            "train": dict(options, **train), "output": {"dir": str(folder)}}
+
+
+def run_measured(command, **options):
+    """Runs to the end; returns wall seconds, peak memory in bytes and stdout."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}:\n{err.read()[-2000:]}")
+        return {"wall": seconds, "peak": 1024 * usage.ru_maxrss, "out": out.read()}
+
+
+def hone_train(job, folder, steps, skipped=SKIPPED, **train):
+    """One `hone train`; its own metrics.jsonl tells tokens and seconds of each step."""
+    folder = pathlib.Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config = folder.with_suffix(".yaml")
+    config.write_text(json.dumps(hone_config(job, folder, steps + skipped, **train)))
+    run = run_measured([HONE, "train", config, "--overwrite", "--quiet"])
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    taken = [line for line in lines if line["event"] == "step"]
+    timed = taken[skipped:]
+    return {"tokens": sum(s["tokens"] for s in timed), "seconds": sum(s["seconds"] for s in timed), "steps": len(timed),
+            "losses": [s["loss"] for s in taken], "peak": run["peak"], "wall": run["wall"],
+            "evaluations": [line for line in lines if line["event"] == "evaluation"], "step_seconds": [s["seconds"] for s in taken]}
+
+
+def hone_eval(model, rows, precision, threads=0):
+    """One `hone eval`: reading, encoding, forward passes, decoding and scoring; loading the model is not in its seconds."""
+    run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--threads", threads])
+    timing = json.loads(run["out"])["timing"]
+    return {"tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"], "peak": run["peak"]}
