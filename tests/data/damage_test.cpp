@@ -1,0 +1,139 @@
+// Damaged files: whatever the bytes, a reader gives records or an Error. It never crashes, hangs or throws anything else.
+#include <gtest/gtest.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/random.h"
+#include "temporary.h"
+
+namespace hone {
+namespace {
+
+struct Sound {
+  const char* name;
+  std::string bytes;
+  SourceOptions options;
+};
+
+SourceOptions options_of(const std::string& format, const std::string& encoding = "utf-8") {
+  SourceOptions options;
+  options.format = format;
+  options.encoding = encoding;
+  return options;
+}
+
+std::string packed(const std::string& text, bool with_zstd) {
+  std::string out(text.size() * 2 + 256, '\0');
+  if (with_zstd) {
+    out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 1));
+    return out;
+  }
+  z_stream state{};
+  deflateInit2(&state, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  state.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  state.avail_in = static_cast<uInt>(text.size());
+  state.next_out = reinterpret_cast<Bytef*>(out.data());
+  state.avail_out = static_cast<uInt>(out.size());
+  deflate(&state, Z_FINISH);
+  out.resize(state.total_out);
+  deflateEnd(&state);
+  return out;
+}
+
+std::vector<Sound> sound_files() {
+  const std::string jsonl =
+      "{\"text\": \"a \\u4e2d \\\"q\\\"\", \"tokens\": [\"x\", 1.5e3, null, true]}\n\n{\"text\": \"中文 é\"}\r\n{\"n\": {\"m\": [[]]}}\n";
+  const std::string json = "[\n {\"text\": \"a, ] }\", \"n\": [1, 2]},\n {\"text\": \"中\\\\\"}\n]\n";
+  const std::string csv = "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\nbreak\",y\r\nplain 中,z\r\n";
+  const std::string tsv = "text\tlabel\na b\tx\n\"q\ty\n";
+  const std::string conll = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays VBZ I-VP O\n\nPeter NNP I-NP I-PER\nX NNP I-NP B-PER\n";
+  const std::string bmes = "中 B-X\n文 M-X\n字 E-X\n好 S-Y\n坏 O\n\n上 B-Z\n海 E-Z\n";
+  return {{"jsonl", jsonl, options_of("jsonl")},
+          {"json", json, options_of("json")},
+          {"objects", "{\"a\": 1}\n{\n\"b\": \"x\"\n}\n", options_of("json")},
+          {"csv", csv, options_of("csv")},
+          {"tsv", tsv, options_of("tsv")},
+          {"conll", conll, options_of("conll")},
+          {"bmes", bmes, options_of("conll")},
+          {"text", "one\n中文\n\nthree", options_of("text")},
+          {"guess", csv, options_of("auto")},
+          {"guess_conll", bmes, options_of("auto")},
+          {"gzip", packed(jsonl, false), options_of("jsonl")},
+          {"zstd", packed(jsonl, true), options_of("jsonl")},
+          {"gb18030", "\xD6\xD0\xCE\xC4,\x81\x30\x81\x30\n\xB7\xFE,x\n", options_of("csv", "gb18030")},
+          {"utf16", std::string("\xFF\xFE\x61\x00\x2C\x00\x62\x00\x0A\x00\x2D\x4E\x2C\x00\x3D\xD8\x00\xDE\x0A\x00", 20),
+           options_of("csv", "utf-16")},
+          {"shift_jis", "\x93\xFA\x96\x7B,b\n\x8C\xEA,c\n", options_of("csv", "shift_jis")}};
+}
+
+class Damage : public testing::TestWithParam<Sound> {
+ protected:
+  // Reads the bytes under both rules for bad rows; a reader that skips must count what it passed over.
+  void read(const std::string& bytes) {
+    for (const char* rule : {"error", "skip"}) {
+      SourceOptions options = GetParam().options;
+      options.on_bad_row = rule;
+      options.path = folder_.write("damaged", bytes);
+      try {
+        const auto reader = open_reader(options);
+        const std::vector<Record> records = read_all(*reader);
+        rows_ += static_cast<int64_t>(records.size());
+        for (const Record& record : records) {
+          ASSERT_TRUE(record.fields.is_object());
+          ASSERT_GE(record.line, 1);
+          ASSERT_NO_THROW(record.fields.dump()) << "what is read is UTF-8";
+        }
+        ASSERT_EQ(static_cast<size_t>(reader->bad_count()), reader->bad_rows().size());
+      } catch (const Error& error) {
+        ASSERT_EQ(error.kind(), ErrorKind::kData) << error.what();
+        ASSERT_FALSE(error.where().file.empty()) << error.what();
+        ++errors_;
+      }
+    }
+  }
+
+  TemporaryFolder folder_;
+  int64_t rows_ = 0, errors_ = 0;
+};
+
+TEST_P(Damage, SoundFilesAreRead) {
+  read(GetParam().bytes);
+  EXPECT_EQ(errors_, 0);
+  EXPECT_GE(rows_, 2);
+}
+
+TEST_P(Damage, CutOffAnywhere) {
+  for (size_t size = 0; size < GetParam().bytes.size(); ++size) read(GetParam().bytes.substr(0, size));
+}
+
+TEST_P(Damage, ChangedBytes) {
+  RandomStream random(7);
+  const std::string odd("\0\n\r\t \",[]{}:\\\xFF\xC3\xE4-OBI\x1F\x8B", 22);
+  for (int round = 0; round < 1500; ++round) {
+    std::string bytes = GetParam().bytes;
+    for (uint64_t changes = 1 + random.below(4); changes > 0; --changes) {
+      const size_t at = random.below(bytes.size());
+      const char value = random.below(2) == 0 ? odd[random.below(odd.size())] : static_cast<char>(random.below(256));
+      switch (random.below(3)) {
+        case 0:
+          bytes[at] = value;
+          break;
+        case 1:
+          bytes.insert(at, 1 + random.below(3), value);
+          break;
+        default:
+          bytes.erase(at, 1 + random.below(8));
+          break;
+      }
+      if (bytes.empty()) bytes = "x";
+    }
+    read(bytes);
+    ASSERT_FALSE(HasFatalFailure());
+  }
+  EXPECT_GT(rows_ + errors_, 1500);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, Damage, testing::ValuesIn(sound_files()), [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace hone

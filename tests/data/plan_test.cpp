@@ -1,0 +1,153 @@
+#include "data/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/random.h"
+
+namespace hone {
+namespace {
+
+using ::testing::ElementsAre;
+
+using Group = std::vector<int64_t>;
+
+std::vector<int32_t> some_lengths(size_t count, uint64_t seed) {
+  RandomStream random(seed);
+  std::vector<int32_t> lengths(count);
+  for (int32_t& length : lengths) length = static_cast<int32_t>(1 + random.below(100));
+  return lengths;
+}
+
+Group samples_of(const std::vector<Group>& step) {
+  Group out;
+  for (const Group& group : step) out.insert(out.end(), group.begin(), group.end());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Group samples_of(const EpochPlan& plan) {
+  Group out;
+  for (const auto& step : plan) {
+    const Group samples = samples_of(step);
+    out.insert(out.end(), samples.begin(), samples.end());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+int64_t tokens(const Group& group, const std::vector<int32_t>& lengths) {
+  return std::accumulate(group.begin(), group.end(), int64_t{0},
+                         [&](int64_t sum, int64_t i) { return sum + lengths[static_cast<size_t>(i)]; });
+}
+
+RC_GTEST_PROP(PlanEpoch, CoversEachSampleExactlyOnce, ()) {
+  const auto count = *rc::gen::inRange<size_t>(0, 200);
+  const std::vector<int32_t> lengths = some_lengths(count, *rc::gen::arbitrary<uint64_t>());
+  PlanOptions options;
+  options.batch_size = *rc::gen::inRange<int64_t>(1, 20);
+  options.max_tokens = *rc::gen::element<int64_t>(0, 0, 1, 50, 100, 333);
+  options.accumulation = *rc::gen::inRange<int64_t>(1, 5);
+  options.group_by_length = *rc::gen::arbitrary<bool>();
+  options.shuffle = *rc::gen::arbitrary<bool>();
+  options.seed = *rc::gen::arbitrary<uint64_t>();
+  const EpochPlan plan = plan_epoch(lengths, options, *rc::gen::inRange<int64_t>(0, 100));
+  Group all(count);
+  std::iota(all.begin(), all.end(), int64_t{0});
+  RC_ASSERT(samples_of(plan) == all);
+  for (const auto& step : plan) {
+    RC_ASSERT(!step.empty());
+    RC_ASSERT(step.size() <= static_cast<size_t>(options.accumulation));
+    for (const Group& group : step) {
+      RC_ASSERT(!group.empty());
+      if (options.max_tokens > 0) {
+        RC_ASSERT(group.size() == 1 || tokens(group, lengths) <= options.max_tokens);
+      } else {
+        RC_ASSERT(group.size() <= static_cast<size_t>(options.batch_size));
+      }
+    }
+  }
+  for (size_t step = 0; step + 1 < plan.size(); ++step) {
+    if (options.max_tokens == 0) RC_ASSERT(samples_of(plan[step]).size() == static_cast<size_t>(options.batch_size * options.accumulation));
+  }
+}
+
+// The gradient of a step is that of its samples: grouping may not change which they are.
+RC_GTEST_PROP(PlanEpoch, GroupingChangesNoStep, ()) {
+  const std::vector<int32_t> lengths = some_lengths(*rc::gen::inRange<size_t>(0, 300), *rc::gen::arbitrary<uint64_t>());
+  PlanOptions options;
+  options.batch_size = *rc::gen::inRange<int64_t>(1, 20);
+  options.max_tokens = *rc::gen::element<int64_t>(0, 150, 400);
+  options.accumulation = *rc::gen::inRange<int64_t>(1, 5);
+  options.group_by_length = false;
+  const EpochPlan plain = plan_epoch(lengths, options, 3);
+  options.group_by_length = true;
+  const EpochPlan grouped = plan_epoch(lengths, options, 3);
+  RC_ASSERT(plain.size() == grouped.size());
+  for (size_t step = 0; step < plain.size(); ++step) RC_ASSERT(samples_of(plain[step]) == samples_of(grouped[step]));
+}
+
+TEST(PlanEpoch, IsAFunctionOfSeedAndEpoch) {
+  const std::vector<int32_t> lengths = some_lengths(100, 1);
+  PlanOptions options;
+  EXPECT_EQ(plan_epoch(lengths, options, 0), plan_epoch(lengths, options, 0));
+  EXPECT_NE(plan_epoch(lengths, options, 0), plan_epoch(lengths, options, 1));
+  PlanOptions other = options;
+  other.seed = 43;
+  EXPECT_NE(plan_epoch(lengths, options, 0), plan_epoch(lengths, other, 0));
+}
+
+TEST(PlanEpoch, SplittingABatchKeepsItsSamples) {
+  const std::vector<int32_t> lengths = some_lengths(100, 1);
+  PlanOptions whole, parts;
+  whole.batch_size = 16;
+  parts.batch_size = 4;
+  parts.accumulation = 4;
+  const EpochPlan one = plan_epoch(lengths, whole, 0), four = plan_epoch(lengths, parts, 0);
+  ASSERT_EQ(one.size(), four.size());
+  for (size_t step = 0; step < one.size(); ++step) EXPECT_EQ(samples_of(one[step]), samples_of(four[step]));
+}
+
+TEST(PlanEpoch, PutsSamplesOfLikeLengthTogether) {
+  PlanOptions options;
+  options.batch_size = 2;
+  options.accumulation = 2;
+  options.shuffle = false;
+  EXPECT_THAT(plan_epoch({5, 90, 7, 80, 1}, options, 0), ElementsAre(ElementsAre(Group{1, 3}, Group{2, 0}), ElementsAre(Group{4})));
+  options.group_by_length = false;
+  EXPECT_THAT(plan_epoch({5, 90, 7, 80, 1}, options, 0), ElementsAre(ElementsAre(Group{0, 1}, Group{2, 3}), ElementsAre(Group{4})));
+}
+
+TEST(PlanEpoch, DropsOnlyAnUnfilledLastStep) {
+  PlanOptions options;
+  options.batch_size = 2;
+  options.accumulation = 2;
+  options.drop_last = true;
+  EXPECT_EQ(plan_epoch(some_lengths(9, 1), options, 0).size(), 2U);
+  EXPECT_EQ(plan_epoch(some_lengths(8, 1), options, 0).size(), 2U);
+  options.drop_last = false;
+  EXPECT_EQ(plan_epoch(some_lengths(9, 1), options, 0).size(), 3U);
+}
+
+TEST(PlanEpoch, FillsTheTokenBudget) {
+  const std::vector<int32_t> lengths = some_lengths(10000, 2);
+  PlanOptions options;
+  options.max_tokens = 4096;
+  int64_t groups = 0;
+  for (const auto& step : plan_epoch(lengths, options, 0)) groups += static_cast<int64_t>(step.size());
+  const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  EXPECT_LE(groups, total / 4096 * 102 / 100 + 1) << "budgets are filled to about 98 %";
+}
+
+TEST(PlanEvaluation, GoesFromLongToShortWithinTheBudget) {
+  EXPECT_THAT(plan_evaluation({5, 90, 7, 80, 1}, 100), ElementsAre(Group{1}, Group{3, 2, 0, 4}));
+  EXPECT_THAT(plan_evaluation({500, 1}, 100), ElementsAre(Group{0}, Group{1}));
+  EXPECT_TRUE(plan_evaluation({}, 100).empty());
+}
+
+}  // namespace
+}  // namespace hone

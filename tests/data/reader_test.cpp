@@ -1,0 +1,484 @@
+#include "data/reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <unicode/ucnv.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/random.h"
+#include "temporary.h"
+
+namespace hone {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ReaderTest : public testing::Test {
+ protected:
+  // The rows of a file with this name and these bytes, as compact JSON.
+  std::vector<std::string> rows(const std::string& name, std::string_view bytes, SourceOptions options = {}) {
+    options.path = folder_.write(name, bytes);
+    reader_ = open_reader(options);
+    std::vector<std::string> out;
+    lines_.clear();
+    for (const Record& record : read_all(*reader_)) {
+      out.push_back(record.fields.dump());
+      lines_.push_back(record.line);
+    }
+    return out;
+  }
+  std::string error(const std::string& name, std::string_view bytes, SourceOptions options = {}) {
+    return error_of([&] { rows(name, bytes, std::move(options)); });
+  }
+  static SourceOptions format(const std::string& name) {
+    SourceOptions options;
+    options.format = name;
+    return options;
+  }
+  static SourceOptions skipping(SourceOptions options = {}) {
+    options.on_bad_row = "skip";
+    return options;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<RecordReader> reader_;
+  std::vector<int64_t> lines_;
+};
+
+// ---- JSON ----
+
+TEST_F(ReaderTest, ReadsJsonLines) {
+  EXPECT_THAT(rows("a.jsonl", "{\"text\": \"a\", \"n\": 1}\n\n  \n{\"text\": \"中\\n\"}\r\n{\"text\": \"last\"}"),
+              ElementsAre(R"({"text":"a","n":1})", R"({"text":"中\n"})", R"({"text":"last"})"));
+  EXPECT_THAT(lines_, ElementsAre(1, 4, 5));
+}
+
+TEST_F(ReaderTest, NamesLineAndColumnOfBadJson) {
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1}\n{\"a\": }\n"), HasSubstr("a.jsonl:2:7: not valid JSON"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1, \"a\": 2}\n"), HasSubstr("a.jsonl:1:10: not valid JSON: the key \"a\" stands twice"));
+  EXPECT_THAT(error("a.jsonl", "[1]\n"), HasSubstr("a.jsonl:1:1: a row must be a JSON object; found an array"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1} {\"a\": 2}\n"), HasSubstr("a.jsonl:1:10: not valid JSON: found '{' after the end"));
+}
+
+TEST_F(ReaderTest, ReadsArraysAndObjectsOnEndOverManyLines) {
+  const auto expected = ElementsAre(R"({"a":1})", R"({"a":{"b":"]}"}})", R"({"a":"\"{"})");
+  EXPECT_THAT(rows("a.json", "[\n  {\"a\": 1},\n  {\"a\":\n {\"b\": \"]}\"}}, {\"a\": \"\\\"{\"}\n]\n"), expected);
+  EXPECT_THAT(lines_, ElementsAre(2, 3, 4));
+  EXPECT_THAT(rows("a.json", "{\"a\": 1}\n{\n\"a\":\n {\"b\": \"]}\"}\n}{\"a\": \"\\\"{\"}"), expected);
+  EXPECT_THAT(lines_, ElementsAre(1, 2, 5));
+  EXPECT_THAT(rows("a.json", " [ ] "), ElementsAre());
+  EXPECT_THAT(rows("a.json", ""), ElementsAre());
+}
+
+TEST_F(ReaderTest, NamesTheColumnInsideAJsonDocument) {
+  EXPECT_THAT(error("a.json", "[{\"a\": 1},\n  {\"a\": x}]"), StartsWith("a.json:2:9: not valid JSON: found 'x'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}, {\"a\": x}]"), StartsWith("a.json:1:18: not valid JSON: found 'x'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}"), StartsWith("a.json:1:10: not valid JSON: the array is not closed"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1} {\"a\": 2}]"), StartsWith("a.json:1:11: not valid JSON: found '{' where ',' or ']'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1},]"), StartsWith("a.json:1:11: not valid JSON: a ',' before"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}] x"), StartsWith("a.json:1:12: not valid JSON: text after"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}, 2]"), StartsWith("a.json:1:12: a row must be a JSON object; found a number"));
+  EXPECT_THAT(error("a.json", "{\"a\": 1}\n{\"a\": "), StartsWith("a.json:2:7: not valid JSON: the text ends"));
+}
+
+TEST_F(ReaderTest, SkipsBadElementsOfADocument) {
+  EXPECT_THAT(rows("a.json", "[1, {\"a\": 1}, {\"a\": tru}, \"s,]\", {\"a\": 2}]", skipping()), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_EQ(reader_->bad_count(), 3);
+  EXPECT_THAT(rows("a.json", "{\"a\": 1} ] x {\"a\": 2}", skipping()), ElementsAre(R"({"a":1})", R"({"a":2})"));
+}
+
+// ---- CSV and TSV ----
+
+TEST_F(ReaderTest, ReadsQuotedValuesWithSeparatorsQuotesAndLineBreaks) {
+  EXPECT_THAT(rows("a.csv", "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\r\nbreak\",y\r\n,\"\"\r\nplain \"quote\",z"),
+              ElementsAre(R"({"text":"a, \"b\"","label":"x"})", R"({"text":"line\r\nbreak","label":"y"})", R"({"text":"","label":""})",
+                          R"({"text":"plain \"quote\"","label":"z"})"));
+  EXPECT_THAT(lines_, ElementsAre(2, 3, 5, 6));
+}
+
+TEST_F(ReaderTest, ReadsTabsWithoutQuoting) {
+  EXPECT_THAT(rows("a.tsv", "text\tlabel\n\"open\t1\nb\t\n"),
+              ElementsAre(R"({"text":"\"open","label":"1"})", R"({"text":"b","label":""})"));
+  SourceOptions quoted;
+  quoted.has_quotes = true;
+  EXPECT_THAT(rows("a.tsv", "text\tlabel\n\"a\tb\"\t1\n", quoted), ElementsAre(R"({"text":"a\tb","label":"1"})"));
+}
+
+TEST_F(ReaderTest, NumbersColumnsWithoutAHeader) {
+  SourceOptions options;
+  options.has_header = false;
+  EXPECT_THAT(rows("a.csv", "a,b\n\nc,d\n", options), ElementsAre(R"({"0":"a","1":"b"})", R"({"0":"c","1":"d"})"));
+  options.columns = {"x", "y"};
+  EXPECT_THAT(rows("a.csv", "a,b\n", options), ElementsAre(R"({"x":"a","y":"b"})"));
+  options.has_header = true;
+  EXPECT_THAT(rows("a.csv", "a,b\nc,d\n", options), ElementsAre(R"({"x":"c","y":"d"})"));
+}
+
+TEST_F(ReaderTest, SplitsAtSeparatorsOfAnyLengthAndAtMostSoManyTimes) {
+  SourceOptions options = format("csv");
+  options.separator = "||";
+  options.has_header = false;
+  EXPECT_THAT(rows("x", "a||b|c||\"d||e\"\n", options), ElementsAre(R"({"0":"a","1":"b|c","2":"d||e"})"));
+  options.separator = " ";
+  options.max_columns = 2;
+  EXPECT_THAT(rows("x", "DESC:manner How did \"it\" go ?\n", options), ElementsAre(R"({"0":"DESC:manner","1":"How did \"it\" go ?"})"));
+}
+
+TEST_F(ReaderTest, RefusesARowWithTheWrongNumberOfColumns) {
+  EXPECT_THAT(error("a.csv", "a,b\n1,2\n1,2,3\n"), StartsWith("a.csv:3:5: 3 columns, but the header has 2"));
+  EXPECT_THAT(error("a.csv", "a,b\n1\n"), StartsWith("a.csv:2:1: 1 columns, but the header has 2"));
+  EXPECT_THAT(error("a.csv", "a,b\n\"x\ny\",2,3\n"), StartsWith("a.csv:3:6: 3 columns"));
+  SourceOptions options = skipping();
+  options.has_header = false;
+  EXPECT_THAT(rows("a.csv", "1,2\n1\n3,4\n1,2,3\n", options), ElementsAre(R"({"0":"1","1":"2"})", R"({"0":"3","1":"4"})"));
+  ASSERT_EQ(reader_->bad_count(), 2);
+  EXPECT_EQ(reader_->bad_rows()[1].where.line, 4);
+  EXPECT_THAT(reader_->bad_rows()[1].reason, HasSubstr("the first row has 2"));
+}
+
+TEST_F(ReaderTest, NamesThePlaceOfAQuoteThatIsWrong) {
+  EXPECT_THAT(error("a.csv", "a,b\nx,\"open\ny,z\n"), StartsWith("a.csv:2:3: this quote is never closed"));
+  EXPECT_THAT(error("a.csv", "a,b\nx,\"y\"z\n"), StartsWith("a.csv:2:6: text after a closing quote"));
+  EXPECT_THAT(rows("a.csv", "a,b\nx,\"open\ny,z\n", skipping()), ElementsAre(R"({"a":"y","b":"z"})")) << "the next line is tried";
+  EXPECT_EQ(reader_->bad_count(), 1);
+}
+
+TEST_F(ReaderTest, RefusesAHeaderThatIsNone) {
+  EXPECT_THAT(error("a.csv", "1,1\n2,3\n"), StartsWith("a.csv:1:1: two columns are named \"1\""));
+  EXPECT_THAT(rows("a.csv", ""), ElementsAre());
+  EXPECT_THAT(rows("a.csv", "a,b\n"), ElementsAre());
+}
+
+std::string csv_value(const std::string& value) {
+  if (value.find_first_of(",\"\r\n") == std::string::npos && !value.empty()) return value;
+  std::string out = "\"";
+  for (const char c : value) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+RC_GTEST_FIXTURE_PROP(ReaderTest, ReadsBackAnyCsvThatIsWrittenByTheBook, ()) {
+  const auto width = *rc::gen::inRange<size_t>(1, 5);
+  const auto value = rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab,\"\r\n \t;\xC3")));
+  const auto table = *rc::gen::container<std::vector<std::vector<std::string>>>(
+      rc::gen::container<std::vector<std::string>>(width, rc::gen::map(value, [](std::string text) {  // keep it UTF-8
+                                                     std::string out;
+                                                     for (const char c : text) out += c == '\xC3' ? std::string("ä") : std::string(1, c);
+                                                     return out;
+                                                   })));
+  std::string text;
+  for (const auto& row : table) {
+    for (size_t i = 0; i < width; ++i) text += (i > 0 ? "," : "") + csv_value(row[i]);
+    text += "\r\n";
+  }
+  SourceOptions options;
+  options.has_header = false;
+  options.path = folder_.write("p.csv", text);
+  const std::vector<Record> records = read_all(*open_reader(options));
+  RC_ASSERT(records.size() == table.size());
+  for (size_t r = 0; r < table.size(); ++r) {
+    for (size_t i = 0; i < width; ++i) RC_ASSERT(records[r].fields[std::to_string(i)] == table[r][i]);
+  }
+}
+
+// ---- CoNLL ----
+
+TEST_F(ReaderTest, ReadsFirstAndLastColumnOfConll) {
+  EXPECT_THAT(rows("a.conll", "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays  VBZ\tI-VP O\n \t\nPeter NNP I-NP I-PER\n"),
+              ElementsAre(R"({"tokens":["EU","says"],"tags":["B-ORG","O"]})", R"({"tokens":["Peter"],"tags":["B-PER"]})"));
+  EXPECT_THAT(lines_, ElementsAre(3, 6));
+  EXPECT_THAT(rows("a.conll", "one\ntwo\n\nthree\n"), ElementsAre(R"({"tokens":["one","two"]})", R"({"tokens":["three"]})"));
+}
+
+TEST_F(ReaderTest, ReadsNamedColumnsOfConll) {
+  SourceOptions options = format("conll");
+  options.columns = {"word", "pos", "", "ner"};
+  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options), ElementsAre(R"({"word":["EU"],"pos":["NNP"],"ner":["B-ORG"]})"));
+  options.fields = {{"tags", "pos"}, {"tokens", "word"}};
+  options.tag_scheme = "none";
+  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options), ElementsAre(R"({"tokens":["EU"],"tags":["NNP"],"ner":["I-ORG"]})"));
+  options = format("conll");
+  options.separator = "\t";
+  EXPECT_THAT(rows("x", "New York\tB-LOC\n\tO\n", options), ElementsAre(R"({"tokens":["New York",""],"tags":["B-LOC","O"]})"));
+}
+
+TEST_F(ReaderTest, ConvertsEachSchemeToIob2) {
+  const auto tags = [&](const std::string& text) { return Json::parse(rows("a.conll", text).at(0))["tags"].dump(); };
+  EXPECT_EQ(tags("a I-X\nb I-X\nc B-X\nd O\ne I-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])") << "IOB1";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc B-X\nd O\ne B-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])") << "IOB2";
+  EXPECT_EQ(tags("a B-X\nb M-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BMES";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BIOES";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc L-X\nd U-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BILOU";
+  EXPECT_EQ(tags("a NN\nb O\nc VBZ\n"), R"(["NN","O","VBZ"])") << "parts of speech";
+}
+
+TEST_F(ReaderTest, TellsTheSchemeByTheWholeFile) {
+  // The first sentence is fine in IOB1 and tells nothing about touching spans; the last decides.
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "a I-X\n\n";
+  text += "a I-X\nb B-X\n";
+  EXPECT_EQ(rows("a.conll", text).back(), R"({"tokens":["a","b"],"tags":["B-X","B-X"]})");
+  EXPECT_EQ(reader_->repaired_count(), 0);
+  text += "\na B-X\nb O\n";  // one slip against the scheme of the file
+  EXPECT_EQ(rows("a.conll", text).back(), R"({"tokens":["a","b"],"tags":["B-X","O"]})");
+  ASSERT_EQ(reader_->repaired_count(), 1);
+  EXPECT_EQ(reader_->repaired_rows()[0].where.line, 104);
+  EXPECT_THAT(reader_->repaired_rows()[0].reason, HasSubstr("\"B-X\" breaks the scheme IOB1"));
+}
+
+TEST_F(ReaderTest, RefusesTagsThatBreakANamedScheme) {
+  SourceOptions options;
+  options.tag_scheme = "IOB2";
+  EXPECT_THAT(error("a.conll", "a O\nb I-X\n", options),
+              StartsWith("a.conll:2: the tag \"I-X\" breaks the scheme IOB2: it goes on with a span"));
+  EXPECT_THAT(error("a.conll", "a B-X\nb M-X\n", options), StartsWith("a.conll:2: the tag \"M-X\" is not of the scheme IOB2"));
+  options.tag_scheme = "BIOES";
+  EXPECT_THAT(error("a.conll", "a B-X\nb O\n", options),
+              StartsWith("a.conll:2: the tag \"O\" breaks the scheme BIOES: it comes before the span was ended"));
+  EXPECT_THAT(error("a.conll", "a O\nb B-X\n", options),
+              StartsWith("a.conll:2: the tag \"B-X\" breaks the scheme BIOES: the sentence ends"));
+  options.tag_scheme = "IOB1";
+  EXPECT_THAT(error("a.conll", "a O\nb B-X\n", options), StartsWith("a.conll:2: the tag \"B-X\" breaks the scheme IOB1"));
+  EXPECT_THAT(error("a.conll", "a O\nb PER\nc B-X\nd B-X\n", {}), StartsWith("a.conll:2: the tag \"PER\" is not of the scheme"));
+}
+
+TEST_F(ReaderTest, RefusesASentenceWithAnOddLineAsAWhole) {
+  EXPECT_THAT(error("a.conll", "a O\nb\nc O\n"), StartsWith("a.conll:2:1: 1 columns where 2 were expected"));
+  EXPECT_THAT(rows("a.conll", "a O\nb\nc O\n\nd O\n", skipping()), ElementsAre(R"({"tokens":["d"],"tags":["O"]})"));
+  EXPECT_EQ(reader_->bad_count(), 1);
+}
+
+// ---- plain text ----
+
+TEST_F(ReaderTest, KeepsEveryLineOfPlainText) {
+  EXPECT_THAT(rows("a.txt", "one\n\n two \r\nthree"),
+              ElementsAre(R"({"text":"one"})", R"({"text":""})", R"({"text":" two "})", R"({"text":"three"})"));
+  EXPECT_THAT(lines_, ElementsAre(1, 2, 3, 4));
+}
+
+// ---- formats ----
+
+TEST_F(ReaderTest, TellsTheFormatByTheNameElseByTheFirstBytes) {
+  EXPECT_THAT(rows("a.data", "{\"a\": 1}\n{\"a\": 2}\n"), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_THAT(rows("a.data", "{\n\"a\": 1}\n{\"a\": 2}\n"), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_THAT(rows("a.data", "[ {\"a\": 1} ]"), ElementsAre(R"({"a":1})"));
+  EXPECT_THAT(rows("a.data", "a\tb\n1\t2\n"), ElementsAre(R"({"a":"1","b":"2"})"));
+  EXPECT_THAT(rows("a.data", "a,b\n\"1,\",2\n"), ElementsAre(R"({"a":"1,","b":"2"})"));
+  EXPECT_THAT(rows("a.train", "EU B-ORG\nis O\n"), ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
+  EXPECT_THAT(rows("a.txt", "EU B-ORG\nis O\n"), ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
+  EXPECT_THAT(rows("a.txt", "a,b\nc,d\n"), ElementsAre(R"({"text":"a,b"})", R"({"text":"c,d"})"));
+  EXPECT_THAT(rows("A.JSONL", "{\"a\": 1}\n"), ElementsAre(R"({"a":1})"));
+  EXPECT_THAT(error("a.data", "just some\nwords, here\n"), StartsWith("a.data: cannot tell the format"));
+  EXPECT_THAT(error("a.data", ""), StartsWith("a.data: cannot tell the format"));
+}
+
+TEST_F(ReaderTest, NamesAMissingFile) {
+  folder_.write("train.jsonl", "");
+  SourceOptions options;
+  options.path = folder_.path() + "/tran.jsonl";
+  EXPECT_EQ(error_of([&] { open_reader(options); }), "tran.jsonl: no such file; did you mean \"train.jsonl\"?");
+  options.path = folder_.path();
+  EXPECT_THAT(error_of([&] { open_reader(options); }), HasSubstr("is a folder"));
+}
+
+// ---- fields ----
+
+TEST_F(ReaderTest, MapsFieldNames) {
+  SourceOptions options;
+  options.fields = {{"text", "sentence"}, {"label", "meta.class"}, {"first", "list.0"}};
+  EXPECT_THAT(rows("a.jsonl", R"({"text": "old", "sentence": "s", "meta": {"class": 3}, "list": ["x"]})", options),
+              ElementsAre(R"({"text":"s","meta":{"class":3},"list":["x"],"first":"x","label":3})"));
+  options.fields = {{"a", "b"}, {"b", "a"}};
+  EXPECT_THAT(rows("a.jsonl", R"({"a": 1, "b": 2})", options), ElementsAre(R"({"b":1,"a":2})"));
+  options.fields = {{"text", "sentense"}};
+  EXPECT_THAT(error("a.jsonl", "{\"sentence\": \"s\", \"n\": 1}", options),
+              StartsWith("a.jsonl:1: no field \"sentense\" (wanted as \"text\"); this row has sentence, n; did you mean \"sentence\"?"));
+}
+
+// ---- bytes ----
+
+std::string gzipped(const std::string& text) {
+  z_stream state{};
+  deflateInit2(&state, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&state, text.size()), '\0');
+  state.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  state.avail_in = static_cast<uInt>(text.size());
+  state.next_out = reinterpret_cast<Bytef*>(out.data());
+  state.avail_out = static_cast<uInt>(out.size());
+  deflate(&state, Z_FINISH);
+  out.resize(state.total_out);
+  deflateEnd(&state);
+  return out;
+}
+
+std::string zstd(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+std::string many_lines(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i)
+    text += "{\"n\": " + std::to_string(i) + ", \"text\": \"" + std::to_string(mix(1, static_cast<uint64_t>(i))) + "\"}\n";
+  return text;
+}
+
+TEST_F(ReaderTest, ReadsPackedFilesOfSeveralPieces) {
+  const std::string first = many_lines(20000), second = "{\"n\": -1}\n";
+  const std::vector<std::string> expected = rows("a.jsonl", first + second);
+  ASSERT_EQ(expected.size(), 20001U);
+  EXPECT_EQ(rows("a.jsonl.gz", gzipped(first + second)), expected);
+  EXPECT_EQ(rows("a.jsonl.gz", gzipped(first) + gzipped(second) + std::string(512, '\0')), expected);
+  EXPECT_EQ(rows("a.jsonl.zst", zstd(first) + zstd(second)), expected);
+  EXPECT_EQ(rows("a.jsonl", gzipped(first + second)), expected) << "packing shows in the bytes, not in the name";
+  const auto [consumed, size] = reader_->position();
+  EXPECT_EQ(consumed, size);
+  EXPECT_LT(size, static_cast<int64_t>(first.size()));
+}
+
+TEST_F(ReaderTest, RefusesPackedFilesThatAreCutOffOrDamaged) {
+  const std::string text = many_lines(20000);
+  for (std::string packed : {gzipped(text), zstd(text)}) {
+    const std::string name = packed[0] == '\x1F' ? "a.jsonl.gz" : "a.jsonl.zst";
+    EXPECT_THAT(error(name, packed.substr(0, packed.size() / 2), skipping()), HasSubstr("the file is cut off"));
+    EXPECT_THAT(error(name, packed.substr(0, packed.size() - 1), skipping()), HasSubstr("the file is cut off"));
+    packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x55);
+    EXPECT_NE(error(name, packed), "no error");
+  }
+  EXPECT_THAT(error("a.jsonl.gz", gzipped(text) + "tail"), HasSubstr("the gzip data are damaged"));
+}
+
+TEST_F(ReaderTest, PassesOverAByteOrderMark) {
+  EXPECT_THAT(rows("a.csv", "\xEF\xBB\xBF\"a\",b\n1,2\n"), ElementsAre(R"({"a":"1","b":"2"})"));
+  EXPECT_THAT(rows("a.json", "\xEF\xBB\xBF[{\"a\": 1}]"), ElementsAre(R"({"a":1})"));
+  EXPECT_THAT(rows("a.txt", "\xEF\xBB\xBF"), ElementsAre());
+}
+
+std::string encoded(const std::u16string& text, const char* encoding) {
+  UErrorCode status = U_ZERO_ERROR;
+  UConverter* converter = ucnv_open(encoding, &status);
+  std::string out(text.size() * 8 + 16, '\0');
+  const int32_t size =
+      ucnv_fromUChars(converter, out.data(), static_cast<int32_t>(out.size()), text.data(), static_cast<int32_t>(text.size()), &status);
+  ucnv_close(converter);
+  out.resize(static_cast<size_t>(size));
+  return out;
+}
+
+TEST_F(ReaderTest, DecodesNamedEncodings) {
+  std::u16string text;
+  for (int i = 0; i < 30000; ++i)
+    text += i % 3 == 0 ? u"酒店 ok\U0001F600\n" : u"服务很好,价格\n";  // 540 kB: characters fall across all borders
+  SourceOptions options;
+  const std::vector<std::string> expected = rows("a.txt", encoded(text, "utf-8"), options);
+  ASSERT_EQ(expected.size(), 30000U);
+  for (const char* encoding : {"gb18030", "utf-16", "utf-16le", "UTF-16BE", "utf-32"}) {
+    options.encoding = encoding;
+    EXPECT_EQ(rows("a.txt", encoded(text, encoding), options), expected) << encoding;
+  }
+  options.encoding = "iso-8859-1";
+  EXPECT_THAT(rows("a.txt", "caf\xE9\n", options), ElementsAre("{\"text\":\"café\"}"));
+  options.encoding = "gb18030";
+  EXPECT_THAT(error("a.txt", "ok\nab\xFFz\n", options), StartsWith("a.txt:2:3: a character here is not valid in the encoding gb18030"));
+  options.on_bad_row = "skip";
+  EXPECT_THAT(rows("a.txt", "ok\nab\xFFz\nfine\nend\xB7", options), ElementsAre(R"({"text":"ok"})", R"({"text":"fine"})"));
+  EXPECT_EQ(reader_->bad_count(), 2);
+}
+
+TEST_F(ReaderTest, NamesTheLikelyEncodingOfBytesThatAreNotUtf8) {
+  std::u16string chinese;
+  for (int i = 0; i < 20; ++i) chinese += u"这家酒店的服务态度非常好，房间也很干净，下次还会再来。\n";
+  EXPECT_THAT(
+      error("a.txt", encoded(chinese, "gb18030")),
+      StartsWith(
+          "a.txt:1:1: the byte 0xD5 is not UTF-8; the text looks like GB18030. If it is, write \"encoding: GB18030\" beside its path"));
+  EXPECT_THAT(error("a.txt", encoded(u"plain\n" + chinese, "utf-16")), HasSubstr("the text looks like UTF-16LE"));
+  EXPECT_THAT(error("a.csv", "text,label\nfine,1\nun caf\xE9 tr\xE8s bon et pas cher du tout,1\n"),
+              StartsWith("a.csv:3:7: the byte 0xE9 is not UTF-8; the text looks like ISO-8859-1"));
+  const std::string mostly = encoded(chinese, "utf-8") + "bad \xE9\n" + encoded(chinese, "utf-8");
+  EXPECT_THAT(error("a.txt", mostly), StartsWith("a.txt:21:5: the byte 0xE9 is not UTF-8"));
+  EXPECT_EQ(rows("a.txt", mostly, skipping()).size(), 40U);
+  EXPECT_EQ(reader_->bad_count(), 1);
+}
+
+TEST_F(ReaderTest, RefusesNulBytes) {
+  using std::string_literals::operator""s;
+  EXPECT_THAT(error("a.txt", "a\nb\0c\n"s), StartsWith("a.txt:2:2: a NUL byte"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": \"\0\"}\n"s), StartsWith("a.jsonl:1:8: a NUL byte"));
+  EXPECT_THAT(error("a.csv", "a,b\n1,\0\n"s), StartsWith("a.csv:2:3: a NUL byte"));
+  EXPECT_THAT(error("a.csv", "a,b\n\"1\n\0\",2\n"s), StartsWith("a.csv:3:1: a NUL byte"));
+  EXPECT_THAT(error("a.conll", "a O\n\0 O\n"s), StartsWith("a.conll:2:1: a NUL byte"));
+  EXPECT_THAT(error("a.json", "[{\"a\": \"\0\"}]"s), StartsWith("a.json:1:9: a NUL byte"));
+}
+
+TEST_F(ReaderTest, ReadsRowsOfManyMegabytes) {
+  const std::string large(5 << 20, 'x');
+  for (const std::string& text : {"{\"text\": \"" + large + "\"}\n{\"text\": \"b\"}\n"}) {
+    EXPECT_EQ(rows("a.jsonl", text).size(), 2U);
+    EXPECT_EQ(rows("a.json", text).size(), 2U);
+  }
+  EXPECT_EQ(rows("a.csv", "a,b\n\"" + large + "\n\"," + large + "\n1,2\n").size(), 2U);
+  EXPECT_EQ(rows("a.txt", large + "\n" + large).size(), 2U);
+  EXPECT_EQ(rows("a.conll", large + " O\n").size(), 1U);
+}
+
+TEST_F(ReaderTest, EndsWhereARowHasNoEnd) {
+  EXPECT_THAT(error("a.csv", "a,b\n\"" + std::string(70 << 20, 'x'), skipping()), HasSubstr("a.csv:2:1: a row longer than 64 MiB"));
+}
+
+TEST_F(ReaderTest, CountsAllBadRowsAndKeepsTheFirstThousand) {
+  std::string text;
+  for (int i = 0; i < 3000; ++i) text += i % 3 == 0 ? "{\"n\": 1}\n" : "{bad\n";
+  EXPECT_EQ(rows("a.jsonl", text, skipping()).size(), 1000U);
+  EXPECT_EQ(reader_->bad_count(), 2000);
+  ASSERT_EQ(reader_->bad_rows().size(), 1000U);
+  EXPECT_EQ(reader_->bad_rows()[0].where.line, 2);
+  EXPECT_EQ(reader_->bad_rows()[0].where.column, 2);
+  EXPECT_THAT(reader_->bad_rows()[0].reason, HasSubstr("a key in quotes was expected"));
+}
+
+// ---- options ----
+
+SourceOptions read_options(const std::string& yaml) {
+  Config section = Config::parse(yaml, "c");
+  SourceOptions options = SourceOptions::read(section);
+  section.refuse_unknown();
+  Config again = Config::parse(section.resolved(), "again");
+  const SourceOptions twice = SourceOptions::read(again);
+  EXPECT_EQ(section.resolved(), again.resolved());
+  EXPECT_EQ(twice.columns, options.columns);
+  EXPECT_EQ(twice.fields, options.fields);
+  EXPECT_EQ(twice.has_quotes, options.has_quotes);
+  return options;
+}
+
+TEST(SourceOptions, ComeFromAConfiguration) {
+  const SourceOptions plain = read_options("path: a.csv\n");
+  EXPECT_TRUE(plain.has_header);
+  EXPECT_FALSE(plain.has_quotes.has_value());
+  const SourceOptions full = read_options(
+      "path: a\nformat: tsv\nseparator: tab\ncolumns: [text, label]\nhas_quotes: yes\nmax_columns: 2\nfields: {text: sentence}\n"
+      "on_bad_row: skip\nencoding: GBK\ntag_scheme: bio\n");
+  EXPECT_FALSE(full.has_header) << "named columns mean that there is no header";
+  EXPECT_EQ(full.has_quotes, true);
+  EXPECT_EQ(full.separator, "\t");
+  EXPECT_EQ(full.fields.at("text"), "sentence");
+  EXPECT_TRUE(read_options("path: a\ncolumns: [x]\nhas_header: true\n").has_header);
+}
+
+TEST(SourceOptions, RefuseWhatTheyDoNotKnow) {
+  EXPECT_THAT(error_of([] { read_options("path: a\nencoding: klingon\n"); }), StartsWith("c:2:11: the encoding \"klingon\" is not known"));
+  EXPECT_THAT(error_of([] { read_options("path: a\nformat: jsonlines\n"); }),
+              StartsWith("c:2:9: \"format\" is \"jsonlines\"; it must be one of"));
+  EXPECT_THAT(error_of([] { read_options("path: a\ntag_scheme: IBO\n"); }), HasSubstr("it must be one of auto, IOB1, IOB2"));
+  EXPECT_THAT(error_of([] { read_options("path: a\nmax_columns: -1\n"); }), StartsWith("c:2:14:"));
+  EXPECT_THAT(error_of([] { read_options("format: csv\n"); }), HasSubstr("\"path\" is missing"));
+  EXPECT_THAT(error_of([] { read_options("path: a\nhas_qoutes: true\n"); }), HasSubstr("did you mean \"has_quotes\"?"));
+}
+
+}  // namespace
+}  // namespace hone

@@ -1,0 +1,112 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/random.h"
+#include "data/clean.h"
+#include "temporary.h"
+
+namespace hone {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<uint64_t> distinct_texts(size_t count) {
+  std::vector<uint64_t> texts(count);
+  for (size_t i = 0; i < count; ++i) texts[i] = mix(99, i);
+  return texts;
+}
+
+int64_t count(const std::vector<Part>& parts, Part part) { return std::count(parts.begin(), parts.end(), part); }
+
+TEST(AssignParts, KeepsTheProportionsOfEachLabel) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < 5000; ++i) labels.push_back(i % 10 == 0 ? "rare" : i % 10 < 4 ? "some" : "common");
+  SplitOptions options;
+  options.validation = 0.1;
+  options.test = 0.2;
+  const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(5000));
+  EXPECT_EQ(count(parts, Part::kTest), 1000);
+  EXPECT_EQ(count(parts, Part::kValidation), 500);
+  std::map<std::string, int> test;
+  for (size_t i = 0; i < parts.size(); ++i) test[labels[i]] += parts[i] == Part::kTest ? 1 : 0;
+  EXPECT_EQ(test["rare"], 100);
+  EXPECT_EQ(test["some"], 300);
+  EXPECT_EQ(test["common"], 600);
+}
+
+TEST(AssignParts, LeavesTheOnlyRowOfALabelInTrain) {
+  std::vector<std::string> labels(100, "common");
+  labels[17] = "only";
+  SplitOptions options;
+  const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(100));
+  EXPECT_EQ(parts[17], Part::kTrain);
+  EXPECT_EQ(count(parts, Part::kTest), 10);
+  EXPECT_EQ(count(parts, Part::kValidation), 10);
+}
+
+TEST(AssignParts, DependsOnTheSeed) {
+  SplitOptions options, other;
+  other.seed = 43;
+  EXPECT_NE(assign_parts(options, {}, distinct_texts(200)), assign_parts(other, {}, distinct_texts(200)));
+}
+
+RC_GTEST_PROP(AssignParts, EqualTextsStayTogetherAndTheOrderOfRowsDoesNotMatter, ()) {
+  const auto count = *rc::gen::inRange<size_t>(0, 300);
+  const auto texts = *rc::gen::container<std::vector<uint64_t>>(count, rc::gen::inRange<uint64_t>(0, 60));
+  const auto labels = *rc::gen::container<std::vector<std::string>>(count, rc::gen::element<std::string>("a", "b", "c"));
+  SplitOptions options;
+  options.seed = *rc::gen::arbitrary<int64_t>();
+  const std::vector<Part> parts = assign_parts(options, labels, texts);
+  RC_ASSERT(parts.size() == count);
+  std::map<uint64_t, Part> of_text;
+  for (size_t i = 0; i < count; ++i) RC_ASSERT(of_text.emplace(texts[i], parts[i]).first->second == parts[i]);
+
+  const std::vector<int64_t> order = permutation(static_cast<int64_t>(count), 5);
+  std::vector<uint64_t> moved_texts(count);
+  std::vector<std::string> moved_labels(count);
+  for (size_t i = 0; i < count; ++i) {
+    moved_texts[i] = texts[static_cast<size_t>(order[i])];
+    moved_labels[i] = labels[static_cast<size_t>(order[i])];
+  }
+  const std::vector<Part> moved = assign_parts(options, moved_labels, moved_texts);
+  for (size_t i = 0; i < count; ++i) RC_ASSERT(moved[i] == parts[static_cast<size_t>(order[i])]);
+}
+
+RC_GTEST_PROP(AssignParts, PartsAreAsLargeAsAsked, ()) {
+  const auto rows = *rc::gen::inRange<size_t>(1, 2000);
+  SplitOptions options;
+  options.validation = *rc::gen::element(0.0, 0.05, 0.1, 0.3);
+  options.test = *rc::gen::element(0.0, 0.1, 0.2, 0.5);
+  const auto labels = *rc::gen::container<std::vector<std::string>>(rows, rc::gen::element<std::string>("a", "b", "c", "d"));
+  const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(rows));
+  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kTest)) - options.test * static_cast<double>(rows)) <= 0.5);
+  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kValidation)) - options.validation * static_cast<double>(rows)) <= 0.5);
+}
+
+TEST(AssignParts, FollowsTheRuleOfTen) {
+  SplitOptions options;
+  options.rule = "mod10";
+  const std::vector<Part> parts = assign_parts(options, {}, distinct_texts(12));
+  using enum Part;
+  EXPECT_THAT(parts, ElementsAre(kTest, kValidation, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTest, kValidation));
+}
+
+TEST(SplitOptions, RefuseSharesThatLeaveNothingToTrainOn) {
+  Config section = Config::parse("test: 0.5\nvalidation: 0.5\n", "c");
+  EXPECT_THAT(error_of([&] { SplitOptions::read(section); }), HasSubstr("c:1:7: \"validation\" and \"test\" take 1 of the rows"));
+  Config negative = Config::parse("test: -0.1\n", "c");
+  EXPECT_THAT(error_of([&] { SplitOptions::read(negative); }), HasSubstr("c:1:7: \"test\" is -0.1"));
+  Config good = Config::parse("rule: mod10\nstratify: label\nseed: 7\n", "c");
+  const SplitOptions options = SplitOptions::read(good);
+  EXPECT_EQ(options.rule, "mod10");
+  EXPECT_EQ(options.stratify, "label");
+  EXPECT_EQ(options.seed, 7);
+}
+
+}  // namespace
+}  // namespace hone
