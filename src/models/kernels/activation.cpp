@@ -1,15 +1,25 @@
 #include "models/kernels/activation.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "models/kernels/column_sums.h"
+#include "models/kernels/rowwise_simd.h"
+#include "models/kernels/simd.h"
+#include "models/kernels/tensors.h"
 
 namespace hone::kernels {
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
 
 at::Tensor activate(const at::Tensor& x, Activation activation) {
   switch (activation) {
@@ -21,6 +31,46 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
   }
   TORCH_CHECK(false, "[bias_activation] unknown activation ", static_cast<int>(activation));
 }
+
+struct BiasActivation : torch::autograd::Function<BiasActivation> {
+  static ActivationRows rows_of(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
+    return {.columns = x.size(1),
+            .is_bf16 = is_bf16(x),
+            .activation = activation,
+            .x = x.const_data_ptr(),
+            .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr};
+  }
+
+  static Variable forward(AutogradContext* context, const Variable& x, const MaybeTensor& maybe_bias, Activation activation) {
+    const at::Tensor bias = tensor_or_undefined(maybe_bias);
+    context->save_for_backward({x, bias});
+    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    at::Tensor out = at::empty_like(x);
+    ActivationRows rows = rows_of(x, bias, activation);
+    rows.out = out.mutable_data_ptr();
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { activation_forward(rows, begin, end); });
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &bias = saved[1];
+    const at::Tensor grad = gradients[0].contiguous();
+    at::Tensor dx = at::empty_like(x), dbias;
+    ActivationRows rows = rows_of(x, bias, static_cast<Activation>(context->saved_data["activation"].toInt()));
+    rows.grad = grad.const_data_ptr();
+    rows.dx = dx.mutable_data_ptr();
+    const int64_t width = padded(x.size(1)), chunks = row_chunks(x.size(0));
+    const at::Tensor partial = at::empty({chunks, width}, x.options().dtype(at::kFloat));
+    float* sums = partial.mutable_data_ptr<float>();
+    for_row_chunks(x.size(0), [&](int64_t begin, int64_t end, int64_t chunk) { activation_backward(rows, begin, end, sums + chunk * width); });
+    if (bias.defined()) {
+      dbias = at::empty_like(bias);
+      sum_lines(sums, chunks, width, x.size(1), dbias.mutable_data_ptr<float>());
+    }
+    return {dx, dbias, Variable()};
+  }
+};
 
 }  // namespace
 
@@ -41,13 +91,15 @@ Activation activation_named(const std::string& hf_name) {
 }
 
 at::Tensor bias_activation_reference(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
-  const at::ScalarType type = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+  const at::ScalarType type = is_bf16(x) ? at::kFloat : x.scalar_type();
   const at::Tensor sum = bias.defined() ? x.to(type) + bias.to(type) : x.to(type);
   return activate(sum, activation).to(x.scalar_type());
 }
 
 at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
-  return bias_activation_reference(x, bias, activation);
+  TORCH_CHECK(!bias.defined() || bias.numel() == x.size(-1), "[bias_activation] expected bias [", x.size(-1), "], received ", bias.sizes());
+  if (!has_kernel(x) || x.dim() != 2 || (bias.defined() && bias.scalar_type() != at::kFloat)) return bias_activation_reference(x, bias, activation);
+  return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
 }
 
 }  // namespace hone::kernels

@@ -1,16 +1,28 @@
 #include "models/kernels/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
+#include "models/kernels/attention_simd.h"
 #include "models/kernels/random.h"
+#include "models/kernels/tensors.h"
 
 namespace hone::kernels {
 namespace {
 
-// One sequence: q [L, heads, dim], k, v [L, heads, dim] in the type of the arithmetic.
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// ---- the definition ----
+
+// One sequence: q, k, v [L, heads, dim] in the type of the arithmetic.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, double scale,
                   const AttentionOptions& options) {
   const int64_t length = q.size(0), heads = q.size(1);
@@ -27,14 +39,125 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return at::matmul(weights, v.transpose(0, 1)).transpose(0, 1);
 }
 
+double scale_of(const AttentionOptions& options, int64_t dim) {
+  return options.scale == 0 ? 1 / std::sqrt(static_cast<double>(dim)) : options.scale;
+}
+
+// ---- the kernel's job ----
+
+HeadRows head_rows_of(const at::Tensor& x) { return {x.const_data_ptr(), x.stride(0), x.stride(1)}; }
+at::Tensor with_dense_heads(const at::Tensor& x) { return x.stride(2) == 1 ? x : x.contiguous(); }
+
+AttentionJob job_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, bool is_causal, double scale,
+                    const DropoutDecisions& decisions) {
+  return {.is_bf16 = is_bf16(q),
+          .multiplies_bf16 = is_bf16(q) && can_multiply_bf16(),
+          .is_causal = is_causal,
+          .tokens = q.size(0),
+          .heads = q.size(1),
+          .kv_heads = k.size(1),
+          .dim = q.size(2),
+          .scale = static_cast<float>(scale),
+          .dropout = decisions,
+          .keys = keys.defined() ? keys.const_data_ptr<int64_t>() : nullptr,
+          .q = head_rows_of(q),
+          .k = head_rows_of(k),
+          .v = head_rows_of(v)};
+}
+
+// Units of about eight query heads, which share a Philox call; fewer where that leaves threads without work. Longest first.
+std::vector<AttentionUnit> units_of(const AttentionJob& job, const at::Tensor& cu_seqlens) {
+  const int32_t* start = cu_seqlens.const_data_ptr<int32_t>();
+  const int64_t sequences = cu_seqlens.size(0) - 1, repeats = job.heads / job.kv_heads;
+  int64_t kv_heads = std::max<int64_t>(1, 8 / repeats);
+  while (kv_heads > 1 && sequences * ((job.kv_heads + kv_heads - 1) / kv_heads) < 2 * at::get_num_threads()) kv_heads /= 2;
+  std::vector<AttentionUnit> units;
+  for (int64_t s = 0; s < sequences; ++s) {
+    if (start[s] == start[s + 1]) continue;
+    for (int64_t h = 0; h < job.kv_heads; h += kv_heads) {
+      units.push_back({start[s], start[s + 1] - start[s], h, std::min(job.kv_heads, h + kv_heads)});
+    }
+  }
+  const auto cost = [](const AttentionUnit& unit) { return unit.length * unit.length * (unit.kv_end - unit.kv_begin); };
+  std::stable_sort(units.begin(), units.end(), [&](const AttentionUnit& a, const AttentionUnit& b) { return cost(a) > cost(b); });
+  return units;
+}
+
+// Units write to places of their own, so which thread takes which changes nothing.
+void run(void (*kernel)(const AttentionJob&, const AttentionUnit&), const AttentionJob& job, const at::Tensor& cu_seqlens) {
+  const std::vector<AttentionUnit> units = units_of(job, cu_seqlens);
+  std::atomic<size_t> next{0};
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(units.size()));
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    for (size_t i = next++; i < units.size(); i = next++) kernel(job, units[i]);
+    if (job.multiplies_bf16) release_multiplier();
+  });
+}
+
+struct Attention : torch::autograd::Function<Attention> {
+  static Variable forward(AutogradContext* context, const Variable& q, const Variable& k, const Variable& v, const at::Tensor& cu_seqlens,
+                          const MaybeTensor& maybe_keys, bool is_causal, double scale, const DropoutDecisions& decisions, bool recorded) {
+    const at::Tensor keys = tensor_or_undefined(maybe_keys);
+    at::Tensor out = at::empty(q.sizes(), q.options()), log_sum_exp;
+    AttentionJob job = job_of(q, k, v, keys, is_causal, scale, decisions);
+    job.out = out.mutable_data_ptr();
+    if (recorded) {
+      log_sum_exp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
+      job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
+    }
+    run(attention_forward, job, cu_seqlens);
+    if (recorded) {
+      context->save_for_backward({q, k, v, out});
+      context->saved_data["log_sum_exp"] = log_sum_exp;
+      context->saved_data["cu_seqlens"] = cu_seqlens;
+      context->saved_data["keys"] = keys;
+      context->saved_data["is_causal"] = is_causal;
+      context->saved_data["attention_scale"] = scale;
+      keep_decisions(context, decisions);
+    }
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    auto& data = context->saved_data;
+    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
+    const at::Tensor grad = gradients[0].contiguous(), keys = data["keys"].toTensor();
+    at::Tensor log_sum_exp = data["log_sum_exp"].toTensor();
+    at::Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options()), dv = at::empty(v.sizes(), v.options());
+    AttentionJob job = job_of(q, k, v, keys, data["is_causal"].toBool(), data["attention_scale"].toDouble(), kept_decisions(context));
+    job.out = out.data_ptr();
+    job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
+    job.grad = grad.const_data_ptr();
+    job.dq = dq.mutable_data_ptr();
+    job.dk = dk.mutable_data_ptr();
+    job.dv = dv.mutable_data_ptr();
+    run(attention_backward, job, data["cu_seqlens"].toTensor());
+    variable_list result(9);
+    result[0] = dq, result[1] = dk, result[2] = dv;
+    return result;
+  }
+};
+
+void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, const AttentionOptions& options) {
+  TORCH_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) && q.size(2) == k.size(2),
+              "[attention] expected q [N, heads, dim] and k, v [N, kv_heads, dim], received ", q.sizes(), ", ", k.sizes(), ", ", v.sizes());
+  TORCH_CHECK(k.size(1) > 0 && q.size(1) % k.size(1) == 0 && q.size(1) <= kMaxAttentionHeads, "[attention] ", q.size(1), " heads do not share ",
+              k.size(1), " key/value heads evenly");
+  TORCH_CHECK(q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type(), "[attention] q, k and v differ in type");
+  TORCH_CHECK(cu_seqlens.dim() == 1 && cu_seqlens.size(0) > 0 && cu_seqlens.scalar_type() == at::kInt, "[attention] expected cu_seqlens [S + 1] int32");
+  TORCH_CHECK(options.scale >= 0, "[attention] expected scale >= 0, received ", options.scale);
+  TORCH_CHECK(options.dropout == 0 || (options.keys.defined() && options.keys.size(0) == q.size(0)), "[attention] expected keys [", q.size(0),
+              "] where dropout > 0");
+}
+
 }  // namespace
 
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                                const AttentionOptions& options) {
-  TORCH_CHECK(options.dropout == 0 || options.keys.defined(), "[attention] expected keys where dropout > 0");
-  const at::ScalarType type = q.scalar_type() == at::kBFloat16 ? at::kFloat : q.scalar_type();
+  check_inputs(q, k, v, cu_seqlens, options);
+  const at::ScalarType type = is_bf16(q) ? at::kFloat : q.scalar_type();
   const int64_t repeats = q.size(1) / k.size(1);
-  const double scale = options.scale == 0 ? 1 / std::sqrt(static_cast<double>(q.size(2))) : options.scale;
   const at::Tensor starts = cu_seqlens.cpu();
   const int32_t* start = starts.const_data_ptr<int32_t>();
   std::vector<at::Tensor> outputs;
@@ -43,14 +166,20 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
     const auto rows = [&](const at::Tensor& x) { return x.slice(0, start[s], start[s + 1]).to(type); };
     const auto expanded = [&](const at::Tensor& x) { return repeats == 1 ? rows(x) : rows(x).repeat_interleave(repeats, 1); };
     const at::Tensor keys = options.keys.defined() ? options.keys.slice(0, start[s], start[s + 1]) : at::Tensor();
-    outputs.push_back(attend(rows(q), expanded(k), expanded(v), keys, scale, options));
+    outputs.push_back(attend(rows(q), expanded(k), expanded(v), keys, scale_of(options, q.size(2)), options));
   }
   return outputs.empty() ? at::zeros_like(q) : at::cat(outputs).to(q.scalar_type());
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                      const AttentionOptions& options) {
-  return attention_reference(q, k, v, cu_seqlens, max_len, options);
+  check_inputs(q, k, v, cu_seqlens, options);
+  if (!has_kernel(q)) return attention_reference(q, k, v, cu_seqlens, max_len, options);
+  TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
+  const DropoutDecisions decisions = dropout_decisions(options.dropout, options.seed, options.site);
+  const at::Tensor keys = decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor();
+  return Attention::apply(with_dense_heads(q), with_dense_heads(k), with_dense_heads(v), cu_seqlens.contiguous(), if_defined(keys), options.is_causal,
+                          scale_of(options, q.size(2)), decisions, is_recorded({q, k, v}));
 }
 
 }  // namespace hone::kernels

@@ -1,10 +1,45 @@
 #include "models/kernels/dropout.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "models/kernels/random.h"
+#include "models/kernels/rowwise_simd.h"
+#include "models/kernels/tensors.h"
 
 namespace hone::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys, const DropoutDecisions& decisions) {
+  const at::Tensor x = given.contiguous();
+  at::Tensor out = at::empty_like(x);
+  const DropoutRows rows{.columns = x.size(1),
+                         .is_bf16 = is_bf16(x),
+                         .x = x.const_data_ptr(),
+                         .out = out.mutable_data_ptr(),
+                         .dropout = decisions,
+                         .keys = keys.const_data_ptr<int64_t>()};
+  at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { dropout_rows(rows, begin, end); });
+  return out;
+}
+
+struct Dropout : torch::autograd::Function<Dropout> {
+  static Variable forward(AutogradContext* context, const Variable& x, const at::Tensor& keys, const DropoutDecisions& decisions) {
+    context->saved_data["keys"] = keys;
+    keep_decisions(context, decisions);
+    return apply_mask(x, keys, decisions);
+  }
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    return {apply_mask(gradients[0], context->saved_data["keys"].toTensor(), kept_decisions(context)), Variable(), Variable()};
+  }
+};
+
+}  // namespace
 
 at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& options) {
   TORCH_CHECK(options.keys.defined() && options.keys.size(0) == rows, "[dropout] expected keys [", rows, "]");
@@ -12,8 +47,11 @@ at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& opt
 }
 
 at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
-  if (options.p == 0) return x;
-  return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
+  const DropoutDecisions decisions = dropout_decisions(options.p, options.seed, options.site);
+  if (decisions.threshold == 0) return x;
+  TORCH_CHECK(x.dim() == 2 && options.keys.defined() && options.keys.size(0) == x.size(0), "[dropout] expected x [rows, columns] and keys [rows]");
+  if (!has_kernel(x)) return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
+  return Dropout::apply(x, options.keys.contiguous(), decisions);
 }
 
 }  // namespace hone::kernels

@@ -1,21 +1,114 @@
 #include "models/kernels/norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "models/kernels/column_sums.h"
+#include "models/kernels/norm_simd.h"
+#include "models/kernels/simd.h"
+#include "models/kernels/tensors.h"
 
 namespace hone::kernels {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+template <class T>
+const T* data_or_null(const at::Tensor& x) {
+  return x.defined() ? x.const_data_ptr<T>() : nullptr;
+}
+const void* data_or_null(const at::Tensor& x) { return x.defined() ? x.const_data_ptr() : nullptr; }
+
+// Saves x and residual (which the neighbouring layers keep anyway) and two numbers per row; the sum and the mask are recomputed.
+struct Norm : torch::autograd::Function<Norm> {
+  static NormRows rows_of(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
+                          const at::Tensor& keys, const DropoutDecisions& decisions) {
+    return {.columns = x.size(1),
+            .is_bf16 = is_bf16(x),
+            .x = x.const_data_ptr(),
+            .residual = data_or_null(residual),
+            .weight = weight.const_data_ptr<float>(),
+            .bias = data_or_null<float>(bias),
+            .dropout = decisions,
+            .keys = data_or_null<int64_t>(keys)};
+  }
+
+  static Variable forward(AutogradContext* context, const Variable& x, const MaybeTensor& maybe_residual, const Variable& weight,
+                          const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps, const DropoutDecisions& decisions, bool recorded) {
+    const at::Tensor residual = tensor_or_undefined(maybe_residual), bias = tensor_or_undefined(maybe_bias), keys = tensor_or_undefined(maybe_keys);
+    at::Tensor out = at::empty_like(x), statistics;
+    NormRows rows = rows_of(x, residual, weight, bias, keys, decisions);
+    rows.eps = static_cast<float>(eps);
+    rows.out = out.mutable_data_ptr();
+    if (recorded) {
+      statistics = at::empty({x.size(0), 2}, x.options().dtype(at::kFloat));
+      rows.statistics = statistics.mutable_data_ptr<float>();
+      context->save_for_backward({x, residual, weight, bias});
+      context->saved_data["statistics"] = statistics;
+      context->saved_data["keys"] = keys;
+      keep_decisions(context, decisions);
+    }
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { norm_forward(rows, begin, end); });
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &residual = saved[1], &weight = saved[2], &bias = saved[3];
+    const at::Tensor grad = gradients[0].contiguous(), keys = context->saved_data["keys"].toTensor();
+    at::Tensor statistics = context->saved_data["statistics"].toTensor();
+    const DropoutDecisions decisions = kept_decisions(context);
+    at::Tensor dx = at::empty_like(x), dresidual;
+    if (residual.defined()) dresidual = decisions.threshold == 0 ? dx : at::empty_like(x);
+
+    NormRows rows = rows_of(x, residual, weight, bias, keys, decisions);
+    rows.statistics = statistics.mutable_data_ptr<float>();
+    rows.grad = grad.const_data_ptr();
+    rows.dx = dx.mutable_data_ptr();
+    rows.dresidual = dresidual.defined() ? dresidual.mutable_data_ptr() : nullptr;
+    const int64_t width = padded(x.size(1)), chunks = row_chunks(x.size(0));
+    const at::Tensor partial = at::empty({chunks, 2, width}, statistics.options());  // dweight, then dbias, of each chunk
+    float* sums = partial.mutable_data_ptr<float>();
+    for_row_chunks(x.size(0), [&](int64_t begin, int64_t end, int64_t chunk) {
+      norm_backward(rows, begin, end, sums + 2 * chunk * width, sums + (2 * chunk + 1) * width);
+    });
+    const auto total = [&](const at::Tensor& of, int64_t offset) {
+      at::Tensor result = at::empty_like(of);
+      sum_lines(sums + offset, chunks, 2 * width, x.size(1), result.mutable_data_ptr<float>());
+      return result;
+    };
+    return {dx, dresidual, total(weight, 0), bias.defined() ? total(bias, width) : at::Tensor(), Variable(), Variable(), Variable(), Variable()};
+  }
+};
+
+}  // namespace
 
 at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
                                             double eps, const DropoutOptions& dropout) {
-  const at::ScalarType type = x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+  const at::ScalarType type = is_bf16(x) ? at::kFloat : x.scalar_type();
   at::Tensor sum = x.to(type);
   if (dropout.p > 0) sum = sum * dropout_mask(x.size(0), x.size(1), dropout);
   if (residual.defined()) sum = sum + residual.to(type);
-  return at::layer_norm(sum, {x.size(1)}, weight.to(type), bias.to(type), eps).to(x.scalar_type());
+  return at::layer_norm(sum, {x.size(1)}, weight.to(type), bias.defined() ? bias.to(type) : bias, eps).to(x.scalar_type());
 }
 
 at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
                                   const DropoutOptions& dropout) {
-  return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
+  TORCH_CHECK(x.dim() == 2 && weight.numel() == x.size(1), "[dropout_add_layer_norm] expected x [N, H] and weight [H], received x ", x.sizes(),
+              " and weight ", weight.sizes());
+  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "[dropout_add_layer_norm] expected residual ", x.sizes(), ", received ",
+              residual.sizes());
+  const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
+  TORCH_CHECK(decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)),
+              "[dropout_add_layer_norm] expected keys [", x.size(0), "]");
+  if (!has_kernel(x) || weight.scalar_type() != at::kFloat) return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
+  const at::Tensor same_type = residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
+  const at::Tensor keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor();
+  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias), if_defined(keys), eps, decisions,
+                     is_recorded({x, residual, weight, bias}));
 }
 
 }  // namespace hone::kernels

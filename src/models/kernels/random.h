@@ -10,16 +10,14 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cmath>
 #include <cstdint>
+
+#include "models/kernels/dropout_decisions.h"
 
 namespace hone::kernels {
 
 constexpr int64_t kMaxAttentionPositions = int64_t{1} << 24;
 constexpr int64_t kMaxAttentionHeads = 8 * 128;
-
-inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(std::lround(p * 65536)); }
-inline float dropout_scale(double p) { return static_cast<float>(1 / (1 - p)); }
 
 // Composed of ATen operations, on any device: the definition. 1 where kept, 0 where dropped; fp32.
 at::Tensor row_keep_mask(const at::Tensor& keys, int64_t columns, double p, uint64_t seed, uint32_t site);  // [rows, columns]

@@ -1,0 +1,31 @@
+#include <ATen/Context.h>
+#include <ATen/cpu/Utils.h>
+#include <ATen/native/CPUBlas.h>
+
+#include "models/kernels/attention_simd.h"
+
+// oneDNN's block products keep one compiled kernel per shape and thread, so callers round sizes up to a few shapes.
+namespace hone::kernels {
+
+void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const Bf16* b, int64_t ldb, float* c, int64_t ldc, bool adds) {
+  at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, adds, reinterpret_cast<const at::BFloat16*>(a), reinterpret_cast<const at::BFloat16*>(b), c,
+                              /*is_vnni=*/true);
+}
+
+void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc, bool adds) {
+  at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, adds, a, b, c, /*is_vnni=*/false);
+}
+
+// AMX processors have avx512_bf16 as well. Without either, oneDNN would emulate, slower than fp32.
+bool can_multiply_bf16() {
+  static const bool has_instructions = [] {
+    const auto capabilities = at::cpu::get_cpu_capabilities();
+    const auto found = capabilities.find("avx512_bf16");
+    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
+  }();
+  return has_instructions && at::globalContext().userEnabledMkldnn();
+}
+
+void release_multiplier() { at::native::cpublas::brgemm_release(); }
+
+}  // namespace hone::kernels

@@ -1,0 +1,86 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "models/kernels/norm.h"
+#include "models/kernels_testing.h"
+
+namespace hone::kernels {
+namespace {
+
+using testing::error;
+using testing::normal;
+using testing::on_every_target;
+
+struct Case {
+  int64_t rows, columns;
+  bool with_residual;
+  double dropout;
+  at::ScalarType type = at::kFloat;
+};
+
+struct Outcome {
+  at::Tensor out, dx, dresidual, dweight, dbias;
+};
+
+using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double, const DropoutOptions&);
+
+// Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
+Outcome run(Function function, const Case& c, at::ScalarType type) {
+  const auto input = [&](uint64_t seed) { return normal({c.rows, c.columns}, seed, c.type).to(type).requires_grad_(); };
+  const auto parameter = [&](uint64_t seed) { return normal({c.columns}, seed).to(type == at::kDouble ? type : at::kFloat).requires_grad_(); };
+  const at::Tensor x = input(1), residual = c.with_residual ? input(2) : at::Tensor(), weight = parameter(3), bias = parameter(4);
+  const DropoutOptions dropout{.p = c.dropout, .seed = 3, .site = 4, .keys = at::arange(c.rows, at::kLong) * 77};
+  const at::Tensor out = function(x, residual, weight, bias, 1e-12, dropout);
+  out.backward(normal({c.rows, c.columns}, 5, c.type).to(type));
+  return {out.detach(), x.grad(), c.with_residual ? residual.grad() : at::zeros({1}), weight.grad(), bias.grad()};
+}
+
+void expect_near(const Outcome& actual, const Outcome& expected, double tolerance) {
+  EXPECT_LT(error(actual.out, expected.out), tolerance);
+  EXPECT_LT(error(actual.dx, expected.dx), tolerance);
+  EXPECT_LT(error(actual.dresidual, expected.dresidual), tolerance);
+  EXPECT_LT(error(actual.dweight, expected.dweight), tolerance);
+  EXPECT_LT(error(actual.dbias, expected.dbias), tolerance);
+}
+
+TEST(KernelsNorm, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
+  on_every_target([] {
+    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1}, Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+      SCOPED_TRACE(c.columns);
+      expect_near(run(dropout_add_layer_norm, c, at::kFloat), run(dropout_add_layer_norm_reference, c, at::kDouble), 1e-6);
+    }
+  });
+}
+
+TEST(KernelsNorm, Bf16IsTheDoubleResultRounded) {
+  on_every_target([] {
+    for (const Case& c : {Case{70, 384, true, 0.1, at::kBFloat16}, Case{5, 33, false, 0, at::kBFloat16}}) {
+      expect_near(run(dropout_add_layer_norm, c, at::kBFloat16), run(dropout_add_layer_norm_reference, c, at::kDouble), 4e-3);
+    }
+  });
+}
+
+TEST(KernelsNorm, SurvivesALargeMean) {
+  const at::Tensor x = normal({4, 256}, 1) + 1000, ones = at::ones({256}), zeros = at::zeros({256});
+  const at::Tensor expected = dropout_add_layer_norm_reference(x.to(at::kDouble), {}, ones, zeros, 1e-5, {});
+  EXPECT_LT(error(dropout_add_layer_norm(x, {}, ones, zeros, 1e-5, {}), expected), 1e-4);
+}
+
+TEST(KernelsNorm, GradientsAreTheSameBitsWithAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  const Case c{1000, 96, true, 0.1};
+  at::set_num_threads(1);
+  const Outcome one = run(dropout_add_layer_norm, c, at::kFloat);
+  at::set_num_threads(3);
+  const Outcome three = run(dropout_add_layer_norm, c, at::kFloat);
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one.dx, three.dx));
+  EXPECT_TRUE(at::equal(one.dweight, three.dweight));
+  EXPECT_TRUE(at::equal(one.dbias, three.dbias));
+}
+
+TEST(KernelsNorm, AcceptsNoRows) { EXPECT_EQ(run(dropout_add_layer_norm, {0, 16, true, 0.1}, at::kFloat).out.size(0), 0); }
+
+}  // namespace
+}  // namespace hone::kernels
