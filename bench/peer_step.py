@@ -7,6 +7,7 @@ warm-up are paid once, while the caller alternates its steps with runs of anothe
 
     {"do": "train", "steps": 8}    real tokens, seconds, and the loss of each step where the job asks for "losses"
     {"do": "infer"}                one pass over all rows
+    {"do": "until", …}             trains to a validation accuracy
     {"do": "facts"}                work and length of a sample
     {"do": "gemm"}                 FLOP/s of this model's own matrix products in bf16 and fp32, nothing around them
     {"do": "memory"}               peak resident memory of this process in bytes
@@ -38,9 +39,15 @@ DEFAULTS = {
     "clip": 1.0,                 # 0: no clipping
     "loop": "plain",             # plain | trainer
     "losses": False,             # read the loss of each step
+    "seed": 0,                   # of dropout and of the order of rows
     "threads": 0,                # 0: torch's choice
     "freeze_order": False,       # batches in the order of the file: for comparing results
 }
+
+
+def read(path, limit=None):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in itertools.islice(file, limit)]
 
 
 def encode(rows, tokenizer, job):
@@ -109,15 +116,14 @@ class Worker:
         job = self.job
         if job["threads"]:
             torch.set_num_threads(job["threads"])
-        torch.manual_seed(0)
+        torch.manual_seed(job["seed"])
         kind = AutoModelForTokenClassification if job["task"] == "ner" else AutoModelForSequenceClassification
         self.tokenizer = AutoTokenizer.from_pretrained(job["model"])
         self.model = kind.from_pretrained(job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"])
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
         self.step_model = torch.compile(self.model, dynamic=True, mode=job["compile"]) if job["compile"] else self.model
-        rows = [json.loads(line) for line in open(job["rows"], encoding="utf-8")]
-        self.samples = encode(rows, self.tokenizer, job)
+        self.samples = encode(read(job["rows"]), self.tokenizer, job)
         self.lengths = [len(sample["input_ids"]) for sample in self.samples]
         self.collator = Collator(job, self.tokenizer.pad_token_id)
         self.optimizer = self.batches = None
@@ -136,7 +142,7 @@ class Worker:
 
     def endless_batches(self):
         for epoch in itertools.count():
-            loader = self.torch.utils.data.DataLoader(self.samples, batch_sampler=plan(self.lengths, self.job, epoch),
+            loader = self.torch.utils.data.DataLoader(self.samples, batch_sampler=plan(self.lengths, self.job, epoch + 1000 * self.job["seed"]),
                                                       collate_fn=self.collator, num_workers=self.job["workers"])
             yield from loader
 
@@ -162,27 +168,44 @@ class Worker:
         return {"tokens": tokens, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started,
                 "steps": steps, "losses": losses}
 
+    def until(self, score, every, most, validation):
+        """Trains until the accuracy on `validation` is `score`; evaluations are not timed, as the step rate is what is compared."""
+        seconds = steps = 0
+        curve = []
+        while steps < most:
+            turn = self.train(every)
+            seconds, steps = seconds + turn["seconds"], steps + every
+            curve.append({"steps": steps, "seconds": seconds, "accuracy": self.accuracy(validation)})
+            if curve[-1]["accuracy"] >= score:
+                break
+        return {"curve": curve, "reached": curve[-1]["accuracy"] >= score}
+
     # ------------------------------------------------------------------------------------------------ inference
 
     def infer(self, limit=None):
         """Texts to logits, tokenizing included: what a user who has texts waits for. Like lengths share a batch."""
         started = time.perf_counter()
-        with open(self.job["rows"], encoding="utf-8") as file:
-            rows = [json.loads(line) for line in itertools.islice(file, limit)]
-        samples = encode(rows, self.tokenizer, self.job)
+        samples = encode(read(self.job["rows"], limit), self.tokenizer, self.job)
+        logits = self.forward(samples)
+        seconds = time.perf_counter() - started
+        return {"tokens": sum(len(sample["input_ids"]) for sample in samples), "seconds": seconds, "rows": len(samples),
+                "first": [round(float(x), 5) for x in logits[0].flatten()[:4]]}
+
+    def accuracy(self, path):
+        samples = encode(read(path), self.tokenizer, self.job)
+        return sum(int(row.argmax()) == sample["labels"] for row, sample in zip(self.forward(samples), samples)) / len(samples)
+
+    def forward(self, samples):
+        """Logits of each sample, in order."""
         order = sorted(range(len(samples)), key=lambda i: len(samples[i]["input_ids"]))
-        tokens, logits = 0, [None] * len(samples)
+        logits = [None] * len(samples)
         self.model.eval()
         with self.torch.inference_mode(), self.autocast():
             for start in range(0, len(order), self.job["batch"]):
                 chosen = order[start:start + self.job["batch"]]
-                inputs = self.collator([samples[i] for i in chosen])
-                tokens += int(inputs["attention_mask"].sum())
-                for i, row in zip(chosen, self.logits(inputs)):
+                for i, row in zip(chosen, self.logits(self.collator([samples[i] for i in chosen]))):
                     logits[i] = row
-        seconds = time.perf_counter() - started
-        return {"tokens": tokens, "seconds": seconds, "rows": len(samples),
-                "first": [round(float(x), 5) for x in logits[0].flatten()[:4]]}
+        return logits
 
     def logits(self, inputs):
         return self.step_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
