@@ -108,14 +108,14 @@ AddedTokens::AddedTokens(const JsonNode& list, const Vocabulary& vocabulary, con
     AddedToken token = read_added_token(node);
     if (token.content.empty()) continue;  // the reference ignores it
     const int32_t written = token.id;
-    const AddedToken* earlier = find(token.content);
-    const int32_t known = earlier != nullptr ? earlier->id : vocabulary.find(token.content);
+    if (find(token.content) != nullptr) throw node.error(fmt::format("\"{}\" is listed twice", token.content));
+    const int32_t known = vocabulary.find(token.content);
     token.id = known != Vocabulary::kNone ? known : next_id++;
     if (token.id >= Vocabulary::kMostIds) throw node.error("more tokens than there may be");
     if (token.id != written) {
-      log_warn("{}", node.error(fmt::format("\"{}\" has the id {} in the file but {} by its place", token.content, written, token.id)).what());
+      log_warn("{}",
+               node.error(fmt::format("\"{}\" has the id {} in the file but {} by its place", token.content, written, token.id)).what());
     }
-    if (earlier != nullptr) throw node.error(fmt::format("\"{}\" is listed twice", token.content));
     add(std::move(token), normalizer);
   }
 }

@@ -18,10 +18,10 @@ namespace hone {
 struct AddedToken {
   std::string content;
   int32_t id = 0;
-  bool single_word = false;        // only between non-word characters
+  bool single_word = false;             // only between non-word characters
   bool lstrip = false, rstrip = false;  // takes the white space on that side with it
-  bool normalized = false;         // looked for in the normalised text, in its own normalised form; else in the text as given
-  bool special = false;            // left out by decode(…, skip_special)
+  bool normalized = false;              // looked for in the normalised text, in its own normalised form; else in the text as given
+  bool special = false;                 // left out by decode(…, skip_special)
 };
 
 // Leftmost, longest occurrences of a set of tokens.

@@ -43,9 +43,8 @@ BertEncoder::Effect BertEncoder::effect_of(char32_t c) const {
   bool is_complex = false;
   const std::u32string parts = normalized(c, is_complex);
   const bool is_chinese = options_.handle_chinese_chars && unicode::is_chinese(c);
-  const bool is_any_apart = std::any_of(parts.begin(), parts.end(), [](char32_t part) {
-    return unicode::is_white_space(part) || unicode::is_punctuation(part);
-  });
+  const bool is_any_apart =
+      std::any_of(parts.begin(), parts.end(), [](char32_t part) { return unicode::is_white_space(part) || unicode::is_punctuation(part); });
   if (is_complex || (parts.size() != 1 && (is_chinese || is_any_apart))) return {0, 0, Kind::kComplex};
   if (parts.empty()) return {0, 0, Kind::kNothing};
   if (parts.size() > 1) return {0, 0, Kind::kSeveral};
@@ -119,11 +118,19 @@ class BertEncoder::Run {
     const char32_t code = byte < 0x80 ? static_cast<char32_t>(text_[at_++]) : next_code_point(text_, at_);
     const Effect& effect = byte < 0x80 ? encoder_.ascii_[byte] : encoder_.effects_[code];
     switch (effect.kind) {
-      case Kind::kWord: append(effect.code, begin); break;
-      case Kind::kSpace: finish_word(); break;
-      case Kind::kNothing: break;
-      case Kind::kSeveral: append_several(code, begin); break;
-      case Kind::kComplex: return false;
+      case Kind::kWord:
+        append(effect.code, begin);
+        break;
+      case Kind::kSpace:
+        finish_word();
+        break;
+      case Kind::kNothing:
+        break;
+      case Kind::kSeveral:
+        append_several(code, begin);
+        break;
+      case Kind::kComplex:
+        return false;
       case Kind::kAlone:
         finish_word();
         push(effect.id, begin, at_);

@@ -64,7 +64,8 @@ void Bpe::add_merge(const std::string& left, const std::string& right, int32_t r
   const int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right), id = vocabulary_.find(left + right);
   for (const auto& [token, found] : {std::pair{left, left_id}, {right, right_id}, {left + right, id}}) {
     if (found == Vocabulary::kNone) {
-      throw Error(ErrorKind::kModel, where, fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1, left, right, token));
+      throw Error(ErrorKind::kModel, where,
+                  fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1, left, right, token));
     }
   }
   const uint64_t pair = static_cast<uint64_t>(left_id) << 32 | static_cast<uint32_t>(right_id);
@@ -105,7 +106,8 @@ std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::s
     ++number;
     if (line.ends_with('\r')) line.pop_back();
     if (line.empty() || line.starts_with("#version")) continue;
-    if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' || line.back() == ' ' || invalid_utf8(line) != std::string::npos) {
+    if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' || line.back() == ' ' ||
+        invalid_utf8(line) != std::string::npos) {
       throw Error(ErrorKind::kModel, Where{merges_txt, number, 0}, "not a merge: two tokens with a blank between them");
     }
     merges.emplace_back(line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1));
@@ -129,7 +131,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
     } else {
       next_code_point(word, at);
     }
-    const int32_t id = options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])] : vocabulary_.find(word.substr(begin, at - begin));
+    const int32_t id =
+        options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])] : vocabulary_.find(word.substr(begin, at - begin));
     const bool is_unknown = id == Vocabulary::kNone;
     if (is_unknown && is_after_unknown && options_.fuse_unk) {
       out.back().size += static_cast<int32_t>(at - begin);
@@ -184,7 +187,8 @@ void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
 }
 
 void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
-  WordCache::of_this_thread().tokenize(serial_, word, out, [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
+  WordCache::of_this_thread().tokenize(serial_, word, out,
+                                       [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
 std::vector<Bpe::Merge> Bpe::merges_by_rank() const {

@@ -11,7 +11,7 @@
 
 namespace hone {
 
-std::string to_byte_alphabet(std::string_view bytes);                      // " the" -> "Ġthe"
+std::string to_byte_alphabet(std::string_view bytes);                     // " the" -> "Ġthe"
 std::optional<std::string> from_byte_alphabet(std::string_view letters);  // nothing where a letter is not of the alphabet
 
 // Appends the words of bytes [range) of `text` that the pattern

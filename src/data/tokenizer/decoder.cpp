@@ -19,16 +19,16 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 // What English writing wants; the list is the reference's, " do not" included.
 void clean_up(std::string& text) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kChanges{{{" .", "."},
-                                                                                   {" ?", "?"},
-                                                                                   {" !", "!"},
-                                                                                   {" ,", ","},
-                                                                                   {" ' ", "'"},
-                                                                                   {" n't", "n't"},
-                                                                                   {" 'm", "'m"},
-                                                                                   {" do not", " don't"},
-                                                                                   {" 's", "'s"},
-                                                                                   {" 've", "'ve"},
-                                                                                   {" 're", "'re"}}};
+                                                                                    {" ?", "?"},
+                                                                                    {" !", "!"},
+                                                                                    {" ,", ","},
+                                                                                    {" ' ", "'"},
+                                                                                    {" n't", "n't"},
+                                                                                    {" 'm", "'m"},
+                                                                                    {" do not", " don't"},
+                                                                                    {" 's", "'s"},
+                                                                                    {" 've", "'ve"},
+                                                                                    {" 're", "'re"}}};
   for (const auto& [from, to] : kChanges) replace_all(text, from, to);
 }
 

@@ -14,7 +14,7 @@ namespace hone {
 namespace {
 
 constexpr std::pair<const char*, std::array<const char*, 2>> kSpecialNames[] = {
-    {"unk_token", {"[UNK]", "<unk>"}}, {"sep_token", {"[SEP]", "</s>"}}, {"pad_token", {"[PAD]", "<pad>"}},
+    {"unk_token", {"[UNK]", "<unk>"}}, {"sep_token", {"[SEP]", "</s>"}},     {"pad_token", {"[PAD]", "<pad>"}},
     {"cls_token", {"[CLS]", "<s>"}},   {"mask_token", {"[MASK]", "<mask>"}},
 };
 
@@ -64,11 +64,16 @@ HfTokenizer::HfTokenizer(TokenizerParts parts)
       decoder_(make_decoder({parts_.decoder, parts_.file, "decoder"})) {
   const auto* normalizer = dynamic_cast<const BertNormalizer*>(normalizer_.get());
   const auto* wordpiece = dynamic_cast<const WordPiece*>(parts_.model.get());
-  if (normalizer != nullptr && wordpiece != nullptr && pre_tokenizer_ != nullptr && pre_tokenizer_->is_bert() && added_.in_normalized().is_empty()) {
+  if (normalizer != nullptr && wordpiece != nullptr && pre_tokenizer_ != nullptr && pre_tokenizer_->is_bert() &&
+      added_.in_normalized().is_empty()) {
     bert_ = std::make_unique<BertEncoder>(normalizer->options(), *wordpiece);
   }
   vocab_size_ = parts_.model->vocabulary().end_id();
   for (const AddedToken& token : added_.tokens()) vocab_size_ = std::max<int64_t>(vocab_size_, token.id + 1);
+  for (const int32_t special : post_processor_.special_ids()) {
+    if (special < vocab_size_) continue;
+    throw JsonNode(parts_.post_processor, parts_.file, "post_processor").error(fmt::format("no token has the id {}", special));
+  }
   if (const std::string pad = special_token("pad_token"); !pad.empty()) pad_id_ = id(pad).value_or(-1);
   max_length_ = read_max_length(parts_.config);
   if (post_processor_.trims_offsets()) find_spaces();
@@ -251,7 +256,8 @@ void HfTokenizer::save(const std::string& folder) const {
   write_file(folder + "/tokenizer.json",
              fmt::format(R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":{},"normalizer":{},"pre_tokenizer":{},)"
                          R"("post_processor":{},"decoder":{},"model":{}}})",
-                         added.dump(), parts_.normalizer.dump(), parts_.pre_tokenizer.dump(), parts_.post_processor.dump(), parts_.decoder.dump(), model));
+                         added.dump(), parts_.normalizer.dump(), parts_.pre_tokenizer.dump(), parts_.post_processor.dump(),
+                         parts_.decoder.dump(), model));
   parts_.model->save_files(folder);
   const Json config = saved_config();
   write_file(folder + "/tokenizer_config.json", config.dump(2) + "\n");

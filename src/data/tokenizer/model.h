@@ -25,8 +25,8 @@ class Model {
   virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
 
   virtual const Vocabulary& vocabulary() const = 0;
-  virtual void append_json(std::string& out) const = 0;            // the value of "model" in tokenizer.json
-  virtual void save_files(const std::string& folder) const = 0;    // the older form: vocab.txt, or vocab.json and merges.txt
+  virtual void append_json(std::string& out) const = 0;          // the value of "model" in tokenizer.json
+  virtual void save_files(const std::string& folder) const = 0;  // the older form: vocab.txt, or vocab.json and merges.txt
 };
 
 // `model` is the value of "model" in tokenizer.json. `is_byte_level`: words are raw bytes, and tokens are written in the alphabet of

@@ -18,7 +18,7 @@ class NormalizedText {
   NormalizedText(std::string_view text, int32_t begin, int32_t end);
 
   std::string_view view() const { return is_changed_ ? std::string_view(bytes_) : text_.substr(begin_, end_ - begin_); }
-  Span source(int32_t begin, int32_t end) const;          // bytes of the original text behind [begin, end) of view(); begin < end
+  Span source(int32_t begin, int32_t end) const;           // bytes of the original text behind [begin, end) of view(); begin < end
   NormalizedText slice(int32_t begin, int32_t end) const;  // the same for a part of view()
 
   // A code point of the new text: change 1 adds it, 0 lets it replace the next old one, -n replaces the next and removes n more.
@@ -32,7 +32,7 @@ class NormalizedText {
   void map(const std::function<char32_t(char32_t)>& to);
   void lowercase();
   void normalize(bool is_compatible, bool is_composed);  // NFD, NFKD, NFC, NFKC
-  void isolate_chinese();                                 // spaces around
+  void isolate_chinese();                                // spaces around
   void strip(bool left, bool right);
   void replace(std::string_view pattern, std::string_view by);
   void prepend(std::string_view prefix);  // nothing on an empty text

@@ -77,9 +77,12 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node) {
   if (type == "NFKC") return make([](NormalizedText& text) { text.normalize(true, true); });
   if (type == "NFKD") return make([](NormalizedText& text) { text.normalize(true, false); });
   if (type == "Lowercase") return make([](NormalizedText& text) { text.lowercase(); });
-  if (type == "StripAccents") return make([](NormalizedText& text) { text.keep_if([](char32_t c) { return !unicode::is_combining_mark(c); }); });
+  if (type == "StripAccents")
+    return make([](NormalizedText& text) { text.keep_if([](char32_t c) { return !unicode::is_combining_mark(c); }); });
   if (type == "Strip") {
-    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean()](NormalizedText& text) { text.strip(left, right); });
+    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean()](NormalizedText& text) {
+      text.strip(left, right);
+    });
   }
   if (type == "Prepend") return make([prefix = node.at("prepend").text()](NormalizedText& text) { text.prepend(prefix); });
   if (type == "Replace") return make_replace(node);

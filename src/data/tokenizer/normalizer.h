@@ -16,8 +16,8 @@ class Normalizer {
 };
 
 struct BertNormalizerOptions {
-  bool clean_text = true;            // drops control characters, makes every white space a blank
-  bool handle_chinese_chars = true;  // blanks around Chinese characters
+  bool clean_text = true;             // drops control characters, makes every white space a blank
+  bool handle_chinese_chars = true;   // blanks around Chinese characters
   std::optional<bool> strip_accents;  // not set: as lowercase
   bool lowercase = true;
 

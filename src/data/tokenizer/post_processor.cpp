@@ -120,6 +120,16 @@ Sequence PostProcessor::apply(const Encoding& first, const Encoding* second) con
   return out;
 }
 
+std::vector<int32_t> PostProcessor::special_ids() const {
+  std::vector<int32_t> out;
+  for (const auto* parts : {&single_, &pair_}) {
+    for (const Part& part : *parts) {
+      if (part.token >= 0) out.push_back(part.token);
+    }
+  }
+  return out;
+}
+
 int64_t PostProcessor::special_tokens(bool is_pair) const { return count_special(is_pair ? pair_ : single_); }
 
 }  // namespace hone

@@ -33,7 +33,7 @@ class PostProcessor {
   bool trims_offsets() const { return trims_offsets_; }
   bool adds_prefix_space() const { return adds_prefix_space_; }
 
-  const std::vector<Part>& single() const { return single_; }
+  std::vector<int32_t> special_ids() const;
 
  private:
   std::vector<Part> single_, pair_;

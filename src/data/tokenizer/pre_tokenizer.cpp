@@ -23,7 +23,8 @@ Delimiter read_delimiter(const JsonNode& node) {
   if (name == "MergedWithPrevious") return Delimiter::kMergedWithPrevious;
   if (name == "MergedWithNext") return Delimiter::kMergedWithNext;
   if (name == "Contiguous") return Delimiter::kContiguous;
-  throw node.at("behavior").error(fmt::format("\"{}\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name));
+  throw node.at("behavior")
+      .error(fmt::format("\"{}\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name));
 }
 
 struct Piece {

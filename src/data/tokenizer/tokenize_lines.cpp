@@ -57,7 +57,8 @@ std::string tokenized_json(const Tokenizer& tokenizer, const Sequence& sequence)
   return out + "]}";
 }
 
-void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name, const TokenizeLinesOptions& options, std::ostream& out) {
+void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name, const TokenizeLinesOptions& options,
+                    std::ostream& out) {
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) {
     const Sequence sequence = sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);

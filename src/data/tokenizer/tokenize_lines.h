@@ -21,7 +21,8 @@ struct TokenizeLinesOptions {
 std::string tokenized_json(const Tokenizer& tokenizer, const Sequence& sequence);
 
 // Writes a line for each line of `in`. A line that is not valid UTF-8 is an Error(kData) at its place; `name` is the file's.
-void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name, const TokenizeLinesOptions& options, std::ostream& out);
+void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name, const TokenizeLinesOptions& options,
+                    std::ostream& out);
 
 // out[i] is the encoding of texts[i]. Threads share the texts in chunks, so the result does not depend on their number.
 void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> texts, int threads, std::vector<Encoding>& out);

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Json added_token(const std::string& content, int32_t id, bool is_special) {
-  return {{"id", id},          {"content", content}, {"single_word", false}, {"lstrip", false},
+  return {{"id", id},        {"content", content},        {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"normalized", !is_special}, {"special", is_special}};
 }
 
@@ -46,7 +46,8 @@ std::string text_of(const JsonNode& config, const std::string& name, const std::
 
 // The tokens that a folder without tokenizer.json adds: tokenizer_config.json's "added_tokens_decoder", then added_tokens.json,
 // then the special tokens by their names.
-Json collect_added_tokens(const JsonNode& config, const fs::path& folder, const Vocabulary& vocabulary, const std::vector<std::string>& special) {
+Json collect_added_tokens(const JsonNode& config, const fs::path& folder, const Vocabulary& vocabulary,
+                          const std::vector<std::string>& special) {
   Json out = Json::array();
   std::set<std::string> known;
   const auto add = [&](Json token) {
@@ -56,7 +57,8 @@ Json collect_added_tokens(const JsonNode& config, const fs::path& folder, const 
     for (const auto& [id, token] : list->object().items()) {
       Json entry = JsonNode(token, config.file(), "added_tokens_decoder." + id).object();
       JsonNode(entry, config.file(), "added_tokens_decoder." + id).at("content").text();
-      if (id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != std::string::npos) throw list->error(fmt::format("\"{}\" is not an id", id));
+      if (id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != std::string::npos)
+        throw list->error(fmt::format("\"{}\" is not an id", id));
       entry["id"] = std::stoi(id);
       add(std::move(entry));
     }
@@ -105,7 +107,8 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   }
   const bool lowercase = options.do_lower_case ? *options.do_lower_case : stated->boolean();
   const auto strip = node.find("strip_accents");
-  const std::string cls = text_of(node, "cls_token", "[CLS]"), sep = text_of(node, "sep_token", "[SEP]"), unk = text_of(node, "unk_token", "[UNK]");
+  const std::string cls = text_of(node, "cls_token", "[CLS]"), sep = text_of(node, "sep_token", "[SEP]"),
+                    unk = text_of(node, "unk_token", "[UNK]");
   TokenizerParts parts;
   auto model = std::make_unique<WordPiece>(read_vocab_txt(file.string()), WordPieceOptions{unk}, Where{file.string()});
   const Vocabulary& vocabulary = model->vocabulary();
@@ -117,7 +120,8 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
                       {"strip_accents", strip ? Json(strip->boolean()) : Json()},
                       {"lowercase", lowercase}};
   parts.pre_tokenizer = {{"type", "BertPreTokenizer"}};
-  parts.post_processor = bert_template(cls, require_token(vocabulary, cls, file.string()), sep, require_token(vocabulary, sep, file.string()));
+  const int32_t cls_id = require_token(vocabulary, cls, file.string()), sep_id = require_token(vocabulary, sep, file.string());
+  parts.post_processor = bert_template(cls, cls_id, sep, sep_id);
   parts.decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
   parts.model = std::move(model);
   parts.file = file.string();
@@ -152,6 +156,15 @@ TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config, const 
   return parts;
 }
 
+void refuse_contradiction(const JsonNode& normalizer, const TokenizerOptions& options) {
+  if (!options.do_lower_case || !normalizer.json().is_object()) return;
+  const bool lowercase = normalizer.boolean_or("lowercase", *options.do_lower_case);
+  if (lowercase == *options.do_lower_case) return;
+  throw Error(
+      ErrorKind::kUsage, Where{normalizer.file()},
+      fmt::format("its normalizer has \"lowercase\": {}, so --do-lower-case {} is refused; leave the option out", lowercase, !lowercase));
+}
+
 TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions& options) {
   const Json json = read_json(file.string(), ErrorKind::kModel);
   const JsonNode root(json, file.string());
@@ -170,11 +183,7 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
   const auto pre_tokenizer = make_pre_tokenizer({parts.pre_tokenizer, file.string(), "pre_tokenizer"});
   parts.model = make_model(root.at("model"), pre_tokenizer != nullptr && pre_tokenizer->is_byte_level());
   parts.file = file.string();
-  if (options.do_lower_case && parts.normalizer.is_object() && parts.normalizer.value("lowercase", *options.do_lower_case) != *options.do_lower_case) {
-    throw Error(ErrorKind::kUsage, Where{file.string()},
-                fmt::format("it says lowercase is {}, so --do-lower-case {} is refused; leave the option out",
-                            !*options.do_lower_case, *options.do_lower_case));
-  }
+  refuse_contradiction({parts.normalizer, file.string(), "normalizer"}, options);
   return parts;
 }
 
@@ -184,12 +193,14 @@ void warn_of_contradiction(const TokenizerParts& parts) {
   if (!parts.normalizer.is_object() || stated == parts.config.end() || !stated->is_boolean()) return;
   const auto found = parts.normalizer.find("lowercase");
   if (found != parts.normalizer.end() && *found != *stated) {
-    log_warn("{}: \"do_lower_case\" is {}, but tokenizer.json lower-cases: {}; the latter is followed", parts.config_file, stated->dump(), found->dump());
+    log_warn("{}: \"do_lower_case\" is {}, but tokenizer.json lower-cases: {}; the latter is followed", parts.config_file, stated->dump(),
+             found->dump());
   }
 }
 
 TokenizerParts read_parts(const std::string& path, const TokenizerOptions& options) {
-  if (!fs::exists(path)) throw Error(ErrorKind::kModel, Where{path}, "no such file or folder; a model folder or a tokenizer file was expected");
+  if (!fs::exists(path))
+    throw Error(ErrorKind::kModel, Where{path}, "no such file or folder; a model folder or a tokenizer file was expected");
   const bool is_folder = fs::is_directory(path);
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
@@ -204,7 +215,8 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   } else if (has("vocab.json") && has("merges.txt")) {
     parts = read_bpe_parts(folder, config, config_file);
   } else {
-    throw Error(ErrorKind::kModel, Where{path}, "no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were looked for");
+    throw Error(ErrorKind::kModel, Where{path},
+                "no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were looked for");
   }
   parts.config = std::move(config);
   parts.config_file = config_file;

@@ -26,17 +26,15 @@ struct Range {
 
 // What \w, \p{L} and \p{N} match in Unicode 16 and Debian's ICU 72 (Unicode 15) does not know yet.
 constexpr Range kSixteen[] = {
-    {0x897, 0x897, 'M'},       {0x1C89, 0x1C8A, 'L'},     {0xA7CB, 0xA7CD, 'L'},     {0xA7DA, 0xA7DC, 'L'},
-    {0x105C0, 0x105F3, 'L'},   {0x10D40, 0x10D49, 'N'},   {0x10D4A, 0x10D65, 'L'},   {0x10D69, 0x10D6D, 'M'},
-    {0x10D6F, 0x10D85, 'L'},   {0x10EC2, 0x10EC4, 'L'},   {0x10EFC, 0x10EFC, 'M'},   {0x11380, 0x11389, 'L'},
-    {0x1138B, 0x1138B, 'L'},   {0x1138E, 0x1138E, 'L'},   {0x11390, 0x113B5, 'L'},   {0x113B7, 0x113B7, 'L'},
-    {0x113B8, 0x113C0, 'M'},   {0x113C2, 0x113C2, 'M'},   {0x113C5, 0x113C5, 'M'},   {0x113C7, 0x113CA, 'M'},
-    {0x113CC, 0x113D0, 'M'},   {0x113D1, 0x113D1, 'L'},   {0x113D2, 0x113D2, 'M'},   {0x113D3, 0x113D3, 'L'},
-    {0x113E1, 0x113E2, 'M'},   {0x116D0, 0x116E3, 'N'},   {0x11BC0, 0x11BE0, 'L'},   {0x11BF0, 0x11BF9, 'N'},
-    {0x11F5A, 0x11F5A, 'M'},   {0x13460, 0x143FA, 'L'},   {0x16100, 0x1611D, 'L'},   {0x1611E, 0x1612F, 'M'},
-    {0x16130, 0x16139, 'N'},   {0x16D40, 0x16D6C, 'L'},   {0x16D70, 0x16D79, 'N'},   {0x18CFF, 0x18CFF, 'L'},
-    {0x1CCF0, 0x1CCF9, 'N'},   {0x1E5D0, 0x1E5ED, 'L'},   {0x1E5EE, 0x1E5EF, 'M'},   {0x1E5F0, 0x1E5F0, 'L'},
-    {0x1E5F1, 0x1E5FA, 'N'},   {0x2EBF0, 0x2EE5D, 'L'},
+    {0x897, 0x897, 'M'},     {0x1C89, 0x1C8A, 'L'},   {0xA7CB, 0xA7CD, 'L'},   {0xA7DA, 0xA7DC, 'L'},   {0x105C0, 0x105F3, 'L'},
+    {0x10D40, 0x10D49, 'N'}, {0x10D4A, 0x10D65, 'L'}, {0x10D69, 0x10D6D, 'M'}, {0x10D6F, 0x10D85, 'L'}, {0x10EC2, 0x10EC4, 'L'},
+    {0x10EFC, 0x10EFC, 'M'}, {0x11380, 0x11389, 'L'}, {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'}, {0x11390, 0x113B5, 'L'},
+    {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'}, {0x113C2, 0x113C2, 'M'}, {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'},
+    {0x113CC, 0x113D0, 'M'}, {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'}, {0x113D3, 0x113D3, 'L'}, {0x113E1, 0x113E2, 'M'},
+    {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'}, {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'}, {0x13460, 0x143FA, 'L'},
+    {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'}, {0x16130, 0x16139, 'N'}, {0x16D40, 0x16D6C, 'L'}, {0x16D70, 0x16D79, 'N'},
+    {0x18CFF, 0x18CFF, 'L'}, {0x1CCF0, 0x1CCF9, 'N'}, {0x1E5D0, 0x1E5ED, 'L'}, {0x1E5EE, 0x1E5EF, 'M'}, {0x1E5F0, 0x1E5F0, 'L'},
+    {0x1E5F1, 0x1E5FA, 'N'}, {0x2EBF0, 0x2EE5D, 'L'},
 };
 
 char kind_in_sixteen(char32_t c) {
@@ -54,15 +52,24 @@ char32_t lower_of_seventeen(char32_t c) {
   if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
   if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
   switch (c) {
-    case 0x1C89: return 0x1C8A;
-    case 0xA7CB: return 0x264;
-    case 0xA7CC: return 0xA7CD;
-    case 0xA7CE: return 0xA7CF;
-    case 0xA7D2: return 0xA7D3;
-    case 0xA7D4: return 0xA7D5;
-    case 0xA7DA: return 0xA7DB;
-    case 0xA7DC: return 0x19B;
-    default: return 0;
+    case 0x1C89:
+      return 0x1C8A;
+    case 0xA7CB:
+      return 0x264;
+    case 0xA7CC:
+      return 0xA7CD;
+    case 0xA7CE:
+      return 0xA7CF;
+    case 0xA7D2:
+      return 0xA7D3;
+    case 0xA7D4:
+      return 0xA7D5;
+    case 0xA7DA:
+      return 0xA7DB;
+    case 0xA7DC:
+      return 0x19B;
+    default:
+      return 0;
   }
 }
 
@@ -88,9 +95,15 @@ bool is_punctuation(char32_t c) {
 
 bool is_nonspacing_mark(char32_t c) {
   switch (c) {
-    case 0x1734: return true;                                            // became Mc later
-    case 0x1885: case 0x1886: case 0xA9BD: case 0x111C9: return false;  // were Lo, Lo, Mc and Po
-    default: return in_category(c, U_GC_MN_MASK) && is_older_than(c, kCategories);
+    case 0x1734:
+      return true;  // became Mc later
+    case 0x1885:
+    case 0x1886:
+    case 0xA9BD:
+    case 0x111C9:
+      return false;  // were Lo, Lo, Mc and Po
+    default:
+      return in_category(c, U_GC_MN_MASK) && is_older_than(c, kCategories);
   }
 }
 
@@ -100,8 +113,8 @@ bool is_combining_mark(char32_t c) {
 }
 
 bool is_chinese(char32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-         (c >= 0x2A700 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||  // B820 to B91F are left out, as there
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
+         (c >= 0x2B920 && c <= 0x2CEAF) ||  // B820 to B91F are left out, as there
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
@@ -111,8 +124,8 @@ bool is_number(char32_t c) { return in_category_of_sixteen(c, U_GC_N_MASK, 'N');
 bool is_word(char32_t c) {
   if (kind_in_sixteen(c) != 0) return true;
   const UChar32 code = static_cast<UChar32>(c);
-  const bool is_word = u_isUAlphabetic(code) || u_hasBinaryProperty(code, UCHAR_JOIN_CONTROL) ||
-                       in_category(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
+  const bool is_word =
+      u_isUAlphabetic(code) || u_hasBinaryProperty(code, UCHAR_JOIN_CONTROL) || in_category(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
   return is_word && is_older_than(c, 16);
 }
 

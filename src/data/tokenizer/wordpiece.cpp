@@ -26,7 +26,9 @@ std::string_view without_trailing_space(std::string_view line) {
 }  // namespace
 
 WordPiece::WordPiece(Vocabulary vocabulary, WordPieceOptions options, const Where& where)
-    : vocabulary_(std::move(vocabulary)), options_(std::move(options)), unk_id_(vocabulary_.find(options_.unk_token)),
+    : vocabulary_(std::move(vocabulary)),
+      options_(std::move(options)),
+      unk_id_(vocabulary_.find(options_.unk_token)),
       serial_(WordCache::new_serial()) {
   if (unk_id_ == Vocabulary::kNone) {
     throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", options_.unk_token));
@@ -56,7 +58,8 @@ bool WordPiece::is_too_long(std::string_view word) const {
 }
 
 void WordPiece::tokenize(std::string_view word, std::vector<Piece>& out) const {
-  WordCache::of_this_thread().tokenize(serial_, word, out, [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
+  WordCache::of_this_thread().tokenize(serial_, word, out,
+                                       [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
 void WordPiece::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
@@ -124,7 +127,8 @@ Vocabulary read_vocab_txt(const std::string& path) {
     const std::string_view line = std::string_view(text).substr(at, end - at);
     const Where where{path, id + 1, 0};
     if (const size_t bad = invalid_utf8(line); bad != std::string_view::npos) {
-      throw Error(ErrorKind::kModel, Where{path, id + 1, static_cast<int64_t>(bad) + 1}, "not valid UTF-8; is this a vocabulary, one token a line?");
+      throw Error(ErrorKind::kModel, Where{path, id + 1, static_cast<int64_t>(bad) + 1},
+                  "not valid UTF-8; is this a vocabulary, one token a line?");
     }
     if (id >= Vocabulary::kMostIds) throw Error(ErrorKind::kModel, where, fmt::format("more than {} tokens", Vocabulary::kMostIds));
     const std::string_view token = without_trailing_space(line);
