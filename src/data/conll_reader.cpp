@@ -10,7 +10,7 @@
 namespace hone {
 namespace {
 
-constexpr std::string_view kSpace = " \t";
+bool is_space(char c) { return c == ' ' || c == '\t'; }
 
 // The columns of one sentence; `fault` is the first line of it that is bad.
 struct Sentence {
@@ -31,7 +31,7 @@ class SentenceScanner {
     sentence = Sentence{};
     std::string_view line;
     while (text_.next_line(line)) {
-      const bool is_break = line.find_first_not_of(kSpace) == line.npos || is_document_start(line);
+      const bool is_break = std::all_of(line.begin(), line.end(), is_space) || is_document_start(line);
       if (is_break && sentence.line > 0) return true;
       if (!is_break) add_line(line, sentence);
     }
@@ -41,7 +41,7 @@ class SentenceScanner {
  private:
   static bool is_document_start(std::string_view line) {
     constexpr std::string_view kMark = "-DOCSTART-";
-    return line.starts_with(kMark) && (line.size() == kMark.size() || kSpace.find(line[kMark.size()]) != kSpace.npos);
+    return line.starts_with(kMark) && (line.size() == kMark.size() || is_space(line[kMark.size()]));
   }
 
   void add_line(std::string_view line, Sentence& sentence) {
@@ -74,10 +74,12 @@ class SentenceScanner {
       }
       return;
     }
-    for (size_t start = line.find_first_not_of(kSpace); start != line.npos;) {
-      const size_t end = std::min(line.find_first_of(kSpace, start), line.size());
-      values_.push_back(line.substr(start, end - start));
-      start = line.find_first_not_of(kSpace, end);
+    for (size_t at = 0;;) {
+      while (at < line.size() && is_space(line[at])) ++at;
+      if (at == line.size()) return;
+      const size_t start = at;
+      while (at < line.size() && !is_space(line[at])) ++at;
+      values_.push_back(line.substr(start, at - start));
     }
   }
 
