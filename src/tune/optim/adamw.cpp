@@ -1,50 +1,145 @@
 #include "tune/optim/adamw.h"
 
 #include <ATen/ATen.h>
-
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "models/kernels/embedding.h"
+#include "tune/optim/adamw_simd.h"
+#include "tune/optim/lazy_rows.h"
 
 namespace hone {
+namespace {
 
-AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : parameters_(std::move(parameters)), options_(options) {
-  for (const AdamWParameter& parameter : parameters_) {
-    exp_avg_.push_back(at::zeros_like(parameter.value));
-    exp_avg_sq_.push_back(at::zeros_like(parameter.value));
+constexpr int64_t kPiece = 16384;  // values that one task takes: 64 KiB of each array
+
+// A stretch of one array: the unit of work, and of summation.
+struct Piece {
+  size_t index;
+  int64_t begin, end;
+};
+
+void cut(size_t index, int64_t begin, int64_t end, std::vector<Piece>& pieces) {
+  for (int64_t from = begin; from < end; from += kPiece) pieces.push_back({index, from, std::min(end, from + kPiece)});
+}
+
+template <class Body>
+void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
+  at::parallel_for(0, static_cast<int64_t>(pieces.size()), 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) body(i, pieces[i]);
+  });
+}
+
+}  // namespace
+
+struct AdamW::Slot {
+  AdamWParameter parameter;
+  at::Tensor exp_avg, exp_avg_sq;
+  std::shared_ptr<LazyRows> rows;  // of a table that kernels::embedding looks up, from its first step on
+
+  AdamWSlice slice(int64_t begin, int64_t end, const float* gradient) const {
+    const at::Tensor& shadow = parameter.shadow;
+    return {.count = end - begin,
+            .value = parameter.value.mutable_data_ptr<float>() + begin,
+            .gradient = gradient + begin,
+            .exp_avg = exp_avg.mutable_data_ptr<float>() + begin,
+            .exp_avg_sq = exp_avg_sq.mutable_data_ptr<float>() + begin,
+            .shadow = shadow.defined() ? static_cast<uint16_t*>(shadow.mutable_data_ptr()) + begin : nullptr};
+  }
+};
+
+AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : options_(options) {
+  for (AdamWParameter& parameter : parameters) {
+    TORCH_CHECK(parameter.value.is_cpu() && parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
+                "[AdamW] expected a contiguous fp32 parameter, received \"", parameter.name, "\"");
+    const at::Tensor zeros = at::zeros_like(parameter.value.detach()), more_zeros = at::zeros_like(zeros);
+    slots_.push_back({std::move(parameter), zeros, more_zeros, nullptr});
+  }
+}
+
+AdamW::~AdamW() {
+  flush();
+  for (const Slot& slot : slots_) {
+    if (slot.rows != nullptr) kernels::before_lookup(slot.parameter.value, {});
+  }
+}
+
+void AdamW::flush() {
+  for (Slot& slot : slots_) {
+    if (slot.rows != nullptr) slot.rows->catch_up_all();
   }
 }
 
 void AdamW::step(double learning_rate, double gradient_scale) {
-  const at::NoGradGuard no_grad;
   ++steps_;
-  const double correction1 = 1 - std::pow(options_.beta1, steps_), correction2 = 1 - std::pow(options_.beta2, steps_);
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    AdamWParameter& parameter = parameters_[i];
-    if (!parameter.value.grad().defined()) continue;
-    const at::Tensor gradient = parameter.value.grad() * gradient_scale;
-    if (parameter.decays) parameter.value.mul_(1 - learning_rate * options_.weight_decay);
-    exp_avg_[i].lerp_(gradient, 1 - options_.beta1);
-    exp_avg_sq_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
-    const at::Tensor denominator = exp_avg_sq_[i].sqrt().div_(std::sqrt(correction2)).add_(options_.eps);
-    parameter.value.addcdiv_(exp_avg_[i], denominator, -learning_rate / correction1);
-    if (parameter.shadow.defined()) parameter.shadow.copy_(parameter.value);
+  const double t = static_cast<double>(steps_);
+  AdamWStep numbers;
+  numbers.gradient_scale = static_cast<float>(gradient_scale);
+  numbers.beta1 = static_cast<float>(options_.beta1);
+  numbers.beta2 = static_cast<float>(options_.beta2);
+  numbers.one_minus_beta1 = static_cast<float>(1 - options_.beta1);
+  numbers.one_minus_beta2 = static_cast<float>(1 - options_.beta2);
+  numbers.step_size = static_cast<float>(learning_rate / (1 - std::pow(options_.beta1, t)));
+  numbers.inverse_root = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
+  numbers.eps = static_cast<float>(options_.eps);
+  std::vector<std::pair<Slot*, AdamWStep>> dense;
+  for (Slot& slot : slots_) {
+    if (!slot.parameter.value.grad().defined()) continue;
+    numbers.decay = slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
+    if (const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value)) {
+      update_table(slot, numbers, *rows);
+    } else {
+      dense.emplace_back(&slot, numbers);
+    }
+  }
+  update_dense(dense);
+}
+
+void AdamW::update_table(Slot& slot, const AdamWStep& step, const std::vector<int64_t>& touched) {
+  const AdamWParameter& parameter = slot.parameter;
+  if (slot.rows == nullptr) {
+    slot.rows = std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
+    kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) { rows->catch_up(ids, count); });
+  }
+  slot.rows->step(step, touched, parameter.value.grad());
+  if (!options_.lazy_rows) slot.rows->catch_up_all();
+}
+
+void AdamW::update_dense(const std::vector<std::pair<Slot*, AdamWStep>>& work) {
+  std::vector<Piece> pieces;
+  std::vector<at::Tensor> gradients;
+  for (size_t i = 0; i < work.size(); ++i) {
+    Slot& slot = *work[i].first;
+    if (slot.rows != nullptr) slot.rows->catch_up_all();
+    gradients.push_back(slot.parameter.value.grad().to(at::kFloat).contiguous());
+    cut(i, 0, slot.parameter.value.numel(), pieces);
+  }
+  for_pieces(pieces, [&](int64_t, const Piece& piece) {
+    const auto& [slot, step] = work[piece.index];
+    adamw_update(step, slot->slice(piece.begin, piece.end, gradients[piece.index].const_data_ptr<float>()));
+  });
+  for (const auto& [slot, step] : work) {
+    if (slot->rows != nullptr) slot->rows->read_moments();
   }
 }
 
-StateDict AdamW::state() const {
+StateDict AdamW::state() {
+  flush();
   StateDict state;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    state["exp_avg." + parameters_[i].name] = exp_avg_[i];
-    state["exp_avg_sq." + parameters_[i].name] = exp_avg_sq_[i];
+  for (const Slot& slot : slots_) {
+    state["exp_avg." + slot.parameter.name] = slot.exp_avg;
+    state["exp_avg_sq." + slot.parameter.name] = slot.exp_avg_sq;
   }
   state["step"] = at::scalar_tensor(steps_, at::kLong);
   return state;
 }
 
 void AdamW::load_state(const StateDict& state) {
+  flush();
   const auto find = [&](const std::string& name) -> const at::Tensor& {
     const auto found = state.find(name);
     if (found == state.end()) throw Error(ErrorKind::kModel, "optimizer state: \"" + name + "\" is missing; the checkpoint is of another model");
@@ -57,19 +152,36 @@ void AdamW::load_state(const StateDict& state) {
     }
     to.copy_(from);
   };
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    copy(exp_avg_[i], "exp_avg." + parameters_[i].name);
-    copy(exp_avg_sq_[i], "exp_avg_sq." + parameters_[i].name);
+  for (Slot& slot : slots_) {
+    copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
+    copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
+    if (slot.rows != nullptr) slot.rows->read_moments();
   }
   steps_ = find("step").item<int64_t>();
 }
 
 double gradient_norm(const std::vector<AdamWParameter>& parameters) {
-  double sum = 0;
+  std::vector<Piece> pieces;
+  std::vector<at::Tensor> gradients;
   for (const AdamWParameter& parameter : parameters) {
-    if (parameter.value.grad().defined()) sum += parameter.value.grad().to(at::kDouble).square().sum().item<double>();
+    const at::Tensor& gradient = parameter.value.grad();
+    if (!gradient.defined()) continue;
+    gradients.push_back(gradient.to(at::kFloat).contiguous());
+    const size_t index = gradients.size() - 1;
+    if (const std::vector<int64_t>* rows = kernels::touched_rows(parameter.value)) {
+      const int64_t width = gradient.size(1);
+      for (const int64_t row : *rows) cut(index, row * width, (row + 1) * width, pieces);
+    } else {
+      cut(index, 0, gradient.numel(), pieces);
+    }
   }
-  return std::sqrt(sum);
+  std::vector<double> sums(pieces.size());
+  for_pieces(pieces, [&](int64_t i, const Piece& piece) {
+    sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin, piece.end - piece.begin);
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return std::sqrt(total);
 }
 
 }  // namespace hone

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ namespace hone {
 
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
+  // Rows of an embedding table wait with the steps in which they have no gradient until they are looked up again; the values are those of
+  // the dense rule but for rounding. Whoever reads a table by other means than kernels::embedding calls flush() first.
+  bool lazy_rows = false;
 };
 
 struct AdamWParameter {
@@ -28,15 +32,23 @@ double gradient_norm(const std::vector<AdamWParameter>& parameters);
 class AdamW {
  public:
   AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options);
+  ~AdamW();  // flushes
+  AdamW(const AdamW&) = delete;
+  AdamW& operator=(const AdamW&) = delete;
+
   // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by `gradient_scale` first. Parameters without gradient are left alone.
   void step(double learning_rate, double gradient_scale);
-  StateDict state() const;             // "exp_avg.<name>", "exp_avg_sq.<name>", "step"
+  void flush();                        // brings every row of every table up to date
+  StateDict state();                   // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; flushes
   void load_state(const StateDict& state);
   int64_t steps() const { return steps_; }
 
  private:
-  std::vector<AdamWParameter> parameters_;
-  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
+  struct Slot;
+  void update_table(Slot& slot, const struct AdamWStep& step, const std::vector<int64_t>& rows);
+  void update_dense(const std::vector<std::pair<Slot*, struct AdamWStep>>& work);
+
+  std::vector<Slot> slots_;
   AdamWOptions options_;
   int64_t steps_ = 0;
 };

@@ -1,0 +1,88 @@
+#include "tune/optim/lazy_rows.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace hone {
+
+LazyRows::LazyRows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const at::Tensor& shadow)
+    : value_(value.detach()),
+      exp_avg_(exp_avg),
+      exp_avg_sq_(exp_avg_sq),
+      shadow_(shadow),
+      width_(value.size(1)),
+      seen_(static_cast<size_t>(value.size(0)), 0),
+      is_moving_(static_cast<size_t>(value.size(0)), 0) {
+  read_moments();
+}
+
+void LazyRows::read_moments() {
+  const at::Tensor moving = exp_avg_sq_.ne(0).logical_or(exp_avg_.ne(0)).any(1).contiguous();
+  std::copy_n(moving.const_data_ptr<bool>(), is_moving_.size(), is_moving_.begin());
+}
+
+AdamWSlice LazyRows::slice(int64_t row, int64_t rows) const {
+  const int64_t offset = row * width_;
+  return {.count = rows * width_,
+          .value = value_.mutable_data_ptr<float>() + offset,
+          .exp_avg = exp_avg_.mutable_data_ptr<float>() + offset,
+          .exp_avg_sq = exp_avg_sq_.mutable_data_ptr<float>() + offset,
+          .shadow = shadow_.defined() ? static_cast<uint16_t*>(shadow_.mutable_data_ptr()) + offset : nullptr};
+}
+
+void LazyRows::catch_up_row(int64_t row, int64_t seen) const {
+  const int64_t owed = static_cast<int64_t>(steps_.size()) - seen;
+  if (is_moving_[row]) return adamw_replay(steps_.data() + seen, log_decay_.data() + seen, owed, slice(row));
+  const float factor = owed == 1 ? steps_[seen].decay : static_cast<float>(std::exp(log_decay_.back() - log_decay_[seen]));
+  if (factor != 1) scale_values(factor, slice(row));
+}
+
+void LazyRows::catch_up(const int64_t* rows, int64_t count) {
+  const int32_t now = static_cast<int32_t>(steps_.size());
+  std::vector<std::pair<int64_t, int32_t>> owing;  // row, steps seen
+  for (int64_t i = 0; i < count; ++i) {
+    int32_t& seen = seen_.at(static_cast<size_t>(rows[i]));
+    if (seen == now) continue;
+    owing.emplace_back(rows[i], seen);
+    seen = now;
+  }
+  at::parallel_for(0, static_cast<int64_t>(owing.size()), 4, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) catch_up_row(owing[i].first, owing[i].second);
+  });
+}
+
+void LazyRows::catch_up_all() {
+  if (steps_.empty()) return;
+  const int32_t now = static_cast<int32_t>(steps_.size());
+  at::parallel_for(0, static_cast<int64_t>(seen_.size()), 64, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      if (seen_[row] != now) catch_up_row(row, seen_[row]);
+    }
+  });
+  std::fill(seen_.begin(), seen_.end(), 0);
+  steps_.clear();
+  log_decay_ = {0};
+}
+
+void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient) {
+  catch_up(rows.data(), static_cast<int64_t>(rows.size()));
+  steps_.push_back(step);
+  log_decay_.push_back(log_decay_.back() + std::log(static_cast<double>(step.decay)));
+  const float* gradients = gradient.const_data_ptr<float>();
+  at::parallel_for(0, static_cast<int64_t>(rows.size()), 16, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      AdamWSlice updated = slice(rows[i]);
+      updated.gradient = gradients + rows[i] * width_;
+      adamw_update(step, updated);
+    }
+  });
+  for (const int64_t row : rows) {
+    seen_[row] = static_cast<int32_t>(steps_.size());
+    is_moving_[row] = 1;
+  }
+}
+
+}  // namespace hone

@@ -1,0 +1,189 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "models/kernels/embedding.h"
+#include "tune/optim/adamw.h"
+
+namespace hone {
+namespace {
+
+at::Tensor normal(at::IntArrayRef shape, uint64_t seed) {
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed), at::TensorOptions(at::kFloat));
+}
+at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(); }
+void set_gradient(const at::Tensor& value, const at::Tensor& gradient) { value.mutable_grad() = gradient; }
+double error(const at::Tensor& actual, const at::Tensor& expected) {
+  return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
+}
+
+// torch.optim.AdamW's rule in double, on all rows.
+struct Dense {
+  at::Tensor value, m, v;
+  AdamWOptions options;
+  int64_t steps = 0;
+
+  Dense(const at::Tensor& start, AdamWOptions given)
+      : value(start.detach().to(at::kDouble)), m(at::zeros_like(value)), v(at::zeros_like(value)), options(given) {}
+  void step(double rate, const at::Tensor& gradient) {
+    const at::Tensor g = gradient.to(at::kDouble);
+    ++steps;
+    value = value * (1 - rate * options.weight_decay);
+    m = m * options.beta1 + g * (1 - options.beta1);
+    v = v * options.beta2 + g * g * (1 - options.beta2);
+    const double c1 = 1 - std::pow(options.beta1, steps), c2 = 1 - std::pow(options.beta2, steps);
+    value = value - rate / c1 * m / ((v / c2).sqrt() + options.eps);
+  }
+};
+
+TEST(AdamW, ProducesPyTorchValues) {
+  std::ifstream file("tests/golden/adamw.json");  // made by adamw.py beside it; tests run in the repository's root
+  ASSERT_TRUE(file) << "tests/golden/adamw.json is missing";
+  const auto golden = nlohmann::json::parse(file);
+  const auto tensor = [](const nlohmann::json& values) { return at::tensor(values.get<std::vector<double>>(), at::kFloat); };
+  ASSERT_EQ(golden["cases"].size(), 3u);
+  for (const auto& c : golden["cases"]) {
+    const auto& o = c["options"];
+    const AdamWOptions options{.beta1 = o["beta1"], .beta2 = o["beta2"], .eps = o["eps"], .weight_decay = o["weight_decay"]};
+    const at::Tensor value = leaf(tensor(c["start"]));
+    AdamW optimizer({{"x", value, {}}}, options);
+    ASSERT_EQ(c["steps"].size(), 10u);
+    for (const auto& step : c["steps"]) {
+      set_gradient(value, tensor(step["gradient"]) * 4);
+      optimizer.step(step["lr"], 0.25);
+      EXPECT_LT(error(value.detach(), tensor(step["value"])), 2e-7);
+    }
+    EXPECT_LT(error(optimizer.state().at("exp_avg.x"), tensor(c["exp_avg"])), 1e-6);
+    EXPECT_LT(error(optimizer.state().at("exp_avg_sq.x"), tensor(c["exp_avg_sq"])), 1e-6);
+  }
+}
+
+TEST(AdamW, WritesTheShadowRoundedAndLeavesOthersAlone) {
+  const at::Tensor value = leaf(normal({50, 40}, 1)), idle = leaf(normal({7}, 2)), idle_before = idle.detach().clone();
+  const at::Tensor shadow = at::zeros({50, 40}, at::kBFloat16);
+  AdamW optimizer({{"value", value, shadow}, {"idle", idle, {}}}, {.weight_decay = 0.1});
+  set_gradient(value, normal({50, 40}, 3));
+  optimizer.step(1e-2, 1);
+  EXPECT_TRUE(at::equal(shadow, value.detach().to(at::kBFloat16)));
+  EXPECT_TRUE(at::equal(idle.detach(), idle_before));
+}
+
+TEST(AdamW, DecaysOnlyWhatDecays) {
+  const at::Tensor decaying = leaf(at::ones({4})), plain = leaf(at::ones({4}));
+  AdamW optimizer({{"weight", decaying, {}, true}, {"bias", plain, {}, false}}, {.weight_decay = 0.5});
+  set_gradient(decaying, at::zeros({4}));
+  set_gradient(plain, at::zeros({4}));
+  optimizer.step(0.1, 1);
+  EXPECT_FLOAT_EQ(decaying[0].item<float>(), 0.95f);
+  EXPECT_FLOAT_EQ(plain[0].item<float>(), 1.0f);
+}
+
+TEST(AdamW, StateSurvivesSaveAndLoad) {
+  const auto run = [](bool restarts) {
+    const at::Tensor value = leaf(normal({33}, 1));
+    auto optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}}, AdamWOptions{.weight_decay = 0.1});
+    for (int step = 0; step < 6; ++step) {
+      if (restarts && step == 3) {
+        StateDict state;
+        for (const auto& [name, tensor] : optimizer->state()) state[name] = tensor.clone();
+        optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}}, AdamWOptions{.weight_decay = 0.1});
+        optimizer->load_state(state);
+        EXPECT_EQ(optimizer->steps(), 3);
+      }
+      set_gradient(value, normal({33}, 10 + step));
+      optimizer->step(1e-2, 1);
+    }
+    return value.detach();
+  };
+  EXPECT_TRUE(at::equal(run(true), run(false)));
+  AdamW optimizer({{"y", leaf(normal({3}, 1)), {}}}, {});
+  EXPECT_THROW(optimizer.load_state({}), Error);
+}
+
+TEST(AdamW, GradientNormIsExactAndTheSameWithAnyNumberOfThreads) {
+  const at::Tensor a = leaf(at::zeros({100001})), b = leaf(at::zeros({3, 5})), c = leaf(at::zeros({4}));
+  set_gradient(a, normal({100001}, 1) * 1e-30);  // squares that fp32 cannot hold
+  set_gradient(b, at::full({3, 5}, 2e-28));
+  const std::vector<AdamWParameter> parameters = {{"a", a, {}}, {"b", b, {}}, {"c", c, {}}};
+  const double expected = std::sqrt((a.grad().to(at::kDouble).square().sum() + b.grad().to(at::kDouble).square().sum()).item<double>());
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const double one = gradient_norm(parameters);
+  at::set_num_threads(3);
+  EXPECT_EQ(gradient_norm(parameters), one);
+  at::set_num_threads(before);
+  EXPECT_NEAR(one / expected, 1, 1e-12);
+}
+
+// ---- tables: a row's gradient is known to be zero unless it was looked up ----
+
+at::Tensor ids_of_step(int64_t step) {
+  std::vector<int64_t> ids = {2, step % 3};
+  if (step == 0) ids = {1, 1, 4};
+  if (step % 50 == 7) ids = {4, 9, 4};
+  return at::tensor(ids, at::kLong);
+}
+
+void run_table(bool lazy, double decay, int64_t steps, double tolerance) {
+  const at::Tensor table = leaf(normal({12, 40}, 1));
+  const AdamWOptions options{.weight_decay = decay, .lazy_rows = lazy};
+  Dense dense(table, options);
+  AdamW optimizer({{"table", table, {}}}, options);
+  for (int64_t step = 0; step < steps; ++step) {
+    const double rate = 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(2 * steps));
+    const at::Tensor ids = ids_of_step(step), out = kernels::embedding(table, ids);
+    ASSERT_LT(error(out.detach(), dense.value.index_select(0, ids).to(at::kFloat)), tolerance) << step;
+    out.backward(normal(out.sizes(), 100 + step));
+    dense.step(rate, table.grad());
+    optimizer.step(rate, 1);
+    table.mutable_grad() = at::Tensor();
+  }
+  optimizer.flush();
+  EXPECT_LT(error(table.detach(), dense.value.to(at::kFloat)), tolerance);
+  EXPECT_LT(error(optimizer.state().at("exp_avg_sq.table"), dense.v.to(at::kFloat)), 1e-4);
+}
+
+TEST(AdamW, TablesFollowTheDenseRule) {
+  run_table(/*lazy=*/false, 0.1, 30, 1e-6);
+  run_table(/*lazy=*/false, 0, 30, 1e-6);
+}
+
+TEST(AdamW, LazyRowsFollowTheDenseRuleThroughLongGaps) {
+  run_table(/*lazy=*/true, 0.1, 30, 1e-6);
+  run_table(/*lazy=*/true, 0, 400, 2e-6);
+  run_table(/*lazy=*/true, 0.01, 400, 2e-6);
+}
+
+TEST(AdamW, ATableWithAnotherGradientBesidesIsDense) {
+  const at::Tensor table = leaf(normal({6, 8}, 1));
+  const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
+  Dense dense(table, options);
+  AdamW optimizer({{"table", table, {}}}, options);
+  for (int64_t step = 0; step < 6; ++step) {
+    at::Tensor loss = (kernels::embedding(table, at::full({1}, step % 3, at::kLong)) * 2).sum();
+    if (step % 2 == 1) {  // as a tied output layer would
+      optimizer.flush();
+      loss = loss + (table * normal({6, 8}, step)).sum();
+    }
+    loss.backward();
+    dense.step(0.01, table.grad());
+    optimizer.step(0.01, 1);
+    table.mutable_grad() = at::Tensor();
+  }
+  optimizer.flush();
+  EXPECT_LT(error(table.detach(), dense.value.to(at::kFloat)), 1e-6);
+}
+
+TEST(AdamW, GradientNormOfATableCountsAllItsRows) {
+  const at::Tensor table = leaf(normal({500, 16}, 1));
+  kernels::embedding(table, at::tensor({3, 400, 3}, at::kLong)).backward(normal({3, 16}, 2));
+  EXPECT_NEAR(gradient_norm({{"table", table, {}}}), table.grad().to(at::kDouble).norm().item<double>(), 1e-6);
+}
+
+}  // namespace
+}  // namespace hone
