@@ -93,8 +93,9 @@ void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& t
     size_t begin = at, end = at + pattern->text.size();
     at = next_candidate(text, end);
     if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
-    if (token.lstrip) begin = std::max(start_of_trailing_space(text.substr(0, begin)), std::min(done, begin));
+    if (token.lstrip) begin = std::max(start_of_trailing_space(text.substr(0, begin)), done);
     if (token.rstrip) end += leading_space(text.substr(end));
+    if (begin >= end) continue;  // nothing but white space, and that went with the token before
     if (done < begin) push(done, begin, -1);
     push(begin, end, pattern->token);
     done = end;
