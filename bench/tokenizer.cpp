@@ -6,9 +6,10 @@
 //   words                    -> for each text [[words], [segments]]
 //   decode [skip]            -> for each text its ids decoded, as a JSON string
 //   parts                    -> {"different": n}: texts that the fast path and the separate parts encode differently
-//   time THREADS             -> {"seconds": s, "tokens": n}: ids, offsets and words of all texts
+//   time THREADS             -> {"seconds": s, "cpu_seconds": s, "tokens": n}: ids, offsets and words of all texts
 //   save FOLDER              -> {"saved": FOLDER}
 #include <chrono>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -112,11 +113,12 @@ class Driver {
     encodings_.clear();
     encodings_.shrink_to_fit();
     const double start = now();
+    const std::clock_t cpu_start = std::clock();
     encode_lines(*tokenizer_, firsts_, threads, encodings_);
-    const double seconds = now() - start;
+    const double cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC, seconds = now() - start;
     int64_t tokens = 0;
     for (const Encoding& encoding : encodings_) tokens += static_cast<int64_t>(encoding.ids.size());
-    std::cout << Json{{"seconds", seconds}, {"tokens", tokens}}.dump() << std::endl;
+    std::cout << Json{{"seconds", seconds}, {"cpu_seconds", cpu_seconds}, {"tokens", tokens}}.dump() << std::endl;
   }
 
   void save(const std::string& folder) const {
