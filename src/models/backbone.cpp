@@ -20,8 +20,8 @@ const FamilyInfo& family_of(const std::string& model_type) {
     if (model_type == family.model_type) return family;
     known.emplace_back(family.model_type);
   }
-  throw ConfigDefect("model_type", fmt::format("\"model_type\" \"{}\" is not supported{}; known are {}.", model_type, did_you_mean(model_type, known),
-                                               fmt::join(known, ", ")));
+  throw ConfigDefect("model_type", fmt::format("\"model_type\" \"{}\" is not supported{}; known are {}.", model_type,
+                                               did_you_mean(model_type, known), fmt::join(known, ", ")));
 }
 
 // FNV-1a: the same on every machine.

@@ -14,25 +14,25 @@ namespace hone {
 
 // How a family builds its sentence-classification head in Transformers, so that a saved folder loads there with equal logits.
 struct SentenceHeadStyle {
-  bool uses_pooler = false;          // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier". A backbone
-                                     // has a pooler only where this is true: a task whose head does not pool clears it first
-  std::string dense;                 // name of a dense layer before the output layer: "classifier.dense", "pre_classifier" or ""
-  std::string activation;            // of that layer: "tanh", "relu", "gelu"
-  std::string out = "classifier";    // name of the output layer: "classifier", "classifier.out_proj"
-  bool dropout_before_dense = false; // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
-  double dropout = 0.1;              // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
+  bool uses_pooler = false;           // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier". A backbone
+                                      // has a pooler only where this is true: a task whose head does not pool clears it first
+  std::string dense;                  // name of a dense layer before the output layer: "classifier.dense", "pre_classifier" or ""
+  std::string activation;             // of that layer: "tanh", "relu", "gelu"
+  std::string out = "classifier";     // name of the output layer: "classifier", "classifier.out_proj"
+  bool dropout_before_dense = false;  // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
+  double dropout = 0.1;               // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
 };
 
 // The facts of config.json that tasks and the loop need; `raw` keeps everything for saving.
 struct ModelConfig {
   Json raw;
-  std::string model_type;            // "bert", "roberta", "distilbert", "electra", …
-  std::string base_prefix;           // of weights in a fine-tuned checkpoint: "bert", "roberta", …
-  std::string architecture_stem;     // "Bert" + "ForTokenClassification"
+  std::string model_type;         // "bert", "roberta", "distilbert", "electra", …
+  std::string base_prefix;        // of weights in a fine-tuned checkpoint: "bert", "roberta", …
+  std::string architecture_stem;  // "Bert" + "ForTokenClassification"
   int64_t hidden_size = 0, num_layers = 0, num_heads = 0, intermediate_size = 0, vocab_size = 0;
-  int64_t max_positions = 0;         // longest sequence the position table allows (RoBERTa: without its offset)
+  int64_t max_positions = 0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
-  double token_dropout = 0.1;        // before a token-classification layer
+  double token_dropout = 0.1;  // before a token-classification layer
   SentenceHeadStyle sentence_head;
 
   static ModelConfig load(const std::string& folder);  // reads config.json; Error(kModel) with the place

@@ -19,7 +19,8 @@ const EncoderNames kNames{
 void refuse_variants(const Json& config) {
   const std::string positions = text_field(config, "position_embedding_type", "absolute");
   if (positions != "absolute") {
-    throw ConfigDefect("position_embedding_type", fmt::format("\"position_embedding_type\" \"{}\" is not supported; only \"absolute\" is.", positions));
+    throw ConfigDefect("position_embedding_type",
+                       fmt::format("\"position_embedding_type\" \"{}\" is not supported; only \"absolute\" is.", positions));
   }
   for (const char* key : {"is_decoder", "add_cross_attention"}) {
     if (flag_field(config, key, false)) throw ConfigDefect(key, fmt::format("\"{}\" is true, but only encoders are supported here.", key));
@@ -43,13 +44,15 @@ ModelConfig read_common(const Json& config) {
   out.sentence_head.dropout = out.token_dropout;
   activation_field(config, "hidden_act", "gelu");
   if (out.hidden_size % out.num_heads != 0) {
-    throw ConfigDefect("num_attention_heads", fmt::format("\"hidden_size\" {} is not a multiple of \"num_attention_heads\" {}.", out.hidden_size, out.num_heads));
+    throw ConfigDefect("num_attention_heads",
+                       fmt::format("\"hidden_size\" {} is not a multiple of \"num_attention_heads\" {}.", out.hidden_size, out.num_heads));
   }
   return out;
 }
 
 EncoderPlan common_plan(const ModelConfig& config) {
-  const double norm_eps = number_field(config.raw, "layer_norm_eps", 1e-12), dropout = dropout_field(config.raw, "hidden_dropout_prob", 0.1);
+  const double norm_eps = number_field(config.raw, "layer_norm_eps", 1e-12),
+               dropout = dropout_field(config.raw, "hidden_dropout_prob", 0.1);
   EncoderPlan plan;
   plan.embeddings = {
       .words = config.vocab_size,

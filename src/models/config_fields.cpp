@@ -13,7 +13,8 @@ const Json* find(const Json& config, const std::string& key) {
 }
 
 ConfigDefect defect(const std::string& key, const char* wanted, const Json& found) {
-  return ConfigDefect(key, fmt::format("\"{}\" should be {}, not {}.", key, wanted, found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
+  return ConfigDefect(key, fmt::format("\"{}\" should be {}, not {}.", key, wanted,
+                                       found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ class ConfigDefect : public Error {
 };
 
 int64_t count_field(const Json& config, const std::string& key, int64_t fallback, int64_t least = 1);  // an integer in [least, 2^31)
-double number_field(const Json& config, const std::string& key, double fallback);                        // finite, not negative
-double dropout_field(const Json& config, const std::string& key, double fallback);                       // in [0, 1)
+double number_field(const Json& config, const std::string& key, double fallback);                      // finite, not negative
+double dropout_field(const Json& config, const std::string& key, double fallback);                     // in [0, 1)
 bool flag_field(const Json& config, const std::string& key, bool fallback);
 std::string text_field(const Json& config, const std::string& key, const std::string& fallback);
 kernels::Activation activation_field(const Json& config, const std::string& key, const std::string& fallback);

@@ -30,7 +30,7 @@ class EncoderBackbone : public Backbone {
   TokenEmbeddings embeddings_{nullptr};
   Linear projection_{nullptr};  // "embeddings_project", where embeddings are narrower than the blocks (ELECTRA)
   Encoder encoder_{nullptr};
-  Linear pooler_{nullptr};      // "pooler.dense", where sentence_head.uses_pooler
+  Linear pooler_{nullptr};  // "pooler.dense", where sentence_head.uses_pooler
 };
 
 }  // namespace hone

@@ -19,7 +19,8 @@ ModelConfig read_config(const Json& config) {
   out.vocab_size = count_field(config, "vocab_size", 50265);
   out.max_positions -= position_offset(config);
   if (out.max_positions < 1) {
-    throw ConfigDefect("max_position_embeddings", fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.", position_offset(config)));
+    throw ConfigDefect("max_position_embeddings",
+                       fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.", position_offset(config)));
   }
   out.sentence_head.dense = "classifier.dense";
   out.sentence_head.activation = "tanh";

@@ -1,21 +1,14 @@
 // The safetensors format: 8 bytes of header length, a JSON header of names, types, shapes and byte ranges, then the bytes.
 // https://github.com/huggingface/safetensors#format. The checks are those of the reference reader, and then some.
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 
 #include "base/file.h"
-#include "base/utf8.h"
+#include "models/private_mapping.h"
 #include "models/weights.h"
 
 namespace hone {
@@ -30,35 +23,9 @@ struct TypeName {
   const char* name;
   at::ScalarType type;
 };
-constexpr TypeName kTypes[] = {{"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"F64", at::kDouble}, {"I64", at::kLong},
-                               {"I32", at::kInt},   {"I16", at::kShort}, {"I8", at::kChar},      {"U8", at::kByte},    {"BOOL", at::kBool}};
-
-// A private mapping of a file: pages are shared with the system's cache until somebody writes to them.
-class PrivateMapping {
- public:
-  explicit PrivateMapping(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) throw Error(ErrorKind::kModel, Where{path}, fmt::format("cannot be opened: {}.", std::strerror(errno)));
-    struct stat status{};
-    if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) size_ = size_t(status.st_size);
-    if (size_ > 0) data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, descriptor, 0);
-    const int reason = errno;
-    ::close(descriptor);
-    if (data_ == MAP_FAILED) throw Error(ErrorKind::kModel, Where{path}, fmt::format("cannot be mapped: {}.", std::strerror(reason)));
-  }
-  ~PrivateMapping() {
-    if (data_) ::munmap(data_, size_);
-  }
-  PrivateMapping(const PrivateMapping&) = delete;
-  PrivateMapping& operator=(const PrivateMapping&) = delete;
-
-  char* data() const { return static_cast<char*>(data_); }
-  size_t size() const { return size_; }
-
- private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
+constexpr TypeName kTypes[] = {{"F32", at::kFloat}, {"F16", at::kHalf}, {"BF16", at::kBFloat16}, {"F64", at::kDouble},
+                               {"I64", at::kLong},  {"I32", at::kInt},  {"I16", at::kShort},     {"I8", at::kChar},
+                               {"U8", at::kByte},   {"BOOL", at::kBool}};
 
 struct Entry {
   std::string name;
@@ -78,7 +45,8 @@ class HeaderReader {
     std::vector<Entry> entries;
     for (const auto& [name, value] : header.items()) {
       if (name == "__metadata__") {
-        if (metadata) *metadata = checked_metadata(value);
+        check_metadata(value);
+        if (metadata) *metadata = value;
       } else {
         entries.push_back(entry(name, value));
       }
@@ -91,33 +59,37 @@ class HeaderReader {
 
  private:
   Error defect(const std::string& message) const { return Error(ErrorKind::kModel, Where{path_}, message); }
-  Error defect(const std::string& name, const std::string& message) const { return defect(fmt::format("tensor \"{}\": {}", name, message)); }
+  Error defect(const std::string& name, const std::string& message) const {
+    return defect(fmt::format("tensor \"{}\": {}", name, message));
+  }
 
   std::string_view header_text() {
-    if (bytes_.size() < 8) throw defect(fmt::format("has {} bytes, too few for a safetensors file; was the download cut off?", bytes_.size()));
+    if (bytes_.size() < 8)
+      throw defect(fmt::format("has {} bytes, too few for a safetensors file; was the download cut off?", bytes_.size()));
     std::memcpy(&header_size_, bytes_.data(), 8);
     if (header_size_ > kHeaderLimit) {
-      throw defect(fmt::format("claims a header of {} bytes, more than the limit of {}; this is no safetensors file.", header_size_, kHeaderLimit));
+      throw defect(
+          fmt::format("claims a header of {} bytes, more than the limit of {}; this is no safetensors file.", header_size_, kHeaderLimit));
     }
     if (header_size_ > bytes_.size() - 8) {
-      throw defect(fmt::format("claims a header of {} bytes but has {} after its first 8; the file is cut off or is no safetensors file.", header_size_,
-                               bytes_.size() - 8));
+      throw defect(fmt::format("claims a header of {} bytes but has {} after its first 8; the file is cut off or is no safetensors file.",
+                               header_size_, bytes_.size() - 8));
     }
     const std::string_view text = bytes_.substr(8, header_size_);
     if (text.empty() || text[0] != '{') throw defect("the header does not begin with \"{\"; this is no safetensors file.");
     return text;
   }
 
-  Json checked_metadata(const Json& value) const {
+  void check_metadata(const Json& value) const {
     if (!value.is_object()) throw defect("\"__metadata__\" is not a JSON object.");
     for (const auto& [key, text] : value.items()) {
       if (!text.is_string()) throw defect(fmt::format("\"__metadata__\": the value of \"{}\" is not a string.", key));
     }
-    return value;
   }
 
   Entry entry(const std::string& name, const Json& value) const {
-    if (!value.is_object() || value.size() != 3 || !value.contains("dtype") || !value.contains("shape") || !value.contains("data_offsets")) {
+    if (!value.is_object() || value.size() != 3 || !value.contains("dtype") || !value.contains("shape") ||
+        !value.contains("data_offsets")) {
       throw defect(name, "should have exactly \"dtype\", \"shape\" and \"data_offsets\".");
     }
     Entry out{.name = name, .type = type(name, value["dtype"]), .shape = shape(name, value["shape"]), .begin = 0, .end = 0};
@@ -141,7 +113,8 @@ class HeaderReader {
   }
 
   std::vector<int64_t> shape(const std::string& name, const Json& value) const {
-    if (!value.is_array() || value.size() > kDimensionLimit) throw defect(name, fmt::format("\"shape\" should be a list of at most {} numbers.", kDimensionLimit));
+    if (!value.is_array() || value.size() > kDimensionLimit)
+      throw defect(name, fmt::format("\"shape\" should be a list of at most {} numbers.", kDimensionLimit));
     std::vector<int64_t> out;
     for (const Json& size : value) {
       if (!size.is_number_unsigned() || size.get<uint64_t>() > uint64_t(INT64_MAX)) {
@@ -155,10 +128,12 @@ class HeaderReader {
   void check_size(const Entry& entry) const {
     uint64_t bytes = at::elementSize(entry.type);
     for (const int64_t size : entry.shape) {
-      if (__builtin_mul_overflow(bytes, uint64_t(size), &bytes)) throw defect(entry.name, fmt::format("shape {} is too large.", entry.shape));
+      if (__builtin_mul_overflow(bytes, uint64_t(size), &bytes))
+        throw defect(entry.name, fmt::format("shape {} is too large.", entry.shape));
     }
     if (entry.begin > entry.end || entry.end - entry.begin != bytes) {
-      throw defect(entry.name, fmt::format("shape {} needs {} bytes but \"data_offsets\" [{}, {}] do not give as many.", entry.shape, bytes, entry.begin, entry.end));
+      throw defect(entry.name, fmt::format("shape {} needs {} bytes but \"data_offsets\" [{}, {}] do not give as many.", entry.shape, bytes,
+                                           entry.begin, entry.end));
     }
   }
 
@@ -166,14 +141,18 @@ class HeaderReader {
   void check_coverage(const std::vector<Entry>& entries) const {
     std::vector<const Entry*> sorted;
     for (const Entry& entry : entries) sorted.push_back(&entry);
-    std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) { return std::tie(a->begin, a->end) < std::tie(b->begin, b->end); });
+    std::sort(sorted.begin(), sorted.end(),
+              [](const Entry* a, const Entry* b) { return std::tie(a->begin, a->end) < std::tie(b->begin, b->end); });
     uint64_t covered = 0;
     const uint64_t available = bytes_.size() - data_offset();
     for (const Entry* entry : sorted) {
-      if (entry->begin < covered) throw defect(entry->name, fmt::format("begins at byte {}, inside the tensor before it, which ends at {}.", entry->begin, covered));
-      if (entry->begin > covered) throw defect(entry->name, fmt::format("begins at byte {}, leaving a gap after byte {}.", entry->begin, covered));
+      if (entry->begin < covered)
+        throw defect(entry->name, fmt::format("begins at byte {}, inside the tensor before it, which ends at {}.", entry->begin, covered));
+      if (entry->begin > covered)
+        throw defect(entry->name, fmt::format("begins at byte {}, leaving a gap after byte {}.", entry->begin, covered));
       if (entry->end > available) {
-        throw defect(entry->name, fmt::format("ends at byte {} but the file has {} bytes of data; it is cut off. Copy or fetch it again.", entry->end, available));
+        throw defect(entry->name, fmt::format("ends at byte {} but the file has {} bytes of data; it is cut off. Copy or fetch it again.",
+                                              entry->end, available));
       }
       covered = entry->end;
     }
@@ -184,18 +163,6 @@ class HeaderReader {
   std::string_view bytes_;
   uint64_t header_size_ = 0;
 };
-
-at::Tensor tensor_at(const std::shared_ptr<PrivateMapping>& mapping, size_t offset, const Entry& entry) {
-  const auto options = at::TensorOptions().dtype(entry.type);
-  if (entry.begin == entry.end) return at::empty(entry.shape, options);
-  char* const bytes = mapping->data() + offset + entry.begin;
-  if (reinterpret_cast<uintptr_t>(bytes) % at::elementSize(entry.type) == 0) {
-    return at::from_blob(bytes, entry.shape, [mapping](void*) {}, options);
-  }
-  const at::Tensor aligned = at::empty(entry.shape, options);
-  std::memcpy(aligned.data_ptr(), bytes, entry.end - entry.begin);
-  return aligned;
-}
 
 const char* name_of(at::ScalarType type, const std::string& tensor) {
   for (const TypeName& known : kTypes) {
@@ -208,11 +175,13 @@ const char* name_of(at::ScalarType type, const std::string& tensor) {
 std::vector<const StateDict::value_type*> storage_order(const StateDict& tensors) {
   std::vector<const StateDict::value_type*> order;
   for (const auto& item : tensors) order.push_back(&item);
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->second.element_size() > b->second.element_size(); });
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->second.element_size() > b->second.element_size(); });
   return order;
 }
 
-std::string header_of(const StateDict& tensors, const std::vector<const StateDict::value_type*>& order, const std::map<std::string, std::string>& metadata) {
+std::string header_of(const StateDict& tensors, const std::vector<const StateDict::value_type*>& order,
+                      const std::map<std::string, std::string>& metadata) {
   std::map<std::string, std::pair<uint64_t, uint64_t>> ranges;
   uint64_t offset = 0;
   for (const auto* item : order) {
@@ -234,9 +203,12 @@ std::string header_of(const StateDict& tensors, const std::vector<const StateDic
 
 StateDict read_safetensors(const std::string& path, Json* metadata) {
   const auto mapping = std::make_shared<PrivateMapping>(path);
-  HeaderReader reader(path, {mapping->data(), mapping->size()});
+  HeaderReader reader(path, mapping->bytes());
   StateDict out;
-  for (const Entry& entry : reader.read(metadata)) out.emplace(entry.name, tensor_at(mapping, reader.data_offset(), entry));
+  for (const Entry& entry : reader.read(metadata)) {
+    const auto bytes = mapping->bytes().substr(reader.data_offset() + entry.begin, entry.end - entry.begin);
+    out.emplace(entry.name, tensor_over(mapping, bytes, entry.type, entry.shape));
+  }
   return out;
 }
 

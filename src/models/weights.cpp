@@ -22,7 +22,8 @@ StateDict read_plain_safetensors(const std::string& path) { return read_safetens
 void check_shard_name(const std::string& index, const std::string& tensor, const Json& shard) {
   const std::string name = shard.is_string() ? shard.get<std::string>() : "";
   if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos) {
-    throw Error(ErrorKind::kModel, Where{index}, fmt::format("\"weight_map\": the shard of \"{}\" should be a file name in this folder, not {}.", tensor, shard.dump()));
+    throw Error(ErrorKind::kModel, Where{index},
+                fmt::format("\"weight_map\": the shard of \"{}\" should be a file name in this folder, not {}.", tensor, shard.dump()));
   }
 }
 
@@ -43,7 +44,9 @@ StateDict read_shards(const std::string& index, Reader read) {
     StateDict part = read(path);
     for (const std::string& tensor : tensors) {
       auto found = part.extract(tensor);
-      if (found.empty()) throw Error(ErrorKind::kModel, Where{path}, fmt::format("tensor \"{}\" is not here, though {} says so.", tensor, fs::path(index).filename().string()));
+      if (found.empty())
+        throw Error(ErrorKind::kModel, Where{path},
+                    fmt::format("tensor \"{}\" is not here, though {} says so.", tensor, fs::path(index).filename().string()));
       out.insert(std::move(found));
     }
   }
@@ -59,7 +62,9 @@ std::string modern_name(std::string name) {
 }
 
 // Buffers that old versions of Transformers saved; their values follow from the shape.
-bool is_derived_buffer(const std::string& name) { return name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids"); }
+bool is_derived_buffer(const std::string& name) {
+  return name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
+}
 
 // The weights under the names that parameters may be asked by.
 class WeightNames {
@@ -86,11 +91,13 @@ void copy_weight(const at::Tensor& parameter, const std::string& name, const at:
   const Where where{source};
   if (weight.sizes() != parameter.sizes()) {
     throw Error(ErrorKind::kModel, where,
-                fmt::format("\"{}\" has shape {} but the model wants {}; does config.json belong to these weights?", name, weight.sizes().vec(), parameter.sizes().vec()));
+                fmt::format("\"{}\" has shape {} but the model wants {}; does config.json belong to these weights?", name,
+                            weight.sizes().vec(), parameter.sizes().vec()));
   }
   if (weight.is_floating_point() != parameter.is_floating_point()) {
     throw Error(ErrorKind::kModel, where,
-                fmt::format("\"{}\" has type {} but the model wants {}.", name, c10::toString(weight.scalar_type()), c10::toString(parameter.scalar_type())));
+                fmt::format("\"{}\" has type {} but the model wants {}.", name, c10::toString(weight.scalar_type()),
+                            c10::toString(parameter.scalar_type())));
   }
   parameter.detach().copy_(weight);
 }
@@ -104,11 +111,13 @@ StateDict load_state_dict(const std::string& folder) {
   if (exists("model.safetensors.index.json")) return read_shards(in_folder("model.safetensors.index.json"), read_plain_safetensors);
   if (exists("pytorch_model.bin")) return read_pickled(in_folder("pytorch_model.bin"));
   if (exists("pytorch_model.bin.index.json")) return read_shards(in_folder("pytorch_model.bin.index.json"), read_pickled);
-  throw Error(ErrorKind::kModel, Where{folder},
-              "has no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json is there.");
+  throw Error(
+      ErrorKind::kModel, Where{folder},
+      "has no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json is there.");
 }
 
-LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters, const StateDict& weights, const std::string& base_prefix, const std::string& source) {
+LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters, const StateDict& weights,
+                     const std::string& base_prefix, const std::string& source) {
   const WeightNames names(weights, base_prefix);
   std::set<std::string> used;
   LoadReport report;

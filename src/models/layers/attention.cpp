@@ -25,8 +25,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens)
     how.site = dropout_site(layer_, DropoutPlace::kAttention);
     how.keys = tokens.keys;
   }
-  const at::Tensor mixed =
-      kernels::attention(in_heads(query_(x)), in_heads(key_(x)), in_heads(value_(x)), tokens.cu_seqlens, tokens.max_len, how);  // [N, heads, dim]
+  const at::Tensor mixed = kernels::attention(in_heads(query_(x)), in_heads(key_(x)), in_heads(value_(x)), tokens.cu_seqlens,
+                                              tokens.max_len, how);  // [N, heads, dim]
   return out_(mixed.reshape({-1, options_.hidden}));
 }
 

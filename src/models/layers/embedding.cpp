@@ -19,7 +19,8 @@ void check_ids(const at::Tensor& ids, int64_t rows, const char* what) {
   const auto* first = plain.const_data_ptr<int64_t>();
   const auto bad = std::find_if(first, first + plain.numel(), [&](int64_t id) { return uint64_t(id) >= uint64_t(rows); });
   if (bad == first + plain.numel()) return;
-  throw Error(ErrorKind::kData, fmt::format("{} {} is outside of the model's table of {} rows; do tokenizer and model belong together?", what, *bad, rows));
+  throw Error(ErrorKind::kData,
+              fmt::format("{} {} is outside of the model's table of {} rows; do tokenizer and model belong together?", what, *bad, rows));
 }
 
 }  // namespace

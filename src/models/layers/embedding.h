@@ -22,8 +22,8 @@ TORCH_MODULE(Embedding);
 
 struct TokenEmbeddingsOptions {
   int64_t words = 0, positions = 0, segments = 0, width = 0;  // rows of the tables; segments 0: no such table
-  int64_t position_offset = 0;   // RoBERTa: position p is row padding_idx + 1 + p
-  bool ignores_segments = false;  // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
+  int64_t position_offset = 0;                                // RoBERTa: position p is row padding_idx + 1 + p
+  bool ignores_segments = false;                              // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
   double norm_eps = 1e-12, dropout = 0.1;
 };
 

@@ -18,7 +18,8 @@ using torch::autograd::variable_list;
 
 // y = x wᵀ + b, where the product reads `operand` (the master itself, or its bf16 shadow) and the gradient goes to `weight`, in fp32.
 struct Product : torch::autograd::Function<Product> {
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const std::optional<Variable>& bias, const at::Tensor& operand) {
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const std::optional<Variable>& bias,
+                          const at::Tensor& operand) {
     context->save_for_backward({x, operand});
     return bias ? at::addmm(bias->to(x.scalar_type()), x, operand.t()) : at::mm(x, operand.t());
   }

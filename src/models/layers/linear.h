@@ -12,11 +12,12 @@ class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, bool has_bias = true);
 
-  at::Tensor forward(const at::Tensor& x);            // [N, in] -> [N, out], in x's type
+  at::Tensor forward(const at::Tensor& x);               // [N, in] -> [N, out], in x's type
   at::Tensor forward_without_bias(const at::Tensor& x);  // for kernels that add the bias themselves
-  void initialise(double range, uint64_t seed);        // normal(0, range) weights, zero bias (BERT's rule)
+  void initialise(double range, uint64_t seed);          // normal(0, range) weights, zero bias (BERT's rule)
 
-  // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer step; the fp32 master stays the parameter.
+  // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer step; the fp32 master stays the
+  // parameter.
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }

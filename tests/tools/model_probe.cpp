@@ -1,0 +1,74 @@
+// For the parity tests: one forward and backward pass of a backbone, from files to files.
+//
+//   model_probe MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors [bf16]
+//
+// Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32 (gradient of the hidden states), and
+// pooled_upstream [S, H] where the pooler is wanted. Output: hidden, pooled, and "grad.<parameter>" of every parameter.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+
+#include "models/backbone.h"
+#include "models/weights.h"
+
+namespace {
+
+using namespace hone;
+
+std::shared_ptr<Backbone> load(const std::string& folder, bool with_pooler) {
+  ModelConfig config = ModelConfig::load(folder);
+  config.sentence_head.uses_pooler &= with_pooler;
+  auto model = make_backbone(config);
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  for (const auto& item : model->named_parameters()) parameters.emplace_back(item.key(), item.value());
+  const LoadReport report = load_into(parameters, load_state_dict(folder), config.base_prefix, folder);
+  if (!report.missing.empty())
+    throw Error(ErrorKind::kModel, Where{folder}, fmt::format("missing weights: {}", fmt::join(report.missing, ", ")));
+  if (!report.unexpected.empty()) fmt::print(stderr, "unexpected weights: {}\n", fmt::join(report.unexpected, ", "));
+  model->eval();
+  return model;
+}
+
+Packed packed(const StateDict& input) {
+  Packed tokens;
+  tokens.ids = input.at("ids");
+  tokens.positions = input.at("positions");
+  tokens.segments = input.at("segments");
+  tokens.cu_seqlens = input.at("cu_seqlens");
+  tokens.max_len = tokens.cu_seqlens.diff().max().item<int64_t>();
+  return tokens;
+}
+
+StateDict run(Backbone& model, const StateDict& input) {
+  const Packed tokens = packed(input);
+  const at::Tensor hidden = model.forward(tokens);
+  at::Tensor loss = (hidden.to(at::kFloat) * input.at("upstream")).sum();
+  StateDict output{{"hidden", hidden.detach().to(at::kFloat)}};
+  if (input.contains("pooled_upstream")) {
+    const at::Tensor pooled = model.pool(hidden, tokens);
+    loss = loss + (pooled.to(at::kFloat) * input.at("pooled_upstream")).sum();
+    output["pooled"] = pooled.detach().to(at::kFloat);
+  }
+  loss.backward();
+  for (const auto& item : model.named_parameters()) output["grad." + item.key()] = item.value().grad();
+  return output;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc < 4) {
+    std::fputs("usage: model_probe MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors [bf16]\n", stderr);
+    return 2;
+  }
+  const StateDict input = read_safetensors(argv[2]);
+  const auto model = load(argv[1], input.contains("pooled_upstream"));
+  if (argc > 4 && std::string(argv[4]) == "bf16") model->set_precision(Precision::kBf16);
+  write_safetensors(argv[3], run(*model, input));
+  return 0;
+} catch (const hone::Error& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return static_cast<int>(error.kind());
+}
