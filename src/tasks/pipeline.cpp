@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 
 #include "base/file.h"
@@ -170,21 +171,33 @@ class Pass {
   int64_t tokens = 0, truncated = 0;
 
  private:
+  struct Encoded {
+    std::vector<Sample> samples;
+    bool truncated = false;
+    std::exception_ptr failure;
+  };
+
+  Encoded encode_one(const Record& record) const {
+    Encoded result;
+    try {
+      result.samples = task_.encode(record, tokenizer_, with_targets_, &result.truncated);
+    } catch (...) {
+      result.failure = std::current_exception();
+    }
+    return result;
+  }
+
   void encode(std::span<const Record> records) {
-    std::vector<std::vector<Sample>> of_record(records.size());
-    std::vector<uint8_t> was_cut(records.size(), 0);
+    std::vector<Encoded> encoded(records.size());
     at::parallel_for(0, static_cast<int64_t>(records.size()), 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        bool cut = false;
-        of_record[i] = task_.encode(records[i], tokenizer_, with_targets_, &cut);
-        was_cut[i] = cut;
-      }
+      for (int64_t i = begin; i < end; ++i) encoded[i] = encode_one(records[i]);
     });
-    truncated += std::count(was_cut.begin(), was_cut.end(), 1);
     samples_.clear();
     first_sample_.assign(1, 0);
-    for (size_t i = 0; i < of_record.size(); ++i) {
-      for (Sample& sample : of_record[i]) {
+    for (size_t i = 0; i < encoded.size(); ++i) {
+      if (encoded[i].failure) std::rethrow_exception(encoded[i].failure);  // of several, the first in the data's order
+      truncated += encoded[i].truncated;
+      for (Sample& sample : encoded[i].samples) {
         sample.record = static_cast<int64_t>(i);
         samples_.push_back(std::move(sample));
       }
@@ -249,6 +262,16 @@ std::vector<Json> run_all(Pass& pass, const std::vector<Record>& records, const 
     if (options.progress) options.progress(begin + count);
   }
   return results;
+}
+
+std::vector<Record> read_part(const RecordSource& next) {
+  std::vector<Record> part;
+  while (part.size() < static_cast<size_t>(kRecordsAtOnce)) {
+    std::optional<Record> record = next();
+    if (!record) break;
+    part.push_back(std::move(*record));
+  }
+  return part;
 }
 
 }  // namespace
@@ -320,12 +343,28 @@ std::vector<Json> Pipeline::predict(const std::vector<Record>& records, const Pr
 }
 
 Evaluation Pipeline::evaluate(const std::vector<Record>& records, const PredictOptions& options) {
+  std::vector<Json> results;
+  size_t at = 0;
+  Evaluation evaluation = evaluate([&] { return at < records.size() ? std::optional(records[at++]) : std::nullopt; }, options,
+                                   [&](const Record&, const Json& result) { results.push_back(result); });
+  evaluation.results = std::move(results);
+  return evaluation;
+}
+
+Evaluation Pipeline::evaluate(const RecordSource& next, const PredictOptions& options, const ResultSink& sink) {
   const EvaluationMode mode(*network_);
   Pass pass(*task_, *tokenizer_, *network_, options, /*with_targets=*/true);
-  Evaluation evaluation;
-  evaluation.results = run_all(pass, records, options);
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();
-  for (size_t i = 0; i < records.size(); ++i) scorer->add(records[i], evaluation.results[i]);
+  int64_t done = 0;
+  for (std::vector<Record> part = read_part(next); !part.empty(); part = read_part(next)) {
+    const std::vector<Json> results = pass.run(part);
+    for (size_t i = 0; i < part.size(); ++i) {
+      scorer->add(part[i], results[i]);
+      if (sink) sink(part[i], results[i]);
+    }
+    if (options.progress) options.progress(done += static_cast<int64_t>(part.size()));
+  }
+  Evaluation evaluation;
   evaluation.report = scorer->report();
   evaluation.loss = pass.loss_count == 0 ? 0 : pass.loss_sum / pass.loss_count;
   evaluation.tokens = pass.tokens;

@@ -27,8 +27,11 @@ struct Evaluation {
   double loss = 0;            // mean over targets
   int64_t tokens = 0;         // real tokens that went through the network
   int64_t truncated = 0;      // records that lost tokens
-  std::vector<Json> results;  // in the order of the records
+  std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
+
+using RecordSource = std::function<std::optional<Record>()>;  // one record after the other; nothing at the end
+using ResultSink = std::function<void(const Record& record, const Json& result)>;
 
 class Pipeline {
  public:
@@ -44,6 +47,8 @@ class Pipeline {
   std::vector<Json> predict(const std::vector<Record>& records, const PredictOptions& options = {});
   // The same with gold: results, score and loss from one forward pass of each sample.
   Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {});
+  // Of a stream of any length, some thousand records at a time; `sink` (may be empty) gets each result, in order.
+  Evaluation evaluate(const RecordSource& next, const PredictOptions& options, const ResultSink& sink);
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }

@@ -1,0 +1,31 @@
+// What every task is tried on: its example, a tiny random BERT whose vocabulary can spell it, and the same for options of note.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tasks/pipeline.h"
+
+namespace hone::conformance {
+
+struct Case {
+  std::string name;
+  const TaskInfo* info = nullptr;
+  std::string config;           // YAML with a task section
+  std::vector<Record> records;  // labelled; the first twenty are learned by heart
+};
+
+// One for every line of the registry, from examples/<task>/ (train.jsonl, and the task section of config.yaml),
+// then variants that no example shows. Error where a registered task has no example.
+std::vector<Case> all_cases();
+
+constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or windowed
+
+// The task of a case, which has learned its labels.
+std::shared_ptr<Task> make_task(const Case& c);
+
+// A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is spelled in letters.
+std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder);
+
+}  // namespace hone::conformance

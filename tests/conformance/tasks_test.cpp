@@ -1,0 +1,262 @@
+// Every task passes the same trial. Each test says on how many cases it was held.
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <set>
+
+#include "base/file.h"
+#include "conformance/cases.h"
+#include "support/temporary_folder.h"
+
+namespace hone::conformance {
+namespace {
+
+using testing_support::TemporaryFolder;
+
+// Runs `trial` on every case; fails where a registered task was left out.
+template <typename Trial>
+void hold(Trial trial) {
+  at::set_num_threads(1);  // the models are tiny
+  int64_t held = 0;
+  std::set<std::string> seen;
+  for (const Case& c : all_cases()) {
+    SCOPED_TRACE(c.name);
+    const TemporaryFolder folder;
+    trial(c, folder);
+    seen.insert(c.info->name);
+    ++held;
+  }
+  EXPECT_EQ(seen.size(), tasks().size());
+  std::cout << "[  CASES   ] " << held << " of " << seen.size() << " tasks\n";
+}
+
+struct Encoded {
+  std::vector<Sample> samples;
+  std::vector<int64_t> indices;
+};
+
+Encoded encode(const Pipeline& pipeline, const std::vector<Record>& records, size_t most) {
+  Encoded all;
+  for (size_t i = 0; i < records.size() && all.samples.size() < most; ++i) {
+    for (Sample& sample : pipeline.task().encode(records[i], pipeline.tokenizer(), true)) all.samples.push_back(std::move(sample));
+  }
+  if (all.samples.size() > most) all.samples.resize(most);
+  for (size_t i = 0; i < all.samples.size(); ++i) all.indices.push_back(static_cast<int64_t>(i));
+  return all;
+}
+
+using Gradients = std::map<std::string, at::Tensor>;
+
+// Gradient of the mean loss over all samples, taken `at_once` at a time.
+Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
+  const auto weights = pipeline.network().weights();
+  for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
+  double count = 0;
+  for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
+    const size_t end = std::min(begin + at_once, all.samples.size());
+    const Batch batch =
+        collate({all.samples.begin() + begin, all.samples.begin() + end}, {all.indices.begin() + begin, all.indices.begin() + end}, 99);
+    const Loss loss = pipeline.task().forward_loss(pipeline.network(), batch);
+    loss.sum.backward();
+    count += loss.count;
+  }
+  Gradients result;
+  for (const auto& [name, weight] : weights) result[name] = weight.grad().defined() ? weight.grad() / count : at::Tensor();
+  return result;
+}
+
+// Adam as in the paper (Kingma and Ba 2015): tasks are tried without the training room.
+class PlainAdam {
+ public:
+  explicit PlainAdam(const Network& network) {
+    for (const auto& [name, weight] : network.weights()) slots_.push_back({weight, at::zeros_like(weight), at::zeros_like(weight)});
+  }
+
+  void step(double rate, double gradient_scale) {
+    const c10::AutoGradMode no_grad(false);
+    ++steps_;
+    for (Slot& slot : slots_) {
+      const at::Tensor gradient = slot.weight.grad() * gradient_scale;
+      slot.mean.mul_(0.9).add_(gradient, 0.1);
+      slot.square.mul_(0.999).addcmul_(gradient, gradient, 0.001);
+      const double fade = 1 - std::pow(0.9, steps_), square_fade = 1 - std::pow(0.999, steps_);
+      slot.weight.sub_(slot.mean / fade / ((slot.square / square_fade).sqrt() + 1e-8), rate);
+      slot.weight.mutable_grad().reset();
+    }
+  }
+
+ private:
+  struct Slot {
+    at::Tensor weight, mean, square;
+  };
+  std::vector<Slot> slots_;
+  int steps_ = 0;
+};
+
+TEST(Conformance, EncodesItsExample) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    ASSERT_GE(c.records.size(), 20u);
+    for (const Record& record : c.records) {
+      const std::vector<Sample> samples = pipeline->task().encode(record, pipeline->tokenizer(), true);
+      ASSERT_FALSE(samples.empty());
+      for (const Sample& sample : samples) {
+        EXPECT_GT(sample.size(), 0);
+        EXPECT_LE(sample.size(), kLongest) << record.where().str();
+        EXPECT_FALSE(sample.targets.empty());
+      }
+    }
+  });
+}
+
+TEST(Conformance, NeedsNoGoldToPredict) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    std::vector<Record> plain = c.records;
+    plain.resize(20);
+    for (Record& record : plain) {
+      for (const char* gold : {"label", "tags", "entities"}) record.fields.erase(gold);
+    }
+    EXPECT_EQ(pipeline->predict(plain).size(), plain.size());
+  });
+}
+
+TEST(Conformance, HasAFiniteLoss) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    const Encoded all = encode(*pipeline, c.records, 16);
+    const Loss loss = pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+    EXPECT_GT(loss.count, 0);
+    EXPECT_GT(loss.sum.item<double>(), 0);
+    EXPECT_TRUE(std::isfinite(loss.sum.item<double>()));
+    EXPECT_EQ(loss.sum.dim(), 0);
+  });
+}
+
+TEST(Conformance, ReachesEveryTrainableWeight) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    for (const auto& [name, gradient] : gradients(*pipeline, encode(*pipeline, c.records, 20), 20)) {
+      ASSERT_TRUE(gradient.defined()) << name;
+      EXPECT_TRUE(gradient.isfinite().all().item<bool>()) << name;
+      // A softmax does not see what is added to all its inputs: the gradient of a key's bias is zero but for rounding.
+      const bool is_key_bias = name.find("key.bias") != std::string::npos;
+      EXPECT_TRUE(is_key_bias || gradient.abs().max().item<double>() > 0) << name;
+    }
+  });
+}
+
+TEST(Conformance, LearnsTwentyRecordsByHeart) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    const std::vector<Record> twenty(c.records.begin(), c.records.begin() + 20);
+    const Encoded all = encode(*pipeline, twenty, 1000);
+    PlainAdam optimizer(pipeline->network());
+    pipeline->network().eval();  // by heart: without dropout
+    double score = 0;
+    for (int step = 1; step <= 400 && score < 1; ++step) {
+      const Loss loss = pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+      loss.sum.backward();
+      optimizer.step(3e-3, 1 / loss.count);
+      if (step % 20 == 0) score = pipeline->evaluate(twenty).report.score;
+      if (score > 0.9999) score = 1;  // a correlation nears 1 without reaching it
+    }
+    EXPECT_EQ(score, 1);
+  });
+}
+
+TEST(Conformance, SurvivesSaveAndLoad) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder / "before");
+    pipeline->save(folder / "after");
+    const auto again = Pipeline::load(folder / "after");
+    EXPECT_EQ(again->task().state(), pipeline->task().state());
+    EXPECT_STREQ(again->info().name, c.info->name);
+    EXPECT_EQ(again->predict(c.records), pipeline->predict(c.records));
+    again->save(folder / "third");
+    EXPECT_EQ(read_file(folder / "third/hone.json", ErrorKind::kModel), read_file(folder / "after/hone.json", ErrorKind::kModel));
+  });
+}
+
+TEST(Conformance, GivesTheSameAloneAndInABatch) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    pipeline->network().eval();
+    const c10::AutoGradMode no_grad(false);
+    const Encoded all = encode(*pipeline, c.records, 40);
+    const at::Tensor together = pipeline->task().predict(pipeline->network(), collate(all.samples, all.indices, 0));
+    std::vector<at::Tensor> alone;
+    for (size_t i = 0; i < all.samples.size(); ++i) {
+      alone.push_back(pipeline->task().predict(pipeline->network(), collate({all.samples[i]}, {all.indices[i]}, 0)));
+    }
+    EXPECT_LT((at::cat(alone) - together).abs().max().item<double>(), 1e-5 * together.abs().max().item<double>());
+  });
+}
+
+TEST(Conformance, EvaluatesToTheSameLossAtAnyBatchSize) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    const double whole = pipeline->evaluate(c.records, {.max_tokens = 100'000, .progress = {}}).loss;
+    for (const int64_t tokens : {1, 64, 500})
+      EXPECT_NEAR(pipeline->evaluate(c.records, {.max_tokens = tokens, .progress = {}}).loss, whole, 1e-6 * whole) << tokens;
+  });
+}
+
+// How far two gradients are apart, tensor by tensor, relative to the tensor's norm. The bias of a key has no gradient but rounding
+// (see above): it is measured against the norm of the whole.
+double distance(const Gradients& a, const Gradients& b) {
+  double total = 0, worst = 0;
+  for (const auto& [name, gradient] : a) total = std::hypot(total, gradient.norm().item<double>());
+  for (const auto& [name, gradient] : a) {
+    const double scale = name.find("key.bias") == std::string::npos ? gradient.norm().item<double>() : total;
+    worst = std::max(worst, (gradient - b.at(name)).norm().item<double>() / scale);
+  }
+  return worst;
+}
+
+// 16 samples as one batch, as 4 of 4, as 16 of 1, with dropout on: the gradient is a function of the samples alone.
+TEST(Conformance, HasTheSameGradientHoweverABatchIsSplit) {
+  double worst = 0;
+  hold([&](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    pipeline->network().train();
+    const Encoded all = encode(*pipeline, c.records, 16);
+    ASSERT_EQ(all.samples.size(), 16u);
+    const Gradients whole = gradients(*pipeline, all, 16);
+    for (const size_t at_once : {4, 1}) {
+      const double error = distance(whole, gradients(*pipeline, all, at_once));
+      EXPECT_LT(error, 1e-6) << "in batches of " << at_once;
+      worst = std::max(worst, error);
+    }
+  });
+  std::cout << "[  WORST   ] relative difference of a gradient " << worst << "\n";
+}
+
+TEST(Conformance, DropsOutWhileTraining) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    const Encoded all = encode(*pipeline, c.records, 4);
+    const auto loss = [&](bool training, uint64_t seed) {
+      pipeline->network().train(training);
+      return pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, seed)).sum.item<double>();
+    };
+    EXPECT_NE(loss(true, 1), loss(true, 2));
+    EXPECT_EQ(loss(true, 1), loss(true, 1));
+    EXPECT_EQ(loss(false, 1), loss(false, 2));
+  });
+}
+
+TEST(Conformance, ReportsWhatCanBeRecomputedFromSavedPredictions) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    const Evaluation evaluation = pipeline->evaluate(c.records);
+    const auto scorer = c.info->restore(pipeline->task().state())->make_scorer();
+    for (size_t i = 0; i < c.records.size(); ++i) scorer->add(c.records[i], Json::parse(evaluation.results[i].dump()));
+    EXPECT_EQ(scorer->report().json(), evaluation.report.json());
+    EXPECT_EQ(evaluation.report.n, static_cast<int64_t>(c.records.size()));
+  });
+}
+
+}  // namespace
+}  // namespace hone::conformance

@@ -1,0 +1,64 @@
+#include "tasks/batch.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace hone {
+namespace {
+
+Sample sample(const std::vector<int32_t>& ids, std::vector<Target> targets = {}, int64_t record = 0) {
+  const std::vector<int32_t> zeros(ids.size(), 0);
+  return {{Sequence{ids, zeros, zeros, std::vector<Span>(ids.size())}}, std::move(targets), record, 0};
+}
+
+std::vector<int64_t> values(const at::Tensor& tensor) {
+  const at::Tensor wide = tensor.to(at::kLong).contiguous();
+  return {wide.data_ptr<int64_t>(), wide.data_ptr<int64_t>() + wide.numel()};
+}
+
+using Longs = std::vector<int64_t>;
+
+TEST(Collate, LaysSamplesEndToEndWithoutPadding) {
+  const Batch batch = collate({sample({5, 6, 7}, {}, 3), sample({8}, {}, 1)}, {0, 1}, 9);
+  const Packed& p = batch.streams.at(0);
+  EXPECT_EQ(values(p.ids), (Longs{5, 6, 7, 8}));
+  EXPECT_EQ(values(p.positions), (Longs{0, 1, 2, 0}));
+  EXPECT_EQ(values(p.cu_seqlens), (Longs{0, 3, 4}));
+  EXPECT_EQ(p.cu_seqlens.scalar_type(), at::kInt);
+  EXPECT_EQ(p.max_len, 3);
+  EXPECT_EQ(p.seed, 9u);
+  EXPECT_EQ(batch.records, (Longs{3, 1}));
+}
+
+TEST(Collate, KeysASampleByItsPlaceInTheSplitAlone) {
+  const Sample a = sample({5, 6, 7}), b = sample({8, 9});
+  const Longs together = values(collate({a, b}, {41, 7}, 0).streams[0].keys);
+  const Longs alone = values(collate({b}, {7}, 5).streams[0].keys);
+  EXPECT_EQ(Longs(together.begin() + 3, together.end()), alone);
+  EXPECT_NE(values(collate({b}, {8}, 0).streams[0].keys), alone);
+}
+
+TEST(Collate, KeysStreamsApart) {
+  Sample two = sample({5, 6});
+  two.streams.push_back(two.streams[0]);
+  const Batch batch = collate({two}, {0}, 0);
+  ASSERT_EQ(batch.streams.size(), 2u);
+  EXPECT_NE(values(batch.streams[0].keys), values(batch.streams[1].keys));
+}
+
+TEST(Collate, ShapesTargetsByTheirWidth) {
+  const Batch batch = collate({sample({1, 2}, {{"tags", true, 1, {0, kNoTarget}}, {"labels", false, 3, {1, 0, 1}}}),
+                               sample({3}, {{"tags", true, 1, {2}}, {"labels", false, 3, {0, 0, 1}}})},
+                              {0, 1}, 0);
+  EXPECT_EQ(values(batch.targets.at("tags")), (Longs{0, -100, 2}));
+  EXPECT_EQ(batch.targets.at("labels").sizes(), (at::IntArrayRef{2, 3}));
+}
+
+TEST(Collate, RefusesSamplesThatDoNotBelongTogether) {
+  EXPECT_THROW(collate({}, {}, 0), Error);
+  EXPECT_THROW(collate({sample({1}, {{"a", false, 1, {0}}}), sample({1}, {{"b", false, 1, {0}}})}, {0, 1}, 0), Error);
+}
+
+}  // namespace
+}  // namespace hone
