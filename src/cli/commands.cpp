@@ -99,7 +99,7 @@ void define_tokenize(CLI::App& app) {
   positional(app, "FILE", "Plain lines; - or nothing: standard input")->default_str("-");
   one_of(value(app, "--do-lower-case", "true|false", "Where only vocab.txt is there: whether the model is an uncased one"),
          {"true", "false"});
-  flag(app, "--jsonl", "Each line is a JSON string, or an object with \"text\"");
+  flag(app, "--jsonl", "Each line is a JSON string, or an array of two for a pair");
   flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
 }
 

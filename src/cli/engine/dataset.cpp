@@ -1,0 +1,194 @@
+#include "cli/engine/dataset.h"
+
+#include <fmt/format.h>
+
+#include "data/fingerprint.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kExamples = 100;  // of bad rows, as many as SplitAudit holds
+
+void count_bad_row(SplitAudit& audit, const BadRow& row) {
+  ++audit.dropped;
+  ++audit.reasons["bad row"];
+  if (audit.examples.size() < kExamples) audit.examples.push_back(row);
+}
+
+// What the reader passed over or repaired.
+void count_reader(const RecordReader& reader, SplitAudit& audit) {
+  audit.rows += reader.bad_count();
+  for (const BadRow& row : reader.bad_rows()) count_bad_row(audit, row);
+  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size()); more > 0) {
+    audit.dropped += more;
+    audit.reasons["bad row"] += more;
+  }
+  audit.repaired += reader.repaired_count();
+}
+
+std::string label_or_empty(const Task& task, const Record& record) {
+  try {
+    return task.label_of(record);
+  } catch (const Error&) {
+    return "";  // a bad row is told of when its split is scanned
+  }
+}
+
+// The rows of a file that belong to one part of it.
+class PartStream : public RecordStream {
+ public:
+  PartStream(std::unique_ptr<RecordReader> reader, const std::vector<Part>* parts, Part part)
+      : reader_(std::move(reader)), parts_(parts), part_(part) {}
+
+  std::optional<Record> next() override {
+    while (std::optional<Record> record = reader_->next()) {
+      const size_t row = read_++;
+      if (parts_ != nullptr && (row >= parts_->size() || (*parts_)[row] != part_)) continue;
+      ++given_;
+      return record;
+    }
+    return std::nullopt;
+  }
+  size_t row() const override { return given_ - 1; }
+  const RecordReader& reader() const { return *reader_; }
+
+ private:
+  std::unique_ptr<RecordReader> reader_;
+  const std::vector<Part>* parts_;  // null: all rows
+  Part part_;
+  size_t read_ = 0, given_ = 0;
+};
+
+// The records that the scan kept, cleaned again in the same way.
+class KeptStream : public RecordStream {
+ public:
+  KeptStream(std::unique_ptr<RecordStream> raw, const std::vector<bool>& kept, CleanOptions clean, const std::vector<std::string>& fields)
+      : raw_(std::move(raw)), kept_(kept), cleaner_(everything(std::move(clean)), fields, audit_) {}
+
+  std::optional<Record> next() override {
+    while (std::optional<Record> record = raw_->next()) {
+      if (row() >= kept_.size())
+        throw Error(ErrorKind::kData, record->where(), "was not there when the file was first read; it changed during the run.");
+      if (!kept_[row()]) continue;
+      cleaner_.accept(*record);
+      return record;
+    }
+    return std::nullopt;
+  }
+  size_t row() const override { return raw_->row(); }
+
+ private:
+  // What is dropped was decided by the scan.
+  static CleanOptions everything(CleanOptions clean) {
+    clean.empty_texts = clean.duplicates = clean.near_duplicates = "keep";
+    return clean;
+  }
+
+  std::unique_ptr<RecordStream> raw_;
+  const std::vector<bool>& kept_;
+  SplitAudit audit_;
+  Cleaner cleaner_;
+};
+
+Part part_named(const std::string& split) {
+  return split == "train" ? Part::kTrain : split == "validation" ? Part::kValidation : Part::kTest;
+}
+
+}  // namespace
+
+DataOptions DataOptions::read(Config& section) {
+  DataOptions options;
+  if (section.has("path")) {
+    const SourceOptions source = SourceOptions::read(section);
+    Config split = section.section("split");
+    options.split = SplitOptions::read(split);
+    const bool is_fixed = options.split->rule != "random";
+    options.sources["train"] = source;
+    if (is_fixed || options.split->validation > 0) options.sources["validation"] = source;
+    if (is_fixed || options.split->test > 0) options.sources["test"] = source;
+  }
+  for (const std::string split : kSplits) {
+    if (!section.has(split)) continue;
+    if (options.split)
+      throw section.error(split,
+                          fmt::format("\"{}\" stands beside \"path\"; give one path and \"split\", or a path for each split.", split));
+    Config source = section.section(split);
+    options.sources[split] = SourceOptions::read(source);
+  }
+  if (!options.sources.contains("train"))
+    throw section.error("train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\".");
+  Config clean = section.section("clean");
+  options.clean = CleanOptions::read(clean);
+  options.leakage = section.choice("leakage", "warn", {"warn", "error", "off"});
+  return options;
+}
+
+Dataset::Dataset(DataOptions options, std::vector<std::string> text_fields)
+    : options_(std::move(options)), text_fields_(std::move(text_fields)) {}
+Dataset::~Dataset() = default;
+
+void Dataset::scan(Task* learner, const Task& task) {
+  if (options_.split) assign_parts_of(task);
+  std::optional<LeakageFinder> leakage;
+  if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
+  for (const std::string split : kSplits) {
+    if (has(split)) scan_split(split, split == "train" ? learner : nullptr, task, leakage ? &*leakage : nullptr);
+  }
+  if (leakage) leaks_ = leakage->find();
+  if (learner) learner->finish_learning();
+}
+
+void Dataset::assign_parts_of(const Task& task) {
+  SplitOptions split = *options_.split;
+  std::vector<std::string> strata;
+  std::vector<uint64_t> texts;
+  const auto reader = open_reader(options_.sources.at("train"));
+  while (const std::optional<Record> record = reader->next()) {
+    const bool has_field = !split.stratify.empty() && record->fields.contains(split.stratify);
+    const Json* field = has_field ? &record->fields[split.stratify] : nullptr;
+    strata.push_back(field ? (field->is_string() ? field->get<std::string>() : field->dump()) : label_or_empty(task, *record));
+    texts.push_back(text_fingerprint(text_of_fields(*record, text_fields_)));
+  }
+  parts_ = assign_parts(split, strata, texts);
+}
+
+void Dataset::scan_split(const std::string& split, Task* learner, const Task& task, LeakageFinder* leakage) {
+  SplitAudit& audit = audits_[split];
+  std::vector<bool>& kept = kept_[split];
+  Cleaner cleaner(options_.clean, text_fields_, audit);
+  const auto stream = open_raw(split);
+  while (std::optional<Record> record = stream->next()) {
+    kept.push_back(cleaner.accept(*record));
+    if (!kept.back()) continue;
+    try {
+      if (learner) learner->learn(*record);
+      if (const std::string label = task.label_of(*record); !label.empty()) ++audit.labels[label];
+    } catch (const Error& error) {
+      drop(split, kept.size() - 1, error);
+      continue;
+    }
+    if (leakage) leakage->add(split, *record, text_fields_);
+  }
+  // Rows that the reader passed over belong to no part of the one file; they are counted once.
+  if (split == "train" || !options_.split) count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
+}
+
+void Dataset::drop(const std::string& split, size_t row, const Error& error) {
+  if (options_.sources.at(split).on_bad_row != "skip" || error.kind() != ErrorKind::kData) throw error;
+  SplitAudit& audit = audits_[split];
+  kept_.at(split).at(row) = false;
+  --audit.used;
+  count_bad_row(audit, {error.where(), error.message()});
+}
+
+std::unique_ptr<RecordStream> Dataset::open_raw(const std::string& split) const {
+  return std::make_unique<PartStream>(open_reader(options_.sources.at(split)), options_.split ? &parts_ : nullptr, part_named(split));
+}
+
+std::unique_ptr<RecordStream> Dataset::open(const std::string& split) const {
+  return std::make_unique<KeptStream>(open_raw(split), kept_.at(split), options_.clean, text_fields_);
+}
+
+int64_t Dataset::size(const std::string& split) const { return std::count(kept_.at(split).begin(), kept_.at(split).end(), true); }
+
+}  // namespace hone

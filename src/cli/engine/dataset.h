@@ -1,0 +1,72 @@
+// The data of a run: where its splits come from, and their records as streams from disk.
+//
+// Reading happens in passes, so that memory does not grow with texts: `scan` learns labels, cleans, counts and looks for leakage;
+// afterwards `open` gives the records that scan kept, as often as needed (encoding, each evaluation).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/clean.h"
+#include "data/reader.h"
+#include "tasks/task.h"
+
+namespace hone {
+
+// The `data` section: train, validation and test with a path each, or one path and `split`.
+struct DataOptions {
+  std::map<std::string, SourceOptions> sources;  // by split
+  std::optional<SplitOptions> split;             // all sources are then the same file
+  CleanOptions clean;
+  std::string leakage = "warn";  // warn | error | off: texts of one split that stand in another
+
+  static DataOptions read(Config& section);
+};
+
+// Splits in the order in which they are shown.
+constexpr const char* kSplits[] = {"train", "validation", "test"};
+
+// A stream of the records of one split.
+class RecordStream {
+ public:
+  virtual ~RecordStream() = default;
+  virtual std::optional<Record> next() = 0;
+  virtual size_t row() const = 0;  // of the record last given, within its split before cleaning, from 0
+};
+
+class Dataset {
+ public:
+  Dataset(DataOptions options, std::vector<std::string> text_fields);
+  ~Dataset();
+
+  // Learns from the training split by way of `task` (which may be null: a saved model's labels stand). Error(kData) for a bad row unless
+  // its source says on_bad_row: skip.
+  void scan(Task* learner, const Task& task);
+
+  bool has(const std::string& split) const { return options_.sources.contains(split); }
+  std::unique_ptr<RecordStream> open(const std::string& split) const;  // REQUIRES: scan was called
+  int64_t size(const std::string& split) const;                        // records kept
+
+  // A row (RecordStream::row) that turned out bad: left out from now on and counted where its source says so, else `error` is thrown.
+  void drop(const std::string& split, size_t row, const Error& error);
+
+  std::map<std::string, SplitAudit>& audits() { return audits_; }
+  const std::vector<Leak>& leaks() const { return leaks_; }
+
+ private:
+  void assign_parts_of(const Task& task);
+  void scan_split(const std::string& split, Task* learner, const Task& task, LeakageFinder* leakage);
+  std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
+
+  DataOptions options_;
+  std::vector<std::string> text_fields_;
+  std::map<std::string, SplitAudit> audits_;
+  std::map<std::string, std::vector<bool>> kept_;  // by row of the split, before cleaning
+  std::vector<Part> parts_;                        // by row of the one file, where there is `split`
+  std::vector<Leak> leaks_;
+};
+
+}  // namespace hone

@@ -1,0 +1,17 @@
+// The commands that need tensors, one file each.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace hone {
+
+int run_train(const CLI::App& arguments);
+int run_eval(const CLI::App& arguments);
+int run_predict(const CLI::App& arguments);
+int run_score(const CLI::App& arguments);
+int run_check(const CLI::App& arguments);
+int run_env(const CLI::App& arguments);
+
+}  // namespace hone

@@ -1,0 +1,35 @@
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/arguments.h"
+#include "cli/engine/engine.h"
+#include "cli/engine/environment.h"
+#include "models/backbone.h"
+#include "tasks/task.h"
+#include "tune/machine.h"
+
+namespace hone {
+
+int run_env(const CLI::App& arguments) {
+  Json environment = environment_json();
+  environment["precision"] = precision_name(resolve_precision("auto"));
+  environment["tasks"] = Json::array();
+  for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);
+  environment["models"] = Json::array();
+  for (const FamilyInfo& family : families()) environment["models"].push_back(family.model_type);
+  if (flag_of(arguments, "--json")) {
+    std::cout << environment.dump() << '\n';
+    return 0;
+  }
+  for (const auto& [name, value] : environment.items()) {
+    std::string text = value.is_string() ? value.get<std::string>() : value.is_array() ? "" : value.dump();
+    if (value.is_array()) {
+      for (const Json& item : value) text += (text.empty() ? "" : ", ") + item.get<std::string>();
+    }
+    std::cout << fmt::format("{:<10} {}\n", name, text);
+  }
+  return 0;
+}
+
+}  // namespace hone

@@ -1,0 +1,27 @@
+// Data named on the command line rather than in a configuration: FILE and KEY=VALUE.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/engine/dataset.h"
+#include "tasks/pipeline.h"
+
+namespace CLI {
+class App;
+}
+
+namespace hone {
+
+// How to read `path`: the keys of a data section, from KEY=VALUE arguments. "-" is standard input.
+SourceOptions source_from(const std::string& path, const std::vector<std::string>& key_values);
+
+// A saved model set up by --precision and --threads.
+std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
+PredictOptions predict_options(const CLI::App& arguments);
+
+// What is written for a record: its id and texts, and the result's fields over them.
+Json with_inputs(const Record& record, const Json& result, const Task& task);
+
+}  // namespace hone

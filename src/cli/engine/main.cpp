@@ -1,0 +1,15 @@
+// hone-engine: the commands that need tensors. Started by hone, which parsed the same arguments already.
+#include "cli/engine/engine.h"
+#include "cli/program.h"
+
+int main(int argc, char** argv) {
+  return hone::run_program(argc, argv,
+                           {
+                               {"train", hone::run_train},
+                               {"eval", hone::run_eval},
+                               {"predict", hone::run_predict},
+                               {"score", hone::run_score},
+                               {"check", hone::run_check},
+                               {"env", hone::run_env},
+                           });
+}

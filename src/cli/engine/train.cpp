@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/engine/engine.h"
+#include "cli/engine/environment.h"
+#include "cli/engine/run.h"
+#include "cli/engine/stop_signal.h"
+#include "tune/console.h"
+#include "tune/machine.h"
+#include "tune/metrics_log.h"
+#include "tune/tensorboard.h"
+
+namespace hone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+class TrainCommand {
+ public:
+  TrainCommand(RunConfig config, bool resume, bool as_json)
+      : config_(std::move(config)), folder_(config_.output_dir), resume_(resume), as_json_(as_json), stop_(catch_stop_signals()) {}
+
+  int run() {
+    resume_ = folder_.open(resume_, config_.overwrite);
+    use_threads(config_.train.threads);
+    Prepared prepared = prepare(config_);
+    if (!resume_) folder_.clear();
+    const TrainingData data = encode_data(config_, prepared);
+    write_file(folder_.file("config.yaml"), config_.resolved);
+    const auto pipeline =
+        Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task, static_cast<uint64_t>(config_.train.seed));
+    const TrainResult result = fine_tune(*pipeline, prepared.dataset, data);
+    if (result.interrupted) {
+      log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume", result.steps, config_.path);
+      return stop_exit_code();
+    }
+    pipeline->save(folder_.file("model"));
+    test(*pipeline, prepared.dataset, result);
+    return 0;
+  }
+
+ private:
+  TrainResult fine_tune(Pipeline& pipeline, Dataset& dataset, const TrainingData& data) {
+    TrainerInputs inputs;
+    inputs.pipeline = &pipeline;
+    inputs.train = &data.samples;
+    inputs.where_of = [&](int64_t record) {
+      return Where{config_.data.sources.at("train").path, data.lines.at(static_cast<size_t>(record)), 0};
+    };
+    if (dataset.has("validation")) {
+      inputs.evaluate = [&] {
+        const auto stream = dataset.open("validation");
+        Evaluation evaluation = pipeline.evaluate([&] { return stream->next(); }, predict_options(), nullptr);
+        return std::pair(std::move(evaluation.report), evaluation.loss);
+      };
+    }
+    inputs.output_dir = folder_.path();
+    inputs.resume = resume_;
+    inputs.stop_requested = &stop_;
+    return hone::train(inputs, config_.train,
+                       {console_log(), metrics_log(folder_.file("metrics.jsonl")), tensorboard_log(folder_.file("tensorboard"))});
+  }
+
+  PredictOptions predict_options() const {
+    PredictOptions options;
+    options.max_tokens = config_.train.per_device_eval_batch_tokens;
+    return options;
+  }
+
+  // The report is on test data; where there is none, on validation data, and says so.
+  void test(Pipeline& pipeline, Dataset& dataset, const TrainResult& result) {
+    const std::string split = dataset.has("test") ? "test" : "validation";
+    if (!dataset.has(split)) {
+      log_warn("there is neither test nor validation data, so there is no report; the model is in {}", folder_.file("model"));
+      return;
+    }
+    if (split != "test") log_warn("there is no test data: the report is on validation data, which chose the model, and is too good");
+    const auto start = Clock::now();
+    const auto stream = dataset.open(split);
+    PredictionFile predictions(folder_.file("predictions.jsonl"), pipeline.task());
+    const Evaluation evaluation = pipeline.evaluate([&] { return stream->next(); }, predict_options(),
+                                                    [&](const Record& record, const Json& result) { predictions.add(record, result); });
+    predictions.commit();
+    const double seconds = seconds_since(start);
+    RunSummary summary = describe(dataset, split, pipeline);
+    summary.timing = {{"tokens_per_second", result.tokens_per_second},
+                      {"train_seconds", result.seconds},
+                      {"steps", result.steps},
+                      {"best_step", result.best_step},
+                      {"test_seconds", seconds},
+                      {"test_tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
+                      {"peak_memory_bytes", peak_memory_bytes()}};
+    write_reports(folder_.path(), evaluation.report, summary);
+    print_report(evaluation.report, summary, as_json_);
+    if (!as_json_) std::cout << "\nmodel   " << folder_.file("model") << "\nreport  " << folder_.file("report.html") << '\n';
+  }
+
+  RunSummary describe(Dataset& dataset, const std::string& split, const Pipeline& pipeline) {
+    RunSummary summary;
+    summary.title = fmt::format("{}: {} data {}", pipeline.info().name, split, config_.data.sources.at(split).path);
+    summary.model = config_.model;
+    summary.command = "hone train " + config_.path;
+    summary.data = dataset.audits();
+    summary.leaks = dataset.leaks();
+    summary.curves = read_curves(folder_.file("metrics.jsonl"));
+    summary.environment = environment_json();
+    summary.environment["threads"] = use_threads(config_.train.threads);
+    summary.environment["precision"] = precision_name(resolve_precision(config_.train.precision));
+    summary.config = config_.resolved;
+    return summary;
+  }
+
+  RunConfig config_;
+  RunFolder folder_;
+  bool resume_, as_json_;
+  std::atomic<bool>& stop_;
+};
+
+}  // namespace
+
+int run_train(const CLI::App& arguments) {
+  RunConfig config = RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
+  config.overwrite |= flag_of(arguments, "--overwrite");
+  return TrainCommand(std::move(config), flag_of(arguments, "--resume"), flag_of(arguments, "--json")).run();
+}
+
+}  // namespace hone
