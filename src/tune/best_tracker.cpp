@@ -4,11 +4,14 @@
 
 namespace hone {
 
-double Criterion::value(const Report& report, double loss) const { return metric == "loss" ? loss : report.value(metric); }
+double Criterion::value(const Report& report, double loss) const {
+  if (metric.empty()) return report.score;
+  return metric == "loss" ? loss : report.value(metric);
+}
 
 Criterion criterion_named(const std::string& metric, const TaskInfo& info) {
-  if (metric.empty() || metric == info.main_metric) return {info.main_metric, info.greater_is_better};
-  return {metric, greater_is_better(metric)};
+  const bool is_main = metric.empty() || metric == info.main_metric;
+  return {metric, is_main ? info.greater_is_better : greater_is_better(metric)};
 }
 
 bool BestTracker::add(int64_t step, double score) {

@@ -13,13 +13,13 @@ namespace hone {
 
 // The value that decides, and its direction.
 struct Criterion {
-  std::string metric;  // "loss" or a metric of the report
+  std::string metric;  // "loss" or a metric of the report; "": the report's own
   bool greater_is_better = true;
 
   double value(const Report& report, double loss) const;  // Error(kUsage) naming the known metrics
 };
 
-// `metric` "" is the task's main one. The direction of the main metric is the task's; of others it follows the name.
+// The direction of the report's own metric is the task's; of others it follows the name.
 Criterion criterion_named(const std::string& metric, const TaskInfo& info);
 
 class BestTracker {

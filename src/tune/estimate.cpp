@@ -101,7 +101,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     int64_t step_tokens = 0;
     for (const auto& indices : timeline.micro_batches(step)) {
       const MicroBatch micro = make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
-      pipeline.task().loss(pipeline.network().forward(micro.batch), micro.batch).sum.backward();
+      pipeline.task().forward_loss(pipeline.network(), micro.batch).sum.backward();
       step_tokens += micro.tokens;
     }
     optimizer.step(/*learning_rate=*/0, /*gradient_scale=*/1);

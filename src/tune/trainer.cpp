@@ -54,6 +54,8 @@ Json data_identity(const std::vector<int32_t>& lengths, const TrainOptions& opti
           {"group_by_length", options.group_by_length}};
 }
 
+LossOptions loss_options(const TrainOptions& o) { return {.label_smoothing = o.label_smoothing_factor}; }
+
 AdamWOptions adamw_options(const TrainOptions& o) { return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay}; }
 
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
@@ -147,7 +149,7 @@ void Trainer::train_step(BatchLoader& batches) {
   int64_t tokens = 0;
   std::vector<int64_t> indices;
   while (const auto micro = batches.next()) {
-    const Loss loss = pipeline_.task().loss(pipeline_.network().forward(micro->batch), micro->batch);
+    const Loss loss = pipeline_.task().forward_loss(pipeline_.network(), micro->batch, loss_options(options_));
     const double value = loss.sum.item<double>();
     if (!std::isfinite(value)) {
       refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
@@ -213,8 +215,7 @@ void Trainer::evaluate_if_due() {
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
   const double score = criterion_.value(report, loss);
-  if (!std::isfinite(score))
-    warn(fmt::format("the {} of this evaluation is not finite; it does not count as an improvement", criterion_.metric));
+  if (!std::isfinite(score)) warn(fmt::format("the score of this evaluation, {}, does not count as an improvement", score));
   const bool is_best = progress_.best.add(step, score);
   progress_.evaluated_step = step;
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
