@@ -65,7 +65,7 @@ TEST(LoadTokenizer, RefusesAnOptionThatContradictsTheFile) {
 
 TEST(LoadTokenizer, NamesAKindOfModelItDoesNotKnow) {
   EXPECT_EQ(load_error("tokenizer.json", with(R"("type": "WordPiece", "unk)", R"("type": "Unigram", "unk)")),
-            "tokenizer.json: \"model.type\": \"Unigram\" is not a supported kind of tokenizer; WordPiece and BPE are");
+            "tokenizer.json: \"model.type\": \"Unigram\" is not a supported kind of tokenizer; these are: BPE, WordPiece");
 }
 
 TEST(LoadTokenizer, NamesTheKeyOfEachDefect) {

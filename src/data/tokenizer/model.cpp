@@ -9,22 +9,34 @@ namespace hone {
 
 namespace {
 
-// Older files leave "type" out; each kind has a key of its own.
-std::string type_of(const JsonNode& model) {
-  if (model.find("type")) return model.type();
-  if (model.find("merges")) return "BPE";
-  if (model.find("continuing_subword_prefix")) return "WordPiece";
-  throw model.error("no \"type\", and nothing else that tells what kind of tokenizer it is");
+struct Kind {
+  const char* type;
+  const char* own_key;  // by which it is known in older files, which leave "type" out; looked for in this order
+  std::unique_ptr<Model> (*load)(const JsonNode& model, bool is_byte_level);
+};
+
+constexpr Kind kKinds[] = {
+    {"BPE", "merges", [](const JsonNode& model, bool is_byte_level) -> std::unique_ptr<Model> { return Bpe::load(model, is_byte_level); }},
+    {"WordPiece", "continuing_subword_prefix",
+     [](const JsonNode& model, bool) -> std::unique_ptr<Model> { return WordPiece::load(model); }},
+};
+
+const Kind& kind_of(const JsonNode& model) {
+  const bool has_type = model.find("type").has_value();
+  std::string known;
+  for (const Kind& kind : kKinds) {
+    if (has_type ? model.type() == kind.type : model.find(kind.own_key).has_value()) return kind;
+    known += (known.empty() ? "" : ", ") + std::string(kind.type);
+  }
+  if (!has_type) throw model.error("no \"type\", and nothing else that tells what kind of tokenizer it is");
+  throw model.at("type").error(fmt::format("\"{}\" is not a supported kind of tokenizer; these are: {}", model.type(), known));
 }
 
 }  // namespace
 
-std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level) {
-  const std::string type = type_of(model);
-  if (type == "WordPiece") return WordPiece::load(model);
-  if (type == "BPE") return Bpe::load(model, is_byte_level);
-  throw model.at("type").error(fmt::format("\"{}\" is not a supported kind of tokenizer; WordPiece and BPE are", type));
-}
+void require_known_model(const JsonNode& model) { kind_of(model); }
+
+std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level) { return kind_of(model).load(model, is_byte_level); }
 
 Vocabulary read_vocabulary(const JsonNode& vocab) {
   Vocabulary out;

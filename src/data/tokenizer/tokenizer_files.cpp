@@ -171,6 +171,7 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
   if (const auto version = root.find("version"); version && version->text() != "1.0") {
     throw version->error(fmt::format("written by version {}, this program reads 1.0", version->text()));
   }
+  require_known_model(root.at("model"));
   TokenizerParts parts;
   const auto take = [&](const char* key, Json& to) {
     if (const auto found = root.find(key)) to = found->json();
