@@ -98,7 +98,8 @@ std::string mistake_lines(const Report& report) {
   std::string text = by_error ? "\nlargest errors\n" : "\nmost confident mistakes\n";
   for (size_t i = 0; i < std::min(kMistakesPrinted, report.mistakes.size()); ++i) {
     const Mistake& m = report.mistakes[i];
-    text += fmt::format("  {}: {:.3f}: {}, predicted {}: {}\n", m.where.str(), m.confidence, m.gold, m.predicted, m.text);
+    const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence) : "";  // predictions without scores have none
+    text += fmt::format("  {}: {}, predicted {}{}: {}\n", m.where.str(), m.gold, m.predicted, confidence, m.text);
   }
   if (report.mistakes.size() > kMistakesPrinted)
     text += fmt::format("  … {} more in report.json\n", report.mistakes.size() - kMistakesPrinted);

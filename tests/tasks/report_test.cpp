@@ -43,7 +43,7 @@ TEST(ReportText, LooksLikeClassificationReport) {
 
 TEST(ReportText, GivesIntervalsAndMistakesWithTheirLines) {
   EXPECT_THAT(report_text(example()),
-              AllOf(HasSubstr("accuracy  0.7500  [0.5000, 1.0000]"), HasSubstr("test.jsonl:3: 0.875: spâm, predicted ham: win a prize")));
+              AllOf(HasSubstr("accuracy  0.7500  [0.5000, 1.0000]"), HasSubstr("test.jsonl:3: spâm, predicted ham (0.875): win a prize")));
 }
 
 TEST(ReportText, LeavesOutWhatATaskDoesNotHave) {
