@@ -133,7 +133,6 @@ struct Shape {
 int64_t visible_keys(const AttentionJob& job, const Shape& shape, int64_t end) { return job.is_causal ? HWY_MIN(end, shape.length) : shape.length; }
 
 uint32_t mask_counter(int64_t head) { return uint32_t{1} << 31 | static_cast<uint32_t>(head / kMaskHeads) << 24; }
-VU mask_bit(int64_t head) { return hn::Set(U(), 1u << (head % kMaskHeads)); }
 
 template <class T>
 void take_all(Scratch& scratch, int64_t count, T*& piece) {
@@ -148,15 +147,16 @@ struct ForwardScratch {
   T *rows, *queries, *weights;     // copied rows of a tile; [kQueries, width]; [kQueries, kKeys]
   float *scores, *sums;            // [kQueries, kKeys], [kQueries, width]
   float *maximum, *total;          // [kQueries]
-  uint8_t* keep;                   // [kQueries, length padded]
-  int64_t keep_stride, head_size;
+  uint8_t* masks;                  // kMaskHeads planes of [kQueries, length padded] bits
+  int64_t mask_stride, mask_plane, head_size;
 
   ForwardScratch(const Shape& shape, int64_t kv_heads) {
-    keep_stride = padded(shape.length);
-    head_size = keep_stride * shape.width;
-    const int64_t t = sizeof(T), tile = HWY_MIN(kKeys, keep_stride);
+    const int64_t length = padded(shape.length), t = sizeof(T), tile = HWY_MIN(kKeys, length), masks_size = kMaskHeads * kQueries * mask_capacity(length);
+    head_size = length * shape.width;
+    mask_stride = mask_offset(length);
+    mask_plane = mask_stride * kQueries;
     const int64_t bytes = 2 * kv_heads * head_size * t + (tile + kQueries) * shape.width * t + kQueries * tile * (t + 4) + kQueries * (shape.width + 2) * 4 +
-                          kQueries * keep_stride;
+                          masks_size;
     Scratch scratch(static_cast<size_t>(bytes + 16 * 64));
     take_all(scratch, kv_heads * head_size, key_operand);
     take_all(scratch, kv_heads * head_size, value_operand);
@@ -167,7 +167,7 @@ struct ForwardScratch {
     take_all(scratch, kQueries * shape.width, sums);
     take_all(scratch, kQueries, maximum);
     take_all(scratch, kQueries, total);
-    take_all(scratch, kQueries * keep_stride, keep);
+    take_all(scratch, masks_size, masks);
   }
 };
 
@@ -201,17 +201,17 @@ HWY_INLINE float row_maximum(const float* scores, int64_t n) {
 }
 
 // weights = 2^(scores * scale - maximum) on the first n of `columns`, zero beyond; dropped ones are zero too but count in the sum.
-template <class T>
-HWY_INLINE float exponentiate(const float* scores, T* weights, int64_t n, int64_t columns, VF scale, float maximum, const uint8_t* keep, VU bit) {
+template <bool kDrops, class T>
+HWY_INLINE float exponentiate(const float* scores, T* weights, int64_t n, int64_t columns, VF scale, float maximum, const uint8_t* mask) {
   const F d;
   const VF shift = hn::Set(d, maximum);
   VF total = hn::Zero(d);
   int64_t c = 0;
   for (; c < n; c += lanes()) {
-    VF weight = exp2<kIsBf16<T>>(hn::MulSub(load(scores + c), scale, shift));
+    VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(load(scores + c), scale, shift));
     if (HWY_UNLIKELY(c + lanes() > n)) weight = first_n(weight, n - c);
     total = hn::Add(total, weight);
-    if (keep != nullptr) weight = keep_where(weight, keep + c, bit);
+    if constexpr (kDrops) weight = keep_where(weight, mask + mask_offset(c));
     store_weight(weight, weights + c);
   }
   for (; c < columns; c += lanes()) store_weight(hn::Zero(d), weights + c);
@@ -233,7 +233,8 @@ struct ForwardBlock {
   int64_t keys;          // visible
 
   // One tile's softmax; earlier sums are scaled down where a row's maximum rises.
-  void weigh(int64_t tile, int64_t valid, int64_t columns, const uint8_t* keep, VU bit) const {
+  template <bool kDrops>
+  void weigh(int64_t tile, int64_t valid, int64_t columns, const uint8_t* mask) const {
     const float factor = job.scale * kLog2e;
     const VF scale = hn::Set(F(), factor);
     for (int64_t i = 0; i < count; ++i) {
@@ -245,7 +246,7 @@ struct ForwardBlock {
         continue;
       }
       const float here = row_maximum(scores, n) * factor, before = scratch.maximum[i], now = tile == 0 || here > before ? here : before;
-      const float total = exponentiate(scores, weights, n, columns, scale, now, keep == nullptr ? nullptr : keep + i * scratch.keep_stride, bit);
+      const float total = exponentiate<kDrops>(scores, weights, n, columns, scale, now, kDrops ? mask + i * scratch.mask_stride : nullptr);
       if (tile == 0) {
         scratch.total[i] = total;
       } else {
@@ -257,12 +258,13 @@ struct ForwardBlock {
     }
   }
 
-  void attend(const T* key_operand, const T* value_operand, const uint8_t* keep, VU bit) const {
+  // `mask`: of the head, or null.
+  void attend(const T* key_operand, const T* value_operand, const uint8_t* mask) const {
     const int64_t rows = padded_rows(count), width = shape.width;
     for (int64_t tile = 0; tile < keys; tile += kKeys) {
       const int64_t valid = HWY_MIN(kKeys, keys - tile), columns = padded(valid);
       multiply(rows, columns, width, scratch.queries, width, key_operand + tile * width, shape.tile_rows(tile), scratch.scores, columns, false);
-      weigh(tile, valid, columns, keep == nullptr ? nullptr : keep + tile, bit);
+      mask == nullptr ? weigh<false>(tile, valid, columns, nullptr) : weigh<true>(tile, valid, columns, mask + mask_offset(tile));
       multiply(rows, width, columns, scratch.weights, columns, value_operand + tile * width, width, scratch.sums, width, tile > 0);
     }
   }
@@ -303,12 +305,13 @@ void forward(const AttentionJob& job, const AttentionUnit& unit) {
     for (int64_t head = head_begin; head < head_end; ++head) {
       if (drops && (head == head_begin || head % kMaskHeads == 0)) {
         for (int64_t i = 0; i < count; ++i) {
-          keep_bytes_of_row(job.dropout, job.keys[shape.begin + first + i], mask_counter(head), block.keys, scratch.keep + i * scratch.keep_stride);
+          masks_of_row(job.dropout, job.keys[shape.begin + first + i], mask_counter(head), block.keys, scratch.masks + i * scratch.mask_stride,
+                       scratch.mask_plane);
         }
       }
       copy_rows(head_rows<In>(job.q, shape.begin + first, head), job.q.row, count, job.dim, scratch.queries, padded_rows(count), shape.width);
       const int64_t offset = (head / repeats - unit.kv_begin) * scratch.head_size;
-      block.attend(scratch.key_operand + offset, scratch.value_operand + offset, drops ? scratch.keep : nullptr, mask_bit(head));
+      block.attend(scratch.key_operand + offset, scratch.value_operand + offset, drops ? scratch.masks + head % kMaskHeads * scratch.mask_plane : nullptr);
       block.template write<In>(head);
     }
   }
@@ -327,14 +330,16 @@ struct BackwardScratch {
   float *dq, *dq_rows;                 // [width, kQueries] and transposed
   float *log_sum_exp, *shift;          // [kQueries]; shift: D = sum(dO O), without dropout's scale
   int64_t* keys_of_rows;               // [kQueries]
-  uint8_t* keep;                       // [length padded, kQueries]
-  int64_t head_size;
+  uint8_t* masks;                      // kMaskHeads planes of [length padded, kQueries] bits
+  int64_t mask_plane, head_size;
 
   BackwardScratch(const Shape& shape, int64_t kv_heads) {
     const int64_t length = padded(shape.length), t = sizeof(T), tile = HWY_MIN(kKeys, length), largest = HWY_MAX(tile, kQueries) * shape.width;
+    const int64_t masks_size = kMaskHeads * length * mask_capacity(kQueries);
+    mask_plane = length * mask_offset(kQueries);
     head_size = length * shape.width;
     const int64_t bytes = kv_heads * head_size * (3 * t + 8) + 2 * largest * t + 4 * kQueries * shape.width * t + tile * kQueries * (8 + 3 * t) +
-                          2 * kQueries * shape.width * 4 + kQueries * 16 + length * kQueries;
+                          2 * kQueries * shape.width * 4 + kQueries * 16 + masks_size;
     Scratch scratch(static_cast<size_t>(bytes + 32 * 64));
     for (T** piece : {&keys, &values, &keys_transposed}) take_all(scratch, kv_heads * head_size, *piece);
     for (float** piece : {&dk, &dv}) take_all(scratch, kv_heads * head_size, *piece);
@@ -345,7 +350,7 @@ struct BackwardScratch {
     for (float** piece : {&dq, &dq_rows}) take_all(scratch, kQueries * shape.width, *piece);
     for (float** piece : {&log_sum_exp, &shift}) take_all(scratch, kQueries, *piece);
     take_all(scratch, kQueries, keys_of_rows);
-    take_all(scratch, length * kQueries, keep);
+    take_all(scratch, masks_size, masks);
     if constexpr (!kIsBf16<T>) {  // in place
       weights = scores;
       dscores = products;
@@ -397,32 +402,45 @@ struct BackwardBlock {
   };
 
   // Key j of a tile starting at `tile`, queries c and on: P = 2^(S - lse), dS = P (keep dP - D).
-  HWY_INLINE Pair differentiate(int64_t tile, int64_t j, int64_t c, VF scale, bool drops, VU bit) const {
-    const F d;
+  template <bool kDrops, bool kIsCausal>
+  HWY_INLINE Pair differentiate(int64_t tile, int64_t j, int64_t c, VF scale, const uint8_t* mask) const {
     const int64_t at = j * columns + c;
-    VF weight = exp2<kIsBf16<T>>(hn::MulSub(load(scratch.scores + at), scale, load(scratch.log_sum_exp + c)));
-    const int64_t queries_before = tile + j - first - c;  // lanes that come before the key
-    if (job.is_causal && queries_before > 0) {
-      weight = hn::IfThenZeroElse(hn::FirstN(d, static_cast<size_t>(HWY_MIN(queries_before, lanes()))), weight);
+    VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(load(scratch.scores + at), scale, load(scratch.log_sum_exp + c)));
+    if constexpr (kIsCausal) {
+      const int64_t queries_before = tile + j - first - c;  // lanes that come before the key
+      if (queries_before > 0) weight = hn::IfThenZeroElse(hn::FirstN(F(), static_cast<size_t>(HWY_MIN(queries_before, lanes()))), weight);
     }
     VF product = load(scratch.products + at), kept = weight;
-    if (drops) {
-      const uint8_t* keep = scratch.keep + (tile + j) * columns + c;
-      product = keep_where(product, keep, bit);
-      kept = keep_where(weight, keep, bit);
+    if constexpr (kDrops) {
+      const auto keep = hn::LoadMaskBits(F(), mask + mask_offset((tile + j) * columns + c));
+      product = hn::IfThenElseZero(keep, product);
+      kept = hn::IfThenElseZero(keep, weight);
     }
     return {kept, hn::Mul(weight, hn::Sub(product, load(scratch.shift + c)))};
   }
 
-  void differentiate_tile(int64_t tile, int64_t valid, int64_t rows, bool drops, VU bit) const {
+  template <bool kDrops, bool kIsCausal>
+  void differentiate_tile(int64_t tile, int64_t valid, int64_t rows, const uint8_t* mask) const {
     const VF scale = hn::Set(F(), job.scale * kLog2e);
-    for (int64_t j = 0; j < rows; j += 2) {
+    const Pair none{hn::Zero(F()), hn::Zero(F())};
+    int64_t j = 0;
+    for (; j + 2 <= valid; j += 2) {
       for (int64_t c = 0; c < columns; c += lanes()) {
-        const Pair none{hn::Zero(F()), hn::Zero(F())};
-        const Pair even = j < valid ? differentiate(tile, j, c, scale, drops, bit) : none;
-        const Pair odd = j + 1 < valid ? differentiate(tile, j + 1, c, scale, drops, bit) : none;
-        store_pair(even, odd, j, c);
+        store_pair(differentiate<kDrops, kIsCausal>(tile, j, c, scale, mask), differentiate<kDrops, kIsCausal>(tile, j + 1, c, scale, mask), j, c);
       }
+    }
+    for (; j < rows; j += 2) {
+      for (int64_t c = 0; c < columns; c += lanes()) {
+        store_pair(j < valid ? differentiate<kDrops, kIsCausal>(tile, j, c, scale, mask) : none, none, j, c);
+      }
+    }
+  }
+
+  void differentiate_tile(int64_t tile, int64_t valid, int64_t rows, const uint8_t* mask) const {
+    if (mask != nullptr) {
+      job.is_causal ? differentiate_tile<true, true>(tile, valid, rows, mask) : differentiate_tile<true, false>(tile, valid, rows, mask);
+    } else {
+      job.is_causal ? differentiate_tile<false, true>(tile, valid, rows, mask) : differentiate_tile<false, false>(tile, valid, rows, mask);
     }
   }
 
@@ -442,14 +460,14 @@ struct BackwardBlock {
     }
   }
 
-  // `offset` of the key/value head in the unit's arrays. `adds`: dk and dv already hold something.
-  void attend(int64_t offset, bool drops, VU bit, bool adds) const {
+  // `offset` of the key/value head in the unit's arrays; `mask` of the head, or null. `adds`: dk and dv already hold something.
+  void attend(int64_t offset, const uint8_t* mask, bool adds) const {
     const int64_t width = shape.width;
     for (int64_t tile = 0; tile < keys; tile += kKeys) {
       const int64_t valid = HWY_MIN(kKeys, keys - tile), rows = padded(valid), at = offset + tile * width;
       multiply(padded_rows(valid), columns, width, scratch.keys + at, width, scratch.query_transposed, columns, scratch.scores, columns, false);
       multiply(padded_rows(valid), columns, width, scratch.values + at, width, scratch.grad_transposed, columns, scratch.products, columns, false);
-      differentiate_tile(tile, valid, rows, drops, bit);
+      differentiate_tile(tile, valid, rows, mask);
       multiply(padded_rows(valid), width, columns, scratch.weights, columns, scratch.grad_pairs, width, scratch.dv + at, width, adds);
       multiply(padded_rows(valid), width, columns, scratch.dscores, columns, scratch.query_pairs, width, scratch.dk + at, width, adds);
       multiply(width, columns, rows, scratch.keys_transposed + at, shape.tile_rows(tile), scratch.dscore_pairs, columns, scratch.dq, columns, tile > 0);
@@ -472,10 +490,11 @@ struct BackwardBlock {
   }
 
   // Decisions of all heads of a mask group for this block, [keys, columns].
-  void fill_keep(int64_t head) const {
+  void fill_masks(int64_t head) const {
     for (int64_t i = 0; i < columns; ++i) scratch.keys_of_rows[i] = job.keys[shape.begin + first + HWY_MIN(i, count - 1)];
     for (int64_t j = 0; j < keys; ++j) {
-      keep_bytes_of_column(job.dropout, scratch.keys_of_rows, mask_counter(head) + static_cast<uint32_t>(j), columns, scratch.keep + j * columns);
+      masks_of_column(job.dropout, scratch.keys_of_rows, mask_counter(head) + static_cast<uint32_t>(j), columns,
+                      scratch.masks + mask_offset(j * columns), scratch.mask_plane);
     }
   }
 };
@@ -508,9 +527,10 @@ void backward(const AttentionJob& job, const AttentionUnit& unit) {
     block.columns = padded(block.count);
     block.keys = visible_keys(job, shape, first + block.count);
     for (int64_t head = head_begin; head < head_end; ++head) {
-      if (drops && (head == head_begin || head % kMaskHeads == 0)) block.fill_keep(head);
+      if (drops && (head == head_begin || head % kMaskHeads == 0)) block.fill_masks(head);
       block.pack(head);
-      block.attend(offset_of(head / repeats), drops, mask_bit(head), job.is_causal || first > 0 || head % repeats > 0);
+      const uint8_t* mask = drops ? scratch.masks + head % kMaskHeads * scratch.mask_plane : nullptr;
+      block.attend(offset_of(head / repeats), mask, job.is_causal || first > 0 || head % repeats > 0);
       block.write_dq(head);
     }
   }

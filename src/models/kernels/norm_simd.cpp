@@ -20,54 +20,61 @@ namespace {
 
 struct RowScratch {
   float* sum;     // [columns], padded
-  uint8_t* keep;  // bytes of keep_row
+  uint8_t* mask;  // of mask_row
+
+  explicit RowScratch(int64_t columns) {
+    const int64_t mask_size = mask_capacity((columns + 127) / 128 * 128);
+    Scratch scratch(Scratch::rounded(static_cast<size_t>(padded(columns)) * sizeof(float)) + Scratch::rounded(static_cast<size_t>(mask_size)));
+    sum = scratch.take<float>(padded(columns));
+    mask = scratch.take<uint8_t>(mask_size);
+  }
 };
 
-RowScratch row_scratch(int64_t columns) {
-  const int64_t groups = (columns + 127) / 128;
-  Scratch scratch(Scratch::rounded(static_cast<size_t>(padded(columns)) * sizeof(float)) + Scratch::rounded(static_cast<size_t>(groups) * 16));
-  float* sum = scratch.take<float>(padded(columns));
-  return {sum, scratch.take<uint8_t>(groups * 16)};
-}
-
 // residual + dropout(x) of one row into `sum`; returns the total.
-template <class T>
+template <class T, bool kDrops, bool kAdds>
 float add_row(const NormRows& rows, int64_t row, const RowScratch& scratch) {
   const F d;
-  const int64_t columns = rows.columns, step = lanes();
-  const T* x = static_cast<const T*>(rows.x) + row * columns;
-  const T* residual = rows.residual == nullptr ? nullptr : static_cast<const T*>(rows.residual) + row * columns;
-  const bool drops = rows.dropout.threshold > 0;
-  if (drops) keep_row(rows.dropout, rows.keys[row], columns, scratch.keep);
+  const T* x = static_cast<const T*>(rows.x) + row * rows.columns;
+  const T* residual = static_cast<const T*>(rows.residual) + (kAdds ? row * rows.columns : 0);
+  if constexpr (kDrops) mask_row(rows.dropout, rows.keys[row], rows.columns, scratch.mask);
   const VF scale = hn::Set(d, rows.dropout.scale);
   VF total = hn::Zero(d);
-  for (int64_t c = 0; c < columns; c += step) {
-    const int64_t n = HWY_MIN(step, columns - c);
-    VF value = load_n(x + c, n);
-    if (drops) value = hn::Mul(keep_column(value, scratch.keep, c), scale);
-    if (residual != nullptr) value = hn::Add(value, load_n(residual + c, n));
+  for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
+    VF value = load(x + c, part);
+    if constexpr (kDrops) value = keep_where(value, scratch.mask + mask_offset(c));
+    if constexpr (kAdds) {
+      value = hn::MulAdd(value, scale, load(residual + c, part));
+    } else if constexpr (kDrops) {
+      value = hn::Mul(value, scale);
+    }
     store(value, scratch.sum + c);
     total = hn::Add(total, value);
-  }
+  });
   return sum(total);
 }
 
+template <class T>
+float add_row(const NormRows& rows, int64_t row, const RowScratch& scratch) {
+  const bool adds = rows.residual != nullptr;
+  if (rows.dropout.threshold > 0) return adds ? add_row<T, true, true>(rows, row, scratch) : add_row<T, true, false>(rows, row, scratch);
+  return adds ? add_row<T, false, true>(rows, row, scratch) : add_row<T, false, false>(rows, row, scratch);
+}
+
 float sum_of_squares(const float* values, int64_t columns, float mean) {
-  const F d;
-  const VF centre = hn::Set(d, mean);
-  VF total = hn::Zero(d);
-  for (int64_t c = 0; c < columns; c += lanes()) {
-    const VF value = first_n(hn::Sub(load(values + c), centre), HWY_MIN(lanes(), columns - c));
+  const VF centre = hn::Set(F(), mean);
+  VF total = hn::Zero(F());
+  for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
+    const VF value = first_of(hn::Sub(load(values + c), centre), part);
     total = hn::MulAdd(value, value, total);
-  }
+  });
   return sum(total);
 }
 
 template <class T>
 void forward(const NormRows& rows, int64_t begin, int64_t end) {
   const F d;
-  const int64_t columns = rows.columns, step = lanes();
-  const RowScratch scratch = row_scratch(columns);
+  const int64_t columns = rows.columns;
+  const RowScratch scratch(columns);
   for (int64_t row = begin; row < end; ++row) {
     const float total = add_row<T>(rows, row, scratch);
     const float mean = rows.centred ? total / static_cast<float>(columns) : 0;
@@ -78,12 +85,10 @@ void forward(const NormRows& rows, int64_t begin, int64_t end) {
     }
     T* out = static_cast<T*>(rows.out) + row * columns;
     const VF scale = hn::Set(d, rstd), centre = hn::Set(d, mean);
-    for (int64_t c = 0; c < columns; c += step) {
-      const int64_t n = HWY_MIN(step, columns - c);
-      const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale);
-      const VF offset = rows.bias == nullptr ? hn::Zero(d) : load_n(rows.bias + c, n);
-      store_n(hn::MulAdd(normal, load_n(rows.weight + c, n), offset), out + c, n);
-    }
+    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
+      const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale), weight = load(rows.weight + c, part);
+      store(rows.bias == nullptr ? hn::Mul(normal, weight) : hn::MulAdd(normal, weight, load(rows.bias + c, part)), out + c, part);
+    });
   }
 }
 
@@ -95,50 +100,55 @@ struct Means {
 template <class T>
 Means backward_sums(const NormRows& rows, int64_t row, const RowScratch& scratch, float* dweight, float* dbias) {
   const F d;
-  const int64_t columns = rows.columns, step = lanes();
-  const T* grad = static_cast<const T*>(rows.grad) + row * columns;
+  const T* grad = static_cast<const T*>(rows.grad) + row * rows.columns;
   const VF centre = hn::Set(d, rows.statistics[2 * row]), scale = hn::Set(d, rows.statistics[2 * row + 1]);
   VF gradients = hn::Zero(d), products = hn::Zero(d);
-  for (int64_t c = 0; c < columns; c += step) {
-    const int64_t n = HWY_MIN(step, columns - c);
+  for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
     const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale);
-    const VF dy = load_n(grad + c, n);  // zero beyond the row
-    const VF g = hn::Mul(dy, load_n(rows.weight + c, n));
+    const VF dy = load(grad + c, part);  // zero beyond the row
+    const VF g = hn::Mul(dy, load(rows.weight + c, part));
     store(normal, scratch.sum + c);
     store(hn::MulAdd(dy, normal, load(dweight + c)), dweight + c);
     store(hn::Add(dy, load(dbias + c)), dbias + c);
     gradients = hn::Add(gradients, g);
     products = hn::MulAdd(g, normal, products);
-  }
-  const float count = static_cast<float>(columns);
+  });
+  const float count = static_cast<float>(rows.columns);
   return {rows.centred ? sum(gradients) / count : 0, sum(products) / count};
 }
 
 // d sum = rstd (dy w - mean(dy w) - x^ mean(dy w x^)).
-template <class T>
+template <class T, bool kDrops, bool kAdds>
 void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch, const Means& means) {
   const F d;
-  const int64_t columns = rows.columns, step = lanes();
-  const T* grad = static_cast<const T*>(rows.grad) + row * columns;
-  T* dx = static_cast<T*>(rows.dx) + row * columns;
-  T* dresidual = rows.dresidual == nullptr || rows.dresidual == rows.dx ? nullptr : static_cast<T*>(rows.dresidual) + row * columns;
-  const bool drops = rows.dropout.threshold > 0;
+  const T* grad = static_cast<const T*>(rows.grad) + row * rows.columns;
+  T* dx = static_cast<T*>(rows.dx) + row * rows.columns;
+  T* dresidual = static_cast<T*>(rows.dresidual) + (kAdds ? row * rows.columns : 0);
   const VF rstd = hn::Set(d, rows.statistics[2 * row + 1]), keep_scale = hn::Set(d, rows.dropout.scale);
   const VF of_gradient = hn::Set(d, means.of_gradient), of_product = hn::Set(d, means.of_product);
-  for (int64_t c = 0; c < columns; c += step) {
-    const int64_t n = HWY_MIN(step, columns - c);
-    const VF g = hn::MulSub(load_n(grad + c, n), load_n(rows.weight + c, n), of_gradient);
+  for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
+    const VF g = hn::MulSub(load(grad + c, part), load(rows.weight + c, part), of_gradient);
     VF dsum = hn::Mul(hn::NegMulAdd(load(scratch.sum + c), of_product, g), rstd);
-    if (dresidual != nullptr) store_n(dsum, dresidual + c, n);
-    if (drops) dsum = hn::Mul(keep_column(dsum, scratch.keep, c), keep_scale);
-    store_n(dsum, dx + c, n);
+    if constexpr (kAdds) store(dsum, dresidual + c, part);
+    if constexpr (kDrops) dsum = hn::Mul(keep_where(dsum, scratch.mask + mask_offset(c)), keep_scale);
+    store(dsum, dx + c, part);
+  });
+}
+
+template <class T>
+void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch, const Means& means) {
+  const bool adds = rows.dresidual != nullptr && rows.dresidual != rows.dx;
+  if (rows.dropout.threshold > 0) {
+    adds ? backward_row<T, true, true>(rows, row, scratch, means) : backward_row<T, true, false>(rows, row, scratch, means);
+  } else {
+    adds ? backward_row<T, false, true>(rows, row, scratch, means) : backward_row<T, false, false>(rows, row, scratch, means);
   }
 }
 
 template <class T>
 void backward(const NormRows& rows, int64_t begin, int64_t end, float* dweight, float* dbias) {
   for (int64_t c = 0; c < padded(rows.columns); ++c) dweight[c] = dbias[c] = 0;
-  const RowScratch scratch = row_scratch(rows.columns);
+  const RowScratch scratch(rows.columns);
   for (int64_t row = begin; row < end; ++row) {
     add_row<T>(rows, row, scratch);
     backward_row<T>(rows, row, scratch, backward_sums<T>(rows, row, scratch, dweight, dbias));

@@ -1,4 +1,4 @@
-// Dropout decisions in SIMD (see random.h for what they are), per instruction set. Eight decisions of one Philox call make one byte.
+// Dropout decisions in SIMD (see random.h for what they are), per instruction set.
 #if defined(HONE_MODELS_KERNELS_PHILOX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HONE_MODELS_KERNELS_PHILOX_INL_H_
 #undef HONE_MODELS_KERNELS_PHILOX_INL_H_
@@ -26,71 +26,70 @@ HWY_INLINE PhiloxState philox_round(const PhiloxState& x, uint32_t key0, uint32_
   return {hn::Xor(hn::Xor(hn::ShiftRight<32>(p1), x.x1), k0), p1, hn::Xor(hn::Xor(hn::ShiftRight<32>(p0), x.x3), k1), p0};
 }
 
-// One bit per halfword at or above the threshold; `a` and `b` are the calls of the lower and upper lanes of the result.
-HWY_INLINE VU keep_bits(const PhiloxState& a, const PhiloxState& b, uint32_t threshold) {
-  using H = hn::Repartition<uint16_t, U>;
-  const H h;
-  const auto limit = hn::Set(h, static_cast<uint16_t>(threshold - 1));  // kept: halfword > threshold - 1; REQUIRES: threshold > 0
-  auto bits = hn::Zero(h);
-  const auto add = [&](VW low, VW high, uint32_t even_bit, uint32_t odd_bit) HWY_ATTR {
-    const auto words = hn::ConcatEven(U(), hn::BitCast(U(), high), hn::BitCast(U(), low));
-    const auto kept = hn::VecFromMask(h, hn::Gt(hn::BitCast(h, words), limit));
-    bits = hn::Or(bits, hn::And(kept, hn::BitCast(h, hn::Set(U(), even_bit | odd_bit << 16))));
+// ---- masks: one bit per element, as Highway's LoadMaskBits wants them: the lanes of a vector begin a byte ----
+
+HWY_INLINE int64_t mask_offset(int64_t elements) { return elements / lanes() * ((lanes() + 7) / 8); }  // REQUIRES: whole vectors
+constexpr int64_t mask_capacity(int64_t elements) { return padded(elements) / 4 + 8; }                  // enough on every target
+
+// Halfword h of each call to plane h: bit set where it is at or above the threshold, so where the element is kept.
+HWY_INLINE void store_masks(const PhiloxState& a, const PhiloxState& b, VU limit, uint8_t* out, int64_t plane) {
+  const auto store_pair = [&](VW low, VW high, uint8_t* even) HWY_ATTR {
+    const VU words = hn::ConcatEven(U(), hn::BitCast(U(), high), hn::BitCast(U(), low));
+    hn::StoreMaskBits(U(), hn::Gt(hn::ShiftLeft<16>(words), limit), even);
+    hn::StoreMaskBits(U(), hn::Gt(words, limit), even + plane);
   };
-  add(a.x0, b.x0, 1, 2);
-  add(a.x1, b.x1, 4, 8);
-  add(a.x2, b.x2, 16, 32);
-  add(a.x3, b.x3, 64, 128);
-  const VU pairs = hn::BitCast(U(), bits);
-  return hn::Or(pairs, hn::ShiftRight<16>(pairs));
+  store_pair(a.x0, b.x0, out);
+  store_pair(a.x1, b.x1, out + 2 * plane);
+  store_pair(a.x2, b.x2, out + 4 * plane);
+  store_pair(a.x3, b.x3, out + 6 * plane);
 }
 
-HWY_INLINE void store_bytes(VU bits, uint8_t* out) { hn::StoreU(hn::TruncateTo(U8(), bits), U8(), out); }
+// halfword >= threshold is word > (threshold << 16) - 1. Certain dropout, 65536, becomes nearly certain; its scale is 0.
+HWY_INLINE VU mask_limit(const DropoutDecisions& how) {
+  return hn::Set(U(), (HWY_MIN(how.threshold, 65535u) << 16) - 1);  // REQUIRES: threshold > 0
+}
 
-HWY_INLINE VU philox_keep_bits(PhiloxState a, PhiloxState b, const DropoutDecisions& how) {
-  for (int round = 0; round < 10; ++round) {
-    const uint32_t key0 = static_cast<uint32_t>(how.seed) + static_cast<uint32_t>(round) * 0x9E3779B9u;
-    const uint32_t key1 = static_cast<uint32_t>(how.seed >> 32) + static_cast<uint32_t>(round) * 0xBB67AE85u;
-    a = philox_round(a, key0, key1);
-    b = philox_round(b, key0, key1);
+HWY_INLINE void philox_masks(PhiloxState a, PhiloxState b, const DropoutDecisions& how, VU limit, uint8_t* out, int64_t plane) {
+  const uint32_t key0 = static_cast<uint32_t>(how.seed), key1 = static_cast<uint32_t>(how.seed >> 32);
+#pragma GCC unroll 10
+  for (uint32_t round = 0; round < 10; ++round) {
+    a = philox_round(a, key0 + round * 0x9E3779B9u, key1 + round * 0xBB67AE85u);
+    b = philox_round(b, key0 + round * 0x9E3779B9u, key1 + round * 0xBB67AE85u);
   }
-  return keep_bits(a, b, how.threshold);
+  store_masks(a, b, limit, out, plane);
 }
 
-// Bytes of the counters (key, first .. first + count); writes up to padded(count) bytes.
-HWY_INLINE void keep_bytes_of_row(const DropoutDecisions& how, int64_t key, uint32_t first, int64_t count, uint8_t* out) {
+// Masks of the counters (key, first .. first + count), whole vectors of them, to eight planes `plane` bytes apart.
+HWY_INLINE void masks_of_row(const DropoutDecisions& how, int64_t key, uint32_t first, int64_t count, uint8_t* out, int64_t plane) {
   const W w;
+  const VU limit = mask_limit(how);
   const VW x0 = hn::Set(w, static_cast<uint64_t>(key)), x1 = hn::Set(w, static_cast<uint64_t>(key) >> 32), x3 = hn::Set(w, how.site);
-  const uint64_t half = hn::Lanes(w);
+  const VW half = hn::Set(w, hn::Lanes(w)), step = hn::Set(w, static_cast<uint64_t>(lanes()));
+  VW low = hn::Iota(w, first);
   for (int64_t i = 0; i < count; i += lanes()) {
-    const VW low = hn::Iota(w, first + static_cast<uint64_t>(i)), high = hn::Iota(w, first + static_cast<uint64_t>(i) + half);
-    store_bytes(philox_keep_bits({x0, x1, low, x3}, {x0, x1, high, x3}, how), out + i);
+    philox_masks({x0, x1, low, x3}, {x0, x1, hn::Add(low, half), x3}, how, limit, out + mask_offset(i), plane);
+    low = hn::Add(low, step);
   }
 }
 
-// Bytes of the counters (keys[i], counter), i < count. REQUIRES: keys readable up to padded(count).
-HWY_INLINE void keep_bytes_of_column(const DropoutDecisions& how, const int64_t* keys, uint32_t counter, int64_t count, uint8_t* out) {
+// Masks of the counters (keys[i], counter), i < count. REQUIRES: keys readable up to padded(count).
+HWY_INLINE void masks_of_column(const DropoutDecisions& how, const int64_t* keys, uint32_t counter, int64_t count, uint8_t* out, int64_t plane) {
   const W w;
+  const VU limit = mask_limit(how);
   const VW x2 = hn::Set(w, counter), x3 = hn::Set(w, how.site);
   const int64_t half = static_cast<int64_t>(hn::Lanes(w));
   for (int64_t i = 0; i < count; i += lanes()) {
     const VW low = hn::LoadU(w, reinterpret_cast<const uint64_t*>(keys + i)), high = hn::LoadU(w, reinterpret_cast<const uint64_t*>(keys + i + half));
-    store_bytes(philox_keep_bits({low, hn::ShiftRight<32>(low), x2, x3}, {high, hn::ShiftRight<32>(high), x2, x3}, how), out + i);
+    philox_masks({low, hn::ShiftRight<32>(low), x2, x3}, {high, hn::ShiftRight<32>(high), x2, x3}, how, limit, out + mask_offset(i), plane);
   }
 }
 
-// x where bit `bit` of the lane's byte is set, else 0.
-HWY_INLINE VF keep_where(VF x, const uint8_t* bytes, VU bit) {
-  const VU wide = hn::PromoteTo(U(), hn::LoadU(U8(), bytes));
-  return hn::IfThenElseZero(hn::RebindMask(F(), hn::TestBit(wide, bit)), x);
-}
+// x where the mask has a bit, else 0.
+HWY_INLINE VF keep_where(VF x, const uint8_t* mask) { return hn::IfThenElseZero(hn::LoadMaskBits(F(), mask), x); }
 
-// Bytes of a whole row of `columns` columns: column c is bit (c % 128) / 16 of byte (c / 128) * 16 + c % 16.
-HWY_INLINE void keep_row(const DropoutDecisions& how, int64_t key, int64_t columns, uint8_t* out) {
-  keep_bytes_of_row(how, key, 0, (columns + 127) / 128 * 16, out);
-}
-HWY_INLINE VF keep_column(VF x, const uint8_t* row, int64_t column) {
-  return keep_where(x, row + column / 128 * 16 + column % 16, hn::Set(U(), 1u << (column % 128 / 16)));
+// Masks of a whole row: column c is element c.
+HWY_INLINE void mask_row(const DropoutDecisions& how, int64_t key, int64_t columns, uint8_t* out) {
+  for (int64_t c = 0; c < columns; c += 128) masks_of_row(how, key, static_cast<uint32_t>(c / 8), 16, out + mask_offset(c), mask_offset(16));
 }
 
 }  // namespace hone::kernels::HWY_NAMESPACE

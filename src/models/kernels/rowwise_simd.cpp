@@ -20,17 +20,16 @@ namespace {
 
 template <class T>
 void dropout_typed(const DropoutRows& rows, int64_t begin, int64_t end) {
-  const int64_t columns = rows.columns, groups = (columns + 127) / 128;
-  uint8_t* keep = Scratch(Scratch::rounded(static_cast<size_t>(groups) * 16)).take<uint8_t>(groups * 16);
+  const int64_t columns = rows.columns, size = mask_capacity((columns + 127) / 128 * 128);
+  uint8_t* mask = Scratch(static_cast<size_t>(size)).take<uint8_t>(size);
   const VF scale = hn::Set(F(), rows.dropout.scale);
   for (int64_t row = begin; row < end; ++row) {
-    keep_row(rows.dropout, rows.keys[row], columns, keep);
+    mask_row(rows.dropout, rows.keys[row], columns, mask);
     const T* x = static_cast<const T*>(rows.x) + row * columns;
     T* out = static_cast<T*>(rows.out) + row * columns;
-    for (int64_t c = 0; c < columns; c += lanes()) {
-      const int64_t n = HWY_MIN(lanes(), columns - c);
-      store_n(hn::Mul(keep_column(load_n(x + c, n), keep, c), scale), out + c, n);
-    }
+    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
+      store(hn::Mul(keep_where(load(x + c, part), mask + mask_offset(c)), scale), out + c, part);
+    });
   }
 }
 
@@ -64,10 +63,19 @@ HWY_INLINE VF hyperbolic_tangent(VF x) {
 
 template <bool kFast>
 struct Gelu {
-  static HWY_INLINE VF value(VF x) { return hn::Mul(x, normal_distribution<kFast>(x).cumulative); }
+  static HWY_INLINE VF value(VF x) { return hn::Mul(x, normal_distribution(x).cumulative); }
   static HWY_INLINE VF derivative(VF x) {
-    const NormalDistribution normal = normal_distribution<kFast>(x);
+    const NormalDistribution normal = normal_distribution(x);
     return hn::MulAdd(hn::Mul(x, hn::Set(F(), 0.398942280f)), normal.exponential, normal.cumulative);
+  }
+};
+template <>
+struct Gelu<true> {
+  static HWY_INLINE VF value(VF x) { return hn::Mul(x, FastNormalDistribution(x).cumulative); }
+  static HWY_INLINE VF derivative(VF x) {  // Phi + x Phi', with 1 - Phi = Phi 2^-u
+    const FastNormalDistribution normal(x);
+    const VF product = hn::Mul(hn::Mul(x, normal.slope()), hn::Mul(normal.cumulative, normal.exponential));
+    return hn::MulAdd(product, normal.cumulative, normal.cumulative);
   }
 };
 template <bool kFast>
@@ -106,37 +114,35 @@ struct Tanh {
   }
 };
 
+template <class T, class P>
+HWY_INLINE VF load_sum(const T* x, const float* bias, int64_t c, P part) {
+  const VF value = load(x + c, part);
+  return bias == nullptr ? value : hn::Add(value, load(bias + c, part));
+}
+
 template <class Function, class T>
 void forward(const ActivationRows& rows, int64_t begin, int64_t end) {
-  const int64_t columns = rows.columns;
+  const float* bias = rows.bias;
   for (int64_t row = begin; row < end; ++row) {
-    const T* x = static_cast<const T*>(rows.x) + row * columns;
-    T* out = static_cast<T*>(rows.out) + row * columns;
-    for (int64_t c = 0; c < columns; c += lanes()) {
-      const int64_t n = HWY_MIN(lanes(), columns - c);
-      VF value = load_n(x + c, n);
-      if (rows.bias != nullptr) value = hn::Add(value, load_n(rows.bias + c, n));
-      store_n(Function::value(value), out + c, n);
-    }
+    const T* x = static_cast<const T*>(rows.x) + row * rows.columns;
+    T* out = static_cast<T*>(rows.out) + row * rows.columns;
+    for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR { store(Function::value(load_sum(x, bias, c, part)), out + c, part); });
   }
 }
 
 template <class Function, class T>
 void backward(const ActivationRows& rows, int64_t begin, int64_t end, float* dbias) {
-  const int64_t columns = rows.columns;
-  for (int64_t c = 0; c < padded(columns); ++c) dbias[c] = 0;
+  const float* bias = rows.bias;
+  for (int64_t c = 0; c < padded(rows.columns); ++c) dbias[c] = 0;
   for (int64_t row = begin; row < end; ++row) {
-    const T* x = static_cast<const T*>(rows.x) + row * columns;
-    const T* grad = static_cast<const T*>(rows.grad) + row * columns;
-    T* dx = static_cast<T*>(rows.dx) + row * columns;
-    for (int64_t c = 0; c < columns; c += lanes()) {
-      const int64_t n = HWY_MIN(lanes(), columns - c);
-      VF value = load_n(x + c, n);
-      if (rows.bias != nullptr) value = hn::Add(value, load_n(rows.bias + c, n));
-      const VF gradient = hn::Mul(load_n(grad + c, n), Function::derivative(value));  // zero beyond the row
-      store_n(gradient, dx + c, n);
+    const T* x = static_cast<const T*>(rows.x) + row * rows.columns;
+    const T* grad = static_cast<const T*>(rows.grad) + row * rows.columns;
+    T* dx = static_cast<T*>(rows.dx) + row * rows.columns;
+    for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
+      const VF gradient = hn::Mul(load(grad + c, part), Function::derivative(load_sum(x, bias, c, part)));  // zero beyond the row
+      store(gradient, dx + c, part);
       store(hn::Add(gradient, load(dbias + c)), dbias + c);
-    }
+    });
   }
 }
 

@@ -33,14 +33,16 @@ HWY_INLINE VF load(const Bf16* p) {
   return hn::BitCast(F(), hn::ShiftLeft<16>(wide));
 }
 
-// The bits of bf16(x) in the upper half of each lane, rounded to nearest even; the lower half is rubbish. NaN may become infinite.
+// The bits of bf16(x) in the upper half of each lane, rounded to nearest even; the lower half is rubbish. A NaN whose payload is all ones
+// may be lost; rounded_bf16_or_nan keeps every NaN.
+HWY_INLINE VU rounding_of(VU bits) { return hn::Add(hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 1)), hn::Set(U(), 0x7fff)); }
 HWY_INLINE VU rounded_bf16(VF x) {
   const VU bits = hn::BitCast(U(), x);
-  const VU odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 1));
-  return hn::Add(hn::Add(bits, hn::Set(U(), 0x7fff)), odd);
+  return hn::Add(bits, rounding_of(bits));
 }
 HWY_INLINE VU rounded_bf16_or_nan(VF x) {
-  return hn::IfThenElse(hn::RebindMask(U(), hn::IsNaN(x)), hn::Set(U(), 0x7fc00000), rounded_bf16(x));
+  const VU bits = hn::BitCast(U(), x);
+  return hn::IfThenElse(hn::RebindMask(U(), hn::Eq(x, x)), hn::Add(bits, rounding_of(bits)), bits);
 }
 
 HWY_INLINE void store(VF x, float* p) { hn::StoreU(x, F(), p); }
@@ -63,8 +65,38 @@ HWY_NOINLINE void store_first(VF x, T* p, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
 
-// ---- loops over a row: body(column, count) gets whole vectors, then at most one tail ----
+// ---- loops over a row ----
 
+// How many lanes count: all, known when compiling, or the first few.
+struct Whole {};
+struct Part {
+  int64_t n;
+};
+
+// body(column, Whole()) for whole vectors, then body(column, Part) for what is left.
+template <class Body>
+HWY_INLINE void for_columns(int64_t columns, const Body& body) {
+  int64_t c = 0;
+  for (; c + lanes() <= columns; c += lanes()) body(c, Whole());
+  if (HWY_UNLIKELY(c < columns)) body(c, Part{columns - c});
+}
+
+template <class T>
+HWY_INLINE VF load(const T* p, Whole) {
+  return load(p);
+}
+template <class T>
+HWY_INLINE VF load(const T* p, Part part) {
+  return load_first(p, part.n);
+}
+template <class T>
+HWY_INLINE void store(VF x, T* p, Whole) {
+  store(x, p);
+}
+template <class T>
+HWY_INLINE void store(VF x, T* p, Part part) {
+  store_first(x, p, part.n);
+}
 template <class T>
 HWY_INLINE VF load_n(const T* p, int64_t n) {
   return HWY_LIKELY(n == lanes()) ? load(p) : load_first(p, n);
@@ -77,21 +109,19 @@ HWY_INLINE void store_n(VF x, T* p, int64_t n) {
     store_first(x, p, n);
   }
 }
-HWY_INLINE VF first_n(VF x, int64_t n) { return hn::IfThenElseZero(hn::FirstN(F(), static_cast<size_t>(n)), x); }
+HWY_INLINE VF first_of(VF x, Whole) { return x; }
+HWY_INLINE VF first_of(VF x, Part part) { return hn::IfThenElseZero(hn::FirstN(F(), static_cast<size_t>(part.n)), x); }
+HWY_INLINE VF first_n(VF x, int64_t n) { return first_of(x, Part{n}); }
 
 HWY_INLINE float sum(VF x) { return hn::GetLane(hn::SumOfLanes(F(), x)); }
 HWY_INLINE float maximum(VF x) { return hn::GetLane(hn::MaxOfLanes(F(), x)); }
 
 // ---- elementary functions ----
 
-// 2^x for x in [-126, 127], clamped outside. Minimax polynomials of 2^f on |f| <= 1/2 (relative error 2^-28.9; kFast: 2^-13.3, ample
-// before rounding to bf16), multiplied by 2^n in the exponent bits. `rest` is a small correction added to x.
-template <bool kFast = false>
-HWY_INLINE VF exp2(VF x, VF rest) {
+// 2^f on |f| <= 1/2 by minimax polynomials (relative error 2^-28.9; kFast: 2^-13.3, ample before rounding to bf16).
+template <bool kFast>
+HWY_INLINE VF exp2_of_fraction(VF f) {
   const F d;
-  x = hn::Min(hn::Set(d, 127.0f), hn::Max(hn::Set(d, -126.0f), x));  // in this order NaN stays NaN on x86
-  const auto n = hn::NearestInt(x);
-  const VF f = hn::Add(hn::Sub(x, hn::ConvertTo(d, n)), rest);
   VF p;
   if constexpr (kFast) {
     p = hn::MulAdd(hn::Set(d, 5.500893185e-02f), f, hn::Set(d, 2.422109787e-01f));
@@ -103,23 +133,37 @@ HWY_INLINE VF exp2(VF x, VF rest) {
     p = hn::MulAdd(p, f, hn::Set(d, 2.402264791e-01f));
     p = hn::MulAdd(p, f, hn::Set(d, 6.931472029e-01f));
   }
-  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
-  return hn::BitCast(d, hn::Add(hn::BitCast(I(), p), hn::ShiftLeft<23>(n)));
+  return hn::MulAdd(p, f, hn::Set(d, 1.0f));
 }
 
+HWY_INLINE VF times_power_of_two(VF x, hn::Vec<I> n) { return hn::BitCast(F(), hn::Add(hn::BitCast(I(), x), hn::ShiftLeft<23>(n))); }
+
+// 2^x, x clamped to [-126, 127]. The order of operands keeps NaN on x86.
 template <bool kFast = false>
 HWY_INLINE VF exp2(VF x) {
-  return exp2<kFast>(x, hn::Zero(F()));
+  const F d;
+  x = hn::Min(hn::Set(d, 127.0f), hn::Max(hn::Set(d, -126.0f), x));
+  const auto n = hn::NearestInt(x);
+  return times_power_of_two(exp2_of_fraction<kFast>(hn::Sub(x, hn::ConvertTo(d, n))), n);
+}
+template <bool kFast = false>
+HWY_INLINE VF exp2_below_one(VF x) {  // REQUIRES: x < 127, or NaN
+  const F d;
+  x = hn::Max(hn::Set(d, -126.0f), x);
+  const auto n = hn::NearestInt(x);
+  return times_power_of_two(exp2_of_fraction<kFast>(hn::Sub(x, hn::ConvertTo(d, n))), n);
 }
 
+// e^x; the exact form carries the rounding error of x log2(e) along.
 template <bool kFast = false>
 HWY_INLINE VF exp(VF x) {
   const F d;
   const VF log2e = hn::Set(d, 1.44269502f);
   if constexpr (kFast) return exp2<true>(hn::Mul(x, log2e));
   x = hn::Min(hn::Set(d, 88.0f), hn::Max(hn::Set(d, -87.0f), x));
-  const VF product = hn::Mul(x, log2e);
-  return exp2(product, hn::MulAdd(x, hn::Set(d, 1.92596299e-08f), hn::MulSub(x, log2e, product)));
+  const VF product = hn::Mul(x, log2e), rest = hn::MulAdd(x, hn::Set(d, 1.92596299e-08f), hn::MulSub(x, log2e, product));
+  const auto n = hn::NearestInt(product);
+  return times_power_of_two(exp2_of_fraction<false>(hn::Add(hn::Sub(product, hn::ConvertTo(d, n)), rest)), n);
 }
 
 struct NormalDistribution {
@@ -127,32 +171,50 @@ struct NormalDistribution {
 };
 
 // Phi(-|x|) = exp(-x^2 / 2) times a polynomial in t = 1 / (1 + p |x|): the form of Abramowitz and Stegun 7.1.26, fitted anew for a small
-// *relative* error in the tail as well (2^-26; kFast: 2^-13).
-template <bool kFast = false>
+// *relative* error in the tail as well (2^-26).
 HWY_INLINE NormalDistribution normal_distribution(VF x) {
   const F d;
-  const VF exponential = exp2<kFast>(hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f * 1.44269504f)));
-  const VF t = hn::Div(hn::Set(d, 1.0f), hn::MulAdd(hn::Abs(x), hn::Set(d, kFast ? 0.37f : 0.21f), hn::Set(d, 1.0f)));
-  VF p;
-  if constexpr (kFast) {
-    p = hn::MulAdd(hn::Set(d, -9.115324985e-02f), t, hn::Set(d, 2.117899764e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, 7.463526749e-02f));
-    p = hn::MulAdd(p, t, hn::Set(d, 1.578740426e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, 1.468635057e-01f));
-  } else {
-    p = hn::MulAdd(hn::Set(d, -7.241552892e-02f), t, hn::Set(d, 2.873387907e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, -3.381759143e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, 3.587376769e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, -1.006302357e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, 1.278738015e-01f));
-    p = hn::MulAdd(p, t, hn::Set(d, 6.837543551e-02f));
-    p = hn::MulAdd(p, t, hn::Set(d, 8.519232799e-02f));
-    p = hn::MulAdd(p, t, hn::Set(d, 8.370364086e-02f));
-  }
+  const VF exponential = exp2_below_one(hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f * 1.44269504f)));
+  const VF t = hn::Div(hn::Set(d, 1.0f), hn::MulAdd(hn::Abs(x), hn::Set(d, 0.21f), hn::Set(d, 1.0f)));
+  VF p = hn::MulAdd(hn::Set(d, -7.241552892e-02f), t, hn::Set(d, 2.873387907e-01f));
+  p = hn::MulAdd(p, t, hn::Set(d, -3.381759143e-01f));
+  p = hn::MulAdd(p, t, hn::Set(d, 3.587376769e-01f));
+  p = hn::MulAdd(p, t, hn::Set(d, -1.006302357e-01f));
+  p = hn::MulAdd(p, t, hn::Set(d, 1.278738015e-01f));
+  p = hn::MulAdd(p, t, hn::Set(d, 6.837543551e-02f));
+  p = hn::MulAdd(p, t, hn::Set(d, 8.519232799e-02f));
+  p = hn::MulAdd(p, t, hn::Set(d, 8.370364086e-02f));
   const VF tail = hn::Mul(hn::Mul(p, t), exponential);
   const VF cumulative = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
   return {cumulative, exponential};
 }
+
+// Phi(x) = 1 / (1 + 2^-u(x)) with the odd function u, a polynomial here: relative error below 2^-11 for |x| < 4, where bf16 has 2^-9.
+// `slope` is u'(x) ln 2: Phi' = slope Phi (1 - Phi).
+struct FastNormalDistribution {
+  VF exponential, cumulative, square;
+
+  explicit HWY_INLINE FastNormalDistribution(VF x) {
+    const F d;
+    square = hn::Min(hn::Set(d, 20.25f), hn::Mul(x, x));
+    VF p = hn::MulAdd(hn::Set(d, 5.838547066e-08f), square, hn::Set(d, -3.653429279e-06f));
+    p = hn::MulAdd(p, square, hn::Set(d, 7.064391801e-05f));
+    p = hn::MulAdd(p, square, hn::Set(d, 5.841442220e-04f));
+    p = hn::MulAdd(p, square, hn::Set(d, -1.059873675e-01f));
+    p = hn::MulAdd(p, square, hn::Set(d, -2.301437092e+00f));
+    exponential = exp2<true>(hn::Mul(p, x));  // 2^-u
+    cumulative = hn::ApproximateReciprocal(hn::Add(exponential, hn::Set(d, 1.0f)));
+  }
+  HWY_INLINE VF slope() const {
+    const F d;
+    constexpr float kLn2 = 0.693147181f;
+    VF p = hn::MulAdd(hn::Set(d, -11 * kLn2 * 5.838547066e-08f), square, hn::Set(d, 9 * kLn2 * 3.653429279e-06f));
+    p = hn::MulAdd(p, square, hn::Set(d, -7 * kLn2 * 7.064391801e-05f));
+    p = hn::MulAdd(p, square, hn::Set(d, -5 * kLn2 * 5.841442220e-04f));
+    p = hn::MulAdd(p, square, hn::Set(d, 3 * kLn2 * 1.059873675e-01f));
+    return hn::MulAdd(p, square, hn::Set(d, kLn2 * 2.301437092e+00f));
+  }
+};
 
 }  // namespace hone::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
