@@ -34,7 +34,7 @@ DEFAULTS = {
     "multiple": 1,               # dynamic padding up to a multiple
     "optimizer": "fused",        # fused | foreach | loop
     "workers": 0,                # of the DataLoader
-    "compile": "",               # "" | "default" | another mode of torch.compile
+    "compile": "",               # "" | "any length": one graph | "each length": a graph for each
     "learning_rate": 5e-5,
     "clip": 1.0,                 # 0: no clipping
     "loop": "plain",             # plain | trainer
@@ -122,7 +122,8 @@ class Worker:
         self.model = kind.from_pretrained(job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"])
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
-        self.step_model = torch.compile(self.model, dynamic=True, mode=job["compile"]) if job["compile"] else self.model
+        self.step_model = torch.compile(self.model, dynamic=job["compile"] == "any length") if job["compile"] else self.model
+        torch._dynamo.config.recompile_limit = 64  # a graph for each length, where they are compiled one by one
         self.samples = encode(read(job["rows"]), self.tokenizer, job)
         self.lengths = [len(sample["input_ids"]) for sample in self.samples]
         self.collator = Collator(job, self.tokenizer.pad_token_id)
@@ -140,17 +141,21 @@ class Worker:
         how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[self.job["optimizer"]]
         return self.torch.optim.AdamW(groups, lr=self.job["learning_rate"], **how)
 
-    def endless_batches(self):
-        for epoch in itertools.count():
+    def endless_batches(self, first_epoch=0):
+        for epoch in itertools.count(first_epoch):
             loader = self.torch.utils.data.DataLoader(self.samples, batch_sampler=plan(self.lengths, self.job, epoch + 1000 * self.job["seed"]),
                                                       collate_fn=self.collator, num_workers=self.job["workers"])
             yield from loader
 
-    def train(self, steps):
+    def train(self, steps, turn=None):
+        """Workers that are given the same `turn` see the same rows, so that settings can be compared over few steps."""
         if self.job["loop"] == "trainer":
             return train_with_trainer(self, steps)
         if self.optimizer is None:
             self.optimizer, self.batches = self.make_optimizer(), self.endless_batches()
+        if turn is not None:
+            self.batches = self.endless_batches(turn)
+            self.batches = itertools.chain([next(self.batches)], self.batches)  # loader workers have started before the clock
         self.model.train()
         tokens, losses, started, cpu_started = 0, [], time.perf_counter(), time.process_time()
         for _ in range(steps):

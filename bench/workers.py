@@ -17,12 +17,13 @@ HONE = pathlib.Path(os.environ.get("HONE", ROOT / "build" / "release" / "hone"))
 
 
 class PeerWorker:
-    """bench/<script> with one job; `ask` sends a command and waits for its answer."""
+    """bench/<script> with one job; `ask` sends a command and waits for its answer. job["environment"] is for the process."""
 
-    def __init__(self, job, script="peer_step.py", environment=None, log=None):
+    def __init__(self, job, script="peer_step.py", log=None):
+        environment = dict(os.environ, **job.get("environment", {}), HF_HUB_OFFLINE="1")
         self.process = subprocess.Popen(
             [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=log or subprocess.DEVNULL, text=True, env=dict(os.environ, **(environment or {}), HF_HUB_OFFLINE="1"))
+            stderr=log or subprocess.DEVNULL, text=True, env=environment)
         self._answer()
 
     def _answer(self):
