@@ -1,0 +1,222 @@
+"""Tasks against Transformers: encoding, logits, loss and every gradient; a saved folder loads there with equal logits.
+
+Run with .venv-peers/bin/python -m pytest tests/parity/test_tasks.py. HONE_BUILD names the build folder (default build/release).
+"""
+
+import inspect
+import json
+import os
+import pathlib
+import random
+import string
+import subprocess
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROBE = ROOT / os.environ.get("HONE_BUILD", "build/release") / "task_probe"
+SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
+MINILM = ROOT / "models/all-MiniLM-L6-v2"
+TOLERANCE = 1e-5  # norm of the difference, relative to the tensor's norm
+
+pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built")
+transformers.logging.set_verbosity_error()
+
+
+def ask(**request):
+    done = subprocess.run([PROBE], input=json.dumps(request) + "\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# ---- models
+
+SMALL = dict(num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, max_position_embeddings=70)
+FAMILIES = {
+    "bert": lambda v: transformers.BertModel(transformers.BertConfig(vocab_size=v, hidden_size=32, **SMALL)),
+    "roberta": lambda v: transformers.RobertaModel(transformers.RobertaConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL), add_pooling_layer=False),
+    "distilbert": lambda v: transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=v, dim=32, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=70)),
+    "electra": lambda v: transformers.ElectraModel(transformers.ElectraConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)),
+}
+
+
+def write_random_model(family, folder):
+    """Weights of every kind away from their initial values; letters as vocabulary, so that no text has an unknown token."""
+    letters = string.ascii_lowercase + string.punctuation + string.digits
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters)]
+    torch.manual_seed(11)
+    model = FAMILIES[family](len(vocabulary))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["minilm", *FAMILIES])
+def model(request, tmp_path_factory):
+    if request.param == "minilm":
+        if not MINILM.exists():
+            pytest.skip(f"{MINILM} is not there; run scripts/setup")
+        return MINILM
+    return write_random_model(request.param, tmp_path_factory.mktemp(request.param))
+
+
+# ---- logits, loss, gradients
+
+TEXTS = ["a film", "my card was lost on tuesday, what now?", "why", "the plot is thin but the actors are fine; see it for them alone", "no", "i want 2 new lamps"]
+SENTENCES = [
+    (["Ann", "Smith-Jones", "lives", "in", "Paris", "."], ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]),
+    (["no"], ["O"]),
+    (["Acme", "hired", "Bo", "from", "unpronounceable", "Places"], ["B-ORG", "O", "B-PER", "O", "B-LOC", "I-LOC"]),
+]
+KINDS = {
+    # Not as many of each label: a fresh head says all are alike, and gradients that cancel to nothing would compare rounding.
+    "single": ("classify", {}, [{"text": t, "label": "aaabca"[i]} for i, t in enumerate(TEXTS)]),
+    "several": ("classify", {}, [{"text": t, "label": [["x"], [], ["x", "y"], ["z"], ["y"], []][i]} for i, t in enumerate(TEXTS)]),
+    "number": ("classify", {"type": "regression"}, [{"text": t, "label": i * 0.7 - 1} for i, t in enumerate(TEXTS)]),
+    "ner": ("ner", {}, [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES]),
+}
+
+
+def peer_batch(kind, records, tokenizer, config):
+    """As run_classification.py and run_ner.py prepare it, padded."""
+    if kind == "ner":
+        batch = tokenizer([r["tokens"] for r in records], is_split_into_words=True, padding=True, return_tensors="pt")
+        labels = torch.full(batch["input_ids"].shape, -100)
+        for i, record in enumerate(records):
+            before = None
+            for j, word in enumerate(batch.word_ids(i)):
+                if word is not None and word != before:
+                    labels[i, j] = config.label2id[record["tags"][word]]
+                before = word
+        return batch, labels
+    batch = tokenizer([r["text"] for r in records], padding=True, return_tensors="pt")
+    if kind == "single":
+        return batch, torch.tensor([config.label2id[r["label"]] for r in records])
+    if kind == "several":
+        return batch, torch.tensor([[float(config.id2label[i] in r["label"]) for i in range(len(config.id2label))] for r in records])
+    return batch, torch.tensor([r["label"] for r in records])
+
+
+def load_peer(kind, folder):
+    loader = transformers.AutoModelForTokenClassification if kind == "ner" else transformers.AutoModelForSequenceClassification
+    peer, info = loader.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    return peer.eval()
+
+
+def distance(ours, theirs, scale=None):
+    assert ours.shape == theirs.shape
+    return (ours - theirs).norm().item() / (scale or theirs.norm().item())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_loss_and_gradients(model, kind, tmp_path):
+    task, options, records = KINDS[kind]
+    answer = ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path))
+    ours = load_file(tmp_path / "tensors.safetensors")
+    peer = load_peer(kind, tmp_path / "model")
+    batch, labels = peer_batch(kind, records, transformers.AutoTokenizer.from_pretrained(tmp_path / "model"), peer.config)
+    accepted = inspect.signature(peer.forward).parameters
+    output = peer(**{k: v for k, v in batch.items() if k in accepted}, labels=labels)
+    output.loss.backward()
+    real = batch["attention_mask"].bool()
+    assert distance(ours["logits"], output.logits.detach()[real] if kind == "ner" else output.logits.detach()) < TOLERANCE
+    assert answer["loss"] == pytest.approx(output.loss.item(), rel=TOLERANCE)
+    gradients = {name: p.grad for name, p in peer.named_parameters()}
+    assert {"grad." + name for name in gradients} == {name for name in ours if name.startswith("grad.")}
+    whole = sum(g.norm().item() ** 2 for g in gradients.values()) ** 0.5
+    # A softmax does not see the bias of a key: of its gradient only rounding is left, to be measured against the whole.
+    apart = {name: distance(ours["grad." + name], g, whole if name.endswith(("key.bias", "k_lin.bias")) else None) for name, g in gradients.items()}
+    worst = max(apart, key=apart.get)
+    print(f"{len(apart)} gradients, the worst off by {apart[worst]:.1e} ({worst})")
+    assert apart[worst] < TOLERANCE, worst
+
+
+def test_label_smoothing(model, tmp_path):
+    task, options, records = KINDS["single"]
+    answer = ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path), label_smoothing=0.1)
+    logits = load_file(tmp_path / "tensors.safetensors")["logits"]
+    labels = torch.tensor(["abc".index(record["label"]) for record in records])
+    assert answer["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1).item(), rel=1e-6)
+
+
+def test_config_names_the_labels(model, tmp_path):
+    for kind, architecture in (("single", "ForSequenceClassification"), ("ner", "ForTokenClassification")):
+        task, options, records = KINDS[kind]
+        ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path / kind))
+        config = json.loads((tmp_path / kind / "model/config.json").read_text())
+        assert config["architectures"] == [type(load_peer(kind, tmp_path / kind / "model")).__name__]
+        assert config["architectures"][0].endswith(architecture)
+
+
+# ---- encoding
+
+
+def minilm():
+    if not MINILM.exists():
+        pytest.skip(f"{MINILM} is not there; run scripts/setup")
+    return MINILM, transformers.AutoTokenizer.from_pretrained(MINILM)
+
+
+def words(rng, n):
+    return " ".join(rng.choice(["lamp", "delivered", "unpronounceable", "Zürich", "x", "don't", "漢字", "3.5%", "🙂"]) for _ in range(n))
+
+
+@pytest.mark.parametrize("longest", [4, 9, 16, 33])
+def test_truncation_of_texts_and_pairs(longest):
+    folder, tokenizer = minilm()
+    rng = random.Random(longest)
+    records = [{"text": words(rng, rng.randint(0, 14)), "other": words(rng, rng.randint(0, 14)), "label": "ab"[i % 2]} for i in range(60)]
+    for options, texts in (({}, ["text"]), ({"text_pair": "other"}, ["text", "other"])):
+        ours = ask(do="encode", model=str(folder), task="classify", options=options, longest=longest, records=records)
+        columns = [[record[t] for record in records] for t in texts]  # lists: alone, an empty second text would be taken for none
+        theirs, uncut = tokenizer(*columns, truncation="longest_first", max_length=longest), tokenizer(*columns)
+        assert [sample["ids"] for sample in ours] == theirs["input_ids"]
+        assert [sample["segments"] for sample in ours] == theirs["token_type_ids"]
+        assert [sample["truncated"] for sample in ours] == [len(ids) > longest for ids in uncut["input_ids"]]
+
+
+def conll_sentences(most):
+    path = SHARED / "data/ner/conll2003/eng.testb"
+    if not path.exists():
+        pytest.skip(f"{path} is not there (HONE_SHARED)")
+    sentences, tokens, tags = [], [], []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        columns = line.split()
+        if columns and columns[0] != "-DOCSTART-":
+            tokens.append(columns[0])
+            tags.append(columns[-1])
+        elif tokens:
+            sentences.append({"tokens": tokens, "tags": tags})
+            tokens, tags = [], []
+        if len(sentences) == most:
+            break
+    return sentences
+
+
+def iob2(tags):
+    return [f"B-{t[2:]}" if t != "O" and (i == 0 or tags[i - 1] == "O" or tags[i - 1][2:] != t[2:]) else t for i, t in enumerate(tags)]
+
+
+def test_alignment_of_tags_with_run_ner():
+    folder, tokenizer = minilm()
+    records = conll_sentences(400) + [{"tokens": ["a", "\u200b", "unpronounceable", "B"], "tags": ["B-PER", "I-PER", "O", "B-LOC"]}]
+    ours = ask(do="encode", model=str(folder), task="ner", longest=256, records=records)
+    types = sorted({t[2:] for r in records for t in r["tags"] if t != "O"})
+    label2id = {t: i for i, t in enumerate(["O"] + [f"{letter}-{t}" for t in types for letter in "BI"])}
+    for record, sample in zip(records, ours, strict=True):
+        encoding = tokenizer(record["tokens"], is_split_into_words=True)
+        tags, labels, before = iob2(record["tags"]), [], None
+        for word in encoding.word_ids():
+            labels.append(label2id[tags[word]] if word is not None and word != before else -100)
+            before = word
+        assert sample["ids"] == encoding["input_ids"], record
+        assert sample["targets"]["tags"] == labels, record
+        assert sample["words"] == [-1 if w is None else w for w in encoding.word_ids()]
