@@ -138,20 +138,28 @@ HWY_INLINE VF exp2_of_fraction(VF f) {
 
 HWY_INLINE VF times_power_of_two(VF x, hn::Vec<I> n) { return hn::BitCast(F(), hn::Add(hn::BitCast(I(), x), hn::ShiftLeft<23>(n))); }
 
+// 2^x for x in [-126, 127]. The fast form rounds by adding 1.5 * 2^23, whose low bits then hold the integer: half the instructions of
+// NearestInt, which also minds overflow.
+template <bool kFast>
+HWY_INLINE VF exp2_in_range(VF x) {
+  const F d;
+  if constexpr (kFast) {
+    const VF magic = hn::Set(d, 12582912.0f), shifted = hn::Add(x, magic);
+    return times_power_of_two(exp2_of_fraction<true>(hn::Sub(x, hn::Sub(shifted, magic))), hn::BitCast(I(), shifted));
+  } else {
+    const auto n = hn::NearestInt(x);
+    return times_power_of_two(exp2_of_fraction<false>(hn::Sub(x, hn::ConvertTo(d, n))), n);
+  }
+}
+
 // 2^x, x clamped to [-126, 127]. The order of operands keeps NaN on x86.
 template <bool kFast = false>
 HWY_INLINE VF exp2(VF x) {
-  const F d;
-  x = hn::Min(hn::Set(d, 127.0f), hn::Max(hn::Set(d, -126.0f), x));
-  const auto n = hn::NearestInt(x);
-  return times_power_of_two(exp2_of_fraction<kFast>(hn::Sub(x, hn::ConvertTo(d, n))), n);
+  return exp2_in_range<kFast>(hn::Min(hn::Set(F(), 127.0f), hn::Max(hn::Set(F(), -126.0f), x)));
 }
 template <bool kFast = false>
 HWY_INLINE VF exp2_below_one(VF x) {  // REQUIRES: x < 127, or NaN
-  const F d;
-  x = hn::Max(hn::Set(d, -126.0f), x);
-  const auto n = hn::NearestInt(x);
-  return times_power_of_two(exp2_of_fraction<kFast>(hn::Sub(x, hn::ConvertTo(d, n))), n);
+  return exp2_in_range<kFast>(hn::Max(hn::Set(F(), -126.0f), x));
 }
 
 // e^x; the exact form carries the rounding error of x log2(e) along.
