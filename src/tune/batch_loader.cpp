@@ -33,8 +33,9 @@ BatchLoader::~BatchLoader() {
 
 std::optional<MicroBatch> BatchLoader::next() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
-  if (ready_.empty()) std::rethrow_exception(failure_);
+  changed_.wait(lock, [this] { return !ready_.empty() || failure_ || finished_; });
+  if (ready_.empty() && failure_) std::rethrow_exception(failure_);
+  if (ready_.empty()) return std::nullopt;
   std::optional<MicroBatch> item = std::move(ready_.front());
   ready_.pop_front();
   changed_.notify_all();
@@ -57,6 +58,9 @@ void BatchLoader::work() try {
     }
     if (!push(std::nullopt)) return;
   }
+  std::lock_guard lock(mutex_);
+  finished_ = true;
+  changed_.notify_all();
 } catch (...) {
   std::lock_guard lock(mutex_);
   failure_ = std::current_exception();

@@ -34,7 +34,7 @@ class BatchLoader {
   BatchLoader& operator=(const BatchLoader&) = delete;
 
   // The next micro-batch of the step in progress; nothing after its last one, and the call after that begins the next step.
-  // Throws what the worker met.
+  // After the last step there is nothing, however often it is asked. Throws what the worker met.
   std::optional<MicroBatch> next();
 
  private:
@@ -50,7 +50,7 @@ class BatchLoader {
   std::condition_variable changed_;
   std::deque<std::optional<MicroBatch>> ready_;  // an empty one ends a step
   std::exception_ptr failure_;
-  bool stopping_ = false;
+  bool stopping_ = false, finished_ = false;
   std::thread worker_;  // last: starts when all the rest is there
 };
 

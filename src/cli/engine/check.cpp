@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <iostream>
 #include <numeric>
 
@@ -65,12 +66,12 @@ Trial try_steps(const RunConfig& config, const Prepared& prepared, const SampleS
                       static_cast<uint64_t>(config.train.seed), 0);
   int64_t tokens = 0;
   double seconds = 0;
+  bool inside_step = false;
   for (int64_t step = 0; step < kTrialSteps && seconds < kTrialSeconds;) {
     const auto micro = batches.next();
-    if (!micro) {
-      if (!batches.next()) break;
-      continue;
-    }
+    if (!micro && !std::exchange(inside_step, false)) break;  // two ends in a row: no step is left
+    if (!micro) continue;
+    inside_step = true;
     const auto start = std::chrono::steady_clock::now();
     prepared.task->forward_loss(pipeline->network(), micro->batch).sum.backward();
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
