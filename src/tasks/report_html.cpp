@@ -151,7 +151,7 @@ std::string data_section(const RunSummary& run) {
     for (const auto& [reason, count] : audit.reasons) details += fmt::format("<tr><td>{}: {}</td><td>{}</td></tr>", escape(name), escape(reason), count);
     for (const BadRow& bad : audit.examples) details += fmt::format("<tr><td><code>{}</code> {}</td><td></td></tr>", escape(bad.where.str()), escape(bad.reason));
   }
-  if (rows.empty()) return "";
+  if (rows.empty()) return leaks_card(run);
   std::string out = card("<table><tr><th>split</th><th>rows</th><th>used</th><th>dropped</th><th>truncated</th></tr>" + rows + "</table>");
   if (!details.empty()) out += card("<details><summary>dropped and repaired rows</summary><table class='left'>" + details + "</table></details>");
   return leaks_card(run) + out;
