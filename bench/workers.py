@@ -3,6 +3,7 @@
 Nothing here imports more than the standard library: on Linux a child's peak memory begins at that of the process that started it.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -33,12 +34,14 @@ class PeerWorker:
         return json.loads(line)
 
     def ask(self, do, **arguments):
-        self.process.stdin.write(json.dumps(dict(arguments, do=do)) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # a worker that has died gives no answer, which says more
+            self.process.stdin.write(json.dumps(dict(arguments, do=do)) + "\n")
+            self.process.stdin.flush()
         return self._answer()
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
     def __enter__(self):
@@ -99,5 +102,6 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
 def hone_eval(model, rows, precision, threads=0):
     """One `hone eval`: reading, encoding, forward passes, decoding and scoring; loading the model is not in its seconds."""
     run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--threads", threads])
-    timing = json.loads(run["out"])["timing"]
-    return {"tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"], "peak": run["peak"]}
+    report = json.loads(run["out"])
+    timing = report["timing"]
+    return {"score": report["score"], "tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"], "peak": run["peak"]}
