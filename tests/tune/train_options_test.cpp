@@ -1,0 +1,111 @@
+#include "tune/train_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hone {
+namespace {
+
+using testing::HasSubstr;
+
+TrainOptions read(const std::string& yaml) {
+  Config config = Config::parse(yaml, "run.yaml");
+  Config section = config.section("train");
+  return TrainOptions::read(section);
+}
+
+TEST(TrainOptions, HaveTheirDefaults) {
+  const TrainOptions o = read("train: {}");
+  EXPECT_EQ(options_json(o), options_json(TrainOptions{}));
+  EXPECT_EQ(o.seed, 42);
+  EXPECT_EQ(o.lr_scheduler_type, "linear");
+}
+
+TEST(TrainOptions, ReadEveryKey) {
+  // Each key set to something that is not its default.
+  const std::string yaml = R"(train:
+  num_train_epochs: 2.5
+  max_steps: 7
+  per_device_train_batch_size: 8
+  max_tokens_per_batch: 100
+  gradient_accumulation_steps: 2
+  per_device_eval_batch_tokens: 512
+  learning_rate: 1e-5
+  weight_decay: 0
+  adam_beta1: 0.8
+  adam_beta2: 0.98
+  adam_epsilon: 1e-6
+  max_grad_norm: 0
+  lr_scheduler_type: polynomial
+  warmup_ratio: 0.1
+  warmup_steps: 3
+  lr_end: 1e-6
+  lr_power: 2
+  label_smoothing_factor: 0.1
+  max_seq_length: 64
+  group_by_length: false
+  seed: 1
+  precision: fp32
+  threads: 1
+  logging_steps: 5
+  eval_strategy: steps
+  eval_steps: 9
+  save_strategy: steps
+  save_steps: 11
+  early_stopping_patience: 2
+  early_stopping_threshold: 0.01
+  metric_for_best_model: loss
+  load_best_model_at_end: false
+)";
+  const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
+  for (const auto& [key, value] : set.items()) EXPECT_NE(value, unset.at(key)) << key;
+  EXPECT_EQ(set.size(), 32U);
+}
+
+TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"num_train_epochs: 0", "more than 0"},
+      {"max_steps: 0", "-1 to count epochs"},
+      {"per_device_train_batch_size: 0", "at least 1"},
+      {"gradient_accumulation_steps: -1", "at least 1"},
+      {"learning_rate: 0", "more than 0"},
+      {"learning_rate: .inf", "must be a number"},
+      {"learning_rate: .nan", "must be a number"},
+      {"weight_decay: -0.1", "at least 0"},
+      {"adam_beta1: 1", "less than 1"},
+      {"adam_epsilon: 0", "more than 0"},
+      {"max_grad_norm: -1", "at least 0"},
+      {"warmup_ratio: 1.5", "less than 1"},
+      {"label_smoothing_factor: 1", "less than 1"},
+      {"max_seq_length: 2", "no room"},
+      {"logging_steps: 0", "at least 1"},
+      {"lr_scheduler_type: linera", "linear"},
+      {"precision: fp16", "bf16"},
+      {"eval_strategy: epochs", "epoch"},
+      {"seed: 1.5", "seed"},
+  };
+  for (const auto& [line, said] : cases) {
+    try {
+      read("# a comment\ntrain:\n  " + line + "\n");
+      ADD_FAILURE() << line << " was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage) << line;
+      EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("run.yaml:3:"), HasSubstr(said))) << line;
+    }
+  }
+}
+
+TEST(TrainOptions, RefuseEarlyStoppingWithoutEvaluations) {
+  EXPECT_THROW(read("train: {early_stopping_patience: 2, eval_strategy: \"no\"}"), Error);
+}
+
+TEST(TrainOptions, WarmupStepsWinOverTheRatio) {
+  TrainOptions o;
+  o.warmup_ratio = 0.1;
+  EXPECT_EQ(schedule_options(o, 95).warmup_steps, 10);  // rounded up
+  o.warmup_steps = 3;
+  EXPECT_EQ(schedule_options(o, 95).warmup_steps, 3);
+}
+
+}  // namespace
+}  // namespace hone
