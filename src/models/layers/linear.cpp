@@ -1,12 +1,12 @@
 #include "models/layers/linear.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "models/layers/bias.h"
 #include "models/layers/initialise.h"
 
 namespace hone {
@@ -21,7 +21,9 @@ struct Product : torch::autograd::Function<Product> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const std::optional<Variable>& bias,
                           const at::Tensor& operand) {
     context->save_for_backward({x, operand});
-    return bias ? at::addmm(bias->to(x.scalar_type()), x, operand.t()) : at::mm(x, operand.t());
+    at::Tensor y = at::mm(x, operand.t());
+    if (bias) add_bias(y, *bias);
+    return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -30,7 +32,7 @@ struct Product : torch::autograd::Function<Product> {
     variable_list result(4);
     if (context->needs_input_grad(0)) result[0] = at::mm(g, saved[1]);
     if (context->needs_input_grad(1)) result[1] = at::mm(g.t(), saved[0]).to(at::kFloat);
-    if (context->needs_input_grad(2)) result[2] = g.sum(0, false, at::kFloat);
+    if (context->needs_input_grad(2)) result[2] = sum_rows(g);
     return result;
   }
 };
