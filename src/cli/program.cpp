@@ -140,6 +140,8 @@ int run_program(int argc, char** argv, const std::vector<Runner>& runners) {
     return parse_and_run(argc, argv, runners);
   } catch (const Error& error) {
     return report_failure(error.what(), error.kind());
+  } catch (const std::filesystem::filesystem_error& error) {  // a folder that may not be written, a disk that is full
+    return report_failure(fmt::format("{}: {}.", error.path1().string(), error.code().message()).c_str(), ErrorKind::kUsage);
   } catch (const std::bad_alloc&) {
     return report_failure("out of memory. Smaller batches (train.per_device_train_batch_size, --max-tokens) need less.",
                           ErrorKind::kInternal);

@@ -69,7 +69,7 @@ def sentiment(count, start=0):
     return rows
 
 
-def write_run(folder, model, task="{name: classify}", data="", train="", rows=(40, 10, 10), output="run"):
+def write_run(folder, model, task="{name: classify}", data="", rows=(40, 10, 10), output="run", **train):
     """A configuration and its data in `folder`; returns the configuration's path."""
     folder = Path(folder)
     start = 0
@@ -77,8 +77,10 @@ def write_run(folder, model, task="{name: classify}", data="", train="", rows=(4
         write_jsonl(folder / f"{name}.jsonl", sentiment(count, start))
         start += count
     data = data or "\n".join(f"  {split}: {{path: {folder}/{name}.jsonl}}" for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")))
+    options = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": "1e-3", "precision": "fp32", **train}
+    listed = ", ".join(f"{key}: {value}" for key, value in options.items())
     path = folder / "config.yaml"
     path.write_text(f"model: {{path: {model}}}\ntask: {task}\ndata:\n{data}\n"
-                    f"train: {{num_train_epochs: 2, per_device_train_batch_size: 8, learning_rate: 1e-3, precision: fp32, {train}}}\n"
+                    f"train: {{{listed}}}\n"
                     f"output: {{dir: {folder / output}}}\n")
     return path

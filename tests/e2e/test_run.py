@@ -16,7 +16,7 @@ FILES = ["checkpoints", "config.yaml", "metrics.jsonl", "model", "predictions.js
 @pytest.fixture(scope="module")
 def finished(hone, tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    config = write_run(folder, tiny_model, train="num_train_epochs: 6")
+    config = write_run(folder, tiny_model, num_train_epochs=6, learning_rate="1e-2")
     result = hone("train", config)
     return folder, result
 
@@ -122,7 +122,7 @@ def test_transformers_loads_the_model_with_equal_scores(finished):
 
 
 def test_finished_run_is_not_overwritten_unless_asked(hone, finished, tiny_model, tmp_path):
-    config = write_run(tmp_path, tiny_model, train="num_train_epochs: 1")
+    config = write_run(tmp_path, tiny_model, num_train_epochs=1)
     hone("train", config)
     before = (tmp_path / "run/report.json").read_bytes()
     (tmp_path / "run/mine.txt").write_text("not of a run")
@@ -136,7 +136,7 @@ def test_finished_run_is_not_overwritten_unless_asked(hone, finished, tiny_model
 
 
 def test_failed_start_leaves_the_earlier_run_alone(hone, tiny_model, tmp_path):
-    config = write_run(tmp_path, tiny_model, train="num_train_epochs: 1")
+    config = write_run(tmp_path, tiny_model, num_train_epochs=1)
     hone("train", config)
     with open(tmp_path / "train.jsonl", "a") as data:
         data.write("not json\n")
@@ -145,7 +145,7 @@ def test_failed_start_leaves_the_earlier_run_alone(hone, tiny_model, tmp_path):
 
 
 def test_json_output_is_the_report(hone, tiny_model, tmp_path):
-    result = hone("train", write_run(tmp_path, tiny_model, train="num_train_epochs: 1"), "--json")
+    result = hone("train", write_run(tmp_path, tiny_model, num_train_epochs=1), "--json")
     shown = json.loads(result.stdout)
     assert shown == json.loads((tmp_path / "run/report.json").read_text())
 
@@ -173,7 +173,7 @@ def test_run_without_test_data_reports_on_validation_and_says_so(hone, tiny_mode
 
 
 def test_run_with_training_data_only_saves_the_model(hone, tiny_model, tmp_path):
-    config = write_run(tmp_path, tiny_model, data=f"  train: {{path: {tmp_path}/train.jsonl}}", train="eval_strategy: no")
+    config = write_run(tmp_path, tiny_model, data=f"  train: {{path: {tmp_path}/train.jsonl}}", eval_strategy="no")
     result = hone("train", config)
     assert "no report" in result.stderr
     assert hone("eval", tmp_path / "run/model", tmp_path / "test.jsonl").stdout != ""
@@ -238,7 +238,7 @@ def test_named_entities_end_to_end(hone, tiny_model, tmp_path):
 
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_ends_after_the_step_and_resume_gives_the_same_model(hone, tiny_model, tmp_path, sent, code):
-    config = write_run(tmp_path, tiny_model, train="num_train_epochs: 40")
+    config = write_run(tmp_path, tiny_model, num_train_epochs=40)
     hone("train", config, f"output.dir={tmp_path}/whole")
     process = subprocess.Popen([HONE, "train", config], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT, text=True)
     metrics = tmp_path / "run/metrics.jsonl"

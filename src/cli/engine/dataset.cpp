@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/fingerprint.h"
 
 namespace hone {
@@ -168,6 +170,9 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
       continue;
     }
     if (leakage) leakage->add(split, *record, text_fields_);
+  }
+  if (std::find(kept.begin(), kept.end(), true) == kept.end()) {
+    throw Error(ErrorKind::kData, {options_.sources.at(split).path}, fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
   }
   // Rows that the reader passed over belong to no part of the one file; they are counted once.
   if (split == "train" || !options_.split) count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
