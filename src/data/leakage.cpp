@@ -44,8 +44,9 @@ struct LeakageFinder::State {
   uint32_t file_index(const std::shared_ptr<const std::string>& file) {
     const auto same = [&](const std::shared_ptr<const std::string>& other) { return other == file || (other && file && *other == *file); };
     const auto it = std::find_if(files.begin(), files.end(), same);
+    const auto index = static_cast<uint32_t>(it - files.begin());  // before push_back, which may move the list
     if (it == files.end()) files.push_back(file);
-    return static_cast<uint32_t>(it - files.begin());
+    return index;
   }
 
   Where where(const Row& row) const { return {files[row.file] ? *files[row.file] : "", row.line, 0}; }
