@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -84,6 +85,7 @@ int run_parsed(const Command& command, const CLI::App& arguments, char** argv, c
   for (const Runner& runner : runners) {
     if (std::string_view(runner.name) != command.name) continue;
     if (has_flag(arguments, "--quiet") || has_flag(arguments, "--json")) Progress::set_quiet(true);
+    if (has_flag(arguments, "--quiet")) setenv("HONE_LOG", "warn", /*overwrite=*/0);
     const int code = runner.run(arguments);
     std::cout.flush();
     if (!std::cout) throw Error(ErrorKind::kInternal, "standard output could not be written; is the disk full?");
