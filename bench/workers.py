@@ -95,8 +95,8 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
     taken = [line for line in lines if line["event"] == "step"]
     timed = taken[skipped:]
     return {"tokens": sum(s["tokens"] for s in timed), "seconds": sum(s["seconds"] for s in timed), "steps": len(timed),
-            "losses": [s["loss"] for s in taken], "peak": run["peak"], "wall": run["wall"],
-            "evaluations": [line for line in lines if line["event"] == "evaluation"], "step_seconds": [s["seconds"] for s in taken]}
+            "losses": [s["loss"] for s in taken], "step_seconds": [s["seconds"] for s in taken], "peak": run["peak"], "wall": run["wall"],
+            "evaluations": [line for line in lines if line["event"] == "evaluation"]}
 
 
 def hone_eval(model, rows, precision, threads=0):
@@ -104,4 +104,5 @@ def hone_eval(model, rows, precision, threads=0):
     run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--threads", threads])
     report = json.loads(run["out"])
     timing = report["timing"]
-    return {"score": report["score"], "tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"], "peak": run["peak"]}
+    return {"score": report["score"], "tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"],
+            "peak": run["peak"]}
