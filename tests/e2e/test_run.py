@@ -213,9 +213,10 @@ def test_check_audits_and_estimates_and_trains_nothing(hone, tiny_model, tmp_pat
     assert shown["data"]["train"]["labels"] == {"positive": 20, "negative": 20}
     assert shown["data"]["train"]["samples"] == 40 and shown["data"]["train"]["tokens"] > 200
     assert shown["estimate"]["steps"] == 10
-    assert {"seconds", "memory_bytes", "disk_bytes", "free_disk_bytes", "tokens_per_second"} <= shown["estimate"].keys()
+    assert {"seconds", "memory_bytes", "disk_bytes", "free_disk_bytes", "parameters", "tokens"} <= shown["estimate"].keys()
+    assert shown["estimate"]["seconds"] > 0 and shown["estimate"]["tokens"] == 2 * shown["data"]["train"]["tokens"]
     text = hone("check", config).stdout
-    assert "train: 40 rows" in text and "leakage: none found" in text and "estimate:" in text and "█" in text
+    assert "train: 40 rows" in text and "leakage: none found" in text and "estimate\n" in text and "█" in text
     assert not (tmp_path / "run/model").exists() and not (tmp_path / "run/checkpoints").exists()
 
 

@@ -2,28 +2,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <utility>
 #include <iostream>
-#include <numeric>
+#include <utility>
 
 #include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/environment.h"
 #include "cli/engine/run.h"
-#include "tune/batch_loader.h"
-#include "tune/checkpoint.h"
+#include "tune/estimate.h"
 #include "tune/machine.h"
-#include "tune/parameters.h"
-#include "tune/train_options.h"
 
 namespace hone {
 namespace {
 
-constexpr int64_t kTrialSteps = 5;         // micro-batches run for the estimate, at most
-constexpr double kTrialSeconds = 5;        // and no longer than this
-constexpr double kForwardShare = 1 / 3.0;  // of a training step: one forward pass of the three products of each layer
 constexpr int64_t kBars = 12, kBarWidth = 40;
 constexpr size_t kShownRows = 20;
 
@@ -44,72 +35,13 @@ Lengths lengths_of(const SplitAudit& audit) {
 
 double share(int64_t part, int64_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
 
-// ---- the estimate ----
-
-struct Trial {
-  double tokens_per_second = 0;
-  int64_t parameters = 0, memory = 0;
-};
-
-// Runs forward and backward on the longest micro-batches of the first epoch; no weight changes.
-Trial try_steps(const RunConfig& config, const Prepared& prepared, const SampleStore& samples) {
+// Runs a few steps of the run itself for its speed; the weights stay as they were and nothing is saved.
+Estimate estimate_run(const RunConfig& config, const Prepared& prepared, const SampleStore& samples) {
   const auto pipeline =
       Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task, static_cast<uint64_t>(config.train.seed));
-  const Precision precision = resolve_precision(config.train.precision);
-  pipeline->network().set_precision(precision);
-  pipeline->network().train();
-  const auto parameters = trainable_parameters(pipeline->network());
-  Trial trial;
-  for (const AdamWParameter& parameter : parameters) trial.parameters += parameter.value.numel();
-  BatchLoader batches(samples,
-                      Timeline(samples.lengths(), plan_options(config.train), config.train.num_train_epochs, config.train.max_steps),
-                      static_cast<uint64_t>(config.train.seed), 0);
-  int64_t tokens = 0;
-  double seconds = 0;
-  bool inside_step = false;
-  for (int64_t step = 0; step < kTrialSteps && seconds < kTrialSeconds;) {
-    const auto micro = batches.next();
-    if (!micro && !std::exchange(inside_step, false)) break;  // two ends in a row: no step is left
-    if (!micro) continue;
-    inside_step = true;
-    const auto start = std::chrono::steady_clock::now();
-    prepared.task->forward_loss(pipeline->network(), micro->batch).sum.backward();
-    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (step++ == 0) continue;  // the first one also pays for first uses
-    seconds += took;
-    tokens += micro->tokens;
-  }
-  trial.tokens_per_second = seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
-  trial.memory = peak_memory_bytes() + trial.parameters * 8;  // two moments in fp32 come with the first step
-  return trial;
-}
-
-// Tokens that go through the network forward and backward, and forward alone.
-std::pair<double, double> tokens_of_run(const RunConfig& config, Dataset& dataset, const SampleStore& samples, int64_t steps,
-                                        double epochs) {
-  const auto tokens = [&](const char* split) {
-    return dataset.has(split) ? static_cast<double>(lengths_of(dataset.audits()[split]).tokens) : 0;
-  };
-  const double evaluations = config.train.eval_strategy == "epoch" ? epochs
-                             : config.train.eval_strategy == "steps"
-                                 ? static_cast<double>(steps / std::max<int64_t>(1, config.train.eval_steps))
-                                 : 0;
-  const double all = static_cast<double>(std::accumulate(samples.lengths().begin(), samples.lengths().end(), int64_t{0}));
-  return {all * epochs, tokens("validation") * evaluations + tokens("test")};
-}
-
-Json estimate(const RunConfig& config, Prepared& prepared, const SampleStore& samples) {
-  const Timeline timeline(samples.lengths(), plan_options(config.train), config.train.num_train_epochs, config.train.max_steps);
-  const Trial trial = try_steps(config, prepared, samples);
-  const auto [trained, evaluated] = tokens_of_run(config, prepared.dataset, samples, timeline.steps(), timeline.epochs());
-  const double rate = std::max(trial.tokens_per_second, 1e-9);
-  return {{"steps", timeline.steps()},
-          {"parameters", trial.parameters},
-          {"tokens_per_second", trial.tokens_per_second},
-          {"seconds", trained / rate + evaluated * kForwardShare / rate},
-          {"memory_bytes", trial.memory},
-          {"disk_bytes", disk_needed(trial.parameters, config.train.save_strategy != "no")},
-          {"free_disk_bytes", free_disk_bytes(config.output_dir)}};
+  Estimate cost = estimate(pipeline->config(), count_parameters(pipeline->network()), samples.lengths(), config.train);
+  cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train) * static_cast<double>(cost.tokens);
+  return cost;
 }
 
 // ---- as JSON and as text ----
@@ -191,14 +123,6 @@ std::string leak_text(const std::vector<Leak>& leaks) {
   return text;
 }
 
-std::string estimate_text(const Json& estimate) {
-  const auto number = [&](const char* key) { return estimate[key].get<double>(); };
-  return fmt::format(
-      "\nestimate: {} steps, {:.1f}M parameters, {:.0f} tokens/s: about {:.0f} s; {:.2f} GB memory; {:.2f} GB disk of {:.0f} GB free\n",
-      estimate["steps"].get<int64_t>(), number("parameters") / 1e6, number("tokens_per_second"), std::ceil(number("seconds")),
-      number("memory_bytes") / 1e9, number("disk_bytes") / 1e9, number("free_disk_bytes") / 1e9);
-}
-
 }  // namespace
 
 int run_check(const CLI::App& arguments) {
@@ -207,9 +131,11 @@ int run_check(const CLI::App& arguments) {
   Prepared prepared = prepare(config);
   const TrainingData data = encode_data(config, prepared);
   Dataset& dataset = prepared.dataset;
-  const Json cost = estimate(config, prepared, data.samples);
+  const Estimate cost = estimate_run(config, prepared, data.samples);
+  const int64_t free_bytes = free_disk_bytes(config.output_dir);
   if (flag_of(arguments, "--json")) {
-    Json json = {{"data", Json::object()}, {"leakage", leaks_json(dataset.leaks())}, {"estimate", cost}};
+    Json json = {{"data", Json::object()}, {"leakage", leaks_json(dataset.leaks())}, {"estimate", cost.json()}};
+    json["estimate"]["free_disk_bytes"] = free_bytes;
     for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
     std::cout << json.dump() << '\n';
     return 0;
@@ -217,7 +143,8 @@ int run_check(const CLI::App& arguments) {
   for (const std::string split : kSplits) {
     if (dataset.has(split)) std::cout << split_text(split, dataset.audits()[split]);
   }
-  std::cout << leak_text(dataset.leaks()) << estimate_text(cost);
+  std::cout << leak_text(dataset.leaks()) << "\nestimate\n"
+            << cost.text() << fmt::format("free    {:.0f} MB\n", static_cast<double>(free_bytes) / 1e6);
   return 0;
 }
 
