@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "models/kernels/embedding.h"
 #include "models/layers/dropout_site.h"
+#include "models/layers/initialise.h"
 
 namespace hone {
 namespace {
@@ -25,7 +26,7 @@ void check_ids(const at::Tensor& ids, int64_t rows, const char* what) {
 
 }  // namespace
 
-EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width) { weight = register_parameter("weight", at::zeros({rows, width})); }
+EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width) { weight = register_parameter("weight", lazy_zeros({rows, width})); }
 
 at::Tensor EmbeddingImpl::forward(const at::Tensor& ids, const char* what) {
   check_ids(ids, weight.size(0), what);

@@ -40,7 +40,7 @@ struct Product : torch::autograd::Function<Product> {
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
-  weight = register_parameter("weight", at::zeros({out, in}));
+  weight = register_parameter("weight", lazy_zeros({out, in}));
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor());
 }
 
