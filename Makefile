@@ -5,16 +5,21 @@ HONE := $(BUILD)/hone
 PEERS := .venv-peers/bin/python
 CONFIGURE := $(BUILD)/build.ninja
 
-.PHONY: demo test build test-cpp test-python bench asan setup setup-peers clean
+.PHONY: demo test program build configure test-cpp test-python bench asan setup setup-peers clean
 
-demo: build  ## fine-tune a small model on the shipped customer messages; prints the report
+demo: program  ## fine-tune a small model on the shipped customer messages; prints the report
 	$(HONE) train examples/classify/config.yaml --overwrite
 
 test: setup-peers build test-cpp test-python  ## all tests
 
-build: setup
-	@[ -e $(CONFIGURE) ] || cmake --preset release > /dev/null
+program: configure  ## hone alone
+	cmake --build $(BUILD) --target hone hone-engine
+
+build: configure  ## all: hone, the tests, the benchmarks
 	cmake --build $(BUILD)
+
+configure: setup
+	@[ -e $(CONFIGURE) ] || cmake --preset release > /dev/null
 
 test-cpp: build
 	ctest --test-dir $(BUILD) --output-on-failure -j "$$(nproc)"

@@ -6,9 +6,9 @@
 namespace hone {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank_line(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 Json parse_row(std::string_view text, const Where& where) {
   Json value = parse_json(text, where, ErrorKind::kData);
@@ -27,7 +27,7 @@ class JsonLinesReader : public RowReader {
     std::string_view line;
     do {
       if (!text().next_line(line)) return false;
-    } while (is_blank(line));
+    } while (is_blank_line(line));
     record.line = text().line_number();
     const Where start = place(record.line, 1);
     text().check_text(line, start);
@@ -68,7 +68,7 @@ class JsonReader : public RowReader {
     for (;;) {
       const std::string_view window = text().window();
       size_t at = 0;
-      while (at < window.size() && is_space(window[at])) ++at;
+      while (at < window.size() && is_json_space(window[at])) ++at;
       text().consume(at);
       if (!text().window().empty()) return text().window()[0];
       if (!text().more()) return '\0';
@@ -124,7 +124,7 @@ class JsonReader : public RowReader {
       } else if (c == '}' || c == ']') {
         if (depth == 0) return std::max<size_t>(at, 1);
         if (--depth == 0) return at + 1;
-      } else if (depth == 0 && (c == ',' || is_space(c))) {
+      } else if (depth == 0 && (c == ',' || is_json_space(c))) {
         return std::max<size_t>(at, 1);
       }
     }

@@ -7,7 +7,7 @@
 namespace hone::bert {
 namespace {
 
-const EncoderNames kNames{
+const EncoderNames kBertNames{
     .attention = "attention",
     .products = {.query = "self.query", .key = "self.key", .value = "self.value", .out = "output.dense"},
     .attention_norm = "attention.output.LayerNorm",
@@ -71,7 +71,7 @@ EncoderPlan common_plan(const ModelConfig& config) {
       .norm_eps = norm_eps,
       .dropout = dropout,
       .attention_dropout = dropout_field(config.raw, "attention_probs_dropout_prob", 0.1),
-      .names = kNames,
+      .names = kBertNames,
   };
   return plan;
 }

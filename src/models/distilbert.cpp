@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kNormEps = 1e-12;  // fixed in the reference
 
-const EncoderNames kNames{
+const EncoderNames kDistilBertNames{
     .attention = "attention",
     .products = {.query = "q_lin", .key = "k_lin", .value = "v_lin", .out = "out_lin"},
     .attention_norm = "sa_layer_norm",
@@ -57,7 +57,7 @@ std::shared_ptr<Backbone> make(const ModelConfig& config) {
       .norm_eps = kNormEps,
       .dropout = dropout,
       .attention_dropout = dropout_field(config.raw, "attention_dropout", 0.1),
-      .names = kNames,
+      .names = kDistilBertNames,
   };
   return std::make_shared<EncoderBackbone>(config, plan);
 }

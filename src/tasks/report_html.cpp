@@ -71,7 +71,7 @@ std::string class_row(const ClassRow& row, bool is_average) {
                      is_average ? " class='sum'" : "", escape(row.label), row.precision, row.recall, row.f1, 100 * row.f1, row.support);
 }
 
-std::string class_table(const Report& report) {
+std::string class_rows(const Report& report) {
   if (report.per_class.empty()) return "";
   std::string rows;
   for (const ClassRow& row : report.per_class) rows += class_row(row, false);
@@ -182,7 +182,7 @@ std::string report_html(const Report& report, const RunSummary& run) {
       "<title>{}: {} {:.4f}</title><style>{}</style></head><body><main>",
       escape(run.title), escape(report.metric), report.score, kStyle);
   out += head_line(report, run) + metric_cards(report);
-  out += section("Classes", class_table(report));
+  out += section("Classes", class_rows(report));
   out += section("Confusion", confusion_section(report));
   out += section("Calibration", calibration_section(report));
   out += section("Learning curves", curves_section(run));

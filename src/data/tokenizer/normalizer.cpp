@@ -35,7 +35,7 @@ std::unique_ptr<Normalizer> make_bert(const JsonNode& node) {
   return std::make_unique<BertNormalizer>(options);
 }
 
-std::unique_ptr<Normalizer> make_sequence(const JsonNode& node) {
+std::unique_ptr<Normalizer> make_normalizer_sequence(const JsonNode& node) {
   std::vector<std::shared_ptr<Normalizer>> parts;
   for (const JsonNode& item : node.at("normalizers").items()) {
     if (auto part = make_normalizer(item)) parts.push_back(std::move(part));
@@ -71,7 +71,7 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node) {
   if (node.json().is_null()) return nullptr;
   const std::string type = node.type();
   if (type == "BertNormalizer") return make_bert(node);
-  if (type == "Sequence") return make_sequence(node);
+  if (type == "Sequence") return make_normalizer_sequence(node);
   if (type == "NFC") return make([](NormalizedText& text) { text.normalize(false, true); });
   if (type == "NFD") return make([](NormalizedText& text) { text.normalize(false, false); });
   if (type == "NFKC") return make([](NormalizedText& text) { text.normalize(true, true); });

@@ -169,7 +169,7 @@ class Sequence final : public PreTokenizer {
 
 // What ByteLevel does to the text, bytes for characters, the model here does itself; so it can only come last, and a blank put in
 // front of every word of an earlier part is not provided for.
-std::unique_ptr<PreTokenizer> make_sequence(const JsonNode& node) {
+std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(const JsonNode& node) {
   std::vector<std::unique_ptr<PreTokenizer>> parts;
   for (const JsonNode& item : node.at("pretokenizers").items()) {
     auto part = make_pre_tokenizer(item);
@@ -191,7 +191,7 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonNode& node) {
   if (type == "WhitespaceSplit") return std::make_unique<WhitespaceSplit>();
   if (type == "Punctuation") return std::make_unique<Punctuation>(read_delimiter(node));
   if (type == "ByteLevel") return std::make_unique<ByteLevel>(node.at("add_prefix_space").boolean(), node.boolean_or("use_regex", true));
-  if (type == "Sequence") return make_sequence(node);
+  if (type == "Sequence") return make_pre_tokenizer_sequence(node);
   throw node.at("type").error(fmt::format("\"{}\" is not a supported pre-tokenizer", type));
 }
 
