@@ -144,7 +144,8 @@ std::string CheckpointFolder::save(const std::string& name, const Checkpoint& ch
 Checkpoint CheckpointFolder::load(const std::string& name, const std::function<void(const std::string&)>& warn) const {
   const std::string path = folder_ + "/" + name, previous = path + ".previous";
   if (!fs::exists(path) && !fs::exists(previous)) {
-    throw Error(ErrorKind::kUsage, Where{path}, "there is no checkpoint here to continue from; start the run without --resume");
+    throw Error(ErrorKind::kUsage, Where{path},
+                "there is no complete checkpoint here to continue from; start the run again, with --overwrite");
   }
   try {
     return read_checkpoint(path);
@@ -156,15 +157,6 @@ Checkpoint CheckpointFolder::load(const std::string& name, const std::function<v
     rename_folder(previous, path);
     return checkpoint;
   }
-}
-
-bool CheckpointFolder::is_unfinished() const {
-  for (const char* name : {"/last", "/last.previous"}) {
-    if (!is_complete(folder_ + name)) continue;
-    const Json state = read_state(folder_ + name).at("state");
-    return state.at("step") < state.at("total_steps") && state.at("stopped_early") == false;
-  }
-  return false;
 }
 
 int64_t disk_needed(int64_t parameters, bool keeps_last) {

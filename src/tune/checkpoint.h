@@ -34,7 +34,6 @@ class CheckpointFolder {
   Checkpoint load_last(const std::function<void(const std::string&)>& warn) const { return load("last", warn); }
   Checkpoint load_best(const std::function<void(const std::string&)>& warn) const { return load("best", warn); }
 
-  bool is_unfinished() const;  // the run that left these had steps to go
   const std::string& path() const { return folder_; }
 
  private:

@@ -1,4 +1,4 @@
-// What this machine offers: cores that this process may use, and whether bf16 is computed by the CPU itself.
+// What this machine offers: cores that this process may use, and which precision it computes faster.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace hone {
 int64_t available_cores();   // affinity and a container's quota respected
 bool has_bf16_arithmetic();  // AVX512-BF16 or AMX-BF16
 
-Precision resolve_precision(const std::string& name);  // auto | fp32 | bf16
+// fp32 | bf16 | auto: the faster of the two here, measured once.
+Precision resolve_precision(const std::string& name);
 const char* precision_name(Precision precision);
 
 // Threads for tensor operations; 0 is all available cores. Returns the number in force.

@@ -56,7 +56,7 @@ Json data_identity(const std::vector<int32_t>& lengths, const TrainOptions& opti
 
 LossOptions loss_options(const TrainOptions& o) { return {.label_smoothing = o.label_smoothing_factor}; }
 
-AdamWOptions adamw_options(const TrainOptions& o) { return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay}; }
+AdamWOptions adamw_options(const TrainOptions& o) { return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay, /*lazy_rows=*/true}; }
 
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
   if (inputs.train->size() == 0) throw Error(ErrorKind::kData, "there is no training sample left to train on");
@@ -70,12 +70,13 @@ class Trainer {
         options_(options),
         listeners_(listeners),
         pipeline_(*inputs.pipeline),
+        checkpoints_(inputs.output_dir + "/checkpoints"),
+        resumed_(load_resumed()),
         threads_(use_threads(options.threads)),
-        precision_(resolve_precision(options.precision)),
+        precision_(choose_precision()),
         timeline_(make_timeline(inputs, options)),
         schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
         criterion_(criterion_named(options.metric_for_best_model, pipeline_.info())),
-        checkpoints_(inputs.output_dir + "/checkpoints"),
         parameters_(prepare_parameters()),
         optimizer_(parameters_, adamw_options(options)) {
     progress_.best = BestTracker(criterion_.greater_is_better, options.early_stopping_patience, options.early_stopping_threshold);
@@ -84,9 +85,12 @@ class Trainer {
   TrainResult run();
 
  private:
+  std::optional<Checkpoint> load_resumed() const;
+  Precision choose_precision() const;
   std::vector<AdamWParameter> prepare_parameters();
   void begin();
-  void set_old_checkpoints_aside();
+  void refuse_old_checkpoints() const;
+  void check_criterion();
   void resume();
   void compare_with(const Json& saved);
 
@@ -114,12 +118,13 @@ class Trainer {
   const TrainOptions& options_;
   const std::vector<Listener>& listeners_;
   Pipeline& pipeline_;
+  CheckpointFolder checkpoints_;
+  std::optional<Checkpoint> resumed_;  // until it is taken over
   int64_t threads_;
   Precision precision_;
   Timeline timeline_;
   std::function<double(int64_t)> schedule_;
   Criterion criterion_;
-  CheckpointFolder checkpoints_;
   std::vector<AdamWParameter> parameters_;
   AdamW optimizer_;
   Progress progress_;
@@ -131,11 +136,11 @@ TrainResult Trainer::run() {
   evaluate_if_due();  // of a run that was interrupted between a step and its evaluation
   while (progress_.step < timeline_.steps() && !progress_.stopped_early) {
     train_step(batches);
+    if (!stop_is_requested()) evaluate_if_due();
     if (stop_is_requested()) {
       save(/*is_best=*/false);
       return finish(/*interrupted=*/true);
     }
-    evaluate_if_due();
     if (saves_after(progress_.step) || (progress_.stopped_early && options_.save_strategy != "no")) save(/*is_best=*/false);
   }
   return finish(/*interrupted=*/false);
@@ -212,6 +217,7 @@ void Trainer::evaluate_if_due() {
   const int64_t step = progress_.step;
   if (!evaluates_after(step) || progress_.evaluated_step == step) return;
   const Clock clock;
+  optimizer_.flush();  // whoever evaluates may read more than looked-up rows
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
   const double score = criterion_.value(report, loss);
@@ -223,7 +229,9 @@ void Trainer::evaluate_if_due() {
   if (is_best && (options_.load_best_model_at_end || options_.save_strategy != "no")) save(/*is_best=*/true);
 }
 
+// The best weights will be read as a model; the last ones only by a run that goes on, with rows that wait as the optimizer's state says.
 void Trainer::save(bool is_best) {
+  if (is_best) optimizer_.flush();
   const Checkpoint checkpoint{state(), weights_of(pipeline_.network()), is_best ? StateDict{} : optimizer_.state()};
   emit(Saved{progress_.step, is_best ? checkpoints_.save_best(checkpoint) : checkpoints_.save_last(checkpoint), is_best});
 }
@@ -245,6 +253,17 @@ Json Trainer::state() const {
           {"options", options_json(options_)}};
 }
 
+std::optional<Checkpoint> Trainer::load_resumed() const {
+  if (!inputs_.resume) return std::nullopt;
+  return checkpoints_.load_last([this](const std::string& message) { emit(Warned{0, message}); });
+}
+
+// What "auto" chose once holds for the whole run: another choice would end it in other weights.
+Precision Trainer::choose_precision() const {
+  if (options_.precision == "auto" && resumed_) return resolve_precision(resumed_->state.at("precision").get<std::string>());
+  return resolve_precision(options_.precision);
+}
+
 std::vector<AdamWParameter> Trainer::prepare_parameters() {
   pipeline_.network().set_precision(precision_);
   return trainable_parameters(pipeline_.network());
@@ -255,7 +274,8 @@ void Trainer::begin() {
   if (inputs_.resume) {
     resume();
   } else {
-    set_old_checkpoints_aside();
+    refuse_old_checkpoints();
+    check_criterion();
   }
   require_disk(inputs_.output_dir, disk_needed(trained, options_.save_strategy != "no"), "this run's checkpoints and model");
   pipeline_.network().train();
@@ -271,28 +291,26 @@ void Trainer::begin() {
   emit(started);
 }
 
-// A new run in a folder that holds checkpoints: it must not mix with them, and hours of an unfinished run must not be lost by a forgotten
-// --resume.
-void Trainer::set_old_checkpoints_aside() {
-  namespace fs = std::filesystem;
-  const std::string& here = checkpoints_.path();
-  if (!fs::exists(here)) return;
-  const std::string aside = here + ".old";
-  fs::remove_all(aside);
-  if (checkpoints_.is_unfinished()) {
-    fs::rename(here, aside);
-    warn(fmt::format("{} held an unfinished run, which --resume would have continued; it is now in {}", here, aside));
-  } else {
-    fs::remove_all(here);
-  }
+// A new run must not mix with the checkpoints of another, and hours of an unfinished one must not be lost by a forgotten --resume.
+void Trainer::refuse_old_checkpoints() const {
+  if (!std::filesystem::exists(checkpoints_.path())) return;
+  throw Error(ErrorKind::kUsage, Where{checkpoints_.path()},
+              "holds the checkpoints of another run; continue it with --resume, or replace it with --overwrite");
+}
+
+// A metric that no report has would show only at the first evaluation, perhaps hours away: one that is asked for by name is looked for now.
+void Trainer::check_criterion() {
+  const bool is_known = criterion_.metric.empty() || criterion_.metric == "loss" || criterion_.metric == pipeline_.info().main_metric;
+  if (is_known || !inputs_.evaluate || options_.eval_strategy == "no") return;
+  const auto [report, loss] = inputs_.evaluate();
+  criterion_.value(report, loss);
 }
 
 void Trainer::resume() {
-  const Checkpoint checkpoint = checkpoints_.load_last([this](const std::string& message) { warn(message); });
-  const Json& saved = checkpoint.state;
+  const Json& saved = resumed_->state;
   compare_with(saved);
-  load_weights(pipeline_.network(), checkpoint.weights, checkpoints_.path() + "/last/model.safetensors");
-  optimizer_.load_state(checkpoint.optimizer);
+  load_weights(pipeline_.network(), resumed_->weights, checkpoints_.path() + "/last/model.safetensors");
+  optimizer_.load_state(resumed_->optimizer);
   progress_.step = saved.at("step").get<int64_t>();
   progress_.evaluated_step = saved.at("evaluated_step").get<int64_t>();
   progress_.stopped_early = saved.at("stopped_early").get<bool>();
@@ -300,6 +318,7 @@ void Trainer::resume() {
   progress_.tokens = saved.at("tokens").get<int64_t>();
   progress_.best.load_state(saved.at("best"));
   progress_.statistics.load_state(saved.at("statistics"));
+  resumed_.reset();
 }
 
 // A change of what forms a step is refused; a change of anything else is the user's right, but then the result is not the uninterrupted
@@ -333,6 +352,7 @@ void Trainer::compare_with(const Json& saved) {
 }
 
 TrainResult Trainer::finish(bool interrupted) {
+  optimizer_.flush();
   if (!interrupted) load_best();
   TrainResult result;
   result.steps = progress_.step;
@@ -342,6 +362,7 @@ TrainResult Trainer::finish(bool interrupted) {
   result.tokens_per_second = progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0;
   result.interrupted = interrupted;
   result.stopped_early = progress_.stopped_early;
+  result.precision = precision_name(precision_);
   return result;
 }
 

@@ -55,6 +55,7 @@ struct TrainResult {
   int64_t steps = 0, best_step = 0;
   double best_score = 0, seconds = 0, tokens_per_second = 0;
   bool interrupted = false, stopped_early = false;
+  std::string precision;  // in force: fp32 or bf16
 };
 
 struct TrainerInputs {

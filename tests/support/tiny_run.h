@@ -68,6 +68,7 @@ class TinyRun {
   TrainResult train(const TrainOptions& options, bool resume = false) {
     load_pipeline();
     events.clear();
+    if (!resume) std::filesystem::remove_all(output() + "/checkpoints");
     std::filesystem::create_directories(output());
     TrainerInputs inputs;
     inputs.pipeline = pipeline_.get();

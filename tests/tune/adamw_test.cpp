@@ -159,6 +159,46 @@ TEST(AdamW, LazyRowsFollowTheDenseRuleThroughLongGaps) {
   run_table(/*lazy=*/true, 0.01, 400, 2e-6);
 }
 
+// A checkpoint in the middle of a gap: the restored run rounds as the one that went on.
+TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
+  const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
+  const auto run = [](AdamW& optimizer, const at::Tensor& table, int64_t from, int64_t to) {
+    for (int64_t step = from; step < to; ++step) {
+      const at::Tensor out = kernels::embedding(table, ids_of_step(step));
+      out.backward(normal(out.sizes(), 100 + step));
+      optimizer.step(1e-2, 1);
+      table.mutable_grad() = at::Tensor();
+    }
+  };
+  const at::Tensor table = leaf(normal({12, 40}, 1)), restored = leaf(at::zeros({12, 40}));
+  AdamW optimizer({{"table", table, {}}}, options), second({{"table", restored, {}}}, options);
+  run(optimizer, table, 0, 40);
+  {
+    const at::NoGradGuard no_grad;
+    restored.copy_(table);
+  }
+  StateDict saved;
+  for (const auto& [name, tensor] : optimizer.state()) saved[name] = tensor.clone();
+  ASSERT_FALSE(saved.at("rows.steps.table").size(0) == 0);
+  second.load_state(saved);
+  run(optimizer, table, 40, 90);
+  run(second, restored, 40, 90);
+  optimizer.flush();
+  second.flush();
+  EXPECT_TRUE(at::equal(table, restored));
+  EXPECT_TRUE(at::equal(optimizer.state().at("exp_avg_sq.table"), second.state().at("exp_avg_sq.table")));
+}
+
+TEST(AdamW, RefusesRowsOfAnotherTable) {
+  const AdamWOptions options{.lazy_rows = true};
+  const at::Tensor table = leaf(normal({12, 40}, 1));
+  AdamW optimizer({{"table", table, {}}}, options);
+  StateDict state = optimizer.state();
+  state["rows.seen.table"] = at::full({12}, 3, at::kInt);  // three steps of none
+  state["rows.steps.table"] = at::zeros({0, 9});
+  EXPECT_THROW(optimizer.load_state(state), Error);
+}
+
 TEST(AdamW, ATableWithAnotherGradientBesidesIsDense) {
   const at::Tensor table = leaf(normal({6, 8}, 1));
   const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};

@@ -121,7 +121,7 @@ TEST(Checkpoint, NamesTheDefectWhereNoneIsGood) {
 TEST(Checkpoint, SaysThatThereIsNone) {
   const TemporaryFolder folder;
   EXPECT_THAT(message_of([&] { CheckpointFolder(folder.path()).load_last([](const std::string&) {}); }, ErrorKind::kUsage),
-              HasSubstr("without --resume"));
+              HasSubstr("start the run again"));
 }
 
 TEST(Checkpoint, OfANewerFormatIsRefusedByName) {
@@ -173,16 +173,6 @@ TEST(Checkpoint, RefusesBeforehandWhereTheDiskIsTooSmall) {
   const std::string message = message_of([&] { require_disk(folder.path(), int64_t{1} << 60, "this run"); }, ErrorKind::kUsage);
   EXPECT_THAT(message, testing::AllOf(HasSubstr("1152921504606.8 MB needed"), HasSubstr("MB free")));
   EXPECT_NO_THROW(require_disk(folder.path(), 1, "this run"));
-}
-
-TEST(Checkpoint, TellsAnUnfinishedRun) {
-  const TemporaryFolder folder;
-  const CheckpointFolder checkpoints(folder.path());
-  EXPECT_FALSE(checkpoints.is_unfinished());
-  checkpoints.save_last(checkpoint_of(3));
-  EXPECT_TRUE(checkpoints.is_unfinished());
-  checkpoints.save_last(checkpoint_of(10));
-  EXPECT_FALSE(checkpoints.is_unfinished());
 }
 
 }  // namespace

@@ -245,23 +245,19 @@ TEST(Trainer, ResumeRefusesOtherData) {
 
 TEST(Trainer, ResumeWithoutACheckpointSaysSo) {
   TinyRun run;
-  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage), HasSubstr("start the run without --resume"));
+  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage), HasSubstr("no complete checkpoint"));
 }
 
-TEST(Trainer, ANewRunPutsAnUnfinishedOneAside) {
+TEST(Trainer, ANewRunRefusesAFolderWithCheckpoints) {
   TinyRun run;
-  run.also = [&](const Event& event) {
-    if (const auto* s = std::get_if<Stepped>(&event)) run.stop = s->step == 2;
-  };
   run.train(tiny_options());
-  run.stop = false;
-  run.also = [](const Event&) {};
-  run.train(tiny_options());
-  ASSERT_EQ(run.events_of<Warned>().size(), 1U);
-  EXPECT_THAT(run.events_of<Warned>()[0].message, HasSubstr("unfinished"));
-  EXPECT_TRUE(fs::exists(run.output() + "/checkpoints.old/last/trainer_state.json"));
-  run.train(tiny_options());  // over a finished one: nothing to say
-  EXPECT_TRUE(run.events_of<Warned>().empty());
+  TrainerInputs inputs;
+  inputs.pipeline = &run.pipeline();
+  inputs.train = &run.store();
+  inputs.output_dir = run.output();
+  EXPECT_THAT(complaint([&] { train(inputs, tiny_options(), {}); }, ErrorKind::kUsage),
+              testing::AllOf(HasSubstr("run/checkpoints"), HasSubstr("--resume")));
+  EXPECT_TRUE(fs::exists(run.output() + "/checkpoints/last/trainer_state.json"));
 }
 
 // ---- evaluation, best, stopping
@@ -343,6 +339,7 @@ TEST(Trainer, TakesTheMetricAskedForWithItsDirection) {
   options.metric_for_best_model = "acuracy";
   next = 0;
   EXPECT_THAT(complaint([&] { run.train(options); }, ErrorKind::kUsage), HasSubstr("accuracy"));
+  EXPECT_TRUE(run.events_of<Stepped>().empty());  // refused before anything was spent
 }
 
 TEST(Trainer, TrainsOnAfterAnEvaluationWithDropout) {
@@ -353,6 +350,26 @@ TEST(Trainer, TrainsOnAfterAnEvaluationWithDropout) {
     }
   };
   run.train(tiny_options());
+}
+
+TEST(Trainer, EndsAfterAnEvaluationDuringWhichItWasAskedToStop) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  run.evaluate_instead = [&] {
+    run.stop = true;
+    return std::pair(scripted(0.5), 1.0);
+  };
+  const TrainResult result = run.train(options);
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_EQ(result.steps, 6);
+  run.stop = false;
+  int again = 0;
+  run.evaluate_instead = [&] {
+    ++again;
+    return std::pair(scripted(0.4), 1.0);
+  };
+  EXPECT_EQ(run.train(options, true).best_step, 6);
+  EXPECT_EQ(again, 1);  // of step 12; that of step 6 counts
 }
 
 // ---- trouble

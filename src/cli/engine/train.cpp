@@ -90,6 +90,7 @@ class TrainCommand {
     predictions.commit();
     const double seconds = seconds_since(start);
     RunSummary summary = describe(dataset, split, pipeline);
+    summary.environment["precision"] = result.precision;
     summary.timing = {{"tokens_per_second", result.tokens_per_second},
                       {"train_seconds", result.seconds},
                       {"steps", result.steps},
@@ -112,7 +113,6 @@ class TrainCommand {
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
     summary.environment = environment_json();
     summary.environment["threads"] = use_threads(config_.train.threads);
-    summary.environment["precision"] = precision_name(resolve_precision(config_.train.precision));
     summary.config = config_.resolved;
     return summary;
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "base/error.h"
 #include "models/kernels/embedding.h"
@@ -99,13 +100,16 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   update_dense(dense);
 }
 
-void AdamW::update_table(Slot& slot, const AdamWStep& step, const std::vector<int64_t>& touched) {
+void AdamW::watch_rows(Slot& slot) {
+  if (slot.rows != nullptr) return;
   const AdamWParameter& parameter = slot.parameter;
-  if (slot.rows == nullptr) {
-    slot.rows = std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
-    kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) { rows->catch_up(ids, count); });
-  }
-  slot.rows->step(step, touched, parameter.value.grad());
+  slot.rows = std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
+  kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) { rows->catch_up(ids, count); });
+}
+
+void AdamW::update_table(Slot& slot, const AdamWStep& step, const std::vector<int64_t>& touched) {
+  watch_rows(slot);
+  slot.rows->step(step, touched, slot.parameter.value.grad());
   if (!options_.lazy_rows) slot.rows->catch_up_all();
 }
 
@@ -127,19 +131,19 @@ void AdamW::update_dense(const std::vector<std::pair<Slot*, AdamWStep>>& work) {
   }
 }
 
-StateDict AdamW::state() {
-  flush();
+StateDict AdamW::state() const {
   StateDict state;
   for (const Slot& slot : slots_) {
-    state["exp_avg." + slot.parameter.name] = slot.exp_avg;
-    state["exp_avg_sq." + slot.parameter.name] = slot.exp_avg_sq;
+    const std::string& name = slot.parameter.name;
+    state["exp_avg." + name] = slot.exp_avg;
+    state["exp_avg_sq." + name] = slot.exp_avg_sq;
+    if (slot.rows != nullptr) std::tie(state["rows.seen." + name], state["rows.steps." + name]) = slot.rows->owed();
   }
   state["step"] = at::scalar_tensor(steps_, at::kLong);
   return state;
 }
 
 void AdamW::load_state(const StateDict& state) {
-  flush();
   const auto find = [&](const std::string& name) -> const at::Tensor& {
     const auto found = state.find(name);
     if (found == state.end()) throw Error(ErrorKind::kModel, "optimizer state: \"" + name + "\" is missing; the checkpoint is of another model");
@@ -155,7 +159,8 @@ void AdamW::load_state(const StateDict& state) {
   for (Slot& slot : slots_) {
     copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
     copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
-    if (slot.rows != nullptr) slot.rows->read_moments();
+    if (state.contains("rows.seen." + slot.parameter.name)) watch_rows(slot);
+    if (slot.rows != nullptr) slot.rows->set_owed(find("rows.seen." + slot.parameter.name), find("rows.steps." + slot.parameter.name));
   }
   steps_ = find("step").item<int64_t>();
 }

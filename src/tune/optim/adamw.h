@@ -38,13 +38,17 @@ class AdamW {
 
   // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by `gradient_scale` first. Parameters without gradient are left alone.
   void step(double learning_rate, double gradient_scale);
-  void flush();                        // brings every row of every table up to date
-  StateDict state();                   // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; flushes
+  void flush();  // brings every row of every table up to date
+  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.<name>" and "rows.steps.<name>": they wait on
+  // after load_state, so that a resumed run rounds as the uninterrupted one does. REQUIRES (of load_state): the parameters hold the values
+  // that they had at state().
+  StateDict state() const;
   void load_state(const StateDict& state);
   int64_t steps() const { return steps_; }
 
  private:
   struct Slot;
+  void watch_rows(Slot& slot);
   void update_table(Slot& slot, const struct AdamWStep& step, const std::vector<int64_t>& rows);
   void update_dense(const std::vector<std::pair<Slot*, struct AdamWStep>>& work);
 

@@ -5,8 +5,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+
+#include "base/error.h"
 
 namespace hone {
+namespace {
+
+constexpr int64_t kStepFields = 9;
+
+}  // namespace
 
 LazyRows::LazyRows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const at::Tensor& shadow)
     : value_(value.detach()),
@@ -67,10 +75,40 @@ void LazyRows::catch_up_all() {
   log_decay_ = {0};
 }
 
-void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient) {
-  catch_up(rows.data(), static_cast<int64_t>(rows.size()));
+std::pair<at::Tensor, at::Tensor> LazyRows::owed() const {
+  static_assert(sizeof(AdamWStep) == kStepFields * sizeof(float));
+  const at::Tensor seen = at::empty({static_cast<int64_t>(seen_.size())}, at::kInt);
+  std::copy(seen_.begin(), seen_.end(), seen.mutable_data_ptr<int32_t>());
+  const at::Tensor steps = at::empty({static_cast<int64_t>(steps_.size()), kStepFields}, at::kFloat);
+  if (!steps_.empty()) std::memcpy(steps.mutable_data_ptr<float>(), steps_.data(), steps.nbytes());
+  return {seen, steps};
+}
+
+void LazyRows::set_owed(const at::Tensor& seen, const at::Tensor& steps) {
+  const bool fits = seen.scalar_type() == at::kInt && seen.sizes() == at::IntArrayRef{static_cast<int64_t>(seen_.size())} &&
+                    steps.scalar_type() == at::kFloat && steps.dim() == 2 && steps.size(1) == kStepFields &&
+                    seen.ge(0).logical_and(seen.le(steps.size(0))).all().item<bool>();
+  if (!fits) throw Error(ErrorKind::kModel, "optimizer state: the steps that an embedding table's rows have seen do not fit the table");
+  const at::Tensor rows = seen.contiguous(), numbers = steps.contiguous();
+  std::copy_n(rows.const_data_ptr<int32_t>(), seen_.size(), seen_.begin());
+  steps_.clear();
+  log_decay_ = {0};
+  for (int64_t i = 0; i < numbers.size(0); ++i) {
+    AdamWStep step;
+    std::memcpy(static_cast<void*>(&step), numbers.const_data_ptr<float>() + i * kStepFields, sizeof step);
+    record(step);
+  }
+  read_moments();
+}
+
+void LazyRows::record(const AdamWStep& step) {
   steps_.push_back(step);
   log_decay_.push_back(log_decay_.back() + std::log(static_cast<double>(step.decay)));
+}
+
+void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient) {
+  catch_up(rows.data(), static_cast<int64_t>(rows.size()));
+  record(step);
   const float* gradients = gradient.const_data_ptr<float>();
   at::parallel_for(0, static_cast<int64_t>(rows.size()), 16, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {

@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "tune/optim/adamw_simd.h"
@@ -22,9 +23,14 @@ class LazyRows {
   void step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient);
   void catch_up(const int64_t* rows, int64_t count);  // in any order, repeats allowed
   void catch_up_all();
-  void read_moments();  // after the moments were written by others: which rows are at rest. REQUIRES: all caught up
+  // What is owed, as tensors for a checkpoint: how many steps each row has seen [rows] int32, and the steps' numbers [steps, fields] fp32.
+  std::pair<at::Tensor, at::Tensor> owed() const;
+  // The same again, after the three tensors were written as they stood then. Throws Error(kModel) where the shapes are not owed()'s.
+  void set_owed(const at::Tensor& seen, const at::Tensor& steps);
+  void read_moments();  // after the moments were written by others: which rows are at rest
 
  private:
+  void record(const AdamWStep& step);
   AdamWSlice slice(int64_t row, int64_t rows = 1) const;
   void catch_up_row(int64_t row, int64_t seen) const;
 
