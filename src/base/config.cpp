@@ -55,6 +55,8 @@ struct Config::Node {
   void refuse_unknown() const {
     for (const Member& member : members) {
       const auto it = std::find_if(asked.begin(), asked.end(), [&](const Asked& entry) { return entry.key == member.key; });
+      const bool is_left_out = member.value->kind == Kind::kNull && std::count(looked_for.begin(), looked_for.end(), member.key) > 0;
+      if (is_left_out) continue;  // `test: null` is the same as no test
       if (it == asked.end()) throw unknown(member);
       for (const std::shared_ptr<Node>& node : it->nodes) node->refuse_unknown();
     }
@@ -289,7 +291,7 @@ std::shared_ptr<Node> parse_yaml(const std::string& text, const std::string& nam
 
 // Puts `value` at the dotted `path`, making the sections that lack on the way.
 template <typename Node>
-void put(Node& node, const std::string& path, const std::string& argument, std::shared_ptr<Node> value) {
+void assign(Node& node, const std::string& path, const std::string& argument, std::shared_ptr<Node> value) {
   const size_t dot = path.find('.');
   const std::string key = path.substr(0, dot);
   const auto refuse = [&](const std::string& why) -> Error { return Error(ErrorKind::kUsage, Where{argument}, why); };
@@ -321,7 +323,7 @@ void put(Node& node, const std::string& path, const std::string& argument, std::
     value->name = key;
     *slot = std::move(value);
   } else {
-    put(**slot, path.substr(dot + 1), argument, std::move(value));
+    assign(**slot, path.substr(dot + 1), argument, std::move(value));
   }
 }
 
@@ -331,7 +333,7 @@ void apply_override(Node& root, const std::string& argument) {
   if (equals == std::string::npos) {
     throw Error(ErrorKind::kUsage, Where{argument}, "not an override; write section.key=value, as train.seed=1");
   }
-  put(root, argument.substr(0, equals), argument, parse_yaml<Node>(argument.substr(equals + 1), argument, "", false));
+  assign(root, argument.substr(0, equals), argument, parse_yaml<Node>(argument.substr(equals + 1), argument, "", false));
 }
 
 }  // namespace
