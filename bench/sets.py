@@ -92,7 +92,7 @@ def rows(name, split):
     return list(_READERS[name](split))
 
 
-def write_jsonl(name, split, path):
+def write_jsonl(chosen, path):
     with open(path, "w", encoding="utf-8") as file:
-        for row in rows(name, split):
+        for row in chosen:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -28,7 +28,8 @@ COMPARED_STEPS = 5
 # glibc returns large blocks to the system at once, and each step then pays for zeroed pages again; this keeps them.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_TOP_PAD_": "67108864"}
 
-# Transformers at its best and as tutorials have it. The first is what `--search` found on an AVX512-BF16 machine; see docs/performance.md.
+# Transformers at its best and as tutorials have it. The first is what `--search` found on an AVX512-BF16 machine (docs/performance.md), but for
+# the precision: which is faster differs so much between processors that best_of() tries both each time.
 BEST = {"precision": "bf16", "attention": "sdpa", "grouping": "length", "padding": "dynamic", "optimizer": "fused", "workers": 0,
         "environment": KEEP_MEMORY}
 TUTORIAL = {"precision": "fp32", "grouping": "random", "padding": "max", "loop": "trainer"}
@@ -115,9 +116,21 @@ def compare_results(cell):
 # ---------------------------------------------------------------------------------------------------- training
 
 
+def best_of(cell, steps=5, turns=2):
+    """BEST in the precision that is faster here."""
+    jobs = {precision: job_of(cell, **dict(BEST, precision=precision)) for precision in ("bf16", "fp32")}
+    with PeerWorker(jobs["bf16"]) as bf16, PeerWorker(jobs["fp32"]) as fp32:
+        for worker in (bf16, fp32):
+            worker.ask("train", steps=2)
+        pairs = [[worker.ask("train", steps=steps, turn=turn) for worker in (bf16, fp32)] for turn in range(turns)]
+    gain = ratios(*zip(*pairs))["median"]
+    say(f"  {cell}: Transformers is {gain:.2f} times as fast in bf16 as in fp32; it takes {'bf16' if gain > 1 else 'fp32'}")
+    return jobs["bf16" if gain > 1 else "fp32"]
+
+
 def measure_training(cell, steps, turns, tutorial_steps):
     shape = cell.split("-")[0]
-    job = job_of(cell, **BEST)
+    job = best_of(cell)
     ours, best, tutorial, peaks = [], [], [], []
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(PeerWorker(job))
@@ -133,9 +146,10 @@ def measure_training(cell, steps, turns, tutorial_steps):
         memory = {"hone": max(run["peak"] for run in ours), "fast": peer.ask("memory")["peak"],
                   "tutorial": usual.ask("memory")["peak"] if usual else None}
     memory["best"] = min(memory["fast"], frugal_peak(job, steps))
-    peak = max(p["bf16"] for p in peaks)
-    result = {"cell": cell, "shape": shape, "steps": steps, "turns": turns, "gemm_flops": peak,
-              "gemm_fp32_flops": max(p["fp32"] for p in peaks), "flops_per_token": facts["flops_per_token"], "mean_length": facts["mean_length"],
+    of_precision = {name: max(p[name] for p in peaks) for name in ("bf16", "fp32")}
+    peak = max(of_precision.values())
+    result = {"cell": cell, "shape": shape, "steps": steps, "turns": turns, "precision": {"hone": ours[0]["precision"], "best": job["precision"]},
+              "gemm_flops": of_precision, "flops_per_token": facts["flops_per_token"], "mean_length": facts["mean_length"],
               "hone": [rate(r) for r in ours], "best": [rate(r) for r in best], "tutorial": [rate(r) for r in tutorial],
               "to_best": ratios(ours, best), "to_tutorial": ratios(ours, tutorial) if tutorial else None,
               "memory": memory, "memory_ratio": memory["hone"] / memory["best"],
@@ -154,9 +168,9 @@ def frugal_peak(job, steps):
 
 def say_training(r):
     usual = f", {r['to_tutorial']['median']:.1f} times the tutorial" if r["to_tutorial"] else ""
-    say(f"  {r['cell']}: hone {statistics.median(r['hone']):.0f} tokens/s, Transformers {statistics.median(r['best']):.0f}: "
+    say(f"  {r['cell']}: hone ({r['precision']['hone']}) {statistics.median(r['hone']):.0f} tokens/s, Transformers ({r['precision']['best']}) {statistics.median(r['best']):.0f}: "
         f"{r['to_best']['median']:.2f} times ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}){usual}; "
-        f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % of the bf16 GEMM peak of {r['gemm_flops'] / 1e9:.0f} GFLOP/s; "
+        f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % of the GEMM peak (bf16 {r['gemm_flops']['bf16'] / 1e9:.0f}, fp32 {r['gemm_flops']['fp32'] / 1e9:.0f} GFLOP/s); "
         f"memory {r['memory']['hone'] / 2**20:.0f} and {r['memory']['best'] / 2**20:.0f} MiB")
 
 

@@ -40,7 +40,7 @@ def main():
     speed.prepare_inputs([CELL])
     paths = {split: speed.FOLDER / "rows" / f"sst2-{split}.jsonl" for split in ("train", "dev")}
     for split, path in paths.items():
-        sets.write_jsonl("sst2", split, path)
+        sets.write_jsonl(sets.rows("sst2", split), path)
     found = {"hone": [], "transformers": []}
     for seed in arguments.seeds:
         job = speed.job_of(CELL, rows=paths["train"], **dict(speed.BEST, seed=seed))

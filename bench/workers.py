@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -69,7 +70,7 @@ def hone_config(job, folder, steps, validation=None, **train):
 
 
 def run_measured(command, **options):
-    """Runs to the end; returns wall seconds, peak memory in bytes and stdout."""
+    """Runs to the end; returns wall seconds, peak memory in bytes and both outputs."""
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err, **options)
@@ -78,9 +79,10 @@ def run_measured(command, **options):
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
+        told = err.read()
         if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}:\n{err.read()[-2000:]}")
-        return {"wall": seconds, "peak": 1024 * usage.ru_maxrss, "out": out.read()}
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}:\n{told[-2000:]}")
+        return {"wall": seconds, "peak": 1024 * usage.ru_maxrss, "out": out.read(), "err": told}
 
 
 def hone_train(job, folder, steps, skipped=SKIPPED, **train):
@@ -90,11 +92,11 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
     folder.mkdir(parents=True)
     config = folder.with_suffix(".yaml")
     config.write_text(json.dumps(hone_config(job, folder, steps + skipped, **train)))
-    run = run_measured([HONE, "train", config, "--overwrite", "--quiet"])
+    run = run_measured([HONE, "train", config, "--overwrite"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     taken = [line for line in lines if line["event"] == "step"]
     timed = taken[skipped:]
-    return {"tokens": sum(s["tokens"] for s in timed), "seconds": sum(s["seconds"] for s in timed), "steps": len(timed),
+    return {"precision": re.search(r"(bf16|fp32) on \d+ thread", run["err"]).group(1), "tokens": sum(s["tokens"] for s in timed), "seconds": sum(s["seconds"] for s in timed), "steps": len(timed),
             "losses": [s["loss"] for s in taken], "step_seconds": [s["seconds"] for s in taken], "peak": run["peak"], "wall": run["wall"],
             "evaluations": [line for line in lines if line["event"] == "evaluation"]}
 
