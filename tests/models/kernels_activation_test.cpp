@@ -91,6 +91,23 @@ TEST(KernelsActivation, BiasGradientIsTheSameBitsWithAnyNumberOfThreads) {
   EXPECT_TRUE(at::equal(one.dbias, three.dbias));
 }
 
+TEST(KernelsActivation, GatedMatchesTheReferenceInDoubleOnEveryInstructionSet) {
+  const auto run_gated = [](auto* function, Activation activation, at::ScalarType given, at::ScalarType type) {
+    const auto input = [&](uint64_t seed) { return (normal({67, 43}, seed, given) * 2).to(type).detach().requires_grad_(); };
+    const at::Tensor gate = input(1), up = input(2), out = function(gate, up, activation);
+    out.backward(normal({67, 43}, 3, given).to(type));
+    return std::vector<at::Tensor>{out.detach(), gate.grad(), up.grad()};
+  };
+  on_every_target([&] {
+    for (const Activation activation : kAll) {
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        const auto actual = run_gated(gated_activation, activation, type, type), expected = run_gated(gated_activation_reference, activation, type, at::kDouble);
+        for (size_t i = 0; i < 3; ++i) EXPECT_LT(error(actual[i], expected[i]), type == at::kFloat ? 1e-6 : 5e-3) << static_cast<int>(activation) << " " << i;
+      }
+    }
+  });
+}
+
 TEST(KernelsActivation, UnknownNameIsAModelErrorWithTheKnownOnes) {
   EXPECT_EQ(activation_named("gelu_new"), Activation::kGeluTanh);
   EXPECT_EQ(activation_named("swish"), Activation::kSilu);

@@ -61,6 +61,33 @@ TEST(KernelsNorm, Bf16IsTheDoubleResultRounded) {
   });
 }
 
+// The weight's gradient stands for both parameters: RMSNorm has no bias.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                    const DropoutOptions& dropout) {
+  return (x.scalar_type() == at::kDouble ? dropout_add_rms_norm_reference : dropout_add_rms_norm)(x, residual, weight, eps, dropout) +
+         0 * bias.sum().to(x.scalar_type());
+}
+
+TEST(KernelsNorm, RmsMatchesTheReferenceInDoubleOnEveryInstructionSet) {
+  on_every_target([] {
+    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1}, Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+      SCOPED_TRACE(c.columns);
+      const Outcome actual = run(rms_norm, c, at::kFloat), expected = run(rms_norm, c, at::kDouble);
+      EXPECT_LT(error(actual.out, expected.out), 1e-6);
+      EXPECT_LT(error(actual.dx, expected.dx), 1e-6);
+      EXPECT_LT(error(actual.dresidual, expected.dresidual), 1e-6);
+      EXPECT_LT(error(actual.dweight, expected.dweight), 1e-6);
+    }
+  });
+}
+
+TEST(KernelsNorm, RmsReferenceIsTheDefinition) {
+  const at::Tensor x = at::tensor({3.0, 4.0}, at::kDouble).unsqueeze(0), weight = at::tensor({1.0, 2.0}, at::kDouble);
+  const at::Tensor y = dropout_add_rms_norm_reference(x, x, weight, 0, {});  // 6, 8: root of the mean square 50
+  EXPECT_NEAR(y[0][0].item<double>(), 6 / std::sqrt(50.0), 1e-12);
+  EXPECT_NEAR(y[0][1].item<double>(), 16 / std::sqrt(50.0), 1e-12);
+}
+
 TEST(KernelsNorm, SurvivesALargeMean) {
   const at::Tensor x = normal({4, 256}, 1) + 1000, ones = at::ones({256}), zeros = at::zeros({256});
   const at::Tensor expected = dropout_add_layer_norm_reference(x.to(at::kDouble), {}, ones, zeros, 1e-5, {});

@@ -37,12 +37,12 @@ std::string archive_of(const std::string& pickle) {
          number(0, 2);
 }
 
-std::string error_reading(const std::string& bytes) {
+std::string error_unpickling(const std::string& bytes) {
   const MemoryFile file(bytes);
   return error_of([&] { read_pickled(file.path()); });
 }
 
-std::string error_of_pickle(const std::string& opcodes) { return error_reading(archive_of("\x80\x02" + opcodes)); }
+std::string error_of_pickle(const std::string& opcodes) { return error_unpickling(archive_of("\x80\x02" + opcodes)); }
 
 TEST(Pickled, ReadsBothFormatsOfTorchSave) {
   for (const char* path : kGolden) {
@@ -79,7 +79,7 @@ TEST(Pickled, RefusesOpcodesOutsideOfPlainStateDicts) {
     EXPECT_THAT(error_of_pickle(std::string("}") + opcode + "."), HasSubstr("is refused: a plain state dict of tensors does not need it"))
         << int(opcode);
   }
-  EXPECT_THAT(error_reading(archive_of("\x80\x05}.")), HasSubstr("protocol 5 is not supported"));
+  EXPECT_THAT(error_unpickling(archive_of("\x80\x05}.")), HasSubstr("protocol 5 is not supported"));
 }
 
 TEST(Pickled, NamesWhatIsNoStateDict) {
@@ -87,9 +87,9 @@ TEST(Pickled, NamesWhatIsNoStateDict) {
   EXPECT_THAT(error_of_pickle("}K\x01K\x02s."), HasSubstr("has a key that is no text"));
   EXPECT_THAT(error_of_pickle("}" + text("epoch") + "K\x02s."),
               HasSubstr("tensor \"epoch\" is not a tensor. The file should hold a plain state dict"));
-  EXPECT_THAT(error_reading("hello"), HasSubstr("is not a file of torch.save"));
-  EXPECT_THAT(error_reading(""), HasSubstr("is not a file of torch.save"));
-  EXPECT_THAT(error_reading("PK\x03\x04 but nothing else"), HasSubstr("its directory is missing"));
+  EXPECT_THAT(error_unpickling("hello"), HasSubstr("is not a file of torch.save"));
+  EXPECT_THAT(error_unpickling(""), HasSubstr("is not a file of torch.save"));
+  EXPECT_THAT(error_unpickling("PK\x03\x04 but nothing else"), HasSubstr("its directory is missing"));
 }
 
 std::string tensor_pickle(const std::string& elements, const std::string& offset, const std::string& size, const std::string& stride) {
@@ -129,7 +129,7 @@ TEST(Pickled, StandsListsThatHoldThemselves) {
 TEST(Pickled, RefusesAFileCutAnywhere) {
   for (const char* path : kGolden) {
     const std::string whole = read_file(path, ErrorKind::kModel);
-    for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(error_reading(whole.substr(0, size)), "no error") << path << " " << size;
+    for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(error_unpickling(whole.substr(0, size)), "no error") << path << " " << size;
   }
 }
 

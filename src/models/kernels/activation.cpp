@@ -72,6 +72,36 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
   }
 };
 
+struct GatedActivation : torch::autograd::Function<GatedActivation> {
+  static constexpr int64_t kGrain = 16384;  // values per task
+
+  static GatedValues values_of(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+    return {.is_bf16 = is_bf16(gate), .activation = activation, .gate = gate.const_data_ptr(), .up = up.const_data_ptr()};
+  }
+
+  static Variable forward(AutogradContext* context, const Variable& gate, const Variable& up, Activation activation) {
+    context->save_for_backward({gate, up});
+    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    at::Tensor out = at::empty_like(gate);
+    GatedValues values = values_of(gate, up, activation);
+    values.out = out.mutable_data_ptr();
+    at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) { gated_forward(values, begin, end); });
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor grad = gradients[0].contiguous();
+    at::Tensor dgate = at::empty_like(grad), dup = at::empty_like(grad);
+    GatedValues values = values_of(saved[0], saved[1], static_cast<Activation>(context->saved_data["activation"].toInt()));
+    values.grad = grad.const_data_ptr();
+    values.dgate = dgate.mutable_data_ptr();
+    values.dup = dup.mutable_data_ptr();
+    at::parallel_for(0, grad.numel(), kGrain, [&](int64_t begin, int64_t end) { gated_backward(values, begin, end); });
+    return {dgate, dup, Variable()};
+  }
+};
+
 }  // namespace
 
 Activation activation_named(const std::string& hf_name) {
@@ -100,6 +130,18 @@ at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activati
   TORCH_CHECK(!bias.defined() || bias.numel() == x.size(-1), "[bias_activation] expected bias [", x.size(-1), "], received ", bias.sizes());
   if (!has_kernel(x) || x.dim() != 2 || (bias.defined() && bias.scalar_type() != at::kFloat)) return bias_activation_reference(x, bias, activation);
   return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
+}
+
+at::Tensor gated_activation_reference(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+  const at::ScalarType type = is_bf16(gate) ? at::kFloat : gate.scalar_type();
+  return (activate(gate.to(type), activation) * up.to(type)).to(gate.scalar_type());
+}
+
+at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "[gated_activation] expected two alike, received ",
+              gate.sizes(), " and ", up.sizes());
+  if (!has_kernel(gate)) return gated_activation_reference(gate, up, activation);
+  return GatedActivation::apply(gate.contiguous(), up.contiguous(), activation);
 }
 
 }  // namespace hone::kernels

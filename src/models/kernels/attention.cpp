@@ -94,47 +94,82 @@ void run(void (*kernel)(const AttentionJob&, const AttentionUnit&), const Attent
   });
 }
 
+// What both forms of the input share. Forward saves `inputs` (q, k, v or all three in one) and `out`.
+at::Tensor forward_of(AutogradContext* context, const variable_list& inputs, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                      const at::Tensor& cu_seqlens, const at::Tensor& keys, bool is_causal, double scale, const DropoutDecisions& decisions,
+                      bool recorded) {
+  at::Tensor out = at::empty(q.sizes(), q.options()), log_sum_exp;
+  AttentionJob job = job_of(q, k, v, keys, is_causal, scale, decisions);
+  job.out = out.mutable_data_ptr();
+  if (recorded) {
+    log_sum_exp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
+    job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
+  }
+  run(attention_forward, job, cu_seqlens);
+  if (recorded) {
+    variable_list saved = inputs;
+    saved.push_back(out);
+    context->save_for_backward(saved);
+    context->saved_data["log_sum_exp"] = log_sum_exp;
+    context->saved_data["cu_seqlens"] = cu_seqlens;
+    context->saved_data["keys"] = keys;
+    context->saved_data["is_causal"] = is_causal;
+    context->saved_data["attention_scale"] = scale;
+    keep_decisions(context, decisions);
+  }
+  return out;
+}
+
+// Writes dq, dk, dv: like q, k and v but for the distance of rows.
+void backward_of(AutogradContext* context, const at::Tensor& gradient, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                 const at::Tensor& out, const at::Tensor& dq, const at::Tensor& dk, const at::Tensor& dv) {
+  auto& data = context->saved_data;
+  const at::Tensor grad = gradient.contiguous(), keys = data["keys"].toTensor();
+  at::Tensor log_sum_exp = data["log_sum_exp"].toTensor();
+  AttentionJob job = job_of(q, k, v, keys, data["is_causal"].toBool(), data["attention_scale"].toDouble(), kept_decisions(context));
+  job.out = out.data_ptr();
+  job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
+  job.grad = grad.const_data_ptr();
+  job.dq = dq.mutable_data_ptr();
+  job.dk = dk.mutable_data_ptr();
+  job.dv = dv.mutable_data_ptr();
+  job.dq_row = dq.stride(0);
+  job.dkv_row = dk.stride(0);
+  run(attention_backward, job, data["cu_seqlens"].toTensor());
+}
+
 struct Attention : torch::autograd::Function<Attention> {
   static Variable forward(AutogradContext* context, const Variable& q, const Variable& k, const Variable& v, const at::Tensor& cu_seqlens,
-                          const MaybeTensor& maybe_keys, bool is_causal, double scale, const DropoutDecisions& decisions, bool recorded) {
-    const at::Tensor keys = tensor_or_undefined(maybe_keys);
-    at::Tensor out = at::empty(q.sizes(), q.options()), log_sum_exp;
-    AttentionJob job = job_of(q, k, v, keys, is_causal, scale, decisions);
-    job.out = out.mutable_data_ptr();
-    if (recorded) {
-      log_sum_exp = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-      job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
-    }
-    run(attention_forward, job, cu_seqlens);
-    if (recorded) {
-      context->save_for_backward({q, k, v, out});
-      context->saved_data["log_sum_exp"] = log_sum_exp;
-      context->saved_data["cu_seqlens"] = cu_seqlens;
-      context->saved_data["keys"] = keys;
-      context->saved_data["is_causal"] = is_causal;
-      context->saved_data["attention_scale"] = scale;
-      keep_decisions(context, decisions);
-    }
-    return out;
+                          const MaybeTensor& keys, bool is_causal, double scale, const DropoutDecisions& decisions, bool recorded) {
+    return forward_of(context, {q, k, v}, q, k, v, cu_seqlens, tensor_or_undefined(keys), is_causal, scale, decisions, recorded);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    auto& data = context->saved_data;
-    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2], &out = saved[3];
-    const at::Tensor grad = gradients[0].contiguous(), keys = data["keys"].toTensor();
-    at::Tensor log_sum_exp = data["log_sum_exp"].toTensor();
-    at::Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options()), dv = at::empty(v.sizes(), v.options());
-    AttentionJob job = job_of(q, k, v, keys, data["is_causal"].toBool(), data["attention_scale"].toDouble(), kept_decisions(context));
-    job.out = out.data_ptr();
-    job.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
-    job.grad = grad.const_data_ptr();
-    job.dq = dq.mutable_data_ptr();
-    job.dk = dk.mutable_data_ptr();
-    job.dv = dv.mutable_data_ptr();
-    run(attention_backward, job, data["cu_seqlens"].toTensor());
+    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2];
     variable_list result(9);
-    result[0] = dq, result[1] = dk, result[2] = dv;
+    result[0] = at::empty(q.sizes(), q.options()), result[1] = at::empty(k.sizes(), k.options()), result[2] = at::empty(v.sizes(), v.options());
+    backward_of(context, gradients[0], q, k, v, saved[3], result[0], result[1], result[2]);
+    return result;
+  }
+};
+
+// q, k and v of one product: their gradients go into one tensor too.
+struct JoinedAttention : torch::autograd::Function<JoinedAttention> {
+  static Variable forward(AutogradContext* context, const Variable& qkv, const at::Tensor& cu_seqlens, const MaybeTensor& keys, bool is_causal,
+                          double scale, const DropoutDecisions& decisions, bool recorded) {
+    return forward_of(context, {qkv}, qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), cu_seqlens, tensor_or_undefined(keys), is_causal,
+                      scale, decisions, recorded);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor& qkv = saved[0];
+    const at::Tensor dqkv = at::empty(qkv.sizes(), qkv.options());
+    backward_of(context, gradients[0], qkv.select(1, 0), qkv.select(1, 1), qkv.select(1, 2), saved[1], dqkv.select(1, 0), dqkv.select(1, 1),
+                dqkv.select(1, 2));
+    variable_list result(7);
+    result[0] = dqkv;
     return result;
   }
 };
@@ -180,6 +215,18 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   const at::Tensor keys = decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor();
   return Attention::apply(with_dense_heads(q), with_dense_heads(k), with_dense_heads(v), cu_seqlens.contiguous(), if_defined(keys), options.is_causal,
                           scale_of(options, q.size(2)), decisions, is_recorded({q, k, v}));
+}
+
+at::Tensor attention(const at::Tensor& qkv, const at::Tensor& cu_seqlens, int64_t max_len, const AttentionOptions& options) {
+  TORCH_CHECK(qkv.dim() == 4 && qkv.size(1) == 3, "[attention] expected qkv [N, 3, heads, dim], received ", qkv.sizes());
+  const at::Tensor q = qkv.select(1, 0), k = qkv.select(1, 1), v = qkv.select(1, 2);
+  if (!has_kernel(qkv)) return attention(q, k, v, cu_seqlens, max_len, options);
+  check_inputs(q, k, v, cu_seqlens, options);
+  TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
+  const DropoutDecisions decisions = dropout_decisions(options.dropout, options.seed, options.site);
+  const at::Tensor keys = decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor();
+  return JoinedAttention::apply(qkv.contiguous(), cu_seqlens.contiguous(), if_defined(keys), options.is_causal, scale_of(options, q.size(2)),
+                                decisions, is_recorded({qkv}));
 }
 
 }  // namespace hone::kernels

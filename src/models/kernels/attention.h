@@ -20,6 +20,8 @@ struct AttentionOptions {
 // fp32 or bf16; softmax in fp32. Differentiable. Memory for backward: q, k, v, out and one fp32 per row and head.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                      const AttentionOptions& options);
+// The same of qkv [N, 3, heads, dim], whose gradient is then one tensor as well.
+at::Tensor attention(const at::Tensor& qkv, const at::Tensor& cu_seqlens, int64_t max_len, const AttentionOptions& options);
 // The same composed of plain ATen operations: the definition that tests compare with.
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                                const AttentionOptions& options);

@@ -477,7 +477,7 @@ struct BackwardBlock {
   void write_dq(int64_t head) const {
     transpose(scratch.dq, shape.width, columns, scratch.dq_rows);
     write_rows(scratch.dq_rows, count, job.scale * job.dropout.scale,
-               static_cast<In*>(job.dq) + ((shape.begin + first) * job.heads + head) * job.dim, job.heads * job.dim);
+               static_cast<In*>(job.dq) + (shape.begin + first) * job.dq_row + head * job.dim, job.dq_row);
   }
 
   void write_rows(const float* from, int64_t n, float factor, In* to, int64_t stride) const {
@@ -535,7 +535,7 @@ void backward(const AttentionJob& job, const AttentionUnit& unit) {
     }
   }
   for (int64_t h = unit.kv_begin; h < unit.kv_end; ++h) {
-    const int64_t stride = job.kv_heads * job.dim, at = shape.begin * stride + h * job.dim;
+    const int64_t stride = job.dkv_row, at = shape.begin * stride + h * job.dim;
     block.write_rows(scratch.dk + offset_of(h), shape.length, job.scale * job.dropout.scale, static_cast<In*>(job.dk) + at, stride);
     block.write_rows(scratch.dv + offset_of(h), shape.length, job.dropout.scale, static_cast<In*>(job.dv) + at, stride);
   }

@@ -26,7 +26,8 @@ struct AttentionJob {
   void* out = nullptr;            // [tokens, heads, dim], read by backward
   float* log_sum_exp = nullptr;   // [heads, tokens] to base 2, read by backward; forward may get null
   const void* grad = nullptr;     // of out; backward only, like the rest
-  void *dq = nullptr, *dk = nullptr, *dv = nullptr;  // [tokens, heads or kv_heads, dim]
+  void *dq = nullptr, *dk = nullptr, *dv = nullptr;  // [tokens, heads or kv_heads, dim], rows `dq_row` and `dkv_row` elements apart
+  int64_t dq_row = 0, dkv_row = 0;
 };
 
 struct AttentionUnit {

@@ -37,11 +37,12 @@ struct Norm : torch::autograd::Function<Norm> {
   }
 
   static Variable forward(AutogradContext* context, const Variable& x, const MaybeTensor& maybe_residual, const Variable& weight,
-                          const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps, const DropoutDecisions& decisions, bool recorded) {
+                          const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps, bool centred, const DropoutDecisions& decisions, bool recorded) {
     const at::Tensor residual = tensor_or_undefined(maybe_residual), bias = tensor_or_undefined(maybe_bias), keys = tensor_or_undefined(maybe_keys);
     at::Tensor out = at::empty_like(x), statistics;
     NormRows rows = rows_of(x, residual, weight, bias, keys, decisions);
     rows.eps = static_cast<float>(eps);
+    rows.centred = centred;
     rows.out = out.mutable_data_ptr();
     if (recorded) {
       statistics = at::empty({x.size(0), 2}, x.options().dtype(at::kFloat));
@@ -49,6 +50,7 @@ struct Norm : torch::autograd::Function<Norm> {
       context->save_for_backward({x, residual, weight, bias});
       context->saved_data["statistics"] = statistics;
       context->saved_data["keys"] = keys;
+      context->saved_data["centred"] = centred;
       keep_decisions(context, decisions);
     }
     at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { norm_forward(rows, begin, end); });
@@ -65,6 +67,7 @@ struct Norm : torch::autograd::Function<Norm> {
     if (residual.defined()) dresidual = decisions.threshold == 0 ? dx : at::empty_like(x);
 
     NormRows rows = rows_of(x, residual, weight, bias, keys, decisions);
+    rows.centred = context->saved_data["centred"].toBool();
     rows.statistics = statistics.mutable_data_ptr<float>();
     rows.grad = grad.const_data_ptr();
     rows.dx = dx.mutable_data_ptr();
@@ -80,35 +83,61 @@ struct Norm : torch::autograd::Function<Norm> {
       sum_lines(sums + offset, chunks, 2 * width, x.size(1), result.mutable_data_ptr<float>());
       return result;
     };
-    return {dx, dresidual, total(weight, 0), bias.defined() ? total(bias, width) : at::Tensor(), Variable(), Variable(), Variable(), Variable()};
+    return {dx, dresidual, total(weight, 0), bias.defined() ? total(bias, width) : at::Tensor(), Variable(), Variable(), Variable(), Variable(), Variable()};
   }
 };
+
+// residual + dropout(x) in the type that the references compute in.
+at::Tensor sum_of(const at::Tensor& x, const at::Tensor& residual, const DropoutOptions& dropout) {
+  at::Tensor sum = is_bf16(x) ? x.to(at::kFloat) : x;
+  if (dropout.p > 0) sum = sum * dropout_mask(x.size(0), x.size(1), dropout);
+  return residual.defined() ? sum + residual.to(sum.scalar_type()) : sum;
+}
+
+void check(const char* name, const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight) {
+  TORCH_CHECK(x.dim() == 2 && weight.numel() == x.size(1), "[", name, "] expected x [N, H] and weight [H], received x ", x.sizes(),
+              " and weight ", weight.sizes());
+  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "[", name, "] expected residual ", x.sizes(), ", received ",
+              residual.sizes());
+}
+
+at::Tensor apply_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                      bool centred, const DropoutOptions& dropout) {
+  const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
+  TORCH_CHECK(decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)), "[norm] expected keys [", x.size(0), "]");
+  const at::Tensor same_type = residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
+  const at::Tensor keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor();
+  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias), if_defined(keys), eps, centred, decisions,
+                     is_recorded({x, residual, weight, bias}));
+}
 
 }  // namespace
 
 at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
                                             double eps, const DropoutOptions& dropout) {
-  const at::ScalarType type = is_bf16(x) ? at::kFloat : x.scalar_type();
-  at::Tensor sum = x.to(type);
-  if (dropout.p > 0) sum = sum * dropout_mask(x.size(0), x.size(1), dropout);
-  if (residual.defined()) sum = sum + residual.to(type);
+  const at::Tensor sum = sum_of(x, residual, dropout);
+  const at::ScalarType type = sum.scalar_type();
   return at::layer_norm(sum, {x.size(1)}, weight.to(type), bias.defined() ? bias.to(type) : bias, eps).to(x.scalar_type());
 }
 
 at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
                                   const DropoutOptions& dropout) {
-  TORCH_CHECK(x.dim() == 2 && weight.numel() == x.size(1), "[dropout_add_layer_norm] expected x [N, H] and weight [H], received x ", x.sizes(),
-              " and weight ", weight.sizes());
-  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "[dropout_add_layer_norm] expected residual ", x.sizes(), ", received ",
-              residual.sizes());
-  const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
-  TORCH_CHECK(decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)),
-              "[dropout_add_layer_norm] expected keys [", x.size(0), "]");
+  check("dropout_add_layer_norm", x, residual, weight);
   if (!has_kernel(x) || weight.scalar_type() != at::kFloat) return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
-  const at::Tensor same_type = residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
-  const at::Tensor keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor();
-  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias), if_defined(keys), eps, decisions,
-                     is_recorded({x, residual, weight, bias}));
+  return apply_norm(x, residual, weight, bias, eps, /*centred=*/true, dropout);
+}
+
+at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                                          const DropoutOptions& dropout) {
+  const at::Tensor sum = sum_of(x, residual, dropout);
+  return (sum * (sum.square().mean(-1, /*keepdim=*/true) + eps).rsqrt() * weight.to(sum.scalar_type())).to(x.scalar_type());
+}
+
+at::Tensor dropout_add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                                const DropoutOptions& dropout) {
+  check("dropout_add_rms_norm", x, residual, weight);
+  if (!has_kernel(x) || weight.scalar_type() != at::kFloat) return dropout_add_rms_norm_reference(x, residual, weight, eps, dropout);
+  return apply_norm(x, residual, weight, {}, eps, /*centred=*/false, dropout);
 }
 
 }  // namespace hone::kernels

@@ -14,4 +14,10 @@ at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residua
 at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
                                             double eps, const DropoutOptions& dropout);
 
+// RMSNorm(residual + dropout(x)) * weight (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467), otherwise as above.
+at::Tensor dropout_add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                                const DropoutOptions& dropout);
+at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+                                          const DropoutOptions& dropout);
+
 }  // namespace hone::kernels

@@ -166,6 +166,42 @@ void activation_any(const ActivationRows& rows, int64_t begin, int64_t end, floa
   rows.is_bf16 ? activation_typed<Bf16, true>(rows, begin, end, dbias) : activation_typed<float, false>(rows, begin, end, dbias);
 }
 
+// ---- gated activations ----
+
+template <class Function, class T>
+void gated(const GatedValues& values, int64_t begin, int64_t end) {
+  const T *gate = static_cast<const T*>(values.gate) + begin, *up = static_cast<const T*>(values.up) + begin;
+  if (values.grad == nullptr) {
+    T* out = static_cast<T*>(values.out) + begin;
+    for_columns(end - begin, [&](int64_t i, auto part) HWY_ATTR {
+      store(hn::Mul(Function::value(load(gate + i, part)), load(up + i, part)), out + i, part);
+    });
+    return;
+  }
+  const T* grad = static_cast<const T*>(values.grad) + begin;
+  T *dgate = static_cast<T*>(values.dgate) + begin, *dup = static_cast<T*>(values.dup) + begin;
+  for_columns(end - begin, [&](int64_t i, auto part) HWY_ATTR {
+    const VF x = load(gate + i, part), g = load(grad + i, part);
+    store(hn::Mul(hn::Mul(g, load(up + i, part)), Function::derivative(x)), dgate + i, part);
+    store(hn::Mul(g, Function::value(x)), dup + i, part);
+  });
+}
+
+template <class T, bool kFast>
+void gated_typed(const GatedValues& values, int64_t begin, int64_t end) {
+  switch (values.activation) {
+    case Activation::kGelu: return gated<Gelu<kFast>, T>(values, begin, end);
+    case Activation::kGeluTanh: return gated<GeluTanh<kFast>, T>(values, begin, end);
+    case Activation::kRelu: return gated<Relu<kFast>, T>(values, begin, end);
+    case Activation::kSilu: return gated<Silu<kFast>, T>(values, begin, end);
+    case Activation::kTanh: return gated<Tanh<kFast>, T>(values, begin, end);
+  }
+}
+
+void gated_any(const GatedValues& values, int64_t begin, int64_t end) {
+  values.is_bf16 ? gated_typed<Bf16, true>(values, begin, end) : gated_typed<float, false>(values, begin, end);
+}
+
 }  // namespace
 }  // namespace hone::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -175,6 +211,7 @@ namespace hone::kernels {
 
 HWY_EXPORT(dropout_any);
 HWY_EXPORT(activation_any);
+HWY_EXPORT(gated_any);
 
 void dropout_rows(const DropoutRows& rows, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(dropout_any)(rows, begin, end); }
 void activation_forward(const ActivationRows& rows, int64_t begin, int64_t end) {
@@ -183,6 +220,8 @@ void activation_forward(const ActivationRows& rows, int64_t begin, int64_t end) 
 void activation_backward(const ActivationRows& rows, int64_t begin, int64_t end, float* dbias) {
   HWY_DYNAMIC_DISPATCH(activation_any)(rows, begin, end, dbias);
 }
+void gated_forward(const GatedValues& values, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(gated_any)(values, begin, end); }
+void gated_backward(const GatedValues& values, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(gated_any)(values, begin, end); }
 
 }  // namespace hone::kernels
 #endif

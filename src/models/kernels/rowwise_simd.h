@@ -32,4 +32,16 @@ void activation_forward(const ActivationRows& rows, int64_t begin, int64_t end);
 // dbias [padded(columns)] is overwritten with the sums over these rows.
 void activation_backward(const ActivationRows& rows, int64_t begin, int64_t end, float* dbias);
 
+// `count` values, in memory order.
+struct GatedValues {
+  bool is_bf16 = false;  // of all
+  Activation activation = Activation::kSilu;
+  const void *gate = nullptr, *up = nullptr;
+  void* out = nullptr;         // forward
+  const void* grad = nullptr;  // backward
+  void *dgate = nullptr, *dup = nullptr;
+};
+void gated_forward(const GatedValues& values, int64_t begin, int64_t end);
+void gated_backward(const GatedValues& values, int64_t begin, int64_t end);
+
 }  // namespace hone::kernels

@@ -30,7 +30,8 @@ class SelfAttentionImpl : public torch::nn::Module {
  private:
   SelfAttentionOptions options_;
   int64_t layer_;
-  Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, out_{nullptr};
+  JoinedLinear query_key_value_;
+  Linear out_{nullptr};
 };
 TORCH_MODULE(SelfAttention);
 

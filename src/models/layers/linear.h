@@ -4,9 +4,17 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <memory>
+#include <vector>
+
 #include "models/backbone.h"
 
 namespace hone {
+
+// Memory that several layers of equal input share, so that one product serves them all; see JoinedLinear.
+struct JoinedMemory {
+  at::Tensor weight, bias, shadow;  // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
+};
 
 class LinearImpl : public torch::nn::Module {
  public:
@@ -21,6 +29,8 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
+  // Moves weight and bias to `memory` from row `begin` on; values are kept.
+  void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
   at::Tensor weight;  // [out, in] fp32
   at::Tensor bias;    // [out] fp32, or undefined
@@ -29,7 +39,23 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
 
   at::Tensor shadow_;  // [out, in] bf16, or undefined
+  std::shared_ptr<JoinedMemory> joined_;
+  int64_t joined_begin_ = 0;
 };
 TORCH_MODULE(Linear);
+
+// Layers with biases and equal input as one product: x is read and packed once, and its gradient is one product too. The layers keep their
+// parameters, names and gradients.
+class JoinedLinear {
+ public:
+  JoinedLinear() = default;
+  explicit JoinedLinear(std::vector<Linear> layers);
+
+  at::Tensor forward(const at::Tensor& x) const;  // [N, in] -> [N, sum of out], in x's type
+
+ private:
+  std::vector<Linear> layers_;
+  std::shared_ptr<JoinedMemory> memory_;
+};
 
 }  // namespace hone

@@ -9,7 +9,7 @@
 #include "models/kernels/tensors.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "models/layers/bias.cpp"
+#define HWY_TARGET_INCLUDE "models/layers/bias_simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/highway.h>

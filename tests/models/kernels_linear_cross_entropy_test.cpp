@@ -1,0 +1,72 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "models/kernels/linear_cross_entropy.h"
+#include "models/kernels_testing.h"
+
+namespace hone::kernels {
+namespace {
+
+using testing::error;
+using testing::normal;
+
+constexpr int64_t kRows = 70, kHidden = 24, kVocabulary = 301;
+
+at::Tensor sparse_targets() {
+  at::Tensor targets = at::arange(kRows, at::kLong) * 37 % kVocabulary;
+  targets.slice(0, 0, kRows, 3).fill_(-100);
+  return targets;
+}
+
+struct Gradients {
+  double loss;
+  at::Tensor x, weight;
+};
+
+Gradients by_chunks(at::ScalarType type, const LinearCrossEntropyOptions& options) {
+  const at::Tensor x = normal({kRows, kHidden}, 1, type).detach().requires_grad_();
+  const at::Tensor weight = normal({kVocabulary, kHidden}, 2).detach().requires_grad_();
+  const at::Tensor loss = linear_cross_entropy_sum(x, weight, weight.detach().to(type), sparse_targets(), options);
+  (loss * 3).backward();
+  return {loss.item<double>(), x.grad(), weight.grad()};
+}
+
+Gradients by_definition(at::ScalarType given, const LinearCrossEntropyOptions& options) {
+  const at::Tensor x = normal({kRows, kHidden}, 1, given).to(at::kDouble).detach().requires_grad_();
+  const at::Tensor weight = normal({kVocabulary, kHidden}, 2).to(given).to(at::kDouble).detach().requires_grad_();
+  const at::Tensor loss = linear_cross_entropy_sum_reference(x, weight, sparse_targets(), options);
+  (loss * 3).backward();
+  return {loss.item<double>(), x.grad(), weight.grad()};
+}
+
+TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
+  for (const double smoothing : {0.0, 0.1}) {
+    for (const int64_t chunk : {1, 7, 46, 47, 1000}) {  // 46 rows have a target
+      const LinearCrossEntropyOptions options{.label_smoothing = smoothing, .chunk_rows = chunk};
+      const Gradients actual = by_chunks(at::kFloat, options), expected = by_definition(at::kFloat, options);
+      EXPECT_NEAR(actual.loss / expected.loss, 1, 1e-6) << chunk;
+      EXPECT_LT(error(actual.x, expected.x), 3e-6) << chunk;
+      EXPECT_LT(error(actual.weight, expected.weight), 3e-6) << chunk;
+      EXPECT_EQ(actual.x[0].abs().max().item<float>(), 0);  // no target, no gradient
+    }
+  }
+}
+
+TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
+  const Gradients actual = by_chunks(at::kBFloat16, {.chunk_rows = 16}), expected = by_definition(at::kBFloat16, {});
+  EXPECT_NEAR(actual.loss / expected.loss, 1, 2e-3);
+  EXPECT_LT(error(actual.x, expected.x), 2e-2);
+  EXPECT_LT(error(actual.weight, expected.weight), 2e-2);
+  EXPECT_EQ(actual.weight.scalar_type(), at::kFloat);
+}
+
+TEST(KernelsLinearCrossEntropy, NoTargetAtAllGivesZero) {
+  const at::Tensor x = normal({4, kHidden}, 1).requires_grad_(), weight = normal({kVocabulary, kHidden}, 2);
+  const at::Tensor loss = linear_cross_entropy_sum(x, weight, weight, at::full({4}, -100, at::kLong));
+  EXPECT_EQ(loss.item<float>(), 0);
+  loss.backward();
+  EXPECT_EQ(x.grad().abs().max().item<float>(), 0);
+}
+
+}  // namespace
+}  // namespace hone::kernels
