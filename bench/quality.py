@@ -28,10 +28,15 @@ SETS = {
     "sst2": {"task": "classify", "splits": ("train", "test"), "epochs": 1, "learning_rate": 5e-5, "metric": "accuracy"},
     "banking77": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "accuracy"},
     "trec": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 1e-4, "metric": "accuracy"},
-    "goemotions": {"task": "multi", "splits": ("train", "test"), "epochs": 1, "learning_rate": 2e-4, "metric": "micro_f1", "rows": 10000},
+    "goemotions": {"task": "multi", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "micro_f1", "rows": 10000,
+                   "batch": 8},
     "conll2003": {"task": "ner", "splits": ("train", "test"), "epochs": 1, "learning_rate": 1e-4, "metric": "f1"},
     "wnut17": {"task": "ner", "splits": ("train", "test"), "epochs": 2, "learning_rate": 1e-4, "metric": "f1"},
 }
+
+
+def batch_of(spec):
+    return spec.get("batch", COMMON["per_device_train_batch_size"])
 
 
 def rows_of(name, split):
@@ -130,7 +135,7 @@ def run_peer(name, seed):
     decayed = [p for n, p in model.named_parameters() if not ("bias" in n or "LayerNorm" in n)]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": COMMON["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
                                   lr=spec["learning_rate"], fused=True)
-    batch = COMMON["per_device_train_batch_size"]
+    batch = batch_of(spec)
     steps = spec["epochs"] * -(-len(train_samples) // batch)
     schedule = get_scheduler("linear", optimizer, int(steps * COMMON["warmup_ratio"]), steps)
     generator = torch.Generator().manual_seed(seed)
@@ -176,7 +181,7 @@ def hone_config(name, seed, precision, folder):
         sets.write_jsonl(rows_of(name, split), path)
         data[section] = {"path": str(path)}
     train = dict(COMMON, num_train_epochs=spec["epochs"], learning_rate=spec["learning_rate"], seed=seed, eval_strategy="no",
-                 save_strategy="no", precision=precision)
+                 save_strategy="no", precision=precision, per_device_train_batch_size=batch_of(spec))
     return {"model": {"path": str(sets.MINILM)}, "task": task, "data": data, "train": train, "output": {"dir": str(folder / "run")}}
 
 

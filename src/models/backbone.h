@@ -48,6 +48,7 @@ class Backbone : public torch::nn::Module {
   // Pooled first tokens [S, H] from hidden [N, H] (BERT's pooler). REQUIRES: config().sentence_head.uses_pooler.
   virtual at::Tensor pool(const at::Tensor& hidden, const Packed& tokens);
   virtual void set_precision(Precision precision) = 0;
+  virtual void set_recompute(bool recomputes) = 0;  // blocks keep their input alone for backward: less memory, a third more time
   // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters, or of those named. A fresh
   // backbone has zero matrices: call this for what no checkpoint brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});

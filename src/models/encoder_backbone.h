@@ -24,6 +24,7 @@ class EncoderBackbone : public Backbone {
   at::Tensor forward(const Packed& tokens) override;
   at::Tensor pool(const at::Tensor& hidden, const Packed& tokens) override;
   void set_precision(Precision precision) override;
+  void set_recompute(bool recomputes) override { encoder_->set_recompute(recomputes); }
 
  private:
   Precision precision_ = Precision::kFp32;

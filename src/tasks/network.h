@@ -22,6 +22,7 @@ class Network : public torch::nn::Module {
 
   at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
   void set_precision(Precision precision);
+  void set_recompute(bool recomputes) { backbone_->set_recompute(recomputes); }
   void refresh_shadows();  // after an optimizer step, where precision is bf16
   // (name, tensor) in the checkpoint's naming, in the module's order.
   std::vector<std::pair<std::string, at::Tensor>> weights() const;

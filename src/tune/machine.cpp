@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -24,7 +25,11 @@ int64_t container_cores() {
 
 }  // namespace
 
-int64_t available_cores() { return std::min<int64_t>(std::max(1U, std::thread::hardware_concurrency()), container_cores()); }
+int64_t available_cores() {
+  cpu_set_t allowed;  // std::thread::hardware_concurrency counts cores that taskset or a scheduler has taken away, too
+  const int64_t cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : std::thread::hardware_concurrency();
+  return std::clamp<int64_t>(cores, 1, container_cores());
+}
 
 bool has_bf16_arithmetic() {
   const auto capabilities = at::cpu::get_cpu_capabilities();

@@ -266,6 +266,7 @@ Precision Trainer::choose_precision() const {
 
 std::vector<AdamWParameter> Trainer::prepare_parameters() {
   pipeline_.network().set_precision(precision_);
+  pipeline_.network().set_recompute(options_.recompute);
   return trainable_parameters(pipeline_.network());
 }
 

@@ -157,7 +157,7 @@ def evil_pickle(path):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(hone, tiny_model, tmp_path, name):
+def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(hone, tiny_model, tmp_path, name, record_property):
     change, code, pieces = CASES[name]
     model = tmp_path / "tiny"
     shutil.copytree(tiny_model, model)
@@ -171,6 +171,8 @@ def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(hone, tiny_mo
     message = next(line for line in reversed(result.stderr.splitlines()) if line.startswith("error: "))
     for piece in pieces:
         assert re.search(piece, message), message
+    record_property("exit code", code)
+    record_property("message", message.replace(str(tmp_path), "…"))
     assert "internal error" not in message
     assert result.stdout == ""
     assert not (tmp_path / "run/report.json").exists()

@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "models/backbone.h"
 
 namespace hone {
@@ -95,6 +97,27 @@ TEST_P(EveryFamily, GivesEveryParameterAGradient) {
     ++checked;
   }
   EXPECT_GT(checked, 30);
+}
+
+TEST_P(EveryFamily, RecomputingGivesTheSameBits) {
+  const Packed tokens = packed(kSamples);
+  std::vector<std::map<std::string, at::Tensor>> gradients;
+  for (const bool recomputes : {false, true}) {
+    const auto model = tiny(GetParam());
+    model->train();  // with dropout
+    model->set_recompute(recomputes);
+    for (int micro_batch = 0; micro_batch < 2; ++micro_batch) {
+      const at::Tensor hidden = model->forward(tokens);
+      (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum().backward();
+    }
+    auto& found = gradients.emplace_back();
+    for (const auto& item : model->named_parameters()) {
+      if (item.value().grad().defined()) found[item.key()] = item.value().grad();
+    }
+  }
+  ASSERT_GT(gradients[0].size(), 28U);
+  ASSERT_EQ(gradients[0].size(), gradients[1].size());
+  for (const auto& [name, gradient] : gradients[0]) EXPECT_TRUE(at::equal(gradient, gradients[1].at(name))) << name;
 }
 
 TEST_P(EveryFamily, StaysNearFp32InBf16) {

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 namespace hone {
 namespace {
@@ -12,6 +13,18 @@ TEST(Machine, ChoosesBf16OnlyWhereTheCpuHasIt) {
   EXPECT_EQ(resolve_precision("auto"), chosen);  // a run asks more than once
   EXPECT_EQ(resolve_precision("fp32"), Precision::kFp32);
   EXPECT_EQ(resolve_precision("bf16"), Precision::kBf16);
+}
+
+TEST(Machine, CountsOnlyCoresThatThisProcessMayUse) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (int core = 0; core < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++core) {
+    if (CPU_ISSET(core, &before)) CPU_SET(core, &one);
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_EQ(available_cores(), 1);
+  sched_setaffinity(0, sizeof before, &before);
 }
 
 TEST(Machine, UsesTheThreadsAskedFor) {

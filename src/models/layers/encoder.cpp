@@ -4,6 +4,7 @@
 
 #include "models/layers/adopt.h"
 #include "models/layers/dropout_site.h"
+#include "models/layers/recompute.h"
 
 namespace hone {
 
@@ -39,7 +40,9 @@ EncoderImpl::EncoderImpl(const EncoderOptions& options) {
 }
 
 at::Tensor EncoderImpl::forward(at::Tensor x, const Packed& tokens) {
-  for (EncoderBlock& block : blocks_) x = block(x, tokens);
+  for (EncoderBlock& block : blocks_) {
+    x = recomputes_ ? recomputed([block, tokens](const at::Tensor& in) mutable { return block(in, tokens); }, x) : block(x, tokens);
+  }
   return x;
 }
 

@@ -52,9 +52,11 @@ class EncoderImpl : public torch::nn::Module {
   explicit EncoderImpl(const EncoderOptions& options);
 
   at::Tensor forward(at::Tensor x, const Packed& tokens);
+  void set_recompute(bool recomputes) { recomputes_ = recomputes; }  // keep only each block's input for backward
 
  private:
   std::vector<EncoderBlock> blocks_;
+  bool recomputes_ = false;
 };
 TORCH_MODULE(Encoder);
 

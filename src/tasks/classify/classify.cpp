@@ -190,13 +190,13 @@ std::optional<int32_t> Classify::class_of(const Json& label, const Record& recor
 }
 
 Error Classify::unknown_label(const Json& label, const Record& record) const {
-  const std::string text = *label_text(label);
+  const std::string text = *label_text(label), suggestion = did_you_mean(text, labels_.names());
   return field_error(
       record, options_.label,
-      fmt::format("has the label \"{}\", which {}; known: {}{}. In validation and test data \"unknown_labels: count\" scores such "
+      fmt::format("has the label \"{}\", which {}; known: {}{} In validation and test data \"unknown_labels: count\" scores such "
                   "rows as wrong instead",
                   text, options_.labels.empty() ? "the training data does not have" : "is not in \"labels\"", labels_.list(),
-                  did_you_mean(text, labels_.names())));
+                  suggestion.empty() ? "." : suggestion));
 }
 
 int64_t Classify::outputs() const { return type_ == Type::kRegression ? 1 : labels_.size(); }

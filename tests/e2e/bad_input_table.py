@@ -1,0 +1,35 @@
+"""docs/bad-input.md from a run of the tests, so that the page says what the program does:
+
+    .venv-peers/bin/python -m pytest tests/e2e/test_bad_input.py --junitxml=build/bad_input.xml
+    python3 tests/e2e/bad_input_table.py build/bad_input.xml > docs/bad-input.md
+"""
+
+import sys
+import xml.etree.ElementTree as tree
+
+HEAD = """# Bad input
+
+What was tried, and what hone answered: the exit code and the last line on stderr. `tests/e2e/test_bad_input.py` tries each again, and
+`tests/e2e/bad_input_table.py` wrote this page from its run. Below `tests/`, mutated and truncated files of every format run under sanitizers too.
+"""
+
+
+def cases(path):
+    for case in tree.parse(path).iter("testcase"):
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        if "message" in properties:
+            kind, _, name = case.get("name").partition("[")[2].rstrip("]").partition(": ")
+            yield kind, name, properties["exit code"], properties["message"].removeprefix("error: ")
+
+
+def cell(text):
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+print(HEAD)
+last = None
+for kind, name, code, message in cases(sys.argv[1]):
+    if kind != last:
+        print(f"{'' if last is None else chr(10)}## {kind.capitalize()}\n\n| tried | exit code | message |\n|---|---|---|")
+    last = kind
+    print(f"| {cell(name)} | {code} | {cell(message)} |")
