@@ -1,6 +1,7 @@
 """Quality on real data: hone and Transformers with the same weights, rows and hyper-parameters, over several seeds.
 
     python bench/quality.py peer [--sets …] [--seeds 1 2 3]    Transformers (run with .venv-peers/bin/python)
+    python bench/quality.py peer-random [--sets …]             the same, batches in random order instead of by length
     python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone)
     python bench/quality.py table                              both, as a Markdown table
 
@@ -112,7 +113,7 @@ def score_peer(task, rows, samples, logits, labels, metric):
     return accuracy_score([sample["labels"] for sample in samples], [int(output.argmax()) for output in logits])
 
 
-def run_peer(name, seed):
+def run_peer(name, seed, groups_lengths=True):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, get_scheduler, set_seed
     from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -142,7 +143,9 @@ def run_peer(name, seed):
     started, tokens = time.time(), 0
     model.train()
     for _ in range(spec["epochs"]):
-        order = list(LengthGroupedSampler(batch, lengths=[len(sample["input_ids"]) for sample in train_samples], generator=generator))
+        order = torch.randperm(len(train_samples), generator=generator).tolist()
+        if groups_lengths:
+            order = list(LengthGroupedSampler(batch, lengths=[len(sample["input_ids"]) for sample in train_samples], generator=generator))
         for start in range(0, len(order), batch):
             inputs = pad([train_samples[i] for i in order[start:start + batch]], tokenizer.pad_token_id, is_ner, torch)
             loss = model(**inputs).loss
@@ -198,19 +201,19 @@ def run_hone(name, seed, precision):
 
 def table():
     results = load_results()
-    print("| set | score | hone | Transformers |\n|---|---|---|---|")
+    print("| set | score | hone | Transformers, batches by length | Transformers, random order |\n|---|---|---|---|---|")
     for name, spec in SETS.items():
         cells = []
-        for program in ("hone", "peer"):
+        for program in ("hone", "peer", "peer-random"):
             scores = [100 * entry["score"] for entry in results.get(program, {}).get(name, {}).values()]
             shown = ", ".join(f"{s:.2f}" for s in scores)
             cells.append(f"{statistics.mean(scores):.2f} ({shown})" if scores else "not run")
-        print(f"| {name} | {spec['metric']} | {cells[0]} | {cells[1]} |")
+        print(f"| {name} | {spec['metric']} | {' | '.join(cells)} |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["peer", "hone", "table"])
+    parser.add_argument("what", choices=["peer", "peer-random", "hone", "table"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--precision", default="bf16", help="hone's")
@@ -219,7 +222,8 @@ def main():
         return table()
     if not sets.DATA.exists():
         sys.exit(f"skipped: no data sets in {sets.DATA}")
-    run = run_peer if arguments.what == "peer" else lambda name, seed: run_hone(name, seed, arguments.precision)
+    run = {"peer": run_peer, "peer-random": lambda name, seed: run_peer(name, seed, groups_lengths=False),
+           "hone": lambda name, seed: run_hone(name, seed, arguments.precision)}[arguments.what]
     for seed in arguments.seeds:
         for name in arguments.sets:
             if str(seed) in load_results().get(arguments.what, {}).get(name, {}):

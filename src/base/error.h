@@ -1,7 +1,7 @@
 // Errors that a user can act on: where it is, what is wrong, what was found, what to do.
 //
-// One exception type carries a kind; `cli` maps the kind to an exit code and `serve` to a status code,
-// each in one switch. Anything else that escapes is our own fault and may end the program loudly.
+// One exception type carries a kind; `cli` maps the kind to an exit code, in one switch. Anything else that escapes is our own fault and may
+// end the program loudly.
 #pragma once
 
 #include <cstdint>

@@ -302,7 +302,8 @@ std::string describe(const Repository& repository) {
   const std::string code = header == response.headers.end() ? "" : header->second;
   if (response.code != CURLE_OK) {
     throw Error(ErrorKind::kModel,
-                fmt::format("{}: {} could not be reached ({}). Give a model folder, or set HF_HUB_OFFLINE=1 to use the cache alone.", what,
+                fmt::format("{}: there is no such folder here, and {} could not be reached ({}). Give a model folder, or set HF_HUB_OFFLINE=1 to use "
+                            "the cache alone.", what,
                             endpoint(), response.failure));
   }
   if (response.status == 401 || response.status == 403) {

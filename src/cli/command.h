@@ -16,7 +16,6 @@ namespace hone {
 struct Command {
   const char* name;
   const char* help;               // one line
-  bool needs_engine;              // runs in hone-engine
   void (*define)(CLI::App& app);  // its arguments and options
 };
 

@@ -123,16 +123,16 @@ void define_completion(CLI::App& app) { one_of(positional(app, "SHELL", "bash or
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      {"train", "Fine-tune a model by a configuration, test it, report", true, define_train},
-      {"eval", "Score a saved model on labelled data", true, define_eval},
-      {"predict", "Label new data: JSONL or plain lines in, JSONL out", true, define_predict},
-      {"score", "Score saved predictions against labelled data", true, define_score},
-      {"check", "Audit a run's data and estimate its cost; trains nothing", true, define_check},
-      {"tokenize", "Show how a model's tokenizer cuts each line", false, define_tokenize},
-      {"init", "Write a commented starter configuration", false, define_init},
-      {"pull", "Fetch a model from the hub into the local cache", false, define_pull},
-      {"env", "Show versions, machine and what is registered", true, define_env},
-      {"completion", "Print a completion script for a shell", false, define_completion},
+      {"train", "Fine-tune a model by a configuration, test it, report", define_train},
+      {"eval", "Score a saved model on labelled data", define_eval},
+      {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
+      {"score", "Score saved predictions against labelled data", define_score},
+      {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
+      {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
+      {"init", "Write a commented starter configuration", define_init},
+      {"pull", "Fetch a model from the hub into the local cache", define_pull},
+      {"env", "Show versions, machine and what is registered", define_env},
+      {"completion", "Print a completion script for a shell", define_completion},
   };
   return table;
 }

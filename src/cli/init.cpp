@@ -12,10 +12,17 @@
 namespace hone {
 namespace {
 
-// The examples' paths start at the project's root; a user's at the folder where hone runs.
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+}
+
+// The examples' paths start at the project's root, a user's at the folder where hone runs; the run is named after the user's folder, so that
+// it does not meet the example's. The first line is about the example.
 std::string for_folder(std::string config, const std::string& task, const std::string& folder) {
-  const std::string from = "examples/" + task + "/", to = folder == "." ? "" : folder + "/";
-  for (size_t at = config.find(from); at != std::string::npos; at = config.find(from, at + to.size())) config.replace(at, from.size(), to);
+  config.erase(0, config.find('\n') + 1);
+  replace_all(config, "examples/" + task + "/", folder == "." ? "" : folder + "/");
+  const std::string name = std::filesystem::absolute(folder).lexically_normal().filename().string();
+  if (!name.empty()) replace_all(config, "runs/" + task, "runs/" + name);
   return config;
 }
 

@@ -1,4 +1,4 @@
-// What a task makes of a record: integers ready for a model. No tensor here; tasks/collate.h turns samples into a batch.
+// What a task makes of a record: integers ready for a model. No tensor here; tasks/batch.h turns samples into a batch.
 #pragma once
 
 #include <cstdint>

@@ -61,7 +61,9 @@ ModelConfig ModelConfig::load(const std::string& folder) {
   }
 }
 
-at::Tensor Backbone::pool(const at::Tensor& hidden, const Packed& tokens) {
+at::Tensor Backbone::forward_first(const Packed& tokens) { return forward(tokens).index_select(0, tokens.first_rows()); }
+
+at::Tensor Backbone::pool(const at::Tensor& first) {
   throw Error(ErrorKind::kInternal, fmt::format("{} has no pooler.", config_.model_type));
 }
 

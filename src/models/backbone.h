@@ -45,8 +45,11 @@ class Backbone : public torch::nn::Module {
   // Hidden states [N, H] of the N real tokens of one stream; bf16 after set_precision(kBf16), else fp32. Encoder-decoders will add
   // forward(source, target) beside it; a head calls the one it needs.
   virtual at::Tensor forward(const Packed& tokens) = 0;
-  // Pooled first tokens [S, H] from hidden [N, H] (BERT's pooler). REQUIRES: config().sentence_head.uses_pooler.
-  virtual at::Tensor pool(const at::Tensor& hidden, const Packed& tokens);
+  // Hidden states [S, H] of each sequence's first token: those rows of forward(), without what the last block would do for rows
+  // that nobody reads.
+  virtual at::Tensor forward_first(const Packed& tokens);
+  // BERT's pooler on first tokens, [S, H] -> [S, H]. REQUIRES: config().sentence_head.uses_pooler.
+  virtual at::Tensor pool(const at::Tensor& first);
   virtual void set_precision(Precision precision) = 0;
   virtual void set_recompute(bool recomputes) = 0;  // blocks keep their input alone for backward: less memory, a third more time
   // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters, or of those named. A fresh

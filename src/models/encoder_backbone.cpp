@@ -15,18 +15,17 @@ EncoderBackbone::EncoderBackbone(ModelConfig config, const EncoderPlan& plan) : 
   if (config_.sentence_head.uses_pooler) pooler_ = adopt(*this, "pooler.dense", Linear(plan.blocks.hidden, plan.blocks.hidden));
 }
 
-at::Tensor EncoderBackbone::forward(const Packed& tokens) {
+at::Tensor EncoderBackbone::embed(const Packed& tokens) {
   at::Tensor x = embeddings_(tokens);  // [N, width]
   if (precision_ == Precision::kBf16) x = x.to(at::kBFloat16);
-  if (projection_) x = projection_(x);
-  return encoder_(x, tokens);
+  return projection_ ? projection_(x) : x;
 }
 
-at::Tensor EncoderBackbone::pool(const at::Tensor& hidden, const Packed& tokens) {
-  if (!pooler_) return Backbone::pool(hidden, tokens);
-  const at::Tensor first = tokens.cu_seqlens.slice(0, 0, tokens.sequences()).to(at::kLong);  // [S]
-  return at::tanh(pooler_(hidden.index_select(0, first)));
-}
+at::Tensor EncoderBackbone::forward(const Packed& tokens) { return encoder_->forward(embed(tokens), tokens); }
+
+at::Tensor EncoderBackbone::forward_first(const Packed& tokens) { return encoder_->forward(embed(tokens), tokens, tokens.first_rows()); }
+
+at::Tensor EncoderBackbone::pool(const at::Tensor& first) { return pooler_ ? at::tanh(pooler_(first)) : Backbone::pool(first); }
 
 void EncoderBackbone::set_precision(Precision precision) {
   precision_ = precision;

@@ -22,11 +22,14 @@ class EncoderBackbone : public Backbone {
   EncoderBackbone(ModelConfig config, const EncoderPlan& plan);
 
   at::Tensor forward(const Packed& tokens) override;
-  at::Tensor pool(const at::Tensor& hidden, const Packed& tokens) override;
+  at::Tensor forward_first(const Packed& tokens) override;
+  at::Tensor pool(const at::Tensor& first) override;
   void set_precision(Precision precision) override;
   void set_recompute(bool recomputes) override { encoder_->set_recompute(recomputes); }
 
  private:
+  at::Tensor embed(const Packed& tokens);  // [N, hidden], what the first block reads
+
   Precision precision_ = Precision::kFp32;
   TokenEmbeddings embeddings_{nullptr};
   Linear projection_{nullptr};  // "embeddings_project", where embeddings are narrower than the blocks (ELECTRA)

@@ -22,6 +22,7 @@ struct Packed {
 
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }
+  at::Tensor first_rows() const { return cu_seqlens.slice(0, 0, sequences()).to(at::kLong); }  // [S], REQUIRES: no empty sequence
 };
 
 }  // namespace hone

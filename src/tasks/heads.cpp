@@ -12,8 +12,6 @@ namespace {
 // The outputs of a head are small; they are computed in fp32 whatever the backbone's precision.
 at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
-at::Tensor first_rows(const Packed& tokens) { return tokens.cu_seqlens.slice(0, 0, tokens.sequences()).to(at::kLong); }
-
 }  // namespace
 
 SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs) : style_(config.sentence_head), range_(config.initializer_range) {
@@ -22,13 +20,13 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs) : style_(
 }
 
 at::Tensor SentenceHead::first_tokens(Backbone& backbone, const Packed& tokens) {
-  const at::Tensor hidden = backbone.forward(tokens);  // [N, H]
-  return widen(style_.uses_pooler ? backbone.pool(hidden, tokens) : hidden.index_select(0, first_rows(tokens)));
+  const at::Tensor first = backbone.forward_first(tokens);
+  return widen(style_.uses_pooler ? backbone.pool(first) : first);
 }
 
 at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
-  const auto drop = [&, keys = tokens.keys.index_select(0, first_rows(tokens))](const at::Tensor& x, uint32_t place) {
+  const auto drop = [&, keys = tokens.keys.index_select(0, tokens.first_rows())](const at::Tensor& x, uint32_t place) {
     if (!is_training() || style_.dropout == 0) return x;
     return kernels::dropout(x, {.p = style_.dropout, .seed = tokens.seed, .site = kFirstHeadSite + place, .keys = keys});
   };

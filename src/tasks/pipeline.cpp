@@ -39,6 +39,8 @@ std::string shown(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + most, ", "), most < names.size() ? ", …" : "");
 }
 
+std::string count_of(size_t count, const char* noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? " is" : "s are"); }
+
 bool is_pooler(const std::string& name) { return name.find("pooler.") != std::string::npos; }
 
 // True where a checkpoint's head was trained for just this task and these labels: then it is worth keeping.
@@ -73,7 +75,7 @@ void start_missing(Network& network, const std::vector<std::string>& missing, co
   }
   if (!backbone.empty()) {
     throw Error(ErrorKind::kModel, {source},
-                fmt::format("{} weights missing ({}); is \"model_type\" right?", backbone.size(), shown(backbone)));
+                fmt::format("{} missing ({}); does config.json belong to these weights?", count_of(backbone.size(), "weight"), shown(backbone)));
   }
   if (!pooler.empty()) {
     log_warn("{}: the checkpoint has no pooler ({}); it starts from random values", source, shown(pooler));
@@ -318,7 +320,7 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder) {
   const LoadReport report = load_into(pipeline->network_->weights(), load_state_dict(folder), config.base_prefix, folder);
   if (!report.missing.empty()) {
     throw Error(ErrorKind::kModel, {in(folder, kWeights)},
-                fmt::format("{} weights missing ({}).", report.missing.size(), shown(report.missing)));
+                fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"), shown(report.missing)));
   }
   return pipeline;
 }

@@ -1,4 +1,4 @@
-// Tokenizer, network, task and labels: saved in one folder, loaded by one call; what eval, predict and serve hold.
+// Tokenizer, network, task and labels: saved in one folder, loaded by one call; what train, eval and predict hold.
 #pragma once
 
 #include <functional>

@@ -12,7 +12,7 @@ namespace hone {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;  // 2: rows of embedding tables may owe steps
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "trainer_state.json";
@@ -90,7 +90,7 @@ Json read_state(const std::string& folder) {
   if (!state.is_object() || !state.contains("format") || !state.contains("sha256"))
     throw damaged("damaged: it lacks its format or checksum");
   if (state["format"] != kFormat) {
-    throw damaged(fmt::format("written by format {}, this program reads {}; it was probably made by a newer version",
+    throw damaged(fmt::format("written by format {}, this program reads {}; it was made by another version of hone",
                               state["format"].dump(), kFormat));
   }
   const Json expected = state["sha256"];

@@ -1,4 +1,4 @@
-// What the loop tells; console, metrics.jsonl, TensorBoard and the report listen. Plain values.
+// What the loop tells; console, metrics.jsonl and TensorBoard listen. Plain values.
 #pragma once
 
 #include <cstdint>

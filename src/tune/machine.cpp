@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
-#include <sched.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -21,23 +21,6 @@ int64_t container_cores() {
   double quota = 0, period = 0;
   if (!(file >> quota >> period) || quota <= 0 || period <= 0) return INT64_MAX;
   return std::max<int64_t>(1, std::llround(std::ceil(quota / period)));
-}
-
-}  // namespace
-
-int64_t available_cores() {
-  cpu_set_t allowed;  // std::thread::hardware_concurrency counts cores that taskset or a scheduler has taken away, too
-  const int64_t cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : std::thread::hardware_concurrency();
-  return std::clamp<int64_t>(cores, 1, container_cores());
-}
-
-bool has_bf16_arithmetic() {
-  const auto capabilities = at::cpu::get_cpu_capabilities();
-  const auto has = [&](const char* name) {
-    const auto found = capabilities.find(name);
-    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
-  };
-  return has("avx512_bf16") || has("amx_bf16");
 }
 
 double seconds_of_product(const at::Tensor& a, const at::Tensor& b) {
@@ -58,6 +41,25 @@ bool is_bf16_faster() {
     bf16 = std::min(bf16, seconds_of_product(a16, b16));
   }
   return bf16 * kGain < fp32;
+}
+
+}  // namespace
+
+int64_t available_cores() {
+  // OpenMP's count minds taskset, which std::thread::hardware_concurrency does not, and knows the cores of all its threads where it has bound
+  // this one to a single core. libtorch brings the library.
+  using Count = int (*)();
+  const auto count = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_get_num_procs"));
+  return std::clamp<int64_t>(count != nullptr ? count() : std::thread::hardware_concurrency(), 1, container_cores());
+}
+
+bool has_bf16_arithmetic() {
+  const auto capabilities = at::cpu::get_cpu_capabilities();
+  const auto has = [&](const char* name) {
+    const auto found = capabilities.find(name);
+    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
+  };
+  return has("avx512_bf16") || has("amx_bf16");
 }
 
 Precision resolve_precision(const std::string& name) {

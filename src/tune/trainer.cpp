@@ -101,7 +101,7 @@ class Trainer {
   bool evaluates_after(int64_t step) const { return inputs_.evaluate && is_due(options_.eval_strategy, options_.eval_steps, step); }
   bool saves_after(int64_t step) const { return is_due(options_.save_strategy, options_.save_steps, step); }
   bool is_due(const std::string& strategy, int64_t every, int64_t step) const;
-  void evaluate_if_due();
+  bool evaluate_if_due();
   void save(bool is_best);
   Json state() const;
   bool stop_is_requested() const { return inputs_.stop_requested != nullptr && inputs_.stop_requested->load(); }
@@ -133,7 +133,10 @@ class Trainer {
 TrainResult Trainer::run() {
   begin();
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed), progress_.step);
-  evaluate_if_due();  // of a run that was interrupted between a step and its evaluation
+  if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
+    save(/*is_best=*/false);
+    if (stop_is_requested()) return finish(/*interrupted=*/true);
+  }
   while (progress_.step < timeline_.steps() && !progress_.stopped_early) {
     train_step(batches);
     if (!stop_is_requested()) evaluate_if_due();
@@ -213,9 +216,9 @@ bool Trainer::is_due(const std::string& strategy, int64_t every, int64_t step) c
   return strategy == "steps" ? step % every == 0 : timeline_.ends_epoch(step);
 }
 
-void Trainer::evaluate_if_due() {
+bool Trainer::evaluate_if_due() {
   const int64_t step = progress_.step;
-  if (!evaluates_after(step) || progress_.evaluated_step == step) return;
+  if (!evaluates_after(step) || progress_.evaluated_step == step) return false;
   const Clock clock;
   optimizer_.flush();  // whoever evaluates may read more than looked-up rows
   auto [report, loss] = inputs_.evaluate();
@@ -227,6 +230,7 @@ void Trainer::evaluate_if_due() {
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
   emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report), is_best});
   if (is_best && (options_.load_best_model_at_end || options_.save_strategy != "no")) save(/*is_best=*/true);
+  return true;
 }
 
 // The best weights will be read as a model; the last ones only by a run that goes on, with rows that wait as the optimizer's state says.
@@ -301,7 +305,7 @@ void Trainer::refuse_old_checkpoints() const {
 
 // A metric that no report has would show only at the first evaluation, perhaps hours away: one that is asked for by name is looked for now.
 void Trainer::check_criterion() {
-  const bool is_known = criterion_.metric.empty() || criterion_.metric == "loss" || criterion_.metric == pipeline_.info().main_metric;
+  const bool is_known = options_.metric_for_best_model.empty() || criterion_.metric == "loss";
   if (is_known || !inputs_.evaluate || options_.eval_strategy == "no") return;
   const auto [report, loss] = inputs_.evaluate();
   criterion_.value(report, loss);
@@ -370,6 +374,12 @@ TrainResult Trainer::finish(bool interrupted) {
 void Trainer::load_best() {
   if (!options_.load_best_model_at_end || !progress_.best.best_score() || progress_.best.best_step() == progress_.step) return;
   const Checkpoint best = checkpoints_.load_best([this](const std::string& message) { warn(message); });
+  if (best.state.at("step") != progress_.best.best_step()) {
+    // Killed between saving `best` and `last`, and resumed with other options: then the two are of different runs.
+    warn(fmt::format("the best checkpoint is of step {}, not of step {}, whose score was the best; the last weights are kept",
+                     best.state.at("step").dump(), progress_.best.best_step()));
+    return;
+  }
   load_weights(pipeline_.network(), best.weights, checkpoints_.path() + "/best/model.safetensors");
 }
 

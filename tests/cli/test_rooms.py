@@ -15,9 +15,7 @@ MAY_INCLUDE = {
     "models": {"base"},
     "tasks": {"models", "data", "base"},
     "tune": {"tasks", "models", "data", "base"},
-    "compress": {"tasks", "tune", "models", "data", "base"},
-    "serve": {"tasks", "models", "data", "base"},
-    "cli": {"serve", "compress", "tune", "tasks", "models", "data", "base"},
+    "cli": {"tune", "tasks", "models", "data", "base"},
 }
 TORCH = re.compile(r'#include [<"](torch|ATen|c10|caffe2)/')
 

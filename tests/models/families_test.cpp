@@ -85,7 +85,7 @@ TEST_P(EveryFamily, GivesEveryParameterAGradient) {
   const Packed tokens = packed(kSamples);
   const at::Tensor hidden = model->forward(tokens);
   at::Tensor loss = (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum();
-  if (model->config().sentence_head.uses_pooler) loss = loss + model->pool(hidden, tokens).sum();
+  if (model->config().sentence_head.uses_pooler) loss = loss + model->pool(hidden.index_select(0, tokens.first_rows())).sum();
   loss.backward();
   int64_t checked = 0;
   for (const auto& item : model->named_parameters()) {
@@ -118,6 +118,32 @@ TEST_P(EveryFamily, RecomputingGivesTheSameBits) {
   ASSERT_GT(gradients[0].size(), 28U);
   ASSERT_EQ(gradients[0].size(), gradients[1].size());
   for (const auto& [name, gradient] : gradients[0]) EXPECT_TRUE(at::equal(gradient, gradients[1].at(name))) << name;
+}
+
+TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
+  const Packed tokens = packed(kSamples);
+  for (const bool training : {false, true}) {
+    std::vector<at::Tensor> outputs;
+    std::vector<std::map<std::string, at::Tensor>> gradients;
+    for (const bool alone : {false, true}) {
+      const auto model = tiny(GetParam());
+      model->train(training);
+      const at::Tensor first = alone ? model->forward_first(tokens) : model->forward(tokens).index_select(0, tokens.first_rows());
+      (first * at::arange(first.numel()).view_as(first).sin()).sum().backward();
+      outputs.push_back(first.detach());
+      auto& found = gradients.emplace_back();
+      for (const auto& item : model->named_parameters()) {
+        if (item.value().grad().defined()) found[item.key()] = item.value().grad();
+      }
+    }
+    ASSERT_EQ(outputs[1].size(0), int64_t(kSamples.size()));
+    EXPECT_LT((outputs[0] - outputs[1]).abs().max().item<float>(), 1e-6);
+    ASSERT_EQ(gradients[0].size(), gradients[1].size());
+    for (const auto& [name, gradient] : gradients[0]) {
+      const float largest = std::max(gradient.abs().max().item<float>(), 1e-3f);
+      EXPECT_LT((gradient - gradients[1].at(name)).abs().max().item<float>() / largest, 2e-6) << name << " training " << training;
+    }
+  }
 }
 
 TEST_P(EveryFamily, StaysNearFp32InBf16) {

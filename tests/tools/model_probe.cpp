@@ -47,7 +47,7 @@ StateDict run(Backbone& model, const StateDict& input) {
   at::Tensor loss = (hidden.to(at::kFloat) * input.at("upstream")).sum();
   StateDict output{{"hidden", hidden.detach().to(at::kFloat)}};
   if (input.contains("pooled_upstream")) {
-    const at::Tensor pooled = model.pool(hidden, tokens);
+    const at::Tensor pooled = model.pool(hidden.index_select(0, tokens.first_rows()));
     loss = loss + (pooled.to(at::kFloat) * input.at("pooled_upstream")).sum();
     output["pooled"] = pooled.detach().to(at::kFloat);
   }

@@ -131,7 +131,7 @@ TEST(Checkpoint, OfANewerFormatIsRefusedByName) {
   Json state = read_json(folder / "last/trainer_state.json", ErrorKind::kModel);
   state["format"] = 9;
   write_file(folder / "last/trainer_state.json", state.dump());
-  EXPECT_THAT(message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel), HasSubstr("newer version"));
+  EXPECT_THAT(message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel), HasSubstr("another version"));
 }
 
 // A kill between any two steps of saving leaves one of these states.

@@ -372,6 +372,31 @@ TEST(Trainer, EndsAfterAnEvaluationDuringWhichItWasAskedToStop) {
   EXPECT_EQ(again, 1);  // of step 12; that of step 6 counts
 }
 
+TEST(Trainer, SavesAnEvaluationThatWasPutOffAndEndsIfAskedToDuringIt) {
+  TinyRun run;
+  const TrainOptions options = tiny_options();
+  run.also = [&](const Event& event) {
+    if (const auto* s = std::get_if<Stepped>(&event)) run.stop = s->step == 6;
+  };
+  int evaluations = 0;
+  run.evaluate_instead = [&] {
+    ++evaluations;
+    run.stop = true;
+    return std::pair(scripted(0.5), 1.0);
+  };
+  EXPECT_TRUE(run.train(options).interrupted);  // between step 6 and its evaluation
+  EXPECT_EQ(evaluations, 0);
+  run.also = [](const Event&) {};
+  run.stop = false;
+  const TrainResult resumed = run.train(options, true);
+  EXPECT_TRUE(resumed.interrupted);
+  EXPECT_EQ(resumed.steps, 6);
+  EXPECT_EQ(evaluations, 1);
+  run.stop = false;
+  EXPECT_EQ(run.train(options, true).steps, 12);
+  EXPECT_EQ(evaluations, 2);  // step 12's: step 6 was not evaluated again
+}
+
 // ---- trouble
 
 TEST(Trainer, EndsAfterTheStepWhenAskedToStop) {

@@ -172,7 +172,8 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
     if (leakage) leakage->add(split, *record, text_fields_);
   }
   if (std::find(kept.begin(), kept.end(), true) == kept.end()) {
-    throw Error(ErrorKind::kData, {options_.sources.at(split).path}, fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
+    throw Error(ErrorKind::kData, {options_.sources.at(split).path}, kept.empty() ? fmt::format("holds no rows; {} data needs some.", split)
+                             : fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
   }
   // Rows that the reader passed over belong to no part of the one file; they are counted once.
   if (split == "train" || !options_.split) count_reader(static_cast<const PartStream&>(*stream).reader(), audit);

@@ -7,7 +7,7 @@
 namespace hone {
 
 SourceOptions source_from(const std::string& path, const std::vector<std::string>& key_values) {
-  std::vector<std::string> overrides = {"path=" + Json(path == "-" ? "/dev/stdin" : path).dump()};  // a JSON string is YAML too
+  std::vector<std::string> overrides = {"path=" + Json(path).dump()};  // a JSON string is YAML too
   overrides.insert(overrides.end(), key_values.begin(), key_values.end());
   Config config = Config::parse("", "command line", overrides);
   SourceOptions options = SourceOptions::read(config);

@@ -72,7 +72,8 @@ TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
 }
 
 bool RunFolder::open(bool resume, bool overwrite) const {
-  const bool is_finished = fs::exists(file("report.json")), has_checkpoint = fs::exists(file("checkpoints"));
+  // A run without validation and test data ends without a report.
+  const bool is_finished = fs::exists(file("report.json")) || fs::exists(file("model")), has_checkpoint = fs::exists(file("checkpoints"));
   if (resume && is_finished) throw Error(ErrorKind::kUsage, {path_}, "holds a finished run; there is nothing to resume.");
   if (resume && !has_checkpoint) log_warn("{}: no checkpoint yet; the run starts from the beginning", path_);
   if (resume) return has_checkpoint;

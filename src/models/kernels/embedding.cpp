@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "models/kernels/embedding_simd.h"
+#include "models/lazy_zeros.h"
 
 namespace hone::kernels {
 namespace {
@@ -121,7 +122,7 @@ void begin_gradient(const at::Tensor& table, TableRecord& record) {
   if (record.gradient.defined() && record.gradient.use_count() == 1) {
     clear(record);
   } else {
-    record.gradient = at::zeros_like(table, table.options().requires_grad(false));
+    record.gradient = lazy_zeros(table.sizes(), Touched::kSparse);
     record.touched.clear();
     record.all_touched = false;
   }

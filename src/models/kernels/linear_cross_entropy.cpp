@@ -76,6 +76,8 @@ at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weigh
   TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1) && operand.sizes() == weight.sizes(),
               "[linear_cross_entropy_sum] expected x [R, H], weight and operand [V, H], received ", x.sizes(), ", ", weight.sizes(), " and ",
               operand.sizes());
+  TORCH_CHECK(targets.dim() == 1 && targets.size(0) == x.size(0) && targets.scalar_type() == at::kLong && options.chunk_rows > 0,
+              "[linear_cross_entropy_sum] expected int64 targets [", x.size(0), "] and chunk_rows > 0, received ", targets.sizes());
   TORCH_CHECK(operand.scalar_type() == x.scalar_type(), "[linear_cross_entropy_sum] expected operand in x's type");
   const bool records = at::GradMode::is_enabled();
   return LinearCrossEntropy::apply(x, weight, operand.detach(), targets.contiguous(), options, records && x.requires_grad(),

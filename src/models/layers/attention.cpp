@@ -13,7 +13,7 @@ SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options, int64_
   out_ = adopt(*this, options.names.out, Linear(hidden, hidden));
 }
 
-at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens) {
+at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows) {
   const int64_t dim = options_.hidden / options_.heads;
   kernels::AttentionOptions how;
   how.is_causal = options_.is_causal;
@@ -25,7 +25,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens)
   }
   const at::Tensor qkv = query_key_value_.forward(x).view({-1, 3, options_.heads, dim});
   const at::Tensor mixed = kernels::attention(qkv, tokens.cu_seqlens, tokens.max_len, how);  // [N, heads, dim]
-  return out_(mixed.reshape({-1, options_.hidden}));
+  const at::Tensor flat = mixed.reshape({-1, options_.hidden});
+  return out_(rows.defined() ? flat.index_select(0, rows) : flat);
 }
 
 }  // namespace hone

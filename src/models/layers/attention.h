@@ -25,7 +25,8 @@ class SelfAttentionImpl : public torch::nn::Module {
  public:
   SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer);
 
-  at::Tensor forward(const at::Tensor& x, const Packed& tokens);  // [N, hidden] -> [N, hidden]
+  // [N, hidden] -> [N, hidden], or [R, hidden] of the given `rows` [R] int64 where they are defined.
+  at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows);
 
  private:
   SelfAttentionOptions options_;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "models/kernels/embedding.h"
 #include "models/layers/dropout_site.h"
-#include "models/layers/initialise.h"
+#include "models/lazy_zeros.h"
 
 namespace hone {
 namespace {

@@ -23,13 +23,18 @@ at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x) {
   return down_(kernels::bias_activation(up_->forward_without_bias(x), up_->bias, options_.activation));
 }
 
-at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Packed& tokens) {
-  const auto dropout = [&](DropoutPlace place) { return dropout_at(dropout_site(layer_, place), options_.dropout, is_training(), tokens); };
+at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows) {
+  const auto wanted = [&](const at::Tensor& all) { return rows.defined() && all.defined() ? all.index_select(0, rows) : all; };
+  const auto dropout = [&, keys = wanted(tokens.keys)](DropoutPlace place) {
+    kernels::DropoutOptions options = dropout_at(dropout_site(layer_, place), options_.dropout, is_training(), tokens);
+    options.keys = keys;
+    return options;
+  };
   if (options_.norm_first) {
-    const at::Tensor mid = x + kernels::dropout(attention_(attention_norm_(x), tokens), dropout(DropoutPlace::kAttentionOut));
+    const at::Tensor mid = wanted(x) + kernels::dropout(attention_(attention_norm_(x), tokens, rows), dropout(DropoutPlace::kAttentionOut));
     return mid + kernels::dropout(feed_forward(out_norm_(mid)), dropout(DropoutPlace::kFeedForwardOut));
   }
-  const at::Tensor mid = attention_norm_->forward_after(x, attention_(x, tokens), dropout(DropoutPlace::kAttentionOut));
+  const at::Tensor mid = attention_norm_->forward_after(wanted(x), attention_(x, tokens, rows), dropout(DropoutPlace::kAttentionOut));
   return out_norm_->forward_after(mid, feed_forward(mid), dropout(DropoutPlace::kFeedForwardOut));
 }
 
@@ -39,9 +44,11 @@ EncoderImpl::EncoderImpl(const EncoderOptions& options) {
   }
 }
 
-at::Tensor EncoderImpl::forward(at::Tensor x, const Packed& tokens) {
+at::Tensor EncoderImpl::forward(at::Tensor x, const Packed& tokens, const at::Tensor& rows) {
   for (EncoderBlock& block : blocks_) {
-    x = recomputes_ ? recomputed([block, tokens](const at::Tensor& in) mutable { return block(in, tokens); }, x) : block(x, tokens);
+    const at::Tensor read = &block == &blocks_.back() ? rows : at::Tensor();
+    const auto run = [block, tokens, read](const at::Tensor& in) mutable { return block(in, tokens, read); };
+    x = recomputes_ ? recomputed(run, x) : block(x, tokens, read);
   }
   return x;
 }

@@ -33,7 +33,8 @@ class EncoderBlockImpl : public torch::nn::Module {
  public:
   EncoderBlockImpl(const EncoderOptions& options, int64_t layer);
 
-  at::Tensor forward(const at::Tensor& x, const Packed& tokens);  // [N, hidden] -> [N, hidden]
+  // x [N, hidden] -> [N, hidden]; of the given `rows` [R] int64 alone where they are defined, -> [R, hidden].
+  at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows = {});
 
  private:
   at::Tensor feed_forward(const at::Tensor& x);
@@ -51,7 +52,8 @@ class EncoderImpl : public torch::nn::Module {
  public:
   explicit EncoderImpl(const EncoderOptions& options);
 
-  at::Tensor forward(at::Tensor x, const Packed& tokens);
+  // [N, hidden] -> [N, hidden], or [R, hidden] of the rows that are wanted: then the last block computes no others.
+  at::Tensor forward(at::Tensor x, const Packed& tokens, const at::Tensor& rows = {});
   void set_recompute(bool recomputes) { recomputes_ = recomputes; }  // keep only each block's input for backward
 
  private:

@@ -2,11 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
-#include <c10/util/accumulate.h>
-#include <sys/mman.h>
 
 #include <array>
 #include <cmath>
@@ -29,19 +25,7 @@ std::array<float, 4> normals(uint64_t seed, uint64_t counter) {
   return out;
 }
 
-constexpr int64_t kLargeBytes = 1 << 20;
-
 }  // namespace
-
-at::Tensor lazy_zeros(const std::vector<int64_t>& shape) {
-  const auto bytes = size_t(c10::multiply_integers(shape)) * sizeof(float);
-  if (int64_t(bytes) < kLargeBytes) return at::zeros(shape);
-  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return at::zeros(shape);  // whose allocator says how much was wanted
-  ::madvise(memory, bytes, MADV_HUGEPAGE);            // a hint: no harm where it is refused
-  return at::from_blob(
-      memory, shape, [bytes](void* mapped) { ::munmap(mapped, bytes); }, at::kFloat);
-}
 
 void fill_normal(const at::Tensor& tensor, double range, uint64_t seed) {
   const c10::AutoGradMode no_grad(false);

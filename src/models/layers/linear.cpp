@@ -8,6 +8,7 @@
 
 #include "models/layers/bias.h"
 #include "models/layers/initialise.h"
+#include "models/lazy_zeros.h"
 
 namespace hone {
 namespace {
@@ -113,9 +114,7 @@ void LinearImpl::refresh_shadow() {
 void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
   const c10::AutoGradMode no_grad(false);
   const auto move = [&](at::Tensor& parameter, const at::Tensor& to) {
-    const at::Tensor place = to.narrow(0, begin, parameter.size(0));
-    place.copy_(parameter);
-    parameter.set_data(place);
+    parameter.set_data(to.narrow(0, begin, parameter.size(0)));
   };
   move(weight, memory->weight);
   move(bias, memory->bias);

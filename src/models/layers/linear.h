@@ -29,7 +29,7 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
-  // Moves weight and bias to `memory` from row `begin` on; values are kept.
+  // Weight and bias lie in `memory` from row `begin` on. REQUIRES: a fresh layer, which has no values to keep.
   void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
   at::Tensor weight;  // [out, in] fp32

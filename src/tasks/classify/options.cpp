@@ -23,7 +23,7 @@ std::vector<std::string> label_names(Config& section) {
 
 void check(const Options& options, Config& section) {
   if (options.label == "scores") throw section.error("label", "results use the name \"scores\" themselves; map the field to another name");
-  if (options.threshold <= 0 || options.threshold >= 1) throw section.error("threshold", "must lie between 0 and 1");
+  if (options.threshold <= 0 || options.threshold >= 1) throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1", options.threshold));
   if (options.type == Type::kSingle && !options.label_separator.empty()) {
     throw section.error("label_separator", "is for several labels in one text, but \"type\" is single");
   }

@@ -187,12 +187,12 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
   if (found != tags_.end()) return static_cast<float>(found - tags_.begin());
   if (options_.unknown_labels == "count") return kNoTarget;
   const std::vector<std::string> known(types_.begin(), types_.end());
-  const std::string type(type_of(tag));
+  const std::string type(type_of(tag)), suggestion = did_you_mean(type, known);
   throw field_error(
       record, has_tokens(record, options_) ? options_.tags : options_.entities,
-      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{}. \"unknown_labels: count\" scores such "
+      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} \"unknown_labels: count\" scores such "
                   "entities as missed instead",
-                  type, fmt::join(known, ", "), did_you_mean(type, known)));
+                  type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
 }
 
 std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {

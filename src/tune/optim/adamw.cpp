@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "base/error.h"
 #include "models/kernels/embedding.h"
+#include "models/lazy_zeros.h"
 #include "tune/optim/adamw_simd.h"
 #include "tune/optim/lazy_rows.h"
 
@@ -57,7 +57,8 @@ AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : opt
   for (AdamWParameter& parameter : parameters) {
     TORCH_CHECK(parameter.value.is_cpu() && parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
                 "[AdamW] expected a contiguous fp32 parameter, received \"", parameter.name, "\"");
-    const at::Tensor zeros = at::zeros_like(parameter.value.detach()), more_zeros = at::zeros_like(zeros);
+    const at::IntArrayRef shape = parameter.value.sizes();
+    const at::Tensor zeros = lazy_zeros(shape, Touched::kSparse), more_zeros = lazy_zeros(shape, Touched::kSparse);
     slots_.push_back({std::move(parameter), zeros, more_zeros, nullptr});
   }
 }
@@ -137,7 +138,11 @@ StateDict AdamW::state() const {
     const std::string& name = slot.parameter.name;
     state["exp_avg." + name] = slot.exp_avg;
     state["exp_avg_sq." + name] = slot.exp_avg_sq;
-    if (slot.rows != nullptr) std::tie(state["rows.seen." + name], state["rows.steps." + name]) = slot.rows->owed();
+    if (slot.rows == nullptr) continue;
+    const LazyRows::Owed owed = slot.rows->owed();
+    state["rows.seen." + name] = owed.seen;
+    state["rows.moving." + name] = owed.moving;
+    state["rows.steps." + name] = owed.steps;
   }
   state["step"] = at::scalar_tensor(steps_, at::kLong);
   return state;
@@ -159,8 +164,9 @@ void AdamW::load_state(const StateDict& state) {
   for (Slot& slot : slots_) {
     copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
     copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
-    if (state.contains("rows.seen." + slot.parameter.name)) watch_rows(slot);
-    if (slot.rows != nullptr) slot.rows->set_owed(find("rows.seen." + slot.parameter.name), find("rows.steps." + slot.parameter.name));
+    const std::string& name = slot.parameter.name;
+    if (state.contains("rows.seen." + name)) watch_rows(slot);
+    if (slot.rows != nullptr) slot.rows->set_owed({find("rows.seen." + name), find("rows.moving." + name), find("rows.steps." + name)});
   }
   steps_ = find("step").item<int64_t>();
 }

@@ -39,7 +39,7 @@ class AdamW {
   // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by `gradient_scale` first. Parameters without gradient are left alone.
   void step(double learning_rate, double gradient_scale);
   void flush();  // brings every row of every table up to date
-  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.<name>" and "rows.steps.<name>": they wait on
+  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.", "rows.moving." and "rows.steps.<name>": they wait on
   // after load_state, so that a resumed run rounds as the uninterrupted one does. REQUIRES (of load_state): the parameters hold the values
   // that they had at state().
   StateDict state() const;

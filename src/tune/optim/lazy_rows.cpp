@@ -75,30 +75,34 @@ void LazyRows::catch_up_all() {
   log_decay_ = {0};
 }
 
-std::pair<at::Tensor, at::Tensor> LazyRows::owed() const {
+LazyRows::Owed LazyRows::owed() const {
   static_assert(sizeof(AdamWStep) == kStepFields * sizeof(float));
-  const at::Tensor seen = at::empty({static_cast<int64_t>(seen_.size())}, at::kInt);
-  std::copy(seen_.begin(), seen_.end(), seen.mutable_data_ptr<int32_t>());
-  const at::Tensor steps = at::empty({static_cast<int64_t>(steps_.size()), kStepFields}, at::kFloat);
-  if (!steps_.empty()) std::memcpy(steps.mutable_data_ptr<float>(), steps_.data(), steps.nbytes());
-  return {seen, steps};
+  const int64_t rows = static_cast<int64_t>(seen_.size()), count = static_cast<int64_t>(steps_.size());
+  const Owed owed{at::empty({rows}, at::kInt), at::empty({rows}, at::kByte), at::empty({count, kStepFields}, at::kFloat)};
+  std::copy(seen_.begin(), seen_.end(), owed.seen.mutable_data_ptr<int32_t>());
+  std::copy(is_moving_.begin(), is_moving_.end(), owed.moving.mutable_data_ptr<uint8_t>());
+  if (count > 0) std::memcpy(owed.steps.mutable_data_ptr<float>(), steps_.data(), owed.steps.nbytes());
+  return owed;
 }
 
-void LazyRows::set_owed(const at::Tensor& seen, const at::Tensor& steps) {
-  const bool fits = seen.scalar_type() == at::kInt && seen.sizes() == at::IntArrayRef{static_cast<int64_t>(seen_.size())} &&
-                    steps.scalar_type() == at::kFloat && steps.dim() == 2 && steps.size(1) == kStepFields &&
-                    seen.ge(0).logical_and(seen.le(steps.size(0))).all().item<bool>();
+void LazyRows::set_owed(const Owed& owed) {
+  const auto has_rows = [&](const at::Tensor& x, at::ScalarType type) {
+    return x.scalar_type() == type && x.dim() == 1 && x.size(0) == value_.size(0);
+  };
+  const bool fits = has_rows(owed.seen, at::kInt) && has_rows(owed.moving, at::kByte) && owed.steps.scalar_type() == at::kFloat &&
+                    owed.steps.dim() == 2 && owed.steps.size(1) == kStepFields &&
+                    owed.seen.ge(0).logical_and(owed.seen.le(owed.steps.size(0))).all().item<bool>();
   if (!fits) throw Error(ErrorKind::kModel, "optimizer state: the steps that an embedding table's rows have seen do not fit the table");
-  const at::Tensor rows = seen.contiguous(), numbers = steps.contiguous();
-  std::copy_n(rows.const_data_ptr<int32_t>(), seen_.size(), seen_.begin());
+  std::copy_n(owed.seen.contiguous().const_data_ptr<int32_t>(), seen_.size(), seen_.begin());
+  std::copy_n(owed.moving.contiguous().const_data_ptr<uint8_t>(), is_moving_.size(), is_moving_.begin());
   steps_.clear();
   log_decay_ = {0};
+  const at::Tensor numbers = owed.steps.contiguous();
   for (int64_t i = 0; i < numbers.size(0); ++i) {
     AdamWStep step;
     std::memcpy(static_cast<void*>(&step), numbers.const_data_ptr<float>() + i * kStepFields, sizeof step);
     record(step);
   }
-  read_moments();
 }
 
 void LazyRows::record(const AdamWStep& step) {

@@ -7,7 +7,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "tune/optim/adamw_simd.h"
@@ -23,10 +22,13 @@ class LazyRows {
   void step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient);
   void catch_up(const int64_t* rows, int64_t count);  // in any order, repeats allowed
   void catch_up_all();
-  // What is owed, as tensors for a checkpoint: how many steps each row has seen [rows] int32, and the steps' numbers [steps, fields] fp32.
-  std::pair<at::Tensor, at::Tensor> owed() const;
-  // The same again, after the three tensors were written as they stood then. Throws Error(kModel) where the shapes are not owed()'s.
-  void set_owed(const at::Tensor& seen, const at::Tensor& steps);
+  // For a checkpoint: how many steps each row has seen [rows] int32, whether it moves [rows] uint8, the steps' numbers [steps, fields] fp32.
+  struct Owed {
+    at::Tensor seen, moving, steps;
+  };
+  Owed owed() const;
+  // The same again, after value and moments were written as they stood then. Throws Error(kModel) where the shapes are not owed()'s.
+  void set_owed(const Owed& owed);
   void read_moments();  // after the moments were written by others: which rows are at rest
 
  private:

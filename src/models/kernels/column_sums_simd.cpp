@@ -7,7 +7,7 @@
 #include "models/kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "models/kernels/column_sums.cpp"
+#define HWY_TARGET_INCLUDE "models/kernels/column_sums_simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/highway.h>
