@@ -255,6 +255,11 @@ def prepare_inputs(cells):
     subprocess.run([workers.PEER_PYTHON, ROOT / "bench" / "prepare.py", FOLDER, *cells], check=True, stderr=subprocess.DEVNULL)
 
 
+def write_results(results, path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer cells and turns")
@@ -271,11 +276,15 @@ def main():
         say("the same results")
         results["compared"] = {cell: compare_results(cell) for cell in plan if "fixed" not in cell}
         say("training, dropout 0.1")
-        results["training"] = [measure_training(cell, *sizes) for cell, sizes in plan.items()]
+        results["training"], results["inference"] = [], []
+        for cell, sizes in plan.items():
+            results["training"].append(measure_training(cell, *sizes))
+            write_results(results, arguments.output)  # after each cell: an interrupted run keeps what it has measured
         say("inference")
-        results["inference"] = [measure_inference(cell, 2 if arguments.quick else 3) for cell in plan if "minilm" in cell and "fixed" not in cell]
-    arguments.output.parent.mkdir(exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+        for cell in (cell for cell in plan if "minilm" in cell and "fixed" not in cell):
+            results["inference"].append(measure_inference(cell, 2 if arguments.quick else 3))
+            write_results(results, arguments.output)
+    write_results(results, arguments.output)
     if not arguments.search:
         say(last_line(results["training"]))
 

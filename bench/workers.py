@@ -60,7 +60,8 @@ SKIPPED = 4  # first steps that are not timed: caches fill, memory is mapped
 def hone_config(job, folder, steps, validation=None, **train):
     """The configuration of a run with the job's model, rows and batch; JSON is YAML."""
     data = {"train": {"path": job["rows"]}, **({"validation": {"path": str(validation)}} if validation else {})}
-    task = {"classify": {"name": "classify", "text": "text", "label": "label"},
+    # The job's labels, not those that its rows happen to have: the head is kept, and both programs train the same.
+    task = {"classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
             "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"}}[job["task"]]
     options = {"max_steps": steps, "per_device_train_batch_size": job.get("batch", 32), "max_seq_length": job["max_length"],
                "learning_rate": job.get("learning_rate", 5e-5), "weight_decay": 0.01, "max_grad_norm": 1.0, "seed": 1,
