@@ -36,14 +36,15 @@ std::vector<Group> groups_of(const SplitOptions& options, const std::vector<std:
   return groups;
 }
 
-// Shares of `fraction` of each stratum, rounded so that they add up to the share of the whole (largest remainders first).
-std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction) {
+// Shares of `fraction` of each stratum, rounded so that they add up to the share of the whole (largest remainders first), none of more than
+// its `room`: rows that no other part has taken.
+std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction, const std::vector<int64_t>& room) {
   std::vector<int64_t> out(sizes.size());
   std::vector<double> remainders(sizes.size());
   int64_t open = std::llround(fraction * static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0})));
   for (size_t i = 0; i < sizes.size(); ++i) {
     const double exact = fraction * static_cast<double>(sizes[i]);
-    out[i] = static_cast<int64_t>(exact);
+    out[i] = std::min(static_cast<int64_t>(exact), room[i]);
     remainders[i] = exact - static_cast<double>(out[i]);
     open -= out[i];
   }
@@ -53,7 +54,15 @@ std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction) 
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return remainders[a] != remainders[b] ? remainders[a] > remainders[b] : sizes[a] > sizes[b];
   });
-  for (size_t i = 0; i < order.size() && open > 0; ++i, --open) ++out[order[i]];
+  for (bool gives = true; gives && open > 0;) {  // a second round where strata without room left some over
+    gives = false;
+    for (const size_t i : order) {
+      if (open == 0 || out[i] >= room[i]) continue;
+      ++out[i];
+      --open;
+      gives = true;
+    }
+  }
   return out;
 }
 
@@ -97,7 +106,9 @@ std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<st
   std::vector<int64_t> sizes(index.size());
   for (const Group& group : groups) sizes[index.at(group.stratum)] += static_cast<int64_t>(group.rows.size());
 
-  std::vector<int64_t> test = quotas(sizes, options.test), validation = quotas(sizes, options.validation);
+  std::vector<int64_t> test = quotas(sizes, options.test, sizes), room = sizes;
+  for (size_t i = 0; i < room.size(); ++i) room[i] -= test[i];
+  std::vector<int64_t> validation = quotas(sizes, options.validation, room);
   std::vector<Part> parts(texts.size(), Part::kTrain);
   for (const Group& group : groups) {
     const size_t stratum = index.at(group.stratum);

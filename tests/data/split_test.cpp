@@ -88,6 +88,15 @@ RC_GTEST_PROP(AssignParts, PartsAreAsLargeAsAsked, ()) {
   RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kValidation)) - options.validation * static_cast<double>(rows)) <= 0.5);
 }
 
+TEST(AssignParts, StrataOfOneRowGiveItToOnePartOnly) {
+  SplitOptions options;
+  options.validation = 0.3;
+  options.test = 0.2;
+  const std::vector<Part> parts = assign_parts(options, {"b", "d", "a"}, distinct_texts(3));
+  EXPECT_EQ(count(parts, Part::kTest), 1);
+  EXPECT_EQ(count(parts, Part::kValidation), 1);
+}
+
 TEST(AssignParts, FollowsTheRuleOfTen) {
   SplitOptions options;
   options.rule = "mod10";
