@@ -233,9 +233,9 @@ bool Trainer::evaluate_if_due() {
   return true;
 }
 
-// The best weights will be read as a model; the last ones only by a run that goes on, with rows that wait as the optimizer's state says.
+// The best weights, saved after an evaluation's flush, will be read as a model; the last ones only by a run that goes on, with rows that wait as
+// the optimizer's state says.
 void Trainer::save(bool is_best) {
-  if (is_best) optimizer_.flush();
   const Checkpoint checkpoint{state(), weights_of(pipeline_.network()), is_best ? StateDict{} : optimizer_.state()};
   emit(Saved{progress_.step, is_best ? checkpoints_.save_best(checkpoint) : checkpoints_.save_last(checkpoint), is_best});
 }

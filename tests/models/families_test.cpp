@@ -62,6 +62,14 @@ Packed packed(const std::vector<std::vector<int64_t>>& samples) {
 
 const std::vector<std::vector<int64_t>> kSamples = {{2, 7, 9, 11, 3}, {4}, {5, 6, 8, 10, 12, 14, 16, 18, 20}, {21, 22}};
 
+std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
+  std::map<std::string, at::Tensor> found;
+  for (const auto& item : model.named_parameters()) {
+    if (item.value().grad().defined()) found[item.key()] = item.value().grad();
+  }
+  return found;
+}
+
 class EveryFamily : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, testing::Values("bert", "roberta", "distilbert", "electra"),
                          [](const auto& info) { return std::string(info.param); });
@@ -110,10 +118,7 @@ TEST_P(EveryFamily, RecomputingGivesTheSameBits) {
       const at::Tensor hidden = model->forward(tokens);
       (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum().backward();
     }
-    auto& found = gradients.emplace_back();
-    for (const auto& item : model->named_parameters()) {
-      if (item.value().grad().defined()) found[item.key()] = item.value().grad();
-    }
+    gradients.push_back(gradients_of(*model));
   }
   ASSERT_GT(gradients[0].size(), 28U);
   ASSERT_EQ(gradients[0].size(), gradients[1].size());
@@ -131,10 +136,7 @@ TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
       const at::Tensor first = alone ? model->forward_first(tokens) : model->forward(tokens).index_select(0, tokens.first_rows());
       (first * at::arange(first.numel()).view_as(first).sin()).sum().backward();
       outputs.push_back(first.detach());
-      auto& found = gradients.emplace_back();
-      for (const auto& item : model->named_parameters()) {
-        if (item.value().grad().defined()) found[item.key()] = item.value().grad();
-      }
+      gradients.push_back(gradients_of(*model));
     }
     ASSERT_EQ(outputs[1].size(0), int64_t(kSamples.size()));
     EXPECT_LT((outputs[0] - outputs[1]).abs().max().item<float>(), 1e-6);

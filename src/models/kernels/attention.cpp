@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "models/kernels/attention_simd.h"
@@ -186,6 +187,13 @@ void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
               "] where dropout > 0");
 }
 
+// The decisions of the kernel, and the rows' keys where there are any to make.
+std::pair<DropoutDecisions, at::Tensor> dropout_of(const AttentionOptions& options, int64_t max_len) {
+  TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
+  const DropoutDecisions decisions = dropout_decisions(options.dropout, options.seed, options.site);
+  return {decisions, decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor()};
+}
+
 }  // namespace
 
 at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
@@ -210,9 +218,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
                      const AttentionOptions& options) {
   check_inputs(q, k, v, cu_seqlens, options);
   if (!has_kernel(q)) return attention_reference(q, k, v, cu_seqlens, max_len, options);
-  TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
-  const DropoutDecisions decisions = dropout_decisions(options.dropout, options.seed, options.site);
-  const at::Tensor keys = decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor();
+  const auto [decisions, keys] = dropout_of(options, max_len);
   return Attention::apply(with_dense_heads(q), with_dense_heads(k), with_dense_heads(v), cu_seqlens.contiguous(), if_defined(keys), options.is_causal,
                           scale_of(options, q.size(2)), decisions, is_recorded({q, k, v}));
 }
@@ -222,9 +228,7 @@ at::Tensor attention(const at::Tensor& qkv, const at::Tensor& cu_seqlens, int64_
   const at::Tensor q = qkv.select(1, 0), k = qkv.select(1, 1), v = qkv.select(1, 2);
   if (!has_kernel(qkv)) return attention(q, k, v, cu_seqlens, max_len, options);
   check_inputs(q, k, v, cu_seqlens, options);
-  TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
-  const DropoutDecisions decisions = dropout_decisions(options.dropout, options.seed, options.site);
-  const at::Tensor keys = decisions.threshold > 0 ? options.keys.contiguous() : at::Tensor();
+  const auto [decisions, keys] = dropout_of(options, max_len);
   return JoinedAttention::apply(qkv.contiguous(), cu_seqlens.contiguous(), if_defined(keys), options.is_causal, scale_of(options, q.size(2)),
                                 decisions, is_recorded({qkv}));
 }
