@@ -29,8 +29,7 @@ SETS = {
     "sst2": {"task": "classify", "splits": ("train", "test"), "epochs": 1, "learning_rate": 5e-5, "metric": "accuracy"},
     "banking77": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "accuracy"},
     "trec": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 1e-4, "metric": "accuracy"},
-    "goemotions": {"task": "multi", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "micro_f1", "rows": 10000,
-                   "batch": 8},
+    "goemotions": {"task": "multi", "splits": ("train", "test"), "epochs": 3, "learning_rate": 1e-4, "metric": "micro_f1", "batch": 16},
     "conll2003": {"task": "ner", "splits": ("train", "test"), "epochs": 1, "learning_rate": 1e-4, "metric": "f1"},
     "wnut17": {"task": "ner", "splits": ("train", "test"), "epochs": 2, "learning_rate": 1e-4, "metric": "f1"},
 }

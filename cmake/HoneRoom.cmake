@@ -41,6 +41,8 @@ function(hone_unity target)
     set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${folder}${group})
   endforeach()
   set_target_properties(${target} PROPERTIES UNITY_BUILD_MODE GROUP)
+  # GCC takes a file that another one includes for a header, whose anonymous namespace would be a mistake.
+  target_compile_options(${target} PRIVATE $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-subobject-linkage>)
 endfunction()
 
 function(hone_room name)

@@ -81,6 +81,12 @@ Json SplitAudit::json() const {
           {"reasons", reasons}, {"examples", places}, {"labels", labels},   {"lengths", lengths}};
 }
 
+Json Leak::json() const {
+  Json places = Json::array();
+  for (const auto& [here, there] : examples) places.push_back({here.str(), there.str()});
+  return {{"split", split}, {"other", other}, {"exact", exact}, {"near", near}, {"examples", places}};
+}
+
 // The texts seen so far, with the line where each stood first.
 struct Cleaner::State {
   CleanOptions options;

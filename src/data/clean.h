@@ -60,6 +60,8 @@ struct Leak {
   std::string split, other;
   int64_t exact = 0, near = 0;
   std::vector<std::pair<Where, Where>> examples;  // the first 20
+
+  Json json() const;
 };
 class LeakageFinder {
  public:

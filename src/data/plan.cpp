@@ -52,7 +52,6 @@ EpochPlan steps_by_tokens(const Group& order, const std::vector<int32_t>& length
   for (size_t start = 0; start < cuts.size(); start += per_step) {
     const size_t end = std::min(cuts.size(), start + per_step);
     std::vector<Group> step(cuts.begin() + static_cast<std::ptrdiff_t>(start), cuts.begin() + static_cast<std::ptrdiff_t>(end));
-    if (options.drop_last && step.size() < per_step) break;
     if (options.group_by_length) {
       Group samples;
       for (const Group& group : step) samples.insert(samples.end(), group.begin(), group.end());
@@ -71,7 +70,6 @@ EpochPlan steps_by_count(const Group& order, const std::vector<int32_t>& lengths
   const size_t size = static_cast<size_t>(std::max<int64_t>(options.batch_size, 1));
   const size_t per_step = size * static_cast<size_t>(std::max<int64_t>(options.accumulation, 1));
   for (Group& samples : cut_by_count(order, per_step)) {
-    if (options.drop_last && samples.size() < per_step) break;
     if (options.group_by_length) sort_by_length(samples, lengths);
     plan.push_back(cut_by_count(samples, size));
   }
@@ -87,8 +85,7 @@ Group all_of(const std::vector<int32_t>& lengths) {
 }  // namespace
 
 EpochPlan plan_epoch(const std::vector<int32_t>& lengths, const PlanOptions& options, int64_t epoch) {
-  const Group order = options.shuffle ? permutation(static_cast<int64_t>(lengths.size()), mix(options.seed, static_cast<uint64_t>(epoch)))
-                                      : all_of(lengths);
+  const Group order = permutation(static_cast<int64_t>(lengths.size()), mix(options.seed, static_cast<uint64_t>(epoch)));
   return options.max_tokens > 0 ? steps_by_tokens(order, lengths, options) : steps_by_count(order, lengths, options);
 }
 

@@ -12,8 +12,6 @@ struct PlanOptions {
   int64_t max_tokens = 0;         // token budget of a micro-batch; 0: count samples
   int64_t accumulation = 1;       // micro-batches in one optimizer step
   bool group_by_length = true;    // samples of like length share a micro-batch (balances threads; changes no gradient)
-  bool shuffle = true;
-  bool drop_last = false;
   uint64_t seed = 42;
 };
 

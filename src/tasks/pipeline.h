@@ -13,7 +13,7 @@
 namespace hone {
 
 struct PredictOptions {
-  int64_t max_tokens = 8192;  // real tokens in one forward pass
+  int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few enough to stay near the caches
   std::function<void(int64_t done)> progress;
 };
 

@@ -16,15 +16,9 @@ constexpr size_t kMistakesPrinted = 10;
 
 // A number of a report; JSON has no NaN.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-double number_from(const Json& json) { return json.is_number() ? json.get<double>() : std::numeric_limits<double>::quiet_NaN(); }
 
 Json row_json(const ClassRow& row) {
   return {{"label", row.label}, {"precision", row.precision}, {"recall", row.recall}, {"f1", row.f1}, {"support", row.support}};
-}
-
-ClassRow row_from(const Json& json) {
-  return {json.at("label").get<std::string>(), number_from(json.at("precision")), number_from(json.at("recall")),
-          number_from(json.at("f1")), json.at("support").get<int64_t>()};
 }
 
 Json mistake_json(const Mistake& m) {
@@ -32,26 +26,11 @@ Json mistake_json(const Mistake& m) {
           {"gold", m.gold},       {"predicted", m.predicted}, {"confidence", m.confidence}};
 }
 
-Mistake mistake_from(const Json& json) {
-  return {{json.at("file").get<std::string>(), json.at("line").get<int64_t>(), 0},
-          json.at("text").get<std::string>(),
-          json.at("gold").get<std::string>(),
-          json.at("predicted").get<std::string>(),
-          json.at("confidence").get<double>()};
-}
-
 template <typename Item, typename Make>
 Json list_json(const std::vector<Item>& items, Make make) {
   Json list = Json::array();
   for (const Item& item : items) list.push_back(make(item));
   return list;
-}
-
-template <typename Item, typename Make>
-std::vector<Item> list_from(const Json& json, const char* key, Make make) {
-  std::vector<Item> items;
-  for (const Json& item : json.at(key)) items.push_back(make(item));
-  return items;
 }
 
 std::string right_aligned(const std::string& text, size_t width) {
@@ -143,28 +122,6 @@ Json Report::json() const {
   return out;
 }
 
-Report Report::from_json(const Json& json) {
-  Report report;
-  report.task = json.at("task").get<std::string>();
-  report.metric = json.at("metric").get<std::string>();
-  report.score = number_from(json.at("score"));
-  report.n = json.at("n").get<int64_t>();
-  for (const auto& [name, value] : json.at("metrics").items()) report.metrics.emplace_back(name, number_from(value));
-  for (const auto& [name, range] : json.at("intervals").items())
-    report.intervals[name] = {number_from(range.at(0)), number_from(range.at(1))};
-  report.per_class = list_from<ClassRow>(json, "per_class", row_from);
-  report.averages = list_from<ClassRow>(json, "averages", row_from);
-  if (json.contains("confusion")) {
-    const Json& c = json["confusion"];
-    report.confusion = Confusion{c.at("labels").get<std::vector<std::string>>(), c.at("counts").get<std::vector<std::vector<int64_t>>>()};
-  }
-  report.reliability = list_from<ReliabilityBin>(json, "reliability", [](const Json& bin) {
-    return ReliabilityBin{bin.at("confidence").get<double>(), bin.at("accuracy").get<double>(), bin.at("count").get<int64_t>()};
-  });
-  report.mistakes = list_from<Mistake>(json, "mistakes", mistake_from);
-  return report;
-}
-
 std::string report_text(const Report& report) {
   std::string text = report.per_class.empty() ? "" : class_table(report);
   text += metric_lines(report);
@@ -174,13 +131,8 @@ std::string report_text(const Report& report) {
 
 Json report_json(const Report& report, const RunSummary& run) {
   Json out = report.json();
-  Json splits = Json::object(), leaks = Json::array(), curves = Json::object();
+  Json splits = Json::object(), curves = Json::object();
   for (const auto& [name, audit] : run.data) splits[name] = audit.json();
-  for (const Leak& leak : run.leaks) {
-    Json examples = Json::array();
-    for (const auto& [here, there] : leak.examples) examples.push_back({here.str(), there.str()});
-    leaks.push_back({{"split", leak.split}, {"other", leak.other}, {"exact", leak.exact}, {"near", leak.near}, {"examples", examples}});
-  }
   for (const auto& [name, points] : run.curves) {
     curves[name] = list_json(points, [](const RunSummary::Point& p) -> Json {
       return {{"step", p.step}, {"epoch", p.epoch}, {"value", finite(p.value)}};
@@ -190,7 +142,7 @@ Json report_json(const Report& report, const RunSummary& run) {
   out["model"] = run.model;
   out["command"] = run.command;
   out["data"] = splits;
-  out["leaks"] = leaks;
+  out["leaks"] = list_json(run.leaks, [](const Leak& leak) { return leak.json(); });
   out["curves"] = curves;
   out["timing"] = run.timing;
   out["environment"] = run.environment;

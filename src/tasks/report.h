@@ -51,7 +51,6 @@ struct Report {
 
   double value(const std::string& metric_name) const;  // Error(kUsage) naming the known ones
   Json json() const;                        // as docs/file-formats.md says
-  static Report from_json(const Json& json);
 };
 
 // What a run adds around it.

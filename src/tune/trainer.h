@@ -23,7 +23,7 @@ struct TrainOptions {
   int64_t per_device_train_batch_size = 32;  // (there: 8)
   int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
   int64_t gradient_accumulation_steps = 1;
-  int64_t per_device_eval_batch_tokens = 8192;
+  int64_t per_device_eval_batch_tokens = 2048;
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;

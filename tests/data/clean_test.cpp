@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "data/fingerprint.h"
 #include "shared_files.h"
-#include "temporary.h"
+#include "reader_testing.h"
 
 namespace hone {
 namespace {

@@ -4,7 +4,7 @@
 #include <zstd.h>
 
 #include "base/random.h"
-#include "temporary.h"
+#include "reader_testing.h"
 
 namespace hone {
 namespace {

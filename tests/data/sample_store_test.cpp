@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/random.h"
-#include "temporary.h"
+#include "reader_testing.h"
 
 namespace hone {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "data/clean.h"
-#include "temporary.h"
+#include "reader_testing.h"
 
 namespace hone {
 namespace {

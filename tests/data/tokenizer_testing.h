@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/utf8.h"
-#include "data/temporary.h"
+#include "data/reader_testing.h"
 #include "data/tokenizer/hf_tokenizer.h"
 #include "data/tokenizer/tokenizer.h"
 

@@ -9,7 +9,9 @@ namespace {
 
 TEST(Machine, ChoosesBf16OnlyWhereTheCpuHasIt) {
   const Precision chosen = resolve_precision("auto");
-  if (!has_bf16_arithmetic()) EXPECT_EQ(chosen, Precision::kFp32);
+  if (!has_bf16_arithmetic()) {
+    EXPECT_EQ(chosen, Precision::kFp32);
+  }
   EXPECT_EQ(resolve_precision("auto"), chosen);  // a run asks more than once
   EXPECT_EQ(resolve_precision("fp32"), Precision::kFp32);
   EXPECT_EQ(resolve_precision("bf16"), Precision::kBf16);

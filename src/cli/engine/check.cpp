@@ -46,16 +46,6 @@ Estimate estimate_run(const RunConfig& config, const Prepared& prepared, const S
 
 // ---- as JSON and as text ----
 
-Json leaks_json(const std::vector<Leak>& leaks) {
-  Json list = Json::array();
-  for (const Leak& leak : leaks) {
-    Json examples = Json::array();
-    for (const auto& [here, there] : leak.examples) examples.push_back({here.str(), there.str()});
-    list.push_back({{"split", leak.split}, {"other", leak.other}, {"exact", leak.exact}, {"near", leak.near}, {"examples", examples}});
-  }
-  return list;
-}
-
 Json split_json(const SplitAudit& audit) {
   const Lengths lengths = lengths_of(audit);
   Json json = audit.json();
@@ -134,7 +124,8 @@ int run_check(const CLI::App& arguments) {
   const Estimate cost = estimate_run(config, prepared, data.samples);
   const int64_t free_bytes = free_disk_bytes(config.output_dir);
   if (flag_of(arguments, "--json")) {
-    Json json = {{"data", Json::object()}, {"leakage", leaks_json(dataset.leaks())}, {"estimate", cost.json()}};
+    Json json = {{"data", Json::object()}, {"leaks", Json::array()}, {"estimate", cost.json()}};
+    for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
     json["estimate"]["free_disk_bytes"] = free_bytes;
     for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
     std::cout << json.dump() << '\n';

@@ -17,17 +17,6 @@ void count_bad_row(SplitAudit& audit, const BadRow& row) {
   if (audit.examples.size() < kExamples) audit.examples.push_back(row);
 }
 
-// What the reader passed over or repaired.
-void count_reader(const RecordReader& reader, SplitAudit& audit) {
-  audit.rows += reader.bad_count();
-  for (const BadRow& row : reader.bad_rows()) count_bad_row(audit, row);
-  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size()); more > 0) {
-    audit.dropped += more;
-    audit.reasons["bad row"] += more;
-  }
-  audit.repaired += reader.repaired_count();
-}
-
 std::string label_or_empty(const Task& task, const Record& record) {
   try {
     return task.label_of(record);
@@ -97,6 +86,16 @@ Part part_named(const std::string& split) {
 }
 
 }  // namespace
+
+void count_reader(const RecordReader& reader, SplitAudit& audit) {
+  audit.rows += reader.bad_count();
+  for (const BadRow& row : reader.bad_rows()) count_bad_row(audit, row);
+  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size()); more > 0) {
+    audit.dropped += more;
+    audit.reasons["bad row"] += more;
+  }
+  audit.repaired += reader.repaired_count();
+}
 
 DataOptions DataOptions::read(Config& section) {
   DataOptions options;

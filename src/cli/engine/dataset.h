@@ -26,6 +26,9 @@ struct DataOptions {
   static DataOptions read(Config& section);
 };
 
+// Adds to the audit what the reader passed over or repaired, once it has come to its end.
+void count_reader(const RecordReader& reader, SplitAudit& audit);
+
 // Splits in the order in which they are shown.
 constexpr const char* kSplits[] = {"train", "validation", "test"};
 

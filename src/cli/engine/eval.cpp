@@ -7,19 +7,11 @@
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/environment.h"
-#include "cli/engine/labelled.h"
+#include "cli/engine/inference.h"
 #include "cli/engine/run.h"
 
 namespace hone {
 namespace {
-
-void count_rows(const RecordReader& reader, int64_t used, SplitAudit& audit) {
-  audit.used = used;
-  audit.dropped = reader.bad_count();
-  audit.rows = audit.used + audit.dropped;
-  if (audit.dropped > 0) audit.reasons["bad row"] = audit.dropped;
-  audit.examples = reader.bad_rows();
-}
 
 // Scores the data, and writes a line for each record where `predictions` is given.
 Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const PredictOptions& options, PredictionFile* predictions,
@@ -33,7 +25,8 @@ Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const Predi
                                                   });
   if (used == 0) throw Error(ErrorKind::kData, {source.path}, "holds no rows; there is nothing to score.");
   if (predictions) predictions->commit();
-  count_rows(*reader, used, audit);
+  audit.rows = audit.used = used;
+  count_reader(*reader, audit);
   audit.truncated = evaluation.truncated;
   return evaluation;
 }

@@ -3,7 +3,7 @@
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/labelled.h"
+#include "cli/engine/inference.h"
 #include "data/format.h"
 #include "data/row_reader.h"
 

@@ -8,7 +8,7 @@
 #include "base/hub.h"
 #include "base/log.h"
 #include "cli/engine/encode.h"
-#include "cli/engine/labelled.h"
+#include "cli/engine/inference.h"
 #include "tune/checkpoint.h"
 
 namespace hone {

@@ -17,59 +17,49 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-// y = x wᵀ + b, where the product reads `operand` (the master itself, or its bf16 shadow) and the gradient goes to `weight`, in fp32.
+// y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product reads `operand` (the fp32 weights themselves,
+// or their bf16 shadow) and adds `bias`; the gradients go to the layers' own weights and biases, in fp32.
 struct Product : torch::autograd::Function<Product> {
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const std::optional<Variable>& bias,
-                          const at::Tensor& operand) {
-    context->save_for_backward({x, operand});
-    at::Tensor y = at::mm(x, operand.t());
+  // inputs: x, the weight of each layer, then, where `bias` is given, the bias of each.
+  static Variable forward(AutogradContext* context, at::TensorList inputs, int64_t layers, const at::Tensor& operand,
+                          const std::optional<at::Tensor>& bias) {
+    context->save_for_backward({inputs[0], operand});
+    std::vector<int64_t> rows;
+    for (int64_t i = 1; i <= layers; ++i) rows.push_back(inputs[i].size(0));
+    context->saved_data["rows"] = rows;
+    context->saved_data["has_bias"] = bias.has_value();
+    at::Tensor y = at::mm(inputs[0], operand.t());
     if (bias) add_bias(y, *bias);
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor g = gradients[0].contiguous();  // [N, out]
-    variable_list result(4);
-    if (context->needs_input_grad(0)) result[0] = at::mm(g, saved[1]);
-    if (context->needs_input_grad(1)) result[1] = at::mm(g.t(), saved[0]).to(at::kFloat);
-    if (context->needs_input_grad(2)) result[2] = sum_rows(g);
-    return result;
-  }
-};
-
-// The same of several layers whose parameters lie one after another; inputs are x, the weights, the biases.
-struct JoinedProduct : torch::autograd::Function<JoinedProduct> {
-  static Variable forward(AutogradContext* context, at::TensorList inputs, const at::Tensor& operand, const at::Tensor& bias) {
-    context->save_for_backward({inputs[0], operand});
-    std::vector<int64_t> rows;
-    for (size_t i = 1; i <= inputs.size() / 2; ++i) rows.push_back(inputs[i].size(0));
-    context->saved_data["rows"] = rows;
-    at::Tensor y = at::mm(inputs[0], operand.t());
-    add_bias(y, bias);
-    return y;
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor g = gradients[0].contiguous();
+    const at::Tensor g = gradients[0].contiguous();  // [N, sum of out]
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
-    const size_t count = rows.size();
-    variable_list result(2 * count + 3);
+    const size_t layers = rows.size();
+    variable_list result(1 + 2 * layers + 3);
     if (context->needs_input_grad(0)) result[0] = at::mm(g, saved[1]);
-    bool needs_weight = false, needs_bias = false;
-    for (size_t i = 0; i < count; ++i) {
-      needs_weight |= context->needs_input_grad(1 + i);
-      needs_bias |= context->needs_input_grad(1 + count + i);
-    }
-    const at::Tensor weight = needs_weight ? at::mm(g.t(), saved[0]).to(at::kFloat) : at::Tensor();
-    const at::Tensor bias = needs_bias ? sum_rows(g) : at::Tensor();
-    int64_t begin = 0;
-    for (size_t i = 0; i < count; begin += rows[i++]) {
-      if (context->needs_input_grad(1 + i)) result[1 + i] = weight.narrow(0, begin, rows[i]);
-      if (context->needs_input_grad(1 + count + i)) result[1 + count + i] = bias.narrow(0, begin, rows[i]);
+    if (needs_any(context, 1, layers)) share_out(context, at::mm(g.t(), saved[0]).to(at::kFloat), rows, 1, result);
+    if (context->saved_data["has_bias"].toBool() && needs_any(context, 1 + layers, layers)) {
+      share_out(context, sum_rows(g), rows, 1 + layers, result);
     }
     return result;
+  }
+
+  static bool needs_any(AutogradContext* context, size_t first, size_t count) {
+    for (size_t i = first; i < first + count; ++i) {
+      if (context->needs_input_grad(i)) return true;
+    }
+    return false;
+  }
+
+  static void share_out(AutogradContext* context, const at::Tensor& whole, const std::vector<int64_t>& rows, size_t first,
+                        variable_list& result) {
+    int64_t begin = 0;
+    for (size_t i = 0; i < rows.size(); begin += rows[i++]) {
+      if (context->needs_input_grad(first + i)) result[first + i] = rows.size() == 1 ? whole : whole.narrow(0, begin, rows[i]);
+    }
   }
 };
 
@@ -85,9 +75,11 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) { return multiply(x, bias.de
 at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) { return multiply(x, std::nullopt); }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
-  if (x.scalar_type() == at::kFloat) return Product::apply(x, weight, with_bias, weight.detach());
-  if (!shadow_.defined()) refresh_shadow();
-  return Product::apply(x, weight, with_bias, shadow_);
+  if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
+  variable_list inputs = {x, weight};
+  if (with_bias) inputs.push_back(*with_bias);
+  return Product::apply(at::TensorList(inputs), int64_t{1}, x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
+                        with_bias ? std::optional(with_bias->detach()) : std::nullopt);
 }
 
 void LinearImpl::initialise(double range, uint64_t seed) {
@@ -141,7 +133,8 @@ at::Tensor JoinedLinear::forward(const at::Tensor& x) const {
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) inputs.push_back(layer->bias);
-  return JoinedProduct::apply(at::TensorList(inputs), x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow, memory_->bias);
+  return Product::apply(at::TensorList(inputs), static_cast<int64_t>(layers_.size()),
+                        x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow, std::optional(memory_->bias));
 }
 
 }  // namespace hone

@@ -1,4 +1,4 @@
-// Data named on the command line rather than in a configuration: FILE and KEY=VALUE.
+// What eval, predict and score share: data named on the command line, a saved model, how a result is written.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-#include "cli/engine/labelled.h"
+#include "cli/engine/inference.h"
 
 #include "base/hub.h"
 #include "cli/arguments.h"
