@@ -124,7 +124,7 @@ def train_with_torch(folder, task, story, o):
     kind = {"classify": transformers.AutoModelForSequenceClassification, "ner": transformers.AutoModelForTokenClassification}[task]
     model = kind.from_pretrained(folder / "initial").float().train()
     optimizer = torch.optim.AdamW(decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
-    schedule = transformers.get_scheduler("linear", optimizer, num_warmup_steps=o["warmup_steps"], num_training_steps=10)
+    schedule = transformers.get_scheduler("linear", optimizer, num_warmup_steps=o["warmup_steps"], num_training_steps=len(story["steps"]))
     events = []
     for step in story["steps"]:
         samples = [story["samples"][i] for micro in step for i in micro]
@@ -182,6 +182,22 @@ def test_ten_steps_equal_torch(tmp_path, task, model, batch, accumulation):
     assert compared > 20
     assert worst < 1e-4
     assert worst_move < 1e-3
+
+
+# Long enough for what ten steps cannot show: rows of the embedding that wait for dozens of steps, the end of the schedule, several epochs.
+@pytest.mark.parametrize("task", ["classify", "ner"])
+def test_a_whole_training_equals_torch(tmp_path, task):
+    source = tmp_path / "model"
+    source.mkdir()
+    write_tiny_model(source)
+    o = {"learning_rate": 5e-4, "weight_decay": 0.1, "max_grad_norm": 0.5, "warmup_steps": 15, "per_device_train_batch_size": 3, "max_steps": 150}
+    story = run_probe(tmp_path, source, task, o)
+    assert len(story["steps"]) == 150
+    _, events = train_with_torch(tmp_path, task, story, o)
+    assert events[-1]["loss"] < 0.5 * events[0]["loss"], "nothing was learnt, so nothing is compared"
+    for step, (ours, expected) in enumerate(zip(story["events"], events, strict=True)):
+        assert ours["learning_rate"] == pytest.approx(expected["learning_rate"], rel=1e-9, abs=1e-18), step
+        assert ours["loss"] == pytest.approx(expected["loss"], rel=1e-3, abs=1e-5), step
 
 
 # ---- TensorBoard
