@@ -30,7 +30,7 @@ std::vector<Record> read(const std::string& path) {
   return records;
 }
 
-// The example's records, spread over the file so that a sorted one gives several labels too.
+// The first records of the example.
 Case example_of(const TaskInfo& info) {
   const std::string folder = std::string("examples/") + info.name, train = folder + "/train.jsonl";
   if (!fs::exists(train))

@@ -58,7 +58,7 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
   EXPECT_THAT(
       error_loading(R"({"model_type": "brt"})"),
       HasSubstr(
-          "config.json:1: \"model_type\" \"brt\" is not supported; did you mean \"bert\"?; known are bert, distilbert, electra, roberta."));
+          "config.json:1: \"model_type\" \"brt\" is not supported; did you mean \"bert\"?; known are "));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
               HasSubstr("\"hidden_size\" 10 is not a multiple of \"num_attention_heads\" 3"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 1e3})"), HasSubstr("should be a positive whole number, not 1000.0"));
