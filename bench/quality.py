@@ -24,7 +24,7 @@ import sets
 RESULTS = sets.ROOT / "bench" / "results" / "quality.json"
 COMMON = {"per_device_train_batch_size": 32, "weight_decay": 0.01, "warmup_ratio": 0.1, "max_seq_length": 128, "max_grad_norm": 1.0}
 
-# metric: the report's name of the score that is compared; rows: the first so many of the training split, where all would take hours.
+# metric: the report's name of the score that is compared.
 SETS = {
     "sst2": {"task": "classify", "splits": ("train", "test"), "epochs": 1, "learning_rate": 5e-5, "metric": "accuracy"},
     "banking77": {"task": "classify", "splits": ("train", "test"), "epochs": 2, "learning_rate": 2e-4, "metric": "accuracy"},
@@ -37,12 +37,6 @@ SETS = {
 
 def batch_of(spec):
     return spec.get("batch", COMMON["per_device_train_batch_size"])
-
-
-def rows_of(name, split):
-    """Both programs get these."""
-    limit = SETS[name].get("rows") if split == SETS[name]["splits"][0] else None
-    return sets.rows(name, split)[:limit]
 
 
 def load_results():
@@ -120,7 +114,7 @@ def run_peer(name, seed, groups_lengths=True):
     spec = SETS[name]
     task, is_ner = spec["task"], spec["task"] == "ner"
     set_seed(seed)
-    train_rows, test_rows = (rows_of(name, split) for split in spec["splits"])
+    train_rows, test_rows = (sets.rows(name, split) for split in spec["splits"])
     key = {"classify": lambda r: [r["label"]], "multi": lambda r: r["labels"], "ner": lambda r: r["tags"]}[task]
     labels = sorted({label for row in train_rows for label in key(row)})
     tokenizer = AutoTokenizer.from_pretrained(sets.MINILM)
@@ -180,7 +174,7 @@ def hone_config(name, seed, precision, folder):
     data = {}
     for section, split in zip(("train", "test"), spec["splits"]):
         path = folder / f"{split}.jsonl"
-        sets.write_jsonl(rows_of(name, split), path)
+        sets.write_jsonl(sets.rows(name, split), path)
         data[section] = {"path": str(path)}
     train = dict(COMMON, num_train_epochs=spec["epochs"], learning_rate=spec["learning_rate"], seed=seed, eval_strategy="no",
                  save_strategy="no", precision=precision, per_device_train_batch_size=batch_of(spec))

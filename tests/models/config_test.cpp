@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "models/backbone.h"
-#include "models/errors.h"
+#include "support/errors.h"
 #include "support/temporary_folder.h"
 
 namespace hone {

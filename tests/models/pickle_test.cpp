@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/file.h"
-#include "models/errors.h"
+#include "support/errors.h"
 #include "models/mutations.h"
 #include "models/weights.h"
 

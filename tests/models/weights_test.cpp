@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "models/errors.h"
+#include "support/errors.h"
 #include "support/temporary_folder.h"
 
 namespace hone {
