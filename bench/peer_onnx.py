@@ -1,4 +1,4 @@
-"""ONNX Runtime as a worker of the speed benchmark: the inference half of peer_step.py, fp32, with the runtime's own fusions for BERT."""
+"""ONNX Runtime as a worker of the speed benchmark: the inference half of peer_step.py with the runtime's own fusions for BERT, in fp32 or int8."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import peer_step
 
 def export(folder):
     """FOLDER/model.onnx with fused attention, GELU and LayerNorm; kept once made."""
-    target = pathlib.Path(folder) / "model.onnx"
+    target = pathlib.Path(folder) / "model.onnx"  # beside the weights it was made of
     if target.exists():
         return target
     import torch
@@ -30,13 +30,24 @@ def export(folder):
     return target
 
 
+def rounded(path):
+    """The same with its products in int8: weights rounded by output, activations as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    target = path.with_suffix(".int8.onnx")
+    if not target.exists():
+        quantize_dynamic(str(path), str(target), per_channel=True, weight_type=QuantType.QInt8)
+    return target
+
+
 class OnnxWorker(peer_step.Worker):
     def __init__(self, job):
         import onnxruntime
         super().__init__(job)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.job["threads"] or self.torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(str(export(job["model"])), options, providers=["CPUExecutionProvider"])
+        path = export(job["model"])
+        path = rounded(path) if self.job["precision"] == "int8" else path
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def logits(self, inputs):
         feed = {name: inputs[name].numpy() for name in ("input_ids", "attention_mask")}

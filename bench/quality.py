@@ -2,10 +2,11 @@
 
     python bench/quality.py peer [--sets …] [--seeds 1 2 3]    Transformers (run with .venv-peers/bin/python)
     python bench/quality.py peer-random [--sets …]             the same, batches in random order instead of by length
-    python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone)
-    python bench/quality.py table                              both, as a Markdown table
+    python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone) in fp32
+    python bench/quality.py hone-bf16 [--sets …]               the same trained in bf16; then its model evaluated in int8 too
+    python bench/quality.py table                              all, as a Markdown table
 
-Transformers trains in fp32, hone in the precision that --precision names (bf16 where none is named): its rounding must not show in the scores.
+Transformers trains in fp32.
 Results are kept in bench/results/quality.json, one entry per (program, set, seed); runs that are there are not repeated.
 """
 
@@ -188,17 +189,22 @@ def run_hone(name, seed, precision):
         (folder / "config.yaml").write_text(json.dumps(hone_config(name, seed, precision, folder)))  # JSON is YAML
         subprocess.run([program, "train", str(folder / "config.yaml"), "--quiet"], check=True, stdout=subprocess.DEVNULL)
         report = json.loads((folder / "run" / "report.json").read_text())
+        rounded = {}
+        if precision == "bf16":
+            told = subprocess.run([program, "eval", str(folder / "run" / "model"), str(folder / f"{SETS[name]['splits'][1]}.jsonl"), "--json",
+                                   "--quiet", "--precision", "int8"], check=True, stdout=subprocess.PIPE, text=True).stdout
+            rounded = {"score_in_int8": json.loads(told)["metrics"][SETS[name]["metric"]]}
     return {"score": report["metrics"][SETS[name]["metric"]], "seconds": report["timing"]["train_seconds"],
-            "tokens_per_second": report["timing"]["tokens_per_second"], "precision": precision}
+            "tokens_per_second": report["timing"]["tokens_per_second"], "precision": precision, **rounded}
 
 
 def table():
     results = load_results()
-    print("| set | score | hone | Transformers, batches by length | Transformers, random order |\n|---|---|---|---|---|")
+    print("| set | score | hone fp32 | hone bf16 | that in int8 | Transformers, batches by length | Transformers, random order |\n|---|---|---|---|---|---|---|")
     for name, spec in SETS.items():
         cells = []
-        for program in ("hone", "peer", "peer-random"):
-            scores = [100 * entry["score"] for entry in results.get(program, {}).get(name, {}).values()]
+        for program, field in (("hone", "score"), ("hone-bf16", "score"), ("hone-bf16", "score_in_int8"), ("peer", "score"), ("peer-random", "score")):
+            scores = [100 * entry[field] for entry in results.get(program, {}).get(name, {}).values()]
             shown = ", ".join(f"{s:.2f}" for s in scores)
             cells.append(f"{statistics.mean(scores):.2f} ({shown})" if scores else "not run")
         print(f"| {name} | {spec['metric']} | {' | '.join(cells)} |")
@@ -206,17 +212,16 @@ def table():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["peer", "peer-random", "hone", "table"])
+    parser.add_argument("what", choices=["peer", "peer-random", "hone", "hone-bf16", "table"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
-    parser.add_argument("--precision", default="bf16", help="hone's")
     arguments = parser.parse_args()
     if arguments.what == "table":
         return table()
     if not sets.DATA.exists():
         sys.exit(f"skipped: no data sets in {sets.DATA}")
     run = {"peer": run_peer, "peer-random": lambda name, seed: run_peer(name, seed, groups_lengths=False),
-           "hone": lambda name, seed: run_hone(name, seed, arguments.precision)}[arguments.what]
+           "hone": lambda name, seed: run_hone(name, seed, "fp32"), "hone-bf16": lambda name, seed: run_hone(name, seed, "bf16")}[arguments.what]
     for seed in arguments.seeds:
         for name in arguments.sets:
             if str(seed) in load_results().get(arguments.what, {}).get(name, {}):

@@ -22,7 +22,7 @@ from workers import ROOT, PeerWorker, hone_eval, hone_train
 FOLDER = ROOT / "build" / "bench"
 RESULTS = ROOT / "bench" / "results"
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}  # relative, of the loss of a step; docs/performance.md says why
-ACCURACY_TOLERANCE = 0.005  # rows whose two best labels are all but equal may fall to either side
+ACCURACY_TOLERANCE = {"fp32": 0.005, "bf16": 0.005, "int8": 0.02}  # rows whose two best labels are all but equal may fall to either side
 COMPARED_STEPS = 5
 
 # glibc returns large blocks to the system at once, and each step then pays for zeroed pages again; this keeps them.
@@ -180,11 +180,13 @@ PEERS = {  # name: script, settings, hone's precision that it is compared with
     "Transformers bf16": ("peer_step.py", {"precision": "cast"}, "bf16"),
     "Transformers fp32": ("peer_step.py", {"precision": "fp32"}, "fp32"),
     "ONNX Runtime fp32": ("peer_onnx.py", {"precision": "fp32"}, "fp32"),
+    "Transformers int8": ("peer_step.py", {"precision": "int8"}, "int8"),
+    "ONNX Runtime int8": ("peer_onnx.py", {"precision": "int8"}, "int8"),
 }
 
 
-def compare_accuracy(name, ours, theirs):
-    if abs(ours - theirs) > ACCURACY_TOLERANCE:
+def compare_accuracy(name, precision, ours, theirs):
+    if abs(ours - theirs) > ACCURACY_TOLERANCE[precision]:
         raise SystemExit(f"accuracy {ours} of hone is not {theirs} of {name} with the same weights; nothing is timed")
 
 
@@ -194,19 +196,22 @@ def measure_inference(cell, turns):
     hone_train(job, FOLDER / "runs" / cell, 20, skipped=0)  # a model that has an opinion, in a folder that all of them read
     model = FOLDER / "runs" / cell / "model"
     job.update(model=str(model), rows=str(first_rows(cell, INFERENCE_ROWS.get(cell.split("-")[1], 1600))))
-    runs = {name: [] for name in (*PEERS, "hone bf16", "hone fp32")}
+    runs = {name: [] for name in (*PEERS, "hone bf16", "hone fp32", "hone int8")}
+    scores = {}
     with contextlib.ExitStack() as stack:
         peers = {name: stack.enter_context(PeerWorker(dict(job, **settings), script)) for name, (script, settings, _) in PEERS.items()}
         for name, worker in peers.items():
             if job["task"] == "classify":
-                compare_accuracy(name, hone_eval(model, job["rows"], PEERS[name][2])["score"], worker.ask("accuracy", path=job["rows"]))
+                precision = PEERS[name][2]
+                scores[name], scores[f"hone {precision}"] = worker.ask("accuracy", path=job["rows"]), hone_eval(model, job["rows"], precision)["score"]
+                compare_accuracy(name, precision, scores[f"hone {precision}"], scores[name])
         for _ in range(turns):
-            for precision in ("bf16", "fp32"):
+            for precision in ("bf16", "fp32", "int8"):
                 runs[f"hone {precision}"].append(hone_eval(model, job["rows"], precision))
             for name, worker in peers.items():
                 runs[name].append(worker.ask("infer"))
     result = {"cell": cell, "rates": {name: [rate(r) for r in taken] for name, taken in runs.items()},
-              "ratios": {name: ratios(runs[f"hone {precision}"], runs[name]) for name, (_, _, precision) in PEERS.items()}}
+              "ratios": {name: ratios(runs[f"hone {precision}"], runs[name]) for name, (_, _, precision) in PEERS.items()}, "accuracy": scores}
     shown = ", ".join(f"{statistics.median(values):.0f} ({name})" for name, values in result["rates"].items())
     say(f"  {cell}: tokens/s {shown}")
     say("    " + ", ".join(f"{r['median']:.2f} times {name}" for name, r in result["ratios"].items()))

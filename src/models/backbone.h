@@ -38,7 +38,7 @@ struct ModelConfig {
   static ModelConfig load(const std::string& folder);  // reads config.json; Error(kModel) with the place
 };
 
-enum class Precision { kFp32, kBf16 };
+enum class Precision { kFp32, kBf16, kInt8 };  // int8: matrix products of inference, see kernels/int8_product.h
 
 class Backbone : public torch::nn::Module {
  public:

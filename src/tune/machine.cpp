@@ -67,10 +67,17 @@ Precision resolve_precision(const std::string& name) {
     static const bool prefers_bf16 = is_bf16_faster();
     return prefers_bf16 ? Precision::kBf16 : Precision::kFp32;
   }
-  return name == "bf16" ? Precision::kBf16 : Precision::kFp32;
+  return name == "int8" ? Precision::kInt8 : name == "bf16" ? Precision::kBf16 : Precision::kFp32;
 }
 
-const char* precision_name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
+const char* precision_name(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32: return "fp32";
+    case Precision::kBf16: return "bf16";
+    case Precision::kInt8: return "int8";
+  }
+  return "";
+}
 
 int64_t use_threads(int64_t threads) {
   const int64_t chosen = threads > 0 ? threads : available_cores();

@@ -11,7 +11,7 @@ namespace hone {
 int64_t available_cores();   // affinity and a container's quota respected
 bool has_bf16_arithmetic();  // AVX512-BF16 or AMX-BF16
 
-// fp32 | bf16 | auto: the faster of the two here, measured once.
+// fp32 | bf16 | int8 | auto: the faster of fp32 and bf16 here, measured once.
 Precision resolve_precision(const std::string& name);
 const char* precision_name(Precision precision);
 

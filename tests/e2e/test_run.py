@@ -85,6 +85,18 @@ def test_predict_gives_the_runs_predictions_in_order(hone, finished):
     assert rows == expected
 
 
+def test_int8_gives_nearly_the_same_scores_and_says_so_in_the_report(hone, finished, report):
+    folder, _ = finished
+    rows = hone("predict", folder / "run/model", folder / "test.jsonl", "--precision", "int8").rows
+    exact = read_rows(folder / "run/predictions.jsonl")
+    assert [row["scores"] for row in rows] != [row["scores"] for row in exact]
+    for row, other in zip(rows, exact, strict=True):
+        assert row["scores"] == pytest.approx(other["scores"], abs=0.02)
+    again = json.loads(hone("eval", folder / "run/model", folder / "test.jsonl", "--json", "--precision", "int8").stdout)
+    assert again["environment"]["precision"] == "int8" and report["environment"]["precision"] == "fp32"
+    assert again["environment"]["threads"] == report["environment"]["threads"] >= 1
+
+
 def test_predict_takes_plain_lines_and_standard_input(hone, finished):
     model = finished[0] / "run/model"
     rows = hone("predict", model, stdin=b"good film\nbad plot\n").rows

@@ -62,5 +62,60 @@ TEST(Linear, InitialisesFromItsSeedAlone) {
   EXPECT_NEAR((a->weight.abs() > 0.04).to(at::kFloat).mean().item<double>(), 0.0455, 0.004);
 }
 
+TEST(Linear, Int8IsNearFp32ForInferenceAloneAndCanBeLeftAgain) {
+  Linear layer(64, 40);
+  layer->initialise(0.5, 1);
+  const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor exact = layer(x);
+  layer->set_precision(Precision::kInt8);
+  EXPECT_LT(distance(layer(x), exact), 0.02);
+  EXPECT_FALSE(layer(x).equal(exact));
+  {
+    const c10::AutoGradMode grad(true);
+    EXPECT_THROW(layer(x), c10::Error);
+  }
+  layer->set_precision(Precision::kFp32);
+  EXPECT_TRUE(layer(x).equal(exact));
+}
+
+TEST(JoinedLinear, EqualsItsLayersInEveryPrecision) {
+  std::vector<Linear> layers = {Linear(64, 32), Linear(64, 32), Linear(64, 16)};
+  std::vector<Linear> alone = {Linear(64, 32), Linear(64, 32), Linear(64, 16)};
+  const JoinedLinear joined(layers);
+  const c10::AutoGradMode no_grad(false);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->initialise(0.5, i), alone[i]->initialise(0.5, i);
+    layers[i]->bias.copy_(at::linspace(-1, 1, layers[i]->bias.size(0)));
+    alone[i]->bias.copy_(layers[i]->bias);
+  }
+  const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kFp32}) {
+    std::vector<at::Tensor> expected;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      layers[i]->set_precision(precision), alone[i]->set_precision(precision);
+      expected.push_back(alone[i](precision == Precision::kBf16 ? x.to(at::kBFloat16) : x));
+    }
+    const at::Tensor y = joined.forward(precision == Precision::kBf16 ? x.to(at::kBFloat16) : x);
+    EXPECT_LT(distance(y.to(at::kFloat), at::cat(expected, 1).to(at::kFloat)), precision == Precision::kBf16 ? 1e-2 : 1e-6);
+  }
+}
+
+TEST(JoinedLinear, GradientsAreThoseOfItsLayers) {
+  std::vector<Linear> layers = {Linear(24, 8), Linear(24, 8)}, alone = {Linear(24, 8), Linear(24, 8)};
+  const JoinedLinear joined(layers);
+  for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i), alone[i]->initialise(0.5, i);
+  const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}), upstream = at::cos(at::arange(17 * 16, at::kFloat)).view({17, 16});
+  const at::Tensor x1 = x.clone().requires_grad_(), x2 = x.clone().requires_grad_();
+  layers[1]->weight.requires_grad_(false);  // a frozen layer beside one that learns
+  alone[1]->weight.requires_grad_(false);
+  (joined.forward(x1) * upstream).sum().backward();
+  (at::cat({alone[0](x2), alone[1](x2)}, 1) * upstream).sum().backward();
+  EXPECT_LT(distance(x1.grad(), x2.grad()), 1e-6);
+  EXPECT_LT(distance(layers[0]->weight.grad(), alone[0]->weight.grad()), 1e-6);
+  EXPECT_FALSE(layers[1]->weight.grad().defined());
+  for (size_t i = 0; i < 2; ++i) EXPECT_LT(distance(layers[i]->bias.grad(), alone[i]->bias.grad()), 1e-6);
+}
+
 }  // namespace
 }  // namespace hone

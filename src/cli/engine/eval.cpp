@@ -9,6 +9,7 @@
 #include "cli/engine/environment.h"
 #include "cli/engine/inference.h"
 #include "cli/engine/run.h"
+#include "tune/machine.h"
 
 namespace hone {
 namespace {
@@ -55,6 +56,8 @@ int run_eval(const CLI::App& arguments) {
                     {"loss", evaluation.loss},
                     {"peak_memory_bytes", peak_memory_bytes()}};
   summary.environment = environment_json();
+  summary.environment["precision"] = precision_name(resolve_precision(text_of(arguments, "--precision")));
+  summary.environment["threads"] = use_threads(number_of(arguments, "--threads"));
   print_report(evaluation.report, summary, flag_of(arguments, "--json"));
   if (predictions) write_reports(folder, evaluation.report, summary);
   return 0;

@@ -63,6 +63,12 @@ struct Product : torch::autograd::Function<Product> {
   }
 };
 
+// int8 is for inference: a gradient would miss what was rounded away, in silence.
+at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Weight& weight, const at::Tensor& bias) {
+  TORCH_CHECK(!c10::GradMode::is_enabled(), "[Linear] int8 products have no gradient; train in fp32 or bf16");
+  return kernels::int8_product(x, weight, bias);
+}
+
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
@@ -75,6 +81,7 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) { return multiply(x, bias.de
 at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) { return multiply(x, std::nullopt); }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
+  if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
@@ -91,8 +98,26 @@ void LinearImpl::initialise(double range, uint64_t seed) {
 
 void LinearImpl::set_precision(Precision precision) {
   shadow_.reset();
+  int8_ = {};
   if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();
+  if (joined_ && precision != Precision::kInt8) joined_->int8 = {};
   if (precision == Precision::kBf16) refresh_shadow();
+  if (precision == Precision::kInt8) round_to_int8();
+}
+
+void LinearImpl::round_to_int8() {
+  const c10::AutoGradMode no_grad(false);
+  const auto room = [&](int64_t rows) {
+    return kernels::Int8Weight{at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
+                               at::empty({rows}, weight.options().requires_grad(false))};
+  };
+  if (joined_) {
+    if (!joined_->int8.values.defined()) joined_->int8 = room(joined_->weight.size(0));
+    int8_ = {joined_->int8.values.narrow(0, joined_begin_, weight.size(0)), joined_->int8.scales.narrow(0, joined_begin_, weight.size(0))};
+  } else {
+    int8_ = room(weight.size(0));
+  }
+  kernels::round_rows(weight, int8_);
 }
 
 void LinearImpl::refresh_shadow() {
@@ -127,6 +152,7 @@ JoinedLinear::JoinedLinear(std::vector<Linear> layers) : layers_(std::move(layer
 }
 
 at::Tensor JoinedLinear::forward(const at::Tensor& x) const {
+  if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
   if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
     for (Linear layer : layers_) layer->refresh_shadow();
   }
