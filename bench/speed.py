@@ -36,8 +36,7 @@ TUTORIAL = {"precision": "fp32", "grouping": "random", "padding": "max", "loop":
 
 # What --search tries, each as a change to BEST.
 CANDIDATES = {
-    "best": {},
-    "fp32": {"precision": "fp32"},
+    "best": {},  # against itself: the noise of this comparison
     "eager attention": {"attention": "eager"},
     "random order": {"grouping": "random"},
     "padding to 8": {"multiple": 8},
@@ -223,12 +222,13 @@ def measure_inference(cell, turns):
 
 def search(cell, steps, turns, candidates=CANDIDATES):
     """Every candidate beside the present best, in alternation with it, one at a time: memory holds two workers, not twelve."""
-    rows = {}
-    with PeerWorker(job_of(cell, **BEST)) as base:
+    job, rows = best_of(cell), {}
+    other = "fp32" if job["precision"] == "bf16" else "bf16"
+    with PeerWorker(job) as base:
         base.ask("train", steps=workers.SKIPPED)
-        for name, settings in candidates.items():
+        for name, settings in {**candidates, other: {"precision": other}}.items():
             try:
-                with PeerWorker(job_of(cell, **dict(BEST, **settings))) as worker:
+                with PeerWorker(dict(job, **settings)) as worker:
                     warm = worker.ask("train", steps=steps, turn=0)  # all the shapes that follow, so nothing is compiled later
                     pairs = [(worker.ask("train", steps=steps, turn=0), base.ask("train", steps=steps, turn=0)) for _ in range(turns)]
                     rows[name] = dict(ratios(*zip(*pairs)), tokens_per_second=statistics.median(rate(a) for a, _ in pairs),
@@ -276,7 +276,7 @@ def main():
     prepare_inputs(plan)
     results = {"mode": "quick" if arguments.quick else "full"}
     if arguments.search:
-        results["search"] = {cell: search(cell, steps, 3) for cell, (steps, _, _) in plan.items()}
+        results["search"] = {cell: search(cell, max(3, steps // 3), 3) for cell, (steps, _, _) in plan.items()}
     else:
         say("the same results")
         results["compared"] = {cell: compare_results(cell) for cell in plan if "fixed" not in cell}

@@ -41,9 +41,9 @@ def main():
     paths = {split: speed.FOLDER / "rows" / f"sst2-{split}.jsonl" for split in ("train", "dev")}
     for split, path in paths.items():
         sets.write_jsonl(sets.rows("sst2", split), path)
-    found = {"hone": [], "transformers": []}
+    found, best = {"hone": [], "transformers": []}, speed.best_of(CELL)
     for seed in arguments.seeds:
-        job = speed.job_of(CELL, rows=paths["train"], **dict(speed.BEST, seed=seed))
+        job = dict(best, rows=str(paths["train"]), seed=seed)
         found["hone"].append(first_at(hone_curve(job, paths["dev"], seed), arguments.score))
         with workers.PeerWorker(job) as worker:
             curve = worker.ask("until", score=arguments.score, every=EVERY, most=MOST, validation=str(paths["dev"]))["curve"]

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/errors.h"
 #include "tasks/toy.h"
 
 namespace hone::classify {
 namespace {
 
+using testing_support::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -25,16 +27,6 @@ std::unique_ptr<Task> trained(const std::string& yaml, const std::vector<const c
   for (size_t i = 0; i < rows.size(); ++i) task->learn(record(rows[i], static_cast<int64_t>(i) + 1));
   task->finish_learning();
   return task;
-}
-
-template <typename Call>
-std::string complaint(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no complaint";
 }
 
 std::vector<float> target(const Task& task, const char* row) {
@@ -67,23 +59,23 @@ TEST(Classify, RefusesDataOfOneClass) {
   auto task = make("{}");
   task->learn(record(kAnimals[0]));
   task->learn(record(kAnimals[0]));
-  EXPECT_THAT(complaint([&] { task->finish_learning(); }), AllOf(HasSubstr("\"cat\""), HasSubstr("at least two classes")));
+  EXPECT_THAT(error_of([&] { task->finish_learning(); }), AllOf(HasSubstr("\"cat\""), HasSubstr("at least two classes")));
 }
 
 TEST(Classify, RefusesOneClassOfSeveralGiven) {
   auto task = make("labels: [cat, dog]");
   task->learn(record(R"({"label": "dog"})"));
-  EXPECT_THAT(complaint([&] { task->finish_learning(); }), HasSubstr("\"dog\""));
+  EXPECT_THAT(error_of([&] { task->finish_learning(); }), HasSubstr("\"dog\""));
 }
 
 TEST(Classify, RefusesNoDataAtAll) {
   auto task = make("{}");
-  EXPECT_THAT(complaint([&] { task->finish_learning(); }), HasSubstr("nothing to learn"));
+  EXPECT_THAT(error_of([&] { task->finish_learning(); }), HasSubstr("nothing to learn"));
 }
 
 TEST(Classify, NamesTheLineOfAnUnknownLabel) {
   const auto task = trained("{}", kAnimals);
-  const std::string message = complaint([&] { task->encode(record(R"({"text": "x", "label": "cot"})", 17), toy::ToyTokenizer(), true); });
+  const std::string message = error_of([&] { task->encode(record(R"({"text": "x", "label": "cot"})", 17), toy::ToyTokenizer(), true); });
   EXPECT_THAT(message, AllOf(HasSubstr("data.jsonl:17: \"label\" has the label \"cot\""), HasSubstr("\"cat\", \"dog\""),
                              HasSubstr("did you mean \"cat\"")));
 }
@@ -99,7 +91,7 @@ TEST(Classify, CountsAnUnknownLabelAsWrongWhereAsked) {
 
 TEST(Classify, RefusesTrainingLabelsThatAreNotAmongThoseGiven) {
   const auto task = make("{labels: [cat, dog], unknown_labels: count}");
-  EXPECT_THAT(complaint([&] { task->learn(record(R"({"label": "cow"})", 4)); }), HasSubstr("data.jsonl:4"));
+  EXPECT_THAT(error_of([&] { task->learn(record(R"({"label": "cow"})", 4)); }), HasSubstr("data.jsonl:4"));
 }
 
 TEST(Classify, TakesListsForSeveralLabels) {
@@ -126,17 +118,17 @@ TEST(Classify, GivesALabelFromTheThresholdOn) {
 TEST(Classify, RefusesListsBesideSingleLabels) {
   auto task = make("{}");
   task->learn(record(kAnimals[0], 1));
-  EXPECT_THAT(complaint([&] { task->learn(record(R"({"label": ["cat"]})", 2)); }),
+  EXPECT_THAT(error_of([&] { task->learn(record(R"({"label": ["cat"]})", 2)); }),
               AllOf(HasSubstr("data.jsonl:2"), HasSubstr("data.jsonl:1")));
 }
 
 TEST(Classify, PredictsNumbersOnlyWhenTold) {
   auto unsure = make("{}");
-  EXPECT_THAT(complaint([&] { unsure->learn(record(R"({"label": 2.5})")); }), HasSubstr("type: regression"));
+  EXPECT_THAT(error_of([&] { unsure->learn(record(R"({"label": 2.5})")); }), HasSubstr("type: regression"));
   const auto task = trained("type: regression", {R"({"text": "a", "label": 2.5})", R"({"text": "a", "label": "3"})"});
   EXPECT_THAT(target(*task, R"({"text": "x", "label": "-1e1"})"), ElementsAre(-10));
   EXPECT_EQ(decoded(*task, {0.1F}), Json::parse(R"({"label": 0.1})"));
-  EXPECT_THAT(complaint([&] { task->encode(record(R"({"text": "x", "label": "n/a"})"), toy::ToyTokenizer(), true); }),
+  EXPECT_THAT(error_of([&] { task->encode(record(R"({"text": "x", "label": "n/a"})"), toy::ToyTokenizer(), true); }),
               HasSubstr("must be a number"));
 }
 
@@ -157,7 +149,7 @@ TEST(Classify, NeedsNoLabelToPredict) {
 
 TEST(Classify, NamesFieldsThatAreMissing) {
   const auto task = trained("{}", kAnimals);
-  const auto encode = [&](const char* row) { return complaint([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
+  const auto encode = [&](const char* row) { return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
   EXPECT_THAT(encode(R"({"txt": "x", "label": "cat"})"),
               AllOf(HasSubstr("data.jsonl:5: the row has no field \"text\""), HasSubstr("did you mean \"txt\"")));
   EXPECT_THAT(encode(R"({"text": 3, "label": "cat"})"), HasSubstr("\"text\" must be a text, but is 3"));
@@ -168,11 +160,11 @@ TEST(Classify, NamesFieldsThatAreMissing) {
 }
 
 TEST(Classify, RefusesOptionsThatContradictEachOther) {
-  EXPECT_THAT(complaint([] { make("threshold: 1.5"); }), HasSubstr("between 0 and 1"));
-  EXPECT_THAT(complaint([] { make("{type: single, label_separator: ','}"); }), HasSubstr("\"type\" is single"));
-  EXPECT_THAT(complaint([] { make("labels: [a, b, a]"); }), HasSubstr("stands twice"));
-  EXPECT_THAT(complaint([] { make("type: many"); }), HasSubstr("multi"));
-  EXPECT_THAT(complaint([] { make("labels: /no/such/labels.txt"); }), HasSubstr("labels.txt"));
+  EXPECT_THAT(error_of([] { make("threshold: 1.5"); }), HasSubstr("between 0 and 1"));
+  EXPECT_THAT(error_of([] { make("{type: single, label_separator: ','}"); }), HasSubstr("\"type\" is single"));
+  EXPECT_THAT(error_of([] { make("labels: [a, b, a]"); }), HasSubstr("stands twice"));
+  EXPECT_THAT(error_of([] { make("type: many"); }), HasSubstr("multi"));
+  EXPECT_THAT(error_of([] { make("labels: /no/such/labels.txt"); }), HasSubstr("labels.txt"));
 }
 
 TEST(Classify, RestoresWhatItLearned) {
@@ -262,7 +254,7 @@ TEST(ClassifyScorer, ReadsGoldNumbersAsTheNamesTheyStandFor) {
 TEST(ClassifyScorer, PlacesAComplaintAboutAResultAtItsGoldRow) {
   const auto scorer = make("{}")->make_scorer();
   const auto add = [&](const char* result) {
-    return complaint([&] { scorer->add(record(R"({"text": "t", "label": "cat"})", 3), Json::parse(result)); });
+    return error_of([&] { scorer->add(record(R"({"text": "t", "label": "cat"})", 3), Json::parse(result)); });
   };
   EXPECT_THAT(add(R"({"labl": "cat"})"),
               AllOf(HasSubstr("data.jsonl:3: the result for this row has no field \"label\""), HasSubstr("labl")));

@@ -6,10 +6,12 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "support/errors.h"
 
 namespace hone {
 namespace {
 
+using testing_support::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -79,12 +81,7 @@ class LabelsFile : public ::testing::Test {
     return read_labels(path);
   }
   std::string complaint(const std::string& text) {
-    try {
-      read(text);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no complaint";
+    return error_of([&] { read(text); });
   }
 };
 

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/errors.h"
 #include "tasks/ner/text.h"
 #include "tasks/toy.h"
 
 namespace hone::ner {
 namespace {
 
+using testing_support::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -29,16 +31,6 @@ std::unique_ptr<Task> trained(const std::string& yaml = "{}", int64_t longest = 
   task->learn(record(R"({"tokens": ["Ann", "of", "Rome"], "tags": ["B-PER", "O", "B-LOC"]})"));
   task->finish_learning();
   return task;
-}
-
-template <typename Call>
-std::string complaint(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no complaint";
 }
 
 // Logits that say `tags` for each piece of each sample, by the piece's word.
@@ -167,7 +159,7 @@ TEST(Ner, SetsTypesAgainstEachOther) {
 
 TEST(Ner, NamesDefectsOfARow) {
   const auto task = trained();
-  const auto encode = [&](const char* row) { return complaint([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
+  const auto encode = [&](const char* row) { return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
   EXPECT_THAT(encode(R"({"tokens": ["a", "b"], "tags": ["O"]})"), HasSubstr("data.jsonl:5: \"tags\" has 1 entries but \"tokens\" has 2"));
   EXPECT_THAT(encode(R"({"tokens": [], "tags": []})"), HasSubstr("\"tokens\" is an empty list"));
   EXPECT_THAT(encode(R"({"tokens": ["a"], "tags": ["PER"]})"), AllOf(HasSubstr("\"PER\" (number 1)"), HasSubstr("B-TYPE")));
@@ -182,7 +174,7 @@ TEST(Ner, NamesDefectsOfEntities) {
   auto task = make("{}");
   const auto learn = [&](const char* entities) {
     const std::string row = std::string(R"({"text": "Ann met Bo", "entities": )") + entities + "}";
-    return complaint([&] { task->learn(record(row.c_str(), 5)); });
+    return error_of([&] { task->learn(record(row.c_str(), 5)); });
   };
   EXPECT_THAT(learn(R"([{"start": 0, "end": 11, "label": "X"}])"), HasSubstr("the text has 10 characters"));
   EXPECT_THAT(learn(R"([{"start": 3, "end": 3, "label": "X"}])"), HasSubstr("3 to 3"));
@@ -195,7 +187,7 @@ TEST(Ner, NamesDefectsOfEntities) {
 TEST(Ner, RefusesDataWithoutEntities) {
   auto task = make("{}");
   task->learn(record(R"({"tokens": ["a"], "tags": ["O"]})"));
-  EXPECT_THAT(complaint([&] { task->finish_learning(); }), HasSubstr("no entity at all"));
+  EXPECT_THAT(error_of([&] { task->finish_learning(); }), HasSubstr("no entity at all"));
 }
 
 TEST(Ner, CountsAnUnknownTypeAsMissedWhereAsked) {
@@ -207,9 +199,9 @@ TEST(Ner, CountsAnUnknownTypeAsMissedWhereAsked) {
 TEST(Ner, PlacesAComplaintAboutAResultAtItsGoldRow) {
   const auto scorer = make("{}")->make_scorer();
   const Record gold = record(R"({"tokens": ["a", "b"], "tags": ["O", "O"]})", 8);
-  EXPECT_THAT(complaint([&] { scorer->add(gold, Json::parse(R"({"tags": ["O"]})")); }),
+  EXPECT_THAT(error_of([&] { scorer->add(gold, Json::parse(R"({"tags": ["O"]})")); }),
               HasSubstr("data.jsonl:8: in the result for this row"));
-  EXPECT_THAT(complaint([&] { scorer->add(gold, Json::parse("{}")); }), HasSubstr("no field \"tags\""));
+  EXPECT_THAT(error_of([&] { scorer->add(gold, Json::parse("{}")); }), HasSubstr("no field \"tags\""));
 }
 
 TEST(Ner, RestoresWhatItLearned) {
@@ -220,7 +212,7 @@ TEST(Ner, RestoresWhatItLearned) {
 }
 
 TEST(Ner, RefusesAStrideAsLongAsTheWindow) {
-  EXPECT_THAT(complaint([] { make("stride: 62", 64); }), HasSubstr("must be smaller"));
+  EXPECT_THAT(error_of([] { make("stride: 62", 64); }), HasSubstr("must be smaller"));
 }
 
 TEST(Ner, SumsTheLossOverTokensWithATag) {

@@ -21,11 +21,11 @@ using torch::autograd::variable_list;
 // or their bf16 shadow) and adds `bias`; the gradients go to the layers' own weights and biases, in fp32.
 struct Product : torch::autograd::Function<Product> {
   // inputs: x, the weight of each layer, then, where `bias` is given, the bias of each.
-  static Variable forward(AutogradContext* context, at::TensorList inputs, int64_t layers, const at::Tensor& operand,
-                          const std::optional<at::Tensor>& bias) {
+  static Variable forward(AutogradContext* context, at::TensorList inputs, const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
     context->save_for_backward({inputs[0], operand});
+    const size_t layers = (inputs.size() - 1) / (bias ? 2 : 1);
     std::vector<int64_t> rows;
-    for (int64_t i = 1; i <= layers; ++i) rows.push_back(inputs[i].size(0));
+    for (size_t i = 1; i <= layers; ++i) rows.push_back(inputs[i].size(0));
     context->saved_data["rows"] = rows;
     context->saved_data["has_bias"] = bias.has_value();
     at::Tensor y = at::mm(inputs[0], operand.t());
@@ -38,7 +38,7 @@ struct Product : torch::autograd::Function<Product> {
     const at::Tensor g = gradients[0].contiguous();  // [N, sum of out]
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
     const size_t layers = rows.size();
-    variable_list result(1 + 2 * layers + 3);
+    variable_list result(1 + 2 * layers + 2);
     if (context->needs_input_grad(0)) result[0] = at::mm(g, saved[1]);
     if (needs_any(context, 1, layers)) share_out(context, at::mm(g.t(), saved[0]).to(at::kFloat), rows, 1, result);
     if (context->saved_data["has_bias"].toBool() && needs_any(context, 1 + layers, layers)) {
@@ -85,7 +85,7 @@ at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Ten
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
-  return Product::apply(at::TensorList(inputs), int64_t{1}, x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
+  return Product::apply(at::TensorList(inputs), x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
 }
 
@@ -159,8 +159,7 @@ at::Tensor JoinedLinear::forward(const at::Tensor& x) const {
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) inputs.push_back(layer->bias);
-  return Product::apply(at::TensorList(inputs), static_cast<int64_t>(layers_.size()),
-                        x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow, std::optional(memory_->bias));
+  return Product::apply(at::TensorList(inputs), x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow, std::optional(memory_->bias));
 }
 
 }  // namespace hone
