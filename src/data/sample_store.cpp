@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -161,6 +162,8 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
 class SpillFile {
  public:
   explicit SpillFile(const std::string& folder) : folder_(folder) {
+    std::error_code ignored;  // where the folder cannot be made, no file can be made in it, which is told
+    std::filesystem::create_directories(folder, ignored);
     std::string name = folder + "/hone-samples-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
     if (fd_ < 0) throw Error(ErrorKind::kUsage, Where{folder}, fmt::format("cannot write samples here: {}", std::strerror(errno)));

@@ -1,5 +1,5 @@
 // All samples of a split, random access by index, memory flat: samples beyond `memory_limit` bytes live in an
-// unlinked memory-mapped file in `spill_dir`. Writing is by one thread; reading is thread-safe once `seal` was called.
+// unlinked memory-mapped file in `spill_dir` (made then, if it is not there). Writing is by one thread; reading is thread-safe once `seal` was called.
 #pragma once
 
 #include <cstdint>

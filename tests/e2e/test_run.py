@@ -229,7 +229,7 @@ def test_check_audits_and_estimates_and_trains_nothing(hone, tiny_model, tmp_pat
     assert shown["estimate"]["seconds"] > 0 and shown["estimate"]["tokens"] == 2 * shown["data"]["train"]["tokens"]
     text = hone("check", config).stdout
     assert "train: 40 rows" in text and "leakage: none found" in text and "estimate\n" in text and "█" in text
-    assert not (tmp_path / "run/model").exists() and not (tmp_path / "run/checkpoints").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_named_entities_end_to_end(hone, tiny_model, tmp_path):

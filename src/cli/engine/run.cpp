@@ -53,7 +53,6 @@ Prepared prepare(const RunConfig& config) {
 }
 
 TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
-  fs::create_directories(config.output_dir);
   TrainingData data{SampleStore(config.output_dir), {}};
   encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer, [&](Encoded& encoded) {
     const auto record = static_cast<int64_t>(data.lines.size());
@@ -89,6 +88,7 @@ void RunFolder::clear() const {
   for (const char* name : {"report.json", "report.html", "report.txt", "predictions.jsonl", "metrics.jsonl", "config.yaml"})
     fs::remove(file(name));
   for (const char* name : {"model", "checkpoints", "tensorboard"}) fs::remove_all(file(name));
+  fs::create_directories(path_);
 }
 
 void write_reports(const std::string& folder, const Report& report, const RunSummary& summary) {

@@ -38,7 +38,7 @@ class RunFolder {
 
   // Whether the run continues. Error(kUsage) where the folder holds a run that neither is to be continued nor may be replaced.
   bool open(bool resume, bool overwrite) const;
-  void clear() const;  // removes what a run writes, nothing else
+  void clear() const;  // creates the folder, or removes from it what a run writes, nothing else
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
 
