@@ -14,6 +14,7 @@ endfunction()
 # Torch headers cost seconds per file; one precompiled header serves all rooms that see tensors.
 function(hone_torch target)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
+  target_compile_options(${target} PUBLIC ${TORCH_COMPILE_OPTIONS})
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
   if(TARGET hone_pch)
     target_precompile_headers(${target} REUSE_FROM hone_pch)

@@ -1,4 +1,4 @@
-# Finds libtorch and sets TORCH_INCLUDE_DIRS and TORCH_LIBRARIES.
+# Finds libtorch and sets TORCH_INCLUDE_DIRS, TORCH_COMPILE_OPTIONS and TORCH_LIBRARIES.
 #
 # Torch_DIR (a cache variable or the environment) names any libtorch's share/cmake/Torch; else the wheel that scripts/setup
 # put into .venv is taken. Torch's own TorchConfig.cmake is not used: it refuses a CUDA build of torch on a machine without
@@ -25,6 +25,16 @@ foreach(name torch_cuda c10_cuda)
   endif()
 endforeach()
 message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
+
+# at::parallel_for lives in libtorch's headers, and is a plain loop in a file that is compiled without OpenMP. The library must be the one that
+# libtorch uses, else there are two pools of threads.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+set(TORCH_COMPILE_OPTIONS ${OpenMP_CXX_FLAGS})
+if(EXISTS ${HONE_TORCH_ROOT}/lib/libgomp.so.1)
+  list(APPEND TORCH_LIBRARIES ${HONE_TORCH_ROOT}/lib/libgomp.so.1)
+else()
+  list(APPEND TORCH_LIBRARIES ${OpenMP_CXX_LIBRARIES})
+endif()
 
 # libtorch's include folder also holds the headers of another fmt, without its library: the system's must be found first.
 find_package(fmt REQUIRED)

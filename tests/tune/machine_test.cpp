@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <mutex>
+#include <set>
+#include <thread>
+
 namespace hone {
 namespace {
 
@@ -34,6 +38,22 @@ TEST(Machine, UsesTheThreadsAskedFor) {
   EXPECT_EQ(use_threads(1), 1);
   EXPECT_EQ(at::get_num_threads(), 1);
   EXPECT_EQ(use_threads(0), available_cores());
+  at::set_num_threads(before);
+}
+
+// A file compiled without OpenMP gets at::parallel_for as a plain loop, and nothing but the clock would say so.
+TEST(Machine, LoopsOfTheKernelsRunOnAllThreads) {
+  const int before = at::get_num_threads();
+  for (const int64_t threads : {1, 2, 3}) {
+    use_threads(threads);
+    std::mutex mutex;
+    std::set<std::thread::id> seen;
+    at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+      const std::scoped_lock lock(mutex);
+      seen.insert(std::this_thread::get_id());
+    });
+    EXPECT_EQ(static_cast<int64_t>(seen.size()), threads);
+  }
   at::set_num_threads(before);
 }
 
