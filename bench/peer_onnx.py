@@ -32,10 +32,12 @@ def export(folder):
 
 def rounded(path):
     """The same with its products in int8: weights rounded by output, activations as they come."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     target = path.with_suffix(".int8.onnx")
     if not target.exists():
-        quantize_dynamic(str(path), str(target), per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(str(path), str(target), per_channel=True, weight_type=QuantType.QInt8,
+                         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})  # it cannot infer the type of what a fused node gives
     return target
 
 

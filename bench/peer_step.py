@@ -123,7 +123,7 @@ class Worker:
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
         if job["precision"] == "int8":
-            torch.backends.quantized.engine = "onednn"  # faster here than the default, x86
+            torch.backends.quantized.engine = "fbgemm"  # onednn builds a kernel anew for each length of a batch, and x86 may choose it
             by_output = torch.ao.quantization.per_channel_dynamic_qconfig
             self.model = torch.ao.quantization.quantize_dynamic(self.model, {torch.nn.Linear: by_output}, dtype=torch.qint8)
         self.step_model = torch.compile(self.model, dynamic=job["compile"] == "any length") if job["compile"] else self.model

@@ -1,6 +1,7 @@
 """hone beside Transformers and ONNX Runtime, in alternation, on the same rows: training, inference, memory.
 
     python bench/speed.py [--quick] [--only SHAPE-SET …] [--search] [--output FILE]
+    python bench/speed.py --table [--output FILE]    what an earlier run measured, as Markdown
 
 Each cell is a model shape and a data set. Within a cell the programs take turns (hone, Transformers, hone, …), and a ratio is the median over
 neighbouring turns, so that a machine which slows down for a while slows both. Before anything is timed, losses of the first steps from
@@ -115,12 +116,12 @@ def compare_results(cell):
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def best_of(cell, steps=5, turns=2):
+def best_of(cell, steps, turns=2):
     """BEST in the precision that is faster here."""
     jobs = {precision: job_of(cell, **dict(BEST, precision=precision)) for precision in ("bf16", "fp32")}
     with PeerWorker(jobs["bf16"]) as bf16, PeerWorker(jobs["fp32"]) as fp32:
         for worker in (bf16, fp32):
-            worker.ask("train", steps=2)
+            worker.ask("train", steps=max(1, steps // 2))  # warms up
         pairs = [[worker.ask("train", steps=steps, turn=turn) for worker in (bf16, fp32)] for turn in range(turns)]
     gain = ratios(*zip(*pairs))["median"]
     say(f"  {cell}: Transformers is {gain:.2f} times as fast in bf16 as in fp32; it takes {'bf16' if gain > 1 else 'fp32'}")
@@ -129,7 +130,7 @@ def best_of(cell, steps=5, turns=2):
 
 def measure_training(cell, steps, turns, tutorial_steps):
     shape = cell.split("-")[0]
-    job = best_of(cell)
+    job = best_of(cell, max(1, steps // 5))
     ours, best, tutorial, peaks = [], [], [], []
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(PeerWorker(job))
@@ -222,7 +223,7 @@ def measure_inference(cell, turns):
 
 def search(cell, steps, turns, candidates=CANDIDATES):
     """Every candidate beside the present best, in alternation with it, one at a time: memory holds two workers, not twelve."""
-    job, rows = best_of(cell), {}
+    job, rows = best_of(cell, steps), {}
     other = "fp32" if job["precision"] == "bf16" else "bf16"
     with PeerWorker(job) as base:
         base.ask("train", steps=workers.SKIPPED)
@@ -256,6 +257,22 @@ def last_line(cells):
             f"memory {of([c['memory_ratio'] for c in real])}")
 
 
+def table(results):
+    mib = lambda count: f"{count / 2**20:.0f}"
+    print("| cell | hone, tokens/s | Transformers, best | ratio | to the tutorial | share of the GEMM peak | peak memory, MiB |\n|---|---|---|---|---|---|---|")
+    for r in results["training"]:
+        tutorial = f"{r['to_tutorial']['median']:.1f}" if r["to_tutorial"] else ""
+        print(f"| {r['cell']} | {statistics.median(r['hone']):.0f} ({r['precision']['hone']}) | {statistics.median(r['best']):.0f} ({r['precision']['best']}) | "
+              f"{r['to_best']['median']:.2f} ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}) | {tutorial} | "
+              f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % | {mib(r['memory']['hone'])} and {mib(r['memory']['best'])} |")
+    if results["inference"]:
+        names = list(results["inference"][0]["rates"])
+        print("\n| inference, tokens/s | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
+        for r in results["inference"]:
+            print(f"| {r['cell']} | " + " | ".join(f"{statistics.median(r['rates'][name]):.0f}" for name in names) + " |")
+    print("\n" + last_line(results["training"]))
+
+
 def prepare_inputs(cells):
     subprocess.run([workers.PEER_PYTHON, ROOT / "bench" / "prepare.py", FOLDER, *cells], check=True, stderr=subprocess.DEVNULL)
 
@@ -270,8 +287,11 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer cells and turns")
     parser.add_argument("--only", nargs="*", metavar="SHAPE-SET", help="these cells")
     parser.add_argument("--search", action="store_true", help="look for the best setting of Transformers, nothing else")
+    parser.add_argument("--table", action="store_true", help="print what --output holds, and measure nothing")
     parser.add_argument("--output", type=pathlib.Path, default=RESULTS / "speed.json")
     arguments = parser.parse_args()
+    if arguments.table:
+        return table(json.loads(arguments.output.read_text()))
     plan = {cell: FULL[cell] for cell in arguments.only} if arguments.only else QUICK if arguments.quick else FULL
     prepare_inputs(plan)
     results = {"mode": "quick" if arguments.quick else "full"}
