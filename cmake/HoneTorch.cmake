@@ -30,11 +30,15 @@ message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
 # libtorch uses, else there are two pools of threads.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 set(TORCH_COMPILE_OPTIONS ${OpenMP_CXX_FLAGS})
-if(EXISTS ${HONE_TORCH_ROOT}/lib/libgomp.so.1)
-  list(APPEND TORCH_LIBRARIES ${HONE_TORCH_ROOT}/lib/libgomp.so.1)
+file(GLOB HONE_OPENMP ${HONE_TORCH_ROOT}/lib/libgomp*.so*)
+if(HONE_OPENMP)
+  list(GET HONE_OPENMP 0 HONE_OPENMP)
 else()
-  list(APPEND TORCH_LIBRARIES ${OpenMP_CXX_LIBRARIES})
+  message(WARNING "libtorch at ${HONE_TORCH_ROOT} brings no libgomp; linking ${OpenMP_CXX_LIBRARIES}. If libtorch uses another one, hone's loops and "
+    "libtorch's each have threads of their own, and run slowly.")
+  set(HONE_OPENMP ${OpenMP_CXX_LIBRARIES})
 endif()
+list(APPEND TORCH_LIBRARIES ${HONE_OPENMP})
 
 # libtorch's include folder also holds the headers of another fmt, without its library: the system's must be found first.
 find_package(fmt REQUIRED)

@@ -1,5 +1,8 @@
 // Precompiled for every room that sees tensors. torch/torch.h itself stays out: it costs twice as much.
 #pragma once
+#ifndef _OPENMP
+#error "at::parallel_for is a plain loop in a file compiled without OpenMP"
+#endif
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>

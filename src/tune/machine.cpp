@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
-#include <dlfcn.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -47,10 +47,8 @@ bool is_bf16_faster() {
 
 int64_t available_cores() {
   // OpenMP's count minds taskset, which std::thread::hardware_concurrency does not, and knows the cores of all its threads where it has bound
-  // this one to a single core. libtorch brings the library.
-  using Count = int (*)();
-  const auto count = reinterpret_cast<Count>(dlsym(RTLD_DEFAULT, "omp_get_num_procs"));
-  return std::clamp<int64_t>(count != nullptr ? count() : std::thread::hardware_concurrency(), 1, container_cores());
+  // this one to a single core.
+  return std::clamp<int64_t>(omp_get_num_procs(), 1, container_cores());
 }
 
 bool has_bf16_arithmetic() {

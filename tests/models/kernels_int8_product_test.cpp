@@ -12,8 +12,8 @@ using testing::error;
 using testing::normal;
 using testing::on_every_target;
 
-Int8Weight rounded(const at::Tensor& x) {
-  const Int8Weight result{at::empty(x.sizes(), at::kChar), at::empty({x.size(0)})};
+Int8Rows rounded(const at::Tensor& x) {
+  const Int8Rows result{at::empty(x.sizes(), at::kChar), at::empty({x.size(0)})};
   round_rows(x, result);
   return result;
 }
@@ -21,17 +21,28 @@ Int8Weight rounded(const at::Tensor& x) {
 TEST(Int8Product, RoundsEachRowToItsLargestNumber) {
   on_every_target([] {
     const at::Tensor x = at::tensor({0.5f, -1.27f, 0.014f, 0.016f, 0.0f, 0.0f, 0.0f, 0.0f, 3e38f, -1e38f, 1.0f, 0.0f}).view({3, 4});
-    const Int8Weight r = rounded(x);
+    const Int8Rows r = rounded(x);
     EXPECT_TRUE(r.values.equal(at::tensor({50, -127, 1, 2, 0, 0, 0, 0, 127, -42, 0, 0}, at::kChar).view({3, 4}))) << r.values;
     EXPECT_LT(error(r.scales, at::tensor({0.01f, 0.0f, 3e38f / 127})), 1e-6);
   });
+}
+
+TEST(Int8Product, RoundsToFewerLevelsWhereAsked) {
+  on_every_target([] {
+    const at::Tensor x = at::tensor({0.63f, -0.31f, 0.004f}).view({1, 3});
+    const Int8Rows r{at::empty(x.sizes(), at::kChar), at::empty({1})};
+    round_rows(x, r, 63);
+    EXPECT_TRUE(r.values.equal(at::tensor({63, -31, 0}, at::kChar).view({1, 3}))) << r.values;
+    EXPECT_LT(error(r.scales, at::tensor({0.01f})), 1e-6);
+  });
+  EXPECT_TRUE(weight_levels() == 127 || weight_levels() == 63);
 }
 
 TEST(Int8Product, AgreesWithItsReference) {
   on_every_target([] {
     for (const auto& [rows, in, out] : {std::tuple{1, 1, 1}, {1, 384, 5}, {7, 17, 33}, {130, 384, 384}, {64, 1536, 100}}) {
       const at::Tensor x = normal({rows, in}, 1), bias = normal({out}, 2);
-      const Int8Weight weight = rounded(normal({out, in}, 3));
+      const Int8Rows weight = rounded(normal({out, in}, 3));
       for (const at::Tensor& b : {bias, at::Tensor()}) {
         // One number on the border between two whole ones may be rounded either way: a step of it is 1/127 of a weight.
         EXPECT_LT(error(int8_product(x, weight, b), int8_product_reference(x, weight, b)), 2e-3) << rows << " " << in << " " << out;
@@ -52,7 +63,7 @@ TEST(Int8Product, ARowThatIsNotFiniteIsNotANumberAndSpoilsNoOther) {
     for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
       for (const int64_t place : {0, 3, 20}) {
         at::Tensor x = normal({3, 21}, 1);
-        const Int8Weight weight = rounded(normal({4, 21}, 2));
+        const Int8Rows weight = rounded(normal({4, 21}, 2));
         const at::Tensor clean = int8_product(x, weight, {});
         x[1][place] = bad;
         const at::Tensor y = int8_product(x, weight, {});

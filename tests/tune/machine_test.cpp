@@ -41,8 +41,7 @@ TEST(Machine, UsesTheThreadsAskedFor) {
   at::set_num_threads(before);
 }
 
-// A file compiled without OpenMP gets at::parallel_for as a plain loop, and nothing but the clock would say so.
-TEST(Machine, LoopsOfTheKernelsRunOnAllThreads) {
+TEST(Machine, ParallelLoopsRunOnAllThreadsAskedFor) {
   const int before = at::get_num_threads();
   for (const int64_t threads : {1, 2, 3}) {
     use_threads(threads);

@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -57,7 +58,7 @@ int run_eval(const CLI::App& arguments) {
                     {"peak_memory_bytes", peak_memory_bytes()}};
   summary.environment = environment_json();
   summary.environment["precision"] = precision_name(resolve_precision(text_of(arguments, "--precision")));
-  summary.environment["threads"] = use_threads(number_of(arguments, "--threads"));
+  summary.environment["threads"] = at::get_num_threads();
   print_report(evaluation.report, summary, flag_of(arguments, "--json"));
   if (predictions) write_reports(folder, evaluation.report, summary);
   return 0;

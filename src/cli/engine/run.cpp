@@ -84,7 +84,7 @@ bool RunFolder::open(bool resume, bool overwrite) const {
   return false;
 }
 
-void RunFolder::clear() const {
+void RunFolder::prepare() const {
   for (const char* name : {"report.json", "report.html", "report.txt", "predictions.jsonl", "metrics.jsonl", "config.yaml"})
     fs::remove(file(name));
   for (const char* name : {"model", "checkpoints", "tensorboard"}) fs::remove_all(file(name));

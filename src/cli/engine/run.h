@@ -38,7 +38,7 @@ class RunFolder {
 
   // Whether the run continues. Error(kUsage) where the folder holds a run that neither is to be continued nor may be replaced.
   bool open(bool resume, bool overwrite) const;
-  void clear() const;  // creates the folder, or removes from it what a run writes, nothing else
+  void prepare() const;  // for a new run: the folder is there and holds nothing that a run writes; whatever else it holds stays
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
 

@@ -31,7 +31,7 @@ class TrainCommand {
     resume_ = folder_.open(resume_, config_.overwrite);
     use_threads(config_.train.threads);
     Prepared prepared = prepare(config_);
-    if (!resume_) folder_.clear();
+    if (!resume_) folder_.prepare();
     const TrainingData data = encode_data(config_, prepared);
     write_file(folder_.file("config.yaml"), config_.resolved);
     const auto pipeline =

@@ -1,7 +1,7 @@
 // Products in whole numbers of 8 bits, for inference: a weight is rounded once, by row, and each row of x as it comes.
 //
 // x[n] ~ s[n] p[n] and w[o] ~ t[o] q[o] with s = max|x[n]| / 127, t = max|w[o]| / 127 and p, q in [-127, 127], so
-// x wᵀ ~ s[n] t[o] (p qᵀ), summed exactly in 32 bits. Source: "LLM.int8()", arXiv:2208.07339, section 3.1 (vector-wise quantization), without its
+// x wᵀ ~ s[n] t[o] (p qᵀ), summed in 32 bits. Source: "LLM.int8()", arXiv:2208.07339, section 3.1 (vector-wise quantization), without its
 // outlier columns. A row with an infinity or a NaN gives NaN.
 #pragma once
 
@@ -9,16 +9,19 @@
 
 namespace hone::kernels {
 
-struct Int8Weight {
-  at::Tensor values;  // int8 [out, in]
-  at::Tensor scales;  // fp32 [out]
+struct Int8Rows {
+  at::Tensor values;  // int8 [N, F]
+  at::Tensor scales;  // fp32 [N]
 };
 
-// Rounds x [N, F] fp32 contiguous by rows into `rounded`, which has N rows of F.
-void round_rows(const at::Tensor& x, const Int8Weight& rounded);
+// Rounds x [N, F] fp32 contiguous by rows to whole numbers in [-levels, levels], into the memory of `rounded`: N rows of F.
+void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels = 127);
+// Levels of a weight: 127, or 63 on an x86 processor without VNNI, where pairs of products are summed in 16 bits and larger ones would not fit
+// (oneDNN, "Nuances of int8 Computations").
+int weight_levels();
 
-// x wᵀ + bias: x [N, in] fp32, bias fp32 [out] or undefined -> [N, out] fp32. Not differentiable.
-at::Tensor int8_product(const at::Tensor& x, const Int8Weight& weight, const at::Tensor& bias);
-at::Tensor int8_product_reference(const at::Tensor& x, const Int8Weight& weight, const at::Tensor& bias);
+// x wᵀ + bias: x [N, in] fp32 on the CPU, weight [out, in], bias fp32 [out] or undefined -> [N, out] fp32. Not differentiable.
+at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias);
+at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias);
 
 }  // namespace hone::kernels

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/_int_mm.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/round.h>
 
@@ -32,18 +33,18 @@ HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Part part) {
   std::copy_n(buffer, part.n, p);
 }
 
-void round_rows_any(const float* x, int64_t rows, int64_t columns, int8_t* out, float* scales) {
+void round_rows_any(const float* x, int64_t rows, int64_t columns, float levels, int8_t* out, float* scales) {
   const F d;
   for (int64_t row = 0; row < rows; ++row, x += columns, out += columns) {
-    VF largest = hn::Zero(d), nothing = hn::Zero(d);  // nothing: 0, or NaN if the row has an infinity or a NaN, which a maximum may lose
+    VF largest = hn::Zero(d), zero_or_nan = hn::Zero(d);  // NaN if the row has an infinity or a NaN, which a maximum may lose
     for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
       const VF v = load(x + c, part);
       largest = hn::Max(largest, hn::Abs(v));
-      nothing = hn::MulAdd(v, hn::Zero(d), nothing);
+      zero_or_nan = hn::MulAdd(v, hn::Zero(d), zero_or_nan);
     });
     const float limit = maximum(largest);
-    scales[row] = limit / 127 + sum(nothing);
-    const VF inverse = hn::Set(d, limit > 0 ? 127 / std::max(limit, 1e-36f) : 0.0f);  // not infinite for the smallest numbers
+    scales[row] = limit / levels + sum(zero_or_nan);
+    const VF inverse = hn::Set(d, limit > 0 ? levels / std::max(limit, 1e-36f) : 0.0f);  // not infinite for the smallest numbers
     for_columns(columns, [&](int64_t c, auto part) HWY_ATTR { store(hn::NearestInt(hn::Mul(load(x + c, part), inverse)), out + c, part); });
   }
 }
@@ -70,21 +71,34 @@ namespace hone::kernels {
 HWY_EXPORT(round_rows_any);
 HWY_EXPORT(scale_sums_any);
 
-void round_rows(const at::Tensor& x, const Int8Weight& rounded) {
+int weight_levels() {
+  static const int levels = [] {
+    const auto capabilities = at::cpu::get_cpu_capabilities();
+    const auto has = [&](const char* name) {
+      const auto found = capabilities.find(name);
+      return found != capabilities.end() && found->second.isBool() && found->second.toBool();
+    };
+    const bool is_x86 = capabilities.contains("avx2");  // listed, whether it is there or not
+    return !is_x86 || has("avx512_vnni") || has("avx_vnni") || has("amx_int8") ? 127 : 63;
+  }();
+  return levels;
+}
+
+void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels) {
+  TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat, "[round_rows] expected fp32 on the CPU, received ", x.scalar_type(), " on ", x.device());
   const int64_t columns = x.size(1);
   const auto* const from = x.const_data_ptr<float>();
   auto* const values = rounded.values.mutable_data_ptr<int8_t>();
   auto* const scales = rounded.scales.mutable_data_ptr<float>();
   at::parallel_for(0, x.size(0), row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(round_rows_any)(from + begin * columns, end - begin, columns, values + begin * columns, scales + begin);
+    HWY_DYNAMIC_DISPATCH(round_rows_any)(from + begin * columns, end - begin, columns, static_cast<float>(levels), values + begin * columns, scales + begin);
   });
 }
 
-at::Tensor int8_product(const at::Tensor& x, const Int8Weight& weight, const at::Tensor& bias) {
-  if (!x.is_cpu() || x.scalar_type() != at::kFloat) return int8_product_reference(x, weight, bias);
+at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
   const int64_t rows = x.size(0), columns = weight.values.size(0);
   if (rows == 0) return at::empty({0, columns}, x.options());
-  const Int8Weight rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)), at::empty({rows}, x.options())};
+  const Int8Rows rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)), at::empty({rows}, x.options())};
   round_rows(x.contiguous(), rounded);
   const at::Tensor sums = at::_int_mm(rounded.values, weight.values.t());  // int32 [N, out]
   auto* const places = sums.mutable_data_ptr<int32_t>();
@@ -97,7 +111,7 @@ at::Tensor int8_product(const at::Tensor& x, const Int8Weight& weight, const at:
   return sums.view(at::kFloat);
 }
 
-at::Tensor int8_product_reference(const at::Tensor& x, const Int8Weight& weight, const at::Tensor& bias) {
+at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
   const at::Tensor wide = x.to(at::kDouble), scale = std::get<0>(wide.abs().max(1, true)) / 127;
   const at::Tensor rounded = at::round(wide / scale.clamp_min(std::numeric_limits<double>::min()));
   const at::Tensor y = at::mm(rounded, weight.values.to(at::kDouble).t()) * scale * weight.scales.to(at::kDouble);

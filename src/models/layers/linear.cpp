@@ -1,10 +1,13 @@
 #include "models/layers/linear.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
 
 #include "models/layers/bias.h"
 #include "models/layers/initialise.h"
@@ -64,7 +67,7 @@ struct Product : torch::autograd::Function<Product> {
 };
 
 // int8 is for inference: a gradient would miss what was rounded away, in silence.
-at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Weight& weight, const at::Tensor& bias) {
+at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Rows& weight, const at::Tensor& bias) {
   TORCH_CHECK(!c10::GradMode::is_enabled(), "[Linear] int8 products have no gradient; train in fp32 or bf16");
   return kernels::int8_product(x, weight, bias);
 }
@@ -94,6 +97,7 @@ void LinearImpl::initialise(double range, uint64_t seed) {
   const c10::AutoGradMode no_grad(false);
   if (bias.defined()) bias.zero_();
   if (shadow_.defined()) refresh_shadow();
+  if (int8_.values.defined()) round_to_int8();
 }
 
 void LinearImpl::set_precision(Precision precision) {
@@ -108,8 +112,8 @@ void LinearImpl::set_precision(Precision precision) {
 void LinearImpl::round_to_int8() {
   const c10::AutoGradMode no_grad(false);
   const auto room = [&](int64_t rows) {
-    return kernels::Int8Weight{at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
-                               at::empty({rows}, weight.options().requires_grad(false))};
+    return kernels::Int8Rows{at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
+                               at::full({rows}, NAN, weight.options().requires_grad(false))};  // until each layer has written its rows
   };
   if (joined_) {
     if (!joined_->int8.values.defined()) joined_->int8 = room(joined_->weight.size(0));
@@ -117,7 +121,7 @@ void LinearImpl::round_to_int8() {
   } else {
     int8_ = room(weight.size(0));
   }
-  kernels::round_rows(weight, int8_);
+  kernels::round_rows(weight, int8_, kernels::weight_levels());
 }
 
 void LinearImpl::refresh_shadow() {

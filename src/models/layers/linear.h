@@ -1,4 +1,4 @@
-// The one Linear of all models: the single place for precision, and for adapters, int8 and pruning masks as they come.
+// The one Linear of all models: the single place for precision, and for adapters and pruning masks as they come.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -15,7 +15,7 @@ namespace hone {
 // Memory that several layers of equal input share, so that one product serves them all; see JoinedLinear.
 struct JoinedMemory {
   at::Tensor weight, bias, shadow;  // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
-  kernels::Int8Weight int8;         // of all rows, or undefined
+  kernels::Int8Rows int8;         // of all rows, or undefined
 };
 
 class LinearImpl : public torch::nn::Module {
@@ -27,7 +27,8 @@ class LinearImpl : public torch::nn::Module {
   void initialise(double range, uint64_t seed);          // normal(0, range) weights, zero bias (BERT's rule)
 
   // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer step; the fp32 master stays the
-  // parameter. int8: products use a rounded copy made here, and are not differentiable; x and y stay fp32.
+  // parameter. int8: products use a rounded copy made here (call it again after the
+  // weights have changed), and are not differentiable; x and y stay fp32.
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
@@ -42,7 +43,7 @@ class LinearImpl : public torch::nn::Module {
   void round_to_int8();
 
   at::Tensor shadow_;  // [out, in] bf16, or undefined
-  kernels::Int8Weight int8_;
+  kernels::Int8Rows int8_;
   std::shared_ptr<JoinedMemory> joined_;
   int64_t joined_begin_ = 0;
 };
