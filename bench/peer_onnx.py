@@ -9,7 +9,7 @@ import peer_step
 
 def export(folder):
     """FOLDER/model.onnx with fused attention, GELU and LayerNorm; kept once made."""
-    target = pathlib.Path(folder) / "model.onnx"  # beside the weights it was made of
+    target = pathlib.Path(folder) / "model.onnx"
     if target.exists():
         return target
     import torch

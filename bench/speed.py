@@ -197,13 +197,14 @@ def measure_inference(cell, turns):
     model = FOLDER / "runs" / cell / "model"
     job.update(model=str(model), rows=str(first_rows(cell, INFERENCE_ROWS.get(cell.split("-")[1], 1600))))
     runs = {name: [] for name in (*PEERS, "hone bf16", "hone fp32", "hone int8")}
-    scores = {}
+    is_scored, scores = job["task"] == "classify", {}
+    if is_scored:
+        scores = {f"hone {precision}": hone_eval(model, job["rows"], precision)["score"] for precision in ACCURACY_TOLERANCE}
     with contextlib.ExitStack() as stack:
         peers = {name: stack.enter_context(PeerWorker(dict(job, **settings), script)) for name, (script, settings, _) in PEERS.items()}
         for name, worker in peers.items():
-            if job["task"] == "classify":
-                precision = PEERS[name][2]
-                scores[name], scores[f"hone {precision}"] = worker.ask("accuracy", path=job["rows"]), hone_eval(model, job["rows"], precision)["score"]
+            if is_scored:
+                precision, scores[name] = PEERS[name][2], worker.ask("accuracy", path=job["rows"])
                 compare_accuracy(name, precision, scores[f"hone {precision}"], scores[name])
         for _ in range(turns):
             for precision in ("bf16", "fp32", "int8"):

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <ATen/cpu/Utils.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <fstream>
 #include <limits>
 #include <thread>
+
+#include "models/kernels/processor.h"
 
 namespace hone {
 namespace {
@@ -51,14 +52,7 @@ int64_t available_cores() {
   return std::clamp<int64_t>(omp_get_num_procs(), 1, container_cores());
 }
 
-bool has_bf16_arithmetic() {
-  const auto capabilities = at::cpu::get_cpu_capabilities();
-  const auto has = [&](const char* name) {
-    const auto found = capabilities.find(name);
-    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
-  };
-  return has("avx512_bf16") || has("amx_bf16");
-}
+bool has_bf16_arithmetic() { return processor_has("avx512_bf16") || processor_has("amx_bf16"); }
 
 Precision resolve_precision(const std::string& name) {
   if (name == "auto") {

@@ -55,10 +55,10 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
               HasSubstr("config.json:3: \"hidden_size\" should be a positive whole number, not -3."));
   EXPECT_THAT(error_loading("{\n\"model_type\": \"bert\",\n\"position_embedding_type\": \"relative_key\"}"),
               HasSubstr("config.json:3: \"position_embedding_type\" \"relative_key\" is not supported; only \"absolute\" is."));
-  EXPECT_THAT(
-      error_loading(R"({"model_type": "brt"})"),
-      HasSubstr(
-          "config.json:1: \"model_type\" \"brt\" is not supported; did you mean \"bert\"?; known are "));
+  std::string known;
+  for (const FamilyInfo& family : families()) known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  EXPECT_THAT(error_loading(R"({"model_type": "brt"})"),
+              HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; did you mean \"bert\"?; known are " + known + "."));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
               HasSubstr("\"hidden_size\" 10 is not a multiple of \"num_attention_heads\" 3"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 1e3})"), HasSubstr("should be a positive whole number, not 1000.0"));

@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -112,7 +113,7 @@ class TrainCommand {
     summary.leaks = dataset.leaks();
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
     summary.environment = environment_json();
-    summary.environment["threads"] = use_threads(config_.train.threads);
+    summary.environment["threads"] = at::get_num_threads();
     summary.config = config_.resolved;
     return summary;
   }

@@ -1,14 +1,15 @@
 #include "models/kernels/int8_product.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/_int_mm.h>
 #include <ATen/cpu/Utils.h>
+#include <ATen/ops/_int_mm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/round.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "models/kernels/processor.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
 
@@ -72,16 +73,8 @@ HWY_EXPORT(round_rows_any);
 HWY_EXPORT(scale_sums_any);
 
 int weight_levels() {
-  static const int levels = [] {
-    const auto capabilities = at::cpu::get_cpu_capabilities();
-    const auto has = [&](const char* name) {
-      const auto found = capabilities.find(name);
-      return found != capabilities.end() && found->second.isBool() && found->second.toBool();
-    };
-    const bool is_x86 = capabilities.contains("avx2");  // listed, whether it is there or not
-    return !is_x86 || has("avx512_vnni") || has("avx_vnni") || has("amx_int8") ? 127 : 63;
-  }();
-  return levels;
+  const bool is_x86 = at::cpu::get_cpu_capabilities().contains("avx2");  // listed, whether it is there or not
+  return !is_x86 || processor_has("avx512_vnni") || processor_has("avx_vnni") || processor_has("amx_int8") ? 127 : 63;
 }
 
 void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels) {

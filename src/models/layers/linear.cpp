@@ -113,7 +113,7 @@ void LinearImpl::round_to_int8() {
   const c10::AutoGradMode no_grad(false);
   const auto room = [&](int64_t rows) {
     return kernels::Int8Rows{at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
-                               at::full({rows}, NAN, weight.options().requires_grad(false))};  // until each layer has written its rows
+                             at::full({rows}, NAN, weight.options().requires_grad(false))};  // until each layer has written its rows
   };
   if (joined_) {
     if (!joined_->int8.values.defined()) joined_->int8 = room(joined_->weight.size(0));

@@ -15,7 +15,7 @@ namespace hone {
 // Memory that several layers of equal input share, so that one product serves them all; see JoinedLinear.
 struct JoinedMemory {
   at::Tensor weight, bias, shadow;  // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
-  kernels::Int8Rows int8;         // of all rows, or undefined
+  kernels::Int8Rows int8;           // of all rows, or undefined
 };
 
 class LinearImpl : public torch::nn::Module {
@@ -27,8 +27,8 @@ class LinearImpl : public torch::nn::Module {
   void initialise(double range, uint64_t seed);          // normal(0, range) weights, zero bias (BERT's rule)
 
   // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer step; the fp32 master stays the
-  // parameter. int8: products use a rounded copy made here (call it again after the
-  // weights have changed), and are not differentiable; x and y stay fp32.
+  // parameter. int8: products use a rounded copy made here (call it again after the weights have changed), and are not differentiable; x and
+  // y stay fp32.
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
