@@ -7,7 +7,7 @@ warm-up are paid once, while the caller alternates its steps with runs of anothe
 
     {"do": "train", "steps": 8}    real tokens, seconds, and the loss of each step where the job asks for "losses"
     {"do": "infer"}                one pass over all rows
-    {"do": "until", …}             trains to a validation accuracy
+    {"do": "curve", …}             trains, with a validation accuracy every so many steps
     {"do": "facts"}                work and length of a sample
     {"do": "gemm"}                 FLOP/s of this model's own matrix products in bf16 and fp32, nothing around them
     {"do": "memory"}               peak resident memory of this process in bytes
@@ -177,17 +177,14 @@ class Worker:
         return {"tokens": tokens, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started,
                 "steps": steps, "losses": losses}
 
-    def until(self, score, every, most, validation):
-        """Trains until the accuracy on `validation` is `score`; evaluations are not timed, as the step rate is what is compared."""
-        seconds = steps = 0
-        curve = []
-        while steps < most:
+    def curve(self, every, most, validation):
+        """Accuracy on `validation` every so many steps. Evaluations are not timed, as the step rate is what is compared."""
+        curve = [{"steps": 0, "seconds": 0}]
+        while curve[-1]["steps"] < most:
             turn = self.train(every)
-            seconds, steps = seconds + turn["seconds"], steps + every
-            curve.append({"steps": steps, "seconds": seconds, "accuracy": self.accuracy(validation)})
-            if curve[-1]["accuracy"] >= score:
-                break
-        return {"curve": curve, "reached": curve[-1]["accuracy"] >= score}
+            curve.append({"steps": curve[-1]["steps"] + every, "seconds": curve[-1]["seconds"] + turn["seconds"],
+                          "accuracy": self.accuracy(validation)})
+        return {"curve": curve[1:]}
 
     # ------------------------------------------------------------------------------------------------ inference
 

@@ -131,14 +131,15 @@ def best_of(cell, steps, turns=2):
 def measure_training(cell, steps, turns, tutorial_steps):
     shape = cell.split("-")[0]
     job = best_of(cell, max(1, steps // 5))
+    skipped = workers.SKIPPED if shape == "minilm" else 2
     ours, best, tutorial, peaks = [], [], [], []
     with contextlib.ExitStack() as stack:
         peer = stack.enter_context(PeerWorker(job))
         facts = peer.ask("facts")
-        peer.ask("train", steps=workers.SKIPPED)
+        peer.ask("train", steps=skipped)
         usual = stack.enter_context(PeerWorker(job_of(cell, **TUTORIAL))) if tutorial_steps else None
         for turn in range(turns):
-            ours.append(hone_train(job, FOLDER / "runs" / cell, steps, skipped=workers.SKIPPED if shape == "minilm" else 2))
+            ours.append(hone_train(job, FOLDER / "runs" / cell, steps, skipped=skipped))
             best.append(peer.ask("train", steps=steps, turn=turn))
             peaks.append(peer.ask("gemm"))
             if usual:

@@ -194,12 +194,16 @@ std::string sha256_file(const std::string& path) {
   return hash.hex();
 }
 
-int64_t free_disk_bytes(const std::string& path) {
+std::string existing_folder(const std::string& path) {
   std::error_code ignored;
   fs::path folder = fs::absolute(path, ignored);
   while (!fs::is_directory(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
+  return folder.string();
+}
+
+int64_t free_disk_bytes(const std::string& path) {
   struct statvfs status {};
-  if (::statvfs(folder.c_str(), &status) != 0) return 0;
+  if (::statvfs(existing_folder(path).c_str(), &status) != 0) return 0;
   return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
 }
 

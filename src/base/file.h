@@ -52,6 +52,7 @@ class MappedFile {
 
 std::string sha256(std::string_view bytes);          // 64 hexadecimal digits
 std::string sha256_file(const std::string& path);    // the same of a file, read in pieces
-int64_t free_disk_bytes(const std::string& path);    // on the file system of the nearest existing parent folder
+std::string existing_folder(const std::string& path);  // this one or its nearest parent that exists
+int64_t free_disk_bytes(const std::string& path);      // on the file system of existing_folder(path)
 
 }  // namespace hone

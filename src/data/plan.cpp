@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
-#include <utility>
+#include <span>
 
 #include "base/random.h"
 
@@ -10,6 +10,7 @@ namespace hone {
 namespace {
 
 using Group = std::vector<int64_t>;  // indices of samples
+using Samples = std::span<const int64_t>;
 
 // Longest first; equal lengths by index, so that the order is one whatever the sort.
 void sort_by_length(Group& group, const std::vector<int32_t>& lengths) {
@@ -19,61 +20,33 @@ void sort_by_length(Group& group, const std::vector<int32_t>& lengths) {
   });
 }
 
-std::vector<Group> cut_by_count(const Group& samples, size_t size) {
+std::vector<Group> cut_by_count(Samples samples, size_t size) {
   std::vector<Group> out;
-  for (size_t start = 0; start < samples.size(); start += size) {
-    const size_t end = std::min(samples.size(), start + size);
-    out.emplace_back(samples.begin() + static_cast<std::ptrdiff_t>(start), samples.begin() + static_cast<std::ptrdiff_t>(end));
+  for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
+    const Samples taken = samples.first(std::min(samples.size(), size));
+    out.emplace_back(taken.begin(), taken.end());
   }
   return out;
 }
 
-// Each micro-batch takes samples in order while they fit; a sample above the budget stands alone.
-std::vector<Group> cut_by_tokens(const Group& samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
-  std::vector<Group> out;
+// How many samples a micro-batch takes, in order, while they fit; a sample above the budget stands alone.
+size_t fitting(Samples samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
   int64_t filled = 0;
-  for (const int64_t sample : samples) {
-    const int64_t length = lengths[static_cast<size_t>(sample)];
-    if (out.empty() || filled + length > max_tokens) {
-      out.emplace_back();
-      filled = 0;
-    }
-    out.back().push_back(sample);
-    filled += length;
+  size_t count = 0;
+  for (; count < samples.size(); ++count) {
+    filled += lengths[static_cast<size_t>(samples[count])];
+    if (count > 0 && filled > max_tokens) break;
+  }
+  return count;
+}
+
+std::vector<Group> cut_by_tokens(Samples samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
+  std::vector<Group> out;
+  for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
+    const Samples taken = samples.first(fitting(samples, lengths, max_tokens));
+    out.emplace_back(taken.begin(), taken.end());
   }
   return out;
-}
-
-// A step holds `accumulation` micro-batches of the shuffled order, so its samples depend on no grouping.
-EpochPlan steps_by_tokens(const Group& order, const std::vector<int32_t>& lengths, const PlanOptions& options) {
-  EpochPlan plan;
-  const std::vector<Group> cuts = cut_by_tokens(order, lengths, options.max_tokens);
-  const size_t per_step = static_cast<size_t>(std::max<int64_t>(options.accumulation, 1));
-  for (size_t start = 0; start < cuts.size(); start += per_step) {
-    const size_t end = std::min(cuts.size(), start + per_step);
-    std::vector<Group> step(cuts.begin() + static_cast<std::ptrdiff_t>(start), cuts.begin() + static_cast<std::ptrdiff_t>(end));
-    if (options.group_by_length) {
-      Group samples;
-      for (const Group& group : step) samples.insert(samples.end(), group.begin(), group.end());
-      sort_by_length(samples, lengths);
-      // Sorted samples can need one micro-batch more than the shuffled ones; then the shuffled cut stands.
-      std::vector<Group> sorted = cut_by_tokens(samples, lengths, options.max_tokens);
-      if (sorted.size() <= step.size()) step = std::move(sorted);
-    }
-    plan.push_back(std::move(step));
-  }
-  return plan;
-}
-
-EpochPlan steps_by_count(const Group& order, const std::vector<int32_t>& lengths, const PlanOptions& options) {
-  EpochPlan plan;
-  const size_t size = static_cast<size_t>(std::max<int64_t>(options.batch_size, 1));
-  const size_t per_step = size * static_cast<size_t>(std::max<int64_t>(options.accumulation, 1));
-  for (Group& samples : cut_by_count(order, per_step)) {
-    if (options.group_by_length) sort_by_length(samples, lengths);
-    plan.push_back(cut_by_count(samples, size));
-  }
-  return plan;
 }
 
 Group all_of(const std::vector<int32_t>& lengths) {
@@ -84,9 +57,33 @@ Group all_of(const std::vector<int32_t>& lengths) {
 
 }  // namespace
 
-EpochPlan plan_epoch(const std::vector<int32_t>& lengths, const PlanOptions& options, int64_t epoch) {
-  const Group order = permutation(static_cast<int64_t>(lengths.size()), mix(options.seed, static_cast<uint64_t>(epoch)));
-  return options.max_tokens > 0 ? steps_by_tokens(order, lengths, options) : steps_by_count(order, lengths, options);
+EpochPlan::EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, int64_t epoch)
+    : lengths_(&lengths),
+      options_(options),
+      order_(permutation(static_cast<int64_t>(lengths.size()), mix(options.seed, static_cast<uint64_t>(epoch)))) {
+  options_.batch_size = std::max<int64_t>(options.batch_size, 1);
+  options_.accumulation = std::max<int64_t>(options.accumulation, 1);
+  // A step holds `accumulation` micro-batches of the shuffled order, so its samples depend on no grouping.
+  for (Samples left = order_; !left.empty();) {
+    begins_.push_back(static_cast<int64_t>(order_.size() - left.size()));
+    for (int64_t micro = 0; micro < options_.accumulation; ++micro) {
+      const auto by_count = std::min(left.size(), static_cast<size_t>(options_.batch_size));
+      left = left.subspan(options_.max_tokens > 0 ? fitting(left, lengths, options_.max_tokens) : by_count);
+    }
+  }
+}
+
+std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
+  const auto begin = static_cast<size_t>(begins_.at(static_cast<size_t>(index)));
+  const size_t end = index + 1 < size() ? static_cast<size_t>(begins_[static_cast<size_t>(index) + 1]) : order_.size();
+  const Samples shuffled = Samples(order_).subspan(begin, end - begin);
+  Group sorted(shuffled.begin(), shuffled.end());
+  if (options_.group_by_length) sort_by_length(sorted, *lengths_);
+  if (options_.max_tokens == 0) return cut_by_count(sorted, static_cast<size_t>(options_.batch_size));
+  // Sorted samples can need one micro-batch more than the shuffled ones; then the shuffled cut stands.
+  std::vector<Group> cut = cut_by_tokens(sorted, *lengths_, options_.max_tokens);
+  if (static_cast<int64_t>(cut.size()) > options_.accumulation) cut = cut_by_tokens(shuffled, *lengths_, options_.max_tokens);
+  return cut;
 }
 
 std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths, int64_t max_tokens) {

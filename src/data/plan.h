@@ -15,12 +15,24 @@ struct PlanOptions {
   uint64_t seed = 42;
 };
 
-// steps[s][m] = sample indices of micro-batch m of step s.
-using EpochPlan = std::vector<std::vector<std::vector<int64_t>>>;
+// The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a sample costs 8 bytes.
+class EpochPlan {
+ public:
+  EpochPlan() = default;  // no steps
+  // REQUIRES: lengths outlives this.
+  EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, int64_t epoch);
 
-// Grouping by length moves samples between the micro-batches of one step only: the samples that form a step are
-// the shuffle's, so its gradient is what the batch size says whatever the grouping.
-EpochPlan plan_epoch(const std::vector<int32_t>& lengths, const PlanOptions& options, int64_t epoch);
+  int64_t size() const { return static_cast<int64_t>(begins_.size()); }
+  // step(s)[m] = sample indices of micro-batch m. Grouping by length moves samples between the micro-batches of one step only: the samples
+  // that form a step are the shuffle's, so its gradient is what the batch size says whatever the grouping.
+  std::vector<std::vector<int64_t>> step(int64_t index) const;
+
+ private:
+  const std::vector<int32_t>* lengths_ = nullptr;
+  PlanOptions options_;
+  std::vector<int64_t> order_;
+  std::vector<int64_t> begins_;  // of each step in order_
+};
 
 // Micro-batches for evaluation: longest first, by token budget; the order of results is restored by index.
 std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths, int64_t max_tokens);

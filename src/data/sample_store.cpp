@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,7 +10,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -158,21 +156,17 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
   }
 }
 
-// An unlinked file: the system takes it away when the program ends, however it ends.
+// An unlinked file: the system takes it away when the program ends, however it ends. It has no name, so that any folder of the disk serves
+// and none is made. Read, not mapped: pages of a mapping would count as memory of the program.
 class SpillFile {
  public:
   explicit SpillFile(const std::string& folder) : folder_(folder) {
-    std::error_code ignored;  // where the folder cannot be made, no file can be made in it, which is told
-    std::filesystem::create_directories(folder, ignored);
-    std::string name = folder + "/hone-samples-XXXXXX";
+    std::string name = existing_folder(folder) + "/hone-samples-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
     if (fd_ < 0) throw Error(ErrorKind::kUsage, Where{folder}, fmt::format("cannot write samples here: {}", std::strerror(errno)));
     ::unlink(name.c_str());
   }
-  ~SpillFile() {
-    if (mapped_ != nullptr) ::munmap(mapped_, size_);
-    ::close(fd_);
-  }
+  ~SpillFile() { ::close(fd_); }
   SpillFile(const SpillFile&) = delete;
   SpillFile& operator=(const SpillFile&) = delete;
 
@@ -180,20 +174,6 @@ class SpillFile {
     buffer_.append(bytes);
     if (buffer_.size() >= kBuffer) flush();
   }
-
-  void map() {
-    flush();
-    if (size_ == 0) return;
-    void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
-    if (mapped == MAP_FAILED)
-      throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot map the samples: {}", std::strerror(errno)));
-    mapped_ = mapped;
-  }
-
-  const char* data() const { return static_cast<const char*>(mapped_); }
-
- private:
-  static constexpr size_t kBuffer = size_t{1} << 20;
 
   void flush() {
     size_t written = 0;
@@ -211,10 +191,24 @@ class SpillFile {
     buffer_.clear();
   }
 
+  // Of what was flushed. Thread-safe.
+  std::string read(size_t position, size_t size) const {
+    std::string bytes(size, '\0');
+    for (size_t done = 0; done < size;) {
+      const ssize_t got = ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot read the samples again: {}", std::strerror(errno)));
+      done += static_cast<size_t>(got);
+    }
+    return bytes;
+  }
+
+ private:
+  static constexpr size_t kBuffer = size_t{1} << 20;
+
   std::string folder_, buffer_;
   int fd_ = -1;
   size_t size_ = 0;
-  void* mapped_ = nullptr;
 };
 
 std::string temporary_folder() {
@@ -276,9 +270,13 @@ struct SampleStore::State {
     spilled += scratch.size();
   }
 
-  const char* at(uint64_t place) const {
-    if ((place & kSpilled) != 0) return spill->data() + (place & ~kSpilled);
-    return blocks[place >> 32].data() + (place & 0xFFFFFFFF);
+  // The encoded sample; `read` holds it where it comes from the file. Once one was spilled, all after it were: it ends where the next begins.
+  const char* at(size_t index, std::string& read) const {
+    const uint64_t place = places[index];
+    if ((place & kSpilled) == 0) return blocks[place >> 32].data() + (place & 0xFFFFFFFF);
+    const uint64_t end = index + 1 < places.size() ? places[index + 1] & ~kSpilled : spilled;
+    read = spill->read(place & ~kSpilled, end - (place & ~kSpilled));
+    return read.data();
   }
 };
 
@@ -302,7 +300,7 @@ void SampleStore::add(const Sample& sample) {
 
 void SampleStore::seal() {
   if (state_->is_sealed) return;
-  if (state_->spill) state_->spill->map();
+  if (state_->spill) state_->spill->flush();
   state_->is_sealed = true;
 }
 
@@ -311,7 +309,8 @@ int64_t SampleStore::size() const { return static_cast<int64_t>(state_->places.s
 Sample SampleStore::get(int64_t index) const {
   if (!state_->is_sealed) throw Error(ErrorKind::kInternal, "a sample was read from a store that is not sealed yet");
   if (index < 0 || index >= size()) throw Error(ErrorKind::kInternal, fmt::format("sample {} of {} was asked for", index, size()));
-  Decoder in(state_->at(state_->places[static_cast<size_t>(index)]));
+  std::string read;
+  Decoder in(state_->at(static_cast<size_t>(index), read));
   Sample sample;
   sample.streams.resize(in.get());
   for (Sequence& stream : sample.streams) get_sequence(in, stream);

@@ -1,5 +1,5 @@
-// All samples of a split, random access by index, memory flat: samples beyond `memory_limit` bytes live in an
-// unlinked memory-mapped file in `spill_dir` (made then, if it is not there). Writing is by one thread; reading is thread-safe once `seal` was called.
+// All samples of a split, random access by index, memory flat: samples beyond `memory_limit` bytes live in an unlinked file on the disk of
+// `spill_dir`, which need not exist. Writing is by one thread; reading is thread-safe once `seal` was called.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace hone {
 
 class SampleStore {
  public:
-  explicit SampleStore(std::string spill_dir = "", int64_t memory_limit = int64_t{256} << 20);
+  explicit SampleStore(std::string spill_dir = "", int64_t memory_limit = int64_t{8} << 20);
   ~SampleStore();
   SampleStore(SampleStore&&) noexcept;
 

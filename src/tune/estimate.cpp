@@ -24,8 +24,9 @@ int64_t total_of(const std::vector<int32_t>& lengths) { return std::accumulate(l
 
 int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOptions& options) {
   int64_t largest = 0;
-  for (const auto& step : plan_epoch(lengths, plan_options(options), 0)) {
-    for (const auto& micro : step) {
+  const EpochPlan plan(lengths, plan_options(options), 0);
+  for (int64_t step = 0; step < plan.size(); ++step) {
+    for (const auto& micro : plan.step(step)) {
       int64_t tokens = 0;
       for (int64_t index : micro) tokens += lengths[index];
       largest = std::max(largest, tokens);

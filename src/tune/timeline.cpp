@@ -11,7 +11,7 @@ Timeline::Timeline(const std::vector<int32_t>& lengths, PlanOptions options, dou
   const bool epochs_are_alike = options.max_tokens == 0;
   int64_t size = 0, end = 0;
   for (int64_t epoch = 0; max_steps > 0 ? end < max_steps : static_cast<double>(epoch) < epochs; ++epoch) {
-    if (epoch == 0 || !epochs_are_alike) size = static_cast<int64_t>(plan_epoch(lengths, options, epoch).size());
+    if (epoch == 0 || !epochs_are_alike) size = EpochPlan(lengths, options, epoch).size();
     if (size == 0) break;
     end += size;
     ends_.push_back(end);
@@ -33,13 +33,13 @@ bool Timeline::ends_epoch(int64_t steps_done) const {
   return steps_done == steps_ || std::binary_search(ends_.begin(), ends_.end(), steps_done);
 }
 
-const std::vector<std::vector<int64_t>>& Timeline::micro_batches(int64_t steps_done) {
+std::vector<std::vector<int64_t>> Timeline::micro_batches(int64_t steps_done) {
   const int64_t epoch = epoch_of(steps_done);
   if (epoch != planned_epoch_) {
-    plan_ = plan_epoch(lengths_, options_, epoch);
+    plan_ = EpochPlan(lengths_, options_, epoch);
     planned_epoch_ = epoch;
   }
-  return plan_[steps_done - (epoch == 0 ? 0 : ends_[epoch - 1])];
+  return plan_.step(steps_done - (epoch == 0 ? 0 : ends_[epoch - 1]));
 }
 
 }  // namespace hone

@@ -19,7 +19,7 @@ class Timeline {
   double epoch_after(int64_t steps_done) const;  // 1.5: the middle of the second epoch
   bool ends_epoch(int64_t steps_done) const;     // the last of these steps ends an epoch, or all
   // Micro-batches of sample indices of the step that follows `steps_done` ones. Keeps one epoch's plan: for use by one thread.
-  const std::vector<std::vector<int64_t>>& micro_batches(int64_t steps_done);
+  std::vector<std::vector<int64_t>> micro_batches(int64_t steps_done);
 
  private:
   int64_t epoch_of(int64_t step) const;

@@ -102,6 +102,9 @@ TEST_F(FileTest, HashesAFileAsItsBytes) {
 }
 
 TEST_F(FileTest, MeasuresFreeSpaceAlsoBelowFoldersThatAreNotThereYet) {
+  EXPECT_EQ(existing_folder(folder_.string()), folder_.string());
+  EXPECT_EQ(existing_folder(path("a/b/c")), folder_.string());
+  EXPECT_EQ(existing_folder("relative"), std::filesystem::current_path().string());
   const int64_t here = free_disk_bytes(folder_.string());
   EXPECT_GT(here, 0);
   EXPECT_GT(free_disk_bytes(path("a/b/c/model.safetensors")), 0);

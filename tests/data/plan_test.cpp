@@ -30,7 +30,15 @@ Group samples_of(const std::vector<Group>& step) {
   return out;
 }
 
-Group samples_of(const EpochPlan& plan) {
+// steps[s][m]: the samples of micro-batch m of step s.
+std::vector<std::vector<Group>> plan_epoch(const std::vector<int32_t>& lengths, const PlanOptions& options, int64_t epoch) {
+  const EpochPlan plan(lengths, options, epoch);
+  std::vector<std::vector<Group>> steps;
+  for (int64_t step = 0; step < plan.size(); ++step) steps.push_back(plan.step(step));
+  return steps;
+}
+
+Group samples_of(const std::vector<std::vector<Group>>& plan) {
   Group out;
   for (const auto& step : plan) {
     const Group samples = samples_of(step);
@@ -54,7 +62,7 @@ RC_GTEST_PROP(PlanEpoch, CoversEachSampleExactlyOnce, ()) {
   options.accumulation = *rc::gen::inRange<int64_t>(1, 5);
   options.group_by_length = *rc::gen::arbitrary<bool>();
   options.seed = *rc::gen::arbitrary<uint64_t>();
-  const EpochPlan plan = plan_epoch(lengths, options, *rc::gen::inRange<int64_t>(0, 100));
+  const auto plan = plan_epoch(lengths, options, *rc::gen::inRange<int64_t>(0, 100));
   Group all(count);
   std::iota(all.begin(), all.end(), int64_t{0});
   RC_ASSERT(samples_of(plan) == all);
@@ -83,9 +91,9 @@ RC_GTEST_PROP(PlanEpoch, GroupingChangesNoStep, ()) {
   options.max_tokens = *rc::gen::element<int64_t>(0, 150, 400);
   options.accumulation = *rc::gen::inRange<int64_t>(1, 5);
   options.group_by_length = false;
-  const EpochPlan plain = plan_epoch(lengths, options, 3);
+  const auto plain = plan_epoch(lengths, options, 3);
   options.group_by_length = true;
-  const EpochPlan grouped = plan_epoch(lengths, options, 3);
+  const auto grouped = plan_epoch(lengths, options, 3);
   RC_ASSERT(plain.size() == grouped.size());
   for (size_t step = 0; step < plain.size(); ++step) RC_ASSERT(samples_of(plain[step]) == samples_of(grouped[step]));
 }
@@ -106,7 +114,7 @@ TEST(PlanEpoch, SplittingABatchKeepsItsSamples) {
   whole.batch_size = 16;
   parts.batch_size = 4;
   parts.accumulation = 4;
-  const EpochPlan one = plan_epoch(lengths, whole, 0), four = plan_epoch(lengths, parts, 0);
+  const auto one = plan_epoch(lengths, whole, 0), four = plan_epoch(lengths, parts, 0);
   ASSERT_EQ(one.size(), four.size());
   for (size_t step = 0; step < one.size(); ++step) EXPECT_EQ(samples_of(one[step]), samples_of(four[step]));
 }
