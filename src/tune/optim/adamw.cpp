@@ -39,8 +39,14 @@ void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
 
 struct AdamW::Slot {
   AdamWParameter parameter;
-  at::Tensor exp_avg, exp_avg_sq;
+  at::Tensor exp_avg, exp_avg_sq;  // undefined before the first step that has a gradient, which tells whether it has few rows
   std::shared_ptr<LazyRows> rows;  // of a table that kernels::embedding looks up, from its first step on
+
+  void make_moments(Touched touched) {
+    if (exp_avg.defined()) return;
+    exp_avg = lazy_zeros(parameter.value.sizes(), touched);
+    exp_avg_sq = lazy_zeros(parameter.value.sizes(), touched);
+  }
 
   AdamWSlice slice(int64_t begin, int64_t end, const float* gradient) const {
     const at::Tensor& shadow = parameter.shadow;
@@ -57,9 +63,7 @@ AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : opt
   for (AdamWParameter& parameter : parameters) {
     TORCH_CHECK(parameter.value.is_cpu() && parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
                 "[AdamW] expected a contiguous fp32 parameter, received \"", parameter.name, "\"");
-    const at::IntArrayRef shape = parameter.value.sizes();
-    const at::Tensor zeros = lazy_zeros(shape, Touched::kSparse), more_zeros = lazy_zeros(shape, Touched::kSparse);
-    slots_.push_back({std::move(parameter), zeros, more_zeros, nullptr});
+    slots_.push_back({std::move(parameter), {}, {}, nullptr});
   }
 }
 
@@ -92,7 +96,9 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   for (Slot& slot : slots_) {
     if (!slot.parameter.value.grad().defined()) continue;
     numbers.decay = slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
-    if (const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value)) {
+    const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value);
+    slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
+    if (rows != nullptr) {
       update_table(slot, numbers, *rows);
     } else {
       dense.emplace_back(&slot, numbers);
@@ -136,8 +142,9 @@ StateDict AdamW::state() const {
   StateDict state;
   for (const Slot& slot : slots_) {
     const std::string& name = slot.parameter.name;
-    state["exp_avg." + name] = slot.exp_avg;
-    state["exp_avg_sq." + name] = slot.exp_avg_sq;
+    const at::Tensor zeros = slot.exp_avg.defined() ? at::Tensor() : lazy_zeros(slot.parameter.value.sizes(), Touched::kSparse);
+    state["exp_avg." + name] = slot.exp_avg.defined() ? slot.exp_avg : zeros;
+    state["exp_avg_sq." + name] = slot.exp_avg.defined() ? slot.exp_avg_sq : zeros;
     if (slot.rows == nullptr) continue;
     const LazyRows::Owed owed = slot.rows->owed();
     state["rows.seen." + name] = owed.seen;
@@ -162,6 +169,7 @@ void AdamW::load_state(const StateDict& state) {
     to.copy_(from);
   };
   for (Slot& slot : slots_) {
+    slot.make_moments(Touched::kWhole);
     copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
     copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
     const std::string& name = slot.parameter.name;
