@@ -23,14 +23,14 @@ FOLDER = speed.FOLDER / "growth"
 
 
 def write_rows(count):
-    """Rows of banking77 over and over, each with a running number so that no two are equal."""
+    """Rows of banking77 over and over, each with a running number, as long in every file, so that no two are equal."""
     path = FOLDER / f"{count}-rows.jsonl"
     if not path.exists():
         rows, draw = sets.rows("banking77", "train"), random.Random(3)
         with open(path, "w", encoding="utf-8") as file:
             for number in range(count):
                 row = draw.choice(rows)
-                file.write(json.dumps({"text": f"{row['text']} {number}", "label": row["label"]}) + "\n")
+                file.write(json.dumps({"text": f"{row['text']} {number:07d}", "label": row["label"]}) + "\n")
     return path
 
 
@@ -45,39 +45,43 @@ def write_length(length):
     return path
 
 
-def measure(job, turns=3, **train):
-    runs = [workers.hone_train(job, FOLDER / "run", STEPS, **train) for _ in range(turns)]
-    return {"tokens_per_second": statistics.median(map(speed.rate, runs)), "peak": max(run["peak"] for run in runs),
-            "wall": statistics.median(run["wall"] for run in runs)}
+def measure(jobs, turns):
+    """jobs[value] = (job, options of train). In alternation, so that a machine that slows down for a while slows all; rates also as
+    medians of the ratio to the first of the same turn."""
+    runs = {value: [] for value in jobs}
+    for _ in range(turns):
+        for value, (job, options) in jobs.items():
+            runs[value].append(workers.hone_train(job, FOLDER / "run", STEPS, **options))
+    first = next(iter(runs.values()))
+    return {value: {"tokens_per_second": statistics.median(map(speed.rate, taken)), "to_first": speed.ratios(taken, first)["median"],
+                    "peak": max(run["peak"] for run in taken), "wall": statistics.median(run["wall"] for run in taken)}
+            for value, taken in runs.items()}
 
 
-def say(what, value, r):
-    print(f"  {what} {value}: {r['tokens_per_second']:.0f} tokens/s, {r['peak'] / 2**20:.0f} MiB, whole run {r['wall']:.1f} s", flush=True)
+def say(what, results):
+    for value, r in results.items():
+        print(f"  {what} {value}: {r['tokens_per_second']:.0f} tokens/s ({r['to_first']:.2f} of the first), {r['peak'] / 2**20:.0f} MiB, "
+              f"whole run {r['wall']:.1f} s", flush=True)
+    return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", type=int, default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--lengths", nargs="*", type=int, default=[64, 128, 256, 512])
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--output", type=pathlib.Path, default=speed.RESULTS / "growth.json")
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     speed.prepare_inputs(["minilm-banking77", "minilm-fixed128"])
-    results = {"rows": {}, "length": {}, "threads": {}}
-    base = speed.job_of("minilm-banking77")
-    for count in arguments.rows:
-        results["rows"][count] = measure(dict(base, rows=str(write_rows(count))), turns=1 if count > 100_000 else 3)
-        say("rows", count, results["rows"][count])
-    fixed = speed.job_of("minilm-fixed128")
-    for length in arguments.lengths:
-        job = dict(fixed, rows=str(write_length(length)), max_length=length, batch=4096 // length)
-        results["length"][length] = measure(job)
-        say("length", length, results["length"][length])
-    for threads in range(1, len(os.sched_getaffinity(0)) + 1):
-        results["threads"][threads] = measure(base, threads=threads)
-        say("threads", threads, results["threads"][threads])
+    base, fixed = speed.job_of("minilm-banking77"), speed.job_of("minilm-fixed128")
+    rows = {count: (dict(base, rows=str(write_rows(count))), {}) for count in arguments.rows}
+    lengths = {length: (dict(fixed, rows=str(write_length(length)), max_length=length, batch=4096 // length), {}) for length in arguments.lengths}
+    threads = {count: (base, {"threads": count}) for count in range(1, len(os.sched_getaffinity(0)) + 1)}
+    results = {"rows": say("rows", measure(rows, arguments.turns)), "length": say("length", measure(lengths, min(3, arguments.turns))),
+               "threads": say("threads", measure(threads, arguments.turns))}
     shutil.rmtree(FOLDER)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    speed.write_results(results, arguments.output)
 
 
 if __name__ == "__main__":
