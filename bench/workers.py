@@ -65,7 +65,7 @@ def hone_config(job, folder, steps, validation=None, **train):
             "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"}}[job["task"]]
     options = {"max_steps": steps, "per_device_train_batch_size": job.get("batch", 32), "max_seq_length": job["max_length"],
                "learning_rate": job.get("learning_rate", 5e-5), "weight_decay": 0.01, "max_grad_norm": 1.0, "seed": 1,
-               "lr_scheduler_type": "constant", "eval_strategy": "no", "save_strategy": "no", "logging_steps": 1}
+               "lr_scheduler_type": "constant", "eval_strategy": "no", "save_strategy": "no", "logging_steps": 1, "device": "cpu"}
     return {"model": {"path": job["model"]}, "task": task, "data": data,
             "train": dict(options, **train), "output": {"dir": str(folder)}}
 
@@ -104,7 +104,7 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
 
 def hone_eval(model, rows, precision, threads=0):
     """One `hone eval`: reading, encoding, forward passes, decoding and scoring; loading the model is not in its seconds."""
-    run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--threads", threads])
+    run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--device", "cpu", "--threads", threads])
     report = json.loads(run["out"])
     timing = report["timing"]
     return {"score": report["score"], "tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"],

@@ -46,6 +46,7 @@ CLI::Option* count(CLI::App& app, const std::string& name, int64_t least, const 
 
 void machine_options(CLI::App& app) {
   one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"), {"auto", "fp32", "bf16", "int8"})->default_str("auto");
+  value(app, "--device", "auto|cpu|cuda|cuda:N", "Where it runs; auto: on the first GPU, where there is one")->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
   count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
 }

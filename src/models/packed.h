@@ -11,10 +11,10 @@ struct Packed {
   at::Tensor ids;         // [N] int64
   at::Tensor positions;   // [N] int64, from 0 in each sequence
   at::Tensor segments;    // [N] int64
-  at::Tensor cu_seqlens;  // [S + 1] int32: sequence s is rows cu_seqlens[s] .. cu_seqlens[s + 1]
+  at::Tensor cu_seqlens;  // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] .. cu_seqlens[s + 1]
   int64_t max_len = 0;    // longest sequence
 
-  // Randomness of dropout. A decision is a pure function of (seed, site, key of its row, column), where the key is made
+  // Randomness of dropout. On the CPU a decision is a pure function of (seed, site, key of its row, column), where the key is made
   // of the sample's index in its split and the token's position: gradients with dropout on are the same however a
   // step's samples are split into micro-batches or ranks.
   at::Tensor keys;    // [N] int64
@@ -22,7 +22,7 @@ struct Packed {
 
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }
-  at::Tensor first_rows() const { return cu_seqlens.slice(0, 0, sequences()).to(at::kLong); }  // [S], REQUIRES: no empty sequence
+  at::Tensor first_rows() const { return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true); }  // [S], REQUIRES: no empty sequence
 };
 
 }  // namespace hone

@@ -21,6 +21,10 @@ class Network : public torch::nn::Module {
   Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head);
 
   at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
+  // Weights to a device, before set_precision; a batch to where they are (row boundaries stay on the CPU).
+  void move_to(at::Device device);
+  Batch place(Batch batch) const;
+  at::Device device() const { return device_; }
   void set_precision(Precision precision);
   void set_recompute(bool recomputes) { backbone_->set_recompute(recomputes); }
   void refresh_shadows();  // after an optimizer step, where precision is bf16
@@ -32,6 +36,7 @@ class Network : public torch::nn::Module {
  private:
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;
+  at::Device device_ = at::kCPU;
 };
 
 }  // namespace hone

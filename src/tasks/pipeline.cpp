@@ -210,7 +210,7 @@ class Pass {
   void forward(const std::vector<int64_t>& indices) {
     std::vector<Sample> samples;
     for (const int64_t i : indices) samples.push_back(samples_[i]);
-    const Batch batch = collate(samples, indices, 0);
+    const Batch batch = network_.place(collate(samples, indices, 0));
     at::Tensor output;
     if (with_targets_) {
       Loss loss;

@@ -19,9 +19,9 @@ class Console {
 
  private:
   void tell(const Started& s) {
-    log_info("{}training on {} samples, {:.1f}M parameters, {} steps, {} on {} thread{}",
+    log_info("{}training on {} samples, {:.1f}M parameters, {} steps, {} on {}",
              s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples, static_cast<double>(s.parameters) / 1e6,
-             s.total_steps, s.precision, s.threads, s.threads == 1 ? "" : "s");
+             s.total_steps, s.precision, s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s") : s.device);
     start_ = s.step;
     bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training", s.total_steps - s.step, "steps");
   }

@@ -75,7 +75,7 @@ std::string Estimate::text() const {
 }
 
 Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vector<int32_t>& lengths, const TrainOptions& options) {
-  const Precision precision = resolve_precision(options.precision);
+  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   const Timeline timeline(lengths, plan_options(options), options.num_train_epochs, options.max_steps);
   Estimate result;
   result.parameters = parameters;
@@ -90,7 +90,8 @@ Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vect
 
 double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples, const TrainOptions& options) {
   use_threads(options.threads);
-  pipeline.network().set_precision(resolve_precision(options.precision));
+  pipeline.network().move_to(resolve_device(options.device));
+  pipeline.network().set_precision(resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
   const auto parameters = trainable_parameters(pipeline.network());
@@ -104,10 +105,11 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     int64_t step_tokens = 0;
     for (const auto& indices : timeline.micro_batches(step)) {
       const MicroBatch micro = make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
-      pipeline.task().forward_loss(pipeline.network(), micro.batch).sum.backward();
+      pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch)).sum.backward();
       step_tokens += micro.tokens;
     }
     optimizer.step(/*learning_rate=*/0, /*gradient_scale=*/1);
+    gradient_norm(parameters);  // which waits for a GPU
     clear_gradients(parameters);
     if (step == 0 && steps > 1) continue;
     spent += std::chrono::steady_clock::now() - start;

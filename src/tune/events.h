@@ -17,6 +17,7 @@ struct Started {
   int64_t samples = 0, parameters = 0;
   std::string precision;  // "fp32" or "bf16"
   int64_t threads = 0;
+  std::string device = "cpu";  // or "cuda:0"
 };
 struct Stepped {
   int64_t step, total_steps;                                  // optimizer steps done, and planned

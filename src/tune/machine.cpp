@@ -2,15 +2,20 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <optional>
+#include <string_view>
 #include <thread>
 
+#include "base/error.h"
 #include "models/kernels/processor.h"
 
 namespace hone {
@@ -44,6 +49,17 @@ bool is_bf16_faster() {
   return bf16 * kGain < fp32;
 }
 
+// The number in "cuda:2"; 0 of "cuda"; nothing where the name is of no GPU.
+std::optional<int> gpu_number(const std::string& name) {
+  if (name == "cuda") return 0;
+  constexpr std::string_view kPrefix = "cuda:";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  int number = -1;
+  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+  const bool is_number = error == std::errc() && end == name.data() + name.size() && number >= 0 && number < 128;
+  return is_number ? std::optional(number) : std::nullopt;
+}
+
 }  // namespace
 
 int64_t available_cores() {
@@ -54,7 +70,23 @@ int64_t available_cores() {
 
 bool has_bf16_arithmetic() { return processor_has("avx512_bf16") || processor_has("amx_bf16"); }
 
-Precision resolve_precision(const std::string& name) {
+bool is_device_name(const std::string& name) { return name == "auto" || name == "cpu" || gpu_number(name); }
+
+at::Device resolve_device(const std::string& name) {
+  const auto gpus = at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0;
+  if (name == "cpu" || (name == "auto" && gpus == 0)) return at::kCPU;
+  const std::optional<int> number = name == "auto" ? 0 : gpu_number(name);
+  if (!number) throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is none of auto, cpu, cuda, cuda:N", name));
+  if (*number < gpus) return {at::kCUDA, static_cast<c10::DeviceIndex>(*number)};
+  const std::string found = gpus == 0 ? "libtorch finds no GPU (a libtorch for the CPU alone never does)"
+                                      : fmt::format("libtorch finds {} GPU{}, numbered from 0", gpus, gpus == 1 ? "" : "s");
+  throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is not there: {}", name, found));
+}
+
+Precision resolve_precision(const std::string& name, at::Device device) {
+  if (name == "int8" && !device.is_cpu())
+    throw Error(ErrorKind::kUsage, "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
+  if (name == "auto" && !device.is_cpu()) return Precision::kBf16;
   if (name == "auto") {
     static const bool prefers_bf16 = is_bf16_faster();
     return prefers_bf16 ? Precision::kBf16 : Precision::kFp32;

@@ -1,5 +1,7 @@
-// What this machine offers: cores that this process may use, and which precision it computes faster.
+// What this machine offers: cores that this process may use, GPUs, and which precision it computes faster.
 #pragma once
+
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <string>
@@ -11,8 +13,12 @@ namespace hone {
 int64_t available_cores();   // affinity and a container's quota respected
 bool has_bf16_arithmetic();  // AVX512-BF16 or AMX-BF16
 
-// fp32 | bf16 | int8 | auto: the faster of fp32 and bf16 here, measured once.
-Precision resolve_precision(const std::string& name);
+bool is_device_name(const std::string& name);  // auto | cpu | cuda | cuda:N, whether it is there or not
+// The device of that name; auto: the first GPU, where there is one that this libtorch can use. Error(kUsage) where it is not there.
+at::Device resolve_device(const std::string& name);
+
+// fp32 | bf16 | int8 | auto: bf16 on a GPU; on the CPU the faster of fp32 and bf16 here, measured once. Error(kUsage) for int8 on a GPU.
+Precision resolve_precision(const std::string& name, at::Device device = at::kCPU);
 const char* precision_name(Precision precision);
 
 // Threads for tensor operations; 0 is all available cores. Returns the number in force.

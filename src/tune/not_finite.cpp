@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kNamed = 10;  // rows that a message lists
 
 bool is_finite_alone(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters, const MicroBatch& micro, bool with_gradient) {
-  const Loss loss = pipeline.task().forward_loss(pipeline.network(), micro.batch);
+  const Loss loss = pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch));
   if (!std::isfinite(loss.sum.item<double>())) return false;
   if (!with_gradient) return true;
   clear_gradients(parameters);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tune/machine.h"
+
 namespace hone {
 namespace {
 
@@ -55,6 +57,7 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
                fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the special tokens; 0 is the model's limit",
                            o.max_seq_length));
+  check.refuse(!is_device_name(o.device), "device", fmt::format("\"device\" is \"{}\"; it must be auto, cpu, cuda or cuda:N", o.device));
   check.at_least("threads", o.threads, 0);
   check.at_least("logging_steps", o.logging_steps, 1);
   check.at_least("eval_steps", o.eval_steps, 1);

@@ -34,6 +34,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("group_by_length", o.group_by_length);
   visit("seed", o.seed);
   visit("precision", o.precision);
+  visit("device", o.device);
   visit("recompute", o.recompute);
   visit("threads", o.threads);
   visit("logging_steps", o.logging_steps);

@@ -73,6 +73,7 @@ class Trainer {
         checkpoints_(inputs.output_dir + "/checkpoints"),
         resumed_(load_resumed()),
         threads_(use_threads(options.threads)),
+        device_(resolve_device(options.device)),
         precision_(choose_precision()),
         timeline_(make_timeline(inputs, options)),
         schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
@@ -121,6 +122,7 @@ class Trainer {
   CheckpointFolder checkpoints_;
   std::optional<Checkpoint> resumed_;  // until it is taken over
   int64_t threads_;
+  at::Device device_;
   Precision precision_;
   Timeline timeline_;
   std::function<double(int64_t)> schedule_;
@@ -157,7 +159,7 @@ void Trainer::train_step(BatchLoader& batches) {
   int64_t tokens = 0;
   std::vector<int64_t> indices;
   while (const auto micro = batches.next()) {
-    const Loss loss = pipeline_.task().forward_loss(pipeline_.network(), micro->batch, loss_options(options_));
+    const Loss loss = pipeline_.task().forward_loss(pipeline_.network(), pipeline_.network().place(micro->batch), loss_options(options_));
     const double value = loss.sum.item<double>();
     if (!std::isfinite(value)) {
       refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
@@ -252,6 +254,7 @@ Json Trainer::state() const {
           {"best", progress_.best.state()},
           {"statistics", progress_.statistics.state()},
           {"precision", precision_name(precision_)},
+          {"device", device_.str()},
           {"threads", threads_},
           {"data", data_identity(inputs_.train->lengths(), options_)},
           {"options", options_json(options_)}};
@@ -264,11 +267,12 @@ std::optional<Checkpoint> Trainer::load_resumed() const {
 
 // What "auto" chose once holds for the whole run: another choice would end it in other weights.
 Precision Trainer::choose_precision() const {
-  if (options_.precision == "auto" && resumed_) return resolve_precision(resumed_->state.at("precision").get<std::string>());
-  return resolve_precision(options_.precision);
+  if (options_.precision == "auto" && resumed_) return resolve_precision(resumed_->state.at("precision").get<std::string>(), device_);
+  return resolve_precision(options_.precision, device_);
 }
 
 std::vector<AdamWParameter> Trainer::prepare_parameters() {
+  pipeline_.network().move_to(device_);
   pipeline_.network().set_precision(precision_);
   pipeline_.network().set_recompute(options_.recompute);
   return trainable_parameters(pipeline_.network());
@@ -293,6 +297,7 @@ void Trainer::begin() {
   started.parameters = trained;
   started.precision = precision_name(precision_);
   started.threads = threads_;
+  started.device = device_.str();
   emit(started);
 }
 
@@ -350,9 +355,10 @@ void Trainer::compare_with(const Json& saved) {
   };
   const Json options = options_json(options_);
   for (const auto& [key, value] : options.items()) {
-    if (key != "precision" && key != "threads" && !data.contains(key)) warn_of_change(key, saved.at("options").value(key, Json()), value);
+    if (key != "precision" && key != "device" && key != "threads" && !data.contains(key)) warn_of_change(key, saved.at("options").value(key, Json()), value);
   }
   warn_of_change("precision", saved.at("precision"), precision_name(precision_));
+  warn_of_change("device", saved.value("device", "cpu"), device_.str());
   warn_of_change("threads", saved.at("threads"), threads_);
 }
 

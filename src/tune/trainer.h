@@ -37,6 +37,7 @@ struct TrainOptions {
   bool group_by_length = true;
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
+  std::string device = "auto";     // auto | cpu | cuda | cuda:N
   bool recompute = false;  // blocks keep their input alone for backward
   int64_t threads = 0;             // 0: all cores
   int64_t logging_steps = 10;

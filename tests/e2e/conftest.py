@@ -77,7 +77,7 @@ def write_run(folder, model, task="{name: classify}", data="", rows=(40, 10, 10)
         write_jsonl(folder / f"{name}.jsonl", sentiment(count, start))
         start += count
     data = data or "\n".join(f"  {split}: {{path: {folder}/{name}.jsonl}}" for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")))
-    options = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": "1e-3", "precision": "fp32", **train}
+    options = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": "1e-3", "precision": "fp32", "device": "cpu", **train}
     listed = ", ".join(f"{key}: {value}" for key, value in options.items())
     path = folder / "config.yaml"
     path.write_text(f"model: {{path: {model}}}\ntask: {task}\ndata:\n{data}\n"

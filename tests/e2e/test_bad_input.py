@@ -140,6 +140,7 @@ CONFIG = {
     "unknown encoding": (config_line("train.jsonl}", "train.jsonl, encoding: utf8x}"), 2, ["utf8x"]),
     "longer than the model's positions": (config_line("precision: fp32", "precision: fp32, max_seq_length: 65"), 2, ["65", "64"]),
     "metric that the task does not have": (config_line("precision: fp32", "precision: fp32, metric_for_best_model: acuracy"), 2, ["acuracy", "accuracy"]),
+    "GPU that is not there": (config_line("device: cpu", "device: 'cuda:100'"), 2, ["cuda:100", "GPU"]),
     "override without a value": (None, 2, ["key=value|KEY=VALUE|="]),
 }
 

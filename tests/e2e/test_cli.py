@@ -110,7 +110,7 @@ def test_zsh_completion_names_every_command_and_option(hone):
 
 def test_env_tells_versions_machine_and_what_is_registered(hone):
     shown = json.loads(hone("env", "--json").stdout)
-    assert {"hone", "libtorch", "cpu", "cores", "memory_gb", "precision"} <= shown.keys()
+    assert {"hone", "libtorch", "cpu", "cores", "memory_gb", "device", "precision"} <= shown.keys()
     assert {"classify", "ner"} <= set(shown["tasks"])
     assert {"bert", "roberta", "distilbert", "electra"} <= set(shown["models"])
     plain = hone("env").stdout

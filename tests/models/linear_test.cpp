@@ -101,6 +101,23 @@ TEST(JoinedLinear, EqualsItsLayersInEveryPrecision) {
   }
 }
 
+// Module::to gives each parameter memory of its own.
+TEST(JoinedLinear, IsJoinedAgainAfterItsLayersWereMoved) {
+  std::vector<Linear> layers = {Linear(24, 8), Linear(24, 16)};
+  JoinedLinear joined(layers);
+  for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i);
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor x = at::sin(at::arange(5 * 24, at::kFloat)).view({5, 24}), before = joined.forward(x);
+  for (Linear& layer : layers) {
+    layer->weight.set_data(layer->weight.detach().clone());
+    layer->bias.set_data(layer->bias.detach().clone());
+  }
+  joined.rejoin();
+  EXPECT_TRUE(at::equal(joined.forward(x), before));
+  layers[1]->weight.mul_(2);
+  EXPECT_TRUE(at::equal(joined.forward(x).narrow(1, 8, 16), before.narrow(1, 8, 16) * 2)) << "the layers' memory is the product's again";
+}
+
 TEST(JoinedLinear, GradientsAreThoseOfItsLayers) {
   std::vector<Linear> layers = {Linear(24, 8), Linear(24, 8)}, alone = {Linear(24, 8), Linear(24, 8)};
   const JoinedLinear joined(layers);

@@ -23,6 +23,7 @@ inline TrainOptions tiny_options() {
   o.learning_rate = 2e-3;
   o.warmup_ratio = 0.1;
   o.precision = "fp32";
+  o.device = "cpu";
   o.threads = 1;
   o.logging_steps = 1;
   return o;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "models/kernels/embedding.h"
 #include "tune/optim/adamw.h"
+#include "tune/optim/adamw_fused.h"
 
 namespace hone {
 namespace {
@@ -61,6 +62,39 @@ TEST(AdamW, ProducesPyTorchValues) {
     EXPECT_LT(error(optimizer.state().at("exp_avg.x"), tensor(c["exp_avg"])), 1e-6);
     EXPECT_LT(error(optimizer.state().at("exp_avg_sq.x"), tensor(c["exp_avg_sq"])), 1e-6);
   }
+}
+
+// What a GPU would run, on the CPU: two parameters, one with a shadow, several steps with weight decay and a gradient scale.
+TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
+  const AdamWOptions options{.weight_decay = 0.1};
+  const std::vector<at::Tensor> start = {normal({50, 40}, 1), normal({33}, 2)};
+  std::vector<at::Tensor> ours;
+  std::vector<AdamWParameter> parameters;
+  FusedParameters fused;
+  for (size_t i = 0; i < start.size(); ++i) {
+    ours.push_back(leaf(start[i]));
+    parameters.push_back({"p" + std::to_string(i), ours[i], i == 0 ? at::zeros(start[i].sizes(), at::kBFloat16) : at::Tensor()});
+    fused.values.push_back(start[i].clone());
+    fused.exp_avgs.push_back(at::zeros_like(start[i]));
+    fused.exp_avg_sqs.push_back(at::zeros_like(start[i]));
+  }
+  fused.shadows = {at::zeros(start[0].sizes(), at::kBFloat16)};
+  fused.shadowed = {fused.values[0]};
+  AdamW optimizer(parameters, options);
+  for (int64_t step = 1; step <= 5; ++step) {
+    fused.gradients.clear();
+    for (size_t i = 0; i < start.size(); ++i) {
+      const at::Tensor gradient = normal(start[i].sizes(), static_cast<uint64_t>(10 * step) + i);
+      set_gradient(ours[i], gradient.clone());
+      fused.gradients.push_back(gradient);
+    }
+    EXPECT_NEAR(norm_fused(fused.gradients), gradient_norm(parameters), 1e-5 * gradient_norm(parameters));
+    optimizer.step(1e-2, 0.25);
+    adamw_fused(fused, options, step, 1e-2, 0.25, options.weight_decay);
+    for (size_t i = 0; i < start.size(); ++i) EXPECT_LT(error(fused.values[i], ours[i].detach()), 1e-6) << step;
+  }
+  EXPECT_TRUE(at::equal(fused.shadows[0], fused.values[0].to(at::kBFloat16)));
+  EXPECT_LT(error(fused.exp_avg_sqs[1], optimizer.state().at("exp_avg_sq.p1")), 1e-6);
 }
 
 TEST(AdamW, WritesTheShadowRoundedAndLeavesOthersAlone) {

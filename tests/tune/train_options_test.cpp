@@ -46,6 +46,7 @@ TEST(TrainOptions, ReadEveryKey) {
   group_by_length: false
   seed: 1
   precision: fp32
+  device: cpu
   recompute: true
   threads: 1
   logging_steps: 5
@@ -60,7 +61,7 @@ TEST(TrainOptions, ReadEveryKey) {
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
   for (const auto& [key, value] : set.items()) EXPECT_NE(value, unset.at(key)) << key;
-  EXPECT_EQ(set.size(), 33U);
+  EXPECT_EQ(set.size(), 34U);
 }
 
 TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {
@@ -82,6 +83,7 @@ TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {
       {"logging_steps: 0", "at least 1"},
       {"lr_scheduler_type: linera", "linear"},
       {"precision: fp16", "bf16"},
+      {"device: gpu", "cuda:N"},
       {"eval_strategy: epochs", "epoch"},
       {"seed: 1.5", "seed"},
   };

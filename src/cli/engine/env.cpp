@@ -13,7 +13,9 @@ namespace hone {
 
 int run_env(const CLI::App& arguments) {
   Json environment = environment_json();
-  environment["precision"] = precision_name(resolve_precision("auto"));
+  const at::Device device = resolve_device("auto");
+  environment["device"] = device.str();
+  environment["precision"] = precision_name(resolve_precision("auto", device));
   environment["tasks"] = Json::array();
   for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);
   environment["models"] = Json::array();

@@ -31,6 +31,7 @@ class TrainCommand {
   int run() {
     resume_ = folder_.open(resume_, config_.overwrite);
     use_threads(config_.train.threads);
+    resolve_device(config_.train.device);  // one that is not there is told before hours of reading
     Prepared prepared = prepare(config_);
     if (!resume_) folder_.prepare();
     const TrainingData data = encode_data(config_, prepared);
@@ -92,6 +93,7 @@ class TrainCommand {
     const double seconds = seconds_since(start);
     RunSummary summary = describe(dataset, split, pipeline);
     summary.environment["precision"] = result.precision;
+    summary.environment["device"] = pipeline.network().device().str();
     summary.timing = {{"tokens_per_second", result.tokens_per_second},
                       {"train_seconds", result.seconds},
                       {"steps", result.steps},

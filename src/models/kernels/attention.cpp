@@ -33,7 +33,9 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     scores = scores.masked_fill(future, -INFINITY);
   }
   at::Tensor weights = at::softmax(scores, -1);
-  if (options.dropout > 0) {
+  if (options.dropout > 0 && q.is_cuda()) {
+    weights = std::get<0>(at::native_dropout(weights, options.dropout, /*train=*/true));
+  } else if (options.dropout > 0) {
     const at::Tensor keep = attention_keep_mask(keys, heads, length, options.dropout, options.seed, options.site);
     weights = weights * (keep * dropout_scale(options.dropout)).to(weights.scalar_type());
   }
@@ -187,6 +189,17 @@ void check_inputs(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
               "] where dropout > 0");
 }
 
+bool has_flash(const at::Tensor& q) { return q.is_cuda() && is_bf16(q) && q.size(2) % 8 == 0 && q.size(2) <= 256; }
+
+at::Tensor flash_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
+                           const AttentionOptions& options) {
+  const at::Tensor ends = cu_seqlens.to(q.device(), /*non_blocking=*/true);
+  if (options.dropout > 0) start_generator(q.device(), options.seed, options.site);
+  return std::get<0>(at::_flash_attention_forward(with_dense_heads(q), with_dense_heads(k), with_dense_heads(v), ends, ends, max_len, max_len,
+                                                  options.dropout, options.is_causal, /*return_debug_mask=*/false,
+                                                  scale_of(options, q.size(2))));
+}
+
 // The decisions of the kernel, and the rows' keys where there are any to make.
 std::pair<DropoutDecisions, at::Tensor> dropout_of(const AttentionOptions& options, int64_t max_len) {
   TORCH_CHECK(max_len < kMaxAttentionPositions, "[attention] sequences of ", max_len, " tokens are too long for dropout's counters");
@@ -202,6 +215,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
   const at::ScalarType type = is_bf16(q) ? at::kFloat : q.scalar_type();
   const int64_t repeats = q.size(1) / k.size(1);
   const at::Tensor starts = cu_seqlens.cpu();
+  if (options.dropout > 0 && q.is_cuda()) start_generator(q.device(), options.seed, options.site);
   const int32_t* start = starts.const_data_ptr<int32_t>();
   std::vector<at::Tensor> outputs;
   for (int64_t s = 0; s + 1 < starts.size(0); ++s) {
@@ -217,6 +231,7 @@ at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const a
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                      const AttentionOptions& options) {
   check_inputs(q, k, v, cu_seqlens, options);
+  if (has_flash(q)) return flash_attention(q, k, v, cu_seqlens, max_len, options);
   if (!has_kernel(q)) return attention_reference(q, k, v, cu_seqlens, max_len, options);
   const auto [decisions, keys] = dropout_of(options, max_len);
   return Attention::apply(with_dense_heads(q), with_dense_heads(k), with_dense_heads(v), cu_seqlens.contiguous(), if_defined(keys), options.is_causal,

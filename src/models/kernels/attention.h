@@ -16,8 +16,9 @@ struct AttentionOptions {
   at::Tensor keys;         // [N] int64, needed where dropout > 0
 };
 
-// q [N, heads, dim], k, v [N, kv_heads, dim] (rows may be strided views), cu_seqlens [S + 1] int32. Returns [N, heads, dim].
-// fp32 or bf16; softmax in fp32. Differentiable. Memory for backward: q, k, v, out and one fp32 per row and head.
+// q [N, heads, dim], k, v [N, kv_heads, dim] (rows may be strided views), cu_seqlens [S + 1] int32 on the CPU. Returns [N, heads, dim].
+// fp32 or bf16; softmax in fp32. Differentiable. Memory for backward: q, k, v, out and one fp32 per row and head. On a GPU: ATen's
+// flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16, the reference otherwise; dropout there as in dropout.h.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& cu_seqlens, int64_t max_len,
                      const AttentionOptions& options);
 // The same of qkv [N, 3, heads, dim], whose gradient is then one tensor as well.

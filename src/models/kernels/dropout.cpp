@@ -46,11 +46,17 @@ at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& opt
   return row_keep_mask(options.keys, columns, options.p, options.seed, options.site) * dropout_scale(options.p);
 }
 
+at::Tensor dropout_reference(const at::Tensor& x, const DropoutOptions& options) {
+  if (!x.is_cuda()) return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
+  start_generator(x.device(), options.seed, options.site);
+  return std::get<0>(at::native_dropout(x, options.p, /*train=*/true));
+}
+
 at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
   const DropoutDecisions decisions = dropout_decisions(options.p, options.seed, options.site);
   if (decisions.threshold == 0) return x;
   TORCH_CHECK(x.dim() == 2 && options.keys.defined() && options.keys.size(0) == x.size(0), "[dropout] expected x [rows, columns] and keys [rows]");
-  if (!has_kernel(x)) return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
+  if (!has_kernel(x)) return dropout_reference(x, options);
   return Dropout::apply(x, options.keys.contiguous(), decisions);
 }
 

@@ -1,4 +1,5 @@
-// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored, backward recomputes.
+// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored, backward recomputes. On a GPU they are its
+// generator's, started from (seed, site), and stored: the same again for the same batch, but not for its samples in other micro-batches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,6 +17,8 @@ struct DropoutOptions {
 
 // x [rows, columns] -> x * mask / (1 - p). Differentiable.
 at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options);
+// The same composed of ATen operations, for any type and device.
+at::Tensor dropout_reference(const at::Tensor& x, const DropoutOptions& options);
 // The mask itself as fp32 0 or 1 / (1 - p), [rows, columns]: the definition.
 at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& options);
 

@@ -90,7 +90,7 @@ struct Norm : torch::autograd::Function<Norm> {
 // residual + dropout(x) in the type that the references compute in.
 at::Tensor sum_of(const at::Tensor& x, const at::Tensor& residual, const DropoutOptions& dropout) {
   at::Tensor sum = is_bf16(x) ? x.to(at::kFloat) : x;
-  if (dropout.p > 0) sum = sum * dropout_mask(x.size(0), x.size(1), dropout);
+  if (dropout.p > 0) sum = dropout_reference(sum, dropout);
   return residual.defined() ? sum + residual.to(sum.scalar_type()) : sum;
 }
 

@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <mutex>
 #include <vector>
+
+#include "base/random.h"
 
 namespace hone::kernels {
 namespace {
@@ -61,6 +64,12 @@ at::Tensor attention_keep_mask(const at::Tensor& keys, int64_t heads, int64_t po
     groups.push_back(halfwords(keys, low, seed, site));  // [8, L, positions]
   }
   return at::cat(groups).slice(0, 0, heads).ge(signed_word(dropout_threshold(p))).to(at::kFloat);
+}
+
+void start_generator(at::Device device, uint64_t seed, uint32_t site) {
+  at::Generator generator = at::globalContext().defaultGenerator(device);
+  const std::lock_guard lock(generator.mutex());
+  generator.set_current_seed(mix(seed, site));
 }
 
 }  // namespace hone::kernels

@@ -24,4 +24,6 @@ at::Tensor row_keep_mask(const at::Tensor& keys, int64_t columns, double p, uint
 // Rows are the queries of one sequence; `keys` [L] their row keys; the result is [heads, L, positions].
 at::Tensor attention_keep_mask(const at::Tensor& keys, int64_t heads, int64_t positions, double p, uint64_t seed, uint32_t site);
 
+void start_generator(at::Device device, uint64_t seed, uint32_t site);  // a GPU's own generator, anew for each site
+
 }  // namespace hone::kernels

@@ -13,6 +13,11 @@ SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options, int64_
   out_ = adopt(*this, options.names.out, Linear(hidden, hidden));
 }
 
+void SelfAttentionImpl::to(at::Device device, bool non_blocking) {
+  Module::to(device, non_blocking);
+  query_key_value_.rejoin();
+}
+
 at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows) {
   const int64_t dim = options_.hidden / options_.heads;
   kernels::AttentionOptions how;

@@ -28,6 +28,9 @@ class SelfAttentionImpl : public torch::nn::Module {
   // [N, hidden] -> [N, hidden], or [R, hidden] of the given `rows` [R] int64 where they are defined.
   at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows);
 
+  using torch::nn::Module::to;
+  void to(at::Device device, bool non_blocking = false) override;
+
  private:
   SelfAttentionOptions options_;
   int64_t layer_;

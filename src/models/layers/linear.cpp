@@ -1,5 +1,6 @@
 #include "models/layers/linear.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
@@ -143,11 +144,23 @@ void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
   joined_begin_ = begin;
 }
 
-JoinedLinear::JoinedLinear(std::vector<Linear> layers) : layers_(std::move(layers)), memory_(std::make_shared<JoinedMemory>()) {
+JoinedLinear::JoinedLinear(std::vector<Linear> layers) : layers_(std::move(layers)) {
   int64_t rows = 0;
   for (const Linear& layer : layers_) rows += layer->weight.size(0);
-  memory_->weight = lazy_zeros({rows, layers_.at(0)->weight.size(1)});
-  memory_->bias = at::zeros({rows});
+  share(lazy_zeros({rows, layers_.at(0)->weight.size(1)}), at::zeros({rows}));  // fresh layers have no values to keep
+}
+
+void JoinedLinear::rejoin() {
+  const c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> weights, biases;
+  for (const Linear& layer : layers_) weights.push_back(layer->weight), biases.push_back(layer->bias);
+  share(at::cat(weights), at::cat(biases));
+}
+
+void JoinedLinear::share(const at::Tensor& weight, const at::Tensor& bias) {
+  memory_ = std::make_shared<JoinedMemory>();
+  memory_->weight = weight;
+  memory_->bias = bias;
   int64_t begin = 0;
   for (Linear& layer : layers_) {
     layer->join(memory_, begin);

@@ -32,7 +32,7 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
-  // Weight and bias lie in `memory` from row `begin` on. REQUIRES: a fresh layer, which has no values to keep.
+  // Weight and bias lie in `memory` from row `begin` on, and have the values that it has there.
   void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
   at::Tensor weight;  // [out, in] fp32
@@ -57,8 +57,11 @@ class JoinedLinear {
   explicit JoinedLinear(std::vector<Linear> layers);
 
   at::Tensor forward(const at::Tensor& x) const;  // [N, in] -> [N, sum of out], in x's type
+  void rejoin();  // after the layers were moved, each for itself, to another device
 
  private:
+  void share(const at::Tensor& weight, const at::Tensor& bias);
+
   std::vector<Linear> layers_;
   std::shared_ptr<JoinedMemory> memory_;
 };

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "models/kernels/embedding.h"
 #include "models/lazy_zeros.h"
+#include "tune/optim/adamw_fused.h"
 #include "tune/optim/adamw_simd.h"
 #include "tune/optim/lazy_rows.h"
 
@@ -44,8 +45,32 @@ struct AdamW::Slot {
 
   void make_moments(Touched touched) {
     if (exp_avg.defined()) return;
-    exp_avg = lazy_zeros(parameter.value.sizes(), touched);
-    exp_avg_sq = lazy_zeros(parameter.value.sizes(), touched);
+    const at::Tensor& value = parameter.value;
+    exp_avg = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(value, value.options().requires_grad(false));
+    exp_avg_sq = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(exp_avg);
+  }
+
+  // Takes the steps that the rows of a run on the CPU still owe: elsewhere no row waits.
+  void settle(const LazyRows::Owed& owed) {
+    const c10::AutoGradMode no_grad(false);
+    const at::Tensor value = parameter.value.detach().cpu(), mean = exp_avg.cpu(), square = exp_avg_sq.cpu();
+    LazyRows waiting(value, mean, square, {});
+    waiting.set_owed(owed);
+    waiting.catch_up_all();
+    parameter.value.copy_(value);
+    exp_avg.copy_(mean);
+    exp_avg_sq.copy_(square);
+  }
+
+  void add_to(FusedParameters& step) const {
+    const at::Tensor value = parameter.value.detach();
+    step.values.push_back(value);
+    step.gradients.push_back(parameter.value.grad().to(at::kFloat).contiguous());
+    step.exp_avgs.push_back(exp_avg);
+    step.exp_avg_sqs.push_back(exp_avg_sq);
+    if (!parameter.shadow.defined()) return;
+    step.shadows.push_back(parameter.shadow);
+    step.shadowed.push_back(value);
   }
 
   AdamWSlice slice(int64_t begin, int64_t end, const float* gradient) const {
@@ -61,7 +86,7 @@ struct AdamW::Slot {
 
 AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : options_(options) {
   for (AdamWParameter& parameter : parameters) {
-    TORCH_CHECK(parameter.value.is_cpu() && parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
+    TORCH_CHECK(parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
                 "[AdamW] expected a contiguous fp32 parameter, received \"", parameter.name, "\"");
     slots_.push_back({std::move(parameter), {}, {}, nullptr});
   }
@@ -93,18 +118,23 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   numbers.inverse_root = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
   numbers.eps = static_cast<float>(options_.eps);
   std::vector<std::pair<Slot*, AdamWStep>> dense;
+  FusedParameters decaying, others;  // not on the CPU
   for (Slot& slot : slots_) {
     if (!slot.parameter.value.grad().defined()) continue;
     numbers.decay = slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
     const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value);
     slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
-    if (rows != nullptr) {
+    if (!slot.parameter.value.is_cpu()) {
+      slot.add_to(slot.parameter.decays ? decaying : others);
+    } else if (rows != nullptr) {
       update_table(slot, numbers, *rows);
     } else {
       dense.emplace_back(&slot, numbers);
     }
   }
   update_dense(dense);
+  adamw_fused(decaying, options_, steps_, learning_rate, gradient_scale, options_.weight_decay);
+  adamw_fused(others, options_, steps_, learning_rate, gradient_scale, 0);
 }
 
 void AdamW::watch_rows(Slot& slot) {
@@ -173,8 +203,14 @@ void AdamW::load_state(const StateDict& state) {
     copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
     copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
     const std::string& name = slot.parameter.name;
-    if (state.contains("rows.seen." + name)) watch_rows(slot);
-    if (slot.rows != nullptr) slot.rows->set_owed({find("rows.seen." + name), find("rows.moving." + name), find("rows.steps." + name)});
+    const auto owed = [&] { return LazyRows::Owed{find("rows.seen." + name), find("rows.moving." + name), find("rows.steps." + name)}; };
+    const bool has_waiting = state.contains("rows.seen." + name);
+    if (has_waiting && !slot.parameter.value.is_cpu()) {
+      slot.settle(owed());
+      continue;
+    }
+    if (has_waiting) watch_rows(slot);
+    if (slot.rows != nullptr) slot.rows->set_owed(owed());
   }
   steps_ = find("step").item<int64_t>();
 }
@@ -186,6 +222,7 @@ double gradient_norm(const std::vector<AdamWParameter>& parameters) {
     const at::Tensor& gradient = parameter.value.grad();
     if (!gradient.defined()) continue;
     gradients.push_back(gradient.to(at::kFloat).contiguous());
+    if (!gradient.is_cpu()) continue;
     const size_t index = gradients.size() - 1;
     if (const std::vector<int64_t>* rows = kernels::touched_rows(parameter.value)) {
       const int64_t width = gradient.size(1);
@@ -194,6 +231,7 @@ double gradient_norm(const std::vector<AdamWParameter>& parameters) {
       cut(index, 0, gradient.numel(), pieces);
     }
   }
+  if (!gradients.empty() && !gradients.front().is_cpu()) return norm_fused(gradients);
   std::vector<double> sums(pieces.size());
   for_pieces(pieces, [&](int64_t i, const Piece& piece) {
     sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin, piece.end - piece.begin);

@@ -26,7 +26,7 @@ struct AdamWParameter {
   bool decays = true;  // biases and norm weights do not
 };
 
-// Euclidean norm of all gradients together, summed in double and in a fixed order.
+// Euclidean norm of all gradients together; on the CPU summed in double and in a fixed order.
 double gradient_norm(const std::vector<AdamWParameter>& parameters);
 
 class AdamW {
