@@ -10,7 +10,7 @@ namespace hone {
 namespace {
 
 using Group = std::vector<int64_t>;  // indices of samples
-using Samples = std::span<const int64_t>;
+using Indices = std::span<const int64_t>;
 
 // Longest first; equal lengths by index, so that the order is one whatever the sort.
 void sort_by_length(Group& group, const std::vector<int32_t>& lengths) {
@@ -20,17 +20,17 @@ void sort_by_length(Group& group, const std::vector<int32_t>& lengths) {
   });
 }
 
-std::vector<Group> cut_by_count(Samples samples, size_t size) {
+std::vector<Group> cut_by_count(Indices samples, size_t size) {
   std::vector<Group> out;
   for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
-    const Samples taken = samples.first(std::min(samples.size(), size));
+    const Indices taken = samples.first(std::min(samples.size(), size));
     out.emplace_back(taken.begin(), taken.end());
   }
   return out;
 }
 
 // How many samples a micro-batch takes, in order, while they fit; a sample above the budget stands alone.
-size_t fitting(Samples samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
+size_t fitting(Indices samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
   int64_t filled = 0;
   size_t count = 0;
   for (; count < samples.size(); ++count) {
@@ -40,10 +40,10 @@ size_t fitting(Samples samples, const std::vector<int32_t>& lengths, int64_t max
   return count;
 }
 
-std::vector<Group> cut_by_tokens(Samples samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
+std::vector<Group> cut_by_tokens(Indices samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
   std::vector<Group> out;
   for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
-    const Samples taken = samples.first(fitting(samples, lengths, max_tokens));
+    const Indices taken = samples.first(fitting(samples, lengths, max_tokens));
     out.emplace_back(taken.begin(), taken.end());
   }
   return out;
@@ -64,9 +64,9 @@ EpochPlan::EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, i
   options_.batch_size = std::max<int64_t>(options.batch_size, 1);
   options_.accumulation = std::max<int64_t>(options.accumulation, 1);
   // A step holds `accumulation` micro-batches of the shuffled order, so its samples depend on no grouping.
-  for (Samples left = order_; !left.empty();) {
+  for (Indices left = order_; !left.empty();) {
     begins_.push_back(static_cast<int64_t>(order_.size() - left.size()));
-    for (int64_t micro = 0; micro < options_.accumulation; ++micro) {
+    for (int64_t micro = 0; micro < options_.accumulation && !left.empty(); ++micro) {
       const auto by_count = std::min(left.size(), static_cast<size_t>(options_.batch_size));
       left = left.subspan(options_.max_tokens > 0 ? fitting(left, lengths, options_.max_tokens) : by_count);
     }
@@ -76,14 +76,13 @@ EpochPlan::EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, i
 std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
   const auto begin = static_cast<size_t>(begins_.at(static_cast<size_t>(index)));
   const size_t end = index + 1 < size() ? static_cast<size_t>(begins_[static_cast<size_t>(index) + 1]) : order_.size();
-  const Samples shuffled = Samples(order_).subspan(begin, end - begin);
+  const Indices shuffled = Indices(order_).subspan(begin, end - begin);
   Group sorted(shuffled.begin(), shuffled.end());
   if (options_.group_by_length) sort_by_length(sorted, *lengths_);
-  if (options_.max_tokens == 0) return cut_by_count(sorted, static_cast<size_t>(options_.batch_size));
+  if (options_.max_tokens <= 0) return cut_by_count(sorted, static_cast<size_t>(options_.batch_size));
   // Sorted samples can need one micro-batch more than the shuffled ones; then the shuffled cut stands.
-  std::vector<Group> cut = cut_by_tokens(sorted, *lengths_, options_.max_tokens);
-  if (static_cast<int64_t>(cut.size()) > options_.accumulation) cut = cut_by_tokens(shuffled, *lengths_, options_.max_tokens);
-  return cut;
+  std::vector<Group> plain = cut_by_tokens(shuffled, *lengths_, options_.max_tokens), cut = cut_by_tokens(sorted, *lengths_, options_.max_tokens);
+  return cut.size() <= plain.size() ? cut : plain;
 }
 
 std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths, int64_t max_tokens) {

@@ -15,7 +15,7 @@ struct PlanOptions {
   uint64_t seed = 42;
 };
 
-// The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a sample costs 8 bytes.
+// The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a sample costs 8 bytes, and a step 8 more.
 class EpochPlan {
  public:
   EpochPlan() = default;  // no steps

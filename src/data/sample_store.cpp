@@ -160,10 +160,10 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
 // and none is made. Read, not mapped: pages of a mapping would count as memory of the program.
 class SpillFile {
  public:
-  explicit SpillFile(const std::string& folder) : folder_(folder) {
-    std::string name = existing_folder(folder) + "/hone-samples-XXXXXX";
+  explicit SpillFile(const std::string& folder) : folder_(existing_folder(folder)) {
+    std::string name = folder_ + "/hone-samples-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0) throw Error(ErrorKind::kUsage, Where{folder}, fmt::format("cannot write samples here: {}", std::strerror(errno)));
+    if (fd_ < 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot write samples here: {}", std::strerror(errno)));
     ::unlink(name.c_str());
   }
   ~SpillFile() { ::close(fd_); }
@@ -197,7 +197,7 @@ class SpillFile {
     for (size_t done = 0; done < size;) {
       const ssize_t got = ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
       if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot read the samples again: {}", std::strerror(errno)));
+      if (got <= 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot read the samples again: {}", got == 0 ? "their file ends early" : std::strerror(errno)));
       done += static_cast<size_t>(got);
     }
     return bytes;

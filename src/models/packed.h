@@ -18,7 +18,7 @@ struct Packed {
   // of the sample's index in its split and the token's position: gradients with dropout on are the same however a
   // step's samples are split into micro-batches or ranks.
   at::Tensor keys;    // [N] int64
-  uint64_t seed = 0;  // mix(run seed, optimizer step)
+  uint64_t seed = 0;  // mix(run seed, optimizer step); on a GPU also of the batch's first key
 
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }

@@ -21,7 +21,7 @@ class Network : public torch::nn::Module {
   Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head);
 
   at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
-  // Weights to a device, before set_precision; a batch to where they are (row boundaries stay on the CPU).
+  // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries stay).
   void move_to(at::Device device);
   Batch place(Batch batch) const;
   at::Device device() const { return device_; }

@@ -36,6 +36,7 @@ bool Timeline::ends_epoch(int64_t steps_done) const {
 std::vector<std::vector<int64_t>> Timeline::micro_batches(int64_t steps_done) {
   const int64_t epoch = epoch_of(steps_done);
   if (epoch != planned_epoch_) {
+    plan_ = {};  // before the next is made: one order in memory, not two
     plan_ = EpochPlan(lengths_, options_, epoch);
     planned_epoch_ = epoch;
   }

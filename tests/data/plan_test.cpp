@@ -95,7 +95,10 @@ RC_GTEST_PROP(PlanEpoch, GroupingChangesNoStep, ()) {
   options.group_by_length = true;
   const auto grouped = plan_epoch(lengths, options, 3);
   RC_ASSERT(plain.size() == grouped.size());
-  for (size_t step = 0; step < plain.size(); ++step) RC_ASSERT(samples_of(plain[step]) == samples_of(grouped[step]));
+  for (size_t step = 0; step < plain.size(); ++step) {
+    RC_ASSERT(samples_of(plain[step]) == samples_of(grouped[step]));
+    RC_ASSERT(grouped[step].size() <= plain[step].size());
+  }
 }
 
 TEST(PlanEpoch, IsAFunctionOfSeedAndEpoch) {
@@ -137,6 +140,15 @@ TEST(PlanEpoch, KeepsAnUnfilledLastStep) {
   options.accumulation = 2;
   EXPECT_EQ(plan_epoch(some_lengths(8, 1), options, 0).size(), 2U);
   EXPECT_EQ(plan_epoch(some_lengths(9, 1), options, 0).size(), 3U);
+}
+
+TEST(PlanEpoch, TakesAWholeEpochInOneStep) {
+  PlanOptions options;
+  options.batch_size = 2;
+  options.accumulation = int64_t{1} << 60;  // "all of it"
+  const auto steps = plan_epoch(some_lengths(9, 1), options, 0);
+  ASSERT_EQ(steps.size(), 1U);
+  EXPECT_EQ(steps[0].size(), 5U);
 }
 
 TEST(PlanEpoch, FillsTheTokenBudget) {

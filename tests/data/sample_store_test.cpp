@@ -133,8 +133,11 @@ TEST(SampleStore, RefusesMisuseAndFoldersThatCannotBe) {
   EXPECT_THROW(store.add(usual_sample(1)), Error);
   EXPECT_THROW(store.get(1), Error);
   EXPECT_THROW(store.get(-1), Error);
+  SampleStore some("/proc/all", 4 << 10);  // memory first, then the disk of /proc, which takes nothing
+  EXPECT_EQ(error_of([&] { some.add(usual_sample(0)); }), "no error");
+  EXPECT_THROW(for (uint64_t i = 1; i < 1000; ++i) some.add(usual_sample(i)), Error);
   SampleStore nowhere("/proc/all", 0);
-  EXPECT_EQ(error_of([&] { nowhere.add(usual_sample(1)); }), "all: cannot write samples here: No such file or directory");
+  EXPECT_EQ(error_of([&] { nowhere.add(usual_sample(1)); }), "proc: cannot write samples here: No such file or directory");
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
 
 struct AdamW::Slot {
   AdamWParameter parameter;
-  at::Tensor exp_avg, exp_avg_sq;  // undefined before the first step that has a gradient, which tells whether it has few rows
+  at::Tensor exp_avg, exp_avg_sq;  // undefined before the first gradient, which tells whether it has few rows, or load_state
   std::shared_ptr<LazyRows> rows;  // of a table that kernels::embedding looks up, from its first step on
 
   void make_moments(Touched touched) {
@@ -48,18 +48,6 @@ struct AdamW::Slot {
     const at::Tensor& value = parameter.value;
     exp_avg = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(value, value.options().requires_grad(false));
     exp_avg_sq = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(exp_avg);
-  }
-
-  // Takes the steps that the rows of a run on the CPU still owe: elsewhere no row waits.
-  void settle(const LazyRows::Owed& owed) {
-    const c10::AutoGradMode no_grad(false);
-    const at::Tensor value = parameter.value.detach().cpu(), mean = exp_avg.cpu(), square = exp_avg_sq.cpu();
-    LazyRows waiting(value, mean, square, {});
-    waiting.set_owed(owed);
-    waiting.catch_up_all();
-    parameter.value.copy_(value);
-    exp_avg.copy_(mean);
-    exp_avg_sq.copy_(square);
   }
 
   void add_to(FusedParameters& step) const {
@@ -206,7 +194,7 @@ void AdamW::load_state(const StateDict& state) {
     const auto owed = [&] { return LazyRows::Owed{find("rows.seen." + name), find("rows.moving." + name), find("rows.steps." + name)}; };
     const bool has_waiting = state.contains("rows.seen." + name);
     if (has_waiting && !slot.parameter.value.is_cpu()) {
-      slot.settle(owed());
+      settle_rows(slot.parameter.value, slot.exp_avg, slot.exp_avg_sq, owed());
       continue;
     }
     if (has_waiting) watch_rows(slot);

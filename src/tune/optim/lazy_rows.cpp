@@ -127,4 +127,15 @@ void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, con
   }
 }
 
+void settle_rows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const LazyRows::Owed& owed) {
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor values = value.detach().cpu(), mean = exp_avg.cpu(), square = exp_avg_sq.cpu();
+  LazyRows waiting(values, mean, square, {});
+  waiting.set_owed(owed);
+  waiting.catch_up_all();
+  value.detach().copy_(values);
+  exp_avg.copy_(mean);
+  exp_avg_sq.copy_(square);
+}
+
 }  // namespace hone

@@ -44,4 +44,7 @@ class LazyRows {
   std::vector<uint8_t> is_moving_;       // has a moment other than zero
 };
 
+// Takes the steps that rows owe, in tensors on any device: where rows do not wait, a run goes on that was begun on the CPU.
+void settle_rows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const LazyRows::Owed& owed);
+
 }  // namespace hone
