@@ -178,7 +178,7 @@ def hone_config(name, seed, precision, folder):
         sets.write_jsonl(sets.rows(name, split), path)
         data[section] = {"path": str(path)}
     train = dict(COMMON, num_train_epochs=spec["epochs"], learning_rate=spec["learning_rate"], seed=seed, eval_strategy="no",
-                 save_strategy="no", precision=precision, per_device_train_batch_size=batch_of(spec))
+                 save_strategy="no", precision=precision, device="cpu", per_device_train_batch_size=batch_of(spec))
     return {"model": {"path": str(sets.MINILM)}, "task": task, "data": data, "train": train, "output": {"dir": str(folder / "run")}}
 
 
