@@ -20,30 +20,22 @@ void sort_by_length(Group& group, const std::vector<int32_t>& lengths) {
   });
 }
 
-std::vector<Group> cut_by_count(Indices samples, size_t size) {
-  std::vector<Group> out;
-  for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
-    const Indices taken = samples.first(std::min(samples.size(), size));
-    out.emplace_back(taken.begin(), taken.end());
-  }
-  return out;
-}
-
-// How many samples a micro-batch takes, in order, while they fit; a sample above the budget stands alone.
-size_t fitting(Indices samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
+// How many samples the next micro-batch takes, in order: by count, or while their tokens fit; a sample above the budget stands alone.
+size_t next_size(Indices samples, const std::vector<int32_t>& lengths, const PlanOptions& options) {
+  if (options.max_tokens <= 0) return std::min(samples.size(), static_cast<size_t>(options.batch_size));
   int64_t filled = 0;
   size_t count = 0;
   for (; count < samples.size(); ++count) {
     filled += lengths[static_cast<size_t>(samples[count])];
-    if (count > 0 && filled > max_tokens) break;
+    if (count > 0 && filled > options.max_tokens) break;
   }
   return count;
 }
 
-std::vector<Group> cut_by_tokens(Indices samples, const std::vector<int32_t>& lengths, int64_t max_tokens) {
+std::vector<Group> cut(Indices samples, const std::vector<int32_t>& lengths, const PlanOptions& options) {
   std::vector<Group> out;
   for (; !samples.empty(); samples = samples.subspan(out.back().size())) {
-    const Indices taken = samples.first(fitting(samples, lengths, max_tokens));
+    const Indices taken = samples.first(next_size(samples, lengths, options));
     out.emplace_back(taken.begin(), taken.end());
   }
   return out;
@@ -67,8 +59,7 @@ EpochPlan::EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, i
   for (Indices left = order_; !left.empty();) {
     begins_.push_back(static_cast<int64_t>(order_.size() - left.size()));
     for (int64_t micro = 0; micro < options_.accumulation && !left.empty(); ++micro) {
-      const auto by_count = std::min(left.size(), static_cast<size_t>(options_.batch_size));
-      left = left.subspan(options_.max_tokens > 0 ? fitting(left, lengths, options_.max_tokens) : by_count);
+      left = left.subspan(next_size(left, lengths, options_));
     }
   }
 }
@@ -77,18 +68,19 @@ std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
   const auto begin = static_cast<size_t>(begins_.at(static_cast<size_t>(index)));
   const size_t end = index + 1 < size() ? static_cast<size_t>(begins_[static_cast<size_t>(index) + 1]) : order_.size();
   const Indices shuffled = Indices(order_).subspan(begin, end - begin);
-  Group sorted(shuffled.begin(), shuffled.end());
-  if (options_.group_by_length) sort_by_length(sorted, *lengths_);
-  if (options_.max_tokens <= 0) return cut_by_count(sorted, static_cast<size_t>(options_.batch_size));
+  std::vector<Group> plain = cut(shuffled, *lengths_, options_);
+  if (!options_.group_by_length) return plain;
+  Group by_length(shuffled.begin(), shuffled.end());
+  sort_by_length(by_length, *lengths_);
   // Sorted samples can need one micro-batch more than the shuffled ones; then the shuffled cut stands.
-  std::vector<Group> plain = cut_by_tokens(shuffled, *lengths_, options_.max_tokens), cut = cut_by_tokens(sorted, *lengths_, options_.max_tokens);
-  return cut.size() <= plain.size() ? cut : plain;
+  std::vector<Group> sorted = cut(by_length, *lengths_, options_);
+  return sorted.size() <= plain.size() ? sorted : plain;
 }
 
 std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths, int64_t max_tokens) {
   Group order = all_of(lengths);
   sort_by_length(order, lengths);
-  return cut_by_tokens(order, lengths, max_tokens);
+  return cut(order, lengths, {.max_tokens = std::max<int64_t>(max_tokens, 1)});
 }
 
 }  // namespace hone
