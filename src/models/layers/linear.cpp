@@ -10,6 +10,7 @@
 
 #include <cmath>
 
+#include "models/kernels/product.h"
 #include "models/layers/bias.h"
 #include "models/layers/initialise.h"
 #include "models/lazy_zeros.h"
@@ -20,6 +21,21 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
+
+at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
+  if (kernels::has_product(x, operand)) return kernels::product(x, operand, bias);
+  at::Tensor y = at::mm(x, operand.t());
+  if (bias) add_bias(y, *bias);
+  return y;
+}
+
+at::Tensor input_gradient(const at::Tensor& g, const at::Tensor& operand) {
+  return kernels::has_product(g, operand) ? kernels::product_input_gradient(g, operand) : at::mm(g, operand);
+}
+
+at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& operand) {
+  return kernels::has_product(x, operand) ? kernels::product_weight_gradient(g, x) : at::mm(g.t(), x).to(at::kFloat);
+}
 
 // y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product reads `operand` (the fp32 weights themselves,
 // or their bf16 shadow) and adds `bias`; the gradients go to the layers' own weights and biases, in fp32.
@@ -32,9 +48,7 @@ struct Product : torch::autograd::Function<Product> {
     for (size_t i = 1; i <= layers; ++i) rows.push_back(inputs[i].size(0));
     context->saved_data["rows"] = rows;
     context->saved_data["has_bias"] = bias.has_value();
-    at::Tensor y = at::mm(inputs[0], operand.t());
-    if (bias) add_bias(y, *bias);
-    return y;
+    return product_of(inputs[0], operand, bias);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -43,8 +57,8 @@ struct Product : torch::autograd::Function<Product> {
     const std::vector<int64_t> rows = context->saved_data["rows"].toIntVector();
     const size_t layers = rows.size();
     variable_list result(1 + 2 * layers + 2);
-    if (context->needs_input_grad(0)) result[0] = at::mm(g, saved[1]);
-    if (needs_any(context, 1, layers)) share_out(context, at::mm(g.t(), saved[0]).to(at::kFloat), rows, 1, result);
+    if (context->needs_input_grad(0)) result[0] = input_gradient(g, saved[1]);
+    if (needs_any(context, 1, layers)) share_out(context, weight_gradient(g, saved[0], saved[1]), rows, 1, result);
     if (context->saved_data["has_bias"].toBool() && needs_any(context, 1 + layers, layers)) {
       share_out(context, sum_rows(g), rows, 1 + layers, result);
     }

@@ -1,0 +1,99 @@
+// Operands of block products: padded rows, pairs of rows, transposed rows (see `multiply` in attention_simd.h). Include inside no namespace.
+#if defined(HONE_MODELS_KERNELS_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HONE_MODELS_KERNELS_PACK_INL_H_
+#undef HONE_MODELS_KERNELS_PACK_INL_H_
+#else
+#define HONE_MODELS_KERNELS_PACK_INL_H_
+#endif
+
+#include "models/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hone::kernels::HWY_NAMESPACE {
+
+template <class T>
+constexpr bool kIsBf16 = sizeof(T) == 2;
+
+// `n` rows of `dim` values, `stride` apart, into [rows, width] with zeros around.
+template <class In, class T>
+void copy_rows(const In* from, int64_t stride, int64_t n, int64_t dim, T* to, int64_t rows, int64_t width) {
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < width; c += lanes()) {
+      const int64_t count = HWY_MIN(lanes(), dim - c);
+      store(count > 0 ? load_n(from + i * stride + c, count) : hn::Zero(F()), to + i * width + c);
+    }
+  }
+  for (int64_t i = n * width; i < rows * width; i += lanes()) store(hn::Zero(F()), to + i);
+}
+inline void copy_rows(const Bf16* from, int64_t stride, int64_t n, int64_t dim, Bf16* to, int64_t rows, int64_t width) {
+  const U16 d;
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < width; c += lanes()) {
+      if (c + lanes() <= dim) {
+        hn::StoreU(hn::LoadU(d, &from[i * stride + c].bits), d, &to[i * width + c].bits);
+      } else {
+        for (int64_t k = c; k < c + lanes(); ++k) to[i * width + k] = k < dim ? from[i * stride + k] : Bf16{0};
+      }
+    }
+  }
+  for (int64_t i = n * width; i < rows * width; i += lanes()) hn::StoreU(hn::Zero(d), d, &to[i].bits);
+}
+
+// [rows, width] to [rows / 2, width, 2]: the right operand of a product. Plain fp32 rows already are one.
+inline const float* pair_rows(const float* from, int64_t, int64_t, float*) { return from; }
+inline const Bf16* pair_rows(const Bf16* from, int64_t rows, int64_t width, Bf16* to) {
+  for (int64_t i = 0; i < rows; i += 2) {
+    const Bf16 *even = from + i * width, *odd = even + width;
+    uint32_t* out = reinterpret_cast<uint32_t*>(to + i * width);
+    for (int64_t c = 0; c < width; c += lanes()) {
+      const VU low = hn::PromoteTo(U(), hn::LoadU(U16(), &even[c].bits)), high = hn::PromoteTo(U(), hn::LoadU(U16(), &odd[c].bits));
+      hn::StoreU(hn::Or(low, hn::ShiftLeft<16>(high)), U(), out + c);
+    }
+  }
+  return to;
+}
+
+// [rows, columns] of 32-bit values to [columns, rows]; both multiples of 4.
+template <class V>
+void transpose(const V* from, int64_t rows, int64_t columns, V* to) {
+  const hn::CappedTag<V, 4> d;  // at least 4 lanes on every target
+  const hn::Repartition<uint64_t, decltype(d)> wide;
+  for (int64_t i = 0; i < rows; i += 4) {
+    for (int64_t c = 0; c < columns; c += 4) {
+      const V* p = from + i * columns + c;
+      const auto r0 = hn::LoadU(d, p), r1 = hn::LoadU(d, p + columns), r2 = hn::LoadU(d, p + 2 * columns), r3 = hn::LoadU(d, p + 3 * columns);
+      const auto a = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)), b = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+      const auto e = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)), f = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+      V* q = to + c * rows + i;
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, a, b)), d, q);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, a, b)), d, q + rows);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, e, f)), d, q + 2 * rows);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, e, f)), d, q + 3 * rows);
+    }
+  }
+}
+
+// [rows, width] to the right operand [width, rows] (bf16: [width / 2, rows, 2]).
+inline void transpose_pairs(const float* from, int64_t rows, int64_t width, float* to) { transpose(from, rows, width, to); }
+inline void transpose_pairs(const Bf16* from, int64_t rows, int64_t width, Bf16* to) {
+  transpose(reinterpret_cast<const uint32_t*>(from), rows, width / 2, reinterpret_cast<uint32_t*>(to));
+}
+
+// [rows, width] to the left operand [width, rows]; `work` as large as `to`.
+inline void transpose_plain(const float* from, int64_t rows, int64_t width, float* to, float*) { transpose(from, rows, width, to); }
+inline void transpose_plain(const Bf16* from, int64_t rows, int64_t width, Bf16* to, Bf16* work) {
+  transpose_pairs(from, rows, width, work);
+  const uint32_t* pairs = reinterpret_cast<const uint32_t*>(work);
+  for (int64_t c = 0; c < width; c += 2) {
+    for (int64_t i = 0; i < rows; i += lanes()) {
+      const VU both = hn::LoadU(U(), pairs + c / 2 * rows + i);
+      hn::StoreU(hn::TruncateTo(U16(), both), U16(), &to[c * rows + i].bits);
+      hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(both)), U16(), &to[(c + 1) * rows + i].bits);
+    }
+  }
+}
+
+}  // namespace hone::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,89 @@
+#include "models/kernels/product.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "models/kernels/attention_simd.h"
+#include "models/kernels/product_simd.h"
+#include "models/kernels/tensors.h"
+
+namespace hone::kernels {
+namespace {
+
+const Bf16* bf16_of(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
+
+// Panels of columns; their rows in pieces too where there are fewer panels than keep the threads equally busy.
+std::vector<ProductUnit> units_of(int64_t rows, int64_t columns) {
+  const int64_t panels = (columns + kPanel - 1) / kPanel, wanted = 3 * at::get_num_threads();
+  const int64_t pieces = std::clamp<int64_t>((wanted + panels - 1) / panels, 1, std::max<int64_t>(1, rows / (2 * kPanel)));
+  const int64_t piece = ((rows + pieces - 1) / pieces + kPanel - 1) / kPanel * kPanel;
+  std::vector<ProductUnit> units;
+  for (int64_t row = 0; row < rows; row += piece) {
+    for (int64_t column = 0; column < columns; column += kPanel) units.push_back({column, row, std::min(rows, row + piece)});
+  }
+  return units;
+}
+
+// Each unit once, by whichever thread is free.
+template <class Body>
+void share_out(int64_t count, const Body& body) {
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), count), 1, [&](int64_t, int64_t) {
+    for (int64_t i = next++; i < count; i = next++) body(i);
+    release_multiplier();
+  });
+}
+
+at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed, const std::optional<at::Tensor>& bias) {
+  const int64_t columns = right.size(is_transposed ? 0 : 1);
+  at::Tensor out = at::empty({left.size(0), columns}, left.options());
+  const ProductJob job{.rows = left.size(0),
+                       .depth = left.size(1),
+                       .columns = columns,
+                       .left = bf16_of(left),
+                       .right = bf16_of(right),
+                       .is_transposed = is_transposed,
+                       .bias = bias ? bias->const_data_ptr<float>() : nullptr,
+                       .out = static_cast<Bf16*>(out.mutable_data_ptr())};
+  const std::vector<ProductUnit> units = units_of(job.rows, job.columns);
+  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
+  return out;
+}
+
+}  // namespace
+
+bool has_product(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 && can_multiply_bf16();
+}
+
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true, bias);
+}
+
+at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
+  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, std::nullopt);
+}
+
+at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor& input) {
+  const at::Tensor g = gradient.contiguous(), x = input.contiguous();
+  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+  if (x.size(0) == 0) return result.zero_();
+  const at::Tensor transposed = at::empty({padded_gradient_rows(x.size(0)) * g.size(1)}, g.options());
+  const WeightGradientJob job{.rows = x.size(0),
+                              .out = g.size(1),
+                              .in = x.size(1),
+                              .grad = bf16_of(g),
+                              .x = bf16_of(x),
+                              .grad_transposed = static_cast<Bf16*>(transposed.mutable_data_ptr()),
+                              .result = result.mutable_data_ptr<float>()};
+  share_out((job.out + kPanel - 1) / kPanel, [&](int64_t panel) { transpose_gradient(job, panel * kPanel); });
+  const std::vector<ProductUnit> units = units_of(job.out, job.in);
+  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_gradient(job, units[i]); });
+  return result;
+}
+
+}  // namespace hone::kernels

@@ -1,0 +1,23 @@
+// The three products of a linear layer in bf16, with sums in fp32: blocks of oneDNN's (at::native::cpublas::brgemm) over operands that are packed as
+// they are needed. at::mm reaches the same rate but sets every product up anew, for longer than a small layer's product takes, on one thread.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace hone::kernels {
+
+// Whether the functions below have a kernel for x [N, in] and weight [out, in]: both bf16 on a CPU that multiplies bf16, sizes in sixteens.
+bool has_product(const at::Tensor& x, const at::Tensor& weight);
+
+// All REQUIRE has_product; tensors are contiguous or copied. Results depend neither on threads nor on other rows. No autograd.
+
+// x Wᵀ + bias: x [N, in], weight [out, in], bias [out] fp32 -> [N, out] bf16, rounded once.
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+// g W: g [N, out] -> [N, in] bf16.
+at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight);
+// gᵀ x: g [N, out], x [N, in] -> [out, in] fp32, not rounded to bf16.
+at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x);
+
+}  // namespace hone::kernels

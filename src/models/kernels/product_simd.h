@@ -1,0 +1,42 @@
+// The inner loops of product.h: a unit is what one thread does without waiting for another.
+#pragma once
+
+#include <cstdint>
+
+#include "models/kernels/simd.h"
+
+namespace hone::kernels {
+
+constexpr int64_t kPanel = 64;          // columns of a packed right operand
+constexpr int64_t kGradientRows = 512;  // rows of x and g that a weight gradient sums at a time
+
+// out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one.
+struct ProductJob {
+  int64_t rows, depth, columns;
+  const Bf16 *left, *right;
+  bool is_transposed;  // right is [columns, depth], else [depth, columns]
+  const float* bias;
+  Bf16* out;
+};
+
+// Some rows of one panel of columns.
+struct ProductUnit {
+  int64_t column, row_begin, row_end;
+};
+
+void multiply_rows(const ProductJob& job, const ProductUnit& unit);
+
+// result [out, in] = gradᵀ [out, rows] x [rows, in].
+struct WeightGradientJob {
+  int64_t rows, out, in;
+  const Bf16 *grad, *x;
+  Bf16* grad_transposed;  // for each kGradientRows of rows, [out, that many padded]
+  float* result;
+};
+
+constexpr int64_t padded_gradient_rows(int64_t rows) { return (rows + 31) / 32 * 32; }
+
+void transpose_gradient(const WeightGradientJob& job, int64_t first_out);            // of one panel
+void multiply_gradient(const WeightGradientJob& job, const ProductUnit& unit);  // rows of the result, one panel of its columns
+
+}  // namespace hone::kernels

@@ -1,0 +1,81 @@
+#include "models/kernels/product.h"
+
+#include <ATen/Parallel.h>
+
+#include "models/kernels_testing.h"
+
+namespace hone::kernels {
+namespace {
+
+using testing::error;
+using testing::normal;
+using testing::on_every_target;
+
+at::Tensor bf16(at::IntArrayRef shape, uint64_t seed) { return normal(shape, seed, at::kBFloat16); }
+
+// The fp32 products of the same rounded operands.
+struct Exact {
+  at::Tensor y, dx, dw;
+};
+Exact exact(const at::Tensor& x, const at::Tensor& w, const at::Tensor& g, const at::Tensor& bias) {
+  const at::Tensor a = x.to(at::kFloat), b = w.to(at::kFloat), c = g.to(at::kFloat);
+  return {at::mm(a, b.t()) + bias, at::mm(c, b), at::mm(c.t(), a)};
+}
+
+class Product : public ::testing::Test {
+  void SetUp() override {
+    if (!has_product(bf16({1, 16}, 1), bf16({16, 16}, 2))) GTEST_SKIP() << "this processor does not multiply bf16";
+  }
+};
+
+TEST_F(Product, AgreesWithFp32) {
+  on_every_target([] {
+    // Rows around a block and around what a weight gradient sums at a time; panels of 16 to 64 columns; a depth beyond one block product's.
+    for (const auto& [rows, in, out] : {std::tuple{1, 16, 16}, {7, 32, 80}, {64, 64, 64}, {65, 400, 48}, {513, 48, 112}, {1100, 80, 64}, {9, 4112, 32}, {40, 32, 4112}}) {
+      SCOPED_TRACE(::testing::Message() << rows << " rows, " << in << " to " << out);
+      const at::Tensor x = bf16({rows, in}, 1), w = bf16({out, in}, 2), g = bf16({rows, out}, 3), bias = normal({out}, 4);
+      const Exact expected = exact(x, w, g, bias);
+      EXPECT_LT(error(product(x, w, bias), expected.y), 1.0 / 256);
+      EXPECT_LT(error(product(x, w, std::nullopt), expected.y - bias), 1.0 / 256);
+      EXPECT_LT(error(product_input_gradient(g, w), expected.dx), 1.0 / 256);
+      const at::Tensor dw = product_weight_gradient(g, x);
+      EXPECT_EQ(dw.scalar_type(), at::kFloat);
+      EXPECT_LT(error(dw, expected.dw), 1e-5);
+    }
+  });
+}
+
+TEST_F(Product, RowsDoNotDependOnTheirNeighbours) {
+  const at::Tensor x = bf16({200, 96}, 1), w = bf16({80, 96}, 2), bias = normal({80}, 3), y = product(x, w, bias);
+  for (const int64_t row : {0, 63, 64, 130, 199}) EXPECT_TRUE(product(x.narrow(0, row, 1), w, bias).equal(y.narrow(0, row, 1))) << row;
+}
+
+TEST_F(Product, BitsDoNotDependOnThreads) {
+  const at::Tensor x = bf16({700, 96}, 1), w = bf16({208, 96}, 2), g = bf16({700, 208}, 3);
+  const int threads = at::get_num_threads();
+  const auto all = [&] { return std::vector{product(x, w, std::nullopt), product_input_gradient(g, w), product_weight_gradient(g, x)}; };
+  const auto before = all();
+  for (const int other : {1, 2, 5}) {
+    at::set_num_threads(other);
+    const auto now = all();
+    for (size_t i = 0; i < now.size(); ++i) EXPECT_TRUE(now[i].equal(before[i])) << other << " threads, product " << i;
+  }
+  at::set_num_threads(threads);
+}
+
+TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
+  const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2), g = bf16({30, 48}, 3);
+  EXPECT_TRUE(product(x, w, std::nullopt).equal(product(x.contiguous(), w, std::nullopt)));
+  EXPECT_TRUE(product_weight_gradient(g, x).equal(product_weight_gradient(g, x.contiguous())));
+  EXPECT_EQ(product(x.narrow(0, 0, 0), w, std::nullopt).sizes(), at::IntArrayRef({0, 48}));
+  EXPECT_TRUE(product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0)).equal(at::zeros({48, 32})));
+}
+
+TEST(ProductKernel, LeavesOtherTypesAndSizesAlone) {
+  EXPECT_FALSE(has_product(normal({4, 32}, 1), normal({32, 32}, 2)));
+  EXPECT_FALSE(has_product(bf16({4, 40}, 1), bf16({32, 40}, 2)));
+  EXPECT_FALSE(has_product(bf16({4, 32}, 1), bf16({3, 32}, 2)));
+}
+
+}  // namespace
+}  // namespace hone::kernels
