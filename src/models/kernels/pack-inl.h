@@ -6,6 +6,8 @@
 #define HONE_MODELS_KERNELS_PACK_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
+
 #include "models/kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -41,34 +43,45 @@ inline void copy_rows(const Bf16* from, int64_t stride, int64_t n, int64_t dim, 
 
 // [rows, width] to [rows / 2, width, 2]: the right operand of a product. Plain fp32 rows already are one.
 inline const float* pair_rows(const float* from, int64_t, int64_t, float*) { return from; }
-inline const Bf16* pair_rows(const Bf16* from, int64_t rows, int64_t width, Bf16* to) {
+// Those of bf16 may be `stride` apart.
+inline void pair_rows(const Bf16* from, int64_t stride, int64_t rows, int64_t width, Bf16* to) {
+  constexpr int64_t kAhead = 16;  // rows; the processor does not foresee strides of kilobytes
   for (int64_t i = 0; i < rows; i += 2) {
-    const Bf16 *even = from + i * width, *odd = even + width;
+    const Bf16 *even = from + i * stride, *odd = even + stride;
+    for (int64_t c = 0; stride > width && c < width; c += 32) hwy::Prefetch(even + kAhead * stride + c), hwy::Prefetch(odd + kAhead * stride + c);
     uint32_t* out = reinterpret_cast<uint32_t*>(to + i * width);
     for (int64_t c = 0; c < width; c += lanes()) {
       const VU low = hn::PromoteTo(U(), hn::LoadU(U16(), &even[c].bits)), high = hn::PromoteTo(U(), hn::LoadU(U16(), &odd[c].bits));
       hn::StoreU(hn::Or(low, hn::ShiftLeft<16>(high)), U(), out + c);
     }
   }
+}
+inline const Bf16* pair_rows(const Bf16* from, int64_t rows, int64_t width, Bf16* to) {
+  pair_rows(from, width, rows, width, to);
   return to;
 }
 
-// [rows, columns] of 32-bit values to [columns, rows]; both multiples of 4.
+// A block of 4 x 4 of 32-bit values, rows `columns` and `rows` apart.
 template <class V>
-void transpose(const V* from, int64_t rows, int64_t columns, V* to) {
+HWY_INLINE void transpose_block(const V* p, int64_t columns, int64_t rows, V* q) {
   const hn::CappedTag<V, 4> d;  // at least 4 lanes on every target
   const hn::Repartition<uint64_t, decltype(d)> wide;
-  for (int64_t i = 0; i < rows; i += 4) {
-    for (int64_t c = 0; c < columns; c += 4) {
-      const V* p = from + i * columns + c;
-      const auto r0 = hn::LoadU(d, p), r1 = hn::LoadU(d, p + columns), r2 = hn::LoadU(d, p + 2 * columns), r3 = hn::LoadU(d, p + 3 * columns);
-      const auto a = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)), b = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
-      const auto e = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)), f = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
-      V* q = to + c * rows + i;
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, a, b)), d, q);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, a, b)), d, q + rows);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, e, f)), d, q + 2 * rows);
-      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, e, f)), d, q + 3 * rows);
+  const auto r0 = hn::LoadU(d, p), r1 = hn::LoadU(d, p + columns), r2 = hn::LoadU(d, p + 2 * columns), r3 = hn::LoadU(d, p + 3 * columns);
+  const auto a = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)), b = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+  const auto e = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)), f = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, a, b)), d, q);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, a, b)), d, q + rows);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, e, f)), d, q + 2 * rows);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, e, f)), d, q + 3 * rows);
+}
+
+// [rows, columns] of 32-bit values to [columns, rows]; both multiples of 4. A cache line of columns at a time, so that what is written stays near.
+template <class V>
+void transpose(const V* from, int64_t rows, int64_t columns, V* to) {
+  for (int64_t first = 0; first < columns; first += 16) {
+    const int64_t end = HWY_MIN(columns, first + 16);
+    for (int64_t i = 0; i < rows; i += 4) {
+      for (int64_t c = first; c < end; c += 4) transpose_block(from + i * columns + c, columns, rows, to + c * rows + i);
     }
   }
 }

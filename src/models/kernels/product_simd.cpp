@@ -19,10 +19,9 @@ constexpr int64_t kBlock = 64;    // rows of a block product
 constexpr int64_t kDepth = 4096;  // of a block product: both operands of it fit a core's cache
 
 // The unit's columns of `right` as [depth / 2, width, 2].
-void pack_panel(const ProductJob& job, int64_t column, int64_t width, Bf16* panel, Bf16* work) {
-  if (job.is_transposed) return transpose_pairs(job.right + column * job.depth, width, job.depth, panel);
-  copy_rows(job.right + column, job.columns, job.depth, width, work, job.depth, width);
-  pair_rows(work, job.depth, width, panel);
+void pack_panel(const ProductJob& job, int64_t column, int64_t width, Bf16* panel) {
+  job.is_transposed ? transpose_pairs(job.right + column * job.depth, width, job.depth, panel)
+                    : pair_rows(job.right + column, job.columns, job.depth, width, panel);
 }
 
 void write_block(const ProductJob& job, const float* sums, int64_t row, int64_t rows, int64_t column, int64_t width) {
@@ -31,17 +30,18 @@ void write_block(const ProductJob& job, const float* sums, int64_t row, int64_t 
     Bf16* out = job.out + (row + i) * job.columns + column;
     for (int64_t c = 0; c < width; c += lanes()) {
       const VF value = load(sums + i * width + c);
-      store(bias == nullptr ? value : hn::Add(value, load(bias + c)), out + c);
+      const VU rounded = rounded_bf16(bias == nullptr ? value : hn::Add(value, load(bias + c)));  // keeps the NaNs that products make
+      hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &out[c].bits);
     }
   }
 }
 
 void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
   const int64_t width = HWY_MIN(kPanel, job.columns - unit.column), depth = job.depth;
-  Scratch scratch(static_cast<size_t>(2 * (2 * depth * width + kBlock * depth) + 4 * kBlock * width + 4 * 64));
-  Bf16 *panel = scratch.take<Bf16>(depth * width), *work = scratch.take<Bf16>(depth * width), *last = scratch.take<Bf16>(kBlock * depth);
+  Scratch scratch(static_cast<size_t>(2 * depth * (width + kBlock) + 4 * kBlock * width + 3 * 64));
+  Bf16 *panel = scratch.take<Bf16>(depth * width), *last = scratch.take<Bf16>(kBlock * depth);
   float* sums = scratch.take<float>(kBlock * width);
-  pack_panel(job, unit.column, width, panel, work);
+  pack_panel(job, unit.column, width, panel);
   for (int64_t row = unit.row_begin; row < unit.row_end; row += kBlock) {
     const int64_t count = HWY_MIN(kBlock, unit.row_end - row), rows = (count + 7) / 8 * 8;  // few sizes: each is compiled once
     const Bf16* left = job.left + row * depth;

@@ -8,7 +8,7 @@
 namespace hone::kernels {
 
 constexpr int64_t kPanel = 64;          // columns of a packed right operand
-constexpr int64_t kGradientRows = 512;  // rows of x and g that a weight gradient sums at a time
+constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradient sums at a time; no power of two, whose lines would evict each other
 
 // out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one.
 struct ProductJob {
