@@ -20,6 +20,7 @@
 #include "models/kernels/dropout.h"
 #include "models/kernels/embedding.h"
 #include "models/kernels/norm.h"
+#include "models/kernels/product.h"
 #include "tune/optim/adamw.h"
 
 namespace hone::bench {
@@ -129,6 +130,20 @@ void attention(Bench& bench, const Model& model, const Load& load, at::ScalarTyp
         [&] { kernels::attention(lq, lk, lv, starts, load.length, options).backward(gradient); },
         [&] { at::scaled_dot_product_attention(pq, pk, pv, {}, dropout).backward(as_batch(gradient)); });
   }
+}
+
+// A layer from hidden to inner. ATen's product of the weights' gradient is rounded to bf16 first, and the bias added apart, as at::linear does in bf16.
+void product(Bench& bench, const Model& model, const Load& load) {
+  const int64_t tokens = load.sequences * load.length;
+  const at::Tensor x = normal({tokens, model.hidden}, at::kBFloat16), weight = normal({model.inner, model.hidden}, at::kBFloat16);
+  const at::Tensor bias = normal({model.inner}, at::kFloat), typed_bias = bias.to(at::kBFloat16), g = normal({tokens, model.inner}, at::kBFloat16);
+  if (!kernels::has_product(x, weight)) return;
+  const double flops = 2e-9 * static_cast<double>(tokens * model.hidden * model.inner);
+  const auto name = [&](const char* what) { return title(what, model, load, at::kBFloat16); };
+  bench.compare(name("linear forward"), flops, "GFLOP", [&] { kernels::product(x, weight, bias); }, [&] { at::linear(x, weight, typed_bias); });
+  bench.compare(name("linear gradient of x"), flops, "GFLOP", [&] { kernels::product_input_gradient(g, weight); }, [&] { at::mm(g, weight); });
+  bench.compare(
+      name("linear gradient of weight"), flops, "GFLOP", [&] { kernels::product_weight_gradient(g, x); }, [&] { at::mm(g.t(), x).to(at::kFloat); });
 }
 
 void norm(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
@@ -243,6 +258,7 @@ Json run(const Settings& settings) {
         activation(bench, model, load, type);
         dropout(bench, model, load, type);
       }
+      if (load.length < 512) product(bench, model, load);
       embedding(bench, model, load);
     }
     adamw(bench, model);

@@ -1,4 +1,4 @@
-"""The real data sets the benchmarks use, as lists of rows that hone and the peers both get.
+"""What all benchmarks share: the real data sets as lists of rows that hone and the peers both get, and where results are kept.
 
 A set is found in $HONE_SHARED/data, else ../shared/data beside the project. `rows(name, split)` reads it with nothing but the standard
 library; `write_jsonl` gives hone the very same rows.
@@ -8,11 +8,27 @@ import csv
 import json
 import os
 import pathlib
+import platform
+import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
 DATA = SHARED / "data"
 MINILM = ROOT / "models" / "all-MiniLM-L6-v2"
+
+
+def processor():
+    """Its name, and the instructions that decide which kernels run."""
+    fields = {}
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
+    return fields.get("model name", platform.processor()), [flag for flag in wanted if flag in fields.get("flags", "").split()]
+
+
+# Of each kind of processor in a folder of its own, e.g. bench/results/amd-epyc: their figures do not compare.
+RESULTS = ROOT / "bench" / "results" / (re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(\w+\)", "", processor()[0]).lower()).strip("-") or "processor")
 
 
 def _lines(path):

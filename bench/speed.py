@@ -18,10 +18,10 @@ import subprocess
 import sys
 
 import workers
+from sets import RESULTS
 from workers import ROOT, PeerWorker, hone_eval, hone_train
 
 FOLDER = ROOT / "build" / "bench"
-RESULTS = ROOT / "bench" / "results"
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}  # relative, of the loss of a step; docs/performance.md says why
 ACCURACY_TOLERANCE = {"fp32": 0.005, "bf16": 0.005, "int8": 0.02}  # rows whose two best labels are all but equal may fall to either side
 COMPARED_STEPS = 5
@@ -280,7 +280,7 @@ def prepare_inputs(cells):
 
 
 def write_results(results, path):
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -1,7 +1,7 @@
 """Tokenizer speed beside Hugging Face tokenizers: the same texts, whole encodings (ids, offsets, words), one and two threads,
 the programs in alternation; ids and offsets are compared before anything is timed.
 
-    .venv-peers/bin/python bench/tokenizer.py [--rounds 9] [--output bench/results/tokenizer.json]
+    .venv-peers/bin/python bench/tokenizer.py [--rounds 9] [--output FILE]
 
 The peer is called the two ways it offers: encode_batch (offsets and all) and encode_batch_fast (offsets left out).
 Its texts are Python strings and its results Python objects, which is how it is used; hone's are C++ ones.
@@ -19,6 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from sets import RESULTS, processor  # noqa: E402
 from tokenizer_driver import BERT, ROOT, SHARED, TOKENIZERS, Driver, bert_tokenizer, byte_offsets, sentences_of  # noqa: E402
 
 THREADS = (1, 2)
@@ -124,9 +125,7 @@ def measure(driver, peers, name, dataset, rounds):
 
 
 def machine():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return {"cpu": model, "cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    return {"cpu": processor()[0], "cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
 
 
 def main():
@@ -134,7 +133,7 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--output", default=str(ROOT / "bench/results/tokenizer.json"))
+    parser.add_argument("--output", default=str(RESULTS / "tokenizer.json"))
     arguments = parser.parse_args()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     result = {"machine": machine(), "versions": {"hone": commit, "tokenizers": tokenizers.__version__, "python": platform.python_version()}}

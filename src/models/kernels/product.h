@@ -1,5 +1,5 @@
-// The three products of a linear layer in bf16, with sums in fp32: blocks of oneDNN's (at::native::cpublas::brgemm) over operands that are packed as
-// they are needed. at::mm reaches the same rate but sets every product up anew, for longer than a small layer's product takes, on one thread.
+// The three products of a linear layer in bf16, with sums in fp32: block products (at::native::cpublas::brgemm, which is oneDNN's) over operands that are
+// packed as they are needed. at::mm computes at the same rate but sets every product up anew, for 0.1 ms on one thread; a product of a small model takes 0.5.
 #pragma once
 
 #include <ATen/core/Tensor.h>
