@@ -72,16 +72,16 @@ at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor&
   const at::Tensor g = gradient.contiguous(), x = input.contiguous();
   at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
   if (x.size(0) == 0) return result.zero_();
-  const at::Tensor transposed = at::empty({padded_gradient_rows(x.size(0)) * g.size(1)}, g.options());
+  const at::Tensor panels = at::empty({padded_gradient_rows(x.size(0)) * x.size(1)}, x.options());
   const WeightGradientJob job{.rows = x.size(0),
                               .out = g.size(1),
                               .in = x.size(1),
                               .grad = bf16_of(g),
                               .x = bf16_of(x),
-                              .grad_transposed = static_cast<Bf16*>(transposed.mutable_data_ptr()),
+                              .panels = static_cast<Bf16*>(panels.mutable_data_ptr()),
                               .result = result.mutable_data_ptr<float>()};
-  share_out((job.out + kPanel - 1) / kPanel, [&](int64_t panel) { transpose_gradient(job, panel * kPanel); });
-  const std::vector<ProductUnit> units = units_of(job.out, job.in);
+  share_out((job.in + kPanel - 1) / kPanel, [&](int64_t panel) { pack_input(job, panel * kPanel); });
+  const std::vector<ProductUnit> units = units_of(job.in, job.out);
   share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_gradient(job, units[i]); });
   return result;
 }

@@ -56,30 +56,38 @@ void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
   }
 }
 
-void transpose_gradient_any(const WeightGradientJob& job, int64_t first_out) {
-  const int64_t width = HWY_MIN(kPanel, job.out - first_out), piece = kGradientRows * width;
-  Scratch scratch(static_cast<size_t>(2 * 2 * piece + 2 * 64));
-  Bf16 *rows = scratch.take<Bf16>(piece), *work = scratch.take<Bf16>(piece);
+// Calls body(first row, rows, rows padded) for each piece of rows.
+template <class Body>
+void for_gradient_rows(const WeightGradientJob& job, const Body& body) {
   for (int64_t first = 0; first < job.rows; first += kGradientRows) {
-    const int64_t count = HWY_MIN(kGradientRows, job.rows - first), depth = padded_gradient_rows(count);
-    copy_rows(job.grad + first * job.out + first_out, job.out, count, width, rows, depth, width);
-    transpose_plain(rows, depth, width, job.grad_transposed + first * job.out + first_out * depth, work);
+    const int64_t count = HWY_MIN(kGradientRows, job.rows - first);
+    body(first, count, padded_gradient_rows(count));
   }
 }
 
+void pack_input_any(const WeightGradientJob& job, int64_t column) {
+  const int64_t width = HWY_MIN(kPanel, job.in - column);
+  Scratch scratch(static_cast<size_t>(2 * kGradientRows * width + 64));
+  Bf16* rows = scratch.take<Bf16>(kGradientRows * width);
+  for_gradient_rows(job, [&](int64_t first, int64_t count, int64_t depth) {
+    copy_rows(job.x + first * job.in + column, job.in, count, width, rows, depth, width);
+    pair_rows(rows, depth, width, job.panels + first * job.in + column * depth);
+  });
+}
+
 void multiply_gradient_any(const WeightGradientJob& job, const ProductUnit& unit) {
-  const int64_t width = HWY_MIN(kPanel, job.in - unit.column), piece = kGradientRows * width;
-  Scratch scratch(static_cast<size_t>(2 * 2 * piece + 2 * 64));
-  Bf16 *rows = scratch.take<Bf16>(piece), *panel = scratch.take<Bf16>(piece);
-  for (int64_t first = 0; first < job.rows; first += kGradientRows) {
-    const int64_t count = HWY_MIN(kGradientRows, job.rows - first), depth = padded_gradient_rows(count);
-    copy_rows(job.x + first * job.in + unit.column, job.in, count, width, rows, depth, width);
-    pair_rows(rows, depth, width, panel);
-    for (int64_t out = unit.row_begin; out < unit.row_end; out += kBlock) {
-      multiply(HWY_MIN(kBlock, unit.row_end - out), width, depth, job.grad_transposed + first * job.out + out * depth, depth, panel, width,
-               job.result + out * job.in + unit.column, job.in, first > 0);
+  const int64_t out = unit.column, width = HWY_MIN(kPanel, job.out - out), piece = kGradientRows * width;
+  Scratch scratch(static_cast<size_t>(3 * 2 * piece + 3 * 64));
+  Bf16 *rows = scratch.take<Bf16>(piece), *work = scratch.take<Bf16>(piece), *left = scratch.take<Bf16>(piece);
+  for_gradient_rows(job, [&](int64_t first, int64_t count, int64_t depth) {
+    copy_rows(job.grad + first * job.out + out, job.out, count, width, rows, depth, width);
+    transpose_plain(rows, depth, width, left, work);
+    for (int64_t column = unit.row_begin; column < unit.row_end; column += kPanel) {
+      const int64_t columns = HWY_MIN(kPanel, job.in - column);
+      multiply(width, columns, depth, left, depth, job.panels + first * job.in + column * depth, columns, job.result + out * job.in + column, job.in,
+               first > 0);
     }
-  }
+  });
 }
 
 }  // namespace
@@ -90,11 +98,11 @@ HWY_AFTER_NAMESPACE();
 namespace hone::kernels {
 
 HWY_EXPORT(multiply_rows_any);
-HWY_EXPORT(transpose_gradient_any);
+HWY_EXPORT(pack_input_any);
 HWY_EXPORT(multiply_gradient_any);
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit) { HWY_DYNAMIC_DISPATCH(multiply_rows_any)(job, unit); }
-void transpose_gradient(const WeightGradientJob& job, int64_t first_out) { HWY_DYNAMIC_DISPATCH(transpose_gradient_any)(job, first_out); }
+void pack_input(const WeightGradientJob& job, int64_t column) { HWY_DYNAMIC_DISPATCH(pack_input_any)(job, column); }
 void multiply_gradient(const WeightGradientJob& job, const ProductUnit& unit) { HWY_DYNAMIC_DISPATCH(multiply_gradient_any)(job, unit); }
 
 }  // namespace hone::kernels

@@ -30,13 +30,14 @@ void multiply_rows(const ProductJob& job, const ProductUnit& unit);
 struct WeightGradientJob {
   int64_t rows, out, in;
   const Bf16 *grad, *x;
-  Bf16* grad_transposed;  // for each kGradientRows of rows, [out, that many padded]
+  Bf16* panels;  // for each kGradientRows of rows, x's columns in panels of [that many padded / 2, width, 2]
   float* result;
 };
 
 constexpr int64_t padded_gradient_rows(int64_t rows) { return (rows + 31) / 32 * 32; }
 
-void transpose_gradient(const WeightGradientJob& job, int64_t first_out);            // of one panel
-void multiply_gradient(const WeightGradientJob& job, const ProductUnit& unit);  // rows of the result, one panel of its columns
+void pack_input(const WeightGradientJob& job, int64_t column);  // the panel that begins there
+// Of the result the rows of one panel of grad's columns, which `unit` calls columns; of its columns the panels that begin in `unit`'s rows.
+void multiply_gradient(const WeightGradientJob& job, const ProductUnit& unit);
 
 }  // namespace hone::kernels
