@@ -132,7 +132,7 @@ void attention(Bench& bench, const Model& model, const Load& load, at::ScalarTyp
   }
 }
 
-// A layer from hidden to inner. ATen's product of the weights' gradient is rounded to bf16 first, and the bias added apart, as at::linear does in bf16.
+// A layer from hidden to inner. ATen's gradient of the weight is rounded to bf16 before it is fp32.
 void product(Bench& bench, const Model& model, const Load& load) {
   const int64_t tokens = load.sequences * load.length;
   const at::Tensor x = normal({tokens, model.hidden}, at::kBFloat16), weight = normal({model.inner, model.hidden}, at::kBFloat16);

@@ -20,15 +20,22 @@ MINILM = ROOT / "models" / "all-MiniLM-L6-v2"
 def processor():
     """Its name, and the instructions that decide which kernels run."""
     fields = {}
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+    file = pathlib.Path("/proc/cpuinfo")  # Linux
+    for line in file.read_text().splitlines() if file.exists() else []:
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
     wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
     return fields.get("model name", platform.processor()), [flag for flag in wanted if flag in fields.get("flags", "").split()]
 
 
-# Of each kind of processor in a folder of its own, e.g. bench/results/amd-epyc: their figures do not compare.
-RESULTS = ROOT / "bench" / "results" / (re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(\w+\)", "", processor()[0]).lower()).strip("-") or "processor")
+def results_folder():
+    """Of each kind of processor one, e.g. bench/results/amd-epyc-avx512-bf16: their figures do not compare."""
+    name, flags = processor()
+    best = next((flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags), "")
+    return ROOT / "bench" / "results" / re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(\w+\)", "", f"{name} {best}").lower()).strip("-")
+
+
+RESULTS = results_folder()
 
 
 def _lines(path):

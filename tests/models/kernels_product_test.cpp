@@ -31,7 +31,7 @@ class Product : public ::testing::Test {
 TEST_F(Product, AgreesWithFp32) {
   on_every_target([] {
     // Rows around a block and around what a weight gradient sums at a time; panels of 16 to 64 columns; a depth beyond one block product's.
-    for (const auto& [rows, in, out] : {std::tuple{1, 16, 16}, {7, 32, 80}, {64, 64, 64}, {65, 400, 48}, {513, 48, 112}, {1100, 80, 64}, {9, 4112, 32}, {40, 32, 4112}}) {
+    for (const auto& [rows, in, out] : {std::tuple{1, 16, 16}, {7, 32, 80}, {64, 64, 64}, {65, 400, 48}, {480, 48, 112}, {481, 48, 112}, {512, 80, 64}, {1100, 80, 64}, {9, 4112, 32}, {40, 32, 4112}}) {
       SCOPED_TRACE(::testing::Message() << rows << " rows, " << in << " to " << out);
       const at::Tensor x = bf16({rows, in}, 1), w = bf16({out, in}, 2), g = bf16({rows, out}, 3), bias = normal({out}, 4);
       const Exact expected = exact(x, w, g, bias);
@@ -51,7 +51,7 @@ TEST_F(Product, RowsDoNotDependOnTheirNeighbours) {
 }
 
 TEST_F(Product, BitsDoNotDependOnThreads) {
-  const at::Tensor x = bf16({700, 96}, 1), w = bf16({208, 96}, 2), g = bf16({700, 208}, 3);
+  const at::Tensor x = bf16({700, 400}, 1), w = bf16({208, 400}, 2), g = bf16({700, 208}, 3);
   const int threads = at::get_num_threads();
   const auto all = [&] { return std::vector{product(x, w, std::nullopt), product_input_gradient(g, w), product_weight_gradient(g, x)}; };
   const auto before = all();
@@ -65,16 +65,38 @@ TEST_F(Product, BitsDoNotDependOnThreads) {
 
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
   const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2), g = bf16({30, 48}, 3);
-  EXPECT_TRUE(product(x, w, std::nullopt).equal(product(x.contiguous(), w, std::nullopt)));
+  const at::Tensor bias = normal({96}, 4).slice(0, 0, 96, 2);
+  EXPECT_TRUE(product(x, w, bias).equal(product(x.contiguous(), w, bias.contiguous())));
   EXPECT_TRUE(product_weight_gradient(g, x).equal(product_weight_gradient(g, x.contiguous())));
   EXPECT_EQ(product(x.narrow(0, 0, 0), w, std::nullopt).sizes(), at::IntArrayRef({0, 48}));
   EXPECT_TRUE(product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0)).equal(at::zeros({48, 32})));
+}
+
+TEST_F(Product, RefusesSizesAndTypesThatDoNotAgree) {
+  const at::Tensor w = bf16({48, 32}, 1);
+  EXPECT_THROW(product(bf16({3, 64}, 2), w, std::nullopt), c10::Error);
+  EXPECT_THROW(product(bf16({3, 1, 32}, 2), w, std::nullopt), c10::Error);
+  EXPECT_THROW(product(bf16({3, 32}, 2), w, normal({32}, 3)), c10::Error);
+  EXPECT_THROW(product_input_gradient(bf16({3, 32}, 2), w), c10::Error);
+  EXPECT_THROW(product_weight_gradient(bf16({3, 48}, 2), bf16({4, 32}, 3)), c10::Error);
+  EXPECT_THROW(product_weight_gradient(normal({3, 48}, 2), bf16({3, 32}, 3)), c10::Error);
+}
+
+TEST_F(Product, KeepsWhatIsNotANumber) {
+  at::Tensor x = at::ones({2, 32}, at::kBFloat16), bias = at::zeros({16});
+  x[1][5] = NAN;
+  bias.view(at::kInt)[3] = 0x7fffffff;  // a NaN that rounding by addition would turn into a zero
+  const at::Tensor y = product(x, at::ones({16, 32}, at::kBFloat16), bias);
+  EXPECT_TRUE(y[1].isnan().all().item<bool>());
+  EXPECT_TRUE(y[0][3].isnan().item<bool>());
+  EXPECT_EQ(y[0].isnan().sum().item<int64_t>(), 1);
 }
 
 TEST(ProductKernel, LeavesOtherTypesAndSizesAlone) {
   EXPECT_FALSE(has_product(normal({4, 32}, 1), normal({32, 32}, 2)));
   EXPECT_FALSE(has_product(bf16({4, 40}, 1), bf16({32, 40}, 2)));
   EXPECT_FALSE(has_product(bf16({4, 32}, 1), bf16({3, 32}, 2)));
+  EXPECT_FALSE(has_product(bf16({4, 32}, 1), bf16({0, 32}, 2)));
 }
 
 }  // namespace

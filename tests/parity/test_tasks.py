@@ -145,7 +145,7 @@ def test_logits_loss_and_gradients(model, kind, tmp_path):
     theirs = distances(run_peer(kind, tmp_path / "model", records, torch.float32)[1], exact)
     worst = max(ours, key=ours.get)
     print(f"{len(ours)} tensors, the worst off by {ours[worst]:.1e} ({worst}), Transformers in fp32 there by {theirs[worst]:.1e}")
-    assert ours[worst] < TOLERANCE, worst
+    assert all(d < TOLERANCE for d in ours.values()), worst  # NaN is not less
     assert answer["loss"] == pytest.approx(loss, rel=TOLERANCE)
 
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "models/kernels/attention_simd.h"
+#include "models/kernels/block_product.h"
 #include "models/kernels/random.h"
 #include "models/kernels/tensors.h"
 

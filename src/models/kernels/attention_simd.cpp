@@ -7,6 +7,7 @@
 // operands as they are, P and dS come out in the layouts that their products want, and log-sum-exp and D are plain vectors.
 #include "models/kernels/attention_simd.h"
 
+#include "models/kernels/block_product.h"
 #include "models/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -30,6 +31,9 @@ constexpr int64_t kMaskHeads = 8; // share one Philox call
 constexpr float kLog2e = 1.44269504f;
 
 int64_t padded_rows(int64_t n) { return (n + 7) / 8 * 8; }  // left operands: any number of rows will do, few numbers are better
+
+template <class T>
+constexpr bool kIsBf16 = sizeof(T) == 2;
 
 // ---- where things are ----
 

@@ -1,4 +1,4 @@
-// Operands of block products: padded rows, pairs of rows, transposed rows (see `multiply` in attention_simd.h). Include inside no namespace.
+// Operands of block products: padded rows, pairs of rows, transposed rows (see block_product.h). Include inside no namespace.
 #if defined(HONE_MODELS_KERNELS_PACK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HONE_MODELS_KERNELS_PACK_INL_H_
 #undef HONE_MODELS_KERNELS_PACK_INL_H_
@@ -12,9 +12,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace hone::kernels::HWY_NAMESPACE {
-
-template <class T>
-constexpr bool kIsBf16 = sizeof(T) == 2;
 
 // `n` rows of `dim` values, `stride` apart, into [rows, width] with zeros around.
 template <class In, class T>

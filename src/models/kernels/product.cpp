@@ -7,7 +7,7 @@
 #include <atomic>
 #include <vector>
 
-#include "models/kernels/attention_simd.h"
+#include "models/kernels/block_product.h"
 #include "models/kernels/product_simd.h"
 #include "models/kernels/tensors.h"
 
@@ -38,7 +38,12 @@ void share_out(int64_t count, const Body& body) {
   });
 }
 
-at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed, const std::optional<at::Tensor>& bias) {
+void check_sizes(const char* name, const at::Tensor& a, const at::Tensor& b, bool agree) {
+  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && agree && is_bf16(a) && is_bf16(b), "[", name, "] expected two bf16 matrices whose sizes agree, received ", a.sizes(), " ",
+              a.scalar_type(), " and ", b.sizes(), " ", b.scalar_type());
+}
+
+at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed, const at::Tensor& bias) {
   const int64_t columns = right.size(is_transposed ? 0 : 1);
   at::Tensor out = at::empty({left.size(0), columns}, left.options());
   const ProductJob job{.rows = left.size(0),
@@ -47,7 +52,7 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
                        .left = bf16_of(left),
                        .right = bf16_of(right),
                        .is_transposed = is_transposed,
-                       .bias = bias ? bias->const_data_ptr<float>() : nullptr,
+                       .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                        .out = static_cast<Bf16*>(out.mutable_data_ptr())};
   const std::vector<ProductUnit> units = units_of(job.rows, job.columns);
   share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
@@ -57,18 +62,22 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
 }  // namespace
 
 bool has_product(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 && can_multiply_bf16();
+  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.dim() == 2 && weight.numel() > 0 && weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 && can_multiply_bf16();
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true, bias);
+  check_sizes("product", x, weight, x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1));
+  TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ", weight.size(0), " values, received ", bias->sizes());
+  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true, bias ? bias->contiguous() : at::Tensor());
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
-  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, std::nullopt);
+  check_sizes("product_input_gradient", g, weight, g.dim() == 2 && weight.dim() == 2 && g.size(1) == weight.size(0));
+  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {});
 }
 
 at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor& input) {
+  check_sizes("product_weight_gradient", gradient, input, gradient.dim() == 2 && input.dim() == 2 && gradient.size(0) == input.size(0));
   const at::Tensor g = gradient.contiguous(), x = input.contiguous();
   at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
   if (x.size(0) == 0) return result.zero_();

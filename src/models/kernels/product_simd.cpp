@@ -1,6 +1,6 @@
 #include "models/kernels/product_simd.h"
 
-#include "models/kernels/attention_simd.h"
+#include "models/kernels/block_product.h"
 #include "models/kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -30,7 +30,8 @@ void write_block(const ProductJob& job, const float* sums, int64_t row, int64_t 
     Bf16* out = job.out + (row + i) * job.columns + column;
     for (int64_t c = 0; c < width; c += lanes()) {
       const VF value = load(sums + i * width + c);
-      const VU rounded = rounded_bf16(bias == nullptr ? value : hn::Add(value, load(bias + c)));  // keeps the NaNs that products make
+      // The quick rounding keeps the NaNs that products make, but not every one that a bias may hold.
+      const VU rounded = bias == nullptr ? rounded_bf16(value) : rounded_bf16_or_nan(hn::Add(value, load(bias + c)));
       hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &out[c].bits);
     }
   }
@@ -76,15 +77,15 @@ void pack_input_any(const WeightGradientJob& job, int64_t column) {
 }
 
 void multiply_gradient_any(const WeightGradientJob& job, const ProductUnit& unit) {
-  const int64_t out = unit.column, width = HWY_MIN(kPanel, job.out - out), piece = kGradientRows * width;
+  const int64_t first_out = unit.column, width = HWY_MIN(kPanel, job.out - first_out), piece = kGradientRows * width;
   Scratch scratch(static_cast<size_t>(3 * 2 * piece + 3 * 64));
   Bf16 *rows = scratch.take<Bf16>(piece), *work = scratch.take<Bf16>(piece), *left = scratch.take<Bf16>(piece);
   for_gradient_rows(job, [&](int64_t first, int64_t count, int64_t depth) {
-    copy_rows(job.grad + first * job.out + out, job.out, count, width, rows, depth, width);
+    copy_rows(job.grad + first * job.out + first_out, job.out, count, width, rows, depth, width);
     transpose_plain(rows, depth, width, left, work);
     for (int64_t column = unit.row_begin; column < unit.row_end; column += kPanel) {
       const int64_t columns = HWY_MIN(kPanel, job.in - column);
-      multiply(width, columns, depth, left, depth, job.panels + first * job.in + column * depth, columns, job.result + out * job.in + column, job.in,
+      multiply(width, columns, depth, left, depth, job.panels + first * job.in + column * depth, columns, job.result + first_out * job.in + column, job.in,
                first > 0);
     }
   });

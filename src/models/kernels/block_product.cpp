@@ -1,8 +1,8 @@
+#include "models/kernels/block_product.h"
+
 #include <ATen/Context.h>
 #include <ATen/cpu/Utils.h>
 #include <ATen/native/CPUBlas.h>
-
-#include "models/kernels/attention_simd.h"
 
 // oneDNN's block products keep one compiled kernel per shape and thread, so callers round sizes up to a few shapes.
 namespace hone::kernels {
