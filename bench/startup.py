@@ -71,8 +71,7 @@ def main():
     arguments = parser.parse_args()
     speed.prepare_inputs([CELL])
     result = measure(arguments.turns)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=1) + "\n")
+    speed.write_results(result, arguments.output)
     name_of = {"wall": "", "begins": ", first step begins", "ended": ", first step done"}
     for name, values in result.items():
         for key, seconds in values.items():

@@ -5,7 +5,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
 #include "models/kernels/random.h"
+#include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
 
 namespace hone::kernels {
@@ -87,15 +87,9 @@ std::vector<AttentionUnit> units_of(const AttentionJob& job, const at::Tensor& c
   return units;
 }
 
-// Units write to places of their own, so which thread takes which changes nothing.
 void run(void (*kernel)(const AttentionJob&, const AttentionUnit&), const AttentionJob& job, const at::Tensor& cu_seqlens) {
   const std::vector<AttentionUnit> units = units_of(job, cu_seqlens);
-  std::atomic<size_t> next{0};
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), static_cast<int64_t>(units.size()));
-  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) {
-    for (size_t i = next++; i < units.size(); i = next++) kernel(job, units[i]);
-    if (job.multiplies_bf16) release_multiplier();
-  });
+  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { kernel(job, units[i]); });
 }
 
 // What both forms of the input share. Forward saves `inputs` (q, k, v or all three in one) and `out`.

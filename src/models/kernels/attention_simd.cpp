@@ -109,7 +109,7 @@ void pack_keys_and_values(const AttentionJob& job, const Shape& shape, int64_t k
 }
 
 HWY_INLINE void store_weight(VF x, float* p) { store(x, p); }
-HWY_INLINE void store_weight(VF x, Bf16* p) { hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded_bf16(x))), U16(), &p->bits); }
+HWY_INLINE void store_weight(VF x, Bf16* p) { store_upper(rounded_bf16(x), p); }
 
 HWY_INLINE float row_maximum(const float* scores, int64_t n) {
   const F d;

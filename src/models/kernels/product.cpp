@@ -4,11 +4,11 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <atomic>
 #include <vector>
 
 #include "models/kernels/block_product.h"
 #include "models/kernels/product_simd.h"
+#include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
 
 namespace hone::kernels {
@@ -28,19 +28,10 @@ std::vector<ProductUnit> units_of(int64_t rows, int64_t columns) {
   return units;
 }
 
-// Each unit once, by whichever thread is free.
-template <class Body>
-void share_out(int64_t count, const Body& body) {
-  std::atomic<int64_t> next{0};
-  at::parallel_for(0, std::min<int64_t>(at::get_num_threads(), count), 1, [&](int64_t, int64_t) {
-    for (int64_t i = next++; i < count; i = next++) body(i);
-    release_multiplier();
-  });
-}
-
-void check_sizes(const char* name, const at::Tensor& a, const at::Tensor& b, bool agree) {
-  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && agree && is_bf16(a) && is_bf16(b), "[", name, "] expected two bf16 matrices whose sizes agree, received ", a.sizes(), " ",
-              a.scalar_type(), " and ", b.sizes(), " ", b.scalar_type());
+// Two matrices of bf16, of which these two axes are as long as each other.
+void check_sizes(const char* name, const at::Tensor& a, int64_t a_axis, const at::Tensor& b, int64_t b_axis) {
+  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(a_axis) == b.size(b_axis) && is_bf16(a) && is_bf16(b), "[", name,
+              "] expected two bf16 matrices whose sizes agree, received ", a.sizes(), " ", a.scalar_type(), " and ", b.sizes(), " ", b.scalar_type());
 }
 
 at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed, const at::Tensor& bias) {
@@ -62,22 +53,23 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
 }  // namespace
 
 bool has_product(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.dim() == 2 && weight.numel() > 0 && weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 && can_multiply_bf16();
+  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.dim() == 2 && weight.numel() > 0 && weight.size(0) % 16 == 0 &&
+         weight.size(1) % 16 == 0 && can_multiply_bf16();
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  check_sizes("product", x, weight, x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1));
+  check_sizes("product", x, 1, weight, 1);
   TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ", weight.size(0), " values, received ", bias->sizes());
   return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true, bias ? bias->contiguous() : at::Tensor());
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
-  check_sizes("product_input_gradient", g, weight, g.dim() == 2 && weight.dim() == 2 && g.size(1) == weight.size(0));
+  check_sizes("product_input_gradient", g, 1, weight, 0);
   return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {});
 }
 
 at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor& input) {
-  check_sizes("product_weight_gradient", gradient, input, gradient.dim() == 2 && input.dim() == 2 && gradient.size(0) == input.size(0));
+  check_sizes("product_weight_gradient", gradient, 0, input, 0);
   const at::Tensor g = gradient.contiguous(), x = input.contiguous();
   at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
   if (x.size(0) == 0) return result.zero_();

@@ -31,8 +31,7 @@ void write_block(const ProductJob& job, const float* sums, int64_t row, int64_t 
     for (int64_t c = 0; c < width; c += lanes()) {
       const VF value = load(sums + i * width + c);
       // The quick rounding keeps the NaNs that products make, but not every one that a bias may hold.
-      const VU rounded = bias == nullptr ? rounded_bf16(value) : rounded_bf16_or_nan(hn::Add(value, load(bias + c)));
-      hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &out[c].bits);
+      store_upper(bias == nullptr ? rounded_bf16(value) : rounded_bf16_or_nan(hn::Add(value, load(bias + c))), out + c);
     }
   }
 }

@@ -46,9 +46,8 @@ HWY_INLINE VU rounded_bf16_or_nan(VF x) {
 }
 
 HWY_INLINE void store(VF x, float* p) { hn::StoreU(x, F(), p); }
-HWY_INLINE void store(VF x, Bf16* p) {
-  hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded_bf16_or_nan(x))), U16(), &p->bits);
-}
+HWY_INLINE void store_upper(VU rounded, Bf16* p) { hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &p->bits); }
+HWY_INLINE void store(VF x, Bf16* p) { store_upper(rounded_bf16_or_nan(x), p); }
 
 // ---- the first n < lanes() values; the rest read as zero ----
 
