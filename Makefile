@@ -5,7 +5,10 @@ HONE := $(BUILD)/hone
 PEERS := .venv-peers/bin/python
 CONFIGURE := $(BUILD)/build.ninja
 
-.PHONY: demo test program build configure test-cpp test-python bench asan setup setup-peers clean
+.PHONY: demo test program build configure test-cpp test-python bench asan format check-format \
+        setup setup-peers clean
+CPP_FILES = $$(git ls-files '*.cpp' '*.h')
+PYTHON_FILES = $$(git ls-files '*.py') bench/run
 
 demo: program  ## fine-tune a small model on the shipped customer messages; prints the report
 	$(HONE) train examples/classify/config.yaml --overwrite
@@ -34,6 +37,14 @@ asan: setup  ## the C++ tests under address and undefined-behaviour sanitizers
 	@[ -e build/asan/build.ninja ] || cmake --preset asan > /dev/null
 	cmake --build build/asan
 	ctest --test-dir build/asan --output-on-failure -j "$$(nproc)"
+
+format: setup-peers  ## writes every C++ and Python file anew in the project's format
+	.venv-peers/bin/clang-format -i $(CPP_FILES)
+	.venv-peers/bin/ruff format -q $(PYTHON_FILES)
+
+check-format: setup-peers  ## says which files "make format" would change
+	.venv-peers/bin/clang-format --dry-run --Werror $(CPP_FILES)
+	.venv-peers/bin/ruff format -q --check $(PYTHON_FILES)
 
 setup:
 	scripts/setup

@@ -30,7 +30,10 @@ def write_rows(count):
         with open(path, "w", encoding="utf-8") as file:
             for number in range(count):
                 row = draw.choice(rows)
-                file.write(json.dumps({"text": f"{row['text']} {number:07d}", "label": row["label"]}) + "\n")
+                file.write(
+                    json.dumps({"text": f"{row['text']} {number:07d}", "label": row["label"]})
+                    + "\n"
+                )
     return path
 
 
@@ -41,7 +44,15 @@ def write_length(length):
     with open(path, "w", encoding="utf-8") as file:
         for i in range(4096 // length * 4):
             begin = i * length % (len(words) - length)
-            file.write(json.dumps({"text": " ".join(words[begin:begin + length]), "label": "even" if i % 2 == 0 else "odd"}) + "\n")
+            file.write(
+                json.dumps(
+                    {
+                        "text": " ".join(words[begin : begin + length]),
+                        "label": "even" if i % 2 == 0 else "odd",
+                    }
+                )
+                + "\n"
+            )
     return path
 
 
@@ -53,20 +64,31 @@ def measure(jobs, turns):
         for value, (job, options) in jobs.items():
             runs[value].append(workers.hone_train(job, FOLDER / "run", STEPS, **options))
     first = next(iter(runs.values()))
-    return {value: {"tokens_per_second": statistics.median(map(speed.rate, taken)), "to_first": speed.ratios(taken, first)["median"],
-                    "peak": max(run["peak"] for run in taken), "wall": statistics.median(run["wall"] for run in taken)}
-            for value, taken in runs.items()}
+    return {
+        value: {
+            "tokens_per_second": statistics.median(map(speed.rate, taken)),
+            "to_first": speed.ratios(taken, first)["median"],
+            "peak": max(run["peak"] for run in taken),
+            "wall": statistics.median(run["wall"] for run in taken),
+        }
+        for value, taken in runs.items()
+    }
 
 
 def say(what, results):
     for value, r in results.items():
-        print(f"  {what} {value}: {r['tokens_per_second']:.0f} tokens/s ({r['to_first']:.2f} of the first), {r['peak'] / 2**20:.0f} MiB, "
-              f"whole run {r['wall']:.1f} s", flush=True)
+        print(
+            f"  {what} {value}: {r['tokens_per_second']:.0f} tokens/s ({r['to_first']:.2f} of the first), {r['peak'] / 2**20:.0f} MiB, "
+            f"whole run {r['wall']:.1f} s",
+            flush=True,
+        )
     return results
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", nargs="*", type=int, default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--lengths", nargs="*", type=int, default=[64, 128, 256, 512])
     parser.add_argument("--turns", type=int, default=5)
@@ -76,10 +98,21 @@ def main():
     speed.prepare_inputs(["minilm-banking77", "minilm-fixed128"])
     base, fixed = speed.job_of("minilm-banking77"), speed.job_of("minilm-fixed128")
     rows = {count: (dict(base, rows=str(write_rows(count))), {}) for count in arguments.rows}
-    lengths = {length: (dict(fixed, rows=str(write_length(length)), max_length=length, batch=4096 // length), {}) for length in arguments.lengths}
-    threads = {count: (base, {"threads": count}) for count in range(1, len(os.sched_getaffinity(0)) + 1)}
-    results = {"rows": say("rows", measure(rows, arguments.turns)), "length": say("length", measure(lengths, min(3, arguments.turns))),
-               "threads": say("threads", measure(threads, arguments.turns))}
+    lengths = {
+        length: (
+            dict(fixed, rows=str(write_length(length)), max_length=length, batch=4096 // length),
+            {},
+        )
+        for length in arguments.lengths
+    }
+    threads = {
+        count: (base, {"threads": count}) for count in range(1, len(os.sched_getaffinity(0)) + 1)
+    }
+    results = {
+        "rows": say("rows", measure(rows, arguments.turns)),
+        "length": say("length", measure(lengths, min(3, arguments.turns))),
+        "threads": say("threads", measure(threads, arguments.turns)),
+    }
     shutil.rmtree(FOLDER)
     speed.write_results(results, arguments.output)
 

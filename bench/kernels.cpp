@@ -1,10 +1,10 @@
-// Each kernel beside the ATen operations it replaces, in one run, after their results were compared. Prints JSON, with the GEMM peak of
-// the same run to measure against.
+// Each kernel beside the ATen operations it replaces, in one run, after their results were
+// compared. Prints JSON, with the GEMM peak of the same run to measure against.
 //
 //     kernels_bench [--threads N] [--filter TEXT] [--seconds S]
 //
-// Times are the smallest of many rounds that alternate between the two. With one thread they are CPU time, so that a busy machine
-// disturbs them less.
+// Times are the smallest of many rounds that alternate between the two. With one thread they are
+// CPU time, so that a busy machine disturbs them less.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <time.h>
@@ -48,7 +48,9 @@ std::vector<double> best_times(const Settings& settings, const std::vector<Work>
   std::vector<double> best(all.size(), 1e30);
   for (const Work& work : all) work();
   const double start = now(settings);
-  for (int round = 0; round < 3 || now(settings) - start < settings.seconds * static_cast<double>(all.size()); ++round) {
+  for (int round = 0;
+       round < 3 || now(settings) - start < settings.seconds * static_cast<double>(all.size());
+       ++round) {
     for (size_t i = 0; i < all.size(); ++i) {
       const double before = now(settings);
       all[i]();
@@ -58,7 +60,9 @@ std::vector<double> best_times(const Settings& settings, const std::vector<Work>
   return best;
 }
 
-at::Tensor normal(at::IntArrayRef shape, at::ScalarType type) { return at::randn(shape, at::TensorOptions(at::kFloat)).to(type); }
+at::Tensor normal(at::IntArrayRef shape, at::ScalarType type) {
+  return at::randn(shape, at::TensorOptions(at::kFloat)).to(type);
+}
 at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(); }
 
 class Bench {
@@ -66,7 +70,8 @@ class Bench {
   explicit Bench(Settings settings) : settings_(std::move(settings)) {}
 
   // `amount` of `unit` (GFLOP or GB) per call.
-  void compare(const std::string& name, double amount, const char* unit, const Work& ours, const Work& theirs) {
+  void compare(const std::string& name, double amount, const char* unit, const Work& ours,
+               const Work& theirs) {
     if (name.find(settings_.filter) == std::string::npos) return;
     const std::vector<double> times = best_times(settings_, {ours, theirs});
     results_.push_back({{"name", name},
@@ -74,8 +79,8 @@ class Bench {
                         {"aten_microseconds", times[1] * 1e6},
                         {"times_faster", times[1] / times[0]},
                         {std::string(unit) + "/s", amount / times[0]}});
-    std::fprintf(stderr, "%-58s %10.1f us  aten %10.1f us  x%6.2f  %8.1f %s/s\n", name.c_str(), times[0] * 1e6, times[1] * 1e6, times[1] / times[0],
-                 amount / times[0], unit);
+    std::fprintf(stderr, "%-58s %10.1f us  aten %10.1f us  x%6.2f  %8.1f %s/s\n", name.c_str(),
+                 times[0] * 1e6, times[1] * 1e6, times[1] / times[0], amount / times[0], unit);
   }
 
   void peak() {
@@ -84,11 +89,14 @@ class Bench {
       const double time = best_times(settings_, {[&] { at::mm(a, b); }})[0];
       const double rate = 2e-9 * 2048 * 1024 * 2048 / time;
       peak_[type == at::kFloat ? "fp32" : "bf16"] = rate;
-      std::fprintf(stderr, "GEMM peak %s: %.0f GFLOP/s\n", type == at::kFloat ? "fp32" : "bf16", rate);
+      std::fprintf(stderr, "GEMM peak %s: %.0f GFLOP/s\n", type == at::kFloat ? "fp32" : "bf16",
+                   rate);
     }
   }
 
-  Json report() const { return {{"threads", settings_.threads}, {"gemm_peak_gflops", peak_}, {"results", results_}}; }
+  Json report() const {
+    return {{"threads", settings_.threads}, {"gemm_peak_gflops", peak_}, {"results", results_}};
+  }
 
  private:
   Settings settings_;
@@ -106,88 +114,123 @@ struct Load {
 constexpr Load kLoads[] = {{32, 14}, {32, 32}, {32, 128}, {8, 512}};
 
 std::string title(const char* what, const Model& model, const Load& load, at::ScalarType type) {
-  return std::string(what) + " " + model.name + " " + std::to_string(load.sequences) + "x" + std::to_string(load.length) +
-         (type == at::kFloat ? " fp32" : " bf16");
+  return std::string(what) + " " + model.name + " " + std::to_string(load.sequences) + "x" +
+         std::to_string(load.length) + (type == at::kFloat ? " fp32" : " bf16");
 }
 
 // Uniform lengths: the best case for ATen, which would have to pad.
 void attention(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
   const int64_t tokens = load.sequences * load.length, dim = model.hidden / model.heads;
-  const at::Tensor starts = at::arange(load.sequences + 1, at::kInt) * static_cast<int>(load.length);
+  const at::Tensor starts =
+      at::arange(load.sequences + 1, at::kInt) * static_cast<int>(load.length);
   const auto input = [&] { return normal({tokens, model.heads, dim}, type); };
   const at::Tensor q = input(), k = input(), v = input(), gradient = input();
-  const auto as_batch = [&](const at::Tensor& x) { return x.view({load.sequences, load.length, model.heads, dim}).transpose(1, 2); };
-  const at::Tensor lq = leaf(q), lk = leaf(k), lv = leaf(v), pq = leaf(as_batch(q)), pk = leaf(as_batch(k)), pv = leaf(as_batch(v));
-  const double flops = 4e-9 * static_cast<double>(load.sequences * load.length * load.length * model.hidden);
+  const auto as_batch = [&](const at::Tensor& x) {
+    return x.view({load.sequences, load.length, model.heads, dim}).transpose(1, 2);
+  };
+  const at::Tensor lq = leaf(q), lk = leaf(k), lv = leaf(v), pq = leaf(as_batch(q)),
+                   pk = leaf(as_batch(k)), pv = leaf(as_batch(v));
+  const double flops =
+      4e-9 * static_cast<double>(load.sequences * load.length * load.length * model.hidden);
   for (const double dropout : {0.0, 0.1}) {
-    const kernels::AttentionOptions options{.dropout = dropout, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
+    const kernels::AttentionOptions options{
+        .dropout = dropout, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
     const std::string suffix = dropout > 0 ? " dropout" : "";
     bench.compare(
-        title("attention forward", model, load, type) + suffix, flops, "GFLOP", [&] { kernels::attention(q, k, v, starts, load.length, options); },
-        [&] { at::scaled_dot_product_attention(as_batch(q), as_batch(k), as_batch(v), {}, dropout); });
+        title("attention forward", model, load, type) + suffix, flops, "GFLOP",
+        [&] { kernels::attention(q, k, v, starts, load.length, options); },
+        [&] {
+          at::scaled_dot_product_attention(as_batch(q), as_batch(k), as_batch(v), {}, dropout);
+        });
     bench.compare(
         title("attention forward+backward", model, load, type) + suffix, 3.5 * flops, "GFLOP",
         [&] { kernels::attention(lq, lk, lv, starts, load.length, options).backward(gradient); },
-        [&] { at::scaled_dot_product_attention(pq, pk, pv, {}, dropout).backward(as_batch(gradient)); });
+        [&] {
+          at::scaled_dot_product_attention(pq, pk, pv, {}, dropout).backward(as_batch(gradient));
+        });
   }
 }
 
 // A layer from hidden to inner. ATen's gradient of the weight is rounded to bf16 before it is fp32.
 void product(Bench& bench, const Model& model, const Load& load) {
   const int64_t tokens = load.sequences * load.length;
-  const at::Tensor x = normal({tokens, model.hidden}, at::kBFloat16), weight = normal({model.inner, model.hidden}, at::kBFloat16);
-  const at::Tensor bias = normal({model.inner}, at::kFloat), typed_bias = bias.to(at::kBFloat16), g = normal({tokens, model.inner}, at::kBFloat16);
+  const at::Tensor x = normal({tokens, model.hidden}, at::kBFloat16),
+                   weight = normal({model.inner, model.hidden}, at::kBFloat16);
+  const at::Tensor bias = normal({model.inner}, at::kFloat), typed_bias = bias.to(at::kBFloat16),
+                   g = normal({tokens, model.inner}, at::kBFloat16);
   if (!kernels::has_product(x, weight)) return;
   const double flops = 2e-9 * static_cast<double>(tokens * model.hidden * model.inner);
   const auto name = [&](const char* what) { return title(what, model, load, at::kBFloat16); };
-  bench.compare(name("linear forward"), flops, "GFLOP", [&] { kernels::product(x, weight, bias); }, [&] { at::linear(x, weight, typed_bias); });
-  bench.compare(name("linear gradient of x"), flops, "GFLOP", [&] { kernels::product_input_gradient(g, weight); }, [&] { at::mm(g, weight); });
   bench.compare(
-      name("linear gradient of weight"), flops, "GFLOP", [&] { kernels::product_weight_gradient(g, x); }, [&] { at::mm(g.t(), x).to(at::kFloat); });
+      name("linear forward"), flops, "GFLOP", [&] { kernels::product(x, weight, bias); },
+      [&] { at::linear(x, weight, typed_bias); });
+  bench.compare(
+      name("linear gradient of x"), flops, "GFLOP",
+      [&] { kernels::product_input_gradient(g, weight); }, [&] { at::mm(g, weight); });
+  bench.compare(
+      name("linear gradient of weight"), flops, "GFLOP",
+      [&] { kernels::product_weight_gradient(g, x); }, [&] { at::mm(g.t(), x).to(at::kFloat); });
 }
 
 void norm(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
   const int64_t tokens = load.sequences * load.length;
-  const at::Tensor x = leaf(normal({tokens, model.hidden}, type)), residual = leaf(normal({tokens, model.hidden}, type));
-  const at::Tensor weight = leaf(at::ones({model.hidden})), bias = leaf(at::zeros({model.hidden})), gradient = normal({tokens, model.hidden}, type);
+  const at::Tensor x = leaf(normal({tokens, model.hidden}, type)),
+                   residual = leaf(normal({tokens, model.hidden}, type));
+  const at::Tensor weight = leaf(at::ones({model.hidden})), bias = leaf(at::zeros({model.hidden})),
+                   gradient = normal({tokens, model.hidden}, type);
   const at::Tensor typed_weight = leaf(weight.to(type)), typed_bias = leaf(bias.to(type));
-  const DropoutOptions dropout{.p = 0.1, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
+  const DropoutOptions dropout{
+      .p = 0.1, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
   const double bytes = 1e-9 * static_cast<double>(x.nbytes());
-  const auto ours = [&] { return kernels::dropout_add_layer_norm(x, residual, weight, bias, 1e-12, dropout); };
-  const auto theirs = [&] { return at::layer_norm(residual + at::dropout(x, 0.1, true), {model.hidden}, typed_weight, typed_bias, 1e-12); };
-  bench.compare(title("dropout+add+norm forward", model, load, type), 3 * bytes, "GB", [&] { ours(); }, [&] { theirs(); });
+  const auto ours = [&] {
+    return kernels::dropout_add_layer_norm(x, residual, weight, bias, 1e-12, dropout);
+  };
+  const auto theirs = [&] {
+    return at::layer_norm(residual + at::dropout(x, 0.1, true), {model.hidden}, typed_weight,
+                          typed_bias, 1e-12);
+  };
   bench.compare(
-      title("dropout+add+norm forward+backward", model, load, type), 8 * bytes, "GB", [&] { ours().backward(gradient); },
-      [&] { theirs().backward(gradient); });
+      title("dropout+add+norm forward", model, load, type), 3 * bytes, "GB", [&] { ours(); },
+      [&] { theirs(); });
+  bench.compare(
+      title("dropout+add+norm forward+backward", model, load, type), 8 * bytes, "GB",
+      [&] { ours().backward(gradient); }, [&] { theirs().backward(gradient); });
 }
 
 void activation(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
   const int64_t tokens = load.sequences * load.length;
-  const at::Tensor x = leaf(normal({tokens, model.inner}, type)), bias = leaf(at::zeros({model.inner})), typed_bias = leaf(bias.to(type));
+  const at::Tensor x = leaf(normal({tokens, model.inner}, type)),
+                   bias = leaf(at::zeros({model.inner})), typed_bias = leaf(bias.to(type));
   const at::Tensor gradient = normal({tokens, model.inner}, type);
   const double bytes = 1e-9 * static_cast<double>(x.nbytes());
   const auto ours = [&] { return kernels::bias_activation(x, bias, kernels::Activation::kGelu); };
   const auto theirs = [&] { return at::gelu(x + typed_bias); };
-  bench.compare(title("bias+gelu forward", model, load, type), 2 * bytes, "GB", [&] { ours(); }, [&] { theirs(); });
   bench.compare(
-      title("bias+gelu forward+backward", model, load, type), 5 * bytes, "GB", [&] { ours().backward(gradient); }, [&] { theirs().backward(gradient); });
+      title("bias+gelu forward", model, load, type), 2 * bytes, "GB", [&] { ours(); },
+      [&] { theirs(); });
+  bench.compare(
+      title("bias+gelu forward+backward", model, load, type), 5 * bytes, "GB",
+      [&] { ours().backward(gradient); }, [&] { theirs().backward(gradient); });
 }
 
 void dropout(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
   const int64_t tokens = load.sequences * load.length;
   const at::Tensor x = normal({tokens, model.hidden}, type);
-  const DropoutOptions options{.p = 0.1, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
+  const DropoutOptions options{
+      .p = 0.1, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
   bench.compare(
-      title("dropout", model, load, type), 2e-9 * static_cast<double>(x.nbytes()), "GB", [&] { kernels::dropout(x, options); },
-      [&] { at::dropout(x, 0.1, true); });
+      title("dropout", model, load, type), 2e-9 * static_cast<double>(x.nbytes()), "GB",
+      [&] { kernels::dropout(x, options); }, [&] { at::dropout(x, 0.1, true); });
 }
 
 void embedding(Bench& bench, const Model& model, const Load& load) {
   const int64_t tokens = load.sequences * load.length;
-  const at::Tensor table = leaf(normal({30522, model.hidden}, at::kFloat)), other = leaf(table), gradient = normal({tokens, model.hidden}, at::kFloat);
+  const at::Tensor table = leaf(normal({30522, model.hidden}, at::kFloat)), other = leaf(table),
+                   gradient = normal({tokens, model.hidden}, at::kFloat);
   const at::Tensor ids = (at::rand({tokens}).pow(4) * 30522).to(at::kLong);
   bench.compare(
-      title("embedding forward+backward", model, load, at::kFloat), 4e-9 * static_cast<double>(gradient.nbytes()), "GB",
+      title("embedding forward+backward", model, load, at::kFloat),
+      4e-9 * static_cast<double>(gradient.nbytes()), "GB",
       [&] {
         table.mutable_grad() = at::Tensor();
         kernels::embedding(table, ids).backward(gradient);
@@ -199,38 +242,48 @@ void embedding(Bench& bench, const Model& model, const Load& load) {
 }
 
 void cross_entropy(Bench& bench, int64_t rows, int64_t classes) {
-  const at::Tensor logits = leaf(normal({rows, classes}, at::kFloat)), targets = at::randint(classes, {rows}, at::kLong);
+  const at::Tensor logits = leaf(normal({rows, classes}, at::kFloat)),
+                   targets = at::randint(classes, {rows}, at::kLong);
   bench.compare(
-      "cross-entropy forward+backward " + std::to_string(rows) + "x" + std::to_string(classes), 5e-9 * static_cast<double>(logits.nbytes()), "GB",
+      "cross-entropy forward+backward " + std::to_string(rows) + "x" + std::to_string(classes),
+      5e-9 * static_cast<double>(logits.nbytes()), "GB",
       [&] { kernels::cross_entropy_sum(logits, targets).backward(); },
       [&] { at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum).backward(); });
 }
 
 void adamw(Bench& bench, const Model& model) {
   const int64_t count = 12 * model.hidden * model.hidden * 2;
-  const at::Tensor value = leaf(normal({count}, at::kFloat)), shadow = at::empty({count}, at::kBFloat16), gradient = normal({count}, at::kFloat);
+  const at::Tensor value = leaf(normal({count}, at::kFloat)),
+                   shadow = at::empty({count}, at::kBFloat16),
+                   gradient = normal({count}, at::kFloat);
   value.mutable_grad() = gradient;
   AdamW optimizer({{"x", value, shadow}}, {.weight_decay = 0.01});
-  const at::Tensor theirs = value.detach().clone(), m = at::zeros({count}), v = at::zeros({count}), step = at::ones({});
+  const at::Tensor theirs = value.detach().clone(), m = at::zeros({count}), v = at::zeros({count}),
+                   step = at::ones({});
   bench.compare(
-      std::string("AdamW and bf16 copy, ") + model.name, 30e-9 * static_cast<double>(count), "GB", [&] { optimizer.step(1e-5, 0.5); },
+      std::string("AdamW and bf16 copy, ") + model.name, 30e-9 * static_cast<double>(count), "GB",
+      [&] { optimizer.step(1e-5, 0.5); },
       [&] {
-        at::_fused_adamw_({theirs}, {gradient}, {m}, {v}, {}, {step}, 1e-5, 0.9, 0.999, 0.01, 1e-8, false, false);
+        at::_fused_adamw_({theirs}, {gradient}, {m}, {v}, {}, {step}, 1e-5, 0.9, 0.999, 0.01, 1e-8,
+                          false, false);
         shadow.copy_(theirs);
       });
   bench.compare(
-      std::string("gradient norm, ") + model.name, 4e-9 * static_cast<double>(count), "GB", [&] { gradient_norm({{"x", value, {}}}); },
-      [&] { gradient.norm().item<float>(); });
+      std::string("gradient norm, ") + model.name, 4e-9 * static_cast<double>(count), "GB",
+      [&] { gradient_norm({{"x", value, {}}}); }, [&] { gradient.norm().item<float>(); });
 }
 
 // A table of 30522 rows in a step that looks 448 tokens up: looked-up rows repeat as words do.
 void table_step(Bench& bench, const Model& model) {
-  const at::Tensor table = leaf(normal({30522, model.hidden}, at::kFloat)), gradient = normal({448, model.hidden}, at::kFloat);
-  const at::Tensor other = leaf(table), m = at::zeros_like(other.detach()), v = at::zeros_like(other.detach()), step = at::ones({});
+  const at::Tensor table = leaf(normal({30522, model.hidden}, at::kFloat)),
+                   gradient = normal({448, model.hidden}, at::kFloat);
+  const at::Tensor other = leaf(table), m = at::zeros_like(other.detach()),
+                   v = at::zeros_like(other.detach()), step = at::ones({});
   AdamW optimizer({{"table", table, {}}}, {.weight_decay = 0.01, .lazy_rows = true});
   const auto ids = [&] { return (at::rand({448}).pow(4) * 30522).to(at::kLong); };
   bench.compare(
-      std::string("embedding, norm and AdamW of a table, lazy, ") + model.name, 1e-9 * static_cast<double>(table.nbytes()), "GB",
+      std::string("embedding, norm and AdamW of a table, lazy, ") + model.name,
+      1e-9 * static_cast<double>(table.nbytes()), "GB",
       [&] {
         table.mutable_grad() = at::Tensor();
         kernels::embedding(table, ids()).backward(gradient);
@@ -241,7 +294,8 @@ void table_step(Bench& bench, const Model& model) {
         other.mutable_grad() = at::Tensor();
         at::embedding(other, ids()).backward(gradient);
         other.grad().norm().item<float>();
-        at::_fused_adamw_({other.detach()}, {other.grad()}, {m}, {v}, {}, {step}, 1e-5, 0.9, 0.999, 0.01, 1e-8, false, false);
+        at::_fused_adamw_({other.detach()}, {other.grad()}, {m}, {v}, {}, {step}, 1e-5, 0.9, 0.999,
+                          0.01, 1e-8, false, false);
       });
 }
 
@@ -284,5 +338,6 @@ Settings read_arguments(int count, char** arguments) {
 }  // namespace hone::bench
 
 int main(int count, char** arguments) {
-  std::printf("%s\n", hone::bench::run(hone::bench::read_arguments(count, arguments)).dump(2).c_str());
+  std::printf("%s\n",
+              hone::bench::run(hone::bench::read_arguments(count, arguments)).dump(2).c_str());
 }

@@ -1,6 +1,6 @@
 """A Trainer script as short as they come, for bench/startup.py: prints the clock when its first step begins and when it has ended.
 
-    python bench/peer_first_step.py MODEL ROWS.jsonl LABELS.json
+python bench/peer_first_step.py MODEL ROWS.jsonl LABELS.json
 """
 
 import json
@@ -8,7 +8,14 @@ import sys
 import tempfile
 import time
 
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 
 class Clock(TrainerCallback):
@@ -27,9 +34,22 @@ def main(folder, rows, labels):
     ids = tokenizer([row["text"] for row in rows], truncation=True, max_length=128)["input_ids"]
     samples = [{"input_ids": i, "labels": labels.index(row["label"])} for i, row in zip(ids, rows)]
     with tempfile.TemporaryDirectory() as output:
-        arguments = TrainingArguments(output, max_steps=1, per_device_train_batch_size=32, report_to="none", save_strategy="no",
-                                      disable_tqdm=True, use_cpu=True)
-        Trainer(model=model, args=arguments, train_dataset=samples, data_collator=DataCollatorWithPadding(tokenizer), callbacks=[Clock()]).train()
+        arguments = TrainingArguments(
+            output,
+            max_steps=1,
+            per_device_train_batch_size=32,
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=samples,
+            data_collator=DataCollatorWithPadding(tokenizer),
+            callbacks=[Clock()],
+        ).train()
 
 
 if __name__ == "__main__":

@@ -23,25 +23,25 @@ import time
 
 # One job: what to run, and every setting that was tried when looking for the best one.
 DEFAULTS = {
-    "task": "classify",          # classify: text, label; ner: tokens, tags
-    "labels": [],                # in the order of the model's outputs
+    "task": "classify",  # classify: text, label; ner: tokens, tags
+    "labels": [],  # in the order of the model's outputs
     "batch": 32,
     "max_length": 128,
-    "precision": "bf16",         # fp32 | bf16 (autocast) | for inference only: cast (the weights themselves), int8 (dynamic quantization)
-    "attention": "sdpa",         # sdpa | eager
-    "grouping": "length",        # length: like lengths share a batch, as Trainer's length grouping does | random
-    "padding": "dynamic",        # dynamic: to the longest of the batch | max: to max_length
-    "multiple": 1,               # dynamic padding up to a multiple
-    "optimizer": "fused",        # fused | foreach | loop
-    "workers": 0,                # of the DataLoader
-    "compile": "",               # "" | "any length": one graph | "each length": a graph for each
+    "precision": "bf16",  # fp32 | bf16 (autocast) | for inference only: cast (the weights themselves), int8 (dynamic quantization)
+    "attention": "sdpa",  # sdpa | eager
+    "grouping": "length",  # length: like lengths share a batch, as Trainer's length grouping does | random
+    "padding": "dynamic",  # dynamic: to the longest of the batch | max: to max_length
+    "multiple": 1,  # dynamic padding up to a multiple
+    "optimizer": "fused",  # fused | foreach | loop
+    "workers": 0,  # of the DataLoader
+    "compile": "",  # "" | "any length": one graph | "each length": a graph for each
     "learning_rate": 5e-5,
-    "clip": 1.0,                 # 0: no clipping
-    "loop": "plain",             # plain | trainer
-    "losses": False,             # read the loss of each step
-    "seed": 0,                   # of dropout and of the order of rows
-    "threads": 0,                # 0: torch's choice
-    "freeze_order": False,       # batches in the order of the file: for comparing results
+    "clip": 1.0,  # 0: no clipping
+    "loop": "plain",  # plain | trainer
+    "losses": False,  # read the loss of each step
+    "seed": 0,  # of dropout and of the order of rows
+    "threads": 0,  # 0: torch's choice
+    "freeze_order": False,  # batches in the order of the file: for comparing results
 }
 
 
@@ -54,15 +54,31 @@ def encode(rows, tokenizer, job):
     """ids and labels of each row; the first sub-word of a token carries its tag, as in Transformers' own example."""
     place = {label: index for index, label in enumerate(job["labels"])}
     if job["task"] == "classify":
-        ids = tokenizer([row["text"] for row in rows], truncation=True, max_length=job["max_length"])["input_ids"]
+        ids = tokenizer(
+            [row["text"] for row in rows], truncation=True, max_length=job["max_length"]
+        )["input_ids"]
         return [{"input_ids": i, "labels": place[row["label"]]} for i, row in zip(ids, rows)]
-    encoded = tokenizer([row["tokens"] for row in rows], is_split_into_words=True, truncation=True, max_length=job["max_length"])
+    encoded = tokenizer(
+        [row["tokens"] for row in rows],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=job["max_length"],
+    )
     samples = []
     for index, row in enumerate(rows):
         words = encoded.word_ids(index)
-        first = [word is not None and (k == 0 or words[k - 1] != word) for k, word in enumerate(words)]
-        samples.append({"input_ids": encoded["input_ids"][index],
-                        "labels": [place[row["tags"][word]] if begins else -100 for word, begins in zip(words, first)]})
+        first = [
+            word is not None and (k == 0 or words[k - 1] != word) for k, word in enumerate(words)
+        ]
+        samples.append(
+            {
+                "input_ids": encoded["input_ids"][index],
+                "labels": [
+                    place[row["tags"][word]] if begins else -100
+                    for word, begins in zip(words, first)
+                ],
+            }
+        )
     return samples
 
 
@@ -74,12 +90,21 @@ class Collator:
 
     def __call__(self, samples):
         import torch
+
         multiple = self.job["multiple"]
         longest = max(len(sample["input_ids"]) for sample in samples)
-        length = self.job["max_length"] if self.job["padding"] == "max" else -(-longest // multiple) * multiple
+        length = (
+            self.job["max_length"]
+            if self.job["padding"] == "max"
+            else -(-longest // multiple) * multiple
+        )
         ids = torch.full((len(samples), length), self.pad_id)
         mask = torch.zeros((len(samples), length), dtype=torch.long)
-        labels = torch.full((len(samples), length), -100) if self.job["task"] == "ner" else torch.zeros(len(samples), dtype=torch.long)
+        labels = (
+            torch.full((len(samples), length), -100)
+            if self.job["task"] == "ner"
+            else torch.zeros(len(samples), dtype=torch.long)
+        )
         for row, sample in enumerate(samples):
             n = len(sample["input_ids"])
             ids[row, :n] = torch.tensor(sample["input_ids"])
@@ -95,60 +120,100 @@ def plan(lengths, job, epoch):
     """Batches of sample indices. Length grouping is Trainer's: sort within windows of 50 batches of a random order."""
     order = list(range(len(lengths)))
     if job["freeze_order"]:
-        return [order[i:i + job["batch"]] for i in range(0, len(order), job["batch"])]
+        return [order[i : i + job["batch"]] for i in range(0, len(order), job["batch"])]
     generator = random.Random(epoch)
     generator.shuffle(order)
     if job["grouping"] == "length":
         window = 50 * job["batch"]
-        order = [i for start in range(0, len(order), window)
-                 for i in sorted(order[start:start + window], key=lambda i: -lengths[i])]
-    batches = [order[i:i + job["batch"]] for i in range(0, len(order), job["batch"])]
+        order = [
+            i
+            for start in range(0, len(order), window)
+            for i in sorted(order[start : start + window], key=lambda i: -lengths[i])
+        ]
+    batches = [order[i : i + job["batch"]] for i in range(0, len(order), job["batch"])]
     if job["grouping"] == "length":
-        generator.shuffle(batches)  # costs nothing, and makes a few steps a fair sample of the epoch
+        generator.shuffle(
+            batches
+        )  # costs nothing, and makes a few steps a fair sample of the epoch
     return batches
 
 
 class Worker:
     def __init__(self, job):
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+        from transformers import (
+            AutoModelForSequenceClassification,
+            AutoModelForTokenClassification,
+            AutoTokenizer,
+        )
+
         self.job, self.torch = dict(DEFAULTS, **job), torch
         job = self.job
         if job["threads"]:
             torch.set_num_threads(job["threads"])
         torch.manual_seed(job["seed"])
-        kind = AutoModelForTokenClassification if job["task"] == "ner" else AutoModelForSequenceClassification
+        kind = (
+            AutoModelForTokenClassification
+            if job["task"] == "ner"
+            else AutoModelForSequenceClassification
+        )
         self.tokenizer = AutoTokenizer.from_pretrained(job["model"])
-        self.model = kind.from_pretrained(job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"])
+        self.model = kind.from_pretrained(
+            job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"]
+        )
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
         if job["precision"] == "int8":
             torch.backends.quantized.engine = "fbgemm"  # onednn builds a kernel anew for each length of a batch, and x86 may choose it
             by_output = torch.ao.quantization.per_channel_dynamic_qconfig
-            self.model = torch.ao.quantization.quantize_dynamic(self.model, {torch.nn.Linear: by_output}, dtype=torch.qint8)
-        self.step_model = torch.compile(self.model, dynamic=job["compile"] == "any length") if job["compile"] else self.model
-        torch._dynamo.config.recompile_limit = 64  # a graph for each length, where they are compiled one by one
+            self.model = torch.ao.quantization.quantize_dynamic(
+                self.model, {torch.nn.Linear: by_output}, dtype=torch.qint8
+            )
+        self.step_model = (
+            torch.compile(self.model, dynamic=job["compile"] == "any length")
+            if job["compile"]
+            else self.model
+        )
+        torch._dynamo.config.recompile_limit = (
+            64  # a graph for each length, where they are compiled one by one
+        )
         self.samples = encode(read(job["rows"]), self.tokenizer, job)
         self.lengths = [len(sample["input_ids"]) for sample in self.samples]
         self.collator = Collator(job, self.tokenizer.pad_token_id)
         self.optimizer = self.batches = None
 
     def autocast(self):
-        return self.torch.autocast("cpu", self.torch.bfloat16, enabled=self.job["precision"] == "bf16")
+        return self.torch.autocast(
+            "cpu", self.torch.bfloat16, enabled=self.job["precision"] == "bf16"
+        )
 
     # ------------------------------------------------------------------------------------------------ training
 
     def make_optimizer(self):
         bare = lambda name: "bias" in name or "LayerNorm" in name
-        groups = [{"params": [p for n, p in self.model.named_parameters() if not bare(n)], "weight_decay": 0.01},
-                  {"params": [p for n, p in self.model.named_parameters() if bare(n)], "weight_decay": 0.0}]
-        how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[self.job["optimizer"]]
+        groups = [
+            {
+                "params": [p for n, p in self.model.named_parameters() if not bare(n)],
+                "weight_decay": 0.01,
+            },
+            {
+                "params": [p for n, p in self.model.named_parameters() if bare(n)],
+                "weight_decay": 0.0,
+            },
+        ]
+        how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[
+            self.job["optimizer"]
+        ]
         return self.torch.optim.AdamW(groups, lr=self.job["learning_rate"], **how)
 
     def endless_batches(self, first_epoch=0):
         for epoch in itertools.count(first_epoch):
-            loader = self.torch.utils.data.DataLoader(self.samples, batch_sampler=plan(self.lengths, self.job, epoch + 1000 * self.job["seed"]),
-                                                      collate_fn=self.collator, num_workers=self.job["workers"])
+            loader = self.torch.utils.data.DataLoader(
+                self.samples,
+                batch_sampler=plan(self.lengths, self.job, epoch + 1000 * self.job["seed"]),
+                collate_fn=self.collator,
+                num_workers=self.job["workers"],
+            )
             yield from loader
 
     def train(self, steps, turn=None):
@@ -159,7 +224,9 @@ class Worker:
             self.optimizer, self.batches = self.make_optimizer(), self.endless_batches()
         if turn is not None:
             self.batches = self.endless_batches(turn)
-            self.batches = itertools.chain([next(self.batches)], self.batches)  # loader workers have started before the clock
+            self.batches = itertools.chain(
+                [next(self.batches)], self.batches
+            )  # loader workers have started before the clock
         self.model.train()
         tokens, losses, started, cpu_started = 0, [], time.perf_counter(), time.process_time()
         for _ in range(steps):
@@ -174,16 +241,26 @@ class Worker:
             tokens += int(inputs["attention_mask"].sum())
             if self.job["losses"]:
                 losses.append(loss.item())
-        return {"tokens": tokens, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu_started,
-                "steps": steps, "losses": losses}
+        return {
+            "tokens": tokens,
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started,
+            "steps": steps,
+            "losses": losses,
+        }
 
     def curve(self, every, most, validation):
         """Accuracy on `validation` every so many steps. Evaluations are not timed, as the step rate is what is compared."""
         curve = [{"steps": 0, "seconds": 0}]
         while curve[-1]["steps"] < most:
             turn = self.train(every)
-            curve.append({"steps": curve[-1]["steps"] + every, "seconds": curve[-1]["seconds"] + turn["seconds"],
-                          "accuracy": self.accuracy(validation)})
+            curve.append(
+                {
+                    "steps": curve[-1]["steps"] + every,
+                    "seconds": curve[-1]["seconds"] + turn["seconds"],
+                    "accuracy": self.accuracy(validation),
+                }
+            )
         return {"curve": curve[1:]}
 
     # ------------------------------------------------------------------------------------------------ inference
@@ -194,12 +271,19 @@ class Worker:
         samples = encode(read(self.job["rows"], limit), self.tokenizer, self.job)
         logits = self.forward(samples)
         seconds = time.perf_counter() - started
-        return {"tokens": sum(len(sample["input_ids"]) for sample in samples), "seconds": seconds, "rows": len(samples),
-                "first": [round(float(x), 5) for x in logits[0].flatten()[:4]]}
+        return {
+            "tokens": sum(len(sample["input_ids"]) for sample in samples),
+            "seconds": seconds,
+            "rows": len(samples),
+            "first": [round(float(x), 5) for x in logits[0].flatten()[:4]],
+        }
 
     def accuracy(self, path):
         samples = encode(read(path), self.tokenizer, self.job)
-        return sum(int(row.argmax()) == sample["labels"] for row, sample in zip(self.forward(samples), samples)) / len(samples)
+        return sum(
+            int(row.argmax()) == sample["labels"]
+            for row, sample in zip(self.forward(samples), samples)
+        ) / len(samples)
 
     def forward(self, samples):
         """Logits of each sample, in order."""
@@ -208,13 +292,15 @@ class Worker:
         self.model.eval()
         with self.torch.inference_mode(), self.autocast():
             for start in range(0, len(order), self.job["batch"]):
-                chosen = order[start:start + self.job["batch"]]
+                chosen = order[start : start + self.job["batch"]]
                 for i, row in zip(chosen, self.logits(self.collator([samples[i] for i in chosen]))):
                     logits[i] = row
         return logits
 
     def logits(self, inputs):
-        return self.step_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+        return self.step_model(
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]
+        ).logits
 
     # ------------------------------------------------------------------------------------------------ facts
 
@@ -222,24 +308,40 @@ class Worker:
         """Useful work of a training step for each real token: matrix products of the blocks, forward and twice that backward."""
         c, lengths = self.model.config, self.lengths
         mean = sum(lengths) / len(lengths)
-        weights = c.num_hidden_layers * (4 * c.hidden_size**2 + 2 * c.hidden_size * c.intermediate_size)
-        attention = c.num_hidden_layers * 4 * c.hidden_size * sum(n * n for n in lengths) / sum(lengths)
-        return {"flops_per_token": 3 * (2 * weights + attention), "mean_length": mean, "samples": len(lengths)}
+        weights = c.num_hidden_layers * (
+            4 * c.hidden_size**2 + 2 * c.hidden_size * c.intermediate_size
+        )
+        attention = (
+            c.num_hidden_layers * 4 * c.hidden_size * sum(n * n for n in lengths) / sum(lengths)
+        )
+        return {
+            "flops_per_token": 3 * (2 * weights + attention),
+            "mean_length": mean,
+            "samples": len(lengths),
+        }
 
     def memory(self):
         return {"peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
     def gemm(self):
         config = self.model.config
-        return {kind: gemm_rate(self.torch, config.hidden_size, config.intermediate_size, dtype)
-                for kind, dtype in (("bf16", self.torch.bfloat16), ("fp32", self.torch.float32))}
+        return {
+            kind: gemm_rate(self.torch, config.hidden_size, config.intermediate_size, dtype)
+            for kind, dtype in (("bf16", self.torch.bfloat16), ("fp32", self.torch.float32))
+        }
 
 
 def gemm_rate(torch, hidden, intermediate, dtype, rows=4096):
     """FLOP/s over the products of one encoder block: forward and both of backward, each at the best of three times."""
     flops = seconds = 0
-    for inner, outer, count in ((hidden, hidden, 4), (hidden, intermediate, 1), (intermediate, hidden, 1)):
-        x, w, g = (torch.randn(shape).to(dtype) for shape in ((rows, inner), (outer, inner), (rows, outer)))
+    for inner, outer, count in (
+        (hidden, hidden, 4),
+        (hidden, intermediate, 1),
+        (intermediate, hidden, 1),
+    ):
+        x, w, g = (
+            torch.randn(shape).to(dtype) for shape in ((rows, inner), (outer, inner), (rows, outer))
+        )
         for product in (lambda: x @ w.t(), lambda: g @ w, lambda: g.t() @ x):
             times = []
             for _ in range(4):  # the first warms up
@@ -254,6 +356,7 @@ def gemm_rate(torch, hidden, intermediate, dtype, rows=4096):
 def train_with_trainer(worker, steps, warm_up=1):
     """The usual tutorial: Trainer with its defaults. The first step is not timed."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
+
     seen = {"tokens": 0, "times": []}
 
     class Clock(TrainerCallback):
@@ -265,13 +368,32 @@ def train_with_trainer(worker, steps, warm_up=1):
         seen.setdefault("per_batch", []).append(sum(len(sample["input_ids"]) for sample in samples))
         return worker.collator(samples)
 
-    arguments = TrainingArguments(output_dir=str(pathlib.Path(worker.job["rows"]).parent / "trainer"), max_steps=steps + warm_up,
-                                  per_device_train_batch_size=worker.job["batch"], learning_rate=worker.job["learning_rate"],
-                                  save_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, remove_unused_columns=False,
-                                  logging_strategy="no")
-    Trainer(model=worker.model, args=arguments, train_dataset=worker.samples, data_collator=collate, callbacks=[Clock()]).train()
-    tokens = sum(seen["per_batch"][warm_up:warm_up + steps])
-    return {"tokens": tokens, "seconds": seen["times"][-1] - seen["times"][warm_up - 1], "steps": steps, "losses": []}
+    arguments = TrainingArguments(
+        output_dir=str(pathlib.Path(worker.job["rows"]).parent / "trainer"),
+        max_steps=steps + warm_up,
+        per_device_train_batch_size=worker.job["batch"],
+        learning_rate=worker.job["learning_rate"],
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        remove_unused_columns=False,
+        logging_strategy="no",
+    )
+    Trainer(
+        model=worker.model,
+        args=arguments,
+        train_dataset=worker.samples,
+        data_collator=collate,
+        callbacks=[Clock()],
+    ).train()
+    tokens = sum(seen["per_batch"][warm_up : warm_up + steps])
+    return {
+        "tokens": tokens,
+        "seconds": seen["times"][-1] - seen["times"][warm_up - 1],
+        "steps": steps,
+        "losses": [],
+    }
 
 
 def serve(worker_type):

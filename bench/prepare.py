@@ -33,14 +33,19 @@ def read_rows(name):
         return sets.rows(name, "train")
     text = " ".join(row["text"] for row in sets.rows("sst2", "train")).split(" ")
     words = SETS[name]["max_length"]  # as many words as tokens: never too few
-    return [{"text": " ".join(text[i * words % len(text):][:words]), "label": "even" if i % 2 == 0 else "odd"}
-            for i in range(min(ROWS, len(text) // words))]
+    return [
+        {
+            "text": " ".join(text[i * words % len(text) :][:words]),
+            "label": "even" if i % 2 == 0 else "odd",
+        }
+        for i in range(min(ROWS, len(text) // words))
+    ]
 
 
 def sample_rows(name):
     rows = read_rows(name)
     chosen = random.Random(7).sample(rows, min(ROWS, len(rows)))
-    chosen += rows[:(-len(chosen)) % 32]  # a whole number of batches
+    chosen += rows[: (-len(chosen)) % 32]  # a whole number of batches
     return chosen
 
 
@@ -55,19 +60,44 @@ def labels_of(name):
 
 def make_model(shape, name, folder):
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification, BertTokenizerFast
+    from transformers import (
+        BertConfig,
+        BertForSequenceClassification,
+        BertForTokenClassification,
+        BertTokenizerFast,
+    )
+
     torch.manual_seed(0)
     labels = labels_of(name)
     is_chinese = name == "chnsenticorp"
-    named = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-    kind = BertForTokenClassification if SETS[name]["task"] == "ner" else BertForSequenceClassification
+    named = {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+    kind = (
+        BertForTokenClassification if SETS[name]["task"] == "ner" else BertForSequenceClassification
+    )
     if shape == "minilm" and not is_chinese:
         model = kind.from_pretrained(sets.MINILM, **named)
     else:
-        sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536} if shape == "minilm" else {}
+        sizes = (
+            {
+                "hidden_size": 384,
+                "num_hidden_layers": 6,
+                "num_attention_heads": 12,
+                "intermediate_size": 1536,
+            }
+            if shape == "minilm"
+            else {}
+        )
         model = kind(BertConfig(vocab_size=21128 if is_chinese else 30522, **sizes, **named))
     model.save_pretrained(folder)
-    vocabulary = sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt" if is_chinese else sets.MINILM / "vocab.txt"
+    vocabulary = (
+        sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt"
+        if is_chinese
+        else sets.MINILM / "vocab.txt"
+    )
     BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
     shutil.copy(vocabulary, folder / "vocab.txt")
 
@@ -93,7 +123,10 @@ def prepare(root, cell):
     (root / "rows").mkdir(parents=True, exist_ok=True)
     path, labels = root / "rows" / f"{name}.jsonl", root / "rows" / f"{name}.labels.json"
     if not path.exists() or not labels.exists():
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in sample_rows(name)), encoding="utf-8")
+        path.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in sample_rows(name)),
+            encoding="utf-8",
+        )
         labels.write_text(json.dumps(labels_of(name)))
     folder = root / "models" / cell
     if not (folder / "done").exists():

@@ -25,14 +25,23 @@ def processor():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
     wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
-    return fields.get("model name", platform.processor()), [flag for flag in wanted if flag in fields.get("flags", "").split()]
+    return fields.get("model name", platform.processor()), [
+        flag for flag in wanted if flag in fields.get("flags", "").split()
+    ]
 
 
 def results_folder():
     """Of each kind of processor one, e.g. bench/results/amd-epyc-avx512-bf16: their figures do not compare."""
     name, flags = processor()
-    best = next((flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags), "")
-    return ROOT / "bench" / "results" / re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(\w+\)", "", f"{name} {best}").lower()).strip("-")
+    best = next(
+        (flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags), ""
+    )
+    return (
+        ROOT
+        / "bench"
+        / "results"
+        / re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(\w+\)", "", f"{name} {best}").lower()).strip("-")
+    )
 
 
 RESULTS = results_folder()
@@ -50,7 +59,9 @@ def _sst2(split):
 
 
 def _banking77(split):
-    with open(DATA / "classification/banking77" / f"{split}.csv", encoding="utf-8", newline="") as file:
+    with open(
+        DATA / "classification/banking77" / f"{split}.csv", encoding="utf-8", newline=""
+    ) as file:
         for row in csv.DictReader(file):
             yield {"text": row["text"], "label": row["category"]}
 
@@ -98,17 +109,32 @@ def _iob2(tags):
 
 
 def _conll2003(split):
-    for row in _conll(DATA / "ner/conll2003" / {"train": "eng.train", "dev": "eng.testa", "test": "eng.testb"}[split]):
+    for row in _conll(
+        DATA
+        / "ner/conll2003"
+        / {"train": "eng.train", "dev": "eng.testa", "test": "eng.testb"}[split]
+    ):
         yield {"tokens": row["tokens"], "tags": _iob2(row["tags"])}
 
 
 def _wnut17(split):
-    name = {"train": "wnut17train.conll", "dev": "emerging.dev.conll", "test": "emerging.test.annotated"}[split]
+    name = {
+        "train": "wnut17train.conll",
+        "dev": "emerging.dev.conll",
+        "test": "emerging.test.annotated",
+    }[split]
     return _conll(DATA / "ner/wnut17" / name, "\t")
 
 
-_READERS = {"sst2": _sst2, "banking77": _banking77, "trec": _trec, "goemotions": _goemotions, "chnsenticorp": _chnsenticorp,
-            "conll2003": _conll2003, "wnut17": _wnut17}
+_READERS = {
+    "sst2": _sst2,
+    "banking77": _banking77,
+    "trec": _trec,
+    "goemotions": _goemotions,
+    "chnsenticorp": _chnsenticorp,
+    "conll2003": _conll2003,
+    "wnut17": _wnut17,
+}
 
 
 def rows(name, split):

@@ -22,17 +22,35 @@ from sets import RESULTS
 from workers import ROOT, PeerWorker, hone_eval, hone_train
 
 FOLDER = ROOT / "build" / "bench"
-TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}  # relative, of the loss of a step; docs/performance.md says why
-ACCURACY_TOLERANCE = {"fp32": 0.005, "bf16": 0.005, "int8": 0.02}  # rows whose two best labels are all but equal may fall to either side
+TOLERANCE = {
+    "fp32": 1e-4,
+    "bf16": 1e-2,
+}  # relative, of the loss of a step; docs/performance.md says why
+ACCURACY_TOLERANCE = {
+    "fp32": 0.005,
+    "bf16": 0.005,
+    "int8": 0.02,
+}  # rows whose two best labels are all but equal may fall to either side
 COMPARED_STEPS = 5
 
 # glibc returns large blocks to the system at once, and each step then pays for zeroed pages again; this keeps them.
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_TOP_PAD_": "67108864"}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
 
 # Transformers at its best and as tutorials have it. The first is what `--search` found on an AVX512-BF16 machine (docs/performance.md), but for
 # the precision: which is faster differs so much between processors that best_of() tries both each time.
-BEST = {"precision": "bf16", "attention": "sdpa", "grouping": "length", "padding": "dynamic", "optimizer": "fused", "workers": 0,
-        "environment": KEEP_MEMORY}
+BEST = {
+    "precision": "bf16",
+    "attention": "sdpa",
+    "grouping": "length",
+    "padding": "dynamic",
+    "optimizer": "fused",
+    "workers": 0,
+    "environment": KEEP_MEMORY,
+}
 TUTORIAL = {"precision": "fp32", "grouping": "random", "padding": "max", "loop": "trainer"}
 
 # What --search tries, each as a change to BEST.
@@ -52,24 +70,47 @@ CANDIDATES = {
 
 # steps of one turn, turns, and the steps of the tutorial's setting where it takes part (they are few: it is slow)
 FULL = {
-    "minilm-sst2": (30, 3, 3), "minilm-conll2003": (30, 3, 0), "minilm-banking77": (30, 3, 3), "minilm-chnsenticorp": (6, 3, 0),
-    "base-sst2": (8, 3, 0), "base-conll2003": (8, 3, 0), "base-chnsenticorp": (2, 2, 0),
-    "minilm-fixed128": (8, 3, 0), "minilm-fixed32": (30, 3, 0), "base-fixed128": (3, 2, 0), "base-fixed32": (8, 3, 0),
+    "minilm-sst2": (30, 3, 3),
+    "minilm-conll2003": (30, 3, 0),
+    "minilm-banking77": (30, 3, 3),
+    "minilm-chnsenticorp": (6, 3, 0),
+    "base-sst2": (8, 3, 0),
+    "base-conll2003": (8, 3, 0),
+    "base-chnsenticorp": (2, 2, 0),
+    "minilm-fixed128": (8, 3, 0),
+    "minilm-fixed32": (30, 3, 0),
+    "base-fixed128": (3, 2, 0),
+    "base-fixed32": (8, 3, 0),
 }
 QUICK = {
-    "minilm-sst2": (20, 2, 2), "minilm-conll2003": (20, 2, 0), "minilm-banking77": (20, 2, 0), "minilm-chnsenticorp": (6, 2, 0),
-    "base-sst2": (5, 2, 0), "minilm-fixed128": (5, 2, 0),
+    "minilm-sst2": (20, 2, 2),
+    "minilm-conll2003": (20, 2, 0),
+    "minilm-banking77": (20, 2, 0),
+    "minilm-chnsenticorp": (6, 2, 0),
+    "base-sst2": (5, 2, 0),
+    "minilm-fixed128": (5, 2, 0),
 }
-INFERENCE_ROWS, COMPARED_ROWS = {"chnsenticorp": 384}, {"chnsenticorp": 8}  # long texts: fewer of them
+INFERENCE_ROWS, COMPARED_ROWS = (
+    {"chnsenticorp": 384},
+    {"chnsenticorp": 8},
+)  # long texts: fewer of them
 
 
 def job_of(cell, model_suffix="", rows=None, **settings):
     shape, name = cell.split("-", 1)
     import prepare
+
     spec = prepare.SETS[name]
-    return dict({"model": str(FOLDER / "models" / (cell + model_suffix)), "rows": str(rows or FOLDER / "rows" / f"{name}.jsonl"),
-                 "task": spec["task"], "max_length": spec["max_length"],
-                 "labels": json.loads((FOLDER / "rows" / f"{name}.labels.json").read_text())}, **settings)
+    return dict(
+        {
+            "model": str(FOLDER / "models" / (cell + model_suffix)),
+            "rows": str(rows or FOLDER / "rows" / f"{name}.jsonl"),
+            "task": spec["task"],
+            "max_length": spec["max_length"],
+            "labels": json.loads((FOLDER / "rows" / f"{name}.labels.json").read_text()),
+        },
+        **settings,
+    )
 
 
 def first_rows(cell, count):
@@ -101,15 +142,35 @@ def compare_results(cell):
     """Losses of the first steps of both programs: equal weights, the same rows each step, no dropout. Raises where they differ."""
     first, found = first_rows(cell, COMPARED_ROWS.get(cell.split("-")[1], 32)), {}
     for precision, tolerance in TOLERANCE.items():
-        plain = job_of(cell, "-nodropout", rows=first, **dict(BEST, precision=precision, losses=True, freeze_order=True))
+        plain = job_of(
+            cell,
+            "-nodropout",
+            rows=first,
+            **dict(BEST, precision=precision, losses=True, freeze_order=True),
+        )
         with PeerWorker(plain) as worker:
             theirs = worker.ask("train", steps=COMPARED_STEPS)["losses"]
-        ours = hone_train(plain, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision=precision)["losses"]
+        ours = hone_train(
+            plain,
+            FOLDER / "runs" / f"{cell}-compared",
+            COMPARED_STEPS,
+            skipped=0,
+            precision=precision,
+        )["losses"]
         worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
-        found[precision] = {"hone": ours, "transformers": theirs, "worst_relative": worst, "tolerance": tolerance}
-        say(f"  {cell}: loss of {COMPARED_STEPS} steps, {precision}: worst relative difference {worst:.1e} (allowed {tolerance:.0e})")
+        found[precision] = {
+            "hone": ours,
+            "transformers": theirs,
+            "worst_relative": worst,
+            "tolerance": tolerance,
+        }
+        say(
+            f"  {cell}: loss of {COMPARED_STEPS} steps, {precision}: worst relative difference {worst:.1e} (allowed {tolerance:.0e})"
+        )
         if len(ours) != len(theirs) or not worst <= tolerance:
-            raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}; nothing is timed")
+            raise SystemExit(
+                f"{cell}: the programs do not compute the same: {ours} against {theirs}; nothing is timed"
+            )
     return found
 
 
@@ -118,13 +179,20 @@ def compare_results(cell):
 
 def best_of(cell, steps, turns=2):
     """BEST in the precision that is faster here."""
-    jobs = {precision: job_of(cell, **dict(BEST, precision=precision)) for precision in ("bf16", "fp32")}
+    jobs = {
+        precision: job_of(cell, **dict(BEST, precision=precision)) for precision in ("bf16", "fp32")
+    }
     with PeerWorker(jobs["bf16"]) as bf16, PeerWorker(jobs["fp32"]) as fp32:
         for worker in (bf16, fp32):
             worker.ask("train", steps=max(1, steps // 2))  # warms up
-        pairs = [[worker.ask("train", steps=steps, turn=turn) for worker in (bf16, fp32)] for turn in range(turns)]
+        pairs = [
+            [worker.ask("train", steps=steps, turn=turn) for worker in (bf16, fp32)]
+            for turn in range(turns)
+        ]
     gain = ratios(*zip(*pairs))["median"]
-    say(f"  {cell}: Transformers is {gain:.2f} times as fast in bf16 as in fp32; it takes {'bf16' if gain > 1 else 'fp32'}")
+    say(
+        f"  {cell}: Transformers is {gain:.2f} times as fast in bf16 as in fp32; it takes {'bf16' if gain > 1 else 'fp32'}"
+    )
     return jobs["bf16" if gain > 1 else "fp32"]
 
 
@@ -137,25 +205,44 @@ def measure_training(cell, steps, turns, tutorial_steps):
         peer = stack.enter_context(PeerWorker(job))
         facts = peer.ask("facts")
         peer.ask("train", steps=skipped)
-        usual = stack.enter_context(PeerWorker(job_of(cell, **TUTORIAL))) if tutorial_steps else None
+        usual = (
+            stack.enter_context(PeerWorker(job_of(cell, **TUTORIAL))) if tutorial_steps else None
+        )
         for turn in range(turns):
             ours.append(hone_train(job, FOLDER / "runs" / cell, steps, skipped=skipped))
             best.append(peer.ask("train", steps=steps, turn=turn))
             peaks.append(peer.ask("gemm"))
             if usual:
                 tutorial.append(usual.ask("train", steps=tutorial_steps))
-        memory = {"hone": max(run["peak"] for run in ours), "fast": peer.ask("memory")["peak"],
-                  "tutorial": usual.ask("memory")["peak"] if usual else None}
+        memory = {
+            "hone": max(run["peak"] for run in ours),
+            "fast": peer.ask("memory")["peak"],
+            "tutorial": usual.ask("memory")["peak"] if usual else None,
+        }
     memory["best"] = min(memory["fast"], frugal_peak(job, steps))
     of_precision = {name: max(p[name] for p in peaks) for name in ("bf16", "fp32")}
     peak = max(of_precision.values())
-    result = {"cell": cell, "shape": shape, "steps": steps, "turns": turns, "precision": {"hone": ours[0]["precision"], "best": job["precision"]},
-              "gemm_flops": of_precision, "flops_per_token": facts["flops_per_token"], "mean_length": facts["mean_length"],
-              "hone": [rate(r) for r in ours], "best": [rate(r) for r in best], "tutorial": [rate(r) for r in tutorial],
-              "to_best": ratios(ours, best), "to_tutorial": ratios(ours, tutorial) if tutorial else None,
-              "memory": memory, "memory_ratio": memory["hone"] / memory["best"],
-              "share": {who: statistics.median(map(rate, runs)) * facts["flops_per_token"] / peak
-                        for who, runs in (("hone", ours), ("best", best))}}
+    result = {
+        "cell": cell,
+        "shape": shape,
+        "steps": steps,
+        "turns": turns,
+        "precision": {"hone": ours[0]["precision"], "best": job["precision"]},
+        "gemm_flops": of_precision,
+        "flops_per_token": facts["flops_per_token"],
+        "mean_length": facts["mean_length"],
+        "hone": [rate(r) for r in ours],
+        "best": [rate(r) for r in best],
+        "tutorial": [rate(r) for r in tutorial],
+        "to_best": ratios(ours, best),
+        "to_tutorial": ratios(ours, tutorial) if tutorial else None,
+        "memory": memory,
+        "memory_ratio": memory["hone"] / memory["best"],
+        "share": {
+            who: statistics.median(map(rate, runs)) * facts["flops_per_token"] / peak
+            for who, runs in (("hone", ours), ("best", best))
+        },
+    }
     say_training(result)
     return result
 
@@ -169,10 +256,12 @@ def frugal_peak(job, steps):
 
 def say_training(r):
     usual = f", {r['to_tutorial']['median']:.1f} times the tutorial" if r["to_tutorial"] else ""
-    say(f"  {r['cell']}: hone ({r['precision']['hone']}) {statistics.median(r['hone']):.0f} tokens/s, Transformers ({r['precision']['best']}) {statistics.median(r['best']):.0f}: "
+    say(
+        f"  {r['cell']}: hone ({r['precision']['hone']}) {statistics.median(r['hone']):.0f} tokens/s, Transformers ({r['precision']['best']}) {statistics.median(r['best']):.0f}: "
         f"{r['to_best']['median']:.2f} times ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}){usual}; "
         f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % of the GEMM peak (bf16 {r['gemm_flops']['bf16'] / 1e9:.0f}, fp32 {r['gemm_flops']['fp32'] / 1e9:.0f} GFLOP/s); "
-        f"memory {r['memory']['hone'] / 2**20:.0f} and {r['memory']['best'] / 2**20:.0f} MiB")
+        f"memory {r['memory']['hone'] / 2**20:.0f} and {r['memory']['best'] / 2**20:.0f} MiB"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- inference
@@ -188,21 +277,33 @@ PEERS = {  # name: script, settings, hone's precision that it is compared with
 
 def compare_accuracy(name, precision, ours, theirs):
     if abs(ours - theirs) > ACCURACY_TOLERANCE[precision]:
-        raise SystemExit(f"accuracy {ours} of hone is not {theirs} of {name} with the same weights; nothing is timed")
+        raise SystemExit(
+            f"accuracy {ours} of hone is not {theirs} of {name} with the same weights; nothing is timed"
+        )
 
 
 def measure_inference(cell, turns):
     """All rows of the cell through `hone eval` and through each peer with the same saved model, texts to answers, tokenizing included."""
     job = job_of(cell)
-    hone_train(job, FOLDER / "runs" / cell, 20, skipped=0)  # a model that has an opinion, in a folder that all of them read
+    hone_train(
+        job, FOLDER / "runs" / cell, 20, skipped=0
+    )  # a model that has an opinion, in a folder that all of them read
     model = FOLDER / "runs" / cell / "model"
-    job.update(model=str(model), rows=str(first_rows(cell, INFERENCE_ROWS.get(cell.split("-")[1], 1600))))
+    job.update(
+        model=str(model), rows=str(first_rows(cell, INFERENCE_ROWS.get(cell.split("-")[1], 1600)))
+    )
     runs = {name: [] for name in (*PEERS, "hone bf16", "hone fp32", "hone int8")}
     is_scored, scores = job["task"] == "classify", {}
     if is_scored:
-        scores = {f"hone {precision}": hone_eval(model, job["rows"], precision)["score"] for precision in ACCURACY_TOLERANCE}
+        scores = {
+            f"hone {precision}": hone_eval(model, job["rows"], precision)["score"]
+            for precision in ACCURACY_TOLERANCE
+        }
     with contextlib.ExitStack() as stack:
-        peers = {name: stack.enter_context(PeerWorker(dict(job, **settings), script)) for name, (script, settings, _) in PEERS.items()}
+        peers = {
+            name: stack.enter_context(PeerWorker(dict(job, **settings), script))
+            for name, (script, settings, _) in PEERS.items()
+        }
         for name, worker in peers.items():
             if is_scored:
                 precision, scores[name] = PEERS[name][2], worker.ask("accuracy", path=job["rows"])
@@ -212,11 +313,23 @@ def measure_inference(cell, turns):
                 runs[f"hone {precision}"].append(hone_eval(model, job["rows"], precision))
             for name, worker in peers.items():
                 runs[name].append(worker.ask("infer"))
-    result = {"cell": cell, "rates": {name: [rate(r) for r in taken] for name, taken in runs.items()},
-              "ratios": {name: ratios(runs[f"hone {precision}"], runs[name]) for name, (_, _, precision) in PEERS.items()}, "accuracy": scores}
-    shown = ", ".join(f"{statistics.median(values):.0f} ({name})" for name, values in result["rates"].items())
+    result = {
+        "cell": cell,
+        "rates": {name: [rate(r) for r in taken] for name, taken in runs.items()},
+        "ratios": {
+            name: ratios(runs[f"hone {precision}"], runs[name])
+            for name, (_, _, precision) in PEERS.items()
+        },
+        "accuracy": scores,
+    }
+    shown = ", ".join(
+        f"{statistics.median(values):.0f} ({name})" for name, values in result["rates"].items()
+    )
     say(f"  {cell}: tokens/s {shown}")
-    say("    " + ", ".join(f"{r['median']:.2f} times {name}" for name, r in result["ratios"].items()))
+    say(
+        "    "
+        + ", ".join(f"{r['median']:.2f} times {name}" for name, r in result["ratios"].items())
+    )
     return result
 
 
@@ -232,13 +345,30 @@ def search(cell, steps, turns, candidates=CANDIDATES):
         for name, settings in {**candidates, other: {"precision": other}}.items():
             try:
                 with PeerWorker(dict(job, **settings)) as worker:
-                    warm = worker.ask("train", steps=steps, turn=0)  # all the shapes that follow, so nothing is compiled later
-                    pairs = [(worker.ask("train", steps=steps, turn=0), base.ask("train", steps=steps, turn=0)) for _ in range(turns)]
-                    rows[name] = dict(ratios(*zip(*pairs)), tokens_per_second=statistics.median(rate(a) for a, _ in pairs),
-                                      cpu=statistics.median(a["tokens"] / a["cpu_seconds"] * b["cpu_seconds"] / b["tokens"] for a, b in pairs),
-                                      warm_up_seconds=warm["seconds"], peak=worker.ask("memory")["peak"])
-                say(f"  {cell}, {name}: {rows[name]['median']:.2f} (by processor time {rows[name]['cpu']:.2f}) of the best setting's tokens/s, "
-                    f"{rows[name]['peak'] / 2**20:.0f} MiB, warm-up {warm['seconds']:.0f} s")
+                    warm = worker.ask(
+                        "train", steps=steps, turn=0
+                    )  # all the shapes that follow, so nothing is compiled later
+                    pairs = [
+                        (
+                            worker.ask("train", steps=steps, turn=0),
+                            base.ask("train", steps=steps, turn=0),
+                        )
+                        for _ in range(turns)
+                    ]
+                    rows[name] = dict(
+                        ratios(*zip(*pairs)),
+                        tokens_per_second=statistics.median(rate(a) for a, _ in pairs),
+                        cpu=statistics.median(
+                            a["tokens"] / a["cpu_seconds"] * b["cpu_seconds"] / b["tokens"]
+                            for a, b in pairs
+                        ),
+                        warm_up_seconds=warm["seconds"],
+                        peak=worker.ask("memory")["peak"],
+                    )
+                say(
+                    f"  {cell}, {name}: {rows[name]['median']:.2f} (by processor time {rows[name]['cpu']:.2f}) of the best setting's tokens/s, "
+                    f"{rows[name]['peak'] / 2**20:.0f} MiB, warm-up {warm['seconds']:.0f} s"
+                )
             except RuntimeError as error:
                 rows[name] = {"failed": str(error)[:300]}
                 say(f"  {cell}, {name}: does not run")
@@ -254,29 +384,49 @@ def last_line(cells):
     of = lambda values: f"{statistics.geometric_mean(values):.2f}" if values else "not run"
     shape = lambda name: of([c["to_best"]["median"] for c in real if c["shape"] == name])
     tutorial = [c["to_tutorial"]["median"] for c in real if c["to_tutorial"]]
-    return (f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}; "
-            f"to the tutorial: {f'{statistics.geometric_mean(tutorial):.1f}' if tutorial else 'not run'}; "
-            f"memory {of([c['memory_ratio'] for c in real])}")
+    return (
+        f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}; "
+        f"to the tutorial: {f'{statistics.geometric_mean(tutorial):.1f}' if tutorial else 'not run'}; "
+        f"memory {of([c['memory_ratio'] for c in real])}"
+    )
 
 
 def table(results):
     mib = lambda count: f"{count / 2**20:.0f}"
-    print("| cell | hone, tokens/s | Transformers, best | ratio | to the tutorial | share of the GEMM peak | peak memory, MiB |\n|---|---|---|---|---|---|---|")
+    print(
+        "| cell | hone, tokens/s | Transformers, best | ratio | to the tutorial | share of the GEMM peak | peak memory, MiB |\n|---|---|---|---|---|---|---|"
+    )
     for r in results["training"]:
         tutorial = f"{r['to_tutorial']['median']:.1f}" if r["to_tutorial"] else ""
-        print(f"| {r['cell']} | {statistics.median(r['hone']):.0f} ({r['precision']['hone']}) | {statistics.median(r['best']):.0f} ({r['precision']['best']}) | "
-              f"{r['to_best']['median']:.2f} ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}) | {tutorial} | "
-              f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % | {mib(r['memory']['hone'])} and {mib(r['memory']['best'])} |")
+        print(
+            f"| {r['cell']} | {statistics.median(r['hone']):.0f} ({r['precision']['hone']}) | {statistics.median(r['best']):.0f} ({r['precision']['best']}) | "
+            f"{r['to_best']['median']:.2f} ({r['to_best']['least']:.2f} to {r['to_best']['most']:.2f}) | {tutorial} | "
+            f"{100 * r['share']['hone']:.0f} % and {100 * r['share']['best']:.0f} % | {mib(r['memory']['hone'])} and {mib(r['memory']['best'])} |"
+        )
     if results["inference"]:
         names = list(results["inference"][0]["rates"])
-        print("\n| inference, tokens/s | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
+        print(
+            "\n| inference, tokens/s | "
+            + " | ".join(names)
+            + " |\n|---"
+            + "|---" * len(names)
+            + "|"
+        )
         for r in results["inference"]:
-            print(f"| {r['cell']} | " + " | ".join(f"{statistics.median(r['rates'][name]):.0f}" for name in names) + " |")
+            print(
+                f"| {r['cell']} | "
+                + " | ".join(f"{statistics.median(r['rates'][name]):.0f}" for name in names)
+                + " |"
+            )
     print("\n" + last_line(results["training"]))
 
 
 def prepare_inputs(cells):
-    subprocess.run([workers.PEER_PYTHON, ROOT / "bench" / "prepare.py", FOLDER, *cells], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [workers.PEER_PYTHON, ROOT / "bench" / "prepare.py", FOLDER, *cells],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def write_results(results, path):
@@ -285,20 +435,36 @@ def write_results(results, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer cells and turns")
     parser.add_argument("--only", nargs="*", metavar="SHAPE-SET", help="these cells")
-    parser.add_argument("--search", action="store_true", help="look for the best setting of Transformers, nothing else")
-    parser.add_argument("--table", action="store_true", help="print what --output holds, and measure nothing")
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="look for the best setting of Transformers, nothing else",
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="print what --output holds, and measure nothing"
+    )
     parser.add_argument("--output", type=pathlib.Path, default=RESULTS / "speed.json")
     arguments = parser.parse_args()
     if arguments.table:
         return table(json.loads(arguments.output.read_text()))
-    plan = {cell: FULL[cell] for cell in arguments.only} if arguments.only else QUICK if arguments.quick else FULL
+    plan = (
+        {cell: FULL[cell] for cell in arguments.only}
+        if arguments.only
+        else QUICK
+        if arguments.quick
+        else FULL
+    )
     prepare_inputs(plan)
     results = {"mode": "quick" if arguments.quick else "full"}
     if arguments.search:
-        results["search"] = {cell: search(cell, max(3, steps // 3), 3) for cell, (steps, _, _) in plan.items()}
+        results["search"] = {
+            cell: search(cell, max(3, steps // 3), 3) for cell, (steps, _, _) in plan.items()
+        }
     else:
         say("the same results")
         results["compared"] = {cell: compare_results(cell) for cell in plan if "fixed" not in cell}
@@ -306,7 +472,9 @@ def main():
         results["training"], results["inference"] = [], []
         for cell, sizes in plan.items():
             results["training"].append(measure_training(cell, *sizes))
-            write_results(results, arguments.output)  # after each cell: an interrupted run keeps what it has measured
+            write_results(
+                results, arguments.output
+            )  # after each cell: an interrupted run keeps what it has measured
         say("inference")
         for cell in (cell for cell in plan if "minilm" in cell and "fixed" not in cell):
             results["inference"].append(measure_inference(cell, 2 if arguments.quick else 3))

@@ -28,19 +28,28 @@ def hone_first_step(job, folder):
     config, log = folder / "config.yaml", folder / "run" / "metrics.jsonl"
     config.write_text(json.dumps(workers.hone_config(job, folder / "run", 1)))
     started = time.time()
-    process = subprocess.Popen([str(HONE), "train", str(config), "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [str(HONE), "train", str(config), "--quiet"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while process.poll() is None and not (log.exists() and log.stat().st_size > 0):
         time.sleep(0.002)
     ended = time.time() - started
     if process.wait() != 0:
         raise SystemExit(f"hone train {config} ended with status {process.returncode}")
-    return {"begins": ended - json.loads(log.read_text().splitlines()[0])["seconds"], "ended": ended}
+    return {
+        "begins": ended - json.loads(log.read_text().splitlines()[0])["seconds"],
+        "ended": ended,
+    }
 
 
 def peer_first_step(job):
     labels = pathlib.Path(job["rows"]).with_suffix(".labels.json")
     started = time.time()
-    run = run_measured([PEER_PYTHON, ROOT / "bench" / "peer_first_step.py", job["model"], job["rows"], labels])
+    run = run_measured(
+        [PEER_PYTHON, ROOT / "bench" / "peer_first_step.py", job["model"], job["rows"], labels]
+    )
     clock = json.loads(run["out"].splitlines()[0])
     return {"begins": clock["began"] - started, "ended": clock["ended"] - started}
 
@@ -49,8 +58,12 @@ def measure(turns):
     job = speed.job_of(CELL)
     tried = {
         "hone --help": lambda: {"wall": run_measured([HONE, "--help"])["wall"]},
-        "import transformers": lambda: {"wall": run_measured([PEER_PYTHON, "-c", "import transformers"])["wall"]},
-        "from transformers import Trainer": lambda: {"wall": run_measured([PEER_PYTHON, "-c", "from transformers import Trainer"])["wall"]},
+        "import transformers": lambda: {
+            "wall": run_measured([PEER_PYTHON, "-c", "import transformers"])["wall"]
+        },
+        "from transformers import Trainer": lambda: {
+            "wall": run_measured([PEER_PYTHON, "-c", "from transformers import Trainer"])["wall"]
+        },
         "hone train": lambda: hone_first_step(job, speed.FOLDER / "startup"),
         "Trainer": lambda: peer_first_step(job),
     }
@@ -60,12 +73,22 @@ def measure(turns):
             taken = run()
             if turn > 0:
                 runs[name].append(taken)
-    return {name: {key: {"median": statistics.median(r[key] for r in taken), "least": min(r[key] for r in taken)} for key in taken[0]}
-            for name, taken in runs.items()}
+    return {
+        name: {
+            key: {
+                "median": statistics.median(r[key] for r in taken),
+                "least": min(r[key] for r in taken),
+            }
+            for key in taken[0]
+        }
+        for name, taken in runs.items()
+    }
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--output", type=pathlib.Path, default=speed.RESULTS / "startup.json")
     arguments = parser.parse_args()
@@ -75,7 +98,10 @@ def main():
     name_of = {"wall": "", "begins": ", first step begins", "ended": ", first step done"}
     for name, values in result.items():
         for key, seconds in values.items():
-            print(f"  {name}{name_of[key]}: {1000 * seconds['median']:.0f} ms (least {1000 * seconds['least']:.0f})", flush=True)
+            print(
+                f"  {name}{name_of[key]}: {1000 * seconds['median']:.0f} ms (least {1000 * seconds['least']:.0f})",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

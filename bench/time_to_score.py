@@ -21,16 +21,37 @@ EVERY, MOST = 24, 216  # steps between evaluations (a ninth of an epoch), and in
 
 
 def hone_curve(job, validation, seed):
-    run = workers.hone_train(job, speed.FOLDER / "runs" / "time-to-score", MOST, skipped=0, seed=seed, eval_strategy="steps", eval_steps=EVERY,
-                             load_best_model_at_end=False, validation=validation)
-    return [{"steps": e["step"], "seconds": sum(run["step_seconds"][:e["step"]]), "accuracy": e["metrics"]["accuracy"]}
-            for e in run["evaluations"]]
+    run = workers.hone_train(
+        job,
+        speed.FOLDER / "runs" / "time-to-score",
+        MOST,
+        skipped=0,
+        seed=seed,
+        eval_strategy="steps",
+        eval_steps=EVERY,
+        load_best_model_at_end=False,
+        validation=validation,
+    )
+    return [
+        {
+            "steps": e["step"],
+            "seconds": sum(run["step_seconds"][: e["step"]]),
+            "accuracy": e["metrics"]["accuracy"],
+        }
+        for e in run["evaluations"]
+    ]
 
 
 def mean_curve(curves):
     """Of curves with the same steps: seconds and accuracy after each interval, on average."""
-    return [{"steps": points[0]["steps"], "seconds": statistics.mean(p["seconds"] for p in points),
-             "accuracy": statistics.mean(p["accuracy"] for p in points)} for points in zip(*curves)]
+    return [
+        {
+            "steps": points[0]["steps"],
+            "seconds": statistics.mean(p["seconds"] for p in points),
+            "accuracy": statistics.mean(p["accuracy"] for p in points),
+        }
+        for points in zip(*curves)
+    ]
 
 
 def first_at(curve, score):
@@ -40,17 +61,25 @@ def first_at(curve, score):
 def say_mean(found, scores):
     means = {who: mean_curve(curves) for who, curves in found.items()}
     for ours, theirs in zip(*means.values()):
-        speed.say(f"  {ours['steps']} steps: accuracy {ours['accuracy']:.4f} after {ours['seconds']:.1f} s (hone), "
-                  f"{theirs['accuracy']:.4f} after {theirs['seconds']:.1f} s (Transformers)")
+        speed.say(
+            f"  {ours['steps']} steps: accuracy {ours['accuracy']:.4f} after {ours['seconds']:.1f} s (hone), "
+            f"{theirs['accuracy']:.4f} after {theirs['seconds']:.1f} s (Transformers)"
+        )
     for score in scores:
         ours, theirs = (first_at(curve, score) for curve in means.values())
-        told = f"{theirs['seconds'] / ours['seconds']:.2f} times sooner" if ours and theirs else "not reached by both"
+        told = (
+            f"{theirs['seconds'] / ours['seconds']:.2f} times sooner"
+            if ours and theirs
+            else "not reached by both"
+        )
         speed.say(f"  accuracy {score}: {told}")
     return means
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scores", nargs="*", type=float, default=[0.84, 0.85, 0.86])
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--output", type=pathlib.Path, default=speed.RESULTS / "time_to_score.json")
@@ -64,11 +93,20 @@ def main():
         job = dict(best, rows=str(paths["train"]), seed=seed)
         found["hone"].append(hone_curve(job, paths["dev"], seed))
         with workers.PeerWorker(job) as worker:
-            found["transformers"].append(worker.ask("curve", every=EVERY, most=MOST, validation=str(paths["dev"]))["curve"])
-        speed.say(f"  seed {seed}: " + "; ".join(f"{who} " + ", ".join(f"{p['accuracy']:.4f}" for p in curves[-1])
-                                                for who, curves in found.items()))
+            found["transformers"].append(
+                worker.ask("curve", every=EVERY, most=MOST, validation=str(paths["dev"]))["curve"]
+            )
+        speed.say(
+            f"  seed {seed}: "
+            + "; ".join(
+                f"{who} " + ", ".join(f"{p['accuracy']:.4f}" for p in curves[-1])
+                for who, curves in found.items()
+            )
+        )
     means = say_mean(found, arguments.scores)
-    speed.write_results({"seeds": arguments.seeds, "curves": found, "means": means}, arguments.output)
+    speed.write_results(
+        {"seeds": arguments.seeds, "curves": found, "means": means}, arguments.output
+    )
 
 
 if __name__ == "__main__":

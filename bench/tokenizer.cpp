@@ -1,13 +1,14 @@
-// The tokenizer driven line by line from stdin, for bench/tokenizer.py and tests/parity/test_tokenizer.py, which compare it with its peer:
+// The tokenizer driven line by line from stdin, for bench/tokenizer.py and
+// tests/parity/test_tokenizer.py, which compare it with its peer:
 //
-//   load PATH [true|false]   a folder or file; do_lower_case where it has only a vocabulary    -> {"vocab_size": n, "seconds": s}
-//   texts FILE               JSON strings, or arrays of two for pairs, one a line              -> {"texts": n}
-//   encode [plain]           -> for each text {"ids", "tokens", "offsets"}; plain: without special tokens
-//   words                    -> for each text [[words], [segments]]
-//   decode [skip]            -> for each text its ids decoded, as a JSON string
-//   parts                    -> {"different": n}: texts that the fast path and the separate parts encode differently
-//   time THREADS             -> {"seconds": s, "cpu_seconds": s, "tokens": n}: ids, offsets and words of all texts
-//   save FOLDER              -> {"saved": FOLDER}
+//   load PATH [true|false]   a folder or file; do_lower_case where it has only a vocabulary    ->
+//   {"vocab_size": n, "seconds": s} texts FILE               JSON strings, or arrays of two for
+//   pairs, one a line              -> {"texts": n} encode [plain]           -> for each text
+//   {"ids", "tokens", "offsets"}; plain: without special tokens words                    -> for
+//   each text [[words], [segments]] decode [skip]            -> for each text its ids decoded, as a
+//   JSON string parts                    -> {"different": n}: texts that the fast path and the
+//   separate parts encode differently time THREADS             -> {"seconds": s, "cpu_seconds": s,
+//   "tokens": n}: ids, offsets and words of all texts save FOLDER              -> {"saved": FOLDER}
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -22,7 +23,9 @@
 namespace hone {
 namespace {
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 class Driver {
  public:
@@ -49,8 +52,10 @@ class Driver {
 
   void load(const std::string& path, const std::string& lower) {
     const double start = now();
-    tokenizer_ = Tokenizer::load(path, {lower.empty() ? std::nullopt : std::optional(lower == "true")});
-    std::cout << Json{{"vocab_size", tokenizer_->vocab_size()}, {"seconds", now() - start}}.dump() << std::endl;
+    tokenizer_ =
+        Tokenizer::load(path, {lower.empty() ? std::nullopt : std::optional(lower == "true")});
+    std::cout << Json{{"vocab_size", tokenizer_->vocab_size()}, {"seconds", now() - start}}.dump()
+              << std::endl;
   }
 
   void read_texts(const std::string& file) {
@@ -59,7 +64,8 @@ class Driver {
     std::ifstream in(file);
     for (std::string line; std::getline(in, line);) {
       const Json value = parse_json(line, Where{file}, ErrorKind::kData);
-      texts_.push_back(value.is_string() ? std::vector<std::string>{value.get<std::string>()} : value.get<std::vector<std::string>>());
+      texts_.push_back(value.is_string() ? std::vector<std::string>{value.get<std::string>()}
+                                         : value.get<std::vector<std::string>>());
     }
     for (const auto& texts : texts_) firsts_.emplace_back(texts[0]);
     std::cout << Json{{"texts", texts_.size()}}.dump() << std::endl;
@@ -76,7 +82,9 @@ class Driver {
     for (const auto& texts : texts_) {
       if (is_plain) {
         const Encoding encoding = tokenizer_->encode(texts[0]);
-        std::cout << tokenized_json(*tokenizer_, Sequence{encoding.ids, {}, encoding.words, encoding.offsets}) << '\n';
+        std::cout << tokenized_json(*tokenizer_,
+                                    Sequence{encoding.ids, {}, encoding.words, encoding.offsets})
+                  << '\n';
       } else {
         std::cout << tokenized_json(*tokenizer_, sequence(texts)) << '\n';
       }
@@ -93,7 +101,8 @@ class Driver {
   }
 
   void decode(bool skips_special) const {
-    for (const auto& texts : texts_) std::cout << Json(tokenizer_->decode(sequence(texts).ids, skips_special)).dump() << '\n';
+    for (const auto& texts : texts_)
+      std::cout << Json(tokenizer_->decode(sequence(texts).ids, skips_special)).dump() << '\n';
     std::cout << std::flush;
   }
 
@@ -115,10 +124,12 @@ class Driver {
     const double start = now();
     const std::clock_t cpu_start = std::clock();
     encode_lines(*tokenizer_, firsts_, threads, encodings_);
-    const double cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC, seconds = now() - start;
+    const double cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC,
+                 seconds = now() - start;
     int64_t tokens = 0;
     for (const Encoding& encoding : encodings_) tokens += static_cast<int64_t>(encoding.ids.size());
-    std::cout << Json{{"seconds", seconds}, {"cpu_seconds", cpu_seconds}, {"tokens", tokens}}.dump() << std::endl;
+    std::cout << Json{{"seconds", seconds}, {"cpu_seconds", cpu_seconds}, {"tokens", tokens}}.dump()
+              << std::endl;
   }
 
   void save(const std::string& folder) const {

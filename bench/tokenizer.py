@@ -20,7 +20,16 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from sets import RESULTS, processor  # noqa: E402
-from tokenizer_driver import BERT, ROOT, SHARED, TOKENIZERS, Driver, bert_tokenizer, byte_offsets, sentences_of  # noqa: E402
+from tokenizer_driver import (
+    BERT,
+    ROOT,
+    SHARED,
+    TOKENIZERS,
+    Driver,
+    bert_tokenizer,
+    byte_offsets,
+    sentences_of,
+)  # noqa: E402
 
 THREADS = (1, 2)
 
@@ -45,7 +54,11 @@ def texts_of(name):
 def peer_tokenizer(name):
     from tokenizers import Tokenizer
 
-    return bert_tokenizer(name) if name in BERT else Tokenizer.from_file(str(TOKENIZERS / name / "tokenizer.json"))
+    return (
+        bert_tokenizer(name)
+        if name in BERT
+        else Tokenizer.from_file(str(TOKENIZERS / name / "tokenizer.json"))
+    )
 
 
 def serve_peer():
@@ -61,14 +74,29 @@ def serve_peer():
         start, cpu_start = time.perf_counter(), time.process_time()
         encodings = encode(texts, add_special_tokens=False)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-        print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "tokens": sum(len(encoding) for encoding in encodings)}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "seconds": seconds,
+                    "cpu_seconds": cpu_seconds,
+                    "tokens": sum(len(encoding) for encoding in encodings),
+                }
+            ),
+            flush=True,
+        )
 
 
 class Peer:
     def __init__(self, threads):
-        environment = dict(os.environ, TOKENIZERS_PARALLELISM="true", RAYON_NUM_THREADS=str(threads))
+        environment = dict(
+            os.environ, TOKENIZERS_PARALLELISM="true", RAYON_NUM_THREADS=str(threads)
+        )
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--peer"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [sys.executable, __file__, "--peer"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
 
     def ask(self, **command):
@@ -82,8 +110,14 @@ def compare(driver, name, texts):
     driver.load(TOKENIZERS / name, BERT.get(name))
     driver.texts(texts)
     tokens = 0
-    for text, ours, peer in zip(texts, driver.encode(plain=True), peer_tokenizer(name).encode_batch(texts, add_special_tokens=False)):
-        assert ours["ids"] == peer.ids and ours["offsets"] == byte_offsets(text, peer.offsets), f"not equal: {text!r}"
+    for text, ours, peer in zip(
+        texts,
+        driver.encode(plain=True),
+        peer_tokenizer(name).encode_batch(texts, add_special_tokens=False),
+    ):
+        assert ours["ids"] == peer.ids and ours["offsets"] == byte_offsets(text, peer.offsets), (
+            f"not equal: {text!r}"
+        )
         tokens += len(peer.ids)
     return tokens
 
@@ -109,7 +143,9 @@ def measure(driver, peers, name, dataset, rounds):
     size = sum(len(text.encode("utf-8")) for text in texts)
     row = {"tokenizer": name, "texts": dataset, "rows": len(texts), "bytes": size, "tokens": tokens}
     for threads in THREADS:
-        middle = {who: statistics.median(seconds[threads, who]) for who in ("hone", "peer", "peer_fast")}
+        middle = {
+            who: statistics.median(seconds[threads, who]) for who in ("hone", "peer", "peer_fast")
+        }
         cpu_middle = {who: statistics.median(cpu[threads, who]) for who in middle}
         row[f"threads_{threads}"] = {
             "seconds": middle,
@@ -117,9 +153,12 @@ def measure(driver, peers, name, dataset, rounds):
             "ratio_to_encode_batch": middle["peer"] / middle["hone"],
             "ratio_to_encode_batch_fast": middle["peer_fast"] / middle["hone"],
             "cpu_seconds": cpu_middle,
-            "cpu_ratio_to_encode_batch": cpu_middle["peer"] / cpu_middle["hone"],  # what a busy machine disturbs less
+            "cpu_ratio_to_encode_batch": cpu_middle["peer"]
+            / cpu_middle["hone"],  # what a busy machine disturbs less
             "cpu_ratio_to_encode_batch_fast": cpu_middle["peer_fast"] / cpu_middle["hone"],
-            "spread": {who: [min(seconds[threads, who]), max(seconds[threads, who])] for who in middle},
+            "spread": {
+                who: [min(seconds[threads, who]), max(seconds[threads, who])] for who in middle
+            },
         }
     return row
 
@@ -135,8 +174,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--output", default=str(RESULTS / "tokenizer.json"))
     arguments = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    result = {"machine": machine(), "versions": {"hone": commit, "tokenizers": tokenizers.__version__, "python": platform.python_version()}}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    result = {
+        "machine": machine(),
+        "versions": {
+            "hone": commit,
+            "tokenizers": tokenizers.__version__,
+            "python": platform.python_version(),
+        },
+    }
     print(json.dumps(result))
     driver, peers = Driver(), {threads: Peer(threads) for threads in THREADS}
     result["rows"] = []

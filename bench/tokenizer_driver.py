@@ -7,12 +7,25 @@ import pathlib
 import subprocess
 import tempfile
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
 TOKENIZERS = SHARED / "tokenizers"
-BERT = {"bert-base-uncased": True, "bert-base-cased": False, "bert-base-chinese": True, "bert-base-multilingual-cased": False}
+BERT = {
+    "bert-base-uncased": True,
+    "bert-base-cased": False,
+    "bert-base-chinese": True,
+    "bert-base-multilingual-cased": False,
+}
 
 
 def find_program():
@@ -25,7 +38,13 @@ def find_program():
 
 class Driver:
     def __init__(self):
-        self.process = subprocess.Popen([find_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        self.process = subprocess.Popen(
+            [find_program()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
         self.count = 0
 
     def close(self):
@@ -66,21 +85,36 @@ class Driver:
 def bert_tokenizer(name, lower=None, strip_accents=None, chinese=True, clean=True):
     """What Transformers' BertTokenizer makes of a vocab.txt."""
     lower = BERT[name] if lower is None else lower
-    tokenizer = Tokenizer(models.WordPiece.from_file(str(TOKENIZERS / name / "vocab.txt"), unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(clean_text=clean, handle_chinese_chars=chinese, strip_accents=strip_accents, lowercase=lower)
+    tokenizer = Tokenizer(
+        models.WordPiece.from_file(
+            str(TOKENIZERS / name / "vocab.txt"), unk_token="[UNK]", max_input_chars_per_word=100
+        )
+    )
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=clean, handle_chinese_chars=chinese, strip_accents=strip_accents, lowercase=lower
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")])
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(t, special=True, normalized=False)
+            for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+        ]
+    )
     special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=special
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=special,
     )
     return tokenizer
 
 
 def gpt2_tokenizer():
     folder = TOKENIZERS / "gpt2"
-    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer = Tokenizer(
+        models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
@@ -127,10 +161,21 @@ def all_texts():
     import csv
 
     out = lines_of("classification", "ner")
-    for name in ("ag_news/test.csv", "banking77/train.csv", "banking77/test.csv", "waimai_10k/waimai_10k.csv"):
+    for name in (
+        "ag_news/test.csv",
+        "banking77/train.csv",
+        "banking77/test.csv",
+        "waimai_10k/waimai_10k.csv",
+    ):
         with open(SHARED / "data/classification" / name, encoding="utf-8", newline="") as file:
             out += [field for row in csv.reader(file) for field in row]
-    out += [text for rows in json.loads((SHARED / "data/classification/clinc150/data_full.json").read_text()).values() for text, _ in rows]
+    out += [
+        text
+        for rows in json.loads(
+            (SHARED / "data/classification/clinc150/data_full.json").read_text()
+        ).values()
+        for text, _ in rows
+    ]
     for name in ("conll2003", "resume_zh", "weibo_zh", "wnut17"):
         out += sentences_of("ner/" + name)
     return list(dict.fromkeys(text for text in out if text))

@@ -24,18 +24,27 @@ class PeerWorker:
     def __init__(self, job, script="peer_step.py", log=None):
         environment = dict(os.environ, **job.get("environment", {}), HF_HUB_OFFLINE="1")
         self.process = subprocess.Popen(
-            [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=log or subprocess.DEVNULL, text=True, env=environment)
+            [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log or subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
         self._answer()
 
     def _answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker ended with status {self.process.wait()}: {' '.join(self.process.args)}")
+            raise RuntimeError(
+                f"the worker ended with status {self.process.wait()}: {' '.join(self.process.args)}"
+            )
         return json.loads(line)
 
     def ask(self, do, **arguments):
-        with contextlib.suppress(BrokenPipeError):  # a worker that has died gives no answer, which says more
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # a worker that has died gives no answer, which says more
             self.process.stdin.write(json.dumps(dict(arguments, do=do)) + "\n")
             self.process.stdin.flush()
         return self._answer()
@@ -59,22 +68,45 @@ SKIPPED = 4  # first steps that are not timed: caches fill, memory is mapped
 
 def hone_config(job, folder, steps, validation=None, **train):
     """The configuration of a run with the job's model, rows and batch; JSON is YAML."""
-    data = {"train": {"path": job["rows"]}, **({"validation": {"path": str(validation)}} if validation else {})}
+    data = {
+        "train": {"path": job["rows"]},
+        **({"validation": {"path": str(validation)}} if validation else {}),
+    }
     # The job's labels, not those that its rows happen to have: the head is kept, and both programs train the same.
-    task = {"classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
-            "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"}}[job["task"]]
-    options = {"max_steps": steps, "per_device_train_batch_size": job.get("batch", 32), "max_seq_length": job["max_length"],
-               "learning_rate": job.get("learning_rate", 5e-5), "weight_decay": 0.01, "max_grad_norm": 1.0, "seed": 1,
-               "lr_scheduler_type": "constant", "eval_strategy": "no", "save_strategy": "no", "logging_steps": 1, "device": "cpu"}
-    return {"model": {"path": job["model"]}, "task": task, "data": data,
-            "train": dict(options, **train), "output": {"dir": str(folder)}}
+    task = {
+        "classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
+        "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
+    }[job["task"]]
+    options = {
+        "max_steps": steps,
+        "per_device_train_batch_size": job.get("batch", 32),
+        "max_seq_length": job["max_length"],
+        "learning_rate": job.get("learning_rate", 5e-5),
+        "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+        "seed": 1,
+        "lr_scheduler_type": "constant",
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "logging_steps": 1,
+        "device": "cpu",
+    }
+    return {
+        "model": {"path": job["model"]},
+        "task": task,
+        "data": data,
+        "train": dict(options, **train),
+        "output": {"dir": str(folder)},
+    }
 
 
 def run_measured(command, **options):
     """Runs to the end; returns wall seconds, peak memory in bytes and both outputs."""
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=err, **options)
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=out, stderr=err, **options
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -82,7 +114,9 @@ def run_measured(command, **options):
         err.seek(0)
         told = err.read()
         if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(map(str, command))} ended with status {process.returncode}:\n{told[-2000:]}")
+            raise RuntimeError(
+                f"{' '.join(map(str, command))} ended with status {process.returncode}:\n{told[-2000:]}"
+            )
         return {"wall": seconds, "peak": 1024 * usage.ru_maxrss, "out": out.read(), "err": told}
 
 
@@ -97,15 +131,41 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     taken = [line for line in lines if line["event"] == "step"]
     timed = taken[skipped:]
-    return {"precision": re.search(r"(bf16|fp32) on \d+ thread", run["err"]).group(1), "tokens": sum(s["tokens"] for s in timed), "seconds": sum(s["seconds"] for s in timed), "steps": len(timed),
-            "losses": [s["loss"] for s in taken], "step_seconds": [s["seconds"] for s in taken], "peak": run["peak"], "wall": run["wall"],
-            "evaluations": [line for line in lines if line["event"] == "evaluation"]}
+    return {
+        "precision": re.search(r"(bf16|fp32) on \d+ thread", run["err"]).group(1),
+        "tokens": sum(s["tokens"] for s in timed),
+        "seconds": sum(s["seconds"] for s in timed),
+        "steps": len(timed),
+        "losses": [s["loss"] for s in taken],
+        "step_seconds": [s["seconds"] for s in taken],
+        "peak": run["peak"],
+        "wall": run["wall"],
+        "evaluations": [line for line in lines if line["event"] == "evaluation"],
+    }
 
 
 def hone_eval(model, rows, precision, threads=0):
     """One `hone eval`: reading, encoding, forward passes, decoding and scoring; loading the model is not in its seconds."""
-    run = run_measured([HONE, "eval", model, rows, "--json", "--precision", precision, "--device", "cpu", "--threads", threads])
+    run = run_measured(
+        [
+            HONE,
+            "eval",
+            model,
+            rows,
+            "--json",
+            "--precision",
+            precision,
+            "--device",
+            "cpu",
+            "--threads",
+            threads,
+        ]
+    )
     report = json.loads(run["out"])
     timing = report["timing"]
-    return {"score": report["score"], "tokens": timing["tokens_per_second"] * timing["test_seconds"], "seconds": timing["test_seconds"],
-            "peak": run["peak"]}
+    return {
+        "score": report["score"],
+        "tokens": timing["tokens_per_second"] * timing["test_seconds"],
+        "seconds": timing["test_seconds"],
+        "peak": run["peak"],
+    }

@@ -1,4 +1,5 @@
-// Precompiled for every room that sees tensors. torch/torch.h itself stays out: it costs twice as much.
+// Precompiled for every room that sees tensors. torch/torch.h itself stays out: it costs twice as
+// much.
 #pragma once
 #ifndef _OPENMP
 #error "at::parallel_for is a plain loop in a file compiled without OpenMP"

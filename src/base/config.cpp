@@ -39,12 +39,14 @@ struct Config::Node {
   std::vector<std::string> looked_for;  // by `has`: known names, for suggestions only
 
   std::shared_ptr<Node> find(const std::string& key) const {
-    const auto it = std::find_if(members.begin(), members.end(), [&](const Member& member) { return member.key == key; });
+    const auto it = std::find_if(members.begin(), members.end(),
+                                 [&](const Member& member) { return member.key == key; });
     return it == members.end() || it->value->kind == Kind::kNull ? nullptr : it->value;
   }
 
   Asked& ask(const std::string& key) {
-    const auto it = std::find_if(asked.begin(), asked.end(), [&](const Asked& entry) { return entry.key == key; });
+    const auto it = std::find_if(asked.begin(), asked.end(),
+                                 [&](const Asked& entry) { return entry.key == key; });
     if (it != asked.end()) return *it;
     return asked.emplace_back(Asked{key, Json(), {}, false, false});
   }
@@ -54,8 +56,10 @@ struct Config::Node {
   // Throws for the first key, in the order of the file, that nobody asked for.
   void refuse_unknown() const {
     for (const Member& member : members) {
-      const auto it = std::find_if(asked.begin(), asked.end(), [&](const Asked& entry) { return entry.key == member.key; });
-      const bool is_left_out = member.value->kind == Kind::kNull && std::count(looked_for.begin(), looked_for.end(), member.key) > 0;
+      const auto it = std::find_if(asked.begin(), asked.end(),
+                                   [&](const Asked& entry) { return entry.key == member.key; });
+      const bool is_left_out = member.value->kind == Kind::kNull &&
+                               std::count(looked_for.begin(), looked_for.end(), member.key) > 0;
       if (is_left_out) continue;  // `test: null` is the same as no test
       if (it == asked.end()) throw unknown(member);
       for (const std::shared_ptr<Node>& node : it->nodes) node->refuse_unknown();
@@ -68,7 +72,8 @@ struct Config::Node {
     std::string message = fmt::format("unknown key \"{}\"", member.key);
     if (!name.empty()) message += fmt::format(" in \"{}\"", name);
     const std::string suggestion = did_you_mean(member.key, known);
-    if (suggestion.empty() && !known.empty()) return Error(ErrorKind::kUsage, member.key_where, message + "; known here: " + join(known));
+    if (suggestion.empty() && !known.empty())
+      return Error(ErrorKind::kUsage, member.key_where, message + "; known here: " + join(known));
     return Error(ErrorKind::kUsage, member.key_where, message + suggestion);
   }
 
@@ -88,8 +93,10 @@ struct Config::Node {
       Json parts = Json::array();
       for (const std::shared_ptr<Node>& node : entry.nodes) parts.push_back(node->resolved());
       if (entry.is_list && !parts.empty()) out[entry.key] = std::move(parts);
-      // A section that the file lacks and of which nothing was asked stays absent: its absence may mean something.
-      if (entry.is_section && (find(entry.key) != nullptr || !parts[0].empty())) out[entry.key] = std::move(parts[0]);
+      // A section that the file lacks and of which nothing was asked stays absent: its absence may
+      // mean something.
+      if (entry.is_section && (find(entry.key) != nullptr || !parts[0].empty()))
+        out[entry.key] = std::move(parts[0]);
     }
     return out;
   }
@@ -102,15 +109,19 @@ constexpr int64_t kMaxNodes = 100'000;  // aliases of aliases can name more node
 
 std::string quote(const std::string& text) {
   constexpr size_t kLongest = 60;
-  return text.size() <= kLongest ? fmt::format("\"{}\"", text) : fmt::format("\"{}…\"", text.substr(0, kLongest));
+  return text.size() <= kLongest ? fmt::format("\"{}\"", text)
+                                 : fmt::format("\"{}…\"", text.substr(0, kLongest));
 }
 
 bool equals_ignoring_case(const std::string& a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y; });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y;
+         });
 }
 
-bool is_null_word(const std::string& text) { return text.empty() || text == "~" || equals_ignoring_case(text, "null"); }
+bool is_null_word(const std::string& text) {
+  return text.empty() || text == "~" || equals_ignoring_case(text, "null");
+}
 
 std::optional<bool> bool_of(const std::string& text) {
   for (const char* word : {"true", "yes", "on"}) {
@@ -125,31 +136,37 @@ std::optional<bool> bool_of(const std::string& text) {
 // "1", "-0.5", "1e-5", "+3"; nothing else of the text may remain.
 std::optional<double> number_of(std::string_view text) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  if (text.empty() || !(text[0] == '-' || text[0] == '.' || (text[0] >= '0' && text[0] <= '9'))) return std::nullopt;  // "inf", "nan"
+  if (text.empty() || !(text[0] == '-' || text[0] == '.' || (text[0] >= '0' && text[0] <= '9')))
+    return std::nullopt;  // "inf", "nan"
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    return std::nullopt;
   return value;
 }
 
 std::optional<int64_t> whole_of(std::string_view text) {
   int64_t value = 0;
-  const std::string_view digits = text.starts_with('+') && !text.starts_with("+-") ? text.substr(1) : text;
+  const std::string_view digits =
+      text.starts_with('+') && !text.starts_with("+-") ? text.substr(1) : text;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error == std::errc() && end == digits.data() + digits.size()) return value;
   const std::optional<double> number = number_of(text);  // "1e5" and "3.0" are whole too
   constexpr double kExact = 9007199254740992.0;          // 2^53
-  if (number && *number == std::floor(*number) && std::abs(*number) <= kExact) return static_cast<int64_t>(*number);
+  if (number && *number == std::floor(*number) && std::abs(*number) <= kExact)
+    return static_cast<int64_t>(*number);
   return std::nullopt;
 }
 
 // A text that YAML would read back as the same text without quotes.
 bool is_plain(const std::string& text) {
   const auto is_safe = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == '/';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == '/';
   };
   if (text.empty() || !std::all_of(text.begin(), text.end(), is_safe)) return false;
-  if (text[0] == '-' || (text[0] >= '0' && text[0] <= '9') || text[0] == '.') return text.starts_with("./") || text.starts_with("../");
+  if (text[0] == '-' || (text[0] >= '0' && text[0] <= '9') || text[0] == '.')
+    return text.starts_with("./") || text.starts_with("../");
   return !bool_of(text) && !is_null_word(text);
 }
 
@@ -158,8 +175,10 @@ std::string yaml_scalar(const Json& value) {
     const std::string& text = value.get_ref<const std::string&>();
     if (is_plain(text)) return text;
     const std::string raw = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    // Raw line separators of Unicode (and a byte order mark) have a meaning in YAML: write those texts in ASCII.
-    const bool is_odd = raw.find("\xC2\x85") != raw.npos || raw.find("\xE2\x80\xA8") != raw.npos || raw.find("\xE2\x80\xA9") != raw.npos ||
+    // Raw line separators of Unicode (and a byte order mark) have a meaning in YAML: write those
+    // texts in ASCII.
+    const bool is_odd = raw.find("\xC2\x85") != raw.npos || raw.find("\xE2\x80\xA8") != raw.npos ||
+                        raw.find("\xE2\x80\xA9") != raw.npos ||
                         raw.find("\xEF\xBB\xBF") != raw.npos || raw.find('\x7F') != raw.npos;
     return is_odd ? value.dump(-1, ' ', true, Json::error_handler_t::replace) : raw;
   }
@@ -173,7 +192,8 @@ std::string yaml_scalar(const Json& value) {
 }
 
 bool is_mapping_list(const Json& value) {
-  return value.is_array() && !value.empty() && std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_object(); });
+  return value.is_array() && !value.empty() &&
+         std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_object(); });
 }
 
 void write_yaml(const Json& object, const std::string& indent, std::string& out) {
@@ -225,7 +245,8 @@ class Builder {
     auto node = start(Where{name_}, path, depth);
     if (from.is_object()) {
       node->kind = Node::Kind::kMapping;
-      for (const auto& [key, value] : from.items()) node->members.push_back({key, node->where, build(value, key, depth + 1)});
+      for (const auto& [key, value] : from.items())
+        node->members.push_back({key, node->where, build(value, key, depth + 1)});
     } else if (from.is_array()) {
       node->kind = Node::Kind::kSequence;
       for (const Json& item : from) node->items.push_back(build(item, path, depth + 1));
@@ -238,14 +259,18 @@ class Builder {
   }
 
   Where place(const YAML::Mark& mark) const {
-    return mark.is_null() || !has_places_ ? Where{name_} : Where{name_, mark.line + 1, mark.column + 1};
+    return mark.is_null() || !has_places_ ? Where{name_}
+                                          : Where{name_, mark.line + 1, mark.column + 1};
   }
   void forget_places() { has_places_ = false; }
 
  private:
   std::shared_ptr<Node> start(Where where, const std::string& name, int depth) {
-    if (depth > kMaxDepth) throw Error(ErrorKind::kUsage, where, fmt::format("nested deeper than {} levels", kMaxDepth));
-    if (++nodes_ > kMaxNodes) throw Error(ErrorKind::kUsage, where, fmt::format("more than {} values; are aliases nested?", kMaxNodes));
+    if (depth > kMaxDepth)
+      throw Error(ErrorKind::kUsage, where, fmt::format("nested deeper than {} levels", kMaxDepth));
+    if (++nodes_ > kMaxNodes)
+      throw Error(ErrorKind::kUsage, where,
+                  fmt::format("more than {} values; are aliases nested?", kMaxNodes));
     auto node = std::make_shared<Node>();
     node->where = std::move(where);
     node->name = name;
@@ -264,8 +289,12 @@ class Builder {
     if (!key.IsScalar()) throw Error(ErrorKind::kUsage, where, "a key must be plain text");
     for (const auto& member : node.members) {
       if (member.key != key.Scalar()) continue;
-      const std::string first = member.key_where.line > 0 ? fmt::format(" (first in line {})", member.key_where.line) : "";
-      throw Error(ErrorKind::kUsage, where, fmt::format("the key \"{}\" stands twice{}; remove one of the two", member.key, first));
+      const std::string first = member.key_where.line > 0
+                                    ? fmt::format(" (first in line {})", member.key_where.line)
+                                    : "";
+      throw Error(
+          ErrorKind::kUsage, where,
+          fmt::format("the key \"{}\" stands twice{}; remove one of the two", member.key, first));
     }
     node.members.push_back({key.Scalar(), where, build(value, key.Scalar(), depth + 1)});
   }
@@ -276,39 +305,48 @@ class Builder {
 };
 
 template <typename Node>
-std::shared_ptr<Node> parse_yaml(const std::string& text, const std::string& name, const std::string& key, bool has_places) {
+std::shared_ptr<Node> parse_yaml(const std::string& text, const std::string& name,
+                                 const std::string& key, bool has_places) {
   Builder<Node> builder(name);
   if (!has_places) builder.forget_places();
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     if (documents.size() > 1)
-      throw Error(ErrorKind::kUsage, builder.place(documents[1].Mark()), "a second YAML document begins here; only one is read");
+      throw Error(ErrorKind::kUsage, builder.place(documents[1].Mark()),
+                  "a second YAML document begins here; only one is read");
     return builder.build(documents.empty() ? YAML::Node() : documents[0], key);
   } catch (const YAML::Exception& error) {
-    throw Error(ErrorKind::kUsage, builder.place(error.mark), fmt::format("not valid YAML: {}", error.msg));
+    throw Error(ErrorKind::kUsage, builder.place(error.mark),
+                fmt::format("not valid YAML: {}", error.msg));
   }
 }
 
 // Puts `value` at the dotted `path`, making the sections that lack on the way.
 template <typename Node>
-void assign(Node& node, const std::string& path, const std::string& argument, std::shared_ptr<Node> value) {
+void assign(Node& node, const std::string& path, const std::string& argument,
+            std::shared_ptr<Node> value) {
   const size_t dot = path.find('.');
   const std::string key = path.substr(0, dot);
-  const auto refuse = [&](const std::string& why) -> Error { return Error(ErrorKind::kUsage, Where{argument}, why); };
+  const auto refuse = [&](const std::string& why) -> Error {
+    return Error(ErrorKind::kUsage, Where{argument}, why);
+  };
   if (key.empty()) throw refuse("a key is empty; write section.key=value");
   std::shared_ptr<Node>* slot = nullptr;
   if (node.kind == Node::Kind::kSequence) {
     const std::optional<int64_t> index = whole_of(key);
     if (!index || *index < 0 || *index >= static_cast<int64_t>(node.items.size())) {
       throw refuse(
-          fmt::format("\"{}\" is a list of {}; \"{}\" is no position in it (they count from 0)", node.name, node.items.size(), key));
+          fmt::format("\"{}\" is a list of {}; \"{}\" is no position in it (they count from 0)",
+                      node.name, node.items.size(), key));
     }
     slot = &node.items[static_cast<size_t>(*index)];
   } else if (node.kind == Node::Kind::kScalar) {
-    throw refuse(fmt::format("\"{}\" is a value, not a section, so it has no key \"{}\"", node.name, key));
+    throw refuse(
+        fmt::format("\"{}\" is a value, not a section, so it has no key \"{}\"", node.name, key));
   } else {
     node.kind = Node::Kind::kMapping;
-    const auto it = std::find_if(node.members.begin(), node.members.end(), [&](const auto& member) { return member.key == key; });
+    const auto it = std::find_if(node.members.begin(), node.members.end(),
+                                 [&](const auto& member) { return member.key == key; });
     if (it != node.members.end()) {
       it->key_where = Where{argument};
       slot = &it->value;
@@ -331,9 +369,11 @@ template <typename Node>
 void apply_override(Node& root, const std::string& argument) {
   const size_t equals = argument.find('=');
   if (equals == std::string::npos) {
-    throw Error(ErrorKind::kUsage, Where{argument}, "not an override; write section.key=value, as train.seed=1");
+    throw Error(ErrorKind::kUsage, Where{argument},
+                "not an override; write section.key=value, as train.seed=1");
   }
-  assign(root, argument.substr(0, equals), argument, parse_yaml<Node>(argument.substr(equals + 1), argument, "", false));
+  assign(root, argument.substr(0, equals), argument,
+         parse_yaml<Node>(argument.substr(equals + 1), argument, "", false));
 }
 
 }  // namespace
@@ -342,10 +382,12 @@ Config Config::load(const std::string& path, const std::vector<std::string>& ove
   return parse(read_file(path, ErrorKind::kUsage), path, overrides);
 }
 
-Config Config::parse(const std::string& text, const std::string& name, const std::vector<std::string>& overrides) {
+Config Config::parse(const std::string& text, const std::string& name,
+                     const std::vector<std::string>& overrides) {
   auto root = parse_yaml<Node>(text, name, "", true);
   if (root->kind == Node::Kind::kScalar || root->kind == Node::Kind::kSequence) {
-    throw Error(ErrorKind::kUsage, root->where, "a configuration is a mapping of keys to values, as \"model: {path: …}\"");
+    throw Error(ErrorKind::kUsage, root->where,
+                "a configuration is a mapping of keys to values, as \"model: {path: …}\"");
   }
   root->kind = Node::Kind::kMapping;
   for (const std::string& argument : overrides) apply_override(*root, argument);
@@ -353,7 +395,9 @@ Config Config::parse(const std::string& text, const std::string& name, const std
 }
 
 Config Config::from_json(const Json& value, const std::string& name) {
-  if (!value.is_object()) throw Error(ErrorKind::kUsage, Where{name}, fmt::format("expected an object, found {}", value.type_name()));
+  if (!value.is_object())
+    throw Error(ErrorKind::kUsage, Where{name},
+                fmt::format("expected an object, found {}", value.type_name()));
   return Config(Builder<Node>(name).build(value, ""));
 }
 
@@ -373,7 +417,9 @@ Where Config::where(const std::string& key) const {
   return value ? value->where : node_->where;
 }
 
-Error Config::error(const std::string& key, const std::string& message) const { return Error(ErrorKind::kUsage, where(key), message); }
+Error Config::error(const std::string& key, const std::string& message) const {
+  return Error(ErrorKind::kUsage, where(key), message);
+}
 
 namespace {
 
@@ -394,7 +440,8 @@ std::string describe(const Node& node) {
 
 template <typename Node>
 Error wrong_type(const Node& node, const std::string& key, const std::string& expected) {
-  return Error(ErrorKind::kUsage, node.where, fmt::format("\"{}\" must be {}; found {}", key, expected, describe(node)));
+  return Error(ErrorKind::kUsage, node.where,
+               fmt::format("\"{}\" must be {}; found {}", key, expected, describe(node)));
 }
 
 }  // namespace
@@ -443,13 +490,15 @@ bool Config::get(const std::string& key, bool fallback) {
   return *value;
 }
 
-std::vector<std::string> Config::get(const std::string& key, const std::vector<std::string>& fallback) {
+std::vector<std::string> Config::get(const std::string& key,
+                                     const std::vector<std::string>& fallback) {
   const auto node = node_->find(key);
   std::vector<std::string> value = fallback;
   if (node) {
     value.clear();
     if (node->kind == Node::Kind::kMapping) throw wrong_type(*node, key, "a list of texts");
-    if (node->kind == Node::Kind::kScalar) value.push_back(node->scalar);  // one text is a list of one
+    if (node->kind == Node::Kind::kScalar)
+      value.push_back(node->scalar);  // one text is a list of one
     for (const auto& item : node->items) {
       if (item->kind != Node::Kind::kScalar) throw wrong_type(*item, key, "a list of texts");
       value.push_back(item->scalar);
@@ -472,11 +521,12 @@ std::string Config::require(const std::string& key) {
   throw Error(ErrorKind::kUsage, node_->where, message);
 }
 
-std::string Config::choice(const std::string& key, const std::string& fallback, const std::vector<std::string>& allowed) {
+std::string Config::choice(const std::string& key, const std::string& fallback,
+                           const std::vector<std::string>& allowed) {
   const std::string value = get(key, fallback);
   if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
-  throw error(
-      key, fmt::format("\"{}\" is {}; it must be one of {}{}", key, quote(value), fmt::join(allowed, ", "), did_you_mean(value, allowed)));
+  throw error(key, fmt::format("\"{}\" is {}; it must be one of {}{}", key, quote(value),
+                               fmt::join(allowed, ", "), did_you_mean(value, allowed)));
 }
 
 Config Config::section(const std::string& key) {
@@ -501,7 +551,8 @@ std::vector<Config> Config::sections(const std::string& key) {
   Node::Asked& entry = node_->ask(key);
   entry.is_list = true;
   if (node && entry.nodes.empty()) {
-    if (node->kind == Node::Kind::kScalar) throw wrong_type(*node, key, "a section of keys, or a list of such");
+    if (node->kind == Node::Kind::kScalar)
+      throw wrong_type(*node, key, "a section of keys, or a list of such");
     entry.nodes = node->kind == Node::Kind::kSequence ? node->items : std::vector{node};
     for (const auto& item : entry.nodes) {
       if (item->kind != Node::Kind::kMapping) throw wrong_type(*item, key, "a list of sections");

@@ -1,12 +1,14 @@
-// A run's configuration: YAML with places, so that every complaint names file:line:column, and typed reading
-// that remembers which keys were asked for, so that unknown keys are errors with the nearest right key.
+// A run's configuration: YAML with places, so that every complaint names file:line:column, and
+// typed reading that remembers which keys were asked for, so that unknown keys are errors with the
+// nearest right key.
 //
 //   Config root = Config::load("run.yaml", {"train.seed=1"});
 //   Config train = root.section("train");
 //   options.seed = train.get("seed", int64_t{42});
 //   ...
 //   root.refuse_unknown();      // after everything was read
-//   write_file("config.yaml", root.resolved());   // every key with the value in force, defaults included
+//   write_file("config.yaml", root.resolved());   // every key with the value in force, defaults
+//   included
 #pragma once
 
 #include <cstdint>
@@ -22,18 +24,24 @@ namespace hone {
 
 class Config {
  public:
-  // `overrides` are "dotted.key=value" from the command line; the value is YAML. They come after the file.
+  // `overrides` are "dotted.key=value" from the command line; the value is YAML. They come after
+  // the file.
   static Config load(const std::string& path, const std::vector<std::string>& overrides);
-  static Config parse(const std::string& text, const std::string& name, const std::vector<std::string>& overrides = {});
-  static Config from_json(const Json& value, const std::string& name);  // e.g. a task's saved options
+  static Config parse(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides = {});
+  static Config from_json(const Json& value,
+                          const std::string& name);  // e.g. a task's saved options
 
   bool has(const std::string& key) const;
-  std::vector<std::string> keys() const;  // those the file has, in its order: for sections whose keys are the user's own names
+  std::vector<std::string> keys()
+      const;  // those the file has, in its order: for sections whose keys are the user's own names
 
-  // The value of `key`, or the default where it is absent. A wrong type is an Error (kUsage) at the value's place.
-  // "1e-5" is a number. An integer option refuses 1.5; a number option takes 1.
+  // The value of `key`, or the default where it is absent. A wrong type is an Error (kUsage) at the
+  // value's place. "1e-5" is a number. An integer option refuses 1.5; a number option takes 1.
   std::string get(const std::string& key, const std::string& fallback);
-  std::string get(const std::string& key, const char* fallback) { return get(key, std::string(fallback)); }
+  std::string get(const std::string& key, const char* fallback) {
+    return get(key, std::string(fallback));
+  }
   int64_t get(const std::string& key, int64_t fallback);
   double get(const std::string& key, double fallback);
   bool get(const std::string& key, bool fallback);
@@ -41,18 +49,23 @@ class Config {
   std::string require(const std::string& key);  // a string that has no default
 
   // One of a closed list; anything else is an error that lists them and offers the nearest.
-  std::string choice(const std::string& key, const std::string& fallback, const std::vector<std::string>& allowed);
+  std::string choice(const std::string& key, const std::string& fallback,
+                     const std::vector<std::string>& allowed);
 
-  Config section(const std::string& key);               // empty where absent; an error where it is not a mapping
-  std::vector<Config> sections(const std::string& key);  // a sequence of mappings, or one mapping taken as a sequence of one
+  Config section(const std::string& key);  // empty where absent; an error where it is not a mapping
+  std::vector<Config> sections(
+      const std::string& key);  // a sequence of mappings, or one mapping taken as a sequence of one
 
-  Where where(const std::string& key) const;  // of the key's value; of this section where the key is absent
+  Where where(
+      const std::string& key) const;  // of the key's value; of this section where the key is absent
   Error error(const std::string& key, const std::string& message) const;  // kUsage at where(key)
 
-  // Throws for the first key of this tree that nobody asked for. Call once, on the root, when all is read.
+  // Throws for the first key of this tree that nobody asked for. Call once, on the root, when all
+  // is read.
   void refuse_unknown() const;
 
-  std::string resolved() const;  // YAML of all keys asked for, with the values in force, in the order asked
+  std::string resolved()
+      const;  // YAML of all keys asked for, with the values in force, in the order asked
   Json resolved_json() const;
 
  private:

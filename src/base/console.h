@@ -1,4 +1,5 @@
-// The one place that writes to stderr, shared by log and progress so that a message never lands inside a bar.
+// The one place that writes to stderr, shared by log and progress so that a message never lands
+// inside a bar.
 #pragma once
 
 #include <string>

@@ -23,7 +23,8 @@ std::string with_place(const Where& where, const std::string& message) {
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
-// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours cost 1; upper case equals lower case.
+// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours cost 1;
+// upper case equals lower case.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) above[j] = j;
@@ -32,7 +33,8 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const bool is_same = lower(a[i - 1]) == lower(b[j - 1]);
       row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (is_same ? 0 : 1)});
-      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1])) {
+      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+          lower(a[i - 2]) == lower(b[j - 1])) {
         row[j] = std::min(row[j], before[j - 2] + 1);
       }
     }
@@ -45,10 +47,14 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 Error::Error(ErrorKind kind, Where where, const std::string& message)
-    : std::runtime_error(with_place(where, message)), kind_(kind), where_(std::move(where)), message_(message) {}
+    : std::runtime_error(with_place(where, message)),
+      kind_(kind),
+      where_(std::move(where)),
+      message_(message) {}
 
 std::string nearest(std::string_view name, std::span<const std::string> candidates) {
-  constexpr size_t kLongest = 200;  // a name longer than this is no misspelling, and the distance costs its square
+  constexpr size_t kLongest =
+      200;  // a name longer than this is no misspelling, and the distance costs its square
   if (name.empty() || name.size() > kLongest) return "";
   const size_t limit = name.size() <= 3 ? 1 : std::max<size_t>(2, name.size() / 3);
   size_t best = limit + 1;

@@ -1,7 +1,7 @@
 // Errors that a user can act on: where it is, what is wrong, what was found, what to do.
 //
-// One exception type carries a kind; `cli` maps the kind to an exit code, in one switch. Anything else that escapes is our own fault and may
-// end the program loudly.
+// One exception type carries a kind; `cli` maps the kind to an exit code, in one switch. Anything
+// else that escapes is our own fault and may end the program loudly.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,8 @@ class Error : public std::runtime_error {
   std::string message_;
 };
 
-// The candidate with the smallest edit distance to `name`, or "" where none is near enough to be meant.
+// The candidate with the smallest edit distance to `name`, or "" where none is near enough to be
+// meant.
 std::string nearest(std::string_view name, std::span<const std::string> candidates);
 
 // "; did you mean \"warmup_ratio\"?" or "" where nothing is near.

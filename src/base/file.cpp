@@ -26,17 +26,20 @@ std::string parent_of(const std::string& path) {
 std::string nearest_name(const std::string& path) {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (fs::directory_iterator it(parent_of(path), ignored), end; it != end && names.size() < 10000; it.increment(ignored)) {
+  for (fs::directory_iterator it(parent_of(path), ignored), end; it != end && names.size() < 10000;
+       it.increment(ignored)) {
     names.push_back(it->path().filename().string());
   }
   return did_you_mean(fs::path(path).filename().string(), names);
 }
 
 [[noreturn]] void cannot_open(const std::string& path, ErrorKind kind, int reason) {
-  if (reason != ENOENT) throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(reason)));
+  if (reason != ENOENT)
+    throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(reason)));
   std::error_code ignored;
   if (!fs::exists(parent_of(path), ignored)) {
-    throw Error(kind, Where{path}, fmt::format("no such file: there is no folder \"{}\"", parent_of(path)));
+    throw Error(kind, Where{path},
+                fmt::format("no such file: there is no folder \"{}\"", parent_of(path)));
   }
   throw Error(kind, Where{path}, "no such file" + nearest_name(path));
 }
@@ -44,7 +47,8 @@ std::string nearest_name(const std::string& path) {
 // An open file descriptor that closes itself.
 class Descriptor {
  public:
-  Descriptor(const std::string& path, ErrorKind kind) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  Descriptor(const std::string& path, ErrorKind kind)
+      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (fd_ < 0) cannot_open(path, kind, errno);
     if (::fstat(fd_, &status_) != 0) fail(path, kind, errno);
     if (S_ISDIR(status_.st_mode)) fail(path, kind, EISDIR);
@@ -64,14 +68,16 @@ class Descriptor {
   }
 
   int fd_;
-  struct stat status_ {};
+  struct stat status_{};
 };
 
-size_t read_some(const Descriptor& file, char* to, size_t size, const std::string& path, ErrorKind kind) {
+size_t read_some(const Descriptor& file, char* to, size_t size, const std::string& path,
+                 ErrorKind kind) {
   for (;;) {
     const ssize_t got = ::read(file.get(), to, size);
     if (got >= 0) return static_cast<size_t>(got);
-    if (errno != EINTR) throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(errno)));
+    if (errno != EINTR)
+      throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(errno)));
   }
 }
 
@@ -85,14 +91,17 @@ void sync_folder(const std::string& folder) {
 [[noreturn]] void cannot_write(const std::string& path, int reason) {
   std::string message = fmt::format("cannot be written: {}", std::strerror(reason));
   if (reason == ENOSPC || reason == EDQUOT) {
-    message += fmt::format("; {} bytes are free there. Free some space or choose another folder", free_disk_bytes(path));
+    message += fmt::format("; {} bytes are free there. Free some space or choose another folder",
+                           free_disk_bytes(path));
   }
   throw Error(ErrorKind::kUsage, Where{path}, message);
 }
 
 class Sha256 {
  public:
-  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
+  }
   void add(const char* data, size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
   std::string hex() {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -172,7 +181,9 @@ MappedFile::MappedFile(const std::string& path, ErrorKind kind) {
   size_ = file.size();
   if (size_ == 0) return;
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (mapped == MAP_FAILED) throw Error(kind, Where{path}, fmt::format("cannot be mapped into memory: {}", std::strerror(errno)));
+  if (mapped == MAP_FAILED)
+    throw Error(kind, Where{path},
+                fmt::format("cannot be mapped into memory: {}", std::strerror(errno)));
   data_ = static_cast<const char*>(mapped);
 }
 
@@ -190,19 +201,21 @@ std::string sha256_file(const std::string& path) {
   const Descriptor file(path, ErrorKind::kModel);
   std::vector<char> buffer(size_t{1} << 20);
   Sha256 hash;
-  while (const size_t got = read_some(file, buffer.data(), buffer.size(), path, ErrorKind::kModel)) hash.add(buffer.data(), got);
+  while (const size_t got = read_some(file, buffer.data(), buffer.size(), path, ErrorKind::kModel))
+    hash.add(buffer.data(), got);
   return hash.hex();
 }
 
 std::string existing_folder(const std::string& path) {
   std::error_code ignored;
   fs::path folder = fs::absolute(path, ignored);
-  while (!fs::is_directory(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
+  while (!fs::is_directory(folder, ignored) && folder.has_relative_path())
+    folder = folder.parent_path();
   return folder.string();
 }
 
 int64_t free_disk_bytes(const std::string& path) {
-  struct statvfs status {};
+  struct statvfs status{};
   if (::statvfs(existing_folder(path).c_str(), &status) != 0) return 0;
   return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
 }

@@ -13,11 +13,13 @@
 
 namespace hone {
 
-// The whole file. Throws Error(kind) "no such file" with the nearest name in that folder, or the reason of the system.
+// The whole file. Throws Error(kind) "no such file" with the nearest name in that folder, or the
+// reason of the system.
 std::string read_file(const std::string& path, ErrorKind kind);
 
-// A file written under a temporary name beside `path`; `commit` syncs it and renames it over `path`.
-// Destroyed without commit, it leaves nothing behind. A full disk is an Error that names path and bytes.
+// A file written under a temporary name beside `path`; `commit` syncs it and renames it over
+// `path`. Destroyed without commit, it leaves nothing behind. A full disk is an Error that names
+// path and bytes.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -50,9 +52,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-std::string sha256(std::string_view bytes);          // 64 hexadecimal digits
-std::string sha256_file(const std::string& path);    // the same of a file, read in pieces
+std::string sha256(std::string_view bytes);            // 64 hexadecimal digits
+std::string sha256_file(const std::string& path);      // the same of a file, read in pieces
 std::string existing_folder(const std::string& path);  // this one or its nearest parent that exists
-int64_t free_disk_bytes(const std::string& path);      // on the file system of existing_folder(path)
+int64_t free_disk_bytes(const std::string& path);  // on the file system of existing_folder(path)
 
 }  // namespace hone

@@ -5,7 +5,8 @@
 //   <cache>/models--org--name/blobs/<etag>         contents; the etag is a SHA-256 or a git blob id
 //   <cache>/models--org--name/snapshots/<commit>/  links into blobs under the files' names
 //
-// Invariant: a blob under its final name is whole and verified; a file in a snapshot links to such a blob.
+// Invariant: a blob under its final name is whole and verified; a file in a snapshot links to such
+// a blob.
 #include "base/hub.h"
 
 #include <curl/curl.h>
@@ -40,14 +41,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Without these a folder is no model; the tokenizer's files are taken where the repository has them.
-constexpr const char* kTokenizerFiles[] = {
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",      "vocab.txt", "vocab.json",
-    "merges.txt",     "spiece.model",          "tokenizer.model",         "sentencepiece.bpe.model"};
+// Without these a folder is no model; the tokenizer's files are taken where the repository has
+// them.
+constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
+                                           "tokenizer_config.json",
+                                           "special_tokens_map.json",
+                                           "added_tokens.json",
+                                           "vocab.txt",
+                                           "vocab.json",
+                                           "merges.txt",
+                                           "spiece.model",
+                                           "tokenizer.model",
+                                           "sentencepiece.bpe.model"};
 constexpr const char* kOtherFiles[] = {"config.json", "generation_config.json", "hone.json"};
 // In the order of preference; a name that ends in index.json lists its shards.
-constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
-                                        "pytorch_model.bin.index.json"};
+constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
 
 std::string environment(const char* name, const std::string& fallback = "") {
   const char* value = std::getenv(name);
@@ -87,13 +96,15 @@ struct Repository {
 
   std::string folder() const {
     std::string name = id;
-    if (const size_t slash = name.find('/'); slash != std::string::npos) name.replace(slash, 1, "--");
+    if (const size_t slash = name.find('/'); slash != std::string::npos)
+      name.replace(slash, 1, "--");
     return cache_folder() + "/models--" + name;
   }
 };
 
 bool is_hex(std::string_view text, size_t length) {
-  return text.size() == length && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return text.size() == length &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 std::optional<Repository> parse_repository(const std::string& name) {
@@ -101,12 +112,15 @@ std::optional<Repository> parse_repository(const std::string& name) {
   const size_t at = name.find('@');
   repository.id = name.substr(0, at);
   if (at != std::string::npos) repository.revision = name.substr(at + 1);
-  static constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
-  const bool is_plain = repository.id.find_first_not_of(kAllowed) == std::string::npos && repository.id.find("..") == std::string::npos &&
+  static constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./";
+  const bool is_plain = repository.id.find_first_not_of(kAllowed) == std::string::npos &&
+                        repository.id.find("..") == std::string::npos &&
                         repository.revision.find_first_not_of(kAllowed) == std::string::npos &&
                         repository.revision.find("..") == std::string::npos;
-  if (!is_plain || repository.id.empty() || repository.revision.empty() || repository.id.front() == '.' || repository.id.front() == '/' ||
-      repository.id.back() == '/' || repository.revision.front() == '/' ||
+  if (!is_plain || repository.id.empty() || repository.revision.empty() ||
+      repository.id.front() == '.' || repository.id.front() == '/' || repository.id.back() == '/' ||
+      repository.revision.front() == '/' ||
       std::count(repository.id.begin(), repository.id.end(), '/') > 1) {
     return std::nullopt;
   }
@@ -119,13 +133,15 @@ std::vector<std::string> shards_of(const std::string& index_path) {
   const Json index = read_json(index_path, ErrorKind::kModel);
   std::set<std::string> names;
   if (!index.contains("weight_map") || !index["weight_map"].is_object()) {
-    throw Error(ErrorKind::kModel, {index_path}, "has no \"weight_map\"; it should name the shard of each weight.");
+    throw Error(ErrorKind::kModel, {index_path},
+                "has no \"weight_map\"; it should name the shard of each weight.");
   }
   for (const auto& [weight, shard] : index["weight_map"].items()) {
     const std::string name = shard.is_string() ? shard.get<std::string>() : "";
     if (name.empty() || name.find('/') != std::string::npos || name.starts_with('.')) {
       throw Error(ErrorKind::kModel, {index_path},
-                  fmt::format("the shard of \"{}\" is {}, which is not a plain file name.", weight, shard.dump()));
+                  fmt::format("the shard of \"{}\" is {}, which is not a plain file name.", weight,
+                              shard.dump()));
     }
     names.insert(name);
   }
@@ -133,7 +149,8 @@ std::vector<std::string> shards_of(const std::string& index_path) {
 }
 
 bool has_any(const std::string& folder, std::span<const char* const> names) {
-  return std::any_of(names.begin(), names.end(), [&](const char* name) { return fs::exists(folder + "/" + name); });
+  return std::any_of(names.begin(), names.end(),
+                     [&](const char* name) { return fs::exists(folder + "/" + name); });
 }
 
 bool has_weights(const std::string& folder) {
@@ -142,13 +159,16 @@ bool has_weights(const std::string& folder) {
     if (!fs::exists(path)) continue;
     if (!name.ends_with("index.json")) return true;
     const std::vector<std::string> shards = shards_of(path);
-    if (std::all_of(shards.begin(), shards.end(), [&](const std::string& shard) { return fs::exists(folder + "/" + shard); })) return true;
+    if (std::all_of(shards.begin(), shards.end(),
+                    [&](const std::string& shard) { return fs::exists(folder + "/" + shard); }))
+      return true;
   }
   return false;
 }
 
 bool is_complete(const std::string& folder) {
-  return fs::exists(folder + "/config.json") && has_weights(folder) && has_any(folder, kTokenizerFiles);
+  return fs::exists(folder + "/config.json") && has_weights(folder) &&
+         has_any(folder, kTokenizerFiles);
 }
 
 // The snapshot in the cache, or "" where there is none that is complete.
@@ -176,9 +196,10 @@ struct Response {
 struct Request {
   std::string url;
   bool is_head = false;
-  bool has_token = true;                                             // never sent to another host than the endpoint
-  int64_t from = 0;                                                  // first byte wanted
-  std::function<bool(const Response&, std::string_view)> sink = {};  // takes the body of a success instead of Response::body; false aborts
+  bool has_token = true;  // never sent to another host than the endpoint
+  int64_t from = 0;       // first byte wanted
+  std::function<bool(const Response&, std::string_view)> sink =
+      {};  // takes the body of a success instead of Response::body; false aborts
 };
 
 struct Transfer {
@@ -193,7 +214,8 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
   if (line.starts_with("HTTP/")) {
     response.headers.clear();
     const size_t space = line.find(' ');
-    response.status = space == std::string_view::npos ? 0 : std::strtol(line.data() + space, nullptr, 10);
+    response.status =
+        space == std::string_view::npos ? 0 : std::strtol(line.data() + space, nullptr, 10);
   }
   if (const size_t colon = line.find(':'); colon != std::string_view::npos) {
     std::string name(line.substr(0, colon));
@@ -216,7 +238,8 @@ size_t on_body(char* data, size_t, size_t size, void* user) {
 Response perform(const Request& request) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
+                                                                 curl_easy_cleanup);
   Response response;
   Transfer transfer{request, response};
   char failure[CURL_ERROR_SIZE] = "";
@@ -224,7 +247,8 @@ Response perform(const Request& request) {
   if (const std::string secret = request.has_token ? token() : ""; !secret.empty()) {
     headers = curl_slist_append(headers, ("Authorization: Bearer " + secret).c_str());
   }
-  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owner(headers, curl_slist_free_all);
+  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owner(headers,
+                                                                          curl_slist_free_all);
   const std::string range = std::to_string(request.from) + "-";
   curl_easy_setopt(curl.get(), CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
@@ -233,7 +257,8 @@ Response perform(const Request& request) {
   curl_easy_setopt(curl.get(), CURLOPT_NOBODY, request.is_head ? 1L : 0L);
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT, 10L);
-  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_LIMIT, 1L);  // a stalled transfer ends after a minute and is resumed
+  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_LIMIT,
+                   1L);  // a stalled transfer ends after a minute and is resumed
   curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_TIME, 60L);
   curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, failure);
   curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, on_header);
@@ -241,12 +266,14 @@ Response perform(const Request& request) {
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, on_body);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &transfer);
   if (request.sink) {
-    curl_easy_setopt(curl.get(), CURLOPT_FOLLOWLOCATION, 1L);  // libcurl keeps the token from other hosts
+    curl_easy_setopt(curl.get(), CURLOPT_FOLLOWLOCATION,
+                     1L);  // libcurl keeps the token from other hosts
     curl_easy_setopt(curl.get(), CURLOPT_MAXREDIRS, 5L);
   }
   if (request.from > 0) curl_easy_setopt(curl.get(), CURLOPT_RANGE, range.c_str());
   response.code = curl_easy_perform(curl.get());
-  if (response.code != CURLE_OK) response.failure = *failure ? failure : curl_easy_strerror(response.code);
+  if (response.code != CURLE_OK)
+    response.failure = *failure ? failure : curl_easy_strerror(response.code);
   return response;
 }
 
@@ -273,17 +300,21 @@ constexpr int kTries = 5;
 
 void wait_before_retry(int attempt, const Response& response, const std::string& what) {
   const auto pause = std::chrono::milliseconds(250 << attempt);
-  const std::string reason = response.code == CURLE_OK ? fmt::format("status {}", response.status) : response.failure;
-  log_warn("{}: {}; trying again in {:.2g} s", what, reason, std::chrono::duration<double>(pause).count());
+  const std::string reason =
+      response.code == CURLE_OK ? fmt::format("status {}", response.status) : response.failure;
+  log_warn("{}: {}; trying again in {:.2g} s", what, reason,
+           std::chrono::duration<double>(pause).count());
   std::this_thread::sleep_for(pause);
 }
 
-// Follows redirects within the endpoint (a renamed repository); one to another host stays the caller's.
+// Follows redirects within the endpoint (a renamed repository); one to another host stays the
+// caller's.
 Response perform_here(Request request, const std::string& what) {
   for (int attempt = 0, hops = 0;; ++attempt) {
     Response response = perform(request);
     const auto location = response.headers.find("location");
-    if (response.status / 100 == 3 && location != response.headers.end() && location->second.starts_with('/') && ++hops <= 5) {
+    if (response.status / 100 == 3 && location != response.headers.end() &&
+        location->second.starts_with('/') && ++hops <= 5) {
       request.url = endpoint() + location->second;
       continue;
     }
@@ -296,35 +327,46 @@ std::string describe(const Repository& repository) {
   return repository.revision == "main" ? repository.id : repository.id + "@" + repository.revision;
 }
 
-[[noreturn]] void refuse(const Repository& repository, const std::string& file, const Response& response) {
-  const std::string what = "model \"" + describe(repository) + "\"" + (file.empty() ? "" : ", " + file);
+[[noreturn]] void refuse(const Repository& repository, const std::string& file,
+                         const Response& response) {
+  const std::string what =
+      "model \"" + describe(repository) + "\"" + (file.empty() ? "" : ", " + file);
   const auto header = response.headers.find("x-error-code");
   const std::string code = header == response.headers.end() ? "" : header->second;
   if (response.code != CURLE_OK) {
     throw Error(ErrorKind::kModel,
-                fmt::format("{}: there is no such folder here, and {} could not be reached ({}). Give a model folder, or set HF_HUB_OFFLINE=1 to use "
-                            "the cache alone.", what,
-                            endpoint(), response.failure));
+                fmt::format("{}: there is no such folder here, and {} could not be reached ({}). "
+                            "Give a model folder, or set HF_HUB_OFFLINE=1 to use "
+                            "the cache alone.",
+                            what, endpoint(), response.failure));
   }
   if (response.status == 401 || response.status == 403) {
     throw Error(
         ErrorKind::kModel,
-        fmt::format("{}: {} answered {}. There is no model of that name, or it is private or gated: {}.", what, endpoint(), response.status,
-                    token().empty() ? "then set HF_TOKEN to a token that may read it" : "the token in use may not read it"));
+        fmt::format(
+            "{}: {} answered {}. There is no model of that name, or it is private or gated: {}.",
+            what, endpoint(), response.status,
+            token().empty() ? "then set HF_TOKEN to a token that may read it"
+                            : "the token in use may not read it"));
   }
   if (response.status == 404) {
-    const std::string missing = code == "RevisionNotFound" ? "has no revision \"" + repository.revision + "\"" : "has none of that name";
+    const std::string missing = code == "RevisionNotFound"
+                                    ? "has no revision \"" + repository.revision + "\""
+                                    : "has none of that name";
     throw Error(ErrorKind::kModel,
-                fmt::format("{}: {} {}. Is the name spelt as there, with its owner (\"org/name\")?", what, endpoint(), missing));
+                fmt::format("{}: {} {}. Is the name spelt as there, with its owner (\"org/name\")?",
+                            what, endpoint(), missing));
   }
-  throw Error(ErrorKind::kModel, fmt::format("{}: {} answered {}. Try again later.", what, endpoint(), response.status));
+  throw Error(ErrorKind::kModel, fmt::format("{}: {} answered {}. Try again later.", what,
+                                             endpoint(), response.status));
 }
 
 // ---- fetching one file ----
 
 std::string git_blob_id(const std::string& path) {
   const MappedFile file(path, ErrorKind::kModel);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        EVP_MD_CTX_free);
   const std::string header = fmt::format("blob {}", file.bytes().size());
   EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr);
   EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);  // with the terminating zero
@@ -344,8 +386,10 @@ struct RemoteFile {
 };
 
 // Where a file's bytes are, and what they must add up to.
-RemoteFile locate(const Repository& repository, const std::string& commit, const std::string& name) {
-  RemoteFile file{.name = name, .url = endpoint() + "/" + repository.id + "/resolve/" + commit + "/" + name};
+RemoteFile locate(const Repository& repository, const std::string& commit,
+                  const std::string& name) {
+  RemoteFile file{.name = name,
+                  .url = endpoint() + "/" + repository.id + "/resolve/" + commit + "/" + name};
   const Response response = perform_here({.url = file.url, .is_head = true}, name);
   if (response.code != CURLE_OK || response.status >= 400) refuse(repository, name, response);
   const auto header = [&](const char* key) {
@@ -356,14 +400,16 @@ RemoteFile locate(const Repository& repository, const std::string& commit, const
   if (etag.starts_with("W/")) etag.erase(0, 2);
   std::erase(etag, '"');
   if (!is_hex(etag, 64) && !is_hex(etag, 40)) {
-    throw Error(
-        ErrorKind::kModel,
-        fmt::format("{}: {} gives \"{}\" as its checksum, which is neither a SHA-256 nor a git blob id; the file cannot be verified.", name,
-                    endpoint(), etag));
+    throw Error(ErrorKind::kModel,
+                fmt::format("{}: {} gives \"{}\" as its checksum, which is neither a SHA-256 nor a "
+                            "git blob id; the file cannot be verified.",
+                            name, endpoint(), etag));
   }
   file.etag = etag;
   const bool is_redirect = response.status / 100 == 3;
-  const std::string size = header("x-linked-size").empty() && !is_redirect ? header("content-length") : header("x-linked-size");
+  const std::string size = header("x-linked-size").empty() && !is_redirect
+                               ? header("content-length")
+                               : header("x-linked-size");
   if (!size.empty()) file.size = std::strtoll(size.c_str(), nullptr, 10);
   if (is_redirect) {
     file.url = header("location");
@@ -375,8 +421,11 @@ RemoteFile locate(const Repository& repository, const std::string& commit, const
 // The partial file of a download. Locked, so that two processes do not write it at once.
 class PartialFile {
  public:
-  explicit PartialFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0) throw Error(ErrorKind::kModel, {path}, fmt::format("cannot be written: {}.", std::strerror(errno)));
+  explicit PartialFile(const std::string& path)
+      : path_(path), descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (descriptor_ < 0)
+      throw Error(ErrorKind::kModel, {path},
+                  fmt::format("cannot be written: {}.", std::strerror(errno)));
     flock(descriptor_, LOCK_EX);
   }
   ~PartialFile() { close(descriptor_); }
@@ -386,7 +435,8 @@ class PartialFile {
   int64_t size() const { return lseek(descriptor_, 0, SEEK_END); }
   void clear() {
     if (ftruncate(descriptor_, 0) != 0)
-      throw Error(ErrorKind::kModel, {path_}, fmt::format("cannot be emptied: {}.", std::strerror(errno)));
+      throw Error(ErrorKind::kModel, {path_},
+                  fmt::format("cannot be emptied: {}.", std::strerror(errno)));
   }
   void append(std::string_view bytes) {
     lseek(descriptor_, 0, SEEK_END);
@@ -394,7 +444,8 @@ class PartialFile {
       const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0)
-        throw Error(ErrorKind::kModel, {path_}, fmt::format("cannot be written: {}. Is the disk full?", std::strerror(errno)));
+        throw Error(ErrorKind::kModel, {path_},
+                    fmt::format("cannot be written: {}. Is the disk full?", std::strerror(errno)));
       bytes.remove_prefix(static_cast<size_t>(written));
     }
   }
@@ -414,7 +465,8 @@ void check_space(const RemoteFile& file, int64_t have, const std::string& folder
   if (needed > free) {
     throw Error(
         ErrorKind::kModel, {folder},
-        fmt::format("{} needs {:.0f} MB but {:.0f} MB are free; set HF_HOME to a larger disk.", file.name, needed / 1e6, free / 1e6));
+        fmt::format("{} needs {:.0f} MB but {:.0f} MB are free; set HF_HOME to a larger disk.",
+                    file.name, needed / 1e6, free / 1e6));
   }
 }
 
@@ -430,7 +482,8 @@ void fetch_rest(const Repository& repository, const RemoteFile& file, PartialFil
     Request request{.url = file.url, .has_token = file.has_token, .from = have};
     request.sink = [&](const Response& response, std::string_view bytes) {
       try {
-        if (std::exchange(is_first, false) && response.status != 206) partial.clear(), have = 0;  // the server starts over
+        if (std::exchange(is_first, false) && response.status != 206)
+          partial.clear(), have = 0;  // the server starts over
         partial.append(bytes);
         progress.advance_to((have += static_cast<int64_t>(bytes.size())) / 1'000'000);
       } catch (...) {
@@ -442,7 +495,8 @@ void fetch_rest(const Repository& repository, const RemoteFile& file, PartialFil
     if (failure) std::rethrow_exception(failure);
     const bool is_whole = response.code == CURLE_OK && response.status / 100 == 2;
     if (is_whole && (file.size < 0 || partial.size() == file.size)) return;
-    if (attempt + 1 >= kTries || !(is_whole || is_passing(response))) refuse(repository, file.name, response);
+    if (attempt + 1 >= kTries || !(is_whole || is_passing(response)))
+      refuse(repository, file.name, response);
     wait_before_retry(attempt, response, file.name);
   }
 }
@@ -457,14 +511,18 @@ std::string fetch_blob(const Repository& repository, const RemoteFile& file) {
     if (fs::exists(blob)) return blob;  // another process was faster
     check_space(file, partial.size(), folder);
     fetch_rest(repository, file, partial);
-    const std::string found = is_hex(file.etag, 64) ? sha256_file(partial.path()) : git_blob_id(partial.path());
+    const std::string found =
+        is_hex(file.etag, 64) ? sha256_file(partial.path()) : git_blob_id(partial.path());
     if (found == file.etag) {
       partial.commit(blob);
       return blob;
     }
     fs::remove(partial.path());
-    const std::string message = fmt::format("{}: checksum {} expected, {} found after {} bytes", file.name, file.etag, found, file.size);
-    if (is_retry) throw Error(ErrorKind::kModel, message + "; fetched twice. The connection or the hub's copy is damaged.");
+    const std::string message = fmt::format("{}: checksum {} expected, {} found after {} bytes",
+                                            file.name, file.etag, found, file.size);
+    if (is_retry)
+      throw Error(ErrorKind::kModel,
+                  message + "; fetched twice. The connection or the hub's copy is damaged.");
     log_warn("{}; fetching it again", message);
   }
   return blob;
@@ -503,22 +561,29 @@ class Fetch {
  private:
   // What the revision stands at, and the names of its files.
   void ask() {
-    const std::string url = endpoint() + "/api/models/" + repository_.id + "/revision/" + repository_.revision;
+    const std::string url =
+        endpoint() + "/api/models/" + repository_.id + "/revision/" + repository_.revision;
     const Response response = perform_here({.url = url}, repository_.id);
     if (response.code != CURLE_OK || response.status != 200) refuse(repository_, "", response);
     const Json info = parse_json(response.body, {url}, ErrorKind::kModel);
     commit_ = info.value("sha", "");
-    if (!is_hex(commit_, 40)) throw Error(ErrorKind::kModel, {url}, "the answer has no commit in \"sha\"; is HF_ENDPOINT a hub?");
-    for (const Json& file : info.value("siblings", Json::array())) names_.insert(file.value("rfilename", ""));
+    if (!is_hex(commit_, 40))
+      throw Error(ErrorKind::kModel, {url},
+                  "the answer has no commit in \"sha\"; is HF_ENDPOINT a hub?");
+    for (const Json& file : info.value("siblings", Json::array()))
+      names_.insert(file.value("rfilename", ""));
     if (!names_.contains("config.json")) {
       throw Error(ErrorKind::kModel,
-                  fmt::format("model \"{}\" has no config.json; it is not a Transformers model.", describe(repository_)));
+                  fmt::format("model \"{}\" has no config.json; it is not a Transformers model.",
+                              describe(repository_)));
     }
   }
 
   void fetch(const std::string& name) {
     if (!names_.contains(name))
-      throw Error(ErrorKind::kModel, fmt::format("model \"{}\" has no file \"{}\", which its index names.", describe(repository_), name));
+      throw Error(ErrorKind::kModel,
+                  fmt::format("model \"{}\" has no file \"{}\", which its index names.",
+                              describe(repository_), name));
     link_file(fetch_blob(repository_, locate(repository_, commit_, name)), snapshot_, name);
   }
 
@@ -535,9 +600,9 @@ class Fetch {
       }
       return;
     }
-    throw Error(ErrorKind::kModel,
-                fmt::format("model \"{}\" has none of model.safetensors and pytorch_model.bin; other formats cannot be read.",
-                            describe(repository_)));
+    throw Error(ErrorKind::kModel, fmt::format("model \"{}\" has none of model.safetensors and "
+                                               "pytorch_model.bin; other formats cannot be read.",
+                                               describe(repository_)));
   }
 
   Repository repository_;
@@ -551,7 +616,9 @@ class Fetch {
   const fs::path parent = fs::path(name).parent_path();
   for (const auto& entry : fs::directory_iterator(parent.empty() ? "." : parent, error))
     near.push_back((parent / entry.path().filename()).string());
-  throw Error(ErrorKind::kModel, fmt::format("\"{}\" is no folder here and no hub name (\"org/name\"){}.", name, did_you_mean(name, near)));
+  throw Error(ErrorKind::kModel,
+              fmt::format("\"{}\" is no folder here and no hub name (\"org/name\"){}.", name,
+                          did_you_mean(name, near)));
 }
 
 std::string find_model(const std::string& name, bool asks_first) {
@@ -561,9 +628,9 @@ std::string find_model(const std::string& name, bool asks_first) {
   const bool is_offline = environment_flag("HF_HUB_OFFLINE");
   if (!cached.empty() && (is_offline || !asks_first)) return cached;
   if (is_offline) {
-    throw Error(ErrorKind::kModel,
-                fmt::format("\"{}\" is no folder here, and the cache {} does not hold it; HF_HUB_OFFLINE forbids fetching it.", name,
-                            cache_folder()));
+    throw Error(ErrorKind::kModel, fmt::format("\"{}\" is no folder here, and the cache {} does "
+                                               "not hold it; HF_HUB_OFFLINE forbids fetching it.",
+                                               name, cache_folder()));
   }
   return Fetch(*repository).run();
 }

@@ -15,20 +15,24 @@ namespace hone {
 namespace {
 
 constexpr int kMaxDepth = 512;
-constexpr size_t kFewKeys = 12;  // up to here a duplicate key is looked for one by one, beyond in a hash set
+constexpr size_t kFewKeys =
+    12;  // up to here a duplicate key is looked for one by one, beyond in a hash set
 
-// A recursive-descent parser of RFC 8259 that builds the value directly. nlohmann's own parser drops the first of two equal keys
-// without a word, and searches all earlier keys for each one: quadratic in a vocabulary of 250,000 entries.
+// A recursive-descent parser of RFC 8259 that builds the value directly. nlohmann's own parser
+// drops the first of two equal keys without a word, and searches all earlier keys for each one:
+// quadratic in a vocabulary of 250,000 entries.
 class Parser {
  public:
-  Parser(std::string_view text, const Where& where, ErrorKind kind) : text_(text), where_(where), kind_(kind) {}
+  Parser(std::string_view text, const Where& where, ErrorKind kind)
+      : text_(text), where_(where), kind_(kind) {}
 
   Json document() {
     Json value;
     skip_space();
     parse_value(value, 0);
     skip_space();
-    if (at_ < text_.size()) fail(at_, fmt::format("{} after the end of the JSON value", found(at_)));
+    if (at_ < text_.size())
+      fail(at_, fmt::format("{} after the end of the JSON value", found(at_)));
     return value;
   }
 
@@ -42,7 +46,8 @@ class Parser {
     const size_t last = before.rfind('\n');
     const int64_t base = breaks == 0 && where_.column > 0 ? where_.column - 1 : 0;
     where.line = std::max<int64_t>(where_.line, 1) + breaks;
-    where.column = static_cast<int64_t>(last == std::string_view::npos ? at : at - last - 1) + 1 + base;
+    where.column =
+        static_cast<int64_t>(last == std::string_view::npos ? at : at - last - 1) + 1 + base;
     throw Error(kind_, where, "not valid JSON: " + message);
   }
 
@@ -52,12 +57,15 @@ class Parser {
     if (c < 0x20 || c == 0x7F) return fmt::format("found the control character 0x{:02X}", c);
     size_t end = at;
     next_code_point(text_, end);
-    if (invalid_utf8(text_.substr(at, end - at)) == 0) return fmt::format("found the byte 0x{:02X}, which is not UTF-8,", c);
+    if (invalid_utf8(text_.substr(at, end - at)) == 0)
+      return fmt::format("found the byte 0x{:02X}, which is not UTF-8,", c);
     return fmt::format("found '{}'", text_.substr(at, end - at));
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+      ++at_;
   }
 
   bool take(char c) {
@@ -89,7 +97,8 @@ class Parser {
   }
 
   void parse_word(std::string_view word, const Json& value, Json& out) {
-    if (text_.substr(at_, word.size()) != word) fail(at_, fmt::format("{} where \"{}\" was expected", found(at_), word));
+    if (text_.substr(at_, word.size()) != word)
+      fail(at_, fmt::format("{} where \"{}\" was expected", found(at_), word));
     at_ += word.size();
     out = value;
   }
@@ -124,14 +133,16 @@ class Parser {
     if (take('}')) return;
     for (;;) {
       const size_t key_at = at_;
-      if (at_ >= text_.size() || text_[at_] != '"') fail(at_, fmt::format("{} where a key in quotes was expected", found(at_)));
+      if (at_ >= text_.size() || text_[at_] != '"')
+        fail(at_, fmt::format("{} where a key in quotes was expected", found(at_)));
       std::string key;
       parse_string(key);
       refuse_duplicate(key, key_at, members, seen);
       skip_space();
       if (!take(':')) fail(at_, fmt::format("{} where ':' was expected after the key", found(at_)));
       skip_space();
-      // ordered_map is a vector of pairs: appending there avoids its search through all earlier keys.
+      // ordered_map is a vector of pairs: appending there avoids its search through all earlier
+      // keys.
       auto& pairs = static_cast<Object::Container&>(members);
       pairs.emplace_back(std::move(key), Json());
       parse_value(pairs.back().second, depth + 1);
@@ -142,7 +153,8 @@ class Parser {
     }
   }
 
-  void refuse_duplicate(const std::string& key, size_t at, const Object& members, std::unordered_set<std::string>& seen) const {
+  void refuse_duplicate(const std::string& key, size_t at, const Object& members,
+                        std::unordered_set<std::string>& seen) const {
     bool is_new = true;
     if (members.size() < kFewKeys) {
       for (const auto& [name, value] : members) is_new = is_new && name != key;
@@ -152,7 +164,9 @@ class Parser {
       }
       is_new = seen.insert(key).second;
     }
-    if (!is_new) fail(at, fmt::format("the key \"{}\" stands twice in one object; remove one of the two", key));
+    if (!is_new)
+      fail(at,
+           fmt::format("the key \"{}\" stands twice in one object; remove one of the two", key));
   }
 
   void parse_string(std::string& out) {
@@ -160,7 +174,8 @@ class Parser {
     for (;;) {
       const size_t start = at_;
       unsigned char c = 0x20, all = 0;
-      while (at_ < text_.size() && (c = static_cast<unsigned char>(text_[at_])) != '"' && c != '\\' && c >= 0x20) {
+      while (at_ < text_.size() && (c = static_cast<unsigned char>(text_[at_])) != '"' &&
+             c != '\\' && c >= 0x20) {
         all |= c;
         ++at_;
       }
@@ -171,7 +186,8 @@ class Parser {
       }
       out.append(plain);
       if (at_ >= text_.size()) fail(open, "this string has no closing quote");
-      if (c < 0x20) fail(at_, fmt::format("{} in a string; it must be written as an escape", found(at_)));
+      if (c < 0x20)
+        fail(at_, fmt::format("{} in a string; it must be written as an escape", found(at_)));
       ++at_;
       if (c == '"') return;
       parse_escape(out);
@@ -221,8 +237,10 @@ class Parser {
   char32_t hex4(size_t at) {
     uint32_t value = 0;
     const std::string_view digits = text_.substr(std::min(at_, text_.size()), 4);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (digits.size() < 4 || error != std::errc() || end != digits.data() + 4) fail(at, "\\u needs four hexadecimal digits");
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() < 4 || error != std::errc() || end != digits.data() + 4)
+      fail(at, "\\u needs four hexadecimal digits");
     at_ += 4;
     return value;
   }
@@ -230,7 +248,8 @@ class Parser {
   static bool is_digit(char c) { return c >= '0' && c <= '9'; }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void skip_digits(size_t start) {
-    if (!is_digit(peek())) fail(at_ == start ? start : at_, fmt::format("{} where a value was expected", found(at_)));
+    if (!is_digit(peek()))
+      fail(at_ == start ? start : at_, fmt::format("{} where a value was expected", found(at_)));
     while (is_digit(peek())) ++at_;
   }
 
@@ -259,13 +278,16 @@ class Parser {
     uint64_t whole = 0;  // as nlohmann keeps numbers without a sign
     if (is_whole && digits[0] != '-' && std::from_chars(first, last, whole).ec == std::errc()) {
       out = whole;
-    } else if (is_whole && digits[0] == '-' && std::from_chars(first, last, negative).ec == std::errc()) {
+    } else if (is_whole && digits[0] == '-' &&
+               std::from_chars(first, last, negative).ec == std::errc()) {
       out = negative;
     } else {
       double number = 0;
       const auto [end, error] = std::from_chars(first, last, number);
-      // from_chars reports both ends of the range alike; a value too small for a double is 0, one too large is an error.
-      if (error == std::errc::result_out_of_range) number = std::strtod(std::string(digits).c_str(), nullptr);
+      // from_chars reports both ends of the range alike; a value too small for a double is 0, one
+      // too large is an error.
+      if (error == std::errc::result_out_of_range)
+        number = std::strtod(std::string(digits).c_str(), nullptr);
       if (std::isinf(number)) fail(start, fmt::format("the number {} is too large", digits));
       out = number;
     }
@@ -279,7 +301,9 @@ class Parser {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const Where& where, ErrorKind kind) { return Parser(text, where, kind).document(); }
+Json parse_json(std::string_view text, const Where& where, ErrorKind kind) {
+  return Parser(text, where, kind).document();
+}
 
 Json read_json(const std::string& path, ErrorKind kind) {
   const std::string text = read_file(path, kind);

@@ -1,4 +1,5 @@
-// Messages for people, on stderr; stdout stays free for results. Thread-safe. The level comes from HONE_LOG (debug, info, warn, error).
+// Messages for people, on stderr; stdout stays free for results. Thread-safe. The level comes from
+// HONE_LOG (debug, info, warn, error).
 #pragma once
 
 #include <fmt/format.h>
@@ -9,7 +10,8 @@ namespace hone {
 
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
-void log_line(LogLevel level, std::string_view message);  // breaks a progress bar cleanly where one is shown
+void log_line(LogLevel level,
+              std::string_view message);  // breaks a progress bar cleanly where one is shown
 
 template <typename... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

@@ -1,4 +1,5 @@
-// Progress of long work: a bar with rate and time left on a terminal, a plain line now and then in a log.
+// Progress of long work: a bar with rate and time left on a terminal, a plain line now and then in
+// a log.
 #pragma once
 
 #include <chrono>
@@ -14,7 +15,7 @@ class Progress {
   ~Progress();  // ends the line
 
   void advance_to(int64_t done, const std::string& note = "");  // note: "loss 0.412"
-  static void set_quiet(bool quiet);                             // --quiet and --json
+  static void set_quiet(bool quiet);                            // --quiet and --json
 
  private:
   std::string title_, unit_, note_;

@@ -8,14 +8,15 @@
 namespace hone {
 
 std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
-  std::array<uint32_t, 4> x = {static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
-                               static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
+  std::array<uint32_t, 4> x = {
+      static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
+      static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53} * x[0];
     const uint64_t p1 = uint64_t{0xCD9E8D57} * x[2];
-    x = {static_cast<uint32_t>(p1 >> 32) ^ x[1] ^ k0, static_cast<uint32_t>(p1), static_cast<uint32_t>(p0 >> 32) ^ x[3] ^ k1,
-         static_cast<uint32_t>(p0)};
+    x = {static_cast<uint32_t>(p1 >> 32) ^ x[1] ^ k0, static_cast<uint32_t>(p1),
+         static_cast<uint32_t>(p0 >> 32) ^ x[3] ^ k1, static_cast<uint32_t>(p0)};
     k0 += 0x9E3779B9;  // Weyl steps of the golden ratio and of sqrt(3) - 1
     k1 += 0xBB67AE85;
   }
@@ -48,7 +49,8 @@ uint64_t RandomStream::below(uint64_t bound) {
   unsigned __int128 product = static_cast<unsigned __int128>(next()) * bound;
   if (static_cast<uint64_t>(product) < bound) {
     const uint64_t threshold = -bound % bound;  // 2^64 mod bound
-    while (static_cast<uint64_t>(product) < threshold) product = static_cast<unsigned __int128>(next()) * bound;
+    while (static_cast<uint64_t>(product) < threshold)
+      product = static_cast<unsigned __int128>(next()) * bound;
   }
   return static_cast<uint64_t>(product >> 64);
 }

@@ -7,8 +7,8 @@ namespace {
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-// The length of the well-formed sequence at `s`, 0 where it is ill-formed (Unicode 15, table 3-7: neither overlong
-// forms, nor surrogates, nor values above 10FFFF).
+// The length of the well-formed sequence at `s`, 0 where it is ill-formed (Unicode 15, table 3-7:
+// neither overlong forms, nor surrogates, nor values above 10FFFF).
 size_t sequence_length(const unsigned char* s, size_t available) {
   const unsigned char first = s[0];
   if (first < 0x80) return 1;
@@ -27,7 +27,9 @@ size_t sequence_length(const unsigned char* s, size_t available) {
   return length;
 }
 
-const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+const unsigned char* bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
 
 bool eight_are_ascii(const unsigned char* s) {
   uint64_t word;
@@ -55,7 +57,8 @@ char32_t next_code_point(std::string_view text, size_t& position) {
       return static_cast<char32_t>((s[0] & 0x0F) << 12 | (s[1] & 0x3F) << 6 | (s[2] & 0x3F));
     default:
       position += 4;
-      return static_cast<char32_t>((s[0] & 0x07) << 18 | (s[1] & 0x3F) << 12 | (s[2] & 0x3F) << 6 | (s[3] & 0x3F));
+      return static_cast<char32_t>((s[0] & 0x07) << 18 | (s[1] & 0x3F) << 12 | (s[2] & 0x3F) << 6 |
+                                   (s[3] & 0x3F));
   }
 }
 

@@ -7,7 +7,8 @@
 
 namespace hone {
 
-// Decodes the code point at `position` and moves `position` past it. An invalid byte gives 0xFFFD and moves by one.
+// Decodes the code point at `position` and moves `position` past it. An invalid byte gives 0xFFFD
+// and moves by one.
 char32_t next_code_point(std::string_view text, size_t& position);
 void append_utf8(std::string& out, char32_t code_point);
 std::string to_utf8(std::u32string_view text);

@@ -1,7 +1,8 @@
 // The commands: one table, from which come parsing, help, "did you mean" and completion.
 //
-// There are two programs. `hone` starts in milliseconds and knows no tensor; commands that need one it hands to `hone-engine`,
-// which lies beside it and loads libtorch (0.2 s). Both parse by this table.
+// There are two programs. `hone` starts in milliseconds and knows no tensor; commands that need one
+// it hands to `hone-engine`, which lies beside it and loads libtorch (0.2 s). Both parse by this
+// table.
 #pragma once
 
 #include <string>

@@ -10,28 +10,37 @@
 namespace hone {
 namespace {
 
-constexpr const char* kOverrides = "Configuration values by their dotted names, e.g. train.learning_rate=3e-5";
-constexpr const char* kSourceOptions = "How to read the data, with the keys of a data section, e.g. format=csv fields.text=sentence";
+constexpr const char* kOverrides =
+    "Configuration values by their dotted names, e.g. train.learning_rate=3e-5";
+constexpr const char* kSourceOptions =
+    "How to read the data, with the keys of a data section, e.g. format=csv fields.text=sentence";
 
 CLI::Option* positional(CLI::App& app, const std::string& name, const std::string& help) {
   return app.add_option(name, CLI::callback_t{}, help)->type_name("");
 }
 
-CLI::Option* value(CLI::App& app, const std::string& name, const std::string& type, const std::string& help) {
+CLI::Option* value(CLI::App& app, const std::string& name, const std::string& type,
+                   const std::string& help) {
   return app.add_option(name, CLI::callback_t{}, help)->type_name(type);
 }
 
-void flag(CLI::App& app, const std::string& name, const std::string& help) { app.add_flag(name)->description(help); }
+void flag(CLI::App& app, const std::string& name, const std::string& help) {
+  app.add_flag(name)->description(help);
+}
 
 void values(CLI::App& app, const std::string& name, const std::string& help) {
-  positional(app, name, help)->expected(0, CLI::detail::expected_max_vector_size)->allow_extra_args()->take_all();
+  positional(app, name, help)
+      ->expected(0, CLI::detail::expected_max_vector_size)
+      ->allow_extra_args()
+      ->take_all();
 }
 
 // Takes the words of a closed list; anything else is told the nearest.
 CLI::Option* one_of(CLI::Option* option, const std::vector<std::string>& words) {
   return option->check([words](const std::string& word) {
     if (std::find(words.begin(), words.end(), word) != words.end()) return std::string();
-    return fmt::format("\"{}\" is none of {}{}", word, fmt::join(words, ", "), did_you_mean(word, words));
+    return fmt::format("\"{}\" is none of {}{}", word, fmt::join(words, ", "),
+                       did_you_mean(word, words));
   });
 }
 
@@ -39,14 +48,20 @@ CLI::Option* count(CLI::App& app, const std::string& name, int64_t least, const 
   return value(app, name, "N", help)->check([least](const std::string& text) {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool is_number = error == std::errc() && end == text.data() + text.size() && number >= least;
-    return is_number ? std::string() : fmt::format("\"{}\" is not a whole number from {} on", text, least);
+    const bool is_number =
+        error == std::errc() && end == text.data() + text.size() && number >= least;
+    return is_number ? std::string()
+                     : fmt::format("\"{}\" is not a whole number from {} on", text, least);
   });
 }
 
 void machine_options(CLI::App& app) {
-  one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"), {"auto", "fp32", "bf16", "int8"})->default_str("auto");
-  value(app, "--device", "auto|cpu|cuda|cuda:N", "Where it runs; auto: on the first GPU, where there is one")->default_str("auto");
+  one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"),
+         {"auto", "fp32", "bf16", "int8"})
+      ->default_str("auto");
+  value(app, "--device", "auto|cpu|cuda|cuda:N",
+        "Where it runs; auto: on the first GPU, where there is one")
+      ->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
   count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
 }
@@ -74,14 +89,16 @@ void define_eval(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
   positional(app, "DATA", "Labelled data")->required();
   values(app, "KEY=VALUE", kSourceOptions);
-  value(app, "--report", "FOLDER", "Write report.json, report.html, report.txt and predictions.jsonl there");
+  value(app, "--report", "FOLDER",
+        "Write report.json, report.html, report.txt and predictions.jsonl there");
   machine_options(app);
   output_flags(app);
 }
 
 void define_predict(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
-  positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")->default_str("-");
+  positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
+      ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
@@ -90,15 +107,19 @@ void define_predict(CLI::App& app) {
 void define_score(CLI::App& app) {
   positional(app, "TASK", "The task, e.g. classify")->required();
   positional(app, "GOLD", "Labelled data")->required();
-  positional(app, "PREDICTED", "Predictions in the same order, as hone predict writes them")->required();
-  values(app, "KEY=VALUE", "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
+  positional(app, "PREDICTED", "Predictions in the same order, as hone predict writes them")
+      ->required();
+  values(app, "KEY=VALUE",
+         "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
   output_flags(app);
 }
 
 void define_tokenize(CLI::App& app) {
-  positional(app, "MODEL", "A model folder, hub name, tokenizer.json, or a folder with vocab.txt")->required();
+  positional(app, "MODEL", "A model folder, hub name, tokenizer.json, or a folder with vocab.txt")
+      ->required();
   positional(app, "FILE", "Plain lines; - or nothing: standard input")->default_str("-");
-  one_of(value(app, "--do-lower-case", "true|false", "Where only vocab.txt is there: whether the model is an uncased one"),
+  one_of(value(app, "--do-lower-case", "true|false",
+               "Where only vocab.txt is there: whether the model is an uncased one"),
          {"true", "false"});
   flag(app, "--jsonl", "Each line is a JSON string, or an array of two for a pair");
   flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
@@ -109,7 +130,9 @@ void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 void define_init(CLI::App& app) {
   std::vector<std::string> names;
   for (const Starter& starter : starters()) names.emplace_back(starter.task);
-  one_of(positional(app, "TASK", "The task: " + fmt::format("{}", fmt::join(names, ", ")))->required(), names);
+  one_of(
+      positional(app, "TASK", "The task: " + fmt::format("{}", fmt::join(names, ", ")))->required(),
+      names);
   positional(app, "FOLDER", "Where config.yaml is written")->default_str(".");
 }
 
@@ -118,7 +141,9 @@ void define_pull(CLI::App& app) {
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
 
-void define_completion(CLI::App& app) { one_of(positional(app, "SHELL", "bash or zsh")->required(), {"bash", "zsh"}); }
+void define_completion(CLI::App& app) {
+  one_of(positional(app, "SHELL", "bash or zsh")->required(), {"bash", "zsh"});
+}
 
 }  // namespace
 

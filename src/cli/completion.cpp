@@ -17,7 +17,8 @@ struct Word {
 std::vector<Word> options_of(const CLI::App& app) {
   std::vector<Word> words;
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) words.push_back({"--" + name, option->get_description()});
+    for (const std::string& name : option->get_lnames())
+      words.push_back({"--" + name, option->get_description()});
   }
   return words;
 }
@@ -62,7 +63,8 @@ std::vector<Defined> defined_commands() {
 std::string bash_script() {
   std::string cases;
   for (const Defined& command : defined_commands()) {
-    cases += fmt::format("    {}) options=\"{}\" words=\"{}\" ;;\n", command.name, join(command.options), join(command.words));
+    cases += fmt::format("    {}) options=\"{}\" words=\"{}\" ;;\n", command.name,
+                         join(command.options), join(command.words));
   }
   return fmt::format(R"(_hone() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} options= words=
@@ -87,7 +89,8 @@ std::string zsh_words(const std::vector<Word>& words) {
   std::string text;
   for (const Word& word : words) {
     std::string help;
-    for (char c : word.help) help += c == '\'' ? std::string("'\\''") : c == ':' ? std::string("\\:") : std::string(1, c);
+    for (char c : word.help)
+      help += c == '\'' ? std::string("'\\''") : c == ':' ? std::string("\\:") : std::string(1, c);
     text += fmt::format(" '{}:{}'", word.text, help);
   }
   return text;
@@ -96,7 +99,8 @@ std::string zsh_words(const std::vector<Word>& words) {
 std::string zsh_script() {
   std::string cases;
   for (const Defined& command : defined_commands()) {
-    cases += fmt::format("    {}) options=({} ) offered=({} ) ;;\n", command.name, zsh_words(command.options), zsh_words(command.words));
+    cases += fmt::format("    {}) options=({} ) offered=({} ) ;;\n", command.name,
+                         zsh_words(command.options), zsh_words(command.words));
   }
   return fmt::format(R"(#compdef hone
 _hone() {{

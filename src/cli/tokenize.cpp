@@ -12,9 +12,11 @@ namespace {
 
 std::shared_ptr<const Tokenizer> load(const CLI::App& arguments) {
   TokenizerOptions options;
-  if (flag_of(arguments, "--do-lower-case")) options.do_lower_case = text_of(arguments, "--do-lower-case") == "true";
+  if (flag_of(arguments, "--do-lower-case"))
+    options.do_lower_case = text_of(arguments, "--do-lower-case") == "true";
   const std::string name = text_of(arguments, "MODEL");
-  return Tokenizer::load(std::filesystem::is_regular_file(name) ? name : resolve_model(name), options);
+  return Tokenizer::load(std::filesystem::is_regular_file(name) ? name : resolve_model(name),
+                         options);
 }
 
 }  // namespace

@@ -28,12 +28,14 @@ class FileStream : public ByteStream {
  public:
   explicit FileStream(std::string path) : path_(std::move(path)) {
     fd_ = path_ == "-" ? ::dup(STDIN_FILENO) : ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status {};
+    struct stat status{};
     if (fd_ < 0 || ::fstat(fd_, &status) != 0 || S_ISDIR(status.st_mode)) {
       const int reason = errno;
       if (fd_ >= 0) ::close(fd_);
-      if (fd_ >= 0 && S_ISDIR(status.st_mode)) throw Error(ErrorKind::kData, Where{path_}, "is a folder; name a file in it");
-      if (reason == ENOENT) read_file(path_, ErrorKind::kData);  // throws, with the nearest name in the folder
+      if (fd_ >= 0 && S_ISDIR(status.st_mode))
+        throw Error(ErrorKind::kData, Where{path_}, "is a folder; name a file in it");
+      if (reason == ENOENT)
+        read_file(path_, ErrorKind::kData);  // throws, with the nearest name in the folder
       fail(reason);
     }
     if (S_ISREG(status.st_mode)) size_ = status.st_size;
@@ -53,7 +55,8 @@ class FileStream : public ByteStream {
 
  private:
   [[noreturn]] void fail(int reason) const {
-    throw StreamError(ErrorKind::kData, Where{path_}, fmt::format("cannot be read: {}", std::strerror(reason)));
+    throw StreamError(ErrorKind::kData, Where{path_},
+                      fmt::format("cannot be read: {}", std::strerror(reason)));
   }
 
   std::string path_;
@@ -94,7 +97,8 @@ class PeekedStream : public ByteStream {
 // What decompressors and decoders share: a buffer of input from the stream below.
 class FilterStream : public ByteStream {
  public:
-  FilterStream(std::unique_ptr<ByteStream> inner, std::string path) : path_(std::move(path)), inner_(std::move(inner)), buffer_(kChunk) {}
+  FilterStream(std::unique_ptr<ByteStream> inner, std::string path)
+      : path_(std::move(path)), inner_(std::move(inner)), buffer_(kChunk) {}
   std::pair<int64_t, int64_t> position() const override { return inner_->position(); }
 
  protected:
@@ -105,7 +109,9 @@ class FilterStream : public ByteStream {
   }
   std::string_view input() const { return {buffer_.data() + start_, end_ - start_}; }
   void consume(size_t size) { start_ += size; }
-  [[noreturn]] void fail(const std::string& message) const { throw StreamError(ErrorKind::kData, Where{path_}, message); }
+  [[noreturn]] void fail(const std::string& message) const {
+    throw StreamError(ErrorKind::kData, Where{path_}, message);
+  }
 
   std::string path_;
 
@@ -117,7 +123,8 @@ class FilterStream : public ByteStream {
 
 class GzipStream : public FilterStream {
  public:
-  GzipStream(std::unique_ptr<ByteStream> inner, std::string path) : FilterStream(std::move(inner), std::move(path)) {
+  GzipStream(std::unique_ptr<ByteStream> inner, std::string path)
+      : FilterStream(std::move(inner), std::move(path)) {
     if (inflateInit2(&state_, 15 + 16) != Z_OK) fail("zlib cannot start");
   }
   ~GzipStream() override { inflateEnd(&state_); }
@@ -158,7 +165,8 @@ class GzipStream : public FilterStream {
     if (result == Z_STREAM_END) {
       is_between_members_ = true;
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
-      fail(fmt::format("the gzip data are damaged: {}", state_.msg != nullptr ? state_.msg : "no valid stream"));
+      fail(fmt::format("the gzip data are damaged: {}",
+                       state_.msg != nullptr ? state_.msg : "no valid stream"));
     }
   }
 
@@ -169,7 +177,8 @@ class GzipStream : public FilterStream {
 class ZstdStream : public FilterStream {
  public:
   ZstdStream(std::unique_ptr<ByteStream> inner, std::string path)
-      : FilterStream(std::move(inner), std::move(path)), context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {}
+      : FilterStream(std::move(inner), std::move(path)),
+        context_(ZSTD_createDCtx(), ZSTD_freeDCtx) {}
 
   size_t read(char* out, size_t size) override {
     ZSTD_outBuffer output{out, size, 0};
@@ -180,7 +189,8 @@ class ZstdStream : public FilterStream {
       }
       ZSTD_inBuffer in{input().data(), input().size(), 0};
       const size_t result = ZSTD_decompressStream(context_.get(), &output, &in);
-      if (ZSTD_isError(result) != 0) fail(fmt::format("the zstd data are damaged: {}", ZSTD_getErrorName(result)));
+      if (ZSTD_isError(result) != 0)
+        fail(fmt::format("the zstd data are damaged: {}", ZSTD_getErrorName(result)));
       consume(in.pos);
       is_frame_done_ = result == 0;
       is_full_ = output.pos == output.size && result != 0;  // more may wait inside the decoder
@@ -196,11 +206,13 @@ class ZstdStream : public FilterStream {
 // Any encoding that ICU knows becomes UTF-8; what it cannot decode becomes kUndecodable.
 class DecodingStream : public FilterStream {
  public:
-  DecodingStream(std::unique_ptr<ByteStream> inner, const std::string& path, const std::string& encoding)
+  DecodingStream(std::unique_ptr<ByteStream> inner, const std::string& path,
+                 const std::string& encoding)
       : FilterStream(std::move(inner), path), units_(kChunk) {
     UErrorCode status = U_ZERO_ERROR;
     converter_ = ucnv_open(encoding.c_str(), &status);
-    if (U_FAILURE(status)) throw Error(ErrorKind::kUsage, Where{path}, fmt::format("unknown encoding \"{}\"", encoding));
+    if (U_FAILURE(status))
+      throw Error(ErrorKind::kUsage, Where{path}, fmt::format("unknown encoding \"{}\"", encoding));
     ucnv_setToUCallBack(converter_, UCNV_TO_U_CALLBACK_STOP, nullptr, nullptr, nullptr, &status);
   }
   ~DecodingStream() override { ucnv_close(converter_); }
@@ -225,11 +237,12 @@ class DecodingStream : public FilterStream {
     const char* source = bytes.data();
     char16_t* target = units_.data();
     UErrorCode status = U_ZERO_ERROR;
-    ucnv_toUnicode(converter_, &target, units_.data() + units_.size(), &source, bytes.data() + bytes.size(), nullptr, is_end ? 1 : 0,
-                   &status);
+    ucnv_toUnicode(converter_, &target, units_.data() + units_.size(), &source,
+                   bytes.data() + bytes.size(), nullptr, is_end ? 1 : 0, &status);
     consume(static_cast<size_t>(source - bytes.data()));
     append_units({units_.data(), static_cast<size_t>(target - units_.data())});
-    if (status == U_ILLEGAL_CHAR_FOUND || status == U_INVALID_CHAR_FOUND || status == U_TRUNCATED_CHAR_FOUND) {
+    if (status == U_ILLEGAL_CHAR_FOUND || status == U_INVALID_CHAR_FOUND ||
+        status == U_TRUNCATED_CHAR_FOUND) {
       decoded_.push_back(kUndecodable);
     } else if (U_FAILURE(status) && status != U_BUFFER_OVERFLOW_ERROR) {
       fail(fmt::format("cannot be decoded: {}", u_errorName(status)));
@@ -258,7 +271,8 @@ class DecodingStream : public FilterStream {
   bool is_done_ = false;
 };
 
-std::unique_ptr<ByteStream> decompressed(std::unique_ptr<ByteStream> bytes, const SourceOptions& options) {
+std::unique_ptr<ByteStream> decompressed(std::unique_ptr<ByteStream> bytes,
+                                         const SourceOptions& options) {
   auto peeked = std::make_unique<PeekedStream>(std::move(bytes));
   std::string kind = options.compression;
   if (kind == "auto") {
@@ -284,8 +298,10 @@ bool is_known_encoding(const std::string& name) {
 
 std::string likely_encoding(std::string_view bytes) {
   UErrorCode status = U_ZERO_ERROR;
-  const std::unique_ptr<UCharsetDetector, decltype(&ucsdet_close)> detector(ucsdet_open(&status), ucsdet_close);
-  ucsdet_setText(detector.get(), bytes.data(), static_cast<int32_t>(std::min<size_t>(bytes.size(), size_t{1} << 16)), &status);
+  const std::unique_ptr<UCharsetDetector, decltype(&ucsdet_close)> detector(ucsdet_open(&status),
+                                                                            ucsdet_close);
+  ucsdet_setText(detector.get(), bytes.data(),
+                 static_cast<int32_t>(std::min<size_t>(bytes.size(), size_t{1} << 16)), &status);
   const UCharsetMatch* match = ucsdet_detect(detector.get(), &status);
   if (U_FAILURE(status) || match == nullptr) return "";
   const char* name = ucsdet_getName(match, &status);
@@ -293,7 +309,8 @@ std::string likely_encoding(std::string_view bytes) {
 }
 
 std::unique_ptr<ByteStream> open_bytes(const SourceOptions& options) {
-  std::unique_ptr<ByteStream> bytes = decompressed(std::make_unique<FileStream>(options.path), options);
+  std::unique_ptr<ByteStream> bytes =
+      decompressed(std::make_unique<FileStream>(options.path), options);
   if (is_utf8_name(options.encoding)) return bytes;
   return std::make_unique<DecodingStream>(std::move(bytes), options.path, options.encoding);
 }

@@ -12,23 +12,28 @@
 
 namespace hone {
 
-// An error that ends the whole stream (a broken archive, a read error), which skipping one row cannot heal.
+// An error that ends the whole stream (a broken archive, a read error), which skipping one row
+// cannot heal.
 class StreamError : public Error {
  public:
   using Error::Error;
 };
 
-// Stands in the decoded text for input that the named encoding does not know. It is no UTF-8, so the row that holds it is refused.
+// Stands in the decoded text for input that the named encoding does not know. It is no UTF-8, so
+// the row that holds it is refused.
 constexpr char kUndecodable = '\xFF';
 
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
-  virtual size_t read(char* out, size_t size) = 0;           // bytes read; 0 only at the end. REQUIRES: size > 0
-  virtual std::pair<int64_t, int64_t> position() const = 0;  // bytes of the file consumed, and its size (0: unknown)
+  virtual size_t read(char* out,
+                      size_t size) = 0;  // bytes read; 0 only at the end. REQUIRES: size > 0
+  virtual std::pair<int64_t, int64_t> position()
+      const = 0;  // bytes of the file consumed, and its size (0: unknown)
 };
 
-// The bytes of options.path after decompression and decoding (options.compression, options.encoding).
+// The bytes of options.path after decompression and decoding (options.compression,
+// options.encoding).
 std::unique_ptr<ByteStream> open_bytes(const SourceOptions& options);
 
 bool is_known_encoding(const std::string& name);

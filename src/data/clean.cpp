@@ -30,12 +30,15 @@ void trim(std::string& text) {
     U8_PREV(bytes, start, at, c);
     if (!is_trimmed(c)) break;
   }
-  if (start > 0 || end < size) text = text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start));
+  if (start > 0 || end < size)
+    text = text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start));
 }
 
 // Length of the control character at `at` (C0 but for tab and line feed, DEL, C1), or 0.
 size_t control_length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
   const unsigned char c = byte(at);
   if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F) return 1;
   return c == 0xC2 && byte(at + 1) >= 0x80 && byte(at + 1) < 0xA0 ? 2 : 0;
@@ -62,12 +65,16 @@ CleanOptions CleanOptions::read(Config& section) {
   CleanOptions options;
   options.trim = section.get("trim", options.trim);
   options.remove_control = section.get("remove_control", options.remove_control);
-  options.empty_texts = section.choice("empty_texts", options.empty_texts, {"drop", "keep", "error"});
+  options.empty_texts =
+      section.choice("empty_texts", options.empty_texts, {"drop", "keep", "error"});
   options.duplicates = section.choice("duplicates", options.duplicates, {"keep", "drop"});
-  options.near_duplicates = section.choice("near_duplicates", options.near_duplicates, {"keep", "drop"});
+  options.near_duplicates =
+      section.choice("near_duplicates", options.near_duplicates, {"keep", "drop"});
   options.near_threshold = section.get("near_threshold", options.near_threshold);
   if (options.near_threshold < 0.5 || options.near_threshold > 1) {
-    throw section.error("near_threshold", fmt::format("\"near_threshold\" is {}; it must lie between 0.5 and 1", options.near_threshold));
+    throw section.error("near_threshold",
+                        fmt::format("\"near_threshold\" is {}; it must lie between 0.5 and 1",
+                                    options.near_threshold));
   }
   return options;
 }
@@ -75,16 +82,21 @@ CleanOptions CleanOptions::read(Config& section) {
 Json SplitAudit::json() const {
   Json places = Json::array();
   for (const BadRow& row : examples) {
-    places.push_back({{"file", row.where.file}, {"line", row.where.line}, {"column", row.where.column}, {"reason", row.reason}});
+    places.push_back({{"file", row.where.file},
+                      {"line", row.where.line},
+                      {"column", row.where.column},
+                      {"reason", row.reason}});
   }
-  return {{"rows", rows},       {"used", used},       {"dropped", dropped}, {"repaired", repaired}, {"truncated", truncated},
-          {"reasons", reasons}, {"examples", places}, {"labels", labels},   {"lengths", lengths}};
+  return {{"rows", rows},         {"used", used},           {"dropped", dropped},
+          {"repaired", repaired}, {"truncated", truncated}, {"reasons", reasons},
+          {"examples", places},   {"labels", labels},       {"lengths", lengths}};
 }
 
 Json Leak::json() const {
   Json places = Json::array();
   for (const auto& [here, there] : examples) places.push_back({here.str(), there.str()});
-  return {{"split", split}, {"other", other}, {"exact", exact}, {"near", near}, {"examples", places}};
+  return {
+      {"split", split}, {"other", other}, {"exact", exact}, {"near", near}, {"examples", places}};
 }
 
 // The texts seen so far, with the line where each stood first.
@@ -96,7 +108,10 @@ struct Cleaner::State {
   NearIndex near;
 
   State(CleanOptions given, std::vector<std::string> fields, SplitAudit& counts)
-      : options(std::move(given)), text_fields(std::move(fields)), audit(counts), near(options.near_threshold) {}
+      : options(std::move(given)),
+        text_fields(std::move(fields)),
+        audit(counts),
+        near(options.near_threshold) {}
 
   // The reason and details for dropping the record.
   using Verdict = std::optional<std::pair<std::string, std::string>>;
@@ -117,7 +132,8 @@ struct Cleaner::State {
       if (it == record.fields.end() || !is_empty(*it)) continue;
       const std::string detail = fmt::format("\"{}\" is empty", name);
       if (options.empty_texts == "error")
-        throw Error(ErrorKind::kData, record.where(), detail + " (data.clean.empty_texts: drop leaves such rows out)");
+        throw Error(ErrorKind::kData, record.where(),
+                    detail + " (data.clean.empty_texts: drop leaves such rows out)");
       if (options.empty_texts == "drop") return std::pair{"empty text", detail};
     }
     return std::nullopt;
@@ -127,7 +143,8 @@ struct Cleaner::State {
     if (options.duplicates == "keep" && options.near_duplicates == "keep") return std::nullopt;
     const std::string text = normalised_text(text_of_fields(record, text_fields));
     const auto [first, is_new] = seen.emplace(hash_bytes(text), record.line);
-    if (!is_new && options.duplicates == "drop") return std::pair{"duplicate", fmt::format("the same text as in line {}", first->second)};
+    if (!is_new && options.duplicates == "drop")
+      return std::pair{"duplicate", fmt::format("the same text as in line {}", first->second)};
     if (!is_new || options.near_duplicates == "keep") return std::nullopt;
     const Sketch sketch = sketch_of(text);
     int64_t like = 0;
@@ -135,7 +152,8 @@ struct Cleaner::State {
       like = line;
       return false;
     });
-    if (like > 0) return std::pair{"near duplicate", fmt::format("nearly the same text as in line {}", like)};
+    if (like > 0)
+      return std::pair{"near duplicate", fmt::format("nearly the same text as in line {}", like)};
     near.add(sketch, record.line);
     return std::nullopt;
   }
@@ -156,7 +174,8 @@ bool Cleaner::accept(Record& record) {
   }
   ++audit.dropped;
   ++audit.reasons[verdict->first];
-  if (audit.examples.size() < kExamples) audit.examples.push_back({record.where(), verdict->second});
+  if (audit.examples.size() < kExamples)
+    audit.examples.push_back({record.where(), verdict->second});
   return false;
 }
 

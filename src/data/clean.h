@@ -1,4 +1,5 @@
-// Cleaning, splitting, leakage: what happens to records between the reader and the encoder, all of it counted.
+// Cleaning, splitting, leakage: what happens to records between the reader and the encoder, all of
+// it counted.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,13 @@
 namespace hone {
 
 struct CleanOptions {
-  bool trim = true;                     // white space at both ends of text fields
-  bool remove_control = true;           // control characters other than tab and line feed
-  std::string empty_texts = "drop";     // drop | keep | error
-  std::string duplicates = "keep";      // keep | drop: texts equal after normalising (NFKC, case, white space)
-  std::string near_duplicates = "keep"; // keep | drop: Jaccard similarity of character shingles >= near_threshold (MinHash)
+  bool trim = true;                  // white space at both ends of text fields
+  bool remove_control = true;        // control characters other than tab and line feed
+  std::string empty_texts = "drop";  // drop | keep | error
+  std::string duplicates =
+      "keep";  // keep | drop: texts equal after normalising (NFKC, case, white space)
+  std::string near_duplicates =
+      "keep";  // keep | drop: Jaccard similarity of character shingles >= near_threshold (MinHash)
   double near_threshold = 0.9;
 
   static CleanOptions read(Config& section);  // data.clean
@@ -30,11 +33,13 @@ struct CleanOptions {
 // Counts of one split, and the first places of each kind: becomes report.json's data.<split>.
 struct SplitAudit {
   int64_t rows = 0, used = 0, dropped = 0, truncated = 0;
-  int64_t repaired = 0;                                // rows used after a repair (RecordReader::repaired_rows); not in `examples`
-  std::map<std::string, int64_t> reasons;              // reason -> count ("empty text", "duplicate", "bad row: …")
-  std::vector<BadRow> examples;                        // the first 100
-  std::map<std::string, int64_t> labels;               // filled by the task
-  std::vector<int64_t> lengths;                        // histogram: lengths[i] = samples with i tokens
+  int64_t repaired =
+      0;  // rows used after a repair (RecordReader::repaired_rows); not in `examples`
+  std::map<std::string, int64_t>
+      reasons;                   // reason -> count ("empty text", "duplicate", "bad row: …")
+  std::vector<BadRow> examples;  // the first 100
+  std::map<std::string, int64_t> labels;  // filled by the task
+  std::vector<int64_t> lengths;           // histogram: lengths[i] = samples with i tokens
 
   Json json() const;
 };
@@ -43,8 +48,9 @@ struct SplitAudit {
 class Cleaner {
  public:
   Cleaner(CleanOptions options, std::vector<std::string> text_fields, SplitAudit& audit);
-  // Cleans the text fields that are strings in place (arrays of tokens stay as they are) and counts the row as used or dropped;
-  // false where it is dropped. Error(kData) at the record's place for an empty text with empty_texts: error.
+  // Cleans the text fields that are strings in place (arrays of tokens stay as they are) and counts
+  // the row as used or dropped; false where it is dropped. Error(kData) at the record's place for
+  // an empty text with empty_texts: error.
   bool accept(Record& record);
 
  private:
@@ -52,7 +58,8 @@ class Cleaner {
   std::shared_ptr<State> state_;
 };
 
-// 64-bit fingerprint of a text after normalising; equal texts have equal fingerprints in every split.
+// 64-bit fingerprint of a text after normalising; equal texts have equal fingerprints in every
+// split.
 uint64_t text_fingerprint(std::string_view text);
 
 // Texts of one split that stand in another, exactly or nearly.
@@ -66,26 +73,32 @@ struct Leak {
 class LeakageFinder {
  public:
   // Keeps about 150 bytes a row, no text.
-  void add(const std::string& split, const Record& record, const std::vector<std::string>& text_fields);
-  std::vector<Leak> find() const;  // of each pair of splits that share texts; `other` is train, or validation, before test
+  void add(const std::string& split, const Record& record,
+           const std::vector<std::string>& text_fields);
+  std::vector<Leak> find() const;  // of each pair of splits that share texts; `other` is train, or
+                                   // validation, before test
   LeakageFinder();
   ~LeakageFinder();
+
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// One path and `split`: which part a row falls into; deterministic in (seed, row text), stratified by label where given.
-// parts: fractions of validation and test, e.g. {0.1, 0.1}. rule "mod10": row number mod 10: 0 test, 1 validation, else train.
+// One path and `split`: which part a row falls into; deterministic in (seed, row text), stratified
+// by label where given. parts: fractions of validation and test, e.g. {0.1, 0.1}. rule "mod10": row
+// number mod 10: 0 test, 1 validation, else train.
 struct SplitOptions {
   std::string rule = "random";  // random | mod10
   double validation = 0.1, test = 0.1;
-  std::string stratify;         // a field name, or ""
+  std::string stratify;  // a field name, or ""
   int64_t seed = 42;
   static SplitOptions read(Config& section);  // data.split
 };
 enum class Part { kTrain, kValidation, kTest };
-// One part for each row; `strata` is each row's label ("" for none), `texts` its fingerprint (equal texts stay together).
-std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata, const std::vector<uint64_t>& texts);
+// One part for each row; `strata` is each row's label ("" for none), `texts` its fingerprint (equal
+// texts stay together).
+std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata,
+                               const std::vector<uint64_t>& texts);
 
 }  // namespace hone

@@ -31,7 +31,8 @@ class SentenceScanner {
     sentence = Sentence{};
     std::string_view line;
     while (text_.next_line(line)) {
-      const bool is_break = std::all_of(line.begin(), line.end(), is_space) || is_document_start(line);
+      const bool is_break =
+          std::all_of(line.begin(), line.end(), is_space) || is_document_start(line);
       if (is_break && sentence.line > 0) return true;
       if (!is_break) add_line(line, sentence);
     }
@@ -53,7 +54,8 @@ class SentenceScanner {
       split(line);
       if (wanted_ == 0) wanted_ = values_.size();
       if (values_.size() != wanted_) {
-        throw Error(ErrorKind::kData, start, fmt::format("{} columns where {} were expected", values_.size(), wanted_));
+        throw Error(ErrorKind::kData, start,
+                    fmt::format("{} columns where {} were expected", values_.size(), wanted_));
       }
     } catch (const Error& error) {
       sentence.fault = error;
@@ -132,7 +134,8 @@ class ConllReader : public RowReader {
     if (layout_.tags < sentence.columns.size()) convert_tags(sentence);
     record.fields = Json::object();
     for (size_t i = 0; i < sentence.columns.size(); ++i) {
-      if (!layout_.names[i].empty()) record.fields[layout_.names[i]] = std::move(sentence.columns[i]);
+      if (!layout_.names[i].empty())
+        record.fields[layout_.names[i]] = std::move(sentence.columns[i]);
     }
     return true;
   }
@@ -141,8 +144,9 @@ class ConllReader : public RowReader {
   // The scheme shows only in the whole file: IOB1 differs from IOB2 in few places.
   static TagScheme detect(const SourceOptions& options) {
     if (options.path == "-")
-      throw Error(ErrorKind::kUsage, Where{"standard input"},
-                  "tag_scheme: auto reads a file twice; name the scheme (IOB1, IOB2, BMES, BIOES, none)");
+      throw Error(
+          ErrorKind::kUsage, Where{"standard input"},
+          "tag_scheme: auto reads a file twice; name the scheme (IOB1, IOB2, BMES, BIOES, none)");
     TextStream text(options);
     SentenceScanner scanner(text, options);
     TagSchemeDetector detector;
@@ -171,7 +175,8 @@ class ConllReader : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RecordReader> read_conll(const SourceOptions& options, std::unique_ptr<TextStream> text) {
+std::unique_ptr<RecordReader> read_conll(const SourceOptions& options,
+                                         std::unique_ptr<TextStream> text) {
   return std::make_unique<ConllReader>(options, std::move(text));
 }
 

@@ -27,12 +27,14 @@ class DelimitedReader : public RowReader {
     if (values_.size() != columns_.size()) {
       throw Error(
           ErrorKind::kData, surplus_,
-          fmt::format("{} columns, but {} has {}; is the separator right, is a quote missing?", values_.size(), origin_, columns_.size()));
+          fmt::format("{} columns, but {} has {}; is the separator right, is a quote missing?",
+                      values_.size(), origin_, columns_.size()));
     }
     record.fields = Json::object();
     auto& pairs = static_cast<Json::object_t::Container&>(record.fields.get_ref<Json::object_t&>());
     pairs.reserve(columns_.size());
-    for (size_t i = 0; i < columns_.size(); ++i) pairs.emplace_back(columns_[i], std::move(values_[i]));
+    for (size_t i = 0; i < columns_.size(); ++i)
+      pairs.emplace_back(columns_[i], std::move(values_[i]));
     return true;
   }
 
@@ -60,8 +62,11 @@ class DelimitedReader : public RowReader {
     std::sort(sorted.begin(), sorted.end());
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
     if (twice == sorted.end()) return;
-    throw StreamError(ErrorKind::kData, where,
-                      fmt::format("two columns are named \"{}\"; is this a row of data (then write has_header: false)?", *twice));
+    throw StreamError(
+        ErrorKind::kData, where,
+        fmt::format(
+            "two columns are named \"{}\"; is this a row of data (then write has_header: false)?",
+            *twice));
   }
 
   void number_columns() {
@@ -69,7 +74,8 @@ class DelimitedReader : public RowReader {
     for (size_t i = 0; i < values_.size(); ++i) columns_.push_back(std::to_string(i));
   }
 
-  // Splits the next row that is not blank into values_; it is consumed even where it is bad. False at the end.
+  // Splits the next row that is not blank into values_; it is consumed even where it is bad. False
+  // at the end.
   bool split_row() {
     for (;;) {
       row_ = text().here();
@@ -86,7 +92,10 @@ class DelimitedReader : public RowReader {
     }
   }
 
-  bool is_last_column() const { return options().max_columns > 0 && static_cast<int64_t>(values_.size()) + 1 == options().max_columns; }
+  bool is_last_column() const {
+    return options().max_columns > 0 &&
+           static_cast<int64_t>(values_.size()) + 1 == options().max_columns;
+  }
 
   void split_plain(std::string_view line) {
     for (size_t start = 0;;) {
@@ -109,7 +118,8 @@ class DelimitedReader : public RowReader {
     }
   }
 
-  // Reads a row that holds a quote; false where the next line holds none, which is the quick and usual case.
+  // Reads a row that holds a quote; false where the next line holds none, which is the quick and
+  // usual case.
   bool scan_quoted() {
     const std::string_view line = first_line();
     if (line.find('"') == line.npos) return false;
@@ -138,7 +148,8 @@ class DelimitedReader : public RowReader {
     for (;;) {
       if (values_.size() == columns_.size()) surplus_ = text().where(at);
       std::string& value = values_.emplace_back();
-      at = has(at) && text().window()[at] == '"' ? scan_quoted_value(at, value) : scan_plain_value(at, value);
+      at = has(at) && text().window()[at] == '"' ? scan_quoted_value(at, value)
+                                                 : scan_plain_value(at, value);
       if (!has(at)) return at;
       if (text().window()[at] == '\n') return at + 1;
       if (text().window()[at] == '\r') return has(at + 1) ? at + 2 : at + 1;
@@ -154,8 +165,10 @@ class DelimitedReader : public RowReader {
   }
 
   bool is_separator_at(size_t at) {
-    return !(options().max_columns > 0 && static_cast<int64_t>(values_.size()) == options().max_columns) &&
-           has(at + separator_.size() - 1) && text().window().substr(at, separator_.size()) == separator_;
+    return !(options().max_columns > 0 &&
+             static_cast<int64_t>(values_.size()) == options().max_columns) &&
+           has(at + separator_.size() - 1) &&
+           text().window().substr(at, separator_.size()) == separator_;
   }
   bool is_row_end_at(size_t at) {
     const char c = text().window()[at];
@@ -163,7 +176,8 @@ class DelimitedReader : public RowReader {
   }
 
   size_t scan_plain_value(size_t at, std::string& value) {
-    while (has(at) && !is_row_end_at(at) && !is_separator_at(at)) value.push_back(text().window()[at++]);
+    while (has(at) && !is_row_end_at(at) && !is_separator_at(at))
+      value.push_back(text().window()[at++]);
     return at;
   }
 
@@ -172,8 +186,9 @@ class DelimitedReader : public RowReader {
     size_t at = open + 1;
     for (;;) {
       if (!has(at))
-        throw Error(ErrorKind::kData, text().where(open),
-                    "this quote is never closed (has_quotes: false reads quotes as plain characters)");
+        throw Error(
+            ErrorKind::kData, text().where(open),
+            "this quote is never closed (has_quotes: false reads quotes as plain characters)");
       const std::string_view rest = text().window().substr(at);
       const size_t run = std::min(rest.find('"'), rest.size());
       value.append(rest.substr(0, run));
@@ -186,7 +201,8 @@ class DelimitedReader : public RowReader {
     }
     if (has(at) && !is_row_end_at(at) && !is_separator_at(at)) {
       throw Error(ErrorKind::kData, text().where(at),
-                  "text after a closing quote; a quote inside a quoted value is written twice (has_quotes: false reads quotes as plain "
+                  "text after a closing quote; a quote inside a quoted value is written twice "
+                  "(has_quotes: false reads quotes as plain "
                   "characters)");
     }
     return at;
@@ -202,7 +218,8 @@ class DelimitedReader : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options, std::unique_ptr<TextStream> text) {
+std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options,
+                                             std::unique_ptr<TextStream> text) {
   return std::make_unique<DelimitedReader>(options, std::move(text));
 }
 

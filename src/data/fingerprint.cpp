@@ -15,8 +15,9 @@ namespace {
 
 constexpr size_t kBins = std::tuple_size_v<Sketch>;
 constexpr size_t kBandBytes = 8, kBands = kBins / kBandBytes;
-constexpr size_t kShingle = 4;      // characters
-constexpr int kLongestBucket = 32;  // texts of one boilerplate share bands; comparing them all would be quadratic
+constexpr size_t kShingle = 4;  // characters
+constexpr int kLongestBucket =
+    32;  // texts of one boilerplate share bands; comparing them all would be quadratic
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -36,7 +37,8 @@ std::string one_spaced(std::string_view text) {
 
 std::string folded(std::string_view text) {
   std::string out(text);
-  if (std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
+  if (std::none_of(text.begin(), text.end(),
+                   [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
     for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     return out;
   }
@@ -45,7 +47,8 @@ std::string folded(std::string_view text) {
   if (U_FAILURE(status)) throw Error(ErrorKind::kInternal, "ICU has no normalisation data");
   out.clear();
   icu::StringByteSink<std::string> sink(&out);
-  normalizer->normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())), sink, nullptr, status);
+  normalizer->normalizeUTF8(0, icu::StringPiece(text.data(), static_cast<int32_t>(text.size())),
+                            sink, nullptr, status);
   return out;
 }
 
@@ -54,7 +57,8 @@ uint64_t folded_product(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-constexpr uint64_t kOdd1 = 0x9E3779B97F4A7C15ULL, kOdd2 = 0xD6E8FEB86659FD93ULL, kOdd3 = 0xA0761D6478BD642FULL;
+constexpr uint64_t kOdd1 = 0x9E3779B97F4A7C15ULL, kOdd2 = 0xD6E8FEB86659FD93ULL,
+                   kOdd3 = 0xA0761D6478BD642FULL;
 
 // Where an empty bin looks for a filled one: an order of all bins for each.
 const std::array<std::array<uint8_t, kBins>, kBins>& detours() {
@@ -62,7 +66,8 @@ const std::array<std::array<uint8_t, kBins>, kBins>& detours() {
     std::array<std::array<uint8_t, kBins>, kBins> out{};
     for (size_t bin = 0; bin < kBins; ++bin) {
       const std::vector<int64_t> order = permutation(kBins, bin);
-      std::transform(order.begin(), order.end(), out.at(bin).begin(), [](int64_t to) { return static_cast<uint8_t>(to); });
+      std::transform(order.begin(), order.end(), out.at(bin).begin(),
+                     [](int64_t to) { return static_cast<uint8_t>(to); });
     }
     return out;
   }();
@@ -115,7 +120,8 @@ Sketch sketch_of(std::string_view normalised) {
   for (size_t i = 0; i < shingles; ++i) {
     std::array<uint64_t, kShingle> c{};
     for (size_t k = 0; k < kShingle && i + k < points.size(); ++k) c.at(k) = points[i + k];
-    const uint64_t hash = folded_product((c[0] | c[1] << 32) ^ kOdd1, (c[2] | c[3] << 32) ^ kOdd2) * kOdd3;
+    const uint64_t hash =
+        folded_product((c[0] | c[1] << 32) ^ kOdd1, (c[2] | c[3] << 32) ^ kOdd2) * kOdd3;
     uint64_t& slot = least.at(hash >> 57);
     slot = std::min(slot, hash & ~(uint64_t{0x7F} << 57));
   }
@@ -130,12 +136,15 @@ Sketch sketch_of(std::string_view normalised) {
 
 double similarity(const Sketch& a, const Sketch& b) {
   size_t differ = 0;
-  for (size_t i = 0; i < kBins; i += 8) {  // eight bytes at a time: a byte of `difference` is not zero where the bytes differ
+  for (size_t i = 0; i < kBins;
+       i +=
+       8) {  // eight bytes at a time: a byte of `difference` is not zero where the bytes differ
     uint64_t x, y;
     std::memcpy(&x, a.data() + i, sizeof x);
     std::memcpy(&y, b.data() + i, sizeof y);
     const uint64_t difference = x ^ y, low = 0x7F7F7F7F7F7F7F7FULL;
-    const uint64_t marks = (((difference & low) + low) | difference) & ~low;  // the top bit of each such byte
+    const uint64_t marks =
+        (((difference & low) + low) | difference) & ~low;  // the top bit of each such byte
     differ += static_cast<size_t>((marks >> 7) * 0x0101010101010101ULL >> 56);
   }
   // Bytes that differ in truth agree once in 256 by chance.
@@ -147,7 +156,8 @@ void NearIndex::add(const Sketch& sketch, int64_t tag) {
   sketches_.push_back(sketch);
   tags_.push_back(tag);
   while ((used_ + kBands) * 2 > slots_.size()) grow();
-  for (size_t band = 0; band < kBands; ++band) insert(band_key(sketch, band), static_cast<int32_t>(sketches_.size()) - 1);
+  for (size_t band = 0; band < kBands; ++band)
+    insert(band_key(sketch, band), static_cast<int32_t>(sketches_.size()) - 1);
 }
 
 void NearIndex::insert(uint64_t key, int32_t sketch) {
@@ -165,7 +175,8 @@ void NearIndex::grow() {
   slots_.assign(std::max<size_t>(1024, slots_.size() * 2), Slot{});
   used_ = 0;
   for (size_t i = 0; i + 1 < sketches_.size(); ++i) {
-    for (size_t band = 0; band < kBands; ++band) insert(band_key(sketches_[i], band), static_cast<int32_t>(i));
+    for (size_t band = 0; band < kBands; ++band)
+      insert(band_key(sketches_[i], band), static_cast<int32_t>(i));
   }
 }
 
@@ -174,10 +185,12 @@ void NearIndex::each(const Sketch& sketch, const std::function<bool(int64_t)>& f
   for (size_t band = 0; band < kBands; ++band) {
     const uint64_t key = band_key(sketch, band);
     const uint32_t check = static_cast<uint32_t>(key >> 32);
-    for (size_t at = key & (slots_.size() - 1); slots_[at].sketch >= 0; at = (at + 1) & (slots_.size() - 1)) {
+    for (size_t at = key & (slots_.size() - 1); slots_[at].sketch >= 0;
+         at = (at + 1) & (slots_.size() - 1)) {
       if (slots_[at].check != check) continue;
       const size_t candidate = static_cast<size_t>(slots_[at].sketch);
-      if (similarity(sketches_[candidate], sketch) >= threshold_ && !found(tags_[candidate])) return;
+      if (similarity(sketches_[candidate], sketch) >= threshold_ && !found(tags_[candidate]))
+        return;
     }
   }
 }

@@ -39,7 +39,8 @@ std::vector<std::string_view> lines_of(std::string_view text, bool is_whole) {
 bool is_blank(std::string_view line) { return line.find_first_not_of(kSpace) == line.npos; }
 
 bool is_tag(std::string_view text) {
-  return text == "O" || (text.size() > 2 && text[1] == '-' && std::string_view("BIMESLU").find(text[0]) != std::string_view::npos);
+  return text == "O" || (text.size() > 2 && text[1] == '-' &&
+                         std::string_view("BIMESLU").find(text[0]) != std::string_view::npos);
 }
 
 // Lines of at least two columns, as many on each, the last of them tags.
@@ -64,7 +65,8 @@ bool looks_like_columns(const std::vector<std::string_view>& lines, char separat
   std::ptrdiff_t columns = -1;
   for (const std::string_view line : lines) {
     if (line.empty()) continue;
-    if (separator == ',' && line.find('"') != line.npos) return columns > 0;  // quoted values may hold anything
+    if (separator == ',' && line.find('"') != line.npos)
+      return columns > 0;  // quoted values may hold anything
     const std::ptrdiff_t count = std::count(line.begin(), line.end(), separator);
     if (columns < 0) columns = count;
     if (count == 0 || count != columns) return false;
@@ -84,11 +86,13 @@ std::string json_kind(std::string_view text, const std::vector<std::string_view>
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) return "";
   if (text[first] == '{') {
-    const auto line = std::find_if(lines.begin(), lines.end(), [](std::string_view candidate) { return !is_blank(candidate); });
+    const auto line = std::find_if(lines.begin(), lines.end(),
+                                   [](std::string_view candidate) { return !is_blank(candidate); });
     return line != lines.end() && is_json_object(*line) ? "jsonl" : "json";
   }
   const size_t second = text.find_first_not_of(" \t\r\n", first + 1);
-  const bool is_array = text[first] == '[' && second != text.npos && (text[second] == '{' || text[second] == ']');
+  const bool is_array =
+      text[first] == '[' && second != text.npos && (text[second] == '{' || text[second] == ']');
   return is_array ? "json" : "";
 }
 
@@ -96,9 +100,10 @@ std::string json_kind(std::string_view text, const std::vector<std::string_view>
 
 std::string format_of_name(const std::string& path) {
   static const std::map<std::string, std::string> kFormats = {
-      {".jsonl", "jsonl"}, {".ndjson", "jsonl"}, {".jsonlines", "jsonl"}, {".json", "json"}, {".csv", "csv"},
-      {".tsv", "tsv"},     {".tab", "tsv"},      {".conll", "conll"},     {".bio", "conll"}, {".iob", "conll"},
-      {".iob2", "conll"},  {".bmes", "conll"},   {".bioes", "conll"},     {".txt", "text"}};
+      {".jsonl", "jsonl"}, {".ndjson", "jsonl"}, {".jsonlines", "jsonl"}, {".json", "json"},
+      {".csv", "csv"},     {".tsv", "tsv"},      {".tab", "tsv"},         {".conll", "conll"},
+      {".bio", "conll"},   {".iob", "conll"},    {".iob2", "conll"},      {".bmes", "conll"},
+      {".bioes", "conll"}, {".txt", "text"}};
   std::filesystem::path name(path);
   for (const std::string top : {".gz", ".gzip", ".zst", ".zstd"}) {
     if (lower_extension(name) == top) {

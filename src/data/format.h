@@ -7,7 +7,8 @@
 
 namespace hone {
 
-// "jsonl", "csv" … of a name with a known ending (.jsonl .ndjson .json .csv .tsv .conll .txt …, with .gz, .zst on top); else "".
+// "jsonl", "csv" … of a name with a known ending (.jsonl .ndjson .json .csv .tsv .conll .txt …,
+// with .gz, .zst on top); else "".
 std::string format_of_name(const std::string& path);
 
 // The format of the text that begins here, "" where nothing fits. Reads ahead, consumes nothing.

@@ -1,4 +1,5 @@
-// JSON Lines; and JSON documents that hold an array of objects or objects on end, over any number of lines.
+// JSON Lines; and JSON documents that hold an array of objects or objects on end, over any number
+// of lines.
 #include <fmt/format.h>
 
 #include "data/row_reader.h"
@@ -8,13 +9,16 @@ namespace {
 
 bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
-bool is_blank_line(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank_line(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
 
 Json parse_row(std::string_view text, const Where& where) {
   Json value = parse_json(text, where, ErrorKind::kData);
   if (!value.is_object())
     throw Error(ErrorKind::kData, where,
-                fmt::format("a row must be a JSON object; found {} {}", value.is_array() ? "an" : "a", value.type_name()));
+                fmt::format("a row must be a JSON object; found {} {}",
+                            value.is_array() ? "an" : "a", value.type_name()));
   return value;
 }
 
@@ -61,7 +65,9 @@ class JsonReader : public RowReader {
     ~Consume() { text.consume(size); }
   };
 
-  [[noreturn]] void fail(const std::string& message) { throw StreamError(ErrorKind::kData, text().here(), "not valid JSON: " + message); }
+  [[noreturn]] void fail(const std::string& message) {
+    throw StreamError(ErrorKind::kData, text().here(), "not valid JSON: " + message);
+  }
 
   // Passes over white space; the next character, or NUL at the end.
   char skip_space() {
@@ -102,7 +108,8 @@ class JsonReader : public RowReader {
     return false;
   }
 
-  // The length of the value that begins at the window's start: brackets and strings are matched, nothing else is checked.
+  // The length of the value that begins at the window's start: brackets and strings are matched,
+  // nothing else is checked.
   size_t element_size() {
     bool is_in_string = false;
     int64_t depth = 0;
@@ -135,11 +142,13 @@ class JsonReader : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options, std::unique_ptr<TextStream> text) {
+std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options,
+                                         std::unique_ptr<TextStream> text) {
   return std::make_unique<JsonLinesReader>(options, std::move(text));
 }
 
-std::unique_ptr<RecordReader> read_json(const SourceOptions& options, std::unique_ptr<TextStream> text) {
+std::unique_ptr<RecordReader> read_json(const SourceOptions& options,
+                                        std::unique_ptr<TextStream> text) {
   return std::make_unique<JsonReader>(options, std::move(text));
 }
 

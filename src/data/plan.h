@@ -1,5 +1,5 @@
-// Which samples form each optimizer step and each micro-batch: a pure function of (seed, epoch, lengths, options).
-// Resuming at step k asks for step k again; nothing is replayed.
+// Which samples form each optimizer step and each micro-batch: a pure function of (seed, epoch,
+// lengths, options). Resuming at step k asks for step k again; nothing is replayed.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,16 @@
 namespace hone {
 
 struct PlanOptions {
-  int64_t batch_size = 32;        // samples in a micro-batch; ignored where max_tokens > 0
-  int64_t max_tokens = 0;         // token budget of a micro-batch; 0: count samples
-  int64_t accumulation = 1;       // micro-batches in one optimizer step
-  bool group_by_length = true;    // samples of like length share a micro-batch (balances threads; changes no gradient)
+  int64_t batch_size = 32;   // samples in a micro-batch; ignored where max_tokens > 0
+  int64_t max_tokens = 0;    // token budget of a micro-batch; 0: count samples
+  int64_t accumulation = 1;  // micro-batches in one optimizer step
+  bool group_by_length =
+      true;  // samples of like length share a micro-batch (balances threads; changes no gradient)
   uint64_t seed = 42;
 };
 
-// The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a sample costs 8 bytes, and a step 8 more.
+// The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a
+// sample costs 8 bytes, and a step 8 more.
 class EpochPlan {
  public:
   EpochPlan() = default;  // no steps
@@ -23,8 +25,9 @@ class EpochPlan {
   EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, int64_t epoch);
 
   int64_t size() const { return static_cast<int64_t>(begins_.size()); }
-  // step(s)[m] = sample indices of micro-batch m. Grouping by length moves samples between the micro-batches of one step only: the samples
-  // that form a step are the shuffle's, so its gradient is what the batch size says whatever the grouping.
+  // step(s)[m] = sample indices of micro-batch m. Grouping by length moves samples between the
+  // micro-batches of one step only: the samples that form a step are the shuffle's, so its gradient
+  // is what the batch size says whatever the grouping.
   std::vector<std::vector<int64_t>> step(int64_t index) const;
 
  private:
@@ -34,7 +37,9 @@ class EpochPlan {
   std::vector<int64_t> begins_;  // of each step in order_
 };
 
-// Micro-batches for evaluation: longest first, by token budget; the order of results is restored by index.
-std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths, int64_t max_tokens);
+// Micro-batches for evaluation: longest first, by token budget; the order of results is restored by
+// index.
+std::vector<std::vector<int64_t>> plan_evaluation(const std::vector<int32_t>& lengths,
+                                                  int64_t max_tokens);
 
 }  // namespace hone

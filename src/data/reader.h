@@ -1,4 +1,5 @@
-// Readers of labelled data: a source on disk becomes a stream of records, one at a time, whatever its size.
+// Readers of labelled data: a source on disk becomes a stream of records, one at a time, whatever
+// its size.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +16,27 @@
 namespace hone {
 
 struct SourceOptions {
-  std::string path;                  // a file; "-" is standard input
-  std::string format = "auto";       // auto (by name and first bytes) | jsonl | json | csv | tsv | conll | text
+  std::string path;  // a file; "-" is standard input
+  std::string format =
+      "auto";  // auto (by name and first bytes) | jsonl | json | csv | tsv | conll | text
   std::string compression = "auto";  // auto | none | gzip | zstd
   std::string encoding = "utf-8";    // utf-8 | gb18030 | iso-8859-1 | … any name ICU knows
-  bool has_header = true;            // csv, tsv: first row names the columns; else columns are "0", "1", …
-  std::optional<bool> has_quotes;    // csv, tsv: RFC 4180 quoting; unless given, csv has it and tsv has not
-  std::string separator;             // csv: ","; tsv: tab; conll: any white space unless given
-  int64_t max_columns = 0;           // csv, tsv: the last of so many columns takes the rest of the row; 0: no limit
-  std::vector<std::string> columns;  // names for columns (csv/tsv without header; conll: default tokens … tags = first and last)
-  std::string tag_scheme = "auto";   // conll: auto | IOB1 | IOB2 | BMES | BIOES | BILOU | none; read tags become IOB2
+  bool has_header = true;  // csv, tsv: first row names the columns; else columns are "0", "1", …
+  std::optional<bool>
+      has_quotes;         // csv, tsv: RFC 4180 quoting; unless given, csv has it and tsv has not
+  std::string separator;  // csv: ","; tsv: tab; conll: any white space unless given
+  int64_t max_columns =
+      0;  // csv, tsv: the last of so many columns takes the rest of the row; 0: no limit
+  std::vector<std::string> columns;  // names for columns (csv/tsv without header; conll: default
+                                     // tokens … tags = first and last)
+  std::string tag_scheme =
+      "auto";  // conll: auto | IOB1 | IOB2 | BMES | BIOES | BILOU | none; read tags become IOB2
   std::map<std::string, std::string> fields;  // new name -> name in the file ("text: sentence")
-  std::string on_bad_row = "error";  // error | skip
+  std::string on_bad_row = "error";           // error | skip
 
-  // Reads these keys from a configuration section (data.train and so on). Naming `columns` of a csv or tsv says that there is no
-  // header row, unless has_header: true is given too (then the names replace the header's).
+  // Reads these keys from a configuration section (data.train and so on). Naming `columns` of a csv
+  // or tsv says that there is no header row, unless has_header: true is given too (then the names
+  // replace the header's).
   static SourceOptions read(Config& section);
 };
 
@@ -42,12 +49,14 @@ struct BadRow {
 class RecordReader {
  public:
   virtual ~RecordReader() = default;
-  // The next record, or nothing at the end. A bad row throws (Error kData with line and column), or is kept in
-  // `bad_rows` (the first 1,000 in full, all counted) and passed over with on_bad_row: skip.
+  // The next record, or nothing at the end. A bad row throws (Error kData with line and column), or
+  // is kept in `bad_rows` (the first 1,000 in full, all counted) and passed over with on_bad_row:
+  // skip.
   virtual std::optional<Record> next() = 0;
   virtual int64_t bad_count() const = 0;
   virtual const std::vector<BadRow>& bad_rows() const = 0;
-  // Rows that were used after a repair (conll with tag_scheme: auto: tags that break the scheme, read as conlleval reads them).
+  // Rows that were used after a repair (conll with tag_scheme: auto: tags that break the scheme,
+  // read as conlleval reads them).
   virtual int64_t repaired_count() const = 0;
   virtual const std::vector<BadRow>& repaired_rows() const = 0;  // the first 1,000
   // Bytes of the (compressed) file consumed and its size, for progress.

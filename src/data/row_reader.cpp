@@ -21,7 +21,8 @@ Json* step_into(Json& value, const std::string& name) {
   }
   size_t index = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-  const bool is_index = value.is_array() && error == std::errc() && end == name.data() + name.size() && index < value.size();
+  const bool is_index = value.is_array() && error == std::errc() &&
+                        end == name.data() + name.size() && index < value.size();
   return is_index ? &value[index] : nullptr;
 }
 
@@ -68,11 +69,13 @@ void RowReader::note_repair(Where where, std::string reason) {
   keep(repaired_rows_, std::move(where), std::move(reason));
 }
 
-// New names take the place of the old ones; a field of the file that has the same name as a new one gives way.
+// New names take the place of the old ones; a field of the file that has the same name as a new one
+// gives way.
 void RowReader::map_fields(Record& record) const {
   Json mapped = Json::object();
   const auto is_source = [&](const std::string& name) {
-    return std::any_of(options_.fields.begin(), options_.fields.end(), [&](const auto& pair) { return pair.second == name; });
+    return std::any_of(options_.fields.begin(), options_.fields.end(),
+                       [&](const auto& pair) { return pair.second == name; });
   };
   for (const auto& [name, value] : record.fields.items()) {
     for (const auto& [to, from] : options_.fields) {
@@ -86,8 +89,8 @@ void RowReader::map_fields(Record& record) const {
     if (value == nullptr) {
       const std::vector<std::string> names = names_of(record.fields);
       throw Error(ErrorKind::kData, record.where(),
-                  fmt::format("no field \"{}\" (wanted as \"{}\"); this row has {}{}", from, to, fmt::join(names, ", "),
-                              did_you_mean(from, names)));
+                  fmt::format("no field \"{}\" (wanted as \"{}\"); this row has {}{}", from, to,
+                              fmt::join(names, ", "), did_you_mean(from, names)));
     }
     mapped[to] = *value;
   }

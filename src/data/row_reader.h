@@ -1,4 +1,5 @@
-// What all readers share: bad rows, the mapping of field names, the count of repairs. A format adds `read_row`.
+// What all readers share: bad rows, the mapping of field names, the count of repairs. A format adds
+// `read_row`.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@ namespace hone {
 
 class RowReader : public RecordReader {
  public:
-  RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text) : options_(options), text_(std::move(text)) {}
+  RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
+      : options_(options), text_(std::move(text)) {}
 
   std::optional<Record> next() final;
   int64_t bad_count() const final { return bad_count_; }
@@ -23,8 +25,8 @@ class RowReader : public RecordReader {
   std::pair<int64_t, int64_t> position() const final { return text_->position(); }
 
  protected:
-  // Reads one row into `record` (fields and line); false at the end. Throws Error(kData) for a bad row, which must be consumed
-  // by then, and StreamError where no further row can be found.
+  // Reads one row into `record` (fields and line); false at the end. Throws Error(kData) for a bad
+  // row, which must be consumed by then, and StreamError where no further row can be found.
   virtual bool read_row(Record& record) = 0;
 
   void note_repair(Where where, std::string reason);
@@ -42,10 +44,15 @@ class RowReader : public RecordReader {
 };
 
 // One function per format; reader.cpp chooses. The text stands at its beginning.
-std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options, std::unique_ptr<TextStream> text);
-std::unique_ptr<RecordReader> read_json(const SourceOptions& options, std::unique_ptr<TextStream> text);  // an array, or objects on end
-std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options, std::unique_ptr<TextStream> text);  // csv, tsv
-std::unique_ptr<RecordReader> read_conll(const SourceOptions& options, std::unique_ptr<TextStream> text);
-std::unique_ptr<RecordReader> read_text(const SourceOptions& options, std::unique_ptr<TextStream> text);  // {"text": line}
+std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options,
+                                         std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_json(
+    const SourceOptions& options, std::unique_ptr<TextStream> text);  // an array, or objects on end
+std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options,
+                                             std::unique_ptr<TextStream> text);  // csv, tsv
+std::unique_ptr<RecordReader> read_conll(const SourceOptions& options,
+                                         std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
+                                        std::unique_ptr<TextStream> text);  // {"text": line}
 
 }  // namespace hone

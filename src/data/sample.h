@@ -1,4 +1,5 @@
-// What a task makes of a record: integers ready for a model. No tensor here; tasks/batch.h turns samples into a batch.
+// What a task makes of a record: integers ready for a model. No tensor here; tasks/batch.h turns
+// samples into a batch.
 #pragma once
 
 #include <cstdint>
@@ -17,23 +18,26 @@ struct Span {
 struct Sequence {
   std::vector<int32_t> ids;
   std::vector<int32_t> segments;  // 0 or 1 (token_type_ids)
-  std::vector<int32_t> words;     // index of the word (pre-token, or entry of a tokens column); -1 for special tokens
-  std::vector<Span> offsets;      // bytes in the sequence's source text; {0, 0} for special tokens
+  std::vector<int32_t>
+      words;  // index of the word (pre-token, or entry of a tokens column); -1 for special tokens
+  std::vector<Span> offsets;  // bytes in the sequence's source text; {0, 0} for special tokens
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
 };
 
 // A target column. Classes are whole numbers; kNoTarget marks a token or sample that carries none.
-// `width` values belong to each row: 1 for a class or a number, the number of labels for a multi-label vector.
+// `width` values belong to each row: 1 for a class or a number, the number of labels for a
+// multi-label vector.
 constexpr float kNoTarget = -100.0F;
 struct Target {
   std::string name;
-  bool per_token = false;      // rows are the tokens of the *last* stream, else the sample itself
+  bool per_token = false;  // rows are the tokens of the *last* stream, else the sample itself
   int32_t width = 1;
-  std::vector<float> values;   // [rows * width]; exact for classes up to 2^24
+  std::vector<float> values;  // [rows * width]; exact for classes up to 2^24
 };
 
-// Streams: one for most tasks; two for source and target (sequence-to-sequence) or for pairs encoded apart (similarity).
+// Streams: one for most tasks; two for source and target (sequence-to-sequence) or for pairs
+// encoded apart (similarity).
 struct Sample {
   std::vector<Sequence> streams;
   std::vector<Target> targets;

@@ -17,7 +17,8 @@
 namespace hone {
 namespace {
 
-// Whole numbers of seven bits a byte, the sign in the lowest bit: most values of a sample take one byte or two.
+// Whole numbers of seven bits a byte, the sign in the lowest bit: most values of a sample take one
+// byte or two.
 class Encoder {
  public:
   explicit Encoder(std::string& out) : out_(out) {}
@@ -26,8 +27,12 @@ class Encoder {
     for (; value >= 0x80; value >>= 7) out_.push_back(static_cast<char>(value | 0x80));
     out_.push_back(static_cast<char>(value));
   }
-  void put_signed(int64_t value) { put(static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63)); }
-  void put_bytes(const void* data, size_t size) { out_.append(static_cast<const char*>(data), size); }
+  void put_signed(int64_t value) {
+    put(static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63));
+  }
+  void put_bytes(const void* data, size_t size) {
+    out_.append(static_cast<const char*>(data), size);
+  }
 
  private:
   std::string& out_;
@@ -127,7 +132,8 @@ void get_sequence(Decoder& in, Sequence& sequence) {
 bool is_whole(float value) {
   constexpr float kLargest = 1 << 24;
   if (!(value >= -kLargest && value <= kLargest)) return false;
-  return std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(value))) == std::bit_cast<uint32_t>(value);
+  return std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(value))) ==
+         std::bit_cast<uint32_t>(value);
 }
 
 void put_target(Encoder& out, const Target& target, size_t name) {
@@ -156,14 +162,17 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
   }
 }
 
-// An unlinked file: the system takes it away when the program ends, however it ends. It has no name, so that any folder of the disk serves
-// and none is made. Read, not mapped: pages of a mapping would count as memory of the program.
+// An unlinked file: the system takes it away when the program ends, however it ends. It has no
+// name, so that any folder of the disk serves and none is made. Read, not mapped: pages of a
+// mapping would count as memory of the program.
 class SpillFile {
  public:
   explicit SpillFile(const std::string& folder) : folder_(existing_folder(folder)) {
     std::string name = folder_ + "/hone-samples-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot write samples here: {}", std::strerror(errno)));
+    if (fd_ < 0)
+      throw Error(ErrorKind::kUsage, Where{folder_},
+                  fmt::format("cannot write samples here: {}", std::strerror(errno)));
     ::unlink(name.c_str());
   }
   ~SpillFile() { ::close(fd_); }
@@ -182,7 +191,8 @@ class SpillFile {
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) {
         throw Error(ErrorKind::kUsage, Where{folder_},
-                    fmt::format("cannot write samples here: {} after {} bytes; {} are free. Free some space or choose another folder",
+                    fmt::format("cannot write samples here: {} after {} bytes; {} are free. Free "
+                                "some space or choose another folder",
                                 std::strerror(errno), size_ + written, free_disk_bytes(folder_)));
       }
       written += static_cast<size_t>(got);
@@ -195,9 +205,13 @@ class SpillFile {
   std::string read(size_t position, size_t size) const {
     std::string bytes(size, '\0');
     for (size_t done = 0; done < size;) {
-      const ssize_t got = ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
+      const ssize_t got =
+          ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
       if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) throw Error(ErrorKind::kUsage, Where{folder_}, fmt::format("cannot read the samples again: {}", got == 0 ? "their file ends early" : std::strerror(errno)));
+      if (got <= 0)
+        throw Error(ErrorKind::kUsage, Where{folder_},
+                    fmt::format("cannot read the samples again: {}",
+                                got == 0 ? "their file ends early" : std::strerror(errno)));
       done += static_cast<size_t>(got);
     }
     return bytes;
@@ -218,7 +232,8 @@ std::string temporary_folder() {
 
 }  // namespace
 
-// Invariant: bytes [0, in_memory) of the encoded samples lie in blocks of kBlock, no sample across two; the rest in the file.
+// Invariant: bytes [0, in_memory) of the encoded samples lie in blocks of kBlock, no sample across
+// two; the rest in the file.
 struct SampleStore::State {
   static constexpr size_t kBlock = size_t{1} << 20;
 
@@ -264,13 +279,15 @@ struct SampleStore::State {
   }
 
   void keep_on_disk() {
-    if (!spill) spill = std::make_unique<SpillFile>(spill_dir.empty() ? temporary_folder() : spill_dir);
+    if (!spill)
+      spill = std::make_unique<SpillFile>(spill_dir.empty() ? temporary_folder() : spill_dir);
     places.push_back(kSpilled | spilled);
     spill->append(scratch);
     spilled += scratch.size();
   }
 
-  // The encoded sample; `read` holds it where it comes from the file. Once one was spilled, all after it were: it ends where the next begins.
+  // The encoded sample; `read` holds it where it comes from the file. Once one was spilled, all
+  // after it were: it ends where the next begins.
   const char* at(size_t index, std::string& read) const {
     const uint64_t place = places[index];
     if ((place & kSpilled) == 0) return blocks[place >> 32].data() + (place & 0xFFFFFFFF);
@@ -280,7 +297,8 @@ struct SampleStore::State {
   }
 };
 
-SampleStore::SampleStore(std::string spill_dir, int64_t memory_limit) : state_(std::make_unique<State>()) {
+SampleStore::SampleStore(std::string spill_dir, int64_t memory_limit)
+    : state_(std::make_unique<State>()) {
   state_->spill_dir = std::move(spill_dir);
   state_->memory_limit = static_cast<size_t>(std::max<int64_t>(memory_limit, 0));
 }
@@ -307,8 +325,10 @@ void SampleStore::seal() {
 int64_t SampleStore::size() const { return static_cast<int64_t>(state_->places.size()); }
 
 Sample SampleStore::get(int64_t index) const {
-  if (!state_->is_sealed) throw Error(ErrorKind::kInternal, "a sample was read from a store that is not sealed yet");
-  if (index < 0 || index >= size()) throw Error(ErrorKind::kInternal, fmt::format("sample {} of {} was asked for", index, size()));
+  if (!state_->is_sealed)
+    throw Error(ErrorKind::kInternal, "a sample was read from a store that is not sealed yet");
+  if (index < 0 || index >= size())
+    throw Error(ErrorKind::kInternal, fmt::format("sample {} of {} was asked for", index, size()));
   std::string read;
   Decoder in(state_->at(static_cast<size_t>(index), read));
   Sample sample;

@@ -1,5 +1,6 @@
-// All samples of a split, random access by index, memory flat: samples beyond `memory_limit` bytes live in an unlinked file on the disk of
-// `spill_dir`, which need not exist. Writing is by one thread; reading is thread-safe once `seal` was called.
+// All samples of a split, random access by index, memory flat: samples beyond `memory_limit` bytes
+// live in an unlinked file on the disk of `spill_dir`, which need not exist. Writing is by one
+// thread; reading is thread-safe once `seal` was called.
 #pragma once
 
 #include <cstdint>

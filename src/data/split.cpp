@@ -1,5 +1,5 @@
-// One file in three parts: decided by the texts and the seed alone, so the order of the rows does not matter and a
-// row added later moves few others.
+// One file in three parts: decided by the texts and the seed alone, so the order of the rows does
+// not matter and a row added later moves few others.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,27 +21,34 @@ struct Group {
   std::vector<size_t> rows;
 };
 
-std::vector<Group> groups_of(const SplitOptions& options, const std::vector<std::string>& strata, const std::vector<uint64_t>& texts) {
+std::vector<Group> groups_of(const SplitOptions& options, const std::vector<std::string>& strata,
+                             const std::vector<uint64_t>& texts) {
   std::unordered_map<uint64_t, size_t> index;
   std::vector<Group> groups;
   for (size_t row = 0; row < texts.size(); ++row) {
     const std::string& stratum = row < strata.size() ? strata[row] : std::string();
     const auto [it, is_new] = index.emplace(texts[row], groups.size());
-    if (is_new) groups.push_back({mix(static_cast<uint64_t>(options.seed), texts[row]), stratum, {}});
+    if (is_new)
+      groups.push_back({mix(static_cast<uint64_t>(options.seed), texts[row]), stratum, {}});
     Group& group = groups[it->second];
-    group.stratum = std::min(group.stratum, stratum);  // equal texts of several labels: one of these, whatever their order
+    group.stratum =
+        std::min(group.stratum,
+                 stratum);  // equal texts of several labels: one of these, whatever their order
     group.rows.push_back(row);
   }
-  std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.order < b.order; });
+  std::sort(groups.begin(), groups.end(),
+            [](const Group& a, const Group& b) { return a.order < b.order; });
   return groups;
 }
 
-// Shares of `fraction` of each stratum, rounded so that they add up to the share of the whole (largest remainders first), none of more than
-// its `room`: rows that no other part has taken.
-std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction, const std::vector<int64_t>& room) {
+// Shares of `fraction` of each stratum, rounded so that they add up to the share of the whole
+// (largest remainders first), none of more than its `room`: rows that no other part has taken.
+std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction,
+                            const std::vector<int64_t>& room) {
   std::vector<int64_t> out(sizes.size());
   std::vector<double> remainders(sizes.size());
-  int64_t open = std::llround(fraction * static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0})));
+  int64_t open = std::llround(
+      fraction * static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0})));
   for (size_t i = 0; i < sizes.size(); ++i) {
     const double exact = fraction * static_cast<double>(sizes[i]);
     out[i] = std::min(static_cast<int64_t>(exact), room[i]);
@@ -54,7 +61,8 @@ std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction, 
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     return remainders[a] != remainders[b] ? remainders[a] > remainders[b] : sizes[a] > sizes[b];
   });
-  for (bool gives = true; gives && open > 0;) {  // a second round where strata without room left some over
+  for (bool gives = true;
+       gives && open > 0;) {  // a second round where strata without room left some over
     gives = false;
     for (const size_t i : order) {
       if (open == 0 || out[i] >= room[i]) continue;
@@ -85,18 +93,23 @@ SplitOptions SplitOptions::read(Config& section) {
   for (const char* key : {"validation", "test"}) {
     const double value = key == std::string("test") ? options.test : options.validation;
     if (value < 0 || value >= 1)
-      throw section.error(key, fmt::format("\"{}\" is {}; it is a share of the rows, from 0 to below 1", key, value));
+      throw section.error(
+          key,
+          fmt::format("\"{}\" is {}; it is a share of the rows, from 0 to below 1", key, value));
   }
   if (options.validation + options.test >= 1) {
-    throw section.error("test", fmt::format("\"validation\" and \"test\" take {} of the rows; nothing is left to train on",
-                                            options.validation + options.test));
+    throw section.error(
+        "test",
+        fmt::format("\"validation\" and \"test\" take {} of the rows; nothing is left to train on",
+                    options.validation + options.test));
   }
   options.stratify = section.get("stratify", options.stratify);
   options.seed = section.get("seed", options.seed);
   return options;
 }
 
-std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata, const std::vector<uint64_t>& texts) {
+std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata,
+                               const std::vector<uint64_t>& texts) {
   if (options.rule == "mod10") return by_row_number(texts.size());
   const std::vector<Group> groups = groups_of(options, strata, texts);
   std::map<std::string, size_t> index;
@@ -104,7 +117,8 @@ std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<st
   size_t next = 0;
   for (auto& [name, number] : index) number = next++;
   std::vector<int64_t> sizes(index.size());
-  for (const Group& group : groups) sizes[index.at(group.stratum)] += static_cast<int64_t>(group.rows.size());
+  for (const Group& group : groups)
+    sizes[index.at(group.stratum)] += static_cast<int64_t>(group.rows.size());
 
   std::vector<int64_t> test = quotas(sizes, options.test, sizes), room = sizes;
   for (size_t i = 0; i < room.size(); ++i) room[i] -= test[i];

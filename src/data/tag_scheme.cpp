@@ -57,7 +57,9 @@ bool is_open(const Tag& tag) { return tag.place == 'B' || tag.place == 'I'; }
 bool goes_on(const Tag& tag) { return tag.place == 'I' || tag.place == 'E'; }
 
 // Does `tag` continue the span that `before` stands in?
-bool continues(const Tag& before, const Tag& tag) { return goes_on(tag) && is_open(before) && before.type == tag.type; }
+bool continues(const Tag& before, const Tag& tag) {
+  return goes_on(tag) && is_open(before) && before.type == tag.type;
+}
 
 // Why the scheme forbids `tag` after `before`; "" where it allows it.
 std::string fault(TagScheme scheme, const Tag& before, const Tag& tag) {
@@ -78,7 +80,9 @@ std::string fault(TagScheme scheme, const Tag& before, const Tag& tag) {
   }
 }
 
-bool must_end(TagScheme scheme) { return scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou; }
+bool must_end(TagScheme scheme) {
+  return scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
+}
 
 std::string iob2(const Tag& before, const Tag& tag) {
   if (tag.place == 'O') return "O";
@@ -87,8 +91,9 @@ std::string iob2(const Tag& before, const Tag& tag) {
   return out;
 }
 
-constexpr std::array<TagScheme, 6> kSchemes = {TagScheme::kNone, TagScheme::kIob1,  TagScheme::kIob2,
-                                               TagScheme::kBmes, TagScheme::kBioes, TagScheme::kBilou};
+constexpr std::array<TagScheme, 6> kSchemes = {TagScheme::kNone,  TagScheme::kIob1,
+                                               TagScheme::kIob2,  TagScheme::kBmes,
+                                               TagScheme::kBioes, TagScheme::kBilou};
 
 }  // namespace
 
@@ -112,7 +117,8 @@ const char* name_of(TagScheme scheme) {
 
 std::optional<TagScheme> tag_scheme_of(const std::string& name) {
   std::string upper = name;
-  std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::transform(upper.begin(), upper.end(), upper.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   if (upper == "NONE") return TagScheme::kNone;
   if (upper == "BIO") return TagScheme::kIob2;
   for (const TagScheme scheme : kSchemes) {
@@ -128,23 +134,32 @@ std::optional<TagFault> to_iob2(TagScheme scheme, std::vector<std::string>& tags
   for (size_t i = 0; i < tags.size(); ++i) {
     const std::optional<Tag> tag = parse_tag(tags[i], letters(scheme));
     if (!tag) {
-      return TagFault{i,
-                      fmt::format("the tag \"{}\" is not of the scheme {} (O, or one of {} with -TYPE)", tags[i], name_of(scheme),
-                                  fmt::join(letters(scheme), " ")),
-                      false};
+      return TagFault{
+          i,
+          fmt::format("the tag \"{}\" is not of the scheme {} (O, or one of {} with -TYPE)",
+                      tags[i], name_of(scheme), fmt::join(letters(scheme), " ")),
+          false};
     }
-    const std::string why = first ? "" : fault(scheme, parsed.empty() ? Tag{} : parsed.back(), *tag);
-    if (!why.empty()) first = TagFault{i, fmt::format("the tag \"{}\" breaks the scheme {}: it {}", tags[i], name_of(scheme), why), true};
+    const std::string why =
+        first ? "" : fault(scheme, parsed.empty() ? Tag{} : parsed.back(), *tag);
+    if (!why.empty())
+      first = TagFault{
+          i,
+          fmt::format("the tag \"{}\" breaks the scheme {}: it {}", tags[i], name_of(scheme), why),
+          true};
     parsed.push_back(*tag);
   }
   if (!first && must_end(scheme) && !parsed.empty() && is_open(parsed.back())) {
-    first =
-        TagFault{tags.size() - 1,
-                 fmt::format("the tag \"{}\" breaks the scheme {}: the sentence ends within the span", tags.back(), name_of(scheme)), true};
+    first = TagFault{
+        tags.size() - 1,
+        fmt::format("the tag \"{}\" breaks the scheme {}: the sentence ends within the span",
+                    tags.back(), name_of(scheme)),
+        true};
   }
   std::vector<std::string> converted;  // apart, since the types are views into `tags`
   converted.reserve(tags.size());
-  for (size_t i = 0; i < parsed.size(); ++i) converted.push_back(iob2(i == 0 ? Tag{} : parsed[i - 1], parsed[i]));
+  for (size_t i = 0; i < parsed.size(); ++i)
+    converted.push_back(iob2(i == 0 ? Tag{} : parsed[i - 1], parsed[i]));
   tags = std::move(converted);
   return first;
 }

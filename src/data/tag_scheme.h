@@ -1,7 +1,9 @@
-// Schemes that write spans as one tag per token, and their conversion to IOB2. Pure functions on the tags of one sentence.
+// Schemes that write spans as one tag per token, and their conversion to IOB2. Pure functions on
+// the tags of one sentence.
 //
-//   IOB1   I-X inside; B-X only where two spans of one type touch      IOB2 (BIO)   B-X begins every span
-//   BMES   begin, middle, end, single                                  BIOES, BILOU begin, inside, end (last), single (unit)
+//   IOB1   I-X inside; B-X only where two spans of one type touch      IOB2 (BIO)   B-X begins
+//   every span BMES   begin, middle, end, single                                  BIOES, BILOU
+//   begin, inside, end (last), single (unit)
 #pragma once
 
 #include <array>
@@ -15,19 +17,23 @@ namespace hone {
 enum class TagScheme { kNone, kIob1, kIob2, kBmes, kBioes, kBilou };
 
 const char* name_of(TagScheme scheme);
-std::optional<TagScheme> tag_scheme_of(const std::string& name);  // any case; "BIO" is IOB2; nothing for "auto" and unknown names
+std::optional<TagScheme> tag_scheme_of(
+    const std::string& name);  // any case; "BIO" is IOB2; nothing for "auto" and unknown names
 
 struct TagFault {
   size_t index = 0;  // of the tag
   std::string reason;
-  bool is_readable = true;  // a span can still be read (as conlleval does); false: the tag is of another scheme altogether
+  bool is_readable = true;  // a span can still be read (as conlleval does); false: the tag is of
+                            // another scheme altogether
 };
 
-// Rewrites the tags as IOB2 and gives the first that breaks the scheme. A broken span is read as conlleval reads it: a tag that
-// cannot go on with the span before it begins a new one. Unreadable tags are left as they are.
+// Rewrites the tags as IOB2 and gives the first that breaks the scheme. A broken span is read as
+// conlleval reads it: a tag that cannot go on with the span before it begins a new one. Unreadable
+// tags are left as they are.
 std::optional<TagFault> to_iob2(TagScheme scheme, std::vector<std::string>& tags);
 
-// Sees the tags of all sentences, then says which scheme fits best: kNone where most tags are of no scheme (parts of speech, say).
+// Sees the tags of all sentences, then says which scheme fits best: kNone where most tags are of no
+// scheme (parts of speech, say).
 class TagSchemeDetector {
  public:
   void add(const std::vector<std::string>& tags);

@@ -1,4 +1,5 @@
-// Plain text: each line is a record {"text": line}, empty ones too, so that the n-th record is the n-th line.
+// Plain text: each line is a record {"text": line}, empty ones too, so that the n-th record is the
+// n-th line.
 #include "data/row_reader.h"
 
 namespace hone {
@@ -21,7 +22,8 @@ class TextReader : public RowReader {
 
 }  // namespace
 
-std::unique_ptr<RecordReader> read_text(const SourceOptions& options, std::unique_ptr<TextStream> text) {
+std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
+                                        std::unique_ptr<TextStream> text) {
   return std::make_unique<TextReader>(options, std::move(text));
 }
 

@@ -32,7 +32,8 @@ Where advance(Where start, std::string_view text, size_t offset) {
 }
 
 TextStream::TextStream(const SourceOptions& options)
-    : file_(std::make_shared<const std::string>(options.path == "-" ? "standard input" : options.path)),
+    : file_(std::make_shared<const std::string>(options.path == "-" ? "standard input"
+                                                                    : options.path)),
       encoding_(options.encoding),
       bytes_(open_bytes(options)),
       buffer_(kChunk) {
@@ -44,8 +45,11 @@ TextStream::TextStream(const SourceOptions& options)
 
 bool TextStream::more() {
   if (end_ - begin_ > kLongestRow) {
-    throw StreamError(ErrorKind::kData, here(),
-                      fmt::format("a row longer than {} MiB begins here; is the format right, is a quote left open?", kLongestRow >> 20));
+    throw StreamError(
+        ErrorKind::kData, here(),
+        fmt::format(
+            "a row longer than {} MiB begins here; is the format right, is a quote left open?",
+            kLongestRow >> 20));
   }
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
@@ -69,7 +73,9 @@ bool TextStream::next_line(std::string_view& line) {
   size_t scanned = 0, length = 0, consumed = 0;
   for (;;) {
     const std::string_view text = window();
-    const void* found = text.size() > scanned ? std::memchr(text.data() + scanned, '\n', text.size() - scanned) : nullptr;
+    const void* found = text.size() > scanned
+                            ? std::memchr(text.data() + scanned, '\n', text.size() - scanned)
+                            : nullptr;
     if (found != nullptr) {
       length = static_cast<size_t>(static_cast<const char*>(found) - text.data());
       consumed = length + 1;
@@ -97,15 +103,21 @@ void TextStream::check_text(std::string_view text, const Where& start) const {
     const size_t bad = invalid_utf8(text);
     const Where where = advance(start, text, bad);
     if (!is_utf8_name(encoding_))
-      throw Error(ErrorKind::kData, where, fmt::format("a character here is not valid in the encoding {}", encoding_));
+      throw Error(ErrorKind::kData, where,
+                  fmt::format("a character here is not valid in the encoding {}", encoding_));
     // All that is in the buffer after the bad row speaks for or against an encoding.
-    const std::string_view evidence(text.data(), std::min<size_t>(static_cast<size_t>(buffer_.data() + end_ - text.data()), kEvidence));
+    const std::string_view evidence(
+        text.data(),
+        std::min<size_t>(static_cast<size_t>(buffer_.data() + end_ - text.data()), kEvidence));
     const std::string likely = likely_encoding(evidence);
-    std::string message = fmt::format("the byte 0x{:02X} is not UTF-8; ", static_cast<unsigned char>(text[bad]));
+    std::string message =
+        fmt::format("the byte 0x{:02X} is not UTF-8; ", static_cast<unsigned char>(text[bad]));
     if (likely.empty() || is_utf8_name(likely)) {
       message += "the text around it is, so this row seems to be damaged";
     } else {
-      message += fmt::format("the text looks like {}. If it is, write \"encoding: {}\" beside its path", likely, likely);
+      message +=
+          fmt::format("the text looks like {}. If it is, write \"encoding: {}\" beside its path",
+                      likely, likely);
     }
     throw Error(ErrorKind::kData, where, message);
   }
@@ -113,7 +125,8 @@ void TextStream::check_text(std::string_view text, const Where& start) const {
   if (nul != nullptr) {
     const size_t at = static_cast<size_t>(static_cast<const char*>(nul) - text.data());
     throw Error(ErrorKind::kData, advance(start, text, at),
-                "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 needs \"encoding: utf-16\")");
+                "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 needs "
+                "\"encoding: utf-16\")");
   }
 }
 

@@ -1,4 +1,5 @@
-// Decoded text as a sliding window with line and column, and as lines. Memory is bounded by the longest row.
+// Decoded text as a sliding window with line and column, and as lines. Memory is bounded by the
+// longest row.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +16,14 @@ class TextStream {
  public:
   explicit TextStream(const SourceOptions& options);  // passes over a byte order mark
 
-  // What is read but not consumed. `more` makes it longer (false at the end of the text) and invalidates earlier views.
+  // What is read but not consumed. `more` makes it longer (false at the end of the text) and
+  // invalidates earlier views.
   std::string_view window() const { return {buffer_.data() + begin_, end_ - begin_}; }
   bool more();
   void consume(size_t size);  // REQUIRES: size <= window().size()
 
-  // The next line without its end (LF or CRLF), consumed; false at the end. The view holds until the next call.
+  // The next line without its end (LF or CRLF), consumed; false at the end. The view holds until
+  // the next call.
   bool next_line(std::string_view& line);
   int64_t line_number() const { return returned_line_; }  // of the line that next_line gave
 
@@ -29,7 +32,8 @@ class TextStream {
   Where here() const { return {*file_, line_, column_}; }  // of the window's first byte
   int64_t line() const { return line_; }
 
-  // Throws for bytes that are no text (not UTF-8, or NUL). `text` begins at `start`; it must lie in the stream's buffer.
+  // Throws for bytes that are no text (not UTF-8, or NUL). `text` begins at `start`; it must lie in
+  // the stream's buffer.
   void check_text(std::string_view text, const Where& start) const;
 
   const std::shared_ptr<const std::string>& file() const { return file_; }

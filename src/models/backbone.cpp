@@ -20,8 +20,10 @@ const FamilyInfo& family_of(const std::string& model_type) {
     if (model_type == family.model_type) return family;
     known.emplace_back(family.model_type);
   }
-  throw ConfigDefect("model_type", fmt::format("\"model_type\" \"{}\" is not supported{}; known are {}.", model_type,
-                                               did_you_mean(model_type, known), fmt::join(known, ", ")));
+  throw ConfigDefect(
+      "model_type",
+      fmt::format("\"model_type\" \"{}\" is not supported{}; known are {}.", model_type,
+                  did_you_mean(model_type, known), fmt::join(known, ", ")));
 }
 
 // FNV-1a: the same on every machine.
@@ -35,15 +37,20 @@ uint64_t hash_of(const std::string& name) {
 int64_t line_of(const std::string& text, const std::string& key) {
   for (size_t at = 0; (at = text.find('"' + key + '"', at)) != std::string::npos; ++at) {
     const size_t next = text.find_first_not_of(" \t\r\n", at + key.size() + 2);
-    if (next != std::string::npos && text[next] == ':') return 1 + std::count(text.begin(), text.begin() + int64_t(at), '\n');
+    if (next != std::string::npos && text[next] == ':')
+      return 1 + std::count(text.begin(), text.begin() + int64_t(at), '\n');
   }
   return 0;
 }
 
 ModelConfig read_family_config(const Json& config) {
-  if (!config.is_object()) throw ConfigDefect("", "should be a JSON object of the model's settings.");
+  if (!config.is_object())
+    throw ConfigDefect("", "should be a JSON object of the model's settings.");
   const std::string model_type = text_field(config, "model_type", "");
-  if (model_type.empty()) throw ConfigDefect("model_type", "\"model_type\" is missing; is this the config.json of a Transformers model?");
+  if (model_type.empty())
+    throw ConfigDefect(
+        "model_type",
+        "\"model_type\" is missing; is this the config.json of a Transformers model?");
   ModelConfig out = family_of(model_type).read_config(config);
   out.model_type = model_type;
   return out;
@@ -61,7 +68,9 @@ ModelConfig ModelConfig::load(const std::string& folder) {
   }
 }
 
-at::Tensor Backbone::forward_first(const Packed& tokens) { return forward(tokens).index_select(0, tokens.first_rows()); }
+at::Tensor Backbone::forward_first(const Packed& tokens) {
+  return forward(tokens).index_select(0, tokens.first_rows());
+}
 
 at::Tensor Backbone::pool(const at::Tensor& first) {
   throw Error(ErrorKind::kInternal, fmt::format("{} has no pooler.", config_.model_type));
@@ -84,6 +93,8 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
   }
 }
 
-std::shared_ptr<Backbone> make_backbone(const ModelConfig& config) { return family_of(config.model_type).make(config); }
+std::shared_ptr<Backbone> make_backbone(const ModelConfig& config) {
+  return family_of(config.model_type).make(config);
+}
 
 }  // namespace hone

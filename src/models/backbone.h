@@ -12,15 +12,20 @@
 
 namespace hone {
 
-// How a family builds its sentence-classification head in Transformers, so that a saved folder loads there with equal logits.
+// How a family builds its sentence-classification head in Transformers, so that a saved folder
+// loads there with equal logits.
 struct SentenceHeadStyle {
-  bool uses_pooler = false;           // BERT: first token through the encoder's own pooler (dense + tanh), then "classifier". A backbone
-                                      // has a pooler only where this is true: a task whose head does not pool clears it first
-  std::string dense;                  // name of a dense layer before the output layer: "classifier.dense", "pre_classifier" or ""
-  std::string activation;             // of that layer: "tanh", "relu", "gelu"
-  std::string out = "classifier";     // name of the output layer: "classifier", "classifier.out_proj"
-  bool dropout_before_dense = false;  // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
-  double dropout = 0.1;               // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
+  bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
+                             // then "classifier". A backbone has a pooler only where this is true:
+                             // a task whose head does not pool clears it first
+  std::string dense;       // name of a dense layer before the output layer: "classifier.dense",
+                           // "pre_classifier" or ""
+  std::string activation;  // of that layer: "tanh", "relu", "gelu"
+  std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
+  bool dropout_before_dense =
+      false;  // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
+  double dropout =
+      0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
 };
 
 // The facts of config.json that tasks and the loop need; `raw` keeps everything for saving.
@@ -30,30 +35,39 @@ struct ModelConfig {
   std::string base_prefix;        // of weights in a fine-tuned checkpoint: "bert", "roberta", …
   std::string architecture_stem;  // "Bert" + "ForTokenClassification"
   int64_t hidden_size = 0, num_layers = 0, num_heads = 0, intermediate_size = 0, vocab_size = 0;
-  int64_t max_positions = 0;  // longest sequence the position table allows (RoBERTa: without its offset)
+  int64_t max_positions =
+      0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
   double token_dropout = 0.1;  // before a token-classification layer
   SentenceHeadStyle sentence_head;
 
-  static ModelConfig load(const std::string& folder);  // reads config.json; Error(kModel) with the place
+  static ModelConfig load(
+      const std::string& folder);  // reads config.json; Error(kModel) with the place
 };
 
-enum class Precision { kFp32, kBf16, kInt8 };  // int8: matrix products of inference, see kernels/int8_product.h
+enum class Precision {
+  kFp32,
+  kBf16,
+  kInt8
+};  // int8: matrix products of inference, see kernels/int8_product.h
 
 class Backbone : public torch::nn::Module {
  public:
-  // Hidden states [N, H] of the N real tokens of one stream; bf16 after set_precision(kBf16), else fp32. Encoder-decoders will add
-  // forward(source, target) beside it; a head calls the one it needs.
+  // Hidden states [N, H] of the N real tokens of one stream; bf16 after set_precision(kBf16), else
+  // fp32. Encoder-decoders will add forward(source, target) beside it; a head calls the one it
+  // needs.
   virtual at::Tensor forward(const Packed& tokens) = 0;
-  // Hidden states [S, H] of each sequence's first token: those rows of forward(), without what the last block would do for rows
-  // that nobody reads.
+  // Hidden states [S, H] of each sequence's first token: those rows of forward(), without what the
+  // last block would do for rows that nobody reads.
   virtual at::Tensor forward_first(const Packed& tokens);
   // BERT's pooler on first tokens, [S, H] -> [S, H]. REQUIRES: config().sentence_head.uses_pooler.
   virtual at::Tensor pool(const at::Tensor& first);
   virtual void set_precision(Precision precision) = 0;
-  virtual void set_recompute(bool recomputes) = 0;  // blocks keep their input alone for backward: less memory, a third more time
-  // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters, or of those named. A fresh
-  // backbone has zero matrices: call this for what no checkpoint brought.
+  virtual void set_recompute(bool recomputes) = 0;  // blocks keep their input alone for backward:
+                                                    // less memory, a third more time
+  // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters,
+  // or of those named. A fresh backbone has zero matrices: call this for what no checkpoint
+  // brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   const ModelConfig& config() const { return config_; }
 
@@ -69,6 +83,7 @@ struct FamilyInfo {
 };
 const std::vector<FamilyInfo>& families();  // models/registry.cpp: one line each
 
-std::shared_ptr<Backbone> make_backbone(const ModelConfig& config);  // Error(kModel) for an unknown model_type, with the known ones
+std::shared_ptr<Backbone> make_backbone(
+    const ModelConfig& config);  // Error(kModel) for an unknown model_type, with the known ones
 
 }  // namespace hone

@@ -9,7 +9,10 @@ namespace {
 
 const EncoderNames kBertNames{
     .attention = "attention",
-    .products = {.query = "self.query", .key = "self.key", .value = "self.value", .out = "output.dense"},
+    .products = {.query = "self.query",
+                 .key = "self.key",
+                 .value = "self.value",
+                 .out = "output.dense"},
     .attention_norm = "attention.output.LayerNorm",
     .up = "intermediate.dense",
     .down = "output.dense",
@@ -19,11 +22,15 @@ const EncoderNames kBertNames{
 void refuse_variants(const Json& config) {
   const std::string positions = text_field(config, "position_embedding_type", "absolute");
   if (positions != "absolute") {
-    throw ConfigDefect("position_embedding_type",
-                       fmt::format("\"position_embedding_type\" \"{}\" is not supported; only \"absolute\" is.", positions));
+    throw ConfigDefect(
+        "position_embedding_type",
+        fmt::format("\"position_embedding_type\" \"{}\" is not supported; only \"absolute\" is.",
+                    positions));
   }
   for (const char* key : {"is_decoder", "add_cross_attention"}) {
-    if (flag_field(config, key, false)) throw ConfigDefect(key, fmt::format("\"{}\" is true, but only encoders are supported here.", key));
+    if (flag_field(config, key, false))
+      throw ConfigDefect(key,
+                         fmt::format("\"{}\" is true, but only encoders are supported here.", key));
   }
 }
 
@@ -40,12 +47,15 @@ ModelConfig read_common(const Json& config) {
   out.vocab_size = count_field(config, "vocab_size", 30522);
   out.max_positions = count_field(config, "max_position_embeddings", 512);
   out.initializer_range = number_field(config, "initializer_range", 0.02);
-  out.token_dropout = dropout_field(config, "classifier_dropout", dropout_field(config, "hidden_dropout_prob", 0.1));
+  out.token_dropout = dropout_field(config, "classifier_dropout",
+                                    dropout_field(config, "hidden_dropout_prob", 0.1));
   out.sentence_head.dropout = out.token_dropout;
   activation_field(config, "hidden_act", "gelu");
   if (out.hidden_size % out.num_heads != 0) {
-    throw ConfigDefect("num_attention_heads",
-                       fmt::format("\"hidden_size\" {} is not a multiple of \"num_attention_heads\" {}.", out.hidden_size, out.num_heads));
+    throw ConfigDefect(
+        "num_attention_heads",
+        fmt::format("\"hidden_size\" {} is not a multiple of \"num_attention_heads\" {}.",
+                    out.hidden_size, out.num_heads));
   }
   return out;
 }
@@ -84,6 +94,8 @@ ModelConfig read_config(const Json& config) {
   return out;
 }
 
-std::shared_ptr<Backbone> make(const ModelConfig& config) { return std::make_shared<EncoderBackbone>(config, common_plan(config)); }
+std::shared_ptr<Backbone> make(const ModelConfig& config) {
+  return std::make_shared<EncoderBackbone>(config, common_plan(config));
+}
 
 }  // namespace hone::bert

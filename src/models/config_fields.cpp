@@ -13,8 +13,9 @@ const Json* find(const Json& config, const std::string& key) {
 }
 
 ConfigDefect defect(const std::string& key, const char* wanted, const Json& found) {
-  return ConfigDefect(key, fmt::format("\"{}\" should be {}, not {}.", key, wanted,
-                                       found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
+  return ConfigDefect(
+      key, fmt::format("\"{}\" should be {}, not {}.", key, wanted,
+                       found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
 }
 
 }  // namespace
@@ -26,15 +27,18 @@ int64_t count_field(const Json& config, const std::string& key, int64_t fallback
   const Json* value = find(config, key);
   if (!value) return fallback;
   constexpr int64_t kLimit = int64_t{1} << 31;
-  const bool fits = value->is_number_unsigned() ? value->get<uint64_t>() < uint64_t(kLimit) : value->is_number_integer();
-  if (!fits || value->get<int64_t>() < least) throw defect(key, least > 0 ? "a positive whole number" : "a whole number from 0", *value);
+  const bool fits = value->is_number_unsigned() ? value->get<uint64_t>() < uint64_t(kLimit)
+                                                : value->is_number_integer();
+  if (!fits || value->get<int64_t>() < least)
+    throw defect(key, least > 0 ? "a positive whole number" : "a whole number from 0", *value);
   return value->get<int64_t>();
 }
 
 double number_field(const Json& config, const std::string& key, double fallback) {
   const Json* value = find(config, key);
   if (!value) return fallback;
-  if (!value->is_number() || !std::isfinite(value->get<double>()) || value->get<double>() < 0) throw defect(key, "a number from 0", *value);
+  if (!value->is_number() || !std::isfinite(value->get<double>()) || value->get<double>() < 0)
+    throw defect(key, "a number from 0", *value);
   return value->get<double>();
 }
 
@@ -58,7 +62,8 @@ std::string text_field(const Json& config, const std::string& key, const std::st
   return value->get<std::string>();
 }
 
-kernels::Activation activation_field(const Json& config, const std::string& key, const std::string& fallback) {
+kernels::Activation activation_field(const Json& config, const std::string& key,
+                                     const std::string& fallback) {
   const std::string name = text_field(config, key, fallback);
   try {
     return kernels::activation_named(name);

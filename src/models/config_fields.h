@@ -1,4 +1,5 @@
-// Typed reading of config.json for family files. An absent or null key gives Transformers' documented default.
+// Typed reading of config.json for family files. An absent or null key gives Transformers'
+// documented default.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +21,14 @@ class ConfigDefect : public Error {
   std::string key_;
 };
 
-int64_t count_field(const Json& config, const std::string& key, int64_t fallback, int64_t least = 1);  // an integer in [least, 2^31)
-double number_field(const Json& config, const std::string& key, double fallback);                      // finite, not negative
-double dropout_field(const Json& config, const std::string& key, double fallback);                     // in [0, 1)
+int64_t count_field(const Json& config, const std::string& key, int64_t fallback,
+                    int64_t least = 1);  // an integer in [least, 2^31)
+double number_field(const Json& config, const std::string& key,
+                    double fallback);  // finite, not negative
+double dropout_field(const Json& config, const std::string& key, double fallback);  // in [0, 1)
 bool flag_field(const Json& config, const std::string& key, bool fallback);
 std::string text_field(const Json& config, const std::string& key, const std::string& fallback);
-kernels::Activation activation_field(const Json& config, const std::string& key, const std::string& fallback);
+kernels::Activation activation_field(const Json& config, const std::string& key,
+                                     const std::string& fallback);
 
 }  // namespace hone

@@ -34,10 +34,13 @@ ModelConfig read_config(const Json& config) {
   out.max_positions = count_field(config, "max_position_embeddings", 512);
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.token_dropout = dropout_field(config, "dropout", 0.1);
-  out.sentence_head = {.dense = "pre_classifier", .activation = "relu", .dropout = dropout_field(config, "seq_classif_dropout", 0.2)};
+  out.sentence_head = {.dense = "pre_classifier",
+                       .activation = "relu",
+                       .dropout = dropout_field(config, "seq_classif_dropout", 0.2)};
   activation_field(config, "activation", "gelu");
   if (out.hidden_size % out.num_heads != 0) {
-    throw ConfigDefect("n_heads", fmt::format("\"dim\" {} is not a multiple of \"n_heads\" {}.", out.hidden_size, out.num_heads));
+    throw ConfigDefect("n_heads", fmt::format("\"dim\" {} is not a multiple of \"n_heads\" {}.",
+                                              out.hidden_size, out.num_heads));
   }
   return out;
 }
@@ -46,8 +49,11 @@ std::shared_ptr<Backbone> make(const ModelConfig& config) {
   const double dropout = dropout_field(config.raw, "dropout", 0.1);
   EncoderPlan plan;
   plan.stack = "transformer";
-  plan.embeddings = {
-      .words = config.vocab_size, .positions = config.max_positions, .width = config.hidden_size, .norm_eps = kNormEps, .dropout = dropout};
+  plan.embeddings = {.words = config.vocab_size,
+                     .positions = config.max_positions,
+                     .width = config.hidden_size,
+                     .norm_eps = kNormEps,
+                     .dropout = dropout};
   plan.blocks = {
       .layers = config.num_layers,
       .hidden = config.hidden_size,

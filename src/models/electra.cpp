@@ -9,8 +9,10 @@ namespace {
 // ELECTRA's own defaults are those of its small model.
 Json with_defaults(const Json& config) {
   Json full = config;
-  const std::pair<const char*, int64_t> defaults[] = {
-      {"hidden_size", 256}, {"num_attention_heads", 4}, {"intermediate_size", 1024}, {"embedding_size", 128}};
+  const std::pair<const char*, int64_t> defaults[] = {{"hidden_size", 256},
+                                                      {"num_attention_heads", 4},
+                                                      {"intermediate_size", 1024},
+                                                      {"embedding_size", 128}};
   for (const auto& [key, value] : defaults) {
     if (!full.contains(key) || full[key].is_null()) full[key] = value;
   }

@@ -1,5 +1,5 @@
-// ELECTRA's discriminator (Clark et al. 2020, https://arxiv.org/abs/2003.10555): BERT without a pooler; small ones project their
-// embeddings.
+// ELECTRA's discriminator (Clark et al. 2020, https://arxiv.org/abs/2003.10555): BERT without a
+// pooler; small ones project their embeddings.
 #pragma once
 
 #include "models/backbone.h"

@@ -6,13 +6,16 @@
 
 namespace hone {
 
-EncoderBackbone::EncoderBackbone(ModelConfig config, const EncoderPlan& plan) : Backbone(std::move(config)) {
+EncoderBackbone::EncoderBackbone(ModelConfig config, const EncoderPlan& plan)
+    : Backbone(std::move(config)) {
   embeddings_ = register_module("embeddings", TokenEmbeddings(plan.embeddings));
   if (plan.embeddings.width != plan.blocks.hidden) {
-    projection_ = register_module("embeddings_project", Linear(plan.embeddings.width, plan.blocks.hidden));
+    projection_ =
+        register_module("embeddings_project", Linear(plan.embeddings.width, plan.blocks.hidden));
   }
   encoder_ = register_module(plan.stack, Encoder(plan.blocks));
-  if (config_.sentence_head.uses_pooler) pooler_ = adopt(*this, "pooler.dense", Linear(plan.blocks.hidden, plan.blocks.hidden));
+  if (config_.sentence_head.uses_pooler)
+    pooler_ = adopt(*this, "pooler.dense", Linear(plan.blocks.hidden, plan.blocks.hidden));
 }
 
 at::Tensor EncoderBackbone::embed(const Packed& tokens) {
@@ -21,11 +24,17 @@ at::Tensor EncoderBackbone::embed(const Packed& tokens) {
   return projection_ ? projection_(x) : x;
 }
 
-at::Tensor EncoderBackbone::forward(const Packed& tokens) { return encoder_->forward(embed(tokens), tokens); }
+at::Tensor EncoderBackbone::forward(const Packed& tokens) {
+  return encoder_->forward(embed(tokens), tokens);
+}
 
-at::Tensor EncoderBackbone::forward_first(const Packed& tokens) { return encoder_->forward(embed(tokens), tokens, tokens.first_rows()); }
+at::Tensor EncoderBackbone::forward_first(const Packed& tokens) {
+  return encoder_->forward(embed(tokens), tokens, tokens.first_rows());
+}
 
-at::Tensor EncoderBackbone::pool(const at::Tensor& first) { return pooler_ ? at::tanh(pooler_(first)) : Backbone::pool(first); }
+at::Tensor EncoderBackbone::pool(const at::Tensor& first) {
+  return pooler_ ? at::tanh(pooler_(first)) : Backbone::pool(first);
+}
 
 void EncoderBackbone::set_precision(Precision precision) {
   precision_ = precision;

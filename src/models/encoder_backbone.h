@@ -1,5 +1,5 @@
-// The network that BERT-like families share: embeddings, perhaps a projection, a stack of blocks, perhaps a pooler.
-// A family file fills in the plan from config.json and its checkpoints' names.
+// The network that BERT-like families share: embeddings, perhaps a projection, a stack of blocks,
+// perhaps a pooler. A family file fills in the plan from config.json and its checkpoints' names.
 #pragma once
 
 #include <memory>
@@ -32,7 +32,8 @@ class EncoderBackbone : public Backbone {
 
   Precision precision_ = Precision::kFp32;
   TokenEmbeddings embeddings_{nullptr};
-  Linear projection_{nullptr};  // "embeddings_project", where embeddings are narrower than the blocks (ELECTRA)
+  Linear projection_{
+      nullptr};  // "embeddings_project", where embeddings are narrower than the blocks (ELECTRA)
   Encoder encoder_{nullptr};
   Linear pooler_{nullptr};  // "pooler.dense", where sentence_head.uses_pooler
 };

@@ -52,15 +52,19 @@ struct StorageName {
   at::ScalarType type;
 };
 constexpr StorageName kStorages[] = {
-    {"torch.FloatStorage", at::kFloat},   {"torch.HalfStorage", at::kHalf}, {"torch.BFloat16Storage", at::kBFloat16},
-    {"torch.DoubleStorage", at::kDouble}, {"torch.LongStorage", at::kLong}, {"torch.IntStorage", at::kInt},
-    {"torch.ShortStorage", at::kShort},   {"torch.CharStorage", at::kChar}, {"torch.ByteStorage", at::kByte},
-    {"torch.BoolStorage", at::kBool},
+    {"torch.FloatStorage", at::kFloat},       {"torch.HalfStorage", at::kHalf},
+    {"torch.BFloat16Storage", at::kBFloat16}, {"torch.DoubleStorage", at::kDouble},
+    {"torch.LongStorage", at::kLong},         {"torch.IntStorage", at::kInt},
+    {"torch.ShortStorage", at::kShort},       {"torch.CharStorage", at::kChar},
+    {"torch.ByteStorage", at::kByte},         {"torch.BoolStorage", at::kBool},
 };
-constexpr std::string_view kOrderedDict = "collections.OrderedDict", kRebuildTensor = "torch._utils._rebuild_tensor",
-                           kRebuildTensor2 = "torch._utils._rebuild_tensor_v2", kRebuildParameter = "torch._utils._rebuild_parameter";
+constexpr std::string_view kOrderedDict = "collections.OrderedDict",
+                           kRebuildTensor = "torch._utils._rebuild_tensor",
+                           kRebuildTensor2 = "torch._utils._rebuild_tensor_v2",
+                           kRebuildParameter = "torch._utils._rebuild_parameter";
 
-// A value takes far more memory than the byte that may ask for it: a tensor needs about twenty, and no model has so many tensors.
+// A value takes far more memory than the byte that may ask for it: a tensor needs about twenty, and
+// no model has so many tensors.
 constexpr size_t kValueLimit = 4'000'000;
 constexpr size_t kDimensionLimit = 16;
 
@@ -72,25 +76,28 @@ std::optional<at::ScalarType> storage_type(std::string_view global) {
 }
 
 bool is_known_global(std::string_view global) {
-  return global == kOrderedDict || global == kRebuildTensor || global == kRebuildTensor2 || global == kRebuildParameter ||
-         storage_type(global);
+  return global == kOrderedDict || global == kRebuildTensor || global == kRebuildTensor2 ||
+         global == kRebuildParameter || storage_type(global);
 }
 
 }  // namespace
 
 Error Unpickler::defect(const std::string& message) const {
-  return Error(ErrorKind::kModel, Where{path_}, fmt::format("pickle, byte {}: {}", position_, message));
+  return Error(ErrorKind::kModel, Where{path_},
+               fmt::format("pickle, byte {}: {}", position_, message));
 }
 
 std::string_view Unpickler::take(size_t size) {
-  if (bytes_.size() - position_ < size) throw defect("ends too early; the file is cut off or damaged.");
+  if (bytes_.size() - position_ < size)
+    throw defect("ends too early; the file is cut off or damaged.");
   position_ += size;
   return bytes_.substr(position_ - size, size);
 }
 
 std::string_view Unpickler::take_line() {
   const size_t end = bytes_.find('\n', position_);
-  if (end == std::string_view::npos) throw defect("ends too early; the file is cut off or damaged.");
+  if (end == std::string_view::npos)
+    throw defect("ends too early; the file is cut off or damaged.");
   const std::string_view line = take(end + 1 - position_);
   return line.substr(0, line.size() - 1);
 }
@@ -103,7 +110,9 @@ T Unpickler::take_number() {
 }
 
 PickleValue& Unpickler::make(Kind kind) {
-  if (arena_.size() >= kValueLimit) throw defect(fmt::format("makes more than {} values; no state dict needs as many.", kValueLimit));
+  if (arena_.size() >= kValueLimit)
+    throw defect(
+        fmt::format("makes more than {} values; no state dict needs as many.", kValueLimit));
   arena_.emplace_back().kind = kind;
   return arena_.back();
 }
@@ -114,7 +123,8 @@ PickleValue& Unpickler::push(Kind kind) {
 }
 
 PickleValue& Unpickler::pop() {
-  if (stack_.empty() || stack_.back()->kind == Kind::kMark) throw defect("takes a value from an empty stack; the file is damaged.");
+  if (stack_.empty() || stack_.back()->kind == Kind::kMark)
+    throw defect("takes a value from an empty stack; the file is damaged.");
   PickleValue& value = *stack_.back();
   stack_.pop_back();
   return value;
@@ -127,7 +137,9 @@ PickleValue& Unpickler::pop(Kind kind, const char* wanted) {
 }
 
 std::vector<PickleValue*> Unpickler::pop_to_mark() {
-  const auto mark = std::find_if(stack_.rbegin(), stack_.rend(), [](const PickleValue* value) { return value->kind == Kind::kMark; });
+  const auto mark = std::find_if(stack_.rbegin(), stack_.rend(), [](const PickleValue* value) {
+    return value->kind == Kind::kMark;
+  });
   if (mark == stack_.rend()) throw defect("a mark is missing; the file is damaged.");
   const auto first = mark.base();
   std::vector<PickleValue*> items(first, stack_.end());
@@ -141,8 +153,11 @@ const PickleValue& Unpickler::next() {
   for (;;) {
     const auto opcode = static_cast<unsigned char>(take(1)[0]);
     if (opcode == kStop) break;
-    const bool known = push_constant(opcode) || push_collection(opcode) || fill_collection(opcode) || use_memo(opcode) || call(opcode);
-    if (!known) throw defect(fmt::format("opcode 0x{:02x} is refused: a plain state dict of tensors does not need it.", opcode));
+    const bool known = push_constant(opcode) || push_collection(opcode) ||
+                       fill_collection(opcode) || use_memo(opcode) || call(opcode);
+    if (!known)
+      throw defect(fmt::format(
+          "opcode 0x{:02x} is refused: a plain state dict of tensors does not need it.", opcode));
   }
   PickleValue& value = pop();
   if (!stack_.empty()) throw defect("leaves values behind; the file is damaged.");
@@ -290,7 +305,8 @@ bool Unpickler::use_memo(unsigned char opcode) {
   const auto get = [&](uint32_t slot) {
     const auto it = memo_.find(slot);
     if (it == memo_.end() || it->second->kind == Kind::kMark)
-      throw defect(fmt::format("recalls value {} that was never remembered; the file is damaged.", slot));
+      throw defect(
+          fmt::format("recalls value {} that was never remembered; the file is damaged.", slot));
     stack_.push_back(it->second);
   };
   switch (opcode) {
@@ -334,9 +350,10 @@ void Unpickler::push_global() {
   const std::string module(take_line());
   const std::string name = module + "." + std::string(take_line());
   if (!is_known_global(name)) {
-    throw defect(fmt::format(
-        "the global \"{}\" is refused: only tensors are read from pickled weights. If you trust the file, convert it to safetensors.",
-        name.substr(0, 200)));
+    throw defect(
+        fmt::format("the global \"{}\" is refused: only tensors are read from pickled weights. If "
+                    "you trust the file, convert it to safetensors.",
+                    name.substr(0, 200)));
   }
   push(Kind::kGlobal).text = name;
 }
@@ -346,11 +363,13 @@ void Unpickler::push_storage() {
   const PickleValue& id = pop(Kind::kTuple, "the id of a storage");
   const auto& items = id.items;
   const bool sized = items.size() == 5 || (items.size() == 6 && items[5]->kind == Kind::kNone);
-  if (!sized || items[0]->text != "storage" || items[1]->kind != Kind::kGlobal || items[2]->kind != Kind::kText)
+  if (!sized || items[0]->text != "storage" || items[1]->kind != Kind::kGlobal ||
+      items[2]->kind != Kind::kText)
     throw defect("the id of a storage is not of a known form.");
   const auto type = storage_type(items[1]->text);
   if (!type) throw defect(fmt::format("\"{}\" is no storage.", items[1]->text));
-  push(Kind::kStorage).storage = {.key = items[2]->text, .type = *type, .elements = number_of(*items[4])};
+  push(Kind::kStorage).storage = {
+      .key = items[2]->text, .type = *type, .elements = number_of(*items[4])};
 }
 
 // Attributes of an OrderedDict ("_metadata": versions of modules) say nothing about weights.
@@ -368,7 +387,8 @@ void Unpickler::reduce() {
   } else if (callee.text == kRebuildTensor || callee.text == kRebuildTensor2) {
     stack_.push_back(&rebuild_tensor(arguments));
   } else if (callee.text == kRebuildParameter) {
-    if (arguments.items.empty() || arguments.items[0]->kind != Kind::kTensor) throw defect("a parameter without tensor.");
+    if (arguments.items.empty() || arguments.items[0]->kind != Kind::kTensor)
+      throw defect("a parameter without tensor.");
     stack_.push_back(arguments.items[0]);
   } else {
     throw defect(fmt::format("\"{}\" is not to be called.", callee.text));
@@ -379,10 +399,12 @@ void Unpickler::reduce() {
 PickleValue& Unpickler::ordered_dict(const PickleValue& arguments) {
   PickleValue& dict = make(Kind::kDict);
   if (arguments.items.empty()) return dict;
-  std::vector<PickleValue*> pairs;  // taken out of their list: a file that passes one list again and again must not multiply it
+  std::vector<PickleValue*> pairs;  // taken out of their list: a file that passes one list again
+                                    // and again must not multiply it
   pairs.swap(arguments.items[0]->items);
   for (const PickleValue* pair : pairs) {
-    if (arguments.items[0]->kind != Kind::kList || pair->items.size() != 2 || pair->kind == Kind::kDict)
+    if (arguments.items[0]->kind != Kind::kList || pair->items.size() != 2 ||
+        pair->kind == Kind::kDict)
       throw defect("an OrderedDict is not made of pairs.");
     dict.items.insert(dict.items.end(), pair->items.begin(), pair->items.end());
   }
@@ -392,18 +414,21 @@ PickleValue& Unpickler::ordered_dict(const PickleValue& arguments) {
 // (storage, offset, size, stride, …)
 PickleValue& Unpickler::rebuild_tensor(const PickleValue& arguments) {
   const auto& items = arguments.items;
-  if (items.size() < 4 || items[0]->kind != Kind::kStorage) throw defect("a tensor is not made of storage, offset, size and stride.");
+  if (items.size() < 4 || items[0]->kind != Kind::kStorage)
+    throw defect("a tensor is not made of storage, offset, size and stride.");
   PickleValue& tensor = make(Kind::kTensor);
   tensor.storage = items[0]->storage;
   tensor.offset = number_of(*items[1]);
   tensor.sizes = numbers_of(*items[2]);
   tensor.strides = numbers_of(*items[3]);
-  if (tensor.sizes.size() != tensor.strides.size()) throw defect("a tensor has not as many strides as sizes.");
+  if (tensor.sizes.size() != tensor.strides.size())
+    throw defect("a tensor has not as many strides as sizes.");
   return tensor;
 }
 
 int64_t Unpickler::number_of(const PickleValue& value) const {
-  if (value.kind != Kind::kNumber || !value.text.empty() || value.number < 0) throw defect("expected a whole number from 0.");
+  if (value.kind != Kind::kNumber || !value.text.empty() || value.number < 0)
+    throw defect("expected a whole number from 0.");
   return value.number;
 }
 

@@ -1,7 +1,9 @@
-// A restricted unpickler for PyTorch state dicts: it computes plain values and descriptions of tensors, and calls nothing.
+// A restricted unpickler for PyTorch state dicts: it computes plain values and descriptions of
+// tensors, and calls nothing.
 //
-// Known are the opcodes of protocol 2 that a state dict needs and the globals listed in pickle.cpp; any other is an Error
-// that names it. A pickle is a program for a stack machine: https://github.com/python/cpython/blob/3.11/Lib/pickletools.py
+// Known are the opcodes of protocol 2 that a state dict needs and the globals listed in pickle.cpp;
+// any other is an Error that names it. A pickle is a program for a stack machine:
+// https://github.com/python/cpython/blob/3.11/Lib/pickletools.py
 #pragma once
 
 #include <c10/core/ScalarType.h>
@@ -24,10 +26,21 @@ struct PickledStorage {
 };
 
 struct PickleValue {
-  enum class Kind { kMark, kNone, kNumber, kText, kGlobal, kTuple, kList, kDict, kStorage, kTensor };
+  enum class Kind {
+    kMark,
+    kNone,
+    kNumber,
+    kText,
+    kGlobal,
+    kTuple,
+    kList,
+    kDict,
+    kStorage,
+    kTensor
+  };
   Kind kind = Kind::kNone;
-  int64_t number = 0;               // kNumber (floats are not needed by tensors and count as 0)
-  std::string text;                 // kText; "module.name" of kGlobal; raw bytes of a number wider than 64 bits
+  int64_t number = 0;  // kNumber (floats are not needed by tensors and count as 0)
+  std::string text;    // kText; "module.name" of kGlobal; raw bytes of a number wider than 64 bits
   std::vector<PickleValue*> items;  // kTuple, kList; kDict: key, value, key, value, …
   PickledStorage storage;           // kStorage, kTensor
   int64_t offset = 0;               // kTensor, in elements
@@ -38,7 +51,8 @@ class Unpickler {
  public:
   Unpickler(std::string_view bytes, std::string path) : bytes_(bytes), path_(std::move(path)) {}
 
-  // Runs the pickle at the current position up to its STOP. The value lives as long as the unpickler.
+  // Runs the pickle at the current position up to its STOP. The value lives as long as the
+  // unpickler.
   const PickleValue& next();
   size_t position() const { return position_; }  // after what was read
 

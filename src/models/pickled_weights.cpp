@@ -1,4 +1,5 @@
-// pytorch_model.bin: a zip archive of a pickle and one entry per storage (since PyTorch 1.6), or pickles followed by the storages (before).
+// pytorch_model.bin: a zip archive of a pickle and one entry per storage (since PyTorch 1.6), or
+// pickles followed by the storages (before).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@ namespace {
 
 using Bytes = std::map<std::string, std::string_view>;  // of storages, by key
 
-constexpr std::string_view kOldMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);  // 0x1950a86a20f9469cfc6c
+constexpr std::string_view kOldMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+                                     10);  // 0x1950a86a20f9469cfc6c
 
 class StateDictBuilder {
  public:
@@ -22,14 +24,18 @@ class StateDictBuilder {
       : mapping_(std::move(mapping)), storages_(std::move(storages)), path_(path) {}
 
   StateDict build(const PickleValue& root) {
-    if (root.kind != PickleValue::Kind::kDict) throw Error(ErrorKind::kModel, Where{path_}, "does not hold a dict of tensors.");
+    if (root.kind != PickleValue::Kind::kDict)
+      throw Error(ErrorKind::kModel, Where{path_}, "does not hold a dict of tensors.");
     StateDict out;
     for (size_t i = 0; i + 1 < root.items.size(); i += 2) {
       const PickleValue &key = *root.items[i], &value = *root.items[i + 1];
       if (key.kind != PickleValue::Kind::kText)
-        throw Error(ErrorKind::kModel, Where{path_}, "has a key that is no text; expected a dict of tensors.");
+        throw Error(ErrorKind::kModel, Where{path_},
+                    "has a key that is no text; expected a dict of tensors.");
       if (value.kind != PickleValue::Kind::kTensor) {
-        throw defect(key.text, "is not a tensor. The file should hold a plain state dict; save model.state_dict() alone.");
+        throw defect(key.text,
+                     "is not a tensor. The file should hold a plain state dict; save "
+                     "model.state_dict() alone.");
       }
       out.insert_or_assign(key.text, tensor(key.text, value));
     }
@@ -54,22 +60,27 @@ class StateDictBuilder {
     for (size_t i = 0; i < value.sizes.size(); ++i) {
       int64_t step = 0;
       overflows |= __builtin_mul_overflow(elements, value.sizes[i], &elements);
-      overflows |= value.sizes[i] > 0 && __builtin_mul_overflow(value.sizes[i] - 1, value.strides[i], &step);
+      overflows |=
+          value.sizes[i] > 0 && __builtin_mul_overflow(value.sizes[i] - 1, value.strides[i], &step);
       overflows |= __builtin_add_overflow(last, step, &last);
     }
     const int64_t available = value.storage.elements;
-    if (overflows || elements > available || value.offset > available || (elements > 0 && last >= available)) {
+    if (overflows || elements > available || value.offset > available ||
+        (elements > 0 && last >= available)) {
       throw defect(name, fmt::format("reaches outside of its storage of {} elements.", available));
     }
   }
 
   at::Tensor storage(const std::string& name, const PickledStorage& wanted) {
     const auto it = storages_.find(wanted.key);
-    if (it == storages_.end()) throw defect(name, fmt::format("needs the storage \"{}\" that is not in the file.", wanted.key));
-    const uint64_t element = at::elementSize(wanted.type);
-    if (it->second.size() % element != 0 || uint64_t(wanted.elements) != it->second.size() / element) {
+    if (it == storages_.end())
       throw defect(name,
-                   fmt::format("needs {} elements of {} bytes but its storage has {} bytes.", wanted.elements, element, it->second.size()));
+                   fmt::format("needs the storage \"{}\" that is not in the file.", wanted.key));
+    const uint64_t element = at::elementSize(wanted.type);
+    if (it->second.size() % element != 0 ||
+        uint64_t(wanted.elements) != it->second.size() / element) {
+      throw defect(name, fmt::format("needs {} elements of {} bytes but its storage has {} bytes.",
+                                     wanted.elements, element, it->second.size()));
     }
     at::Tensor& known = tensors_[{wanted.key, wanted.type}];
     if (!known.defined()) known = tensor_over(mapping_, it->second, wanted.type, {wanted.elements});
@@ -85,11 +96,16 @@ class StateDictBuilder {
 StateDict read_archive(const std::shared_ptr<PrivateMapping>& mapping, const std::string& path) {
   const auto entries = read_stored_zip(mapping->bytes(), path);
   constexpr std::string_view kPickle = "/data.pkl";
-  const auto pickle = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.first.ends_with(kPickle); });
-  if (pickle == entries.end()) throw Error(ErrorKind::kModel, Where{path}, "has no data.pkl; it is no archive of torch.save.");
+  const auto pickle = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
+    return entry.first.ends_with(kPickle);
+  });
+  if (pickle == entries.end())
+    throw Error(ErrorKind::kModel, Where{path}, "has no data.pkl; it is no archive of torch.save.");
   const std::string root = pickle->first.substr(0, pickle->first.size() - kPickle.size());
-  if (const auto order = entries.find(root + "/byteorder"); order != entries.end() && order->second != "little") {
-    throw Error(ErrorKind::kModel, Where{path}, "was written on a big-endian machine; convert it to safetensors there.");
+  if (const auto order = entries.find(root + "/byteorder");
+      order != entries.end() && order->second != "little") {
+    throw Error(ErrorKind::kModel, Where{path},
+                "was written on a big-endian machine; convert it to safetensors there.");
   }
   Bytes storages;
   const std::string data = root + "/data/";
@@ -100,15 +116,18 @@ StateDict read_archive(const std::shared_ptr<PrivateMapping>& mapping, const std
   return StateDictBuilder(mapping, std::move(storages), path).build(unpickler.next());
 }
 
-// The keys of the storages in the order of their bytes, each with 8 bytes of its number of elements first.
-Bytes old_storages(const std::vector<PickledStorage>& order, std::string_view bytes, const std::string& path) {
+// The keys of the storages in the order of their bytes, each with 8 bytes of its number of elements
+// first.
+Bytes old_storages(const std::vector<PickledStorage>& order, std::string_view bytes,
+                   const std::string& path) {
   Bytes out;
   for (const PickledStorage& storage : order) {
     int64_t elements = -1;
     if (bytes.size() >= 8) std::memcpy(&elements, bytes.data(), 8);
     const uint64_t element = at::elementSize(storage.type);
     if (elements != storage.elements || (bytes.size() - 8) / element < uint64_t(elements)) {
-      throw Error(ErrorKind::kModel, Where{path}, fmt::format("the storage \"{}\" is cut off or damaged.", storage.key));
+      throw Error(ErrorKind::kModel, Where{path},
+                  fmt::format("the storage \"{}\" is cut off or damaged.", storage.key));
     }
     out.emplace(storage.key, bytes.substr(8, uint64_t(elements) * element));
     bytes.remove_prefix(8 + uint64_t(elements) * element);
@@ -127,7 +146,8 @@ std::map<std::string, PickledStorage> named_storages(const PickleValue& root) {
 
 StateDict read_old(const std::shared_ptr<PrivateMapping>& mapping, const std::string& path) {
   Unpickler unpickler(mapping->bytes(), path);
-  if (unpickler.next().text != kOldMagic) throw Error(ErrorKind::kModel, Where{path}, "is not a file of torch.save.");
+  if (unpickler.next().text != kOldMagic)
+    throw Error(ErrorKind::kModel, Where{path}, "is not a file of torch.save.");
   unpickler.next();  // version of the format, 1001 in all files there are
   unpickler.next();  // sizes and byte order of the machine
   const PickleValue& root = unpickler.next();
@@ -136,7 +156,9 @@ StateDict read_old(const std::shared_ptr<PrivateMapping>& mapping, const std::st
   std::vector<PickledStorage> order;
   for (const PickleValue* key : keys.items) {
     const auto it = storages.find(key->text);
-    if (it == storages.end()) throw Error(ErrorKind::kModel, Where{path}, fmt::format("no tensor uses the storage \"{}\".", key->text));
+    if (it == storages.end())
+      throw Error(ErrorKind::kModel, Where{path},
+                  fmt::format("no tensor uses the storage \"{}\".", key->text));
     order.push_back(it->second);
   }
   Bytes bytes = old_storages(order, mapping->bytes().substr(unpickler.position()), path);
@@ -149,7 +171,8 @@ StateDict read_pickled(const std::string& path) {
   const auto mapping = std::make_shared<PrivateMapping>(path);
   if (mapping->bytes().starts_with("PK")) return read_archive(mapping, path);
   if (mapping->bytes().starts_with("\x80\x02")) return read_old(mapping, path);
-  throw Error(ErrorKind::kModel, Where{path}, "is not a file of torch.save: neither a zip archive nor a pickle.");
+  throw Error(ErrorKind::kModel, Where{path},
+              "is not a file of torch.save: neither a zip archive nor a pickle.");
 }
 
 }  // namespace hone

@@ -1,4 +1,5 @@
-// A private mapping of a whole file: its pages are the system's cache until somebody writes to one (copy on write).
+// A private mapping of a whole file: its pages are the system's cache until somebody writes to one
+// (copy on write).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,9 +25,10 @@ class PrivateMapping {
   size_t size_ = 0;
 };
 
-// A contiguous tensor over `bytes` of the mapping, which lives as long as the tensor does. Bytes that are not aligned to the element are
-// copied. REQUIRES: bytes.size() is what type and shape need.
-at::Tensor tensor_over(const std::shared_ptr<PrivateMapping>& mapping, std::string_view bytes, at::ScalarType type,
-                       const std::vector<int64_t>& shape);
+// A contiguous tensor over `bytes` of the mapping, which lives as long as the tensor does. Bytes
+// that are not aligned to the element are copied. REQUIRES: bytes.size() is what type and shape
+// need.
+at::Tensor tensor_over(const std::shared_ptr<PrivateMapping>& mapping, std::string_view bytes,
+                       at::ScalarType type, const std::vector<int64_t>& shape);
 
 }  // namespace hone

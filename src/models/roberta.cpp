@@ -8,7 +8,9 @@
 namespace hone::roberta {
 namespace {
 
-int64_t position_offset(const Json& config) { return count_field(config, "pad_token_id", 1, 0) + 1; }
+int64_t position_offset(const Json& config) {
+  return count_field(config, "pad_token_id", 1, 0) + 1;
+}
 
 }  // namespace
 
@@ -19,8 +21,10 @@ ModelConfig read_config(const Json& config) {
   out.vocab_size = count_field(config, "vocab_size", 50265);
   out.max_positions -= position_offset(config);
   if (out.max_positions < 1) {
-    throw ConfigDefect("max_position_embeddings",
-                       fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.", position_offset(config)));
+    throw ConfigDefect(
+        "max_position_embeddings",
+        fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.",
+                    position_offset(config)));
   }
   out.sentence_head.dense = "classifier.dense";
   out.sentence_head.activation = "tanh";

@@ -1,4 +1,5 @@
-// RoBERTa (Liu et al. 2019, https://arxiv.org/abs/1907.11692): BERT without segments, positions counted from padding_idx + 1.
+// RoBERTa (Liu et al. 2019, https://arxiv.org/abs/1907.11692): BERT without segments, positions
+// counted from padding_idx + 1.
 #pragma once
 
 #include "models/backbone.h"

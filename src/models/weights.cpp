@@ -21,16 +21,21 @@ StateDict read_plain_safetensors(const std::string& path) { return read_safetens
 // A shard's name comes from a file that anybody may have written: it must stay inside the folder.
 void check_shard_name(const std::string& index, const std::string& tensor, const Json& shard) {
   const std::string name = shard.is_string() ? shard.get<std::string>() : "";
-  if (name.empty() || name == "." || name == ".." || name.find_first_of("/\\") != std::string::npos) {
-    throw Error(ErrorKind::kModel, Where{index},
-                fmt::format("\"weight_map\": the shard of \"{}\" should be a file name in this folder, not {}.", tensor, shard.dump()));
+  if (name.empty() || name == "." || name == ".." ||
+      name.find_first_of("/\\") != std::string::npos) {
+    throw Error(
+        ErrorKind::kModel, Where{index},
+        fmt::format(
+            "\"weight_map\": the shard of \"{}\" should be a file name in this folder, not {}.",
+            tensor, shard.dump()));
   }
 }
 
 // The tensors that an index maps to shards, each from its own shard.
 StateDict read_shards(const std::string& index, Reader read) {
   const Json document = read_json(index, ErrorKind::kModel);
-  if (!document.is_object() || !document.contains("weight_map") || !document["weight_map"].is_object()) {
+  if (!document.is_object() || !document.contains("weight_map") ||
+      !document["weight_map"].is_object()) {
     throw Error(ErrorKind::kModel, Where{index}, "has no \"weight_map\" object.");
   }
   std::map<std::string, std::vector<std::string>> names;  // by shard
@@ -46,7 +51,8 @@ StateDict read_shards(const std::string& index, Reader read) {
       auto found = part.extract(tensor);
       if (found.empty())
         throw Error(ErrorKind::kModel, Where{path},
-                    fmt::format("tensor \"{}\" is not here, though {} says so.", tensor, fs::path(index).filename().string()));
+                    fmt::format("tensor \"{}\" is not here, though {} says so.", tensor,
+                                fs::path(index).filename().string()));
       out.insert(std::move(found));
     }
   }
@@ -55,8 +61,11 @@ StateDict read_shards(const std::string& index, Reader read) {
 
 // Names of old TensorFlow conversions, as Transformers renames them.
 std::string modern_name(std::string name) {
-  for (const auto& [old_end, new_end] : {std::pair{".gamma", ".weight"}, std::pair{".beta", ".bias"}}) {
-    if (name.ends_with(old_end)) return name.replace(name.size() - std::string_view(old_end).size(), std::string::npos, new_end);
+  for (const auto& [old_end, new_end] :
+       {std::pair{".gamma", ".weight"}, std::pair{".beta", ".bias"}}) {
+    if (name.ends_with(old_end))
+      return name.replace(name.size() - std::string_view(old_end).size(), std::string::npos,
+                          new_end);
   }
   return name;
 }
@@ -69,8 +78,10 @@ bool is_derived_buffer(const std::string& name) {
 // The weights under the names that parameters may be asked by.
 class WeightNames {
  public:
-  WeightNames(const StateDict& weights, const std::string& prefix) : prefix_(prefix.empty() ? "" : prefix + ".") {
-    for (const auto& [name, tensor] : weights) by_name_.emplace(modern_name(name), &*weights.find(name));
+  WeightNames(const StateDict& weights, const std::string& prefix)
+      : prefix_(prefix.empty() ? "" : prefix + ".") {
+    for (const auto& [name, tensor] : weights)
+      by_name_.emplace(modern_name(name), &*weights.find(name));
   }
 
   const StateDict::value_type* find(const std::string& parameter) const {
@@ -81,23 +92,29 @@ class WeightNames {
   }
 
  private:
-  std::string without_prefix(const std::string& name) const { return name.starts_with(prefix_) ? name.substr(prefix_.size()) : name; }
+  std::string without_prefix(const std::string& name) const {
+    return name.starts_with(prefix_) ? name.substr(prefix_.size()) : name;
+  }
 
   std::string prefix_;
   std::map<std::string, const StateDict::value_type*> by_name_;
 };
 
-void copy_weight(const at::Tensor& parameter, const std::string& name, const at::Tensor& weight, const std::string& source) {
+void copy_weight(const at::Tensor& parameter, const std::string& name, const at::Tensor& weight,
+                 const std::string& source) {
   const Where where{source};
   if (weight.sizes() != parameter.sizes()) {
-    throw Error(ErrorKind::kModel, where,
-                fmt::format("\"{}\" has shape {} but the model wants {}; does config.json belong to these weights?", name,
-                            weight.sizes().vec(), parameter.sizes().vec()));
+    throw Error(
+        ErrorKind::kModel, where,
+        fmt::format(
+            "\"{}\" has shape {} but the model wants {}; does config.json belong to these weights?",
+            name, weight.sizes().vec(), parameter.sizes().vec()));
   }
   if (weight.is_floating_point() != parameter.is_floating_point()) {
-    throw Error(ErrorKind::kModel, where,
-                fmt::format("\"{}\" has type {} but the model wants {}.", name, c10::toString(weight.scalar_type()),
-                            c10::toString(parameter.scalar_type())));
+    throw Error(
+        ErrorKind::kModel, where,
+        fmt::format("\"{}\" has type {} but the model wants {}.", name,
+                    c10::toString(weight.scalar_type()), c10::toString(parameter.scalar_type())));
   }
   parameter.detach().copy_(weight);
 }
@@ -108,16 +125,19 @@ StateDict load_state_dict(const std::string& folder) {
   const auto in_folder = [&](const char* name) { return (fs::path(folder) / name).string(); };
   const auto exists = [&](const char* name) { return fs::exists(in_folder(name)); };
   if (exists("model.safetensors")) return read_safetensors(in_folder("model.safetensors"));
-  if (exists("model.safetensors.index.json")) return read_shards(in_folder("model.safetensors.index.json"), read_plain_safetensors);
+  if (exists("model.safetensors.index.json"))
+    return read_shards(in_folder("model.safetensors.index.json"), read_plain_safetensors);
   if (exists("pytorch_model.bin")) return read_pickled(in_folder("pytorch_model.bin"));
-  if (exists("pytorch_model.bin.index.json")) return read_shards(in_folder("pytorch_model.bin.index.json"), read_pickled);
-  throw Error(
-      ErrorKind::kModel, Where{folder},
-      "has no weights: none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json is there.");
+  if (exists("pytorch_model.bin.index.json"))
+    return read_shards(in_folder("pytorch_model.bin.index.json"), read_pickled);
+  throw Error(ErrorKind::kModel, Where{folder},
+              "has no weights: none of model.safetensors, model.safetensors.index.json, "
+              "pytorch_model.bin, pytorch_model.bin.index.json is there.");
 }
 
-LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters, const StateDict& weights,
-                     const std::string& base_prefix, const std::string& source) {
+LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+                     const StateDict& weights, const std::string& base_prefix,
+                     const std::string& source) {
   const WeightNames names(weights, base_prefix);
   std::set<std::string> used;
   LoadReport report;

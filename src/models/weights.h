@@ -1,5 +1,5 @@
-// Weights on disk: safetensors (also sharded by model.safetensors.index.json) and PyTorch's pickled archives through a
-// restricted reader. https://github.com/huggingface/safetensors#format
+// Weights on disk: safetensors (also sharded by model.safetensors.index.json) and PyTorch's pickled
+// archives through a restricted reader. https://github.com/huggingface/safetensors#format
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,23 +14,29 @@ namespace hone {
 
 using StateDict = std::map<std::string, at::Tensor>;
 
-// Every tensor of a folder's weights (model.safetensors, its shards, else pytorch_model.bin, its shards). Tensors of a
-// safetensors file share one private mapping of it (copy on write). Error(kModel) names file, tensor and defect.
+// Every tensor of a folder's weights (model.safetensors, its shards, else pytorch_model.bin, its
+// shards). Tensors of a safetensors file share one private mapping of it (copy on write).
+// Error(kModel) names file, tensor and defect.
 StateDict load_state_dict(const std::string& folder);
 
 StateDict read_safetensors(const std::string& path, Json* metadata = nullptr);
-// Written atomically, keys in the order of the map, aligned to 8 bytes; `metadata` values are strings.
-void write_safetensors(const std::string& path, const StateDict& tensors, const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+// Written atomically, keys in the order of the map, aligned to 8 bytes; `metadata` values are
+// strings.
+void write_safetensors(const std::string& path, const StateDict& tensors,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 
-// A restricted unpickler: only the opcodes and the globals that a plain state dict of tensors needs; anything else is an Error
-// that names the global or opcode refused.
+// A restricted unpickler: only the opcodes and the globals that a plain state dict of tensors
+// needs; anything else is an Error that names the global or opcode refused.
 StateDict read_pickled(const std::string& path);
 
 struct LoadReport {
   std::vector<std::string> missing, unexpected;
 };
-// Copies tensors into named parameters and buffers. Names may carry the base-model prefix or lack it; old names
+// Copies tensors into named parameters and buffers. Names may carry the base-model prefix or lack
+// it; old names
 // ("LayerNorm.gamma") are known. A wrong shape is an Error; `missing` ones are left as initialised.
-LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters, const StateDict& weights, const std::string& base_prefix, const std::string& source);
+LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+                     const StateDict& weights, const std::string& base_prefix,
+                     const std::string& source);
 
 }  // namespace hone

@@ -10,8 +10,10 @@
 namespace hone {
 namespace {
 
-constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
-constexpr size_t kLocalHeaderSize = 30, kCentralHeaderSize = 46, kEndSize = 22, kEnd64Size = 56, kLocator64Size = 20;
+constexpr uint32_t kLocalHeader = 0x04034b50, kCentralHeader = 0x02014b50, kEnd = 0x06054b50,
+                   kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
+constexpr size_t kLocalHeaderSize = 30, kCentralHeaderSize = 46, kEndSize = 22, kEnd64Size = 56,
+                 kLocator64Size = 20;
 constexpr uint32_t kIn64 = 0xffffffff;  // "the value stands in the zip64 field"
 
 class ZipReader {
@@ -24,7 +26,8 @@ class ZipReader {
     uint64_t at = directory_;
     for (uint64_t i = 0; i < entries_; ++i) {
       const Entry entry = read_entry(at);
-      if (!out.emplace(entry.name, content(entry)).second) throw defect(fmt::format("has two entries named \"{}\".", entry.name));
+      if (!out.emplace(entry.name, content(entry)).second)
+        throw defect(fmt::format("has two entries named \"{}\".", entry.name));
       at = entry.next;
     }
     return out;
@@ -36,18 +39,22 @@ class ZipReader {
     uint64_t size = 0, header = 0, next = 0;
   };
 
-  Error defect(const std::string& message) const { return Error(ErrorKind::kModel, Where{path_}, "zip archive: " + message); }
+  Error defect(const std::string& message) const {
+    return Error(ErrorKind::kModel, Where{path_}, "zip archive: " + message);
+  }
 
   template <typename T>
   T get(uint64_t at) const {
-    if (at > bytes_.size() || bytes_.size() - at < sizeof(T)) throw defect("the file is cut off or damaged.");
+    if (at > bytes_.size() || bytes_.size() - at < sizeof(T))
+      throw defect("the file is cut off or damaged.");
     T value;
     std::memcpy(&value, bytes_.data() + at, sizeof(T));
     return value;
   }
 
   std::string_view range(uint64_t at, uint64_t size) const {
-    if (at > bytes_.size() || bytes_.size() - at < size) throw defect("the file is cut off or damaged.");
+    if (at > bytes_.size() || bytes_.size() - at < size)
+      throw defect("the file is cut off or damaged.");
     return bytes_.substr(at, size);
   }
 
@@ -56,7 +63,8 @@ class ZipReader {
     for (uint64_t back = kEndSize; back <= bytes_.size() && back <= kEndSize + 65535; ++back) {
       if (get<uint32_t>(bytes_.size() - back) == kEnd) return bytes_.size() - back;
     }
-    throw defect("its directory is missing; the file is cut off, or it is no archive of torch.save.");
+    throw defect(
+        "its directory is missing; the file is cut off, or it is no archive of torch.save.");
   }
 
   void find_directory() {
@@ -74,23 +82,30 @@ class ZipReader {
   Entry read_entry(uint64_t at) const {
     range(at, kCentralHeaderSize);
     if (get<uint32_t>(at) != kCentralHeader) throw defect("its directory is damaged.");
-    const uint64_t name_size = get<uint16_t>(at + 28), extra_size = get<uint16_t>(at + 30), comment_size = get<uint16_t>(at + 32);
+    const uint64_t name_size = get<uint16_t>(at + 28), extra_size = get<uint16_t>(at + 30),
+                   comment_size = get<uint16_t>(at + 32);
     Entry entry;
     entry.name = range(at + kCentralHeaderSize, name_size);
-    if (get<uint16_t>(at + 8) & 1) throw defect(fmt::format("entry \"{}\" is encrypted.", entry.name));
+    if (get<uint16_t>(at + 8) & 1)
+      throw defect(fmt::format("entry \"{}\" is encrypted.", entry.name));
     if (get<uint16_t>(at + 10) != 0)
-      throw defect(fmt::format("entry \"{}\" is compressed; torch.save stores its entries plainly.", entry.name));
-    const uint32_t size = get<uint32_t>(at + 24), compressed_size = get<uint32_t>(at + 20), header = get<uint32_t>(at + 42);
+      throw defect(fmt::format("entry \"{}\" is compressed; torch.save stores its entries plainly.",
+                               entry.name));
+    const uint32_t size = get<uint32_t>(at + 24), compressed_size = get<uint32_t>(at + 20),
+                   header = get<uint32_t>(at + 42);
     Zip64Values wide(*this, range(at + kCentralHeaderSize + name_size, extra_size));
     entry.size = size == kIn64 ? wide.next() : size;
     const uint64_t stored = compressed_size == kIn64 ? wide.next() : compressed_size;
     entry.header = header == kIn64 ? wide.next() : header;
-    if (stored != entry.size) throw defect(fmt::format("entry \"{}\" gives two sizes, {} and {}.", entry.name, stored, entry.size));
+    if (stored != entry.size)
+      throw defect(
+          fmt::format("entry \"{}\" gives two sizes, {} and {}.", entry.name, stored, entry.size));
     entry.next = at + kCentralHeaderSize + name_size + extra_size + comment_size;
     return entry;
   }
 
-  // The eight-byte values of the zip64 extra field, in the order in which the header says they are needed.
+  // The eight-byte values of the zip64 extra field, in the order in which the header says they are
+  // needed.
   class Zip64Values {
    public:
     Zip64Values(const ZipReader& reader, std::string_view extra) : reader_(reader) {
@@ -118,8 +133,10 @@ class ZipReader {
 
   std::string_view content(const Entry& entry) const {
     range(entry.header, kLocalHeaderSize);
-    if (get<uint32_t>(entry.header) != kLocalHeader) throw defect(fmt::format("the header of entry \"{}\" is damaged.", entry.name));
-    const uint64_t before = kLocalHeaderSize + get<uint16_t>(entry.header + 26) + uint64_t(get<uint16_t>(entry.header + 28));
+    if (get<uint32_t>(entry.header) != kLocalHeader)
+      throw defect(fmt::format("the header of entry \"{}\" is damaged.", entry.name));
+    const uint64_t before = kLocalHeaderSize + get<uint16_t>(entry.header + 26) +
+                            uint64_t(get<uint16_t>(entry.header + 28));
     return range(entry.header + before, entry.size);
   }
 
@@ -130,7 +147,8 @@ class ZipReader {
 
 }  // namespace
 
-std::map<std::string, std::string_view> read_stored_zip(std::string_view bytes, const std::string& path) {
+std::map<std::string, std::string_view> read_stored_zip(std::string_view bytes,
+                                                        const std::string& path) {
   return ZipReader(bytes, path).read();
 }
 

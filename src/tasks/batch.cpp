@@ -13,24 +13,30 @@ namespace hone {
 namespace {
 
 const Sequence& stream_of(const Sample& sample, size_t stream) {
-  if (stream >= sample.streams.size()) throw Error(ErrorKind::kInternal, "the samples of a batch differ in their number of streams");
+  if (stream >= sample.streams.size())
+    throw Error(ErrorKind::kInternal, "the samples of a batch differ in their number of streams");
   return sample.streams[stream];
 }
 
-// A key per token: of the sample's place in its split, the stream and the token's position, and of nothing else.
+// A key per token: of the sample's place in its split, the stream and the token's position, and of
+// nothing else.
 void fill_keys(int64_t index, size_t stream, int64_t length, int64_t* keys) {
   const uint64_t first = uint64_t{stream} << 32;
-  for (int64_t i = 0; i < length; ++i) keys[i] = static_cast<int64_t>(mix(static_cast<uint64_t>(index), first + static_cast<uint64_t>(i)));
+  for (int64_t i = 0; i < length; ++i)
+    keys[i] =
+        static_cast<int64_t>(mix(static_cast<uint64_t>(index), first + static_cast<uint64_t>(i)));
 }
 
 Packed empty_packed(int64_t tokens, int64_t sequences) {
   Packed packed;
-  for (at::Tensor* column : {&packed.ids, &packed.positions, &packed.segments, &packed.keys}) *column = at::empty({tokens}, at::kLong);
+  for (at::Tensor* column : {&packed.ids, &packed.positions, &packed.segments, &packed.keys})
+    *column = at::empty({tokens}, at::kLong);
   packed.cu_seqlens = at::empty({sequences + 1}, at::kInt);
   return packed;
 }
 
-Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, size_t stream, uint64_t seed) {
+Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, size_t stream,
+            uint64_t seed) {
   int64_t tokens = 0;
   for (const Sample& sample : samples) tokens += stream_of(sample, stream).size();
   Packed packed = empty_packed(tokens, static_cast<int64_t>(samples.size()));
@@ -61,25 +67,31 @@ at::Tensor pack_target(const std::vector<Sample>& samples, size_t index) {
   const Target& first = samples.front().targets[index];
   int64_t size = 0;
   for (const Sample& sample : samples) {
-    if (index >= sample.targets.size() || sample.targets[index].name != first.name || sample.targets[index].width != first.width) {
-      throw Error(ErrorKind::kInternal, fmt::format("the samples of a batch do not agree on target \"{}\"", first.name));
+    if (index >= sample.targets.size() || sample.targets[index].name != first.name ||
+        sample.targets[index].width != first.width) {
+      throw Error(ErrorKind::kInternal,
+                  fmt::format("the samples of a batch do not agree on target \"{}\"", first.name));
     }
     size += static_cast<int64_t>(sample.targets[index].values.size());
   }
   at::Tensor column = at::empty({size}, at::kFloat);
   float* out = column.data_ptr<float>();
-  for (const Sample& sample : samples) out = std::copy(sample.targets[index].values.begin(), sample.targets[index].values.end(), out);
+  for (const Sample& sample : samples)
+    out = std::copy(sample.targets[index].values.begin(), sample.targets[index].values.end(), out);
   return first.width == 1 ? column : column.view({-1, first.width});
 }
 
 }  // namespace
 
-Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, uint64_t seed) {
+Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
+              uint64_t seed) {
   if (samples.empty() || samples.size() != indices.size())
     throw Error(ErrorKind::kInternal, "a batch needs samples, and one index for each");
   Batch batch;
-  for (size_t stream = 0; stream < samples.front().streams.size(); ++stream) batch.streams.push_back(pack(samples, indices, stream, seed));
-  for (size_t i = 0; i < samples.front().targets.size(); ++i) batch.targets[samples.front().targets[i].name] = pack_target(samples, i);
+  for (size_t stream = 0; stream < samples.front().streams.size(); ++stream)
+    batch.streams.push_back(pack(samples, indices, stream, seed));
+  for (size_t i = 0; i < samples.front().targets.size(); ++i)
+    batch.targets[samples.front().targets[i].name] = pack_target(samples, i);
   for (const Sample& sample : samples) batch.records.push_back(sample.record);
   return batch;
 }

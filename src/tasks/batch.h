@@ -11,13 +11,15 @@
 namespace hone {
 
 struct Batch {
-  std::vector<Packed> streams;                 // one per Sample stream
-  std::map<std::string, at::Tensor> targets;   // by name: per token [N] or [N, width], per sample [S] or [S, width]; fp32
-  std::vector<int64_t> records;                // [S] index of each sample's record
+  std::vector<Packed> streams;  // one per Sample stream
+  std::map<std::string, at::Tensor>
+      targets;  // by name: per token [N] or [N, width], per sample [S] or [S, width]; fp32
+  std::vector<int64_t> records;  // [S] index of each sample's record
 };
 
-// Samples laid end to end in the order given. `indices` are their places in the split (they seed the dropout keys);
-// `seed` is mix(run seed, step).
-Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, uint64_t seed);
+// Samples laid end to end in the order given. `indices` are their places in the split (they seed
+// the dropout keys); `seed` is mix(run seed, step).
+Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
+              uint64_t seed);
 
 }  // namespace hone

@@ -20,7 +20,8 @@ std::vector<std::string> names_of(const Json& object) {
 std::string absent_message(const std::string& name, const Json& object, const char* whole) {
   const std::vector<std::string> names = names_of(object);
   if (names.empty()) return fmt::format("the {} has no field \"{}\": it is empty.", whole, name);
-  return fmt::format("the {} has no field \"{}\"; it has \"{}\"{}", whole, name, fmt::join(names, "\", \""), did_you_mean(name, names));
+  return fmt::format("the {} has no field \"{}\"; it has \"{}\"{}", whole, name,
+                     fmt::join(names, "\", \""), did_you_mean(name, names));
 }
 
 }  // namespace
@@ -32,24 +33,30 @@ const Json* find_field(const Record& record, const std::string& name) {
 
 const Json& need_field(const Record& record, const std::string& name) {
   const auto found = record.fields.find(name);
-  if (found == record.fields.end()) throw Error(ErrorKind::kData, record.where(), absent_message(name, record.fields, "row"));
+  if (found == record.fields.end())
+    throw Error(ErrorKind::kData, record.where(), absent_message(name, record.fields, "row"));
   if (found->is_null()) throw field_error(record, name, "is null");
   return *found;
 }
 
 const std::string& need_text(const Record& record, const std::string& name) {
   const Json& value = need_field(record, name);
-  if (!value.is_string()) throw field_error(record, name, fmt::format("must be a text, but is {}", dump(value)));
+  if (!value.is_string())
+    throw field_error(record, name, fmt::format("must be a text, but is {}", dump(value)));
   return value.get_ref<const std::string&>();
 }
 
 std::vector<std::string> need_strings(const Record& record, const std::string& name) {
   const Json& value = need_field(record, name);
-  if (!value.is_array()) throw field_error(record, name, fmt::format("must be a list of strings, but is {}", dump(value)));
+  if (!value.is_array())
+    throw field_error(record, name,
+                      fmt::format("must be a list of strings, but is {}", dump(value)));
   std::vector<std::string> result;
   for (const Json& entry : value) {
     if (!entry.is_string()) {
-      throw field_error(record, name, fmt::format("must be a list of strings, but entry {} is {}", result.size() + 1, dump(entry)));
+      throw field_error(record, name,
+                        fmt::format("must be a list of strings, but entry {} is {}",
+                                    result.size() + 1, dump(entry)));
     }
     result.push_back(entry.get<std::string>());
   }
@@ -58,9 +65,12 @@ std::vector<std::string> need_strings(const Record& record, const std::string& n
 
 const Json& need_result(const Record& gold, const Json& result, const std::string& name) {
   if (!result.is_object())
-    throw Error(ErrorKind::kData, gold.where(), fmt::format("the result for this row is not an object: {}", dump(result)));
+    throw Error(ErrorKind::kData, gold.where(),
+                fmt::format("the result for this row is not an object: {}", dump(result)));
   const auto found = result.find(name);
-  if (found == result.end()) throw Error(ErrorKind::kData, gold.where(), absent_message(name, result, "result for this row"));
+  if (found == result.end())
+    throw Error(ErrorKind::kData, gold.where(),
+                absent_message(name, result, "result for this row"));
   return *found;
 }
 

@@ -9,19 +9,24 @@
 
 namespace hone {
 
-const Json* find_field(const Record& record, const std::string& name);                 // nullptr where absent or null
-const Json& need_field(const Record& record, const std::string& name);                 // Error(kData) with the fields that are there
-const std::string& need_text(const Record& record, const std::string& name);           // a string
-std::vector<std::string> need_strings(const Record& record, const std::string& name);  // a list of strings
+const Json* find_field(const Record& record,
+                       const std::string& name);  // nullptr where absent or null
+const Json& need_field(const Record& record,
+                       const std::string& name);  // Error(kData) with the fields that are there
+const std::string& need_text(const Record& record, const std::string& name);  // a string
+std::vector<std::string> need_strings(const Record& record,
+                                      const std::string& name);  // a list of strings
 
 // A field of a result that is scored against `gold`; Error(kData) at the gold record's place.
 const Json& need_result(const Record& gold, const Json& result, const std::string& name);
 
-Error field_error(const Record& record, const std::string& name, const std::string& what);  // `"name" …`
+Error field_error(const Record& record, const std::string& name,
+                  const std::string& what);  // `"name" …`
 
-std::string shortened(std::string_view text, size_t code_points);  // with "…" where cut; line breaks become spaces
-std::string dump(const Json& value, size_t bytes = 80);            // for messages: compact, cut
-Json number(float value);                                          // the shortest decimal that reads back as the same float
-double probability(double value);                                  // rounded to 6 decimals, as results hold it
+std::string shortened(std::string_view text,
+                      size_t code_points);  // with "…" where cut; line breaks become spaces
+std::string dump(const Json& value, size_t bytes = 80);  // for messages: compact, cut
+Json number(float value);          // the shortest decimal that reads back as the same float
+double probability(double value);  // rounded to 6 decimals, as results hold it
 
 }  // namespace hone

@@ -14,8 +14,10 @@ at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
 }  // namespace
 
-SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs) : style_(config.sentence_head), range_(config.initializer_range) {
-  if (!style_.dense.empty()) dense_ = adopt(*this, style_.dense, Linear(config.hidden_size, config.hidden_size));
+SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
+    : style_(config.sentence_head), range_(config.initializer_range) {
+  if (!style_.dense.empty())
+    dense_ = adopt(*this, style_.dense, Linear(config.hidden_size, config.hidden_size));
   out_ = adopt(*this, style_.out, Linear(config.hidden_size, outputs));
 }
 
@@ -26,14 +28,18 @@ at::Tensor SentenceHead::first_tokens(Backbone& backbone, const Packed& tokens) 
 
 at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
-  const auto drop = [&, keys = tokens.keys.index_select(0, tokens.first_rows())](const at::Tensor& x, uint32_t place) {
+  const auto drop = [&, keys = tokens.keys.index_select(0, tokens.first_rows())](
+                        const at::Tensor& x, uint32_t place) {
     if (!is_training() || style_.dropout == 0) return x;
-    return kernels::dropout(x, {.p = style_.dropout, .seed = tokens.seed, .site = kFirstHeadSite + place, .keys = keys});
+    return kernels::dropout(
+        x,
+        {.p = style_.dropout, .seed = tokens.seed, .site = kFirstHeadSite + place, .keys = keys});
   };
   at::Tensor x = first_tokens(backbone, tokens);  // [S, H]
   if (dense_) {
     if (style_.dropout_before_dense) x = drop(x, 0);
-    x = kernels::bias_activation(dense_->forward_without_bias(x), dense_->bias, kernels::activation_named(style_.activation));
+    x = kernels::bias_activation(dense_->forward_without_bias(x), dense_->bias,
+                                 kernels::activation_named(style_.activation));
   }
   return out_(drop(x, 1));
 }
@@ -43,14 +49,16 @@ void SentenceHead::initialise(uint64_t seed) {
   out_->initialise(range_, mix(seed, 1));
 }
 
-TokenHead::TokenHead(const ModelConfig& config, int64_t outputs) : dropout_(config.token_dropout), range_(config.initializer_range) {
+TokenHead::TokenHead(const ModelConfig& config, int64_t outputs)
+    : dropout_(config.token_dropout), range_(config.initializer_range) {
   out_ = register_module("classifier", Linear(config.hidden_size, outputs));
 }
 
 at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
   const at::Tensor hidden = widen(backbone.forward(tokens));  // [N, H]
-  return out_(kernels::dropout(hidden, dropout_at(kFirstHeadSite, dropout_, is_training(), tokens)));
+  return out_(
+      kernels::dropout(hidden, dropout_at(kFirstHeadSite, dropout_, is_training(), tokens)));
 }
 
 void TokenHead::initialise(uint64_t seed) { out_->initialise(range_, mix(seed, 1)); }

@@ -1,4 +1,5 @@
-// Heads that several tasks share: one row of outputs for each sample, or for each token, as Transformers builds them.
+// Heads that several tasks share: one row of outputs for each sample, or for each token, as
+// Transformers builds them.
 #pragma once
 
 #include "models/layers/linear.h"
@@ -6,7 +7,8 @@
 
 namespace hone {
 
-// Samples [S, C]: the family's own sentence head (ModelConfig::sentence_head) on each sample's first token.
+// Samples [S, C]: the family's own sentence head (ModelConfig::sentence_head) on each sample's
+// first token.
 class SentenceHead : public Head {
  public:
   SentenceHead(const ModelConfig& config, int64_t outputs);
@@ -16,7 +18,9 @@ class SentenceHead : public Head {
   bool uses_pooler() const override { return style_.uses_pooler; }
 
  private:
-  at::Tensor first_tokens(Backbone& backbone, const Packed& tokens);  // [S, H] fp32, through the pooler where there is one
+  at::Tensor first_tokens(
+      Backbone& backbone,
+      const Packed& tokens);  // [S, H] fp32, through the pooler where there is one
 
   SentenceHeadStyle style_;
   double range_;

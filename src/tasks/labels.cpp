@@ -26,14 +26,17 @@ std::optional<std::string> label_text(const Json& value) {
   if (value.is_boolean() || value.is_number_integer()) return value.dump();
   if (!value.is_number_float()) return std::nullopt;
   const double number = value.get<double>();
-  if (number == std::floor(number) && std::abs(number) < 1e15) return std::to_string(static_cast<int64_t>(number));
+  if (number == std::floor(number) && std::abs(number) < 1e15)
+    return std::to_string(static_cast<int64_t>(number));
   return value.dump();
 }
 
 Labels::Labels(const std::vector<std::string>& names, int64_t ids_from) : ids_from_(ids_from) {
   for (const std::string& name : names) add(name);
   is_fixed_ = true;
-  accepts_ids_ = std::none_of(names_.begin(), names_.end(), [](const std::string& name) { return whole_number(name).has_value(); });
+  accepts_ids_ = std::none_of(names_.begin(), names_.end(), [](const std::string& name) {
+    return whole_number(name).has_value();
+  });
 }
 
 void Labels::add(const Json& value) {
@@ -44,12 +47,15 @@ void Labels::add(const Json& value) {
 }
 
 void Labels::fix() {
-  const bool are_numbers =
-      std::all_of(names_.begin(), names_.end(), [](const std::string& name) { return whole_number(name).has_value(); });
+  const bool are_numbers = std::all_of(names_.begin(), names_.end(), [](const std::string& name) {
+    return whole_number(name).has_value();
+  });
   std::vector<size_t> order(names_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return are_numbers ? *whole_number(names_[a]) < *whole_number(names_[b]) : names_[a] < names_[b]; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return are_numbers ? *whole_number(names_[a]) < *whole_number(names_[b])
+                       : names_[a] < names_[b];
+  });
   const std::vector<Json> values = std::move(values_);
   *this = Labels();
   for (const size_t i : order) add(values[i]);
@@ -65,7 +71,9 @@ std::optional<int32_t> Labels::find(const Json& value) const {
   return static_cast<int32_t>(*id - ids_from_);
 }
 
-Json Labels::json() const { return {{"values", values_}, {"accepts_ids", accepts_ids_}, {"ids_from", ids_from_}}; }
+Json Labels::json() const {
+  return {{"values", values_}, {"accepts_ids", accepts_ids_}, {"ids_from", ids_from_}};
+}
 
 Labels Labels::from_json(const Json& json) {
   Labels labels;
@@ -78,7 +86,8 @@ Labels Labels::from_json(const Json& json) {
 
 std::string Labels::list(size_t most) const {
   const size_t shown = std::min(most, names_.size());
-  const std::string text = fmt::format("\"{}\"", fmt::join(names_.begin(), names_.begin() + shown, "\", \""));
+  const std::string text =
+      fmt::format("\"{}\"", fmt::join(names_.begin(), names_.begin() + shown, "\", \""));
   return shown < names_.size() ? fmt::format("{}, … ({} in all)", text, names_.size()) : text;
 }
 
@@ -88,7 +97,8 @@ void LabelIndex::index_names() {
 
 int32_t LabelIndex::index(const Json& value) {
   if (const auto known = known_.is_fixed() ? known_.find(value) : std::nullopt) return *known;
-  const auto [found, is_new] = index_.emplace(*label_text(value), static_cast<int32_t>(names_.size()));
+  const auto [found, is_new] =
+      index_.emplace(*label_text(value), static_cast<int32_t>(names_.size()));
   if (is_new) names_.push_back(found->first);
   return found->second;
 }
@@ -108,7 +118,9 @@ std::vector<std::string> read_labels(const std::string& path) {
   std::string text = read_file(path, ErrorKind::kData);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-  if (text.empty()) throw Error(ErrorKind::kData, {path}, "a labels file holds one label a line, but this one is empty.");
+  if (text.empty())
+    throw Error(ErrorKind::kData, {path},
+                "a labels file holds one label a line, but this one is empty.");
   std::vector<std::string> names;
   std::unordered_map<std::string, int64_t> seen;
   for (size_t begin = 0; begin <= text.size();) {
@@ -118,7 +130,8 @@ std::vector<std::string> read_labels(const std::string& path) {
     const auto line = static_cast<int64_t>(names.size()) + 1;
     if (name.empty()) throw Error(ErrorKind::kData, {path, line}, "an empty line is no label.");
     if (!seen.emplace(name, line).second)
-      throw Error(ErrorKind::kData, {path, line}, fmt::format("label \"{}\" stands in line {} already.", name, seen[name]));
+      throw Error(ErrorKind::kData, {path, line},
+                  fmt::format("label \"{}\" stands in line {} already.", name, seen[name]));
     names.push_back(std::move(name));
     begin = end + 1;
   }

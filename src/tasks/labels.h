@@ -1,5 +1,5 @@
-// The classes of a task: names in a fixed order, learned from data or given. A label of the data may be a string, a number or a
-// boolean; results give it back as it was.
+// The classes of a task: names in a fixed order, learned from data or given. A label of the data
+// may be a string, a number or a boolean; results give it back as it was.
 #pragma once
 
 #include <optional>
@@ -11,13 +11,15 @@
 
 namespace hone {
 
-// A label as text: the string itself, 3, 0.5, true. Empty where the value cannot be a label (null, an object, a list).
+// A label as text: the string itself, 3, 0.5, true. Empty where the value cannot be a label (null,
+// an object, a list).
 std::optional<std::string> label_text(const Json& value);
 
 class Labels {
  public:
   Labels() = default;
-  // Given names, in their order. Data may write a label as its name, or as its number counted from `ids_from` where no name is a number.
+  // Given names, in their order. Data may write a label as its name, or as its number counted from
+  // `ids_from` where no name is a number.
   Labels(const std::vector<std::string>& names, int64_t ids_from);
 
   bool is_fixed() const { return is_fixed_; }
@@ -46,12 +48,15 @@ class Labels {
 // Labels as they turn up while scoring: the known ones in their order, others after them.
 class LabelIndex {
  public:
-  explicit LabelIndex(Labels known) : known_(std::move(known)), names_(known_.names()) { index_names(); }
+  explicit LabelIndex(Labels known) : known_(std::move(known)), names_(known_.names()) {
+    index_names();
+  }
 
   int32_t index(const Json& value);  // REQUIRES: label_text(value)
   const std::string& name(int32_t index) const { return names_[index]; }
   size_t size() const { return names_.size(); }
-  std::vector<int32_t> order() const;  // indices: known labels in their order, then the others in theirs (see Labels::fix)
+  std::vector<int32_t> order()
+      const;  // indices: known labels in their order, then the others in theirs (see Labels::fix)
 
  private:
   void index_names();
@@ -61,7 +66,8 @@ class LabelIndex {
   std::unordered_map<std::string, int32_t> index_;
 };
 
-// One name a line; empty lines at the end do not count. Error(kData) for an empty file, an empty line or a name that stands twice.
+// One name a line; empty lines at the end do not count. Error(kData) for an empty file, an empty
+// line or a name that stands twice.
 std::vector<std::string> read_labels(const std::string& path);
 
 // id2label and label2id as Transformers writes them.

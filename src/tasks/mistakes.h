@@ -12,12 +12,15 @@ constexpr size_t kMistakesKept = 100;
 class MistakeList {
  public:
   // False where a mistake of this confidence would not be kept: spare yourself its text.
-  bool wants(double confidence) const { return kept_.size() < kMistakesKept || confidence > kept_.back().confidence; }
+  bool wants(double confidence) const {
+    return kept_.size() < kMistakesKept || confidence > kept_.back().confidence;
+  }
   void add(Mistake mistake);
   const std::vector<Mistake>& most_confident_first() const { return kept_; }
 
  private:
-  std::vector<Mistake> kept_;  // sorted by confidence, equal ones in the order they came; at most kMistakesKept
+  std::vector<Mistake>
+      kept_;  // sorted by confidence, equal ones in the order they came; at most kMistakesKept
 };
 
 }  // namespace hone

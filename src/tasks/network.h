@@ -1,4 +1,5 @@
-// A backbone with a task's head. Parameter names are the checkpoint's own: "bert.encoder.…", "classifier.weight".
+// A backbone with a task's head. Parameter names are the checkpoint's own: "bert.encoder.…",
+// "classifier.weight".
 #pragma once
 
 #include <memory>
@@ -8,12 +9,15 @@
 
 namespace hone {
 
-// A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C] per sample; fp32.
+// A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C]
+// per sample; fp32.
 class Head : public torch::nn::Module {
  public:
   virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
-  virtual bool uses_pooler() const { return false; }  // a backbone is built without its pooler where the head does not ask for it
+  virtual bool uses_pooler() const {
+    return false;
+  }  // a backbone is built without its pooler where the head does not ask for it
 };
 
 class Network : public torch::nn::Module {
@@ -21,7 +25,8 @@ class Network : public torch::nn::Module {
   Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head);
 
   at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
-  // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries stay).
+  // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries
+  // stay).
   void move_to(at::Device device);
   Batch place(Batch batch) const;
   at::Device device() const { return device_; }

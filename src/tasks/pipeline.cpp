@@ -17,16 +17,28 @@
 namespace hone {
 namespace {
 
-constexpr int64_t kFormat = 1;  // of hone.json; raise it when an older program could not read what is written
+constexpr int64_t kFormat =
+    1;  // of hone.json; raise it when an older program could not read what is written
 constexpr const char* kManifest = "hone.json";
 constexpr const char* kWeights = "model.safetensors";
-constexpr int64_t kRecordsAtOnce = 2048;  // outputs of more records than this are never held together
+constexpr int64_t kRecordsAtOnce =
+    2048;  // outputs of more records than this are never held together
 
 // Files of a folder whose checksums the manifest keeps, where they are there.
-constexpr const char* kChecked[] = {"config.json", kWeights,     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                                    "vocab.txt",   "vocab.json", "merges.txt",     "spiece.model",          "added_tokens.json"};
+constexpr const char* kChecked[] = {"config.json",
+                                    kWeights,
+                                    "tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "vocab.txt",
+                                    "vocab.json",
+                                    "merges.txt",
+                                    "spiece.model",
+                                    "added_tokens.json"};
 
-std::string in(const std::string& folder, const char* name) { return (std::filesystem::path(folder) / name).string(); }
+std::string in(const std::string& folder, const char* name) {
+  return (std::filesystem::path(folder) / name).string();
+}
 
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
   const std::shared_ptr<Head> head = task.make_head(config);
@@ -36,23 +48,30 @@ std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
 
 std::string shown(const std::vector<std::string>& names) {
   const size_t most = std::min<size_t>(names.size(), 5);
-  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + most, ", "), most < names.size() ? ", …" : "");
+  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + most, ", "),
+                     most < names.size() ? ", …" : "");
 }
 
-std::string count_of(size_t count, const char* noun) { return fmt::format("{} {}{}", count, noun, count == 1 ? " is" : "s are"); }
+std::string count_of(size_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? " is" : "s are");
+}
 
 bool is_pooler(const std::string& name) { return name.find("pooler.") != std::string::npos; }
 
-// True where a checkpoint's head was trained for just this task and these labels: then it is worth keeping.
+// True where a checkpoint's head was trained for just this task and these labels: then it is worth
+// keeping.
 bool has_same_labels(const Json& before, const Task& task, const ModelConfig& config) {
   Json after = before;
   task.write_model_config(config, after);
-  return before.contains("id2label") && before.value("architectures", Json()) == after["architectures"] &&
+  return before.contains("id2label") &&
+         before.value("architectures", Json()) == after["architectures"] &&
          before["id2label"] == after["id2label"];
 }
 
-// A head of other labels is no start for this one; taking it would fail on its shape, or worse, not fail.
-void drop_foreign_head(StateDict& weights, const Network& network, const ModelConfig& config, const Task& task) {
+// A head of other labels is no start for this one; taking it would fail on its shape, or worse, not
+// fail.
+void drop_foreign_head(StateDict& weights, const Network& network, const ModelConfig& config,
+                       const Task& task) {
   if (has_same_labels(config.raw, task, config)) return;
   for (const auto& [name, tensor] : network.weights()) {
     if (!name.starts_with(config.base_prefix + ".")) weights.erase(name);
@@ -60,7 +79,8 @@ void drop_foreign_head(StateDict& weights, const Network& network, const ModelCo
 }
 
 // Fresh weights for what the checkpoint lacks. Only a head and a pooler may be lacking.
-void start_missing(Network& network, const std::vector<std::string>& missing, const std::string& source, uint64_t seed) {
+void start_missing(Network& network, const std::vector<std::string>& missing,
+                   const std::string& source, uint64_t seed) {
   std::vector<std::string> backbone, pooler;
   bool misses_head = false;
   const std::string prefix = network.backbone().config().base_prefix + ".";
@@ -75,10 +95,12 @@ void start_missing(Network& network, const std::vector<std::string>& missing, co
   }
   if (!backbone.empty()) {
     throw Error(ErrorKind::kModel, {source},
-                fmt::format("{} missing ({}); does config.json belong to these weights?", count_of(backbone.size(), "weight"), shown(backbone)));
+                fmt::format("{} missing ({}); does config.json belong to these weights?",
+                            count_of(backbone.size(), "weight"), shown(backbone)));
   }
   if (!pooler.empty()) {
-    log_warn("{}: the checkpoint has no pooler ({}); it starts from random values", source, shown(pooler));
+    log_warn("{}: the checkpoint has no pooler ({}); it starts from random values", source,
+             shown(pooler));
     network.backbone().initialise(mix(seed, 1), pooler);
   }
   if (misses_head) network.head().initialise(seed);
@@ -102,17 +124,20 @@ Json read_manifest(const std::string& folder) {
   const std::string path = in(folder, kManifest);
   if (!std::filesystem::exists(path)) {
     throw Error(ErrorKind::kModel, {folder},
-                fmt::format("no {} here: this is not a model that hone trained. To fine-tune a pre-trained model, name it in a "
+                fmt::format("no {} here: this is not a model that hone trained. To fine-tune a "
+                            "pre-trained model, name it in a "
                             "configuration and run \"hone train\".",
                             kManifest));
   }
   Json manifest = read_json(path, ErrorKind::kModel);
   for (const char* key : {"format", "task", "state", "files"}) {
-    if (!manifest.contains(key)) throw Error(ErrorKind::kModel, {path}, fmt::format("\"{}\" is missing.", key));
+    if (!manifest.contains(key))
+      throw Error(ErrorKind::kModel, {path}, fmt::format("\"{}\" is missing.", key));
   }
   if (!manifest["format"].is_number_integer() || manifest["format"].get<int64_t>() > kFormat) {
     throw Error(ErrorKind::kModel, {path},
-                fmt::format("written by format {}, this program reads up to {}; it was probably made by a newer version.",
+                fmt::format("written by format {}, this program reads up to {}; it was probably "
+                            "made by a newer version.",
                             manifest["format"].dump(), kFormat));
   }
   return manifest;
@@ -122,10 +147,12 @@ void verify_checksums(const Json& files, const std::string& folder) {
   for (const auto& [name, sum] : files.items()) {
     const std::string path = in(folder, name.c_str());
     if (!std::filesystem::exists(path))
-      throw Error(ErrorKind::kModel, {path}, fmt::format("the file is gone, but {} lists it.", kManifest));
+      throw Error(ErrorKind::kModel, {path},
+                  fmt::format("the file is gone, but {} lists it.", kManifest));
     if (sha256_file(path) != sum) {
       throw Error(ErrorKind::kModel, {path},
-                  fmt::format("the file is not the one that was saved: its checksum differs from the one in {}. If you changed it on "
+                  fmt::format("the file is not the one that was saved: its checksum differs from "
+                              "the one in {}. If you changed it on "
                               "purpose, remove its line from \"files\" there.",
                               kManifest));
     }
@@ -134,18 +161,24 @@ void verify_checksums(const Json& files, const std::string& folder) {
 
 std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& folder) {
   const std::string path = in(folder, kManifest);
-  if (!manifest["task"].is_string()) throw Error(ErrorKind::kModel, {path}, "\"task\" must be a name.");
+  if (!manifest["task"].is_string())
+    throw Error(ErrorKind::kModel, {path}, "\"task\" must be a name.");
   try {
     return task_named(manifest["task"].get<std::string>()).restore(manifest["state"]);
   } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorKind::kModel, {path}, fmt::format("\"state\" is not what task {} wrote ({}).", manifest["task"].dump(), error.what()));
+    throw Error(ErrorKind::kModel, {path},
+                fmt::format("\"state\" is not what task {} wrote ({}).", manifest["task"].dump(),
+                            error.what()));
   }
 }
 
 // Evaluation mode while it lives, the mode before afterwards.
 class EvaluationMode {
  public:
-  explicit EvaluationMode(Network& network) : network_(network), was_training_(network.is_training()), no_grad_(false) { network_.eval(); }
+  explicit EvaluationMode(Network& network)
+      : network_(network), was_training_(network.is_training()), no_grad_(false) {
+    network_.eval();
+  }
   ~EvaluationMode() { network_.train(was_training_); }
 
  private:
@@ -157,15 +190,21 @@ class EvaluationMode {
 // One pass over some records: encode, run in batches of similar length, cut outputs into rows.
 class Pass {
  public:
-  Pass(const Task& task, const Tokenizer& tokenizer, Network& network, const PredictOptions& options, bool with_targets)
-      : task_(task), tokenizer_(tokenizer), network_(network), options_(options), with_targets_(with_targets) {}
+  Pass(const Task& task, const Tokenizer& tokenizer, Network& network,
+       const PredictOptions& options, bool with_targets)
+      : task_(task),
+        tokenizer_(tokenizer),
+        network_(network),
+        options_(options),
+        with_targets_(with_targets) {}
 
   std::vector<Json> run(std::span<const Record> records) {
     encode(records);
     std::vector<int32_t> lengths;
     for (const Sample& sample : samples_) lengths.push_back(static_cast<int32_t>(sample.size()));
     outputs_.assign(samples_.size(), {});
-    for (const std::vector<int64_t>& batch : plan_evaluation(lengths, options_.max_tokens)) forward(batch);
+    for (const std::vector<int64_t>& batch : plan_evaluation(lengths, options_.max_tokens))
+      forward(batch);
     return decode(records);
   }
 
@@ -197,7 +236,8 @@ class Pass {
     samples_.clear();
     first_sample_.assign(1, 0);
     for (size_t i = 0; i < encoded.size(); ++i) {
-      if (encoded[i].failure) std::rethrow_exception(encoded[i].failure);  // of several, the first in the data's order
+      if (encoded[i].failure)
+        std::rethrow_exception(encoded[i].failure);  // of several, the first in the data's order
       truncated += encoded[i].truncated;
       for (Sample& sample : encoded[i].samples) {
         sample.record = static_cast<int64_t>(i);
@@ -228,7 +268,8 @@ class Pass {
     const at::Tensor ends = batch.streams.back().cu_seqlens;
     const int32_t* at = ends.data_ptr<int32_t>();
     for (size_t s = 0; s < indices.size(); ++s) {
-      outputs_[indices[s]] = task_.outputs_per_token() ? output.slice(0, at[s], at[s + 1]) : output[static_cast<int64_t>(s)];
+      outputs_[indices[s]] = task_.outputs_per_token() ? output.slice(0, at[s], at[s + 1])
+                                                       : output[static_cast<int64_t>(s)];
     }
   }
 
@@ -237,7 +278,8 @@ class Pass {
     at::parallel_for(0, static_cast<int64_t>(records.size()), 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         std::vector<Row> rows;
-        for (size_t s = first_sample_[i]; s < first_sample_[i + 1]; ++s) rows.push_back({&samples_[s], outputs_[s]});
+        for (size_t s = first_sample_[i]; s < first_sample_[i + 1]; ++s)
+          rows.push_back({&samples_[s], outputs_[s]});
         results[i] = task_.decode(records[i], rows, tokenizer_);
       }
     });
@@ -254,7 +296,8 @@ class Pass {
   std::vector<at::Tensor> outputs_;   // of each sample
 };
 
-std::vector<Json> run_all(Pass& pass, const std::vector<Record>& records, const PredictOptions& options) {
+std::vector<Json> run_all(Pass& pass, const std::vector<Record>& records,
+                          const PredictOptions& options) {
   std::vector<Json> results;
   const auto n = static_cast<int64_t>(records.size());
   for (int64_t begin = 0; begin < n; begin += kRecordsAtOnce) {
@@ -281,27 +324,33 @@ std::vector<Record> read_part(const RecordSource& next) {
 int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked) {
   if (asked > config.max_positions) {
     throw Error(ErrorKind::kUsage,
-                fmt::format("max_seq_length is {}, but the model has positions for {} tokens only.", asked, config.max_positions));
+                fmt::format("max_seq_length is {}, but the model has positions for {} tokens only.",
+                            asked, config.max_positions));
   }
   if (asked > 0) return asked;
-  return tokenizer.max_length() > 0 ? std::min(tokenizer.max_length(), config.max_positions) : config.max_positions;
+  return tokenizer.max_length() > 0 ? std::min(tokenizer.max_length(), config.max_positions)
+                                    : config.max_positions;
 }
 
-std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder, std::shared_ptr<const Tokenizer> tokenizer,
+std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
+                                           std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed) {
   const ModelConfig config = ModelConfig::load(model_folder);
   if (tokenizer->vocab_size() > config.vocab_size) {
     throw Error(ErrorKind::kModel, {model_folder},
-                fmt::format("the tokenizer has {} entries, but the model's embeddings have {} rows: they do not belong together.",
+                fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
+                            "rows: they do not belong together.",
                             tokenizer->vocab_size(), config.vocab_size));
   }
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   pipeline->network_ = make_network(config, *task);
   StateDict weights = load_state_dict(model_folder);
   drop_foreign_head(weights, *pipeline->network_, config, *task);
-  const LoadReport report = load_into(pipeline->network_->weights(), weights, config.base_prefix, model_folder);
+  const LoadReport report =
+      load_into(pipeline->network_->weights(), weights, config.base_prefix, model_folder);
   start_missing(*pipeline->network_, report.missing, model_folder, seed);
-  log_debug("{}: {} weights not used ({})", model_folder, report.unexpected.size(), shown(report.unexpected));
+  log_debug("{}: {} weights not used ({})", model_folder, report.unexpected.size(),
+            shown(report.unexpected));
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
   pipeline->task_ = std::move(task);
@@ -317,10 +366,12 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder) {
   pipeline->tokenizer_ = Tokenizer::load(folder);
   const ModelConfig config = ModelConfig::load(folder);
   pipeline->network_ = make_network(config, *pipeline->task_);
-  const LoadReport report = load_into(pipeline->network_->weights(), load_state_dict(folder), config.base_prefix, folder);
+  const LoadReport report =
+      load_into(pipeline->network_->weights(), load_state_dict(folder), config.base_prefix, folder);
   if (!report.missing.empty()) {
     throw Error(ErrorKind::kModel, {in(folder, kWeights)},
-                fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"), shown(report.missing)));
+                fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"),
+                            shown(report.missing)));
   }
   return pipeline;
 }
@@ -334,11 +385,15 @@ void Pipeline::save(const std::string& folder) const {
   write_file(in(folder, "config.json"), model_config.dump(2) + "\n");
   write_safetensors(in(folder, kWeights), state_of(*network_));
   tokenizer_->save(folder);
-  const Json manifest = {{"format", kFormat}, {"task", info_->name}, {"state", task_->state()}, {"files", checksums(folder)}};
+  const Json manifest = {{"format", kFormat},
+                         {"task", info_->name},
+                         {"state", task_->state()},
+                         {"files", checksums(folder)}};
   write_file(in(folder, kManifest), manifest.dump(2) + "\n");
 }
 
-std::vector<Json> Pipeline::predict(const std::vector<Record>& records, const PredictOptions& options) {
+std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
+                                    const PredictOptions& options) {
   const EvaluationMode mode(*network_);
   Pass pass(*task_, *tokenizer_, *network_, options, /*with_targets=*/false);
   return run_all(pass, records, options);
@@ -347,13 +402,15 @@ std::vector<Json> Pipeline::predict(const std::vector<Record>& records, const Pr
 Evaluation Pipeline::evaluate(const std::vector<Record>& records, const PredictOptions& options) {
   std::vector<Json> results;
   size_t at = 0;
-  Evaluation evaluation = evaluate([&] { return at < records.size() ? std::optional(records[at++]) : std::nullopt; }, options,
-                                   [&](const Record&, const Json& result) { results.push_back(result); });
+  Evaluation evaluation =
+      evaluate([&] { return at < records.size() ? std::optional(records[at++]) : std::nullopt; },
+               options, [&](const Record&, const Json& result) { results.push_back(result); });
   evaluation.results = std::move(results);
   return evaluation;
 }
 
-Evaluation Pipeline::evaluate(const RecordSource& next, const PredictOptions& options, const ResultSink& sink) {
+Evaluation Pipeline::evaluate(const RecordSource& next, const PredictOptions& options,
+                              const ResultSink& sink) {
   const EvaluationMode mode(*network_);
   Pass pass(*task_, *tokenizer_, *network_, options, /*with_targets=*/true);
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();

@@ -1,4 +1,5 @@
-// Tokenizer, network, task and labels: saved in one folder, loaded by one call; what train, eval and predict hold.
+// Tokenizer, network, task and labels: saved in one folder, loaded by one call; what train, eval
+// and predict hold.
 #pragma once
 
 #include <functional>
@@ -13,12 +14,14 @@
 namespace hone {
 
 struct PredictOptions {
-  int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few enough to stay near the caches
+  int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few
+                              // enough to stay near the caches
   std::function<void(int64_t done)> progress;
 };
 
-// The longest sample that model and tokenizer allow; `asked` (max_seq_length) where that is shorter, 0 asking for the limit itself.
-// Error(kUsage) where more is asked than the model's positions allow.
+// The longest sample that model and tokenizer allow; `asked` (max_seq_length) where that is
+// shorter, 0 asking for the limit itself. Error(kUsage) where more is asked than the model's
+// positions allow.
 int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked);
 
 // What one pass over labelled records gives.
@@ -30,25 +33,31 @@ struct Evaluation {
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
 
-using RecordSource = std::function<std::optional<Record>()>;  // one record after the other; nothing at the end
+using RecordSource =
+    std::function<std::optional<Record>()>;  // one record after the other; nothing at the end
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
 
 class Pipeline {
  public:
-  // A pre-trained model with a fresh head of `task`, which has learned its labels. Missing head weights are expected; missing backbone weights
-  // are an Error(kModel) that names them.
-  static std::unique_ptr<Pipeline> create(const std::string& model_folder, std::shared_ptr<const Tokenizer> tokenizer, std::shared_ptr<Task> task, uint64_t seed);
+  // A pre-trained model with a fresh head of `task`, which has learned its labels. Missing head
+  // weights are expected; missing backbone weights are an Error(kModel) that names them.
+  static std::unique_ptr<Pipeline> create(const std::string& model_folder,
+                                          std::shared_ptr<const Tokenizer> tokenizer,
+                                          std::shared_ptr<Task> task, uint64_t seed);
   // A folder that `save` wrote. Checks the format version and the checksums in hone.json.
   static std::unique_ptr<Pipeline> load(const std::string& folder);
-  // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file by file, hone.json last.
+  // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
+  // by file, hone.json last.
   void save(const std::string& folder) const;
 
   // Results in the order of the records.
   std::vector<Json> predict(const std::vector<Record>& records, const PredictOptions& options = {});
   // The same with gold: results, score and loss from one forward pass of each sample.
   Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {});
-  // Of a stream of any length, some thousand records at a time; `sink` (may be empty) gets each result, in order.
-  Evaluation evaluate(const RecordSource& next, const PredictOptions& options, const ResultSink& sink);
+  // Of a stream of any length, some thousand records at a time; `sink` (may be empty) gets each
+  // result, in order.
+  Evaluation evaluate(const RecordSource& next, const PredictOptions& options,
+                      const ResultSink& sink);
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }

@@ -1,4 +1,5 @@
-// The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its line.
+// The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
+// line.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,11 +19,13 @@ const std::vector<TaskInfo>& tasks() {
 }
 
 const TaskInfo& task_named(const std::string& name) {
-  const auto found = std::find_if(tasks().begin(), tasks().end(), [&](const TaskInfo& info) { return name == info.name; });
+  const auto found = std::find_if(tasks().begin(), tasks().end(),
+                                  [&](const TaskInfo& info) { return name == info.name; });
   if (found != tasks().end()) return *found;
   std::vector<std::string> names;
   for (const TaskInfo& info : tasks()) names.emplace_back(info.name);
-  throw Error(ErrorKind::kUsage, fmt::format("unknown task \"{}\"{}; known: {}.", name, did_you_mean(name, names), fmt::join(names, ", ")));
+  throw Error(ErrorKind::kUsage, fmt::format("unknown task \"{}\"{}; known: {}.", name,
+                                             did_you_mean(name, names), fmt::join(names, ", ")));
 }
 
 }  // namespace hone

@@ -18,7 +18,11 @@ constexpr size_t kMistakesPrinted = 10;
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 Json row_json(const ClassRow& row) {
-  return {{"label", row.label}, {"precision", row.precision}, {"recall", row.recall}, {"f1", row.f1}, {"support", row.support}};
+  return {{"label", row.label},
+          {"precision", row.precision},
+          {"recall", row.recall},
+          {"f1", row.f1},
+          {"support", row.support}};
 }
 
 Json mistake_json(const Mistake& m) {
@@ -38,17 +42,21 @@ std::string right_aligned(const std::string& text, size_t width) {
   return std::string(length < width ? width - length : 0, ' ') + text;
 }
 
-// scikit-learn's classification_report with digits=4, to the character. The accuracy row shows one number, as there.
+// scikit-learn's classification_report with digits=4, to the character. The accuracy row shows one
+// number, as there.
 std::string class_table(const Report& report) {
   size_t width = std::string_view("weighted avg").size();
-  for (const ClassRow& row : report.per_class) width = std::max(width, count_code_points(row.label));
-  std::string text = fmt::format("{}  {:>9} {:>9} {:>9} {:>9}\n\n", std::string(width, ' '), "precision", "recall", "f1-score", "support");
+  for (const ClassRow& row : report.per_class)
+    width = std::max(width, count_code_points(row.label));
+  std::string text = fmt::format("{}  {:>9} {:>9} {:>9} {:>9}\n\n", std::string(width, ' '),
+                                 "precision", "recall", "f1-score", "support");
   const auto line = [&](const ClassRow& row) {
     text += right_aligned(row.label, width);
     if (row.label == "accuracy") {
       text += fmt::format("  {:>9} {:>9} {:>9.4f} {:>9}\n", "", "", row.f1, row.support);
     } else {
-      text += fmt::format("  {:>9.4f} {:>9.4f} {:>9.4f} {:>9}\n", row.precision, row.recall, row.f1, row.support);
+      text += fmt::format("  {:>9.4f} {:>9.4f} {:>9.4f} {:>9}\n", row.precision, row.recall, row.f1,
+                          row.support);
     }
   };
   for (const ClassRow& row : report.per_class) line(row);
@@ -73,12 +81,15 @@ std::string metric_lines(const Report& report) {
 
 std::string mistake_lines(const Report& report) {
   if (report.mistakes.empty()) return "";
-  const bool by_error = std::any_of(report.metrics.begin(), report.metrics.end(), [](const auto& metric) { return metric.first == "mse"; });
+  const bool by_error = std::any_of(report.metrics.begin(), report.metrics.end(),
+                                    [](const auto& metric) { return metric.first == "mse"; });
   std::string text = by_error ? "\nlargest errors\n" : "\nmost confident mistakes\n";
   for (size_t i = 0; i < std::min(kMistakesPrinted, report.mistakes.size()); ++i) {
     const Mistake& m = report.mistakes[i];
-    const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence) : "";  // predictions without scores have none
-    text += fmt::format("  {}: {}, predicted {}{}: {}\n", m.where.str(), m.gold, m.predicted, confidence, m.text);
+    const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence)
+                                                    : "";  // predictions without scores have none
+    text += fmt::format("  {}: {}, predicted {}{}: {}\n", m.where.str(), m.gold, m.predicted,
+                        confidence, m.text);
   }
   if (report.mistakes.size() > kMistakesPrinted)
     text += fmt::format("  … {} more in report.json\n", report.mistakes.size() - kMistakesPrinted);
@@ -88,8 +99,10 @@ std::string mistake_lines(const Report& report) {
 }  // namespace
 
 bool greater_is_better(const std::string& metric) {
-  static const std::array<const char*, 7> losses = {"loss", "mse", "rmse", "mae", "ece", "hamming_loss", "tokens_without_pieces"};
-  return std::none_of(losses.begin(), losses.end(), [&](const char* name) { return metric == name; });
+  static const std::array<const char*, 7> losses = {
+      "loss", "mse", "rmse", "mae", "ece", "hamming_loss", "tokens_without_pieces"};
+  return std::none_of(losses.begin(), losses.end(),
+                      [&](const char* name) { return metric == name; });
 }
 
 double Report::value(const std::string& metric_name) const {
@@ -98,14 +111,16 @@ double Report::value(const std::string& metric_name) const {
   }
   std::vector<std::string> known;
   for (const auto& metric : metrics) known.push_back(metric.first);
-  throw Error(ErrorKind::kUsage, fmt::format("unknown metric \"{}\"{}; task {} reports: {}.", metric_name, did_you_mean(metric_name, known),
-                                             task, fmt::join(known, ", ")));
+  throw Error(ErrorKind::kUsage,
+              fmt::format("unknown metric \"{}\"{}; task {} reports: {}.", metric_name,
+                          did_you_mean(metric_name, known), task, fmt::join(known, ", ")));
 }
 
 Json Report::json() const {
   Json values = Json::object(), ranges = Json::object();
   for (const auto& [name, value] : metrics) values[name] = finite(value);
-  for (const auto& [name, interval] : intervals) ranges[name] = {finite(interval.low), finite(interval.high)};
+  for (const auto& [name, interval] : intervals)
+    ranges[name] = {finite(interval.low), finite(interval.high)};
   Json out = {{"task", task},
               {"metric", metric},
               {"score", finite(score)},

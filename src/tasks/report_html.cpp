@@ -1,4 +1,5 @@
-// The report as one page that opens anywhere: no script, no outside link, inline SVG, light and dark, phone width.
+// The report as one page that opens anywhere: no script, no outside link, inline SVG, light and
+// dark, phone width.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,7 +40,9 @@ code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre
 details summary{cursor:pointer;font-weight:600}
 )";
 
-std::string card(const std::string& body, const char* extra = "") { return fmt::format("<div class='card {}'>{}</div>", extra, body); }
+std::string card(const std::string& body, const char* extra = "") {
+  return fmt::format("<div class='card {}'>{}</div>", extra, body);
+}
 
 std::string section(const std::string& title, const std::string& body) {
   return body.empty() ? "" : fmt::format("<section><h2>{}</h2>{}</section>", escape(title), body);
@@ -47,28 +50,38 @@ std::string section(const std::string& title, const std::string& body) {
 
 std::string interval_text(const Report& report, const std::string& metric) {
   const auto found = report.intervals.find(metric);
-  return found == report.intervals.end() ? "" : fmt::format("95 % interval {:.4f} to {:.4f}", found->second.low, found->second.high);
+  return found == report.intervals.end()
+             ? ""
+             : fmt::format("95 % interval {:.4f} to {:.4f}", found->second.low, found->second.high);
 }
 
 std::string head_line(const Report& report, const RunSummary& run) {
   return fmt::format(
-      "<h1>{}</h1><p class='soft'>{} · {}</p><div class='card'><div class='soft'>test {}</div><div class='score'>{:.4f}</div>"
+      "<h1>{}</h1><p class='soft'>{} · {}</p><div class='card'><div class='soft'>test {}</div><div "
+      "class='score'>{:.4f}</div>"
       "<div class='soft'>{}{}{} rows</div></div>",
-      escape(run.title), escape(report.task), escape(run.model), escape(report.metric), report.score,
-      interval_text(report, report.metric), report.intervals.count(report.metric) ? " · " : "", report.n);
+      escape(run.title), escape(report.task), escape(run.model), escape(report.metric),
+      report.score, interval_text(report, report.metric),
+      report.intervals.count(report.metric) ? " · " : "", report.n);
 }
 
 std::string metric_cards(const Report& report) {
   std::string cards;
   for (const auto& [name, value] : report.metrics) {
-    cards += fmt::format("<div class='card' title='{}'><span class='soft'>{}</span><b>{:.4f}</b></div>", interval_text(report, name), escape(name), value);
+    cards +=
+        fmt::format("<div class='card' title='{}'><span class='soft'>{}</span><b>{:.4f}</b></div>",
+                    interval_text(report, name), escape(name), value);
   }
   return cards.empty() ? "" : "<div class='cards'>" + cards + "</div>";
 }
 
 std::string class_row(const ClassRow& row, bool is_average) {
-  return fmt::format("<tr{}><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide' style='width:22%;text-align:left'><span class='meter' style='width:{:.0f}%'></span></td><td>{}</td></tr>",
-                     is_average ? " class='sum'" : "", escape(row.label), row.precision, row.recall, row.f1, 100 * row.f1, row.support);
+  return fmt::format(
+      "<tr{}><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide' "
+      "style='width:22%;text-align:left'><span class='meter' "
+      "style='width:{:.0f}%'></span></td><td>{}</td></tr>",
+      is_average ? " class='sum'" : "", escape(row.label), row.precision, row.recall, row.f1,
+      100 * row.f1, row.support);
 }
 
 std::string class_rows(const Report& report) {
@@ -76,7 +89,10 @@ std::string class_rows(const Report& report) {
   std::string rows;
   for (const ClassRow& row : report.per_class) rows += class_row(row, false);
   for (const ClassRow& row : report.averages) rows += class_row(row, true);
-  return card("<div class='scroll'><table><tr><th></th><th>precision</th><th>recall</th><th>F1</th><th class='wide'></th><th>support</th></tr>" + rows + "</table></div>");
+  return card(
+      "<div class='scroll'><table><tr><th></th><th>precision</th><th>recall</th><th>F1</th><th "
+      "class='wide'></th><th>support</th></tr>" +
+      rows + "</table></div>");
 }
 
 // The off-diagonal cells with the most rows: what a reader looks for first in a large matrix.
@@ -92,30 +108,38 @@ std::string top_confusions(const Confusion& confusion) {
   cells.resize(std::min<size_t>(cells.size(), 10));
   std::string rows;
   for (const auto& [count, i, j] : cells) {
-    rows += fmt::format("<tr><td>{} → {}</td><td>{}</td></tr>", escape(confusion.labels[i]), escape(confusion.labels[j]), -count);
+    rows += fmt::format("<tr><td>{} → {}</td><td>{}</td></tr>", escape(confusion.labels[i]),
+                        escape(confusion.labels[j]), -count);
   }
-  return card("<table><tr><th>gold → predicted, most frequent</th><th>rows</th></tr>" + rows + "</table>");
+  return card("<table><tr><th>gold → predicted, most frequent</th><th>rows</th></tr>" + rows +
+              "</table>");
 }
 
 std::string confusion_section(const Report& report) {
   if (!report.confusion || report.confusion->labels.empty()) return "";
   return card("<p class='soft'>rows: gold, columns: predicted; shade: share of the row</p>" +
-              svg::heat_map(report.confusion->labels, report.confusion->counts)) + top_confusions(*report.confusion);
+              svg::heat_map(report.confusion->labels, report.confusion->counts)) +
+         top_confusions(*report.confusion);
 }
 
 std::string calibration_section(const Report& report) {
   if (report.reliability.empty()) return "";
   std::vector<svg::ReliabilityBar> bars;
-  for (const ReliabilityBin& bin : report.reliability) bars.push_back({bin.confidence, bin.accuracy, bin.count});
+  for (const ReliabilityBin& bin : report.reliability)
+    bars.push_back({bin.confidence, bin.accuracy, bin.count});
   return "<div class='two'>" + card(svg::reliability_chart(bars)) +
-         card("<p>Bars below the dashed line: the model is surer than it is right. Darker bars hold more predictions.</p>") + "</div>";
+         card(
+             "<p>Bars below the dashed line: the model is surer than it is right. Darker bars hold "
+             "more predictions.</p>") +
+         "</div>";
 }
 
 std::string curves_section(const RunSummary& run) {
   std::string out;
   for (const auto& [name, points] : run.curves) {
     svg::Line line{name, {}};
-    for (const RunSummary::Point& point : points) line.points.emplace_back(static_cast<double>(point.step), point.value);
+    for (const RunSummary::Point& point : points)
+      line.points.emplace_back(static_cast<double>(point.step), point.value);
     const std::string chart = svg::line_chart({line}, "step");
     if (!chart.empty()) out += card(chart);
   }
@@ -126,10 +150,16 @@ std::string mistakes_section(const Report& report) {
   if (report.mistakes.empty()) return "";
   std::string rows;
   for (const Mistake& mistake : report.mistakes) {
-    rows += fmt::format("<tr><td><code>{}</code></td><td>{}</td><td><span class='gold'>{}</span> → <span class='pred'>{}</span></td><td>{:.3f}</td></tr>",
-                        escape(mistake.where.str()), escape(mistake.text), escape(mistake.gold), escape(mistake.predicted), mistake.confidence);
+    rows += fmt::format(
+        "<tr><td><code>{}</code></td><td>{}</td><td><span class='gold'>{}</span> → <span "
+        "class='pred'>{}</span></td><td>{:.3f}</td></tr>",
+        escape(mistake.where.str()), escape(mistake.text), escape(mistake.gold),
+        escape(mistake.predicted), mistake.confidence);
   }
-  return card("<div class='scroll'><table class='left'><tr><th>where</th><th>text</th><th>gold → predicted</th><th>confidence</th></tr>" + rows + "</table></div>");
+  return card(
+      "<div class='scroll'><table class='left'><tr><th>where</th><th>text</th><th>gold → "
+      "predicted</th><th>confidence</th></tr>" +
+      rows + "</table></div>");
 }
 
 std::string leaks_card(const RunSummary& run) {
@@ -137,9 +167,13 @@ std::string leaks_card(const RunSummary& run) {
   for (const Leak& leak : run.leaks) {
     if (leak.exact + leak.near == 0) continue;
     std::string places;
-    for (const auto& [here, there] : leak.examples) places += fmt::format("<br><code>{}</code> = <code>{}</code>", escape(here.str()), escape(there.str()));
-    out += card(fmt::format("<b>{} texts of {} also stand in {}</b> ({} more nearly).<details><summary>places</summary>{}</details>", leak.exact,
-                            escape(leak.split), escape(leak.other), leak.near, places), "warn");
+    for (const auto& [here, there] : leak.examples)
+      places += fmt::format("<br><code>{}</code> = <code>{}</code>", escape(here.str()),
+                            escape(there.str()));
+    out += card(fmt::format("<b>{} texts of {} also stand in {}</b> ({} more "
+                            "nearly).<details><summary>places</summary>{}</details>",
+                            leak.exact, escape(leak.split), escape(leak.other), leak.near, places),
+                "warn");
   }
   return out;
 }
@@ -147,13 +181,22 @@ std::string leaks_card(const RunSummary& run) {
 std::string data_section(const RunSummary& run) {
   std::string rows, details;
   for (const auto& [name, audit] : run.data) {
-    rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", escape(name), audit.rows, audit.used, audit.dropped, audit.truncated);
-    for (const auto& [reason, count] : audit.reasons) details += fmt::format("<tr><td>{}: {}</td><td>{}</td></tr>", escape(name), escape(reason), count);
-    for (const BadRow& bad : audit.examples) details += fmt::format("<tr><td><code>{}</code> {}</td><td></td></tr>", escape(bad.where.str()), escape(bad.reason));
+    rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                        escape(name), audit.rows, audit.used, audit.dropped, audit.truncated);
+    for (const auto& [reason, count] : audit.reasons)
+      details +=
+          fmt::format("<tr><td>{}: {}</td><td>{}</td></tr>", escape(name), escape(reason), count);
+    for (const BadRow& bad : audit.examples)
+      details += fmt::format("<tr><td><code>{}</code> {}</td><td></td></tr>",
+                             escape(bad.where.str()), escape(bad.reason));
   }
   if (rows.empty()) return leaks_card(run);
-  std::string out = card("<table><tr><th>split</th><th>rows</th><th>used</th><th>dropped</th><th>truncated</th></tr>" + rows + "</table>");
-  if (!details.empty()) out += card("<details><summary>dropped and repaired rows</summary><table class='left'>" + details + "</table></details>");
+  std::string out = card(
+      "<table><tr><th>split</th><th>rows</th><th>used</th><th>dropped</th><th>truncated</th></tr>" +
+      rows + "</table>");
+  if (!details.empty())
+    out += card("<details><summary>dropped and repaired rows</summary><table class='left'>" +
+                details + "</table></details>");
   return leaks_card(run) + out;
 }
 
@@ -161,16 +204,21 @@ std::string facts_table(const Json& facts) {
   if (!facts.is_object() || facts.empty()) return "";
   std::string rows;
   for (const auto& [key, value] : facts.items()) {
-    const std::string shown = value.is_string() ? value.get<std::string>() : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>()) : value.dump();
+    const std::string shown = value.is_string()         ? value.get<std::string>()
+                              : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
+                                                        : value.dump();
     rows += fmt::format("<tr><td>{}</td><td>{}</td></tr>", escape(key), escape(shown));
   }
   return card("<table>" + rows + "</table>");
 }
 
 std::string run_section(const RunSummary& run) {
-  std::string out = "<div class='two'>" + facts_table(run.timing) + facts_table(run.environment) + "</div>";
+  std::string out =
+      "<div class='two'>" + facts_table(run.timing) + facts_table(run.environment) + "</div>";
   if (!run.command.empty()) out += card("<pre>" + escape(run.command) + "</pre>");
-  if (!run.config.empty()) out += card("<details><summary>configuration in force</summary><pre>" + escape(run.config) + "</pre></details>");
+  if (!run.config.empty())
+    out += card("<details><summary>configuration in force</summary><pre>" + escape(run.config) +
+                "</pre></details>");
   return out;
 }
 
@@ -178,7 +226,8 @@ std::string run_section(const RunSummary& run) {
 
 std::string report_html(const Report& report, const RunSummary& run) {
   std::string out = fmt::format(
-      "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'>"
+      "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+      "content='width=device-width,initial-scale=1'>"
       "<title>{}: {} {:.4f}</title><style>{}</style></head><body><main>",
       escape(run.title), escape(report.metric), report.score, kStyle);
   out += head_line(report, run) + metric_cards(report);

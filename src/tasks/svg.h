@@ -1,4 +1,5 @@
-// Small charts as inline SVG: no script, no outside link. Colours come from the page's CSS classes, so light and dark both work.
+// Small charts as inline SVG: no script, no outside link. Colours come from the page's CSS classes,
+// so light and dark both work.
 #pragma once
 
 #include <string>
@@ -14,21 +15,26 @@ struct Line {
   std::vector<std::pair<double, double>> points;  // (x, y), x ascending
 };
 
-// A line chart with round tick values on both axes. Lines of one chart share the y axis; non-finite points are left out.
-// `y_low`, `y_high` (where low < high) fix the range.
-std::string line_chart(const std::vector<Line>& lines, const std::string& x_label, double y_low = 0, double y_high = 0);
+// A line chart with round tick values on both axes. Lines of one chart share the y axis; non-finite
+// points are left out. `y_low`, `y_high` (where low < high) fix the range.
+std::string line_chart(const std::vector<Line>& lines, const std::string& x_label, double y_low = 0,
+                       double y_high = 0);
 
-// Bars of accuracy over confidence with the diagonal of perfect calibration; bars are as opaque as they hold samples.
+// Bars of accuracy over confidence with the diagonal of perfect calibration; bars are as opaque as
+// they hold samples.
 struct ReliabilityBar {
   double confidence, accuracy;
   int64_t count;
 };
 std::string reliability_chart(const std::vector<ReliabilityBar>& bars);
 
-// Gold rows, predicted columns; shade by the share of the row. Each cell has a title "gold -> predicted: n".
-std::string heat_map(const std::vector<std::string>& labels, const std::vector<std::vector<int64_t>>& counts);
+// Gold rows, predicted columns; shade by the share of the row. Each cell has a title "gold ->
+// predicted: n".
+std::string heat_map(const std::vector<std::string>& labels,
+                     const std::vector<std::vector<int64_t>>& counts);
 
-// Round values that cover [low, high] in about `count` steps of 1, 2 or 5 times a power of ten (Heckbert 1990, "Nice numbers for graph labels").
+// Round values that cover [low, high] in about `count` steps of 1, 2 or 5 times a power of ten
+// (Heckbert 1990, "Nice numbers for graph labels").
 std::vector<double> nice_ticks(double low, double high, int count);
 
 }  // namespace hone::svg

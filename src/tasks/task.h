@@ -1,4 +1,5 @@
-// All that the rest of the program may know about a task. A task is one folder and one line in registry.cpp.
+// All that the rest of the program may know about a task. A task is one folder and one line in
+// registry.cpp.
 #pragma once
 
 #include <memory>
@@ -19,16 +20,17 @@ namespace hone {
 
 struct TaskInfo;
 
-// A sum over targets and how many there were. The loop divides once, after all micro-batches of a step: a gradient
-// depends on the samples alone.
+// A sum over targets and how many there were. The loop divides once, after all micro-batches of a
+// step: a gradient depends on the samples alone.
 struct Loss {
-  at::Tensor sum;    // fp32 scalar
+  at::Tensor sum;  // fp32 scalar
   double count = 0;
 };
 
 // What the training section asks of a loss. Evaluation uses the defaults.
 struct LossOptions {
-  double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al. 2016), as torch.nn.CrossEntropyLoss does
+  double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al.
+                               // 2016), as torch.nn.CrossEntropyLoss does
 };
 
 // One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
@@ -37,13 +39,15 @@ struct Row {
   at::Tensor output;
 };
 
-// Compares results with gold records. Both have the same fields, so one scorer serves training, `hone eval` and a file of
-// saved predictions.
+// Compares results with gold records. Both have the same fields, so one scorer serves training,
+// `hone eval` and a file of saved predictions.
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  virtual void add(const Record& gold, const Json& result) = 0;  // throws Error(kData) at gold.where() for a malformed result
-  virtual Report report() const = 0;                             // seconds of work at most; bootstrap included
+  virtual void add(
+      const Record& gold,
+      const Json& result) = 0;        // throws Error(kData) at gold.where() for a malformed result
+  virtual Report report() const = 0;  // seconds of work at most; bootstrap included
 };
 
 class Task {
@@ -52,50 +56,67 @@ class Task {
 
   virtual const TaskInfo& info() const = 0;  // its line in the registry
 
-  virtual std::vector<std::string> text_fields() const = 0;  // fields that are cleaned, searched for leakage and duplicates
-  virtual std::string label_of(const Record& gold) const = 0;  // for stratifying and the label table; "" where it has none
+  virtual std::vector<std::string> text_fields()
+      const = 0;  // fields that are cleaned, searched for leakage and duplicates
+  virtual std::string label_of(
+      const Record& gold) const = 0;  // for stratifying and the label table; "" where it has none
 
-  virtual void learn(const Record& gold) = 0;   // labels from training data, before anything is encoded
-  virtual void finish_learning() = 0;           // fixes their order; Error(kData) for data that cannot train (one class)
+  virtual void learn(
+      const Record& gold) = 0;  // labels from training data, before anything is encoded
+  virtual void
+  finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
 
-  // Ids and targets of a record; several samples if a long text is cut into windows. `with_targets` false: gold fields need not be there.
-  // Sets `truncated` where tokens were lost. Error(kData) at record.where() for a missing or malformed field.
-  virtual std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated = nullptr) const = 0;
+  // Ids and targets of a record; several samples if a long text is cut into windows. `with_targets`
+  // false: gold fields need not be there. Sets `truncated` where tokens were lost. Error(kData) at
+  // record.where() for a missing or malformed field.
+  virtual std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer,
+                                     bool with_targets, bool* truncated = nullptr) const = 0;
 
   virtual std::shared_ptr<Head> make_head(const ModelConfig& config) const = 0;
-  virtual Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options = {}) const = 0;
-  // One forward pass and its loss: what the training loop calls. Overridden where logits must never be whole (a large vocabulary, taken in
-  // chunks of rows by the head) or where a loss needs the network more than once.
-  virtual Loss forward_loss(Network& network, const Batch& batch, const LossOptions& options = {}) const {
+  virtual Loss loss(const at::Tensor& logits, const Batch& batch,
+                    const LossOptions& options = {}) const = 0;
+  // One forward pass and its loss: what the training loop calls. Overridden where logits must never
+  // be whole (a large vocabulary, taken in chunks of rows by the head) or where a loss needs the
+  // network more than once.
+  virtual Loss forward_loss(Network& network, const Batch& batch,
+                            const LossOptions& options = {}) const {
     return loss(network.forward(batch), batch, options);
   }
-  virtual bool outputs_per_token() const = 0;   // how predict's output is cut into rows
-  virtual at::Tensor predict(Network& network, const Batch& batch) const { return network.forward(batch); }  // generation overrides it
-  // Output and loss for evaluation: from one pass, where the output is the logits. Overridden together with predict.
+  virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows
+  virtual at::Tensor predict(Network& network, const Batch& batch) const {
+    return network.forward(batch);
+  }  // generation overrides it
+  // Output and loss for evaluation: from one pass, where the output is the logits. Overridden
+  // together with predict.
   virtual std::pair<at::Tensor, Loss> assess(Network& network, const Batch& batch) const {
     at::Tensor output = predict(network, batch);
     return {output, loss(output, batch)};
   }
   // All rows of one record, one result: the fields of a gold record, and scores.
-  virtual Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const = 0;
+  virtual Json decode(const Record& record, std::span<const Row> rows,
+                      const Tokenizer& tokenizer) const = 0;
   virtual std::unique_ptr<Scorer> make_scorer() const = 0;
 
-  virtual Json state() const = 0;               // options and labels, saved in hone.json; TaskInfo::restore reads it
-  // id2label, label2id, problem_type and architectures, as Transformers expects, into the config.json of a model to be saved.
+  virtual Json state()
+      const = 0;  // options and labels, saved in hone.json; TaskInfo::restore reads it
+  // id2label, label2id, problem_type and architectures, as Transformers expects, into the
+  // config.json of a model to be saved.
   virtual void write_model_config(const ModelConfig& model, Json& config) const = 0;
 };
 
 struct TaskInfo {
-  const char* name;          // "ner"
-  const char* help;          // one line
-  const char* main_metric;   // what Report::metric usually is; early stopping and "best" go by Report::score unless told otherwise
+  const char* name;         // "ner"
+  const char* help;         // one line
+  const char* main_metric;  // what Report::metric usually is; early stopping and "best" go by
+                            // Report::score unless told otherwise
   bool greater_is_better;
-  // From the `task` section (max_seq_length comes from `train`, put there by the caller: 0 means the model's limit).
+  // From the `task` section (max_seq_length comes from `train`, put there by the caller: 0 means
+  // the model's limit).
   std::unique_ptr<Task> (*make)(Config& options, int64_t max_seq_length);
   std::unique_ptr<Task> (*restore)(const Json& state);
 };
 
-const std::vector<TaskInfo>& tasks();                  // registry.cpp: one line each
-const TaskInfo& task_named(const std::string& name);   // Error(kUsage) with the nearest name
+const std::vector<TaskInfo>& tasks();                 // registry.cpp: one line each
+const TaskInfo& task_named(const std::string& name);  // Error(kUsage) with the nearest name
 
 }  // namespace hone

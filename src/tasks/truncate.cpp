@@ -21,8 +21,8 @@ bool truncate_longest_first(Encoding& first, Encoding* second, int64_t room) {
   room = std::max<int64_t>(room, 0);
   if (second == nullptr) return cut(first, room);
   if (length(first) + length(*second) <= room) return false;
-  // tokenizers/src/utils/truncation.rs: the shorter one keeps its length where that leaves the longer one at least as much; else
-  // both are halved, and the odd token goes to the longer.
+  // tokenizers/src/utils/truncation.rs: the shorter one keeps its length where that leaves the
+  // longer one at least as much; else both are halved, and the odd token goes to the longer.
   const bool is_first_longer = length(first) > length(*second);
   int64_t small = std::min(length(first), length(*second));
   int64_t large = small > room ? small : std::max(small, room - small);

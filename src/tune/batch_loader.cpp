@@ -4,9 +4,11 @@
 
 namespace hone {
 
-constexpr size_t kReadyAhead = 4;  // items; collating is far quicker than computing, so few are enough
+constexpr size_t kReadyAhead =
+    4;  // items; collating is far quicker than computing, so few are enough
 
-MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices, uint64_t seed, int64_t steps_done) {
+MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices,
+                            uint64_t seed, int64_t steps_done) {
   MicroBatch micro;
   micro.indices = indices;
   std::vector<Sample> chosen;
@@ -19,8 +21,13 @@ MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_
   return micro;
 }
 
-BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done)
-    : samples_(samples), timeline_(std::move(timeline)), seed_(seed), steps_done_(steps_done), worker_([this] { work(); }) {}
+BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed,
+                         int64_t steps_done)
+    : samples_(samples),
+      timeline_(std::move(timeline)),
+      seed_(seed),
+      steps_done_(steps_done),
+      worker_([this] { work(); }) {}
 
 BatchLoader::~BatchLoader() {
   {

@@ -22,8 +22,10 @@ struct MicroBatch {
   int64_t tokens = 0;
 };
 
-// Samples `indices` as the micro-batch that the step after `steps_done` ones sees: dropout is seeded by (seed, step).
-MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices, uint64_t seed, int64_t steps_done);
+// Samples `indices` as the micro-batch that the step after `steps_done` ones sees: dropout is
+// seeded by (seed, step).
+MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices,
+                            uint64_t seed, int64_t steps_done);
 
 class BatchLoader {
  public:
@@ -33,8 +35,9 @@ class BatchLoader {
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
-  // The next micro-batch of the step in progress; nothing after its last one, and the call after that begins the next step.
-  // After the last step there is nothing, however often it is asked. Throws what the worker met.
+  // The next micro-batch of the step in progress; nothing after its last one, and the call after
+  // that begins the next step. After the last step there is nothing, however often it is asked.
+  // Throws what the worker met.
   std::optional<MicroBatch> next();
 
  private:

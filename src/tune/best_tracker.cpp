@@ -27,7 +27,9 @@ bool BestTracker::add(int64_t step, double score) {
 }
 
 Json BestTracker::state() const {
-  return {{"score", best_score_ ? Json(*best_score_) : Json()}, {"step", best_step_}, {"without_improvement", without_improvement_}};
+  return {{"score", best_score_ ? Json(*best_score_) : Json()},
+          {"step", best_step_},
+          {"without_improvement", without_improvement_}};
 }
 
 void BestTracker::load_state(const Json& state) {

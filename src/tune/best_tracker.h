@@ -28,8 +28,9 @@ class BestTracker {
   BestTracker(bool greater_is_better, int64_t patience, double threshold)
       : greater_is_better_(greater_is_better), patience_(patience), threshold_(threshold) {}
 
-  // True where `score` is the best so far. A score that is no number never is. Patience counts evaluations that did not improve by more
-  // than the threshold, as transformers.EarlyStoppingCallback does.
+  // True where `score` is the best so far. A score that is no number never is. Patience counts
+  // evaluations that did not improve by more than the threshold, as
+  // transformers.EarlyStoppingCallback does.
   bool add(int64_t step, double score);
   bool is_exhausted() const { return patience_ > 0 && without_improvement_ >= patience_; }
   std::optional<double> best_score() const { return best_score_; }

@@ -28,13 +28,16 @@ void sync_folder(const std::string& folder) {
 void rename_folder(const std::string& from, const std::string& to) {
   std::error_code failed;
   fs::rename(from, to, failed);
-  if (failed) throw Error(ErrorKind::kUsage, Where{to}, fmt::format("cannot be renamed from \"{}\": {}", from, failed.message()));
+  if (failed)
+    throw Error(ErrorKind::kUsage, Where{to},
+                fmt::format("cannot be renamed from \"{}\": {}", from, failed.message()));
 }
 
 void make_folder(const std::string& folder) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed) throw Error(ErrorKind::kUsage, Where{folder}, "the folder cannot be made: " + failed.message());
+  if (failed)
+    throw Error(ErrorKind::kUsage, Where{folder}, "the folder cannot be made: " + failed.message());
 }
 
 int64_t bytes_of(const StateDict& tensors) {
@@ -44,7 +47,9 @@ int64_t bytes_of(const StateDict& tensors) {
 }
 
 // Size and checksum of a file, as the state keeps them.
-Json fingerprint(const std::string& path) { return {{"bytes", static_cast<int64_t>(fs::file_size(path))}, {"sha256", sha256_file(path)}}; }
+Json fingerprint(const std::string& path) {
+  return {{"bytes", static_cast<int64_t>(fs::file_size(path))}, {"sha256", sha256_file(path)}};
+}
 
 // A folder that is removed again unless it was kept.
 class NewFolder {
@@ -85,17 +90,21 @@ void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
 // trainer_state.json, whose own checksum covers everything else in it.
 Json read_state(const std::string& folder) {
   const std::string path = folder + "/" + kState;
-  const auto damaged = [&](const std::string& why) { return Error(ErrorKind::kModel, Where{path}, why); };
+  const auto damaged = [&](const std::string& why) {
+    return Error(ErrorKind::kModel, Where{path}, why);
+  };
   Json state = read_json(path, ErrorKind::kModel);
   if (!state.is_object() || !state.contains("format") || !state.contains("sha256"))
     throw damaged("damaged: it lacks its format or checksum");
   if (state["format"] != kFormat) {
-    throw damaged(fmt::format("written by format {}, this program reads {}; it was made by another version of hone",
-                              state["format"].dump(), kFormat));
+    throw damaged(fmt::format(
+        "written by format {}, this program reads {}; it was made by another version of hone",
+        state["format"].dump(), kFormat));
   }
   const Json expected = state["sha256"];
   state.erase("sha256");
-  if (expected != sha256(state.dump())) throw damaged("damaged: its checksum differs from its content");
+  if (expected != sha256(state.dump()))
+    throw damaged("damaged: its checksum differs from its content");
   return state;
 }
 
@@ -103,14 +112,17 @@ Checkpoint read_checkpoint(const std::string& folder) {
   const Json state = read_state(folder);
   for (const auto& [name, expected] : state.at("files").items()) {
     const std::string path = folder + "/" + name;
-    if (!fs::exists(path)) throw Error(ErrorKind::kModel, Where{path}, "missing from its checkpoint");
+    if (!fs::exists(path))
+      throw Error(ErrorKind::kModel, Where{path}, "missing from its checkpoint");
     const Json found = fingerprint(path);
     if (found == expected) continue;
     throw Error(ErrorKind::kModel, Where{path},
-                fmt::format("damaged: {} bytes where {} were saved, or another checksum", found["bytes"].dump(), expected["bytes"].dump()));
+                fmt::format("damaged: {} bytes where {} were saved, or another checksum",
+                            found["bytes"].dump(), expected["bytes"].dump()));
   }
   Checkpoint checkpoint{state.at("state"), read_safetensors(folder + "/" + kWeights), {}};
-  if (state.at("files").contains(kOptimizer)) checkpoint.optimizer = read_safetensors(folder + "/" + kOptimizer);
+  if (state.at("files").contains(kOptimizer))
+    checkpoint.optimizer = read_safetensors(folder + "/" + kOptimizer);
   return checkpoint;
 }
 
@@ -124,11 +136,13 @@ bool is_complete(const std::string& folder) try {
 }  // namespace
 
 std::string CheckpointFolder::save(const std::string& name, const Checkpoint& checkpoint) const {
-  const std::string path = folder_ + "/" + name, fresh = path + ".new", previous = path + ".previous";
+  const std::string path = folder_ + "/" + name, fresh = path + ".new",
+                    previous = path + ".previous";
   const bool replaces_complete = is_complete(path);
   if (replaces_complete) fs::remove_all(previous);  // room for the new one, which `path` outlives
   NewFolder folder(fresh);
-  require_disk(folder_, bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) + kSlack, fmt::format("the checkpoint \"{}\"", name));
+  require_disk(folder_, bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) + kSlack,
+               fmt::format("the checkpoint \"{}\"", name));
   write_checkpoint(fresh, checkpoint);
   folder.keep();
   if (replaces_complete) {
@@ -141,11 +155,13 @@ std::string CheckpointFolder::save(const std::string& name, const Checkpoint& ch
   return path;
 }
 
-Checkpoint CheckpointFolder::load(const std::string& name, const std::function<void(const std::string&)>& warn) const {
+Checkpoint CheckpointFolder::load(const std::string& name,
+                                  const std::function<void(const std::string&)>& warn) const {
   const std::string path = folder_ + "/" + name, previous = path + ".previous";
   if (!fs::exists(path) && !fs::exists(previous)) {
     throw Error(ErrorKind::kUsage, Where{path},
-                "there is no complete checkpoint here to continue from; start the run again, with --overwrite");
+                "there is no complete checkpoint here to continue from; start the run again, with "
+                "--overwrite");
   }
   try {
     return read_checkpoint(path);
@@ -167,9 +183,11 @@ int64_t disk_needed(int64_t parameters, bool keeps_last) {
 void require_disk(const std::string& folder, int64_t bytes, const std::string& what) {
   const int64_t available = free_disk_bytes(folder);
   if (available >= bytes) return;
-  throw Error(ErrorKind::kUsage, Where{folder},
-              fmt::format("no room for {}: {:.1f} MB needed, {:.1f} MB free. Free some space or choose another \"output.dir\"", what,
-                          static_cast<double>(bytes) / 1e6, static_cast<double>(available) / 1e6));
+  throw Error(
+      ErrorKind::kUsage, Where{folder},
+      fmt::format("no room for {}: {:.1f} MB needed, {:.1f} MB free. Free some space or choose "
+                  "another \"output.dir\"",
+                  what, static_cast<double>(bytes) / 1e6, static_cast<double>(available) / 1e6));
 }
 
 }  // namespace hone

@@ -1,8 +1,9 @@
 // Checkpoints of a run: `checkpoints/last` to go on from, `checkpoints/best` to keep.
 //
-// A checkpoint is a folder with model.safetensors, optimizer.safetensors (not in `best`) and trainer_state.json, which is written last and
-// holds sizes and checksums of the others: without it, or where a checksum differs, the folder does not count.
-// It is written as `<name>.new`, synced, and renamed; the one before stays as `<name>.previous`. At every moment one of the two is
+// A checkpoint is a folder with model.safetensors, optimizer.safetensors (not in `best`) and
+// trainer_state.json, which is written last and holds sizes and checksums of the others: without
+// it, or where a checksum differs, the folder does not count. It is written as `<name>.new`,
+// synced, and renamed; the one before stays as `<name>.previous`. At every moment one of the two is
 // complete, so a run killed anywhere finds a good checkpoint.
 #pragma once
 
@@ -29,25 +30,32 @@ class CheckpointFolder {
   std::string save_last(const Checkpoint& checkpoint) const { return save("last", checkpoint); }
   std::string save_best(const Checkpoint& checkpoint) const { return save("best", checkpoint); }
 
-  // Where `last` is damaged or missing, the one before it, and `warn` is told. Error(kModel) that names the file and the defect where
-  // neither is good, Error(kUsage) where there is none at all.
-  Checkpoint load_last(const std::function<void(const std::string&)>& warn) const { return load("last", warn); }
-  Checkpoint load_best(const std::function<void(const std::string&)>& warn) const { return load("best", warn); }
+  // Where `last` is damaged or missing, the one before it, and `warn` is told. Error(kModel) that
+  // names the file and the defect where neither is good, Error(kUsage) where there is none at all.
+  Checkpoint load_last(const std::function<void(const std::string&)>& warn) const {
+    return load("last", warn);
+  }
+  Checkpoint load_best(const std::function<void(const std::string&)>& warn) const {
+    return load("best", warn);
+  }
 
   const std::string& path() const { return folder_; }
 
  private:
   std::string save(const std::string& name, const Checkpoint& checkpoint) const;
-  Checkpoint load(const std::string& name, const std::function<void(const std::string&)>& warn) const;
+  Checkpoint load(const std::string& name,
+                  const std::function<void(const std::string&)>& warn) const;
 
   std::string folder_;
 };
 
-// The most that a run's checkpoints and its model take at one time, for `parameters` trained numbers: two of `last` (weights and two
-// moments) where there is one, two of `best`, and the model.
+// The most that a run's checkpoints and its model take at one time, for `parameters` trained
+// numbers: two of `last` (weights and two moments) where there is one, two of `best`, and the
+// model.
 int64_t disk_needed(int64_t parameters, bool keeps_last = true);
 
-// Error(kUsage) with both figures where `folder`'s file system has less than `bytes` free. `what` says for what they are.
+// Error(kUsage) with both figures where `folder`'s file system has less than `bytes` free. `what`
+// says for what they are.
 void require_disk(const std::string& folder, int64_t bytes, const std::string& what);
 
 }  // namespace hone

@@ -20,25 +20,32 @@ class Console {
  private:
   void tell(const Started& s) {
     log_info("{}training on {} samples, {:.1f}M parameters, {} steps, {} on {}",
-             s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples, static_cast<double>(s.parameters) / 1e6,
-             s.total_steps, s.precision, s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s") : s.device);
+             s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples,
+             static_cast<double>(s.parameters) / 1e6, s.total_steps, s.precision,
+             s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s")
+                               : s.device);
     start_ = s.step;
-    bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training", s.total_steps - s.step, "steps");
+    bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training",
+                 s.total_steps - s.step, "steps");
   }
   void tell(const Stepped& s) {
     // Smoothed over about ten steps: lengths differ from step to step.
     rate_ = rate_ == 0 ? rate_of(s) : rate_ + 0.1 * (rate_of(s) - rate_);
-    if (bar_) bar_->advance_to(s.step - start_, fmt::format("loss {:.4f}, {}", s.mean_loss, rate_text(rate_)));
+    if (bar_)
+      bar_->advance_to(s.step - start_,
+                       fmt::format("loss {:.4f}, {}", s.mean_loss, rate_text(rate_)));
     if (s.step == s.total_steps) bar_.reset();
   }
   void tell(const Evaluated& e) {
-    log_info("step {}, epoch {:.2f}: {} {:.4f}, loss {:.4f}{}", e.step, e.epoch, e.report.metric, e.report.score, e.loss,
-             e.is_best ? ", the best so far" : "");
+    log_info("step {}, epoch {:.2f}: {} {:.4f}, loss {:.4f}{}", e.step, e.epoch, e.report.metric,
+             e.report.score, e.loss, e.is_best ? ", the best so far" : "");
   }
   void tell(const Saved& s) { log_debug("step {}: saved {}", s.step, s.path); }
   void tell(const Warned& w) { log_warn("{}", w.message); }
 
-  static double rate_of(const Stepped& s) { return s.seconds > 0 ? static_cast<double>(s.tokens) / s.seconds : 0; }
+  static double rate_of(const Stepped& s) {
+    return s.seconds > 0 ? static_cast<double>(s.tokens) / s.seconds : 0;
+  }
 
   std::optional<Progress> bar_;
   int64_t start_ = 0;

@@ -1,4 +1,5 @@
-// What a person sees of a run, on stderr: a bar with loss, rate and time left, and a line per evaluation.
+// What a person sees of a run, on stderr: a bar with loss, rate and time left, and a line per
+// evaluation.
 #pragma once
 
 #include "tune/events.h"

@@ -20,7 +20,9 @@ namespace {
 constexpr int64_t kProgram = int64_t{300} << 20;  // libtorch, tokenizer, data held in memory
 constexpr int kProbeSteps = 3;                    // the first of them warms up and is not counted
 
-int64_t total_of(const std::vector<int32_t>& lengths) { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+int64_t total_of(const std::vector<int32_t>& lengths) {
+  return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+}
 
 int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOptions& options) {
   int64_t largest = 0;
@@ -35,14 +37,17 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// What backward needs of one token: per layer queries, keys, values, their mix, the two dense outputs, the two norms and the residual
-// between (9 of the hidden size), the inner layer before and after its activation (2 of the intermediate size); the embeddings once.
-// As much again, of one layer, is in flight during backward. Recomputing keeps a layer's input alone.
+// What backward needs of one token: per layer queries, keys, values, their mix, the two dense
+// outputs, the two norms and the residual between (9 of the hidden size), the inner layer before
+// and after its activation (2 of the intermediate size); the embeddings once. As much again, of one
+// layer, is in flight during backward. Recomputing keeps a layer's input alone.
 int64_t activation_bytes(const ModelConfig& config, Precision precision, bool recomputes) {
   const int64_t width = precision == Precision::kBf16 ? 2 : 4;
-  const int64_t layer = (9 * config.hidden_size + 2 * config.intermediate_size) * width + config.num_heads * 4;
+  const int64_t layer =
+      (9 * config.hidden_size + 2 * config.intermediate_size) * width + config.num_heads * 4;
   const int64_t embeddings = 4 * config.hidden_size * 4;
-  return recomputes ? layer * 3 + config.num_layers * config.hidden_size * width + embeddings : layer * (config.num_layers + 2) + embeddings;
+  return recomputes ? layer * 3 + config.num_layers * config.hidden_size * width + embeddings
+                    : layer * (config.num_layers + 2) + embeddings;
 }
 
 // fp32 weight, gradient and two moments; the bf16 copy.
@@ -59,44 +64,57 @@ std::string duration_text(double seconds) {
 }  // namespace
 
 Json Estimate::json() const {
-  Json json = {{"parameters", parameters},     {"steps", steps},          {"tokens", tokens}, {"micro_batch_tokens", micro_batch_tokens},
-               {"memory_bytes", memory_bytes}, {"disk_bytes", disk_bytes}};
+  Json json = {{"parameters", parameters},
+               {"steps", steps},
+               {"tokens", tokens},
+               {"micro_batch_tokens", micro_batch_tokens},
+               {"memory_bytes", memory_bytes},
+               {"disk_bytes", disk_bytes}};
   json["seconds"] = seconds ? Json(*seconds) : Json();
   return json;
 }
 
 std::string Estimate::text() const {
-  std::string text = fmt::format("steps   {} ({} tokens, at most {} in a micro-batch)\n", steps, tokens, micro_batch_tokens);
-  text += fmt::format("memory  about {:.0f} MB ({:.1f}M parameters)\n", to_mb(memory_bytes), static_cast<double>(parameters) / 1e6);
+  std::string text = fmt::format("steps   {} ({} tokens, at most {} in a micro-batch)\n", steps,
+                                 tokens, micro_batch_tokens);
+  text += fmt::format("memory  about {:.0f} MB ({:.1f}M parameters)\n", to_mb(memory_bytes),
+                      static_cast<double>(parameters) / 1e6);
   text += fmt::format("disk    {:.0f} MB for checkpoints and model\n", to_mb(disk_bytes));
-  text += fmt::format("time    {}\n", seconds ? "about " + duration_text(*seconds) + " of training, evaluations not counted"
+  text += fmt::format("time    {}\n", seconds ? "about " + duration_text(*seconds) +
+                                                    " of training, evaluations not counted"
                                               : "not measured: the weights are not here");
   return text;
 }
 
-Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vector<int32_t>& lengths, const TrainOptions& options) {
+Estimate estimate(const ModelConfig& config, int64_t parameters,
+                  const std::vector<int32_t>& lengths, const TrainOptions& options) {
   const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
-  const Timeline timeline(lengths, plan_options(options), options.num_train_epochs, options.max_steps);
+  const Timeline timeline(lengths, plan_options(options), options.num_train_epochs,
+                          options.max_steps);
   Estimate result;
   result.parameters = parameters;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
   result.micro_batch_tokens = largest_micro_batch(lengths, options);
   result.memory_bytes =
-      kProgram + parameters * bytes_per_parameter(precision) + result.micro_batch_tokens * activation_bytes(config, precision, options.recompute);
+      kProgram + parameters * bytes_per_parameter(precision) +
+      result.micro_batch_tokens * activation_bytes(config, precision, options.recompute);
   result.disk_bytes = disk_needed(parameters, options.save_strategy != "no");
   return result;
 }
 
-double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples, const TrainOptions& options) {
+double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
+                                 const TrainOptions& options) {
   use_threads(options.threads);
   pipeline.network().move_to(resolve_device(options.device));
-  pipeline.network().set_precision(resolve_precision(options.precision, pipeline.network().device()));
+  pipeline.network().set_precision(
+      resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
   const auto parameters = trainable_parameters(pipeline.network());
   AdamW optimizer(parameters, {.lazy_rows = true});
-  Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs, options.max_steps);
+  Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs,
+                    options.max_steps);
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
   std::chrono::duration<double> spent{0};
   int64_t tokens = 0;
@@ -104,8 +122,11 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     const auto start = std::chrono::steady_clock::now();
     int64_t step_tokens = 0;
     for (const auto& indices : timeline.micro_batches(step)) {
-      const MicroBatch micro = make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
-      pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch)).sum.backward();
+      const MicroBatch micro =
+          make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
+      pipeline.task()
+          .forward_loss(pipeline.network(), pipeline.network().place(micro.batch))
+          .sum.backward();
       step_tokens += micro.tokens;
     }
     optimizer.step(/*learning_rate=*/0, /*gradient_scale=*/1);
@@ -120,7 +141,8 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
 
 int64_t count_parameters(Network& network) {
   int64_t count = 0;
-  for (const auto& [name, value] : network.weights()) count += value.requires_grad() ? value.numel() : 0;
+  for (const auto& [name, value] : network.weights())
+    count += value.requires_grad() ? value.numel() : 0;
   return count;
 }
 

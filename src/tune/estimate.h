@@ -27,10 +27,13 @@ struct Estimate {
 };
 
 // From shapes alone. REQUIRES: lengths (tokens of each training sample) is not empty.
-Estimate estimate(const ModelConfig& config, int64_t parameters, const std::vector<int32_t>& lengths, const TrainOptions& options);
+Estimate estimate(const ModelConfig& config, int64_t parameters,
+                  const std::vector<int32_t>& lengths, const TrainOptions& options);
 
-// Seconds per training token, measured on a few steps of the run itself. Leaves the weights as they were.
-double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples, const TrainOptions& options);
+// Seconds per training token, measured on a few steps of the run itself. Leaves the weights as they
+// were.
+double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
+                                 const TrainOptions& options);
 
 // The parameters that `network` trains.
 int64_t count_parameters(Network& network);

@@ -20,12 +20,13 @@ struct Started {
   std::string device = "cpu";  // or "cuda:0"
 };
 struct Stepped {
-  int64_t step, total_steps;                                  // optimizer steps done, and planned
-  double epoch, loss, gradient_norm, learning_rate, seconds;  // loss per target, norm before clipping, seconds of this step
-  int64_t tokens, samples;                                    // of this step
-  double loss_z = 0, norm_z = 0;                              // z-scores against the recent steps
-  bool is_logged = false;                                     // every logging_steps: to be written down
-  double mean_loss = 0;                                       // over the steps since the last logged one, this one included
+  int64_t step, total_steps;  // optimizer steps done, and planned
+  double epoch, loss, gradient_norm, learning_rate,
+      seconds;                    // loss per target, norm before clipping, seconds of this step
+  int64_t tokens, samples;        // of this step
+  double loss_z = 0, norm_z = 0;  // z-scores against the recent steps
+  bool is_logged = false;         // every logging_steps: to be written down
+  double mean_loss = 0;           // over the steps since the last logged one, this one included
 };
 struct Evaluated {
   int64_t step;

@@ -21,7 +21,8 @@
 namespace hone {
 namespace {
 
-// Cores that a container may use: "<quota> <period>" in microseconds, or "max <period>". https://docs.kernel.org/admin-guide/cgroup-v2.html
+// Cores that a container may use: "<quota> <period>" in microseconds, or "max <period>".
+// https://docs.kernel.org/admin-guide/cgroup-v2.html
 int64_t container_cores() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   double quota = 0, period = 0;
@@ -35,12 +36,14 @@ double seconds_of_product(const at::Tensor& a, const at::Tensor& b) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Processors that name the same instructions differ: on some, bf16 products take half the time of fp32, on others (where AMX exists and is
-// switched off) twice. So it is measured, in turns, some milliseconds in all.
+// Processors that name the same instructions differ: on some, bf16 products take half the time of
+// fp32, on others (where AMX exists and is switched off) twice. So it is measured, in turns, some
+// milliseconds in all.
 bool is_bf16_faster() {
   if (!has_bf16_arithmetic()) return false;
   constexpr double kGain = 1.1;  // less is not worth the digits
-  const at::Tensor a = at::ones({256, 768}), b = at::ones({768, 768}), a16 = a.to(at::kBFloat16), b16 = b.to(at::kBFloat16);
+  const at::Tensor a = at::ones({256, 768}), b = at::ones({768, 768}), a16 = a.to(at::kBFloat16),
+                   b16 = b.to(at::kBFloat16);
   double fp32 = std::numeric_limits<double>::infinity(), bf16 = fp32;
   for (int turn = 0; turn < 6; ++turn) {
     fp32 = std::min(fp32, seconds_of_product(a, b));
@@ -55,37 +58,46 @@ std::optional<int> gpu_number(const std::string& name) {
   constexpr std::string_view kPrefix = "cuda:";
   if (!name.starts_with(kPrefix)) return std::nullopt;
   int number = -1;
-  const auto [end, error] = std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
-  const bool is_number = error == std::errc() && end == name.data() + name.size() && number >= 0 && number < 128;
+  const auto [end, error] =
+      std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+  const bool is_number =
+      error == std::errc() && end == name.data() + name.size() && number >= 0 && number < 128;
   return is_number ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
 
 int64_t available_cores() {
-  // OpenMP's count minds taskset, which std::thread::hardware_concurrency does not, and knows the cores of all its threads where it has bound
-  // this one to a single core.
+  // OpenMP's count minds taskset, which std::thread::hardware_concurrency does not, and knows the
+  // cores of all its threads where it has bound this one to a single core.
   return std::clamp<int64_t>(omp_get_num_procs(), 1, container_cores());
 }
 
 bool has_bf16_arithmetic() { return processor_has("avx512_bf16") || processor_has("amx_bf16"); }
 
-bool is_device_name(const std::string& name) { return name == "auto" || name == "cpu" || gpu_number(name); }
+bool is_device_name(const std::string& name) {
+  return name == "auto" || name == "cpu" || gpu_number(name);
+}
 
 at::Device resolve_device(const std::string& name) {
   const auto gpus = at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0;
   if (name == "cpu" || (name == "auto" && gpus == 0)) return at::kCPU;
   const std::optional<int> number = name == "auto" ? 0 : gpu_number(name);
-  if (!number) throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is none of auto, cpu, cuda, cuda:N", name));
+  if (!number)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("device \"{}\" is none of auto, cpu, cuda, cuda:N", name));
   if (*number < gpus) return {at::kCUDA, static_cast<c10::DeviceIndex>(*number)};
-  const std::string found = gpus == 0 ? "libtorch finds no GPU (a libtorch for the CPU alone never does)"
-                                      : fmt::format("libtorch finds {} GPU{}, numbered from 0", gpus, gpus == 1 ? "" : "s");
+  const std::string found =
+      gpus == 0
+          ? "libtorch finds no GPU (a libtorch for the CPU alone never does)"
+          : fmt::format("libtorch finds {} GPU{}, numbered from 0", gpus, gpus == 1 ? "" : "s");
   throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is not there: {}", name, found));
 }
 
 Precision resolve_precision(const std::string& name, at::Device device) {
   if (name == "int8" && !device.is_cpu())
-    throw Error(ErrorKind::kUsage, "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
+    throw Error(ErrorKind::kUsage,
+                "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
   if (name == "auto" && !device.is_cpu()) return Precision::kBf16;
   if (name == "auto") {
     static const bool prefers_bf16 = is_bf16_faster();
@@ -96,9 +108,12 @@ Precision resolve_precision(const std::string& name, at::Device device) {
 
 const char* precision_name(Precision precision) {
   switch (precision) {
-    case Precision::kFp32: return "fp32";
-    case Precision::kBf16: return "bf16";
-    case Precision::kInt8: return "int8";
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kBf16:
+      return "bf16";
+    case Precision::kInt8:
+      return "int8";
   }
   return "";
 }

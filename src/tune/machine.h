@@ -1,4 +1,5 @@
-// What this machine offers: cores that this process may use, GPUs, and which precision it computes faster.
+// What this machine offers: cores that this process may use, GPUs, and which precision it computes
+// faster.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -13,11 +14,14 @@ namespace hone {
 int64_t available_cores();   // affinity and a container's quota respected
 bool has_bf16_arithmetic();  // AVX512-BF16 or AMX-BF16
 
-bool is_device_name(const std::string& name);  // auto | cpu | cuda | cuda:N, whether it is there or not
-// The device of that name; auto: the first GPU, where there is one that this libtorch can use. Error(kUsage) where it is not there.
+bool is_device_name(
+    const std::string& name);  // auto | cpu | cuda | cuda:N, whether it is there or not
+// The device of that name; auto: the first GPU, where there is one that this libtorch can use.
+// Error(kUsage) where it is not there.
 at::Device resolve_device(const std::string& name);
 
-// fp32 | bf16 | int8 | auto: bf16 on a GPU; on the CPU the faster of fp32 and bf16 here, measured once. Error(kUsage) for int8 on a GPU.
+// fp32 | bf16 | int8 | auto: bf16 on a GPU; on the CPU the faster of fp32 and bf16 here, measured
+// once. Error(kUsage) for int8 on a GPU.
 Precision resolve_precision(const std::string& name, at::Device device = at::kCPU);
 const char* precision_name(Precision precision);
 

@@ -32,14 +32,16 @@ Json line_of(const Evaluated& e) {
           {"metrics", metrics},    {"is_best", e.is_best}, {"seconds", e.seconds}};
 }
 
-// The lines of an earlier part of the run up to `step`. A last line that was cut off by a kill is dropped.
+// The lines of an earlier part of the run up to `step`. A last line that was cut off by a kill is
+// dropped.
 std::string lines_until(const std::string& path, int64_t step) {
   std::string kept;
   if (step == 0 || !std::filesystem::exists(path)) return kept;
   std::istringstream lines(read_file(path, ErrorKind::kData));
   for (std::string line; std::getline(lines, line);) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.value("step", int64_t{0}) <= step && json.contains("event")) kept += line + "\n";
+    if (json.is_object() && json.value("step", int64_t{0}) <= step && json.contains("event"))
+      kept += line + "\n";
   }
   return kept;
 }
@@ -55,7 +57,9 @@ class MetricsLog {
 
   void operator()(const Event& event) {
     if (const auto* started = std::get_if<Started>(&event)) open(started->step);
-    if (const auto* stepped = std::get_if<Stepped>(&event); stepped != nullptr && stepped->is_logged) write(line_of(*stepped));
+    if (const auto* stepped = std::get_if<Stepped>(&event);
+        stepped != nullptr && stepped->is_logged)
+      write(line_of(*stepped));
     if (const auto* evaluated = std::get_if<Evaluated>(&event)) write(line_of(*evaluated));
   }
 
@@ -67,10 +71,12 @@ class MetricsLog {
   }
   void write(const Json& line) {
     const std::string text = line.dump() + "\n";
-    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) fail();
+    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0)
+      fail();
   }
   [[noreturn]] void fail() const {
-    throw Error(ErrorKind::kUsage, Where{path_}, std::string("cannot be written: ") + std::strerror(errno));
+    throw Error(ErrorKind::kUsage, Where{path_},
+                std::string("cannot be written: ") + std::strerror(errno));
   }
 
   std::string path_;
@@ -91,7 +97,9 @@ std::map<std::string, std::vector<RunSummary::Point>> read_curves(const std::str
     const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!line.is_object() || !line.contains("event")) continue;
     const auto add = [&](const std::string& curve, const Json& value) {
-      if (value.is_number()) curves[curve].push_back({line.value("step", int64_t{0}), line.value("epoch", 0.0), value.get<double>()});
+      if (value.is_number())
+        curves[curve].push_back(
+            {line.value("step", int64_t{0}), line.value("epoch", 0.0), value.get<double>()});
     };
     if (line["event"] == "step") {
       add("loss", line.value("loss", Json()));

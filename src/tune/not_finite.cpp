@@ -15,8 +15,10 @@ namespace {
 
 constexpr size_t kNamed = 10;  // rows that a message lists
 
-bool is_finite_alone(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters, const MicroBatch& micro, bool with_gradient) {
-  const Loss loss = pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch));
+bool is_finite_alone(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters,
+                     const MicroBatch& micro, bool with_gradient) {
+  const Loss loss =
+      pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch));
   if (!std::isfinite(loss.sum.item<double>())) return false;
   if (!with_gradient) return true;
   clear_gradients(parameters);
@@ -33,24 +35,28 @@ std::vector<int64_t> records_of(const SampleStore& samples, const std::vector<in
   return records;
 }
 
-std::string list_rows(const std::vector<int64_t>& records, const std::function<Where(int64_t)>& where_of) {
+std::string list_rows(const std::vector<int64_t>& records,
+                      const std::function<Where(int64_t)>& where_of) {
   std::vector<std::string> places;
   for (int64_t record : records) {
     if (places.size() == kNamed) break;
     places.push_back(where_of(record).str());
   }
   const size_t more = records.size() - places.size();
-  return fmt::format("{}{}", fmt::join(places, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
+  return fmt::format("{}{}", fmt::join(places, ", "),
+                     more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
 }  // namespace
 
-void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters, const SampleStore& samples,
-                       const std::function<Where(int64_t)>& where_of, const Suspects& suspects) {
+void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters,
+                       const SampleStore& samples, const std::function<Where(int64_t)>& where_of,
+                       const Suspects& suspects) {
   std::vector<int64_t> guilty;
   for (int64_t index : suspects.indices) {
     const MicroBatch micro = make_micro_batch(samples, {index}, suspects.seed, suspects.steps_done);
-    if (!is_finite_alone(pipeline, parameters, micro, suspects.is_gradient)) guilty.push_back(index);
+    if (!is_finite_alone(pipeline, parameters, micro, suspects.is_gradient))
+      guilty.push_back(index);
   }
   clear_gradients(parameters);
 
@@ -62,17 +68,20 @@ void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& pa
   std::string message;
   if (none) {
     message = fmt::format(
-        "the {} of step {} is not finite, though that of each of its {} samples alone is; its rows: {}. Try a smaller \"learning_rate\" or "
+        "the {} of step {} is not finite, though that of each of its {} samples alone is; its "
+        "rows: {}. Try a smaller \"learning_rate\" or "
         "\"precision: fp32\"",
         what, step, suspects.indices.size(), listed);
   } else if (all && suspects.indices.size() > 1) {
     message = fmt::format(
-        "the {} of step {} is not finite for any of its {} samples, so the weights themselves have diverged; try a smaller "
+        "the {} of step {} is not finite for any of its {} samples, so the weights themselves have "
+        "diverged; try a smaller "
         "\"learning_rate\" or more warm-up. Its rows: {}",
         what, step, suspects.indices.size(), listed);
   } else {
     message = fmt::format(
-        "the {} of step {} is not finite for {} of {} samples: {}. Look at the values of these rows; earlier checkpoints are untouched",
+        "the {} of step {} is not finite for {} of {} samples: {}. Look at the values of these "
+        "rows; earlier checkpoints are untouched",
         what, step, guilty.size(), suspects.indices.size(), listed);
   }
   throw Error(ErrorKind::kData, where_of(rows.front()), message);

@@ -18,9 +18,13 @@ struct Suspects {
   bool is_gradient = false;      // each loss was finite, but not the gradient
 };
 
-// Runs each sample alone, as the failed step would, and throws an Error(kData) at the first row whose own loss (or gradient) is not finite,
-// naming the others too; or, where all or none are, saying what that means. Clears the gradients.
-[[noreturn]] void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters, const SampleStore& samples,
-                                    const std::function<Where(int64_t record)>& where_of, const Suspects& suspects);
+// Runs each sample alone, as the failed step would, and throws an Error(kData) at the first row
+// whose own loss (or gradient) is not finite, naming the others too; or, where all or none are,
+// saying what that means. Clears the gradients.
+[[noreturn]] void refuse_not_finite(Pipeline& pipeline,
+                                    const std::vector<AdamWParameter>& parameters,
+                                    const SampleStore& samples,
+                                    const std::function<Where(int64_t record)>& where_of,
+                                    const Suspects& suspects);
 
 }  // namespace hone

@@ -15,10 +15,12 @@ bool decays(const std::string& name) {
   std::string lower(name);
   for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const auto holds = [&](const char* word) { return lower.find(word) != std::string::npos; };
-  // "norm" and "…_norm" as whole parts of the dotted name: bounded by dots on the right, by a dot or an underscore on the left.
+  // "norm" and "…_norm" as whole parts of the dotted name: bounded by dots on the right, by a dot
+  // or an underscore on the left.
   const std::string dotted = "." + lower + ".";
-  const bool is_norm =
-      holds("layernorm") || holds("rmsnorm") || dotted.find(".norm.") != std::string::npos || dotted.find("_norm.") != std::string::npos;
+  const bool is_norm = holds("layernorm") || holds("rmsnorm") ||
+                       dotted.find(".norm.") != std::string::npos ||
+                       dotted.find("_norm.") != std::string::npos;
   return !holds("bias") && !is_norm;
 }
 
@@ -26,19 +28,22 @@ std::vector<AdamWParameter> trainable_parameters(Network& network) {
   std::map<const c10::TensorImpl*, at::Tensor> shadows;  // by master
   for (const auto& module : network.modules(/*include_self=*/false)) {
     auto* linear = module->as<LinearImpl>();
-    if (linear != nullptr && linear->shadow().defined()) shadows[linear->weight.unsafeGetTensorImpl()] = linear->shadow();
+    if (linear != nullptr && linear->shadow().defined())
+      shadows[linear->weight.unsafeGetTensorImpl()] = linear->shadow();
   }
   std::vector<AdamWParameter> parameters;
   for (const auto& [name, value] : network.weights()) {
     if (!value.requires_grad()) continue;
     const auto shadow = shadows.find(value.unsafeGetTensorImpl());
-    parameters.push_back({name, value, shadow == shadows.end() ? at::Tensor() : shadow->second, decays(name)});
+    parameters.push_back(
+        {name, value, shadow == shadows.end() ? at::Tensor() : shadow->second, decays(name)});
   }
   return parameters;
 }
 
 void clear_gradients(const std::vector<AdamWParameter>& parameters) {
-  for (const AdamWParameter& parameter : parameters) at::Tensor(parameter.value).mutable_grad() = at::Tensor();
+  for (const AdamWParameter& parameter : parameters)
+    at::Tensor(parameter.value).mutable_grad() = at::Tensor();
 }
 
 StateDict weights_of(const Network& network) {
@@ -52,11 +57,14 @@ void load_weights(Network& network, const StateDict& weights, const std::string&
   for (auto& [name, value] : network.weights()) {
     const auto found = weights.find(name);
     if (found == weights.end())
-      throw Error(ErrorKind::kModel, Where{source}, fmt::format("\"{}\" is missing; the checkpoint is of another model", name));
-    if (found->second.sizes() != value.sizes()) {
       throw Error(ErrorKind::kModel, Where{source},
-                  fmt::format("\"{}\" has {} values, the model's has {}; the checkpoint is of another model", name, found->second.numel(),
-                              value.numel()));
+                  fmt::format("\"{}\" is missing; the checkpoint is of another model", name));
+    if (found->second.sizes() != value.sizes()) {
+      throw Error(
+          ErrorKind::kModel, Where{source},
+          fmt::format(
+              "\"{}\" has {} values, the model's has {}; the checkpoint is of another model", name,
+              found->second.numel(), value.numel()));
     }
     value.copy_(found->second);
   }

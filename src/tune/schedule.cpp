@@ -11,16 +11,19 @@ namespace {
 
 // Steps since warm-up ended over the steps after it, as Transformers counts them.
 double decayed_share(const ScheduleOptions& o, int64_t step) {
-  return static_cast<double>(step - o.warmup_steps) / static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps));
+  return static_cast<double>(step - o.warmup_steps) /
+         static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps));
 }
 
 double linear(const ScheduleOptions& o, int64_t step) {
   return std::max(0.0,
-                  static_cast<double>(o.total_steps - step) / static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps)));
+                  static_cast<double>(o.total_steps - step) /
+                      static_cast<double>(std::max<int64_t>(1, o.total_steps - o.warmup_steps)));
 }
 
 double cosine(const ScheduleOptions& o, int64_t step) {
-  return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * o.cycles * 2.0 * decayed_share(o, step))));
+  return std::max(
+      0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * o.cycles * 2.0 * decayed_share(o, step))));
 }
 
 double polynomial(const ScheduleOptions& o, int64_t step) {
@@ -37,7 +40,9 @@ Decay decay_named(const std::string& type) {
   if (type == "cosine") return cosine;
   if (type == "polynomial") return polynomial;
   if (type == "constant" || type == "constant_with_warmup") return constant;
-  throw Error(ErrorKind::kUsage, "unknown schedule \"" + type + "\"; known are linear, cosine, constant, constant_with_warmup, polynomial");
+  throw Error(ErrorKind::kUsage,
+              "unknown schedule \"" + type +
+                  "\"; known are linear, cosine, constant, constant_with_warmup, polynomial");
 }
 
 }  // namespace
@@ -47,7 +52,8 @@ std::function<double(int64_t)> make_schedule(const ScheduleOptions& options) {
   ScheduleOptions o = options;
   if (o.type == "constant") o.warmup_steps = 0;  // it has none there either
   return [o, decay](int64_t step) {
-    if (step < o.warmup_steps) return static_cast<double>(step) / static_cast<double>(o.warmup_steps);
+    if (step < o.warmup_steps)
+      return static_cast<double>(step) / static_cast<double>(o.warmup_steps);
     return decay(o, step);
   };
 }

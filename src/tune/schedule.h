@@ -1,5 +1,5 @@
-// Learning-rate schedules: a factor of the base rate as a pure function of the step. No state, so resuming needs none.
-// The same values as transformers.get_scheduler of the same name.
+// Learning-rate schedules: a factor of the base rate as a pure function of the step. No state, so
+// resuming needs none. The same values as transformers.get_scheduler of the same name.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@ struct ScheduleOptions {
   double cycles = 0.5;                   // cosine
 };
 
-std::function<double(int64_t step)> make_schedule(const ScheduleOptions& options);  // step counts from 0
+std::function<double(int64_t step)> make_schedule(
+    const ScheduleOptions& options);  // step counts from 0
 
 }  // namespace hone

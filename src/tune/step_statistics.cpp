@@ -35,7 +35,9 @@ void StepStatistics::add(double loss, double norm) {
   ++window_steps_;
 }
 
-double StepStatistics::mean_loss() const { return window_loss_ / static_cast<double>(std::max<int64_t>(1, window_steps_)); }
+double StepStatistics::mean_loss() const {
+  return window_loss_ / static_cast<double>(std::max<int64_t>(1, window_steps_));
+}
 
 void StepStatistics::begin_window() {
   window_loss_ = 0;
@@ -43,7 +45,10 @@ void StepStatistics::begin_window() {
 }
 
 Json StepStatistics::state() const {
-  return {{"window_loss", window_loss_}, {"window_steps", window_steps_}, {"losses", losses_}, {"norms", norms_}};
+  return {{"window_loss", window_loss_},
+          {"window_steps", window_steps_},
+          {"losses", losses_},
+          {"norms", norms_}};
 }
 
 void StepStatistics::load_state(const Json& state) {

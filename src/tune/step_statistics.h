@@ -1,5 +1,6 @@
-// What the step line adds to a step's own numbers: the mean loss since the last logged step, and how far loss and gradient norm lie from
-// those of the recent steps. All of it is saved, so a resumed run writes the same lines.
+// What the step line adds to a step's own numbers: the mean loss since the last logged step, and
+// how far loss and gradient norm lie from those of the recent steps. All of it is saved, so a
+// resumed run writes the same lines.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,9 @@ class StepStatistics {
   void add(double loss, double norm);
   double mean_loss() const;  // over the steps since `begin_window`
   void begin_window();
-  double loss_z() const { return loss_z_; }  // of the step added last; 0 until there are a few to compare with
+  double loss_z() const {
+    return loss_z_;
+  }  // of the step added last; 0 until there are a few to compare with
   double norm_z() const { return norm_z_; }
 
   Json state() const;

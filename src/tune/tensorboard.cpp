@@ -37,18 +37,23 @@ std::string little_endian(T value) {
   return {bytes.data(), bytes.size()};
 }
 
-// Protocol-buffer encoding, as much as an event needs. https://protobuf.dev/programming-guides/encoding
+// Protocol-buffer encoding, as much as an event needs.
+// https://protobuf.dev/programming-guides/encoding
 class Message {
  public:
   Message& number(int field, uint64_t value) { return key(field, 0).varint(value); }
   Message& real(int field, double value) { return key(field, 1).raw(little_endian(value)); }
   Message& real(int field, float value) { return key(field, 5).raw(little_endian(value)); }
-  Message& text(int field, std::string_view value) { return key(field, 2).varint(value.size()).raw(value); }
+  Message& text(int field, std::string_view value) {
+    return key(field, 2).varint(value.size()).raw(value);
+  }
   Message& message(int field, const Message& value) { return text(field, value.bytes_); }
   const std::string& bytes() const { return bytes_; }
 
  private:
-  Message& key(int field, int wire_type) { return varint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(wire_type)); }
+  Message& key(int field, int wire_type) {
+    return varint(static_cast<uint64_t>(field) << 3 | static_cast<uint64_t>(wire_type));
+  }
   Message& raw(std::string_view bytes) {
     bytes_ += bytes;
     return *this;
@@ -64,8 +69,8 @@ class Message {
 
 // Field numbers of tensorboard/compat/proto/event.proto and summary.proto.
 constexpr int kWallTime = 1, kStep = 2, kFileVersion = 3, kSummary = 5, kSessionLog = 7;  // Event
-constexpr int kValue = 1, kTag = 1, kSimpleValue = 2;                                     // Summary, Summary.Value
-constexpr int kStatus = 1;                                                                // SessionLog
+constexpr int kValue = 1, kTag = 1, kSimpleValue = 2;  // Summary, Summary.Value
+constexpr int kStatus = 1;                             // SessionLog
 constexpr uint64_t kStart = 1;
 
 using Scalars = std::vector<std::pair<std::string, double>>;
@@ -86,17 +91,22 @@ class EventFile {
                       {"train/learning_rate", s->learning_rate},
                       {"train/gradient_norm", s->gradient_norm},
                       {"train/epoch", s->epoch},
-                      {"train/tokens_per_second", s->seconds > 0 ? static_cast<double>(s->tokens) / s->seconds : 0}});
+                      {"train/tokens_per_second",
+                       s->seconds > 0 ? static_cast<double>(s->tokens) / s->seconds : 0}});
     }
     if (const auto* e = std::get_if<Evaluated>(&event)) {
       Scalars scalars = {{"eval/loss", e->loss}};
-      for (const auto& [name, value] : e->report.metrics) scalars.emplace_back("eval/" + name, value);
+      for (const auto& [name, value] : e->report.metrics)
+        scalars.emplace_back("eval/" + name, value);
       write(e->step, scalars);
     }
   }
 
  private:
-  static double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+  static double now() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
 
   void open(int64_t step) {
     std::filesystem::create_directories(folder_);
@@ -104,7 +114,8 @@ class EventFile {
     std::array<char, HOST_NAME_MAX + 1> host{};
     ::gethostname(host.data(), HOST_NAME_MAX);
     // TensorBoard reads a folder's files in the order of their names.
-    path_ = fmt::format("{}/events.out.tfevents.{:.6f}.{}.{}", folder_, now(), host.data(), ::getpid());
+    path_ =
+        fmt::format("{}/events.out.tfevents.{:.6f}.{}.{}", folder_, now(), host.data(), ::getpid());
     file_ = std::fopen(path_.c_str(), "wbe");
     if (file_ == nullptr) fail();
     record(Message().real(kWallTime, now()).text(kFileVersion, "brain.Event:2"));
@@ -114,16 +125,20 @@ class EventFile {
   // A run that starts anew in an old folder would otherwise share its curves with the old one.
   void remove_old() const {
     for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-      if (entry.path().filename().string().starts_with("events.out.tfevents.")) std::filesystem::remove(entry.path());
+      if (entry.path().filename().string().starts_with("events.out.tfevents."))
+        std::filesystem::remove(entry.path());
     }
   }
 
-  static Message stamped(int64_t step) { return Message().real(kWallTime, now()).number(kStep, static_cast<uint64_t>(step)); }
+  static Message stamped(int64_t step) {
+    return Message().real(kWallTime, now()).number(kStep, static_cast<uint64_t>(step));
+  }
 
   void write(int64_t step, const Scalars& scalars) {
     Message summary;
     for (const auto& [tag, value] : scalars)
-      summary.message(kValue, Message().text(kTag, tag).real(kSimpleValue, static_cast<float>(value)));
+      summary.message(kValue,
+                      Message().text(kTag, tag).real(kSimpleValue, static_cast<float>(value)));
     record(stamped(step).message(kSummary, summary));
   }
 
@@ -131,11 +146,14 @@ class EventFile {
   void record(const Message& message) {
     const std::string& bytes = message.bytes();
     const std::string length = little_endian(static_cast<uint64_t>(bytes.size()));
-    const std::string text = length + little_endian(masked_crc32c(length)) + bytes + little_endian(masked_crc32c(bytes));
-    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) fail();
+    const std::string text =
+        length + little_endian(masked_crc32c(length)) + bytes + little_endian(masked_crc32c(bytes));
+    if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0)
+      fail();
   }
   [[noreturn]] void fail() const {
-    throw Error(ErrorKind::kUsage, Where{path_}, std::string("cannot be written: ") + std::strerror(errno));
+    throw Error(ErrorKind::kUsage, Where{path_},
+                std::string("cannot be written: ") + std::strerror(errno));
   }
 
   std::string folder_, path_;
@@ -147,7 +165,8 @@ class EventFile {
 uint32_t crc32c(std::string_view bytes) {
   static constexpr std::array<uint32_t, 256> kTable = make_crc_table();
   uint32_t crc = ~0U;
-  for (const char byte : bytes) crc = kTable[(crc ^ static_cast<unsigned char>(byte)) & 255U] ^ (crc >> 8);
+  for (const char byte : bytes)
+    crc = kTable[(crc ^ static_cast<unsigned char>(byte)) & 255U] ^ (crc >> 8);
   return ~crc;
 }
 

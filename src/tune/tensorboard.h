@@ -1,5 +1,6 @@
-// Event files that TensorBoard reads: scalars of training ("train/loss", "train/learning_rate", …) and evaluation ("eval/loss",
-// "eval/<metric>"). A resumed run writes a further file, whose start mark makes TensorBoard drop what lies past its step.
+// Event files that TensorBoard reads: scalars of training ("train/loss", "train/learning_rate", …)
+// and evaluation ("eval/loss", "eval/<metric>"). A resumed run writes a further file, whose start
+// mark makes TensorBoard drop what lies past its step.
 #pragma once
 
 #include <cstdint>

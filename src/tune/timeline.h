@@ -1,5 +1,6 @@
-// Optimizer steps on a line: how many there are, which epoch each belongs to, and which samples form it. A pure function of
-// (seed, lengths, options), so a resumed run asks for step k and gets step k.
+// Optimizer steps on a line: how many there are, which epoch each belongs to, and which samples
+// form it. A pure function of (seed, lengths, options), so a resumed run asks for step k and gets
+// step k.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,17 @@ namespace hone {
 
 class Timeline {
  public:
-  // `max_steps` > 0 wins over `epochs`, which may be fractional. REQUIRES: lengths is not empty and outlives this.
-  Timeline(const std::vector<int32_t>& lengths, PlanOptions options, double epochs, int64_t max_steps);
+  // `max_steps` > 0 wins over `epochs`, which may be fractional. REQUIRES: lengths is not empty and
+  // outlives this.
+  Timeline(const std::vector<int32_t>& lengths, PlanOptions options, double epochs,
+           int64_t max_steps);
 
   int64_t steps() const { return steps_; }
   double epochs() const { return epoch_after(steps_); }
   double epoch_after(int64_t steps_done) const;  // 1.5: the middle of the second epoch
   bool ends_epoch(int64_t steps_done) const;     // the last of these steps ends an epoch, or all
-  // Micro-batches of sample indices of the step that follows `steps_done` ones. Keeps one epoch's plan: for use by one thread.
+  // Micro-batches of sample indices of the step that follows `steps_done` ones. Keeps one epoch's
+  // plan: for use by one thread.
   std::vector<std::vector<int64_t>> micro_batches(int64_t steps_done);
 
  private:

@@ -12,7 +12,8 @@ namespace {
 
 // What a key with a closed list of values allows; empty for the others.
 std::vector<std::string> choices(const std::string& key) {
-  if (key == "lr_scheduler_type") return {"linear", "cosine", "constant", "constant_with_warmup", "polynomial"};
+  if (key == "lr_scheduler_type")
+    return {"linear", "cosine", "constant", "constant_with_warmup", "polynomial"};
   if (key == "precision") return {"auto", "fp32", "bf16"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
@@ -24,15 +25,19 @@ class Checker {
   explicit Checker(const Config& section) : section_(section) {}
 
   void at_least(const char* key, int64_t value, int64_t low) const {
-    if (value < low) throw section_.error(key, fmt::format("\"{}\" is {}; it must be at least {}", key, value, low));
+    if (value < low)
+      throw section_.error(key,
+                           fmt::format("\"{}\" is {}; it must be at least {}", key, value, low));
   }
   // (low, high] or [low, high)
   void inside(const char* key, double value, double low, double high, bool low_is_allowed) const {
-    const bool good = std::isfinite(value) && (low_is_allowed ? value >= low : value > low) && value < high;
+    const bool good =
+        std::isfinite(value) && (low_is_allowed ? value >= low : value > low) && value < high;
     if (good) return;
-    const std::string range = high == kNoLimit
-                                  ? fmt::format("{} {}", low_is_allowed ? "at least" : "more than", low)
-                                  : fmt::format("{} {} and less than {}", low_is_allowed ? "at least" : "more than", low, high);
+    const std::string range =
+        high == kNoLimit ? fmt::format("{} {}", low_is_allowed ? "at least" : "more than", low)
+                         : fmt::format("{} {} and less than {}",
+                                       low_is_allowed ? "at least" : "more than", low, high);
     throw section_.error(key, fmt::format("\"{}\" is {}; it must be {}", key, value, range));
   }
   void refuse(bool wrong, const char* key, const std::string& message) const {
@@ -47,7 +52,8 @@ class Checker {
 
 void check_amounts(const Checker& check, const TrainOptions& o) {
   check.refuse(o.max_steps == 0 || o.max_steps < -1, "max_steps",
-               fmt::format("\"max_steps\" is {}; give a number of steps, or -1 to count epochs", o.max_steps));
+               fmt::format("\"max_steps\" is {}; give a number of steps, or -1 to count epochs",
+                           o.max_steps));
   check.inside("num_train_epochs", o.num_train_epochs, 0, Checker::kNoLimit, false);
   check.at_least("per_device_train_batch_size", o.per_device_train_batch_size, 1);
   check.at_least("max_tokens_per_batch", o.max_tokens_per_batch, 0);
@@ -55,9 +61,11 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 1);
   check.at_least("max_seq_length", o.max_seq_length, 0);
   check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
-               fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the special tokens; 0 is the model's limit",
+               fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the "
+                           "special tokens; 0 is the model's limit",
                            o.max_seq_length));
-  check.refuse(!is_device_name(o.device), "device", fmt::format("\"device\" is \"{}\"; it must be auto, cpu, cuda or cuda:N", o.device));
+  check.refuse(!is_device_name(o.device), "device",
+               fmt::format("\"device\" is \"{}\"; it must be auto, cpu, cuda or cuda:N", o.device));
   check.at_least("threads", o.threads, 0);
   check.at_least("logging_steps", o.logging_steps, 1);
   check.at_least("eval_steps", o.eval_steps, 1);
@@ -76,7 +84,8 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("lr_end", o.lr_end, 0, Checker::kNoLimit, true);
   check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
-               fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}", o.lr_end, o.learning_rate));
+               fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
+                           o.lr_end, o.learning_rate));
   check.inside("label_smoothing_factor", o.label_smoothing_factor, 0, 1, true);
 }
 
@@ -127,7 +136,9 @@ ScheduleOptions schedule_options(const TrainOptions& o, int64_t total_steps) {
   schedule.type = o.lr_scheduler_type;
   schedule.total_steps = total_steps;
   schedule.warmup_steps =
-      o.warmup_steps > 0 ? o.warmup_steps : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
+      o.warmup_steps > 0
+          ? o.warmup_steps
+          : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
   schedule.power = o.lr_power;
   schedule.end_factor = o.lr_end / o.learning_rate;
   return schedule;

@@ -1,4 +1,5 @@
-// The keys of the `train` section in one list: reading, the copy kept in a checkpoint and the comparison at resume all walk it.
+// The keys of the `train` section in one list: reading, the copy kept in a checkpoint and the
+// comparison at resume all walk it.
 #pragma once
 
 #include <string>

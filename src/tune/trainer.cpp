@@ -23,14 +23,16 @@ namespace {
 
 class Clock {
  public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Where a run stands: what a checkpoint keeps beside weights and moments. There is no generator to save: randomness is a function of
-// (seed, step, sample).
+// Where a run stands: what a checkpoint keeps beside weights and moments. There is no generator to
+// save: randomness is a function of (seed, step, sample).
 struct Progress {
   int64_t step = 0;            // optimizer steps done
   int64_t evaluated_step = 0;  // after which the last evaluation was made
@@ -41,7 +43,8 @@ struct Progress {
   StepStatistics statistics;
 };
 
-// What must not change between a run and its continuation, since it decides which samples form a step.
+// What must not change between a run and its continuation, since it decides which samples form a
+// step.
 Json data_identity(const std::vector<int32_t>& lengths, const TrainOptions& options) {
   uint64_t hash = lengths.size();
   for (int32_t length : lengths) hash = mix(hash, static_cast<uint64_t>(length));
@@ -54,18 +57,25 @@ Json data_identity(const std::vector<int32_t>& lengths, const TrainOptions& opti
           {"group_by_length", options.group_by_length}};
 }
 
-LossOptions loss_options(const TrainOptions& o) { return {.label_smoothing = o.label_smoothing_factor}; }
+LossOptions loss_options(const TrainOptions& o) {
+  return {.label_smoothing = o.label_smoothing_factor};
+}
 
-AdamWOptions adamw_options(const TrainOptions& o) { return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay, /*lazy_rows=*/true}; }
+AdamWOptions adamw_options(const TrainOptions& o) {
+  return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay, /*lazy_rows=*/true};
+}
 
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
-  if (inputs.train->size() == 0) throw Error(ErrorKind::kData, "there is no training sample left to train on");
-  return Timeline(inputs.train->lengths(), plan_options(options), options.num_train_epochs, options.max_steps);
+  if (inputs.train->size() == 0)
+    throw Error(ErrorKind::kData, "there is no training sample left to train on");
+  return Timeline(inputs.train->lengths(), plan_options(options), options.num_train_epochs,
+                  options.max_steps);
 }
 
 class Trainer {
  public:
-  Trainer(const TrainerInputs& inputs, const TrainOptions& options, const std::vector<Listener>& listeners)
+  Trainer(const TrainerInputs& inputs, const TrainOptions& options,
+          const std::vector<Listener>& listeners)
       : inputs_(inputs),
         options_(options),
         listeners_(listeners),
@@ -80,7 +90,8 @@ class Trainer {
         criterion_(criterion_named(options.metric_for_best_model, pipeline_.info())),
         parameters_(prepare_parameters()),
         optimizer_(parameters_, adamw_options(options)) {
-    progress_.best = BestTracker(criterion_.greater_is_better, options.early_stopping_patience, options.early_stopping_threshold);
+    progress_.best = BestTracker(criterion_.greater_is_better, options.early_stopping_patience,
+                                 options.early_stopping_threshold);
   }
 
   TrainResult run();
@@ -99,13 +110,19 @@ class Trainer {
   double clip_factor(double norm) const;
   void tell_step(double loss, double norm, double seconds, int64_t tokens, int64_t samples);
 
-  bool evaluates_after(int64_t step) const { return inputs_.evaluate && is_due(options_.eval_strategy, options_.eval_steps, step); }
-  bool saves_after(int64_t step) const { return is_due(options_.save_strategy, options_.save_steps, step); }
+  bool evaluates_after(int64_t step) const {
+    return inputs_.evaluate && is_due(options_.eval_strategy, options_.eval_steps, step);
+  }
+  bool saves_after(int64_t step) const {
+    return is_due(options_.save_strategy, options_.save_steps, step);
+  }
   bool is_due(const std::string& strategy, int64_t every, int64_t step) const;
   bool evaluate_if_due();
   void save(bool is_best);
   Json state() const;
-  bool stop_is_requested() const { return inputs_.stop_requested != nullptr && inputs_.stop_requested->load(); }
+  bool stop_is_requested() const {
+    return inputs_.stop_requested != nullptr && inputs_.stop_requested->load();
+  }
 
   TrainResult finish(bool interrupted);
   void load_best();
@@ -134,7 +151,8 @@ class Trainer {
 
 TrainResult Trainer::run() {
   begin();
-  BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed), progress_.step);
+  BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
+                      progress_.step);
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
@@ -146,20 +164,22 @@ TrainResult Trainer::run() {
       save(/*is_best=*/false);
       return finish(/*interrupted=*/true);
     }
-    if (saves_after(progress_.step) || (progress_.stopped_early && options_.save_strategy != "no")) save(/*is_best=*/false);
+    if (saves_after(progress_.step) || (progress_.stopped_early && options_.save_strategy != "no"))
+      save(/*is_best=*/false);
   }
   return finish(/*interrupted=*/false);
 }
 
-// The whole of training, for every task. A loss is a sum and a count, divided once: the gradient depends on the step's samples alone,
-// not on how they were split into micro-batches.
+// The whole of training, for every task. A loss is a sum and a count, divided once: the gradient
+// depends on the step's samples alone, not on how they were split into micro-batches.
 void Trainer::train_step(BatchLoader& batches) {
   const Clock clock;
   double sum = 0, count = 0;
   int64_t tokens = 0;
   std::vector<int64_t> indices;
   while (const auto micro = batches.next()) {
-    const Loss loss = pipeline_.task().forward_loss(pipeline_.network(), pipeline_.network().place(micro->batch), loss_options(options_));
+    const Loss loss = pipeline_.task().forward_loss(
+        pipeline_.network(), pipeline_.network().place(micro->batch), loss_options(options_));
     const double value = loss.sum.item<double>();
     if (!std::isfinite(value)) {
       refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
@@ -174,8 +194,9 @@ void Trainer::train_step(BatchLoader& batches) {
   count = std::max(count, 1.0);  // a step of windows without a target teaches nothing
   const double norm = gradient_norm(parameters_) / count;
   if (!std::isfinite(norm)) {
-    refuse_not_finite(pipeline_, parameters_, *inputs_.train, inputs_.where_of,
-                      {progress_.step, static_cast<uint64_t>(options_.seed), indices, /*is_gradient=*/true});
+    refuse_not_finite(
+        pipeline_, parameters_, *inputs_.train, inputs_.where_of,
+        {progress_.step, static_cast<uint64_t>(options_.seed), indices, /*is_gradient=*/true});
   }
   optimizer_.step(options_.learning_rate * schedule_(progress_.step), clip_factor(norm) / count);
   clear_gradients(parameters_);
@@ -206,7 +227,8 @@ void Trainer::tell_step(double loss, double norm, double seconds, int64_t tokens
   stepped.loss_z = statistics.loss_z();
   stepped.norm_z = statistics.norm_z();
   stepped.mean_loss = statistics.mean_loss();
-  stepped.is_logged = progress_.step % options_.logging_steps == 0 || progress_.step == timeline_.steps();
+  stepped.is_logged =
+      progress_.step % options_.logging_steps == 0 || progress_.step == timeline_.steps();
   if (stepped.is_logged) statistics.begin_window();
   emit(stepped);
 }
@@ -226,20 +248,26 @@ bool Trainer::evaluate_if_due() {
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
   const double score = criterion_.value(report, loss);
-  if (!std::isfinite(score)) warn(fmt::format("the score of this evaluation, {}, does not count as an improvement", score));
+  if (!std::isfinite(score))
+    warn(fmt::format("the score of this evaluation, {}, does not count as an improvement", score));
   const bool is_best = progress_.best.add(step, score);
   progress_.evaluated_step = step;
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
-  emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report), is_best});
-  if (is_best && (options_.load_best_model_at_end || options_.save_strategy != "no")) save(/*is_best=*/true);
+  emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report),
+                 is_best});
+  if (is_best && (options_.load_best_model_at_end || options_.save_strategy != "no"))
+    save(/*is_best=*/true);
   return true;
 }
 
-// The best weights, saved after an evaluation's flush, will be read as a model; the last ones only by a run that goes on, with rows that wait as
-// the optimizer's state says.
+// The best weights, saved after an evaluation's flush, will be read as a model; the last ones only
+// by a run that goes on, with rows that wait as the optimizer's state says.
 void Trainer::save(bool is_best) {
-  const Checkpoint checkpoint{state(), weights_of(pipeline_.network()), is_best ? StateDict{} : optimizer_.state()};
-  emit(Saved{progress_.step, is_best ? checkpoints_.save_best(checkpoint) : checkpoints_.save_last(checkpoint), is_best});
+  const Checkpoint checkpoint{state(), weights_of(pipeline_.network()),
+                              is_best ? StateDict{} : optimizer_.state()};
+  emit(Saved{progress_.step,
+             is_best ? checkpoints_.save_best(checkpoint) : checkpoints_.save_last(checkpoint),
+             is_best});
 }
 
 Json Trainer::state() const {
@@ -267,7 +295,8 @@ std::optional<Checkpoint> Trainer::load_resumed() const {
 
 // What "auto" chose once holds for the whole run: another choice would end it in other weights.
 Precision Trainer::choose_precision() const {
-  if (options_.precision == "auto" && resumed_) return resolve_precision(resumed_->state.at("precision").get<std::string>(), device_);
+  if (options_.precision == "auto" && resumed_)
+    return resolve_precision(resumed_->state.at("precision").get<std::string>(), device_);
   return resolve_precision(options_.precision, device_);
 }
 
@@ -286,7 +315,8 @@ void Trainer::begin() {
     refuse_old_checkpoints();
     check_criterion();
   }
-  require_disk(inputs_.output_dir, disk_needed(trained, options_.save_strategy != "no"), "this run's checkpoints and model");
+  require_disk(inputs_.output_dir, disk_needed(trained, options_.save_strategy != "no"),
+               "this run's checkpoints and model");
   pipeline_.network().train();
   clear_gradients(parameters_);
   Started started;
@@ -301,14 +331,17 @@ void Trainer::begin() {
   emit(started);
 }
 
-// A new run must not mix with the checkpoints of another, and hours of an unfinished one must not be lost by a forgotten --resume.
+// A new run must not mix with the checkpoints of another, and hours of an unfinished one must not
+// be lost by a forgotten --resume.
 void Trainer::refuse_old_checkpoints() const {
   if (!std::filesystem::exists(checkpoints_.path())) return;
   throw Error(ErrorKind::kUsage, Where{checkpoints_.path()},
-              "holds the checkpoints of another run; continue it with --resume, or replace it with --overwrite");
+              "holds the checkpoints of another run; continue it with --resume, or replace it with "
+              "--overwrite");
 }
 
-// A metric that no report has would show only at the first evaluation, perhaps hours away: one that is asked for by name is looked for now.
+// A metric that no report has would show only at the first evaluation, perhaps hours away: one that
+// is asked for by name is looked for now.
 void Trainer::check_criterion() {
   const bool is_known = options_.metric_for_best_model.empty() || criterion_.metric == "loss";
   if (is_known || !inputs_.evaluate || options_.eval_strategy == "no") return;
@@ -319,7 +352,8 @@ void Trainer::check_criterion() {
 void Trainer::resume() {
   const Json& saved = resumed_->state;
   compare_with(saved);
-  load_weights(pipeline_.network(), resumed_->weights, checkpoints_.path() + "/last/model.safetensors");
+  load_weights(pipeline_.network(), resumed_->weights,
+               checkpoints_.path() + "/last/model.safetensors");
   optimizer_.load_state(resumed_->optimizer);
   progress_.step = saved.at("step").get<int64_t>();
   progress_.evaluated_step = saved.at("evaluated_step").get<int64_t>();
@@ -331,31 +365,35 @@ void Trainer::resume() {
   resumed_.reset();
 }
 
-// A change of what forms a step is refused; a change of anything else is the user's right, but then the result is not the uninterrupted
-// run's.
+// A change of what forms a step is refused; a change of anything else is the user's right, but then
+// the result is not the uninterrupted run's.
 void Trainer::compare_with(const Json& saved) {
   const Where place{checkpoints_.path() + "/last"};
   const Json data = data_identity(inputs_.train->lengths(), options_);
   for (const auto& [key, value] : data.items()) {
     if (saved.at("data").value(key, Json()) == value) continue;
-    throw Error(
-        ErrorKind::kUsage, place,
-        fmt::format("made with {} {}, now it is {}: the place in the data would be another one. Set it back, or start without --resume",
-                    key, saved.at("data").value(key, Json()).dump(), value.dump()));
+    throw Error(ErrorKind::kUsage, place,
+                fmt::format("made with {} {}, now it is {}: the place in the data would be another "
+                            "one. Set it back, or start without --resume",
+                            key, saved.at("data").value(key, Json()).dump(), value.dump()));
   }
   if (saved.at("metric") != criterion_.metric) {
-    throw Error(ErrorKind::kUsage, place,
-                fmt::format("its best was chosen by {}, now it would be by \"{}\"; the two cannot be compared", saved.at("metric").dump(),
-                            criterion_.metric));
+    throw Error(
+        ErrorKind::kUsage, place,
+        fmt::format(
+            "its best was chosen by {}, now it would be by \"{}\"; the two cannot be compared",
+            saved.at("metric").dump(), criterion_.metric));
   }
   const auto warn_of_change = [&](const std::string& key, const Json& before, const Json& now) {
     if (before != now)
-      warn(fmt::format("{} was {} before and is {} now: the run will not equal the one without interruption", key, before.dump(),
-                       now.dump()));
+      warn(fmt::format(
+          "{} was {} before and is {} now: the run will not equal the one without interruption",
+          key, before.dump(), now.dump()));
   };
   const Json options = options_json(options_);
   for (const auto& [key, value] : options.items()) {
-    if (key != "precision" && key != "device" && key != "threads" && !data.contains(key)) warn_of_change(key, saved.at("options").value(key, Json()), value);
+    if (key != "precision" && key != "device" && key != "threads" && !data.contains(key))
+      warn_of_change(key, saved.at("options").value(key, Json()), value);
   }
   warn_of_change("precision", saved.at("precision"), precision_name(precision_));
   warn_of_change("device", saved.value("device", "cpu"), device_.str());
@@ -370,7 +408,8 @@ TrainResult Trainer::finish(bool interrupted) {
   result.best_step = progress_.best.best_step();
   result.best_score = progress_.best.best_score().value_or(0);
   result.seconds = progress_.seconds;
-  result.tokens_per_second = progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0;
+  result.tokens_per_second =
+      progress_.seconds > 0 ? static_cast<double>(progress_.tokens) / progress_.seconds : 0;
   result.interrupted = interrupted;
   result.stopped_early = progress_.stopped_early;
   result.precision = precision_name(precision_);
@@ -378,12 +417,18 @@ TrainResult Trainer::finish(bool interrupted) {
 }
 
 void Trainer::load_best() {
-  if (!options_.load_best_model_at_end || !progress_.best.best_score() || progress_.best.best_step() == progress_.step) return;
-  const Checkpoint best = checkpoints_.load_best([this](const std::string& message) { warn(message); });
+  if (!options_.load_best_model_at_end || !progress_.best.best_score() ||
+      progress_.best.best_step() == progress_.step)
+    return;
+  const Checkpoint best =
+      checkpoints_.load_best([this](const std::string& message) { warn(message); });
   if (best.state.at("step") != progress_.best.best_step()) {
-    // Killed between saving `best` and `last`, and resumed with other options: then the two are of different runs.
-    warn(fmt::format("the best checkpoint is of step {}, not of step {}, whose score was the best; the last weights are kept",
-                     best.state.at("step").dump(), progress_.best.best_step()));
+    // Killed between saving `best` and `last`, and resumed with other options: then the two are of
+    // different runs.
+    warn(
+        fmt::format("the best checkpoint is of step {}, not of step {}, whose score was the best; "
+                    "the last weights are kept",
+                    best.state.at("step").dump(), progress_.best.best_step()));
     return;
   }
   load_weights(pipeline_.network(), best.weights, checkpoints_.path() + "/best/model.safetensors");
@@ -391,7 +436,8 @@ void Trainer::load_best() {
 
 }  // namespace
 
-TrainResult train(const TrainerInputs& inputs, const TrainOptions& options, const std::vector<Listener>& listeners) {
+TrainResult train(const TrainerInputs& inputs, const TrainOptions& options,
+                  const std::vector<Listener>& listeners) {
   return Trainer(inputs, options, listeners).run();
 }
 

@@ -16,7 +16,8 @@
 
 namespace hone {
 
-// The `train` section. Names and defaults are those of transformers.TrainingArguments unless said otherwise.
+// The `train` section. Names and defaults are those of transformers.TrainingArguments unless said
+// otherwise.
 struct TrainOptions {
   double num_train_epochs = 3;
   int64_t max_steps = -1;                    // > 0 overrides epochs
@@ -38,12 +39,13 @@ struct TrainOptions {
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
-  bool recompute = false;  // blocks keep their input alone for backward
+  bool recompute = false;          // blocks keep their input alone for backward
   int64_t threads = 0;             // 0: all cores
   int64_t logging_steps = 10;
   std::string eval_strategy = "epoch";  // no | steps | epoch
   int64_t eval_steps = 500;
-  std::string save_strategy = "epoch";  // no | steps | epoch  (saves `last`; `best` is saved when it improves)
+  std::string save_strategy =
+      "epoch";  // no | steps | epoch  (saves `last`; `best` is saved when it improves)
   int64_t save_steps = 500;
   int64_t early_stopping_patience = 0;  // evaluations without improvement; 0: off
   double early_stopping_threshold = 0.0;
@@ -67,10 +69,12 @@ struct TrainerInputs {
   // Score and mean loss on validation data; empty where there is none.
   std::function<std::pair<Report, double>()> evaluate;
   std::string output_dir;
-  bool resume = false;                          // continue from output_dir/checkpoints/last
-  std::atomic<bool>* stop_requested = nullptr;  // set by SIGINT or SIGTERM: end after the step, save, return interrupted
+  bool resume = false;  // continue from output_dir/checkpoints/last
+  std::atomic<bool>* stop_requested =
+      nullptr;  // set by SIGINT or SIGTERM: end after the step, save, return interrupted
 };
 
-TrainResult train(const TrainerInputs& inputs, const TrainOptions& options, const std::vector<Listener>& listeners);
+TrainResult train(const TrainerInputs& inputs, const TrainOptions& options,
+                  const std::vector<Listener>& listeners);
 
 }  // namespace hone

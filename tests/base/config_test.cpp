@@ -22,7 +22,9 @@ std::string message_of(const std::function<void()>& action) {
 }
 
 TEST(Config, ReadsTypedValuesAndDefaults) {
-  Config root = Config::parse("lr: 1e-5\nsteps: 1e3\nname: bert\nflag: yes\nlist: [a, b]\nsingle: a\nnone: null\n", "run.yaml");
+  Config root = Config::parse(
+      "lr: 1e-5\nsteps: 1e3\nname: bert\nflag: yes\nlist: [a, b]\nsingle: a\nnone: null\n",
+      "run.yaml");
   EXPECT_EQ(root.get("lr", 0.0), 1e-5);
   EXPECT_EQ(root.get("steps", int64_t{0}), 1000);
   EXPECT_EQ(root.get("name", "x"), "bert");
@@ -36,25 +38,34 @@ TEST(Config, ReadsTypedValuesAndDefaults) {
 }
 
 TEST(Config, NamesThePlaceOfAWrongType) {
-  Config root = Config::parse("train:\n  seed: 1.5\n  lr: fast\n  flag: 3\n  quoted: \"4\"\n  steps: [1]\n", "run.yaml");
+  Config root = Config::parse(
+      "train:\n  seed: 1.5\n  lr: fast\n  flag: 3\n  quoted: \"4\"\n  steps: [1]\n", "run.yaml");
   Config train = root.section("train");
-  EXPECT_EQ(message_of([&] { train.get("seed", int64_t{1}); }), "run.yaml:2:9: \"seed\" must be a whole number; found \"1.5\"");
-  EXPECT_EQ(message_of([&] { train.get("lr", 1.0); }), "run.yaml:3:7: \"lr\" must be a number; found \"fast\"");
-  EXPECT_EQ(message_of([&] { train.get("flag", true); }), "run.yaml:4:9: \"flag\" must be true or false; found \"3\"");
-  EXPECT_EQ(message_of([&] { train.get("quoted", int64_t{1}); }), "run.yaml:5:11: \"quoted\" must be a whole number; found the text \"4\"");
-  EXPECT_EQ(message_of([&] { train.get("steps", "x"); }), "run.yaml:6:10: \"steps\" must be a text; found a list");
-  EXPECT_THAT(message_of([&] { root.section("train").section("seed"); }), HasSubstr("must be a section of keys"));
+  EXPECT_EQ(message_of([&] { train.get("seed", int64_t{1}); }),
+            "run.yaml:2:9: \"seed\" must be a whole number; found \"1.5\"");
+  EXPECT_EQ(message_of([&] { train.get("lr", 1.0); }),
+            "run.yaml:3:7: \"lr\" must be a number; found \"fast\"");
+  EXPECT_EQ(message_of([&] { train.get("flag", true); }),
+            "run.yaml:4:9: \"flag\" must be true or false; found \"3\"");
+  EXPECT_EQ(message_of([&] { train.get("quoted", int64_t{1}); }),
+            "run.yaml:5:11: \"quoted\" must be a whole number; found the text \"4\"");
+  EXPECT_EQ(message_of([&] { train.get("steps", "x"); }),
+            "run.yaml:6:10: \"steps\" must be a text; found a list");
+  EXPECT_THAT(message_of([&] { root.section("train").section("seed"); }),
+              HasSubstr("must be a section of keys"));
 }
 
 TEST(Config, RefusesNumbersThatAreNone) {
-  for (const char* text : {"nan", "inf", ".inf", "-inf", "1e999", "0x10", "1_000", "1 2", "--1", "+-1"}) {
+  for (const char* text :
+       {"nan", "inf", ".inf", "-inf", "1e999", "0x10", "1_000", "1 2", "--1", "+-1"}) {
     Config root = Config::parse(std::string("x: ") + text, "c");
     EXPECT_THROW(root.get("x", 1.0), Error) << text;
   }
 }
 
 TEST(Config, AcceptsTheEndsOfTheIntegerRange) {
-  Config root = Config::parse("a: 9223372036854775807\nb: -9223372036854775808\nc: 9223372036854775808\n", "c");
+  Config root = Config::parse(
+      "a: 9223372036854775807\nb: -9223372036854775808\nc: 9223372036854775808\n", "c");
   EXPECT_EQ(root.get("a", int64_t{0}), INT64_MAX);
   EXPECT_EQ(root.get("b", int64_t{0}), INT64_MIN);
   EXPECT_THROW(root.get("c", int64_t{0}), Error);
@@ -65,31 +76,40 @@ TEST(Config, RefusesAnUnknownKeyAtItsPlaceWithTheNearestName) {
   Config train = root.section("train");
   train.get("learning_rate", 1e-3);
   train.get("seed", int64_t{0});
-  EXPECT_EQ(message_of([&] { root.refuse_unknown(); }),
-            "run.yaml:2:3: unknown key \"learning_rat\" in \"train\"; did you mean \"learning_rate\"?");
+  EXPECT_EQ(
+      message_of([&] { root.refuse_unknown(); }),
+      "run.yaml:2:3: unknown key \"learning_rat\" in \"train\"; did you mean \"learning_rate\"?");
 }
 
 TEST(Config, RefusesUnknownSectionsAndKeysInLists) {
   Config root = Config::parse("a: 1\nextra: {b: 1}\n", "c");
   root.get("a", int64_t{0});
-  EXPECT_EQ(message_of([&] { root.refuse_unknown(); }), "c:2:1: unknown key \"extra\"; known here: a");
+  EXPECT_EQ(message_of([&] { root.refuse_unknown(); }),
+            "c:2:1: unknown key \"extra\"; known here: a");
   Config listed = Config::parse("train:\n- path: x\n- path: y\n  pth: z\n", "c");
   for (Config& part : listed.sections("train")) part.require("path");
-  EXPECT_EQ(message_of([&] { listed.refuse_unknown(); }), "c:4:3: unknown key \"pth\" in \"train\"; did you mean \"path\"?");
+  EXPECT_EQ(message_of([&] { listed.refuse_unknown(); }),
+            "c:4:3: unknown key \"pth\" in \"train\"; did you mean \"path\"?");
 }
 
 TEST(Config, RefusesDuplicateKeysWithBothPlaces) {
   EXPECT_EQ(message_of([] { Config::parse("a: 1\nb: 2\na: 3\n", "c"); }),
             "c:3:1: the key \"a\" stands twice (first in line 1); remove one of the two");
-  EXPECT_THAT(message_of([] { Config::parse("s: {x: 1, x: 1}\n", "c"); }), HasSubstr("c:1:11: the key \"x\" stands twice"));
+  EXPECT_THAT(message_of([] { Config::parse("s: {x: 1, x: 1}\n", "c"); }),
+              HasSubstr("c:1:11: the key \"x\" stands twice"));
 }
 
 TEST(Config, RefusesWhatIsNoConfiguration) {
-  EXPECT_THAT(message_of([] { Config::parse("just text", "c"); }), HasSubstr("c:1:1: a configuration is a mapping"));
-  EXPECT_THAT(message_of([] { Config::parse("- a\n- b\n", "c"); }), HasSubstr("a configuration is a mapping"));
-  EXPECT_THAT(message_of([] { Config::parse("a: [1, 2\nb: 3\n", "c"); }), HasSubstr("not valid YAML"));
-  EXPECT_THAT(message_of([] { Config::parse("a: 1\n---\nb: 2\n", "c"); }), HasSubstr("second YAML document"));
-  EXPECT_THAT(message_of([] { Config::parse("? [a]\n: 1\n", "c"); }), HasSubstr("a key must be plain text"));
+  EXPECT_THAT(message_of([] { Config::parse("just text", "c"); }),
+              HasSubstr("c:1:1: a configuration is a mapping"));
+  EXPECT_THAT(message_of([] { Config::parse("- a\n- b\n", "c"); }),
+              HasSubstr("a configuration is a mapping"));
+  EXPECT_THAT(message_of([] { Config::parse("a: [1, 2\nb: 3\n", "c"); }),
+              HasSubstr("not valid YAML"));
+  EXPECT_THAT(message_of([] { Config::parse("a: 1\n---\nb: 2\n", "c"); }),
+              HasSubstr("second YAML document"));
+  EXPECT_THAT(message_of([] { Config::parse("? [a]\n: 1\n", "c"); }),
+              HasSubstr("a key must be plain text"));
   EXPECT_THAT(message_of([] { Config::parse("a: *nowhere\n", "c"); }), HasSubstr("not valid YAML"));
   EXPECT_NO_THROW(Config::parse("", "c"));
   EXPECT_NO_THROW(Config::parse("# only a comment\n", "c"));
@@ -110,38 +130,41 @@ TEST(Config, EndsOnNestingAndAliasesThatGrowWithoutBound) {
 }
 
 TEST(Config, OverridesComeAfterTheFile) {
-  Config root = Config::parse("train: {seed: 1, lr: 1}\nparts: [{path: a}]\n", "c",
-                              {"train.seed=2", "new.deep.key=[x, y]", "train.lr=", "parts.0.path=b", "eq=a=b"});
+  Config root = Config::parse(
+      "train: {seed: 1, lr: 1}\nparts: [{path: a}]\n", "c",
+      {"train.seed=2", "new.deep.key=[x, y]", "train.lr=", "parts.0.path=b", "eq=a=b"});
   Config train = root.section("train");
   EXPECT_EQ(train.get("seed", int64_t{0}), 2);
   EXPECT_EQ(train.get("lr", 0.5), 0.5);
-  EXPECT_THAT(root.section("new").section("deep").get("key", std::vector<std::string>{}), ElementsAre("x", "y"));
+  EXPECT_THAT(root.section("new").section("deep").get("key", std::vector<std::string>{}),
+              ElementsAre("x", "y"));
   EXPECT_EQ(root.sections("parts")[0].get("path", ""), "b");
   EXPECT_EQ(root.get("eq", ""), "a=b");
 }
 
 TEST(Config, NamesABadOverrideByItsText) {
-  EXPECT_THAT(message_of([] { Config::parse("", "c", {"train"}); }), HasSubstr("train: not an override"));
-  EXPECT_THAT(message_of([] { Config::parse("a: 1", "c", {"a.b=2"}); }), HasSubstr("a.b=2: \"a\" is a value, not a section"));
+  EXPECT_THAT(message_of([] { Config::parse("", "c", {"train"}); }),
+              HasSubstr("train: not an override"));
+  EXPECT_THAT(message_of([] { Config::parse("a: 1", "c", {"a.b=2"}); }),
+              HasSubstr("a.b=2: \"a\" is a value, not a section"));
   EXPECT_THAT(message_of([] { Config::parse("", "c", {"a..b=2"}); }), HasSubstr("a key is empty"));
-  EXPECT_THAT(message_of([] { Config::parse("l: [{a: 1}]", "c", {"l.3.a=2"}); }), HasSubstr("\"3\" is no position"));
+  EXPECT_THAT(message_of([] { Config::parse("l: [{a: 1}]", "c", {"l.3.a=2"}); }),
+              HasSubstr("\"3\" is no position"));
   EXPECT_EQ(message_of([] {
               Config root = Config::parse("", "c", {"seed=x"});
               root.get("seed", int64_t{1});
             }),
             "seed=x: \"seed\" must be a whole number; found \"x\"");
-  EXPECT_EQ(message_of([] { Config::parse("", "c", {"trian.x=1"}).refuse_unknown(); }), "trian.x=1: unknown key \"trian\"");
+  EXPECT_EQ(message_of([] { Config::parse("", "c", {"trian.x=1"}).refuse_unknown(); }),
+            "trian.x=1: unknown key \"trian\"");
 }
 
 TEST(Config, ChoiceListsWhatIsAllowed) {
   Config root = Config::parse("kind: lienar\nother: zzz\n", "c");
-  EXPECT_EQ(message_of([&] {
-              root.choice("kind", "linear", {"linear", "cosine"});
-            }),
-            "c:1:7: \"kind\" is \"lienar\"; it must be one of linear, cosine; did you mean \"linear\"?");
-  EXPECT_EQ(message_of([&] {
-              root.choice("other", "linear", {"linear", "cosine"});
-            }),
+  EXPECT_EQ(
+      message_of([&] { root.choice("kind", "linear", {"linear", "cosine"}); }),
+      "c:1:7: \"kind\" is \"lienar\"; it must be one of linear, cosine; did you mean \"linear\"?");
+  EXPECT_EQ(message_of([&] { root.choice("other", "linear", {"linear", "cosine"}); }),
             "c:2:8: \"other\" is \"zzz\"; it must be one of linear, cosine");
   EXPECT_EQ(root.choice("absent", "cosine", {"linear", "cosine"}), "cosine");
 }
@@ -149,13 +172,15 @@ TEST(Config, ChoiceListsWhatIsAllowed) {
 TEST(Config, RequireNamesTheSectionAndALikelyMisspelling) {
   Config root = Config::parse("model:\n  pth: x\n", "c");
   Config model = root.section("model");
-  EXPECT_EQ(message_of([&] { model.require("path"); }), "c:2:3: \"path\" is missing in \"model\"; is \"pth\" meant to be \"path\"?");
+  EXPECT_EQ(message_of([&] { model.require("path"); }),
+            "c:2:3: \"path\" is missing in \"model\"; is \"pth\" meant to be \"path\"?");
 }
 
 // Asks the same questions of any configuration.
 std::string ask(Config root) {
   root.get("text", "plain");
-  for (const char* key : {"odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "odd7", "odd8", "odd9"}) root.get(key, "");
+  for (const char* key : {"odd1", "odd2", "odd3", "odd4", "odd5", "odd6", "odd7", "odd8", "odd9"})
+    root.get(key, "");
   root.get("lr", 5e-5);
   root.get("whole", 3.0);
   root.get("big", int64_t{1} << 60);
@@ -175,8 +200,10 @@ std::string ask(Config root) {
 
 TEST(Config, ResolvedFormLoadsBackEqual) {
   const std::string text =
-      "odd1: \"true\"\nodd2: \"1e5\"\nodd3: \"a: b # c\"\nodd4: \"line\\nbreak\\ttab \\u0001\"\nodd5: \"null\"\nodd6: ' lead'\n"
-      "odd7: 中文\nodd8: \"x\\u2028y\\u0085\"\nodd9: ''\nlr: 3.3e-5\nparts: [{path: q}, {fields: {a: '- x'}}]\n";
+      "odd1: \"true\"\nodd2: \"1e5\"\nodd3: \"a: b # c\"\nodd4: \"line\\nbreak\\ttab "
+      "\\u0001\"\nodd5: \"null\"\nodd6: ' lead'\n"
+      "odd7: 中文\nodd8: \"x\\u2028y\\u0085\"\nodd9: ''\nlr: 3.3e-5\nparts: [{path: q}, {fields: "
+      "{a: '- x'}}]\n";
   const std::string once = ask(Config::parse(text, "a"));
   const std::string twice = ask(Config::parse(once, "b"));
   EXPECT_EQ(once, twice);
@@ -199,8 +226,10 @@ TEST(Config, ResolvedKeepsTheOrderAskedAndHoldsDefaults) {
 }
 
 TEST(Config, ReadsOptionsSavedAsJson) {
-  Config root =
-      Config::from_json(Json::parse(R"({"n": 3, "x": 0.5, "s": "7", "b": true, "l": ["a"], "o": {"k": 1}, "z": null})"), "hone.json");
+  Config root = Config::from_json(
+      Json::parse(
+          R"({"n": 3, "x": 0.5, "s": "7", "b": true, "l": ["a"], "o": {"k": 1}, "z": null})"),
+      "hone.json");
   EXPECT_EQ(root.get("n", int64_t{0}), 3);
   EXPECT_EQ(root.get("x", 0.0), 0.5);
   EXPECT_EQ(root.get("s", ""), "7");

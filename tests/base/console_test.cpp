@@ -29,7 +29,8 @@ std::string on_terminal(Action action) {
   }
   std::string out;
   char buffer[4096];
-  for (ssize_t got = 0; (got = read(terminal, buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<size_t>(got));
+  for (ssize_t got = 0; (got = read(terminal, buffer, sizeof buffer)) > 0;)
+    out.append(buffer, static_cast<size_t>(got));
   close(terminal);
   waitpid(child, nullptr, 0);
   return out;
@@ -74,7 +75,8 @@ TEST(Progress, DrawsABarOnATerminalThatFitsItsWidth) {
     progress.advance_to(60);
   });
   EXPECT_THAT(out, HasSubstr("train [############............]  50% 50/100"));
-  EXPECT_THAT(out, HasSubstr("\r\x1b[Ka message\r\ntrain [####")) << "a message takes the bar away and puts it back below";
+  EXPECT_THAT(out, HasSubstr("\r\x1b[Ka message\r\ntrain [####"))
+      << "a message takes the bar away and puts it back below";
   EXPECT_THAT(out, Not(HasSubstr("cannot fit")));
   EXPECT_TRUE(out.ends_with("\r\x1b[K")) << "the bar is taken away at the end";
 }

@@ -22,7 +22,8 @@ TEST(Error, ShowsThePlaceBeforeTheMessage) {
   EXPECT_STREQ(Error(ErrorKind::kUsage, "wrong").what(), "wrong");
 }
 
-const std::vector<std::string> kKeys = {"warmup_ratio", "weight_decay", "learning_rate", "seed", "lr"};
+const std::vector<std::string> kKeys = {"warmup_ratio", "weight_decay", "learning_rate", "seed",
+                                        "lr"};
 
 TEST(Nearest, FindsMisspellingsOfAllKinds) {
   EXPECT_EQ(nearest("warmup_ration", kKeys), "warmup_ratio");  // one letter more

@@ -23,7 +23,10 @@ class FileTest : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  int count() const { return static_cast<int>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator())); }
+  int count() const {
+    return static_cast<int>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
 
   template <typename Action>
   static std::string message_of(Action action) {
@@ -69,10 +72,14 @@ TEST_F(FileTest, NamesAMissingFileAndTheNearestOne) {
   write_file(path("train.jsonl"), "");
   EXPECT_THAT(message_of([&] { read_file(path("trian.jsonl"), ErrorKind::kData); }),
               HasSubstr("no such file; did you mean \"train.jsonl\"?"));
-  EXPECT_THAT(message_of([&] { read_file(path("nowhere/x"), ErrorKind::kData); }), HasSubstr("there is no folder"));
-  EXPECT_THAT(message_of([&] { read_file(folder_.string(), ErrorKind::kModel); }), HasSubstr("Is a directory"));
-  EXPECT_THAT(message_of([&] { MappedFile(path("zzz"), ErrorKind::kModel); }), HasSubstr("no such file"));
-  EXPECT_THAT(message_of([&] { write_file(path("nowhere/x"), "a"); }), HasSubstr("cannot be written: No such file"));
+  EXPECT_THAT(message_of([&] { read_file(path("nowhere/x"), ErrorKind::kData); }),
+              HasSubstr("there is no folder"));
+  EXPECT_THAT(message_of([&] { read_file(folder_.string(), ErrorKind::kModel); }),
+              HasSubstr("Is a directory"));
+  EXPECT_THAT(message_of([&] { MappedFile(path("zzz"), ErrorKind::kModel); }),
+              HasSubstr("no such file"));
+  EXPECT_THAT(message_of([&] { write_file(path("nowhere/x"), "a"); }),
+              HasSubstr("cannot be written: No such file"));
 }
 
 TEST_F(FileTest, KeepsTheOldFileWhereTheNewOneDoesNotFit) {

@@ -11,7 +11,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Json parse(std::string_view text) { return parse_json(text, Where{"f.json", 10, 0}, ErrorKind::kData); }
+Json parse(std::string_view text) {
+  return parse_json(text, Where{"f.json", 10, 0}, ErrorKind::kData);
+}
 
 std::string message_of(std::string_view text) {
   try {
@@ -24,7 +26,8 @@ std::string message_of(std::string_view text) {
 }
 
 TEST(ParseJson, ReadsEveryKindOfValue) {
-  const Json value = parse(R"( {"s": "a\"\\\/\b\f\n\r\tz", "u": "\u00e9\u4e2d\ud83d\ude00", "i": -12, "big": 18446744073709551615,
+  const Json value = parse(
+      R"( {"s": "a\"\\\/\b\f\n\r\tz", "u": "\u00e9\u4e2d\ud83d\ude00", "i": -12, "big": 18446744073709551615,
     "d": 1.5e-3, "huge": 123456789012345678901234567890, "t": true, "f": false, "n": null, "a": [1, [], {}]} )");
   EXPECT_EQ(value["s"], "a\"\\/\b\f\n\r\tz");
   EXPECT_EQ(value["u"], "é中😀");
@@ -38,20 +41,27 @@ TEST(ParseJson, ReadsEveryKindOfValue) {
 }
 
 TEST(ParseJson, AgreesWithAnotherParserOnNumbers) {
-  for (const char* text : {"0", "-0", "1", "-1", "0.1", "1E5", "1e+5", "1e-5", "9223372036854775807", "-9223372036854775808", "4.9e-324",
-                           "1e-400", "1.7976931348623157e308"}) {
+  for (const char* text :
+       {"0", "-0", "1", "-1", "0.1", "1E5", "1e+5", "1e-5", "9223372036854775807",
+        "-9223372036854775808", "4.9e-324", "1e-400", "1.7976931348623157e308"}) {
     EXPECT_EQ(parse(text), Json::parse(text)) << text;
     EXPECT_EQ(parse(text).type(), Json::parse(text).type()) << text;
   }
 }
 
 TEST(ParseJson, NamesLineAndColumn) {
-  EXPECT_THAT(message_of("{\"a\": 1,\n  \"b\" 2}"), HasSubstr("f.json:11:7: not valid JSON: found '2' where ':' was expected"));
-  EXPECT_THAT(message_of("{\"a\": 1, \"b\": 2, \"a\": 3}"), HasSubstr("f.json:10:18: not valid JSON: the key \"a\" stands twice"));
-  EXPECT_THAT(message_of("[1, 2"), HasSubstr("f.json:10:6: not valid JSON: the text ends where ',' or ']'"));
-  EXPECT_THAT(message_of("[1] x"), HasSubstr("f.json:10:5: not valid JSON: found 'x' after the end"));
-  EXPECT_THAT(message_of("[\"a\xff\"]"), HasSubstr("f.json:10:4: not valid JSON: found the byte 0xFF, which is not UTF-8"));
-  EXPECT_THAT(message_of("[\"abc"), HasSubstr("f.json:10:2: not valid JSON: this string has no closing quote"));
+  EXPECT_THAT(message_of("{\"a\": 1,\n  \"b\" 2}"),
+              HasSubstr("f.json:11:7: not valid JSON: found '2' where ':' was expected"));
+  EXPECT_THAT(message_of("{\"a\": 1, \"b\": 2, \"a\": 3}"),
+              HasSubstr("f.json:10:18: not valid JSON: the key \"a\" stands twice"));
+  EXPECT_THAT(message_of("[1, 2"),
+              HasSubstr("f.json:10:6: not valid JSON: the text ends where ',' or ']'"));
+  EXPECT_THAT(message_of("[1] x"),
+              HasSubstr("f.json:10:5: not valid JSON: found 'x' after the end"));
+  EXPECT_THAT(message_of("[\"a\xff\"]"),
+              HasSubstr("f.json:10:4: not valid JSON: found the byte 0xFF, which is not UTF-8"));
+  EXPECT_THAT(message_of("[\"abc"),
+              HasSubstr("f.json:10:2: not valid JSON: this string has no closing quote"));
 }
 
 TEST(ParseJson, RefusesWhatTheStandardRefuses) {
@@ -103,14 +113,18 @@ TEST(ParseJson, FindsADuplicateAmongManyKeys) {
 
 TEST(ParseJson, LimitsNesting) {
   EXPECT_NO_THROW(parse(std::string(512, '[') + std::string(512, ']')));
-  EXPECT_THAT(message_of(std::string(513, '[') + std::string(513, ']')), HasSubstr("nested deeper than 512"));
+  EXPECT_THAT(message_of(std::string(513, '[') + std::string(513, ']')),
+              HasSubstr("nested deeper than 512"));
   EXPECT_THAT(message_of(std::string(1000000, '[')), HasSubstr("nested deeper"));
 }
 
-// Every truncation and thousands of changed bytes: an error or a value that another parser accepts too, never a crash.
+// Every truncation and thousands of changed bytes: an error or a value that another parser accepts
+// too, never a crash.
 TEST(ParseJson, AgreesWithAnotherParserOnDamagedText) {
-  const std::string text = R"({"a": [1, -2.5e3, "x\u00e9\n", true, false, null], "b": {"c": "中文", "d": [[], {}]}, "e": 0})";
-  for (size_t size = 0; size < text.size(); ++size) EXPECT_THROW(parse(text.substr(0, size)), Error);
+  const std::string text =
+      R"({"a": [1, -2.5e3, "x\u00e9\n", true, false, null], "b": {"c": "中文", "d": [[], {}]}, "e": 0})";
+  for (size_t size = 0; size < text.size(); ++size)
+    EXPECT_THROW(parse(text.substr(0, size)), Error);
   RandomStream random(1);
   int accepted = 0;
   for (int round = 0; round < 20000; ++round) {

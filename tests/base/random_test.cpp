@@ -43,7 +43,8 @@ TEST(RandomStream, BelowCoversItsRangeEvenly) {
   RandomStream random(1);
   std::array<int, 6> counts{};
   for (int i = 0; i < 60000; ++i) ++counts.at(random.below(6));
-  for (const int count : counts) EXPECT_NEAR(count, 10000, 400);  // four standard deviations are 365
+  for (const int count : counts)
+    EXPECT_NEAR(count, 10000, 400);  // four standard deviations are 365
   for (int i = 0; i < 100; ++i) EXPECT_EQ(random.below(1), 0U);
 }
 
@@ -79,7 +80,8 @@ TEST(Permutation, PutsEachElementAtEachPlaceEquallyOften) {
   std::array<std::array<int, 4>, 4> counts{};
   for (uint64_t key = 0; key < 24000; ++key) {
     const std::vector<int64_t> order = permutation(4, key);
-    for (size_t place = 0; place < 4; ++place) ++counts.at(place).at(static_cast<size_t>(order[place]));
+    for (size_t place = 0; place < 4; ++place)
+      ++counts.at(place).at(static_cast<size_t>(order[place]));
   }
   for (const auto& row : counts) {
     for (const int count : row) EXPECT_NEAR(count, 6000, 300);

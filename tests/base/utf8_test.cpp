@@ -7,7 +7,8 @@ namespace hone {
 namespace {
 
 TEST(Utf8, DecodesTheEndsOfEachLength) {
-  const std::u32string points = {0x0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF};
+  const std::u32string points = {0x0,    0x7F,   0x80,   0x7FF,   0x800,
+                                 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF};
   const std::string text = to_utf8(points);
   EXPECT_EQ(text.size(), 1U + 1 + 2 + 2 + 3 + 3 + 3 + 3 + 4 + 4);
   EXPECT_EQ(from_utf8(text), points);
@@ -37,7 +38,8 @@ TEST(Utf8, ReplacesInvalidBytesOneByOne) {
 
 RC_GTEST_PROP(Utf8, RoundTripsAnyText, ()) {
   const auto points = *rc::gen::container<std::u32string>(
-      rc::gen::suchThat(rc::gen::inRange<char32_t>(0, 0x110000), [](char32_t c) { return c < 0xD800 || c > 0xDFFF; }));
+      rc::gen::suchThat(rc::gen::inRange<char32_t>(0, 0x110000),
+                        [](char32_t c) { return c < 0xD800 || c > 0xDFFF; }));
   RC_ASSERT(from_utf8(to_utf8(points)) == points);
 }
 

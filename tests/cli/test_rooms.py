@@ -36,8 +36,12 @@ def test_every_folder_of_src_is_a_room():
 def test_room_includes_only_what_lies_below_it(room):
     files = sources(room)
     assert files, f"src/{room} is empty"
-    wrong = [f"{path.relative_to(ROOT)} includes {name}" for path in files for name in includes(path)
-             if name.split("/")[0] not in MAY_INCLUDE[room] | {room}]
+    wrong = [
+        f"{path.relative_to(ROOT)} includes {name}"
+        for path in files
+        for name in includes(path)
+        if name.split("/")[0] not in MAY_INCLUDE[room] | {room}
+    ]
     assert wrong == []
 
 
@@ -49,18 +53,32 @@ def test_rooms_without_tensors_include_no_torch(room):
 def test_the_light_program_includes_no_torch_and_no_room_that_needs_it():
     files = [path for path in sources("cli") if path.parent == SRC / "cli"]
     assert len(files) > 5
-    wrong = [f"{path.name} includes {name}" for path in files for name in includes(path) if name.split("/")[0] not in {"cli", "base", "data"}]
+    wrong = [
+        f"{path.name} includes {name}"
+        for path in files
+        for name in includes(path)
+        if name.split("/")[0] not in {"cli", "base", "data"}
+    ]
     wrong += [path.name for path in files if TORCH.search(path.read_text())]
     assert wrong == []
 
 
 def test_the_whole_of_torch_is_included_nowhere():
     whole = re.compile(r'^#include [<"]torch/torch\.h', re.MULTILINE)
-    assert [str(path) for room in MAY_INCLUDE for path in sources(room) if whole.search(path.read_text())] == []
+    assert [
+        str(path)
+        for room in MAY_INCLUDE
+        for path in sources(room)
+        if whole.search(path.read_text())
+    ] == []
 
 
-TASKS = sorted(folder.name for folder in (SRC / "tasks").iterdir()
-               if folder.is_dir() and any(re.search(r"\bkInfo\b", path.read_text()) for path in folder.glob("*.h")))
+TASKS = sorted(
+    folder.name
+    for folder in (SRC / "tasks").iterdir()
+    if folder.is_dir()
+    and any(re.search(r"\bkInfo\b", path.read_text()) for path in folder.glob("*.h"))
+)
 
 
 def test_there_are_tasks():
@@ -70,8 +88,13 @@ def test_there_are_tasks():
 @pytest.mark.parametrize("task", TASKS)
 def test_task_has_its_line_and_its_name_in_each_room(task):
     registry = (SRC / "tasks/registry.cpp").read_text()
-    assert re.search(rf"^\s*{task}::kInfo,", registry, re.MULTILINE), f"src/tasks/registry.cpp has no line for {task}"
-    tests = [*(ROOT / "tests/tasks").glob(f"{task}*_test.cpp"), *(ROOT / "tests/tasks" / task).glob("*_test.cpp")]
+    assert re.search(rf"^\s*{task}::kInfo,", registry, re.MULTILINE), (
+        f"src/tasks/registry.cpp has no line for {task}"
+    )
+    tests = [
+        *(ROOT / "tests/tasks").glob(f"{task}*_test.cpp"),
+        *(ROOT / "tests/tasks" / task).glob("*_test.cpp"),
+    ]
     assert tests, f"tests/tasks/{task}_test.cpp is missing"
     assert (ROOT / f"docs/tasks/{task}.md").exists()
     assert (ROOT / f"examples/{task}/config.yaml").exists()

@@ -34,12 +34,15 @@ std::vector<Record> read(const std::string& path) {
 Case example_of(const TaskInfo& info) {
   const std::string folder = std::string("examples/") + info.name, train = folder + "/train.jsonl";
   if (!fs::exists(train))
-    throw Error(ErrorKind::kInternal, {train}, fmt::format("task {} has no example: conformance needs one", info.name));
+    throw Error(ErrorKind::kInternal, {train},
+                fmt::format("task {} has no example: conformance needs one", info.name));
   const std::string config = folder + "/config.yaml";
-  return {info.name, &info, fs::exists(config) ? read_file(config, ErrorKind::kUsage) : "", read(train)};
+  return {info.name, &info, fs::exists(config) ? read_file(config, ErrorKind::kUsage) : "",
+          read(train)};
 }
 
-Case variant(const std::string& name, const char* task, const std::string& options, std::vector<Record> records) {
+Case variant(const std::string& name, const char* task, const std::string& options,
+             std::vector<Record> records) {
   return {name, &task_named(task), "task: " + options, std::move(records)};
 }
 
@@ -55,11 +58,17 @@ std::vector<Case> variants() {
   const auto several = [](Json& fields, size_t i) {
     fields["label"] = i % 3 == 0 ? Json{"x", "y"} : i % 3 == 1 ? Json{"y"} : Json::array();
   };
-  const auto number = [](Json& fields, size_t i) { fields["label"] = 0.5 * static_cast<double>(i % 5) - 1; };
-  const auto pair = [](Json& fields, size_t i) { fields["other"] = i % 2 == 0 ? fields["text"] : Json("something else"); };
+  const auto number = [](Json& fields, size_t i) {
+    fields["label"] = 0.5 * static_cast<double>(i % 5) - 1;
+  };
+  const auto pair = [](Json& fields, size_t i) {
+    fields["other"] = i % 2 == 0 ? fields["text"] : Json("something else");
+  };
   const auto text = [](Json& fields, size_t) {
-    const std::string first = fields["text"].get<std::string>().substr(0, fields["text"].get<std::string>().find(' '));
-    fields["entities"] = Json::array({{{"start", 0}, {"end", count_code_points(first)}, {"label", fields["label"]}}});
+    const std::string first =
+        fields["text"].get<std::string>().substr(0, fields["text"].get<std::string>().find(' '));
+    fields["entities"] = Json::array(
+        {{{"start", 0}, {"end", count_code_points(first)}, {"label", fields["label"]}}});
   };
   return {variant("classify, several labels", "classify", "{type: multi}", relabelled(several)),
           variant("classify, numbers", "classify", "{type: regression}", relabelled(number)),
@@ -100,7 +109,9 @@ std::vector<std::string> vocabulary_of(const std::vector<Record>& records) {
 void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::string& folder) {
   fs::create_directories(folder);
   write_file(folder + "/vocab.txt", fmt::format("{}\n", fmt::join(vocabulary, "\n")));
-  write_file(folder + "/tokenizer_config.json", R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false, "model_max_length": 64})");
+  write_file(
+      folder + "/tokenizer_config.json",
+      R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false, "model_max_length": 64})");
   const Json config = {{"model_type", "bert"},
                        {"architectures", Json::array({"BertModel"})},
                        {"vocab_size", vocabulary.size()},
@@ -120,7 +131,8 @@ void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::stri
   const auto backbone = make_backbone(ModelConfig::load(folder));
   backbone->initialise(1);
   StateDict weights;
-  for (const auto& item : backbone->named_parameters()) weights["bert." + item.key()] = item.value().detach();
+  for (const auto& item : backbone->named_parameters())
+    weights["bert." + item.key()] = item.value().detach();
   write_safetensors(folder + "/model.safetensors", weights);
 }
 

@@ -1,4 +1,5 @@
-// What every task is tried on: its example, a tiny random BERT whose vocabulary can spell it, and the same for options of note.
+// What every task is tried on: its example, a tiny random BERT whose vocabulary can spell it, and
+// the same for options of note.
 #pragma once
 
 #include <memory>
@@ -16,8 +17,8 @@ struct Case {
   std::vector<Record> records;  // labelled; the first twenty are learned by heart
 };
 
-// One for every line of the registry, from examples/<task>/ (train.jsonl, and the task section of config.yaml),
-// then variants that no example shows. Error where a registered task has no example.
+// One for every line of the registry, from examples/<task>/ (train.jsonl, and the task section of
+// config.yaml), then variants that no example shows. Error where a registered task has no example.
 std::vector<Case> all_cases();
 
 constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or windowed
@@ -25,7 +26,8 @@ constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or w
 // The task of a case, which has learned its labels.
 std::shared_ptr<Task> make_task(const Case& c);
 
-// A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is spelled in letters.
+// A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is
+// spelled in letters.
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder);
 
 }  // namespace hone::conformance

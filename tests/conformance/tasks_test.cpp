@@ -39,7 +39,8 @@ struct Encoded {
 Encoded encode(const Pipeline& pipeline, const std::vector<Record>& records, size_t most) {
   Encoded all;
   for (size_t i = 0; i < records.size() && all.samples.size() < most; ++i) {
-    for (Sample& sample : pipeline.task().encode(records[i], pipeline.tokenizer(), true)) all.samples.push_back(std::move(sample));
+    for (Sample& sample : pipeline.task().encode(records[i], pipeline.tokenizer(), true))
+      all.samples.push_back(std::move(sample));
   }
   if (all.samples.size() > most) all.samples.resize(most);
   for (size_t i = 0; i < all.samples.size(); ++i) all.indices.push_back(static_cast<int64_t>(i));
@@ -55,14 +56,15 @@ Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
   double count = 0;
   for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
     const size_t end = std::min(begin + at_once, all.samples.size());
-    const Batch batch =
-        collate({all.samples.begin() + begin, all.samples.begin() + end}, {all.indices.begin() + begin, all.indices.begin() + end}, 99);
+    const Batch batch = collate({all.samples.begin() + begin, all.samples.begin() + end},
+                                {all.indices.begin() + begin, all.indices.begin() + end}, 99);
     const Loss loss = pipeline.task().forward_loss(pipeline.network(), batch);
     loss.sum.backward();
     count += loss.count;
   }
   Gradients result;
-  for (const auto& [name, weight] : weights) result[name] = weight.grad().defined() ? weight.grad() / count : at::Tensor();
+  for (const auto& [name, weight] : weights)
+    result[name] = weight.grad().defined() ? weight.grad() / count : at::Tensor();
   return result;
 }
 
@@ -70,7 +72,8 @@ Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
 class PlainAdam {
  public:
   explicit PlainAdam(const Network& network) {
-    for (const auto& [name, weight] : network.weights()) slots_.push_back({weight, at::zeros_like(weight), at::zeros_like(weight)});
+    for (const auto& [name, weight] : network.weights())
+      slots_.push_back({weight, at::zeros_like(weight), at::zeros_like(weight)});
   }
 
   void step(double rate, double gradient_scale) {
@@ -99,7 +102,8 @@ TEST(Conformance, EncodesItsExample) {
     const auto pipeline = make_pipeline(c, folder.path());
     ASSERT_GE(c.records.size(), 20u);
     for (const Record& record : c.records) {
-      const std::vector<Sample> samples = pipeline->task().encode(record, pipeline->tokenizer(), true);
+      const std::vector<Sample> samples =
+          pipeline->task().encode(record, pipeline->tokenizer(), true);
       ASSERT_FALSE(samples.empty());
       for (const Sample& sample : samples) {
         EXPECT_GT(sample.size(), 0);
@@ -126,7 +130,8 @@ TEST(Conformance, HasAFiniteLoss) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
     const Encoded all = encode(*pipeline, c.records, 16);
-    const Loss loss = pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+    const Loss loss =
+        pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
     EXPECT_GT(loss.count, 0);
     EXPECT_GT(loss.sum.item<double>(), 0);
     EXPECT_TRUE(std::isfinite(loss.sum.item<double>()));
@@ -137,10 +142,12 @@ TEST(Conformance, HasAFiniteLoss) {
 TEST(Conformance, ReachesEveryTrainableWeight) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
-    for (const auto& [name, gradient] : gradients(*pipeline, encode(*pipeline, c.records, 20), 20)) {
+    for (const auto& [name, gradient] :
+         gradients(*pipeline, encode(*pipeline, c.records, 20), 20)) {
       ASSERT_TRUE(gradient.defined()) << name;
       EXPECT_TRUE(gradient.isfinite().all().item<bool>()) << name;
-      // A softmax does not see what is added to all its inputs: the gradient of a key's bias is zero but for rounding.
+      // A softmax does not see what is added to all its inputs: the gradient of a key's bias is
+      // zero but for rounding.
       const bool is_key_bias = name.find("key.bias") != std::string::npos;
       EXPECT_TRUE(is_key_bias || gradient.abs().max().item<double>() > 0) << name;
     }
@@ -156,7 +163,8 @@ TEST(Conformance, LearnsTwentyRecordsByHeart) {
     pipeline->network().eval();  // by heart: without dropout
     double score = 0;
     for (int step = 1; step <= 400 && score < 1; ++step) {
-      const Loss loss = pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+      const Loss loss =
+          pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
       loss.sum.backward();
       optimizer.step(3e-3, 1 / loss.count);
       if (step % 20 == 0) score = pipeline->evaluate(twenty).report.score;
@@ -175,7 +183,8 @@ TEST(Conformance, SurvivesSaveAndLoad) {
     EXPECT_STREQ(again->info().name, c.info->name);
     EXPECT_EQ(again->predict(c.records), pipeline->predict(c.records));
     again->save(folder / "third");
-    EXPECT_EQ(read_file(folder / "third/hone.json", ErrorKind::kModel), read_file(folder / "after/hone.json", ErrorKind::kModel));
+    EXPECT_EQ(read_file(folder / "third/hone.json", ErrorKind::kModel),
+              read_file(folder / "after/hone.json", ErrorKind::kModel));
   });
 }
 
@@ -185,37 +194,45 @@ TEST(Conformance, GivesTheSameAloneAndInABatch) {
     pipeline->network().eval();
     const c10::AutoGradMode no_grad(false);
     const Encoded all = encode(*pipeline, c.records, 40);
-    const at::Tensor together = pipeline->task().predict(pipeline->network(), collate(all.samples, all.indices, 0));
+    const at::Tensor together =
+        pipeline->task().predict(pipeline->network(), collate(all.samples, all.indices, 0));
     std::vector<at::Tensor> alone;
     for (size_t i = 0; i < all.samples.size(); ++i) {
-      alone.push_back(pipeline->task().predict(pipeline->network(), collate({all.samples[i]}, {all.indices[i]}, 0)));
+      alone.push_back(pipeline->task().predict(pipeline->network(),
+                                               collate({all.samples[i]}, {all.indices[i]}, 0)));
     }
-    EXPECT_LT((at::cat(alone) - together).abs().max().item<double>(), 1e-5 * together.abs().max().item<double>());
+    EXPECT_LT((at::cat(alone) - together).abs().max().item<double>(),
+              1e-5 * together.abs().max().item<double>());
   });
 }
 
 TEST(Conformance, EvaluatesToTheSameLossAtAnyBatchSize) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
-    const double whole = pipeline->evaluate(c.records, {.max_tokens = 100'000, .progress = {}}).loss;
+    const double whole =
+        pipeline->evaluate(c.records, {.max_tokens = 100'000, .progress = {}}).loss;
     for (const int64_t tokens : {1, 64, 500})
-      EXPECT_NEAR(pipeline->evaluate(c.records, {.max_tokens = tokens, .progress = {}}).loss, whole, 1e-6 * whole) << tokens;
+      EXPECT_NEAR(pipeline->evaluate(c.records, {.max_tokens = tokens, .progress = {}}).loss, whole,
+                  1e-6 * whole)
+          << tokens;
   });
 }
 
-// How far two gradients are apart, tensor by tensor, relative to the tensor's norm. The bias of a key has no gradient but rounding
-// (see above): it is measured against the norm of the whole.
+// How far two gradients are apart, tensor by tensor, relative to the tensor's norm. The bias of a
+// key has no gradient but rounding (see above): it is measured against the norm of the whole.
 double distance(const Gradients& a, const Gradients& b) {
   double total = 0, worst = 0;
   for (const auto& [name, gradient] : a) total = std::hypot(total, gradient.norm().item<double>());
   for (const auto& [name, gradient] : a) {
-    const double scale = name.find("key.bias") == std::string::npos ? gradient.norm().item<double>() : total;
+    const double scale =
+        name.find("key.bias") == std::string::npos ? gradient.norm().item<double>() : total;
     worst = std::max(worst, (gradient - b.at(name)).norm().item<double>() / scale);
   }
   return worst;
 }
 
-// 16 samples as one batch, as 4 of 4, as 16 of 1, with dropout on: the gradient is a function of the samples alone.
+// 16 samples as one batch, as 4 of 4, as 16 of 1, with dropout on: the gradient is a function of
+// the samples alone.
 TEST(Conformance, HasTheSameGradientHoweverABatchIsSplit) {
   double worst = 0;
   hold([&](const Case& c, const TemporaryFolder& folder) {
@@ -239,7 +256,9 @@ TEST(Conformance, DropsOutWhileTraining) {
     const Encoded all = encode(*pipeline, c.records, 4);
     const auto loss = [&](bool training, uint64_t seed) {
       pipeline->network().train(training);
-      return pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, seed)).sum.item<double>();
+      return pipeline->task()
+          .forward_loss(pipeline->network(), collate(all.samples, all.indices, seed))
+          .sum.item<double>();
     };
     EXPECT_NE(loss(true, 1), loss(true, 2));
     EXPECT_EQ(loss(true, 1), loss(true, 1));
@@ -252,7 +271,8 @@ TEST(Conformance, ReportsWhatCanBeRecomputedFromSavedPredictions) {
     const auto pipeline = make_pipeline(c, folder.path());
     const Evaluation evaluation = pipeline->evaluate(c.records);
     const auto scorer = c.info->restore(pipeline->task().state())->make_scorer();
-    for (size_t i = 0; i < c.records.size(); ++i) scorer->add(c.records[i], Json::parse(evaluation.results[i].dump()));
+    for (size_t i = 0; i < c.records.size(); ++i)
+      scorer->add(c.records[i], Json::parse(evaluation.results[i].dump()));
     EXPECT_EQ(scorer->report().json(), evaluation.report.json());
     EXPECT_EQ(evaluation.report.n, static_cast<int64_t>(c.records.size()));
   });

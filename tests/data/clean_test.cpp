@@ -8,8 +8,8 @@
 
 #include "base/random.h"
 #include "data/fingerprint.h"
-#include "shared_files.h"
 #include "reader_testing.h"
+#include "shared_files.h"
 
 namespace hone {
 namespace {
@@ -26,7 +26,8 @@ Record record_of(const std::string& text, int64_t line = 1) {
 class CleanerTest : public testing::Test {
  protected:
   // Which of the texts are kept, as cleaned.
-  std::vector<std::string> kept(const CleanOptions& options, const std::vector<std::string>& texts) {
+  std::vector<std::string> kept(const CleanOptions& options,
+                                const std::vector<std::string>& texts) {
     audit_ = SplitAudit{};
     Cleaner cleaner(options, {"text"}, audit_);
     std::vector<std::string> out;
@@ -41,14 +42,16 @@ class CleanerTest : public testing::Test {
 };
 
 TEST_F(CleanerTest, TrimsWhiteSpaceOfAnyScript) {
-  EXPECT_THAT(kept({}, {" \t a b\r\n", "\u3000\u00A0中 文\u2003", "\uFEFFx"}), ElementsAre("a b", "中 文", "x"));
+  EXPECT_THAT(kept({}, {" \t a b\r\n", "\u3000\u00A0中 文\u2003", "\uFEFFx"}),
+              ElementsAre("a b", "中 文", "x"));
   CleanOptions options;
   options.trim = false;
   EXPECT_THAT(kept(options, {" a "}), ElementsAre(" a "));
 }
 
 TEST_F(CleanerTest, RemovesControlCharactersButTabAndLineFeed) {
-  EXPECT_THAT(kept({}, {"a\x01\tb\nc\r\x7F\u0085\u0090é👩\u200D🚀"}), ElementsAre("a\tb\ncé👩\u200D🚀"));
+  EXPECT_THAT(kept({}, {"a\x01\tb\nc\r\x7F\u0085\u0090é👩\u200D🚀"}),
+              ElementsAre("a\tb\ncé👩\u200D🚀"));
   CleanOptions options;
   options.remove_control = false;
   EXPECT_THAT(kept(options, {"a\x01z"}), ElementsAre("a\x01z"));
@@ -66,7 +69,8 @@ TEST_F(CleanerTest, DropsKeepsOrRefusesEmptyTexts) {
   options.empty_texts = "keep";
   EXPECT_EQ(kept(options, {"", "a"}).size(), 2U);
   options.empty_texts = "error";
-  EXPECT_THAT(error_of([&] { kept(options, {"a", ""}); }), HasSubstr("f.jsonl:2: \"text\" is empty"));
+  EXPECT_THAT(error_of([&] { kept(options, {"a", ""}); }),
+              HasSubstr("f.jsonl:2: \"text\" is empty"));
 }
 
 TEST_F(CleanerTest, LeavesTokensAsTheyAre) {
@@ -80,7 +84,8 @@ TEST_F(CleanerTest, LeavesTokensAsTheyAre) {
 }
 
 TEST_F(CleanerTest, DropsDuplicatesOnlyWhenAsked) {
-  const std::vector<std::string> texts = {"Hello  World", "hello world ", "ＨＥＬＬＯ　ＷＯＲＬＤ", "hello worlds"};
+  const std::vector<std::string> texts = {"Hello  World", "hello world ", "ＨＥＬＬＯ　ＷＯＲＬＤ",
+                                          "hello worlds"};
   EXPECT_EQ(kept({}, texts).size(), 4U);
   CleanOptions options;
   options.duplicates = "drop";
@@ -93,7 +98,8 @@ std::string sentence(uint64_t key, size_t words) {
   RandomStream random(key);
   std::string text;
   for (size_t i = 0; i < words; ++i) {
-    for (uint64_t length = 2 + random.below(8); length > 0; --length) text += static_cast<char>('a' + random.below(26));
+    for (uint64_t length = 2 + random.below(8); length > 0; --length)
+      text += static_cast<char>('a' + random.below(26));
     text += ' ';
   }
   return text;
@@ -130,8 +136,10 @@ TEST(SplitAudit, BecomesJson) {
   audit.examples.push_back({{"f", 2, 0}, "why"});
   audit.labels["x"] = 2;
   audit.lengths = {0, 2};
-  EXPECT_EQ(audit.json().dump(), R"({"rows":3,"used":2,"dropped":1,"repaired":0,"truncated":0,"reasons":{"empty text":1},)"
-                                 R"("examples":[{"file":"f","line":2,"column":0,"reason":"why"}],"labels":{"x":2},"lengths":[0,2]})");
+  EXPECT_EQ(
+      audit.json().dump(),
+      R"({"rows":3,"used":2,"dropped":1,"repaired":0,"truncated":0,"reasons":{"empty text":1},)"
+      R"("examples":[{"file":"f","line":2,"column":0,"reason":"why"}],"labels":{"x":2},"lengths":[0,2]})");
 }
 
 TEST(CleanOptions, ComeFromAConfiguration) {
@@ -142,7 +150,8 @@ TEST(CleanOptions, ComeFromAConfiguration) {
   EXPECT_EQ(options.near_threshold, 0.8);
   EXPECT_EQ(options.empty_texts, "drop");
   Config bad = Config::parse("near_threshold: 0.2\n", "c");
-  EXPECT_THAT(error_of([&] { CleanOptions::read(bad); }), HasSubstr("c:1:17: \"near_threshold\" is 0.2"));
+  EXPECT_THAT(error_of([&] { CleanOptions::read(bad); }),
+              HasSubstr("c:1:17: \"near_threshold\" is 0.2"));
 }
 
 TEST(Fingerprint, SeesThroughCaseWidthAndSpace) {
@@ -153,7 +162,8 @@ TEST(Fingerprint, SeesThroughCaseWidthAndSpace) {
   EXPECT_NE(text_fingerprint(""), text_fingerprint("\u4E2D"));
 }
 
-TEST(Fingerprint, IsTheSameInAllVersions) {  // splits made by an earlier version must come out the same
+TEST(Fingerprint,
+     IsTheSameInAllVersions) {  // splits made by an earlier version must come out the same
   EXPECT_EQ(text_fingerprint("the quick brown fox"), 16407736087893978365ULL);
   EXPECT_EQ(text_fingerprint("敏捷的棕狐"), 2117409887985383879ULL);
 }
@@ -177,7 +187,8 @@ TEST(Sketch, EstimatesTheSimilarityOfTexts) {
     constexpr int kPairs = 200;
     for (uint64_t i = 0; i < kPairs; ++i) {
       const std::string common = sentence(i, words);
-      const std::string a = common + sentence(1000 + i, 1 + i % words), b = common + sentence(2000 + i, 1 + i % 7);
+      const std::string a = common + sentence(1000 + i, 1 + i % words),
+                        b = common + sentence(2000 + i, 1 + i % 7);
       const double off = similarity(sketch_of(a), sketch_of(b)) - true_similarity(a, b);
       error += off;
       squares += off * off;
@@ -199,7 +210,8 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
   };
   for (int64_t i = 0; i < 300; ++i) add("test", sentence(static_cast<uint64_t>(i), 40), i + 1);
   add("test", sentence(5, 40), 301);  // twice in test
-  for (int64_t i = 0; i < 300; ++i) add("train", sentence(static_cast<uint64_t>(1000 + i), 40), i + 1);
+  for (int64_t i = 0; i < 300; ++i)
+    add("train", sentence(static_cast<uint64_t>(1000 + i), 40), i + 1);
   add("train", "  " + sentence(5, 40), 301);
   add("train", sentence(7, 40) + "!", 302);
   add("validation", "something else", 1);
@@ -211,8 +223,9 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
   EXPECT_EQ(leaks[0].near, 1);
   std::vector<std::pair<std::string, std::string>> places;
   for (const auto& [a, b] : leaks[0].examples) places.emplace_back(a.str(), b.str());
-  EXPECT_THAT(places,
-              ElementsAre(Pair("test.csv:6", "train.csv:301"), Pair("test.csv:301", "train.csv:301"), Pair("test.csv:8", "train.csv:302")));
+  EXPECT_THAT(places, ElementsAre(Pair("test.csv:6", "train.csv:301"),
+                                  Pair("test.csv:301", "train.csv:301"),
+                                  Pair("test.csv:8", "train.csv:302")));
 }
 
 TEST(LeakageFinder, FindsTheKnownLeakOfAPublishedSet) {
@@ -223,11 +236,13 @@ TEST(LeakageFinder, FindsTheKnownLeakOfAPublishedSet) {
     SourceOptions options;
     options.path = folder + split + ".tsv";
     const auto reader = open_reader(options);
-    while (const std::optional<Record> record = reader->next()) finder.add(split, *record, {"text_a"});
+    while (const std::optional<Record> record = reader->next())
+      finder.add(split, *record, {"text_a"});
   }
   const std::vector<Leak> leaks = finder.find();
   ASSERT_EQ(leaks.size(), 1U);
-  EXPECT_GE(leaks[0].exact, 331) << "331 test texts stand byte for byte in train; some more differ in case or space";
+  EXPECT_GE(leaks[0].exact, 331)
+      << "331 test texts stand byte for byte in train; some more differ in case or space";
   EXPECT_LE(leaks[0].exact, 340);
   EXPECT_LT(leaks[0].near, 60);
 }

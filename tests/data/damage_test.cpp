@@ -1,4 +1,5 @@
-// Damaged files: whatever the bytes, a reader gives records or an Error. It never crashes, hangs or throws anything else.
+// Damaged files: whatever the bytes, a reader gives records or an Error. It never crashes, hangs or
+// throws anything else.
 #include <gtest/gtest.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -42,33 +43,41 @@ std::string packed(const std::string& text, bool with_zstd) {
 
 std::vector<Sound> sound_files() {
   const std::string jsonl =
-      "{\"text\": \"a \\u4e2d \\\"q\\\"\", \"tokens\": [\"x\", 1.5e3, null, true]}\n\n{\"text\": \"中文 é\"}\r\n{\"n\": {\"m\": [[]]}}\n";
-  const std::string json = "[\n {\"text\": \"a, ] }\", \"n\": [1, 2]},\n {\"text\": \"中\\\\\"}\n]\n";
+      "{\"text\": \"a \\u4e2d \\\"q\\\"\", \"tokens\": [\"x\", 1.5e3, null, true]}\n\n{\"text\": "
+      "\"中文 é\"}\r\n{\"n\": {\"m\": [[]]}}\n";
+  const std::string json =
+      "[\n {\"text\": \"a, ] }\", \"n\": [1, 2]},\n {\"text\": \"中\\\\\"}\n]\n";
   const std::string csv = "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\nbreak\",y\r\nplain 中,z\r\n";
   const std::string tsv = "text\tlabel\na b\tx\n\"q\ty\n";
-  const std::string conll = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays VBZ I-VP O\n\nPeter NNP I-NP I-PER\nX NNP I-NP B-PER\n";
+  const std::string conll =
+      "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays VBZ I-VP O\n\nPeter NNP I-NP I-PER\nX NNP "
+      "I-NP B-PER\n";
   const std::string bmes = "中 B-X\n文 M-X\n字 E-X\n好 S-Y\n坏 O\n\n上 B-Z\n海 E-Z\n";
-  return {{"jsonl", jsonl, options_of("jsonl")},
-          {"json", json, options_of("json")},
-          {"objects", "{\"a\": 1}\n{\n\"b\": \"x\"\n}\n", options_of("json")},
-          {"csv", csv, options_of("csv")},
-          {"tsv", tsv, options_of("tsv")},
-          {"conll", conll, options_of("conll")},
-          {"bmes", bmes, options_of("conll")},
-          {"text", "one\n中文\n\nthree", options_of("text")},
-          {"guess", csv, options_of("auto")},
-          {"guess_conll", bmes, options_of("auto")},
-          {"gzip", packed(jsonl, false), options_of("jsonl")},
-          {"zstd", packed(jsonl, true), options_of("jsonl")},
-          {"gb18030", "\xD6\xD0\xCE\xC4,\x81\x30\x81\x30\n\xB7\xFE,x\n", options_of("csv", "gb18030")},
-          {"utf16", std::string("\xFF\xFE\x61\x00\x2C\x00\x62\x00\x0A\x00\x2D\x4E\x2C\x00\x3D\xD8\x00\xDE\x0A\x00", 20),
-           options_of("csv", "utf-16")},
-          {"shift_jis", "\x93\xFA\x96\x7B,b\n\x8C\xEA,c\n", options_of("csv", "shift_jis")}};
+  return {
+      {"jsonl", jsonl, options_of("jsonl")},
+      {"json", json, options_of("json")},
+      {"objects", "{\"a\": 1}\n{\n\"b\": \"x\"\n}\n", options_of("json")},
+      {"csv", csv, options_of("csv")},
+      {"tsv", tsv, options_of("tsv")},
+      {"conll", conll, options_of("conll")},
+      {"bmes", bmes, options_of("conll")},
+      {"text", "one\n中文\n\nthree", options_of("text")},
+      {"guess", csv, options_of("auto")},
+      {"guess_conll", bmes, options_of("auto")},
+      {"gzip", packed(jsonl, false), options_of("jsonl")},
+      {"zstd", packed(jsonl, true), options_of("jsonl")},
+      {"gb18030", "\xD6\xD0\xCE\xC4,\x81\x30\x81\x30\n\xB7\xFE,x\n", options_of("csv", "gb18030")},
+      {"utf16",
+       std::string(
+           "\xFF\xFE\x61\x00\x2C\x00\x62\x00\x0A\x00\x2D\x4E\x2C\x00\x3D\xD8\x00\xDE\x0A\x00", 20),
+       options_of("csv", "utf-16")},
+      {"shift_jis", "\x93\xFA\x96\x7B,b\n\x8C\xEA,c\n", options_of("csv", "shift_jis")}};
 }
 
 class Damage : public testing::TestWithParam<Sound> {
  protected:
-  // Reads the bytes under both rules for bad rows; a reader that skips must count what it passed over.
+  // Reads the bytes under both rules for bad rows; a reader that skips must count what it passed
+  // over.
   void read(const std::string& bytes) {
     for (const char* rule : {"error", "skip"}) {
       SourceOptions options = GetParam().options;
@@ -103,7 +112,8 @@ TEST_P(Damage, SoundFilesAreRead) {
 }
 
 TEST_P(Damage, CutOffAnywhere) {
-  for (size_t size = 0; size < GetParam().bytes.size(); ++size) read(GetParam().bytes.substr(0, size));
+  for (size_t size = 0; size < GetParam().bytes.size(); ++size)
+    read(GetParam().bytes.substr(0, size));
 }
 
 TEST_P(Damage, ChangedBytes) {
@@ -113,7 +123,8 @@ TEST_P(Damage, ChangedBytes) {
     std::string bytes = GetParam().bytes;
     for (uint64_t changes = 1 + random.below(4); changes > 0; --changes) {
       const size_t at = random.below(bytes.size());
-      const char value = random.below(2) == 0 ? odd[random.below(odd.size())] : static_cast<char>(random.below(256));
+      const char value = random.below(2) == 0 ? odd[random.below(odd.size())]
+                                              : static_cast<char>(random.below(256));
       switch (random.below(3)) {
         case 0:
           bytes[at] = value;
@@ -133,7 +144,8 @@ TEST_P(Damage, ChangedBytes) {
   EXPECT_GT(rows_ + errors_, 1500);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, Damage, testing::ValuesIn(sound_files()), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Files, Damage, testing::ValuesIn(sound_files()),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace hone

@@ -20,7 +20,8 @@ struct DataSet {
 
 void PrintTo(const DataSet& set, std::ostream* out) { *out << set.path; }
 
-SourceOptions with(std::vector<std::string> columns, std::string format, std::string separator = "", int64_t max_columns = 0) {
+SourceOptions with(std::vector<std::string> columns, std::string format, std::string separator = "",
+                   int64_t max_columns = 0) {
   SourceOptions options;
   options.columns = std::move(columns);
   options.has_header = options.columns.empty();
@@ -44,9 +45,11 @@ TEST_P(DataSets, HaveTheirPublishedNumberOfRows) {
     ASSERT_GT(record->line, last_line);
     last_line = record->line;
     for (const std::string& name : set.names)
-      ASSERT_TRUE(record->fields.contains(name)) << record->where().str() << ": " << record->fields.dump();
+      ASSERT_TRUE(record->fields.contains(name))
+          << record->where().str() << ": " << record->fields.dump();
     if (record->fields.contains("tags")) {
-      ASSERT_EQ(record->fields["tags"].size(), record->fields["tokens"].size()) << record->where().str();
+      ASSERT_EQ(record->fields["tags"].size(), record->fields["tokens"].size())
+          << record->where().str();
     }
   }
   EXPECT_EQ(rows, set.rows);
@@ -61,26 +64,85 @@ const std::vector<std::string> kTagged = {"tokens", "tags"};
 INSTANTIATE_TEST_SUITE_P(
     Published, DataSets,
     testing::Values(
-        DataSet{"banking77", "classification/banking77/train.csv", 10003, kAuto, {"text", "category"}},
-        DataSet{"banking77", "classification/banking77/test.csv", 3080, kAuto, {"text", "category"}},
-        DataSet{"sst2", "classification/sst2/train.tsv", 6920, with({"label", "text"}, "auto"), {"label", "text"}},
-        DataSet{"sst2", "classification/sst2/dev.tsv", 872, with({"label", "text"}, "auto"), {"label", "text"}},
-        DataSet{"sst2", "classification/sst2/test.tsv", 1821, with({"label", "text"}, "auto"), {"label", "text"}},
-        DataSet{"trec", "classification/trec/TREC.train", 5452, with({"label", "text"}, "csv", " ", 2), {"label", "text"}},
-        DataSet{"trec", "classification/trec/TREC.test", 500, with({"label", "text"}, "tsv", " ", 2), {"label", "text"}},
-        DataSet{"goemotions", "classification/goemotions/train.tsv", 12000, with({"text", "labels", "id"}, "auto"), {"text", "labels"}},
-        DataSet{"goemotions", "classification/goemotions/dev.tsv", 5426, with({"text", "labels", "id"}, "auto"), {"text", "labels"}},
-        DataSet{"goemotions", "classification/goemotions/test.tsv", 5427, with({"text", "labels", "id"}, "auto"), {"text", "labels"}},
-        DataSet{"chnsenticorp", "classification/chnsenticorp/train.tsv", 9600, kAuto, {"label", "text_a"}},
-        DataSet{"chnsenticorp", "classification/chnsenticorp/dev.tsv", 1200, kAuto, {"label", "text_a"}},
-        DataSet{"chnsenticorp", "classification/chnsenticorp/test.tsv", 1200, kAuto, {"label", "text_a"}},
-        DataSet{"waimai", "classification/waimai_10k/waimai_10k.csv", 11987, kAuto, {"label", "review"}},
-        DataSet{"ag_news", "classification/ag_news/test.csv", 7600, with({"class", "title", "description"}, "auto"), {"class", "title"}},
-        DataSet{"thucnews", "classification/thucnews_titles/dev.txt", 10000, with({"title", "class"}, "tsv"), {"title", "class"}},
+        DataSet{
+            "banking77", "classification/banking77/train.csv", 10003, kAuto, {"text", "category"}},
+        DataSet{
+            "banking77", "classification/banking77/test.csv", 3080, kAuto, {"text", "category"}},
+        DataSet{"sst2",
+                "classification/sst2/train.tsv",
+                6920,
+                with({"label", "text"}, "auto"),
+                {"label", "text"}},
+        DataSet{"sst2",
+                "classification/sst2/dev.tsv",
+                872,
+                with({"label", "text"}, "auto"),
+                {"label", "text"}},
+        DataSet{"sst2",
+                "classification/sst2/test.tsv",
+                1821,
+                with({"label", "text"}, "auto"),
+                {"label", "text"}},
+        DataSet{"trec",
+                "classification/trec/TREC.train",
+                5452,
+                with({"label", "text"}, "csv", " ", 2),
+                {"label", "text"}},
+        DataSet{"trec",
+                "classification/trec/TREC.test",
+                500,
+                with({"label", "text"}, "tsv", " ", 2),
+                {"label", "text"}},
+        DataSet{"goemotions",
+                "classification/goemotions/train.tsv",
+                12000,
+                with({"text", "labels", "id"}, "auto"),
+                {"text", "labels"}},
+        DataSet{"goemotions",
+                "classification/goemotions/dev.tsv",
+                5426,
+                with({"text", "labels", "id"}, "auto"),
+                {"text", "labels"}},
+        DataSet{"goemotions",
+                "classification/goemotions/test.tsv",
+                5427,
+                with({"text", "labels", "id"}, "auto"),
+                {"text", "labels"}},
+        DataSet{"chnsenticorp",
+                "classification/chnsenticorp/train.tsv",
+                9600,
+                kAuto,
+                {"label", "text_a"}},
+        DataSet{"chnsenticorp",
+                "classification/chnsenticorp/dev.tsv",
+                1200,
+                kAuto,
+                {"label", "text_a"}},
+        DataSet{"chnsenticorp",
+                "classification/chnsenticorp/test.tsv",
+                1200,
+                kAuto,
+                {"label", "text_a"}},
+        DataSet{"waimai",
+                "classification/waimai_10k/waimai_10k.csv",
+                11987,
+                kAuto,
+                {"label", "review"}},
+        DataSet{"ag_news",
+                "classification/ag_news/test.csv",
+                7600,
+                with({"class", "title", "description"}, "auto"),
+                {"class", "title"}},
+        DataSet{"thucnews",
+                "classification/thucnews_titles/dev.txt",
+                10000,
+                with({"title", "class"}, "tsv"),
+                {"title", "class"}},
         DataSet{"tnews", "clue/tnews/train.json", 10000, kAuto, {"label", "sentence"}},
         DataSet{"tnews", "clue/tnews/dev.json", 2000, kAuto, {"label", "sentence"}},
         DataSet{"fewclue", "clue/fewclue_tnews/train_0.json", 240, kAuto, {"label", "sentence"}},
-        DataSet{"fewclue", "clue/fewclue_iflytek/test_public.json", 875, kAuto, {"label", "sentence"}},
+        DataSet{
+            "fewclue", "clue/fewclue_iflytek/test_public.json", 875, kAuto, {"label", "sentence"}},
         DataSet{"conll2003", "ner/conll2003/eng.train", 14041, kAuto, kTagged, 2},
         DataSet{"conll2003", "ner/conll2003/eng.testa", 3250, kAuto, kTagged},
         DataSet{"conll2003", "ner/conll2003/eng.testb", 3453, kAuto, kTagged},
@@ -100,14 +162,34 @@ INSTANTIATE_TEST_SUITE_P(
         DataSet{"weibo", "ner/weibo_zh/weiboNER_2nd_conll.test", 270, kAuto, kTagged, 4},
         DataSet{"cluener", "ner/cluener2020/train.json", 10748, kAuto, {"text", "label"}},
         DataSet{"cluener", "ner/cluener2020/dev.json", 1343, kAuto, {"text", "label"}},
-        DataSet{"dialogsum", "summarization/dialogsum/dialogsum.dev.jsonl", 500, kAuto, {"dialogue"}},
-        DataSet{"alpaca", "instruction/llamafactory_demo/alpaca_zh_demo.json", 1000, kAuto, {"instruction", "output"}},
-        DataSet{"movielens", "recommendation/movielens_latest_small/movies.csv", 9742, kAuto, {"Id", "title", "genres"}},
-        DataSet{"sick", "sentence_pair/sick/SICK_test_annotated.txt", 4927, with({}, "tsv"), {"sentence_A", "sentence_B"}},
-        DataSet{"imdb_contrast", "robustness/imdb_contrast/test_original.tsv", 488, kAuto, {"Sentiment", "Text"}}),
-    [](const testing::TestParamInfo<DataSet>& info) { return std::string(info.param.name) + "_" + std::to_string(info.index); });
+        DataSet{
+            "dialogsum", "summarization/dialogsum/dialogsum.dev.jsonl", 500, kAuto, {"dialogue"}},
+        DataSet{"alpaca",
+                "instruction/llamafactory_demo/alpaca_zh_demo.json",
+                1000,
+                kAuto,
+                {"instruction", "output"}},
+        DataSet{"movielens",
+                "recommendation/movielens_latest_small/movies.csv",
+                9742,
+                kAuto,
+                {"Id", "title", "genres"}},
+        DataSet{"sick",
+                "sentence_pair/sick/SICK_test_annotated.txt",
+                4927,
+                with({}, "tsv"),
+                {"sentence_A", "sentence_B"}},
+        DataSet{"imdb_contrast",
+                "robustness/imdb_contrast/test_original.tsv",
+                488,
+                kAuto,
+                {"Sentiment", "Text"}}),
+    [](const testing::TestParamInfo<DataSet>& info) {
+      return std::string(info.param.name) + "_" + std::to_string(info.index);
+    });
 
-// Entities by type after conversion to IOB2, as each source counts them (CoNLL-2003: Tjong Kim Sang and De Meulder 2003, table 2).
+// Entities by type after conversion to IOB2, as each source counts them (CoNLL-2003: Tjong Kim Sang
+// and De Meulder 2003, table 2).
 TEST(DataSets, KeepTheirEntities) {
   SourceOptions options;
   options.path = shared_path("data/ner/conll2003/eng.train");

@@ -31,7 +31,8 @@ Group samples_of(const std::vector<Group>& step) {
 }
 
 // steps[s][m]: the samples of micro-batch m of step s.
-std::vector<std::vector<Group>> plan_epoch(const std::vector<int32_t>& lengths, const PlanOptions& options, int64_t epoch) {
+std::vector<std::vector<Group>> plan_epoch(const std::vector<int32_t>& lengths,
+                                           const PlanOptions& options, int64_t epoch) {
   const EpochPlan plan(lengths, options, epoch);
   std::vector<std::vector<Group>> steps;
   for (int64_t step = 0; step < plan.size(); ++step) steps.push_back(plan.step(step));
@@ -49,8 +50,9 @@ Group samples_of(const std::vector<std::vector<Group>>& plan) {
 }
 
 int64_t tokens(const Group& group, const std::vector<int32_t>& lengths) {
-  return std::accumulate(group.begin(), group.end(), int64_t{0},
-                         [&](int64_t sum, int64_t i) { return sum + lengths[static_cast<size_t>(i)]; });
+  return std::accumulate(group.begin(), group.end(), int64_t{0}, [&](int64_t sum, int64_t i) {
+    return sum + lengths[static_cast<size_t>(i)];
+  });
 }
 
 RC_GTEST_PROP(PlanEpoch, CoversEachSampleExactlyOnce, ()) {
@@ -79,13 +81,16 @@ RC_GTEST_PROP(PlanEpoch, CoversEachSampleExactlyOnce, ()) {
     }
   }
   for (size_t step = 0; step + 1 < plan.size(); ++step) {
-    if (options.max_tokens == 0) RC_ASSERT(samples_of(plan[step]).size() == static_cast<size_t>(options.batch_size * options.accumulation));
+    if (options.max_tokens == 0)
+      RC_ASSERT(samples_of(plan[step]).size() ==
+                static_cast<size_t>(options.batch_size * options.accumulation));
   }
 }
 
 // The gradient of a step is that of its samples: grouping may not change which they are.
 RC_GTEST_PROP(PlanEpoch, GroupingChangesNoStep, ()) {
-  const std::vector<int32_t> lengths = some_lengths(*rc::gen::inRange<size_t>(0, 300), *rc::gen::arbitrary<uint64_t>());
+  const std::vector<int32_t> lengths =
+      some_lengths(*rc::gen::inRange<size_t>(0, 300), *rc::gen::arbitrary<uint64_t>());
   PlanOptions options;
   options.batch_size = *rc::gen::inRange<int64_t>(1, 20);
   options.max_tokens = *rc::gen::element<int64_t>(0, 150, 400);
@@ -119,7 +124,8 @@ TEST(PlanEpoch, SplittingABatchKeepsItsSamples) {
   parts.accumulation = 4;
   const auto one = plan_epoch(lengths, whole, 0), four = plan_epoch(lengths, parts, 0);
   ASSERT_EQ(one.size(), four.size());
-  for (size_t step = 0; step < one.size(); ++step) EXPECT_EQ(samples_of(one[step]), samples_of(four[step]));
+  for (size_t step = 0; step < one.size(); ++step)
+    EXPECT_EQ(samples_of(one[step]), samples_of(four[step]));
 }
 
 TEST(PlanEpoch, PutsSamplesOfLikeLengthTogether) {
@@ -130,7 +136,8 @@ TEST(PlanEpoch, PutsSamplesOfLikeLengthTogether) {
   EXPECT_THAT(plan_epoch(lengths, options, 0), ElementsAre(ElementsAre(Group{1, 3}, Group{2, 0})));
   options.group_by_length = false;
   bool is_kept = false;
-  for (int64_t epoch = 0; epoch < 20; ++epoch) is_kept |= plan_epoch(lengths, options, epoch)[0][0] != Group{1, 3};
+  for (int64_t epoch = 0; epoch < 20; ++epoch)
+    is_kept |= plan_epoch(lengths, options, epoch)[0][0] != Group{1, 3};
   EXPECT_TRUE(is_kept) << "without grouping, the shuffle's order stands";
 }
 
@@ -156,7 +163,8 @@ TEST(PlanEpoch, FillsTheTokenBudget) {
   PlanOptions options;
   options.max_tokens = 4096;
   int64_t groups = 0;
-  for (const auto& step : plan_epoch(lengths, options, 0)) groups += static_cast<int64_t>(step.size());
+  for (const auto& step : plan_epoch(lengths, options, 0))
+    groups += static_cast<int64_t>(step.size());
   const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   EXPECT_LE(groups, total / 4096 * 102 / 100 + 1) << "budgets are filled to about 98 %";
 }

@@ -20,7 +20,8 @@ using ::testing::StartsWith;
 class ReaderTest : public testing::Test {
  protected:
   // The rows of a file with this name and these bytes, as compact JSON.
-  std::vector<std::string> rows(const std::string& name, std::string_view bytes, SourceOptions options = {}) {
+  std::vector<std::string> rows(const std::string& name, std::string_view bytes,
+                                SourceOptions options = {}) {
     options.path = folder_.write(name, bytes);
     reader_ = open_reader(options);
     std::vector<std::string> out;
@@ -52,51 +53,72 @@ class ReaderTest : public testing::Test {
 // ---- JSON ----
 
 TEST_F(ReaderTest, ReadsJsonLines) {
-  EXPECT_THAT(rows("a.jsonl", "{\"text\": \"a\", \"n\": 1}\n\n  \n{\"text\": \"中\\n\"}\r\n{\"text\": \"last\"}"),
-              ElementsAre(R"({"text":"a","n":1})", R"({"text":"中\n"})", R"({"text":"last"})"));
+  EXPECT_THAT(
+      rows("a.jsonl",
+           "{\"text\": \"a\", \"n\": 1}\n\n  \n{\"text\": \"中\\n\"}\r\n{\"text\": \"last\"}"),
+      ElementsAre(R"({"text":"a","n":1})", R"({"text":"中\n"})", R"({"text":"last"})"));
   EXPECT_THAT(lines_, ElementsAre(1, 4, 5));
 }
 
 TEST_F(ReaderTest, NamesLineAndColumnOfBadJson) {
-  EXPECT_THAT(error("a.jsonl", "{\"a\": 1}\n{\"a\": }\n"), HasSubstr("a.jsonl:2:7: not valid JSON"));
-  EXPECT_THAT(error("a.jsonl", "{\"a\": 1, \"a\": 2}\n"), HasSubstr("a.jsonl:1:10: not valid JSON: the key \"a\" stands twice"));
-  EXPECT_THAT(error("a.jsonl", "[1]\n"), HasSubstr("a.jsonl:1:1: a row must be a JSON object; found an array"));
-  EXPECT_THAT(error("a.jsonl", "{\"a\": 1} {\"a\": 2}\n"), HasSubstr("a.jsonl:1:10: not valid JSON: found '{' after the end"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1}\n{\"a\": }\n"),
+              HasSubstr("a.jsonl:2:7: not valid JSON"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1, \"a\": 2}\n"),
+              HasSubstr("a.jsonl:1:10: not valid JSON: the key \"a\" stands twice"));
+  EXPECT_THAT(error("a.jsonl", "[1]\n"),
+              HasSubstr("a.jsonl:1:1: a row must be a JSON object; found an array"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": 1} {\"a\": 2}\n"),
+              HasSubstr("a.jsonl:1:10: not valid JSON: found '{' after the end"));
 }
 
 TEST_F(ReaderTest, ReadsArraysAndObjectsOnEndOverManyLines) {
   const auto expected = ElementsAre(R"({"a":1})", R"({"a":{"b":"]}"}})", R"({"a":"\"{"})");
-  EXPECT_THAT(rows("a.json", "[\n  {\"a\": 1},\n  {\"a\":\n {\"b\": \"]}\"}}, {\"a\": \"\\\"{\"}\n]\n"), expected);
+  EXPECT_THAT(
+      rows("a.json", "[\n  {\"a\": 1},\n  {\"a\":\n {\"b\": \"]}\"}}, {\"a\": \"\\\"{\"}\n]\n"),
+      expected);
   EXPECT_THAT(lines_, ElementsAre(2, 3, 4));
-  EXPECT_THAT(rows("a.json", "{\"a\": 1}\n{\n\"a\":\n {\"b\": \"]}\"}\n}{\"a\": \"\\\"{\"}"), expected);
+  EXPECT_THAT(rows("a.json", "{\"a\": 1}\n{\n\"a\":\n {\"b\": \"]}\"}\n}{\"a\": \"\\\"{\"}"),
+              expected);
   EXPECT_THAT(lines_, ElementsAre(1, 2, 5));
   EXPECT_THAT(rows("a.json", " [ ] "), ElementsAre());
   EXPECT_THAT(rows("a.json", ""), ElementsAre());
 }
 
 TEST_F(ReaderTest, NamesTheColumnInsideAJsonDocument) {
-  EXPECT_THAT(error("a.json", "[{\"a\": 1},\n  {\"a\": x}]"), StartsWith("a.json:2:9: not valid JSON: found 'x'"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1}, {\"a\": x}]"), StartsWith("a.json:1:18: not valid JSON: found 'x'"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1}"), StartsWith("a.json:1:10: not valid JSON: the array is not closed"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1} {\"a\": 2}]"), StartsWith("a.json:1:11: not valid JSON: found '{' where ',' or ']'"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1},]"), StartsWith("a.json:1:11: not valid JSON: a ',' before"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1}] x"), StartsWith("a.json:1:12: not valid JSON: text after"));
-  EXPECT_THAT(error("a.json", "[{\"a\": 1}, 2]"), StartsWith("a.json:1:12: a row must be a JSON object; found a number"));
-  EXPECT_THAT(error("a.json", "{\"a\": 1}\n{\"a\": "), StartsWith("a.json:2:7: not valid JSON: the text ends"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1},\n  {\"a\": x}]"),
+              StartsWith("a.json:2:9: not valid JSON: found 'x'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}, {\"a\": x}]"),
+              StartsWith("a.json:1:18: not valid JSON: found 'x'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}"),
+              StartsWith("a.json:1:10: not valid JSON: the array is not closed"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1} {\"a\": 2}]"),
+              StartsWith("a.json:1:11: not valid JSON: found '{' where ',' or ']'"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1},]"),
+              StartsWith("a.json:1:11: not valid JSON: a ',' before"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}] x"),
+              StartsWith("a.json:1:12: not valid JSON: text after"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}, 2]"),
+              StartsWith("a.json:1:12: a row must be a JSON object; found a number"));
+  EXPECT_THAT(error("a.json", "{\"a\": 1}\n{\"a\": "),
+              StartsWith("a.json:2:7: not valid JSON: the text ends"));
 }
 
 TEST_F(ReaderTest, SkipsBadElementsOfADocument) {
-  EXPECT_THAT(rows("a.json", "[1, {\"a\": 1}, {\"a\": tru}, \"s,]\", {\"a\": 2}]", skipping()), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_THAT(rows("a.json", "[1, {\"a\": 1}, {\"a\": tru}, \"s,]\", {\"a\": 2}]", skipping()),
+              ElementsAre(R"({"a":1})", R"({"a":2})"));
   EXPECT_EQ(reader_->bad_count(), 3);
-  EXPECT_THAT(rows("a.json", "{\"a\": 1} ] x {\"a\": 2}", skipping()), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_THAT(rows("a.json", "{\"a\": 1} ] x {\"a\": 2}", skipping()),
+              ElementsAre(R"({"a":1})", R"({"a":2})"));
 }
 
 // ---- CSV and TSV ----
 
 TEST_F(ReaderTest, ReadsQuotedValuesWithSeparatorsQuotesAndLineBreaks) {
-  EXPECT_THAT(rows("a.csv", "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\r\nbreak\",y\r\n,\"\"\r\nplain \"quote\",z"),
-              ElementsAre(R"({"text":"a, \"b\"","label":"x"})", R"({"text":"line\r\nbreak","label":"y"})", R"({"text":"","label":""})",
-                          R"({"text":"plain \"quote\"","label":"z"})"));
+  EXPECT_THAT(
+      rows("a.csv",
+           "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\r\nbreak\",y\r\n,\"\"\r\nplain \"quote\",z"),
+      ElementsAre(R"({"text":"a, \"b\"","label":"x"})", R"({"text":"line\r\nbreak","label":"y"})",
+                  R"({"text":"","label":""})", R"({"text":"plain \"quote\"","label":"z"})"));
   EXPECT_THAT(lines_, ElementsAre(2, 3, 5, 6));
 }
 
@@ -105,13 +127,15 @@ TEST_F(ReaderTest, ReadsTabsWithoutQuoting) {
               ElementsAre(R"({"text":"\"open","label":"1"})", R"({"text":"b","label":""})"));
   SourceOptions quoted;
   quoted.has_quotes = true;
-  EXPECT_THAT(rows("a.tsv", "text\tlabel\n\"a\tb\"\t1\n", quoted), ElementsAre(R"({"text":"a\tb","label":"1"})"));
+  EXPECT_THAT(rows("a.tsv", "text\tlabel\n\"a\tb\"\t1\n", quoted),
+              ElementsAre(R"({"text":"a\tb","label":"1"})"));
 }
 
 TEST_F(ReaderTest, NumbersColumnsWithoutAHeader) {
   SourceOptions options;
   options.has_header = false;
-  EXPECT_THAT(rows("a.csv", "a,b\n\nc,d\n", options), ElementsAre(R"({"0":"a","1":"b"})", R"({"0":"c","1":"d"})"));
+  EXPECT_THAT(rows("a.csv", "a,b\n\nc,d\n", options),
+              ElementsAre(R"({"0":"a","1":"b"})", R"({"0":"c","1":"d"})"));
   options.columns = {"x", "y"};
   EXPECT_THAT(rows("a.csv", "a,b\n", options), ElementsAre(R"({"x":"a","y":"b"})"));
   options.has_header = true;
@@ -122,28 +146,36 @@ TEST_F(ReaderTest, SplitsAtSeparatorsOfAnyLengthAndAtMostSoManyTimes) {
   SourceOptions options = format("csv");
   options.separator = "||";
   options.has_header = false;
-  EXPECT_THAT(rows("x", "a||b|c||\"d||e\"\n", options), ElementsAre(R"({"0":"a","1":"b|c","2":"d||e"})"));
+  EXPECT_THAT(rows("x", "a||b|c||\"d||e\"\n", options),
+              ElementsAre(R"({"0":"a","1":"b|c","2":"d||e"})"));
   options.separator = " ";
   options.max_columns = 2;
-  EXPECT_THAT(rows("x", "DESC:manner How did \"it\" go ?\n", options), ElementsAre(R"({"0":"DESC:manner","1":"How did \"it\" go ?"})"));
+  EXPECT_THAT(rows("x", "DESC:manner How did \"it\" go ?\n", options),
+              ElementsAre(R"({"0":"DESC:manner","1":"How did \"it\" go ?"})"));
 }
 
 TEST_F(ReaderTest, RefusesARowWithTheWrongNumberOfColumns) {
-  EXPECT_THAT(error("a.csv", "a,b\n1,2\n1,2,3\n"), StartsWith("a.csv:3:5: 3 columns, but the header has 2"));
+  EXPECT_THAT(error("a.csv", "a,b\n1,2\n1,2,3\n"),
+              StartsWith("a.csv:3:5: 3 columns, but the header has 2"));
   EXPECT_THAT(error("a.csv", "a,b\n1\n"), StartsWith("a.csv:2:1: 1 columns, but the header has 2"));
   EXPECT_THAT(error("a.csv", "a,b\n\"x\ny\",2,3\n"), StartsWith("a.csv:3:6: 3 columns"));
   SourceOptions options = skipping();
   options.has_header = false;
-  EXPECT_THAT(rows("a.csv", "1,2\n1\n3,4\n1,2,3\n", options), ElementsAre(R"({"0":"1","1":"2"})", R"({"0":"3","1":"4"})"));
+  EXPECT_THAT(rows("a.csv", "1,2\n1\n3,4\n1,2,3\n", options),
+              ElementsAre(R"({"0":"1","1":"2"})", R"({"0":"3","1":"4"})"));
   ASSERT_EQ(reader_->bad_count(), 2);
   EXPECT_EQ(reader_->bad_rows()[1].where.line, 4);
   EXPECT_THAT(reader_->bad_rows()[1].reason, HasSubstr("the first row has 2"));
 }
 
 TEST_F(ReaderTest, NamesThePlaceOfAQuoteThatIsWrong) {
-  EXPECT_THAT(error("a.csv", "a,b\nx,\"open\ny,z\n"), StartsWith("a.csv:2:3: this quote is never closed"));
-  EXPECT_THAT(error("a.csv", "a,b\nx,\"y\"z\n"), StartsWith("a.csv:2:6: text after a closing quote"));
-  EXPECT_THAT(rows("a.csv", "a,b\nx,\"open\ny,z\n", skipping()), ElementsAre(R"({"a":"y","b":"z"})")) << "the next line is tried";
+  EXPECT_THAT(error("a.csv", "a,b\nx,\"open\ny,z\n"),
+              StartsWith("a.csv:2:3: this quote is never closed"));
+  EXPECT_THAT(error("a.csv", "a,b\nx,\"y\"z\n"),
+              StartsWith("a.csv:2:6: text after a closing quote"));
+  EXPECT_THAT(rows("a.csv", "a,b\nx,\"open\ny,z\n", skipping()),
+              ElementsAre(R"({"a":"y","b":"z"})"))
+      << "the next line is tried";
   EXPECT_EQ(reader_->bad_count(), 1);
 }
 
@@ -162,13 +194,15 @@ std::string csv_value(const std::string& value) {
 
 RC_GTEST_FIXTURE_PROP(ReaderTest, ReadsBackAnyCsvThatIsWrittenByTheBook, ()) {
   const auto width = *rc::gen::inRange<size_t>(1, 5);
-  const auto value = rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab,\"\r\n \t;\xC3")));
+  const auto value =
+      rc::gen::container<std::string>(rc::gen::elementOf(std::string("ab,\"\r\n \t;\xC3")));
   const auto table = *rc::gen::container<std::vector<std::vector<std::string>>>(
-      rc::gen::container<std::vector<std::string>>(width, rc::gen::map(value, [](std::string text) {  // keep it UTF-8
-                                                     std::string out;
-                                                     for (const char c : text) out += c == '\xC3' ? std::string("ä") : std::string(1, c);
-                                                     return out;
-                                                   })));
+      rc::gen::container<std::vector<std::string>>(
+          width, rc::gen::map(value, [](std::string text) {  // keep it UTF-8
+            std::string out;
+            for (const char c : text) out += c == '\xC3' ? std::string("ä") : std::string(1, c);
+            return out;
+          })));
   std::string text;
   for (const auto& row : table) {
     for (size_t i = 0; i < width; ++i) text += (i > 0 ? "," : "") + csv_value(row[i]);
@@ -180,38 +214,53 @@ RC_GTEST_FIXTURE_PROP(ReaderTest, ReadsBackAnyCsvThatIsWrittenByTheBook, ()) {
   const std::vector<Record> records = read_all(*open_reader(options));
   RC_ASSERT(records.size() == table.size());
   for (size_t r = 0; r < table.size(); ++r) {
-    for (size_t i = 0; i < width; ++i) RC_ASSERT(records[r].fields[std::to_string(i)] == table[r][i]);
+    for (size_t i = 0; i < width; ++i)
+      RC_ASSERT(records[r].fields[std::to_string(i)] == table[r][i]);
   }
 }
 
 // ---- CoNLL ----
 
 TEST_F(ReaderTest, ReadsFirstAndLastColumnOfConll) {
-  EXPECT_THAT(rows("a.conll", "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays  VBZ\tI-VP O\n \t\nPeter NNP I-NP I-PER\n"),
-              ElementsAre(R"({"tokens":["EU","says"],"tags":["B-ORG","O"]})", R"({"tokens":["Peter"],"tags":["B-PER"]})"));
+  EXPECT_THAT(rows("a.conll",
+                   "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nsays  VBZ\tI-VP O\n \t\nPeter NNP "
+                   "I-NP I-PER\n"),
+              ElementsAre(R"({"tokens":["EU","says"],"tags":["B-ORG","O"]})",
+                          R"({"tokens":["Peter"],"tags":["B-PER"]})"));
   EXPECT_THAT(lines_, ElementsAre(3, 6));
-  EXPECT_THAT(rows("a.conll", "one\ntwo\n\nthree\n"), ElementsAre(R"({"tokens":["one","two"]})", R"({"tokens":["three"]})"));
+  EXPECT_THAT(rows("a.conll", "one\ntwo\n\nthree\n"),
+              ElementsAre(R"({"tokens":["one","two"]})", R"({"tokens":["three"]})"));
 }
 
 TEST_F(ReaderTest, ReadsNamedColumnsOfConll) {
   SourceOptions options = format("conll");
   options.columns = {"word", "pos", "", "ner"};
-  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options), ElementsAre(R"({"word":["EU"],"pos":["NNP"],"ner":["B-ORG"]})"));
+  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options),
+              ElementsAre(R"({"word":["EU"],"pos":["NNP"],"ner":["B-ORG"]})"));
   options.fields = {{"tags", "pos"}, {"tokens", "word"}};
   options.tag_scheme = "none";
-  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options), ElementsAre(R"({"tokens":["EU"],"tags":["NNP"],"ner":["I-ORG"]})"));
+  EXPECT_THAT(rows("x", "EU NNP I-NP I-ORG\n", options),
+              ElementsAre(R"({"tokens":["EU"],"tags":["NNP"],"ner":["I-ORG"]})"));
   options = format("conll");
   options.separator = "\t";
-  EXPECT_THAT(rows("x", "New York\tB-LOC\n\tO\n", options), ElementsAre(R"({"tokens":["New York",""],"tags":["B-LOC","O"]})"));
+  EXPECT_THAT(rows("x", "New York\tB-LOC\n\tO\n", options),
+              ElementsAre(R"({"tokens":["New York",""],"tags":["B-LOC","O"]})"));
 }
 
 TEST_F(ReaderTest, ConvertsEachSchemeToIob2) {
-  const auto tags = [&](const std::string& text) { return Json::parse(rows("a.conll", text).at(0))["tags"].dump(); };
-  EXPECT_EQ(tags("a I-X\nb I-X\nc B-X\nd O\ne I-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])") << "IOB1";
-  EXPECT_EQ(tags("a B-X\nb I-X\nc B-X\nd O\ne B-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])") << "IOB2";
-  EXPECT_EQ(tags("a B-X\nb M-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BMES";
-  EXPECT_EQ(tags("a B-X\nb I-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BIOES";
-  EXPECT_EQ(tags("a B-X\nb I-X\nc L-X\nd U-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])") << "BILOU";
+  const auto tags = [&](const std::string& text) {
+    return Json::parse(rows("a.conll", text).at(0))["tags"].dump();
+  };
+  EXPECT_EQ(tags("a I-X\nb I-X\nc B-X\nd O\ne I-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])")
+      << "IOB1";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc B-X\nd O\ne B-Y\n"), R"(["B-X","I-X","B-X","O","B-Y"])")
+      << "IOB2";
+  EXPECT_EQ(tags("a B-X\nb M-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])")
+      << "BMES";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc E-X\nd S-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])")
+      << "BIOES";
+  EXPECT_EQ(tags("a B-X\nb I-X\nc L-X\nd U-X\ne O\n"), R"(["B-X","I-X","I-X","B-X","O"])")
+      << "BILOU";
   EXPECT_EQ(tags("a NN\nb O\nc VBZ\n"), R"(["NN","O","VBZ"])") << "parts of speech";
 }
 
@@ -232,22 +281,30 @@ TEST_F(ReaderTest, TellsTheSchemeByTheWholeFile) {
 TEST_F(ReaderTest, RefusesTagsThatBreakANamedScheme) {
   SourceOptions options;
   options.tag_scheme = "IOB2";
-  EXPECT_THAT(error("a.conll", "a O\nb I-X\n", options),
-              StartsWith("a.conll:2: the tag \"I-X\" breaks the scheme IOB2: it goes on with a span"));
-  EXPECT_THAT(error("a.conll", "a B-X\nb M-X\n", options), StartsWith("a.conll:2: the tag \"M-X\" is not of the scheme IOB2"));
+  EXPECT_THAT(
+      error("a.conll", "a O\nb I-X\n", options),
+      StartsWith("a.conll:2: the tag \"I-X\" breaks the scheme IOB2: it goes on with a span"));
+  EXPECT_THAT(error("a.conll", "a B-X\nb M-X\n", options),
+              StartsWith("a.conll:2: the tag \"M-X\" is not of the scheme IOB2"));
   options.tag_scheme = "BIOES";
-  EXPECT_THAT(error("a.conll", "a B-X\nb O\n", options),
-              StartsWith("a.conll:2: the tag \"O\" breaks the scheme BIOES: it comes before the span was ended"));
+  EXPECT_THAT(
+      error("a.conll", "a B-X\nb O\n", options),
+      StartsWith(
+          "a.conll:2: the tag \"O\" breaks the scheme BIOES: it comes before the span was ended"));
   EXPECT_THAT(error("a.conll", "a O\nb B-X\n", options),
               StartsWith("a.conll:2: the tag \"B-X\" breaks the scheme BIOES: the sentence ends"));
   options.tag_scheme = "IOB1";
-  EXPECT_THAT(error("a.conll", "a O\nb B-X\n", options), StartsWith("a.conll:2: the tag \"B-X\" breaks the scheme IOB1"));
-  EXPECT_THAT(error("a.conll", "a O\nb PER\nc B-X\nd B-X\n", {}), StartsWith("a.conll:2: the tag \"PER\" is not of the scheme"));
+  EXPECT_THAT(error("a.conll", "a O\nb B-X\n", options),
+              StartsWith("a.conll:2: the tag \"B-X\" breaks the scheme IOB1"));
+  EXPECT_THAT(error("a.conll", "a O\nb PER\nc B-X\nd B-X\n", {}),
+              StartsWith("a.conll:2: the tag \"PER\" is not of the scheme"));
 }
 
 TEST_F(ReaderTest, RefusesASentenceWithAnOddLineAsAWhole) {
-  EXPECT_THAT(error("a.conll", "a O\nb\nc O\n"), StartsWith("a.conll:2:1: 1 columns where 2 were expected"));
-  EXPECT_THAT(rows("a.conll", "a O\nb\nc O\n\nd O\n", skipping()), ElementsAre(R"({"tokens":["d"],"tags":["O"]})"));
+  EXPECT_THAT(error("a.conll", "a O\nb\nc O\n"),
+              StartsWith("a.conll:2:1: 1 columns where 2 were expected"));
+  EXPECT_THAT(rows("a.conll", "a O\nb\nc O\n\nd O\n", skipping()),
+              ElementsAre(R"({"tokens":["d"],"tags":["O"]})"));
   EXPECT_EQ(reader_->bad_count(), 1);
 }
 
@@ -255,7 +312,8 @@ TEST_F(ReaderTest, RefusesASentenceWithAnOddLineAsAWhole) {
 
 TEST_F(ReaderTest, KeepsEveryLineOfPlainText) {
   EXPECT_THAT(rows("a.txt", "one\n\n two \r\nthree"),
-              ElementsAre(R"({"text":"one"})", R"({"text":""})", R"({"text":" two "})", R"({"text":"three"})"));
+              ElementsAre(R"({"text":"one"})", R"({"text":""})", R"({"text":" two "})",
+                          R"({"text":"three"})"));
   EXPECT_THAT(lines_, ElementsAre(1, 2, 3, 4));
 }
 
@@ -263,15 +321,19 @@ TEST_F(ReaderTest, KeepsEveryLineOfPlainText) {
 
 TEST_F(ReaderTest, TellsTheFormatByTheNameElseByTheFirstBytes) {
   EXPECT_THAT(rows("a.data", "{\"a\": 1}\n{\"a\": 2}\n"), ElementsAre(R"({"a":1})", R"({"a":2})"));
-  EXPECT_THAT(rows("a.data", "{\n\"a\": 1}\n{\"a\": 2}\n"), ElementsAre(R"({"a":1})", R"({"a":2})"));
+  EXPECT_THAT(rows("a.data", "{\n\"a\": 1}\n{\"a\": 2}\n"),
+              ElementsAre(R"({"a":1})", R"({"a":2})"));
   EXPECT_THAT(rows("a.data", "[ {\"a\": 1} ]"), ElementsAre(R"({"a":1})"));
   EXPECT_THAT(rows("a.data", "a\tb\n1\t2\n"), ElementsAre(R"({"a":"1","b":"2"})"));
   EXPECT_THAT(rows("a.data", "a,b\n\"1,\",2\n"), ElementsAre(R"({"a":"1,","b":"2"})"));
-  EXPECT_THAT(rows("a.train", "EU B-ORG\nis O\n"), ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
-  EXPECT_THAT(rows("a.txt", "EU B-ORG\nis O\n"), ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
+  EXPECT_THAT(rows("a.train", "EU B-ORG\nis O\n"),
+              ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
+  EXPECT_THAT(rows("a.txt", "EU B-ORG\nis O\n"),
+              ElementsAre(R"({"tokens":["EU","is"],"tags":["B-ORG","O"]})"));
   EXPECT_THAT(rows("a.txt", "a,b\nc,d\n"), ElementsAre(R"({"text":"a,b"})", R"({"text":"c,d"})"));
   EXPECT_THAT(rows("A.JSONL", "{\"a\": 1}\n"), ElementsAre(R"({"a":1})"));
-  EXPECT_THAT(error("a.data", "just some\nwords, here\n"), StartsWith("a.data: cannot tell the format"));
+  EXPECT_THAT(error("a.data", "just some\nwords, here\n"),
+              StartsWith("a.data: cannot tell the format"));
   EXPECT_THAT(error("a.data", ""), StartsWith("a.data: cannot tell the format"));
 }
 
@@ -279,7 +341,8 @@ TEST_F(ReaderTest, NamesAMissingFile) {
   folder_.write("train.jsonl", "");
   SourceOptions options;
   options.path = folder_.path() + "/tran.jsonl";
-  EXPECT_EQ(error_of([&] { open_reader(options); }), "tran.jsonl: no such file; did you mean \"train.jsonl\"?");
+  EXPECT_EQ(error_of([&] { open_reader(options); }),
+            "tran.jsonl: no such file; did you mean \"train.jsonl\"?");
   options.path = folder_.path();
   EXPECT_THAT(error_of([&] { open_reader(options); }), HasSubstr("is a folder"));
 }
@@ -289,13 +352,16 @@ TEST_F(ReaderTest, NamesAMissingFile) {
 TEST_F(ReaderTest, MapsFieldNames) {
   SourceOptions options;
   options.fields = {{"text", "sentence"}, {"label", "meta.class"}, {"first", "list.0"}};
-  EXPECT_THAT(rows("a.jsonl", R"({"text": "old", "sentence": "s", "meta": {"class": 3}, "list": ["x"]})", options),
-              ElementsAre(R"({"text":"s","meta":{"class":3},"list":["x"],"first":"x","label":3})"));
+  EXPECT_THAT(
+      rows("a.jsonl", R"({"text": "old", "sentence": "s", "meta": {"class": 3}, "list": ["x"]})",
+           options),
+      ElementsAre(R"({"text":"s","meta":{"class":3},"list":["x"],"first":"x","label":3})"));
   options.fields = {{"a", "b"}, {"b", "a"}};
   EXPECT_THAT(rows("a.jsonl", R"({"a": 1, "b": 2})", options), ElementsAre(R"({"b":1,"a":2})"));
   options.fields = {{"text", "sentense"}};
   EXPECT_THAT(error("a.jsonl", "{\"sentence\": \"s\", \"n\": 1}", options),
-              StartsWith("a.jsonl:1: no field \"sentense\" (wanted as \"text\"); this row has sentence, n; did you mean \"sentence\"?"));
+              StartsWith("a.jsonl:1: no field \"sentense\" (wanted as \"text\"); this row has "
+                         "sentence, n; did you mean \"sentence\"?"));
 }
 
 // ---- bytes ----
@@ -323,7 +389,8 @@ std::string zstd(const std::string& text) {
 std::string many_lines(int count) {
   std::string text;
   for (int i = 0; i < count; ++i)
-    text += "{\"n\": " + std::to_string(i) + ", \"text\": \"" + std::to_string(mix(1, static_cast<uint64_t>(i))) + "\"}\n";
+    text += "{\"n\": " + std::to_string(i) + ", \"text\": \"" +
+            std::to_string(mix(1, static_cast<uint64_t>(i))) + "\"}\n";
   return text;
 }
 
@@ -332,9 +399,11 @@ TEST_F(ReaderTest, ReadsPackedFilesOfSeveralPieces) {
   const std::vector<std::string> expected = rows("a.jsonl", first + second);
   ASSERT_EQ(expected.size(), 20001U);
   EXPECT_EQ(rows("a.jsonl.gz", gzipped(first + second)), expected);
-  EXPECT_EQ(rows("a.jsonl.gz", gzipped(first) + gzipped(second) + std::string(512, '\0')), expected);
+  EXPECT_EQ(rows("a.jsonl.gz", gzipped(first) + gzipped(second) + std::string(512, '\0')),
+            expected);
   EXPECT_EQ(rows("a.jsonl.zst", zstd(first) + zstd(second)), expected);
-  EXPECT_EQ(rows("a.jsonl", gzipped(first + second)), expected) << "packing shows in the bytes, not in the name";
+  EXPECT_EQ(rows("a.jsonl", gzipped(first + second)), expected)
+      << "packing shows in the bytes, not in the name";
   const auto [consumed, size] = reader_->position();
   EXPECT_EQ(consumed, size);
   EXPECT_LT(size, static_cast<int64_t>(first.size()));
@@ -344,8 +413,10 @@ TEST_F(ReaderTest, RefusesPackedFilesThatAreCutOffOrDamaged) {
   const std::string text = many_lines(20000);
   for (std::string packed : {gzipped(text), zstd(text)}) {
     const std::string name = packed[0] == '\x1F' ? "a.jsonl.gz" : "a.jsonl.zst";
-    EXPECT_THAT(error(name, packed.substr(0, packed.size() / 2), skipping()), HasSubstr("the file is cut off"));
-    EXPECT_THAT(error(name, packed.substr(0, packed.size() - 1), skipping()), HasSubstr("the file is cut off"));
+    EXPECT_THAT(error(name, packed.substr(0, packed.size() / 2), skipping()),
+                HasSubstr("the file is cut off"));
+    EXPECT_THAT(error(name, packed.substr(0, packed.size() - 1), skipping()),
+                HasSubstr("the file is cut off"));
     packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x55);
     EXPECT_NE(error(name, packed), "no error");
   }
@@ -362,8 +433,8 @@ std::string encoded(const std::u16string& text, const char* encoding) {
   UErrorCode status = U_ZERO_ERROR;
   UConverter* converter = ucnv_open(encoding, &status);
   std::string out(text.size() * 8 + 16, '\0');
-  const int32_t size =
-      ucnv_fromUChars(converter, out.data(), static_cast<int32_t>(out.size()), text.data(), static_cast<int32_t>(text.size()), &status);
+  const int32_t size = ucnv_fromUChars(converter, out.data(), static_cast<int32_t>(out.size()),
+                                       text.data(), static_cast<int32_t>(text.size()), &status);
   ucnv_close(converter);
   out.resize(static_cast<size_t>(size));
   return out;
@@ -372,7 +443,8 @@ std::string encoded(const std::u16string& text, const char* encoding) {
 TEST_F(ReaderTest, DecodesNamedEncodings) {
   std::u16string text;
   for (int i = 0; i < 30000; ++i)
-    text += i % 3 == 0 ? u"酒店 ok\U0001F600\n" : u"服务很好,价格\n";  // 540 kB: characters fall across all borders
+    text += i % 3 == 0 ? u"酒店 ok\U0001F600\n"
+                       : u"服务很好,价格\n";  // 540 kB: characters fall across all borders
   SourceOptions options;
   const std::vector<std::string> expected = rows("a.txt", encoded(text, "utf-8"), options);
   ASSERT_EQ(expected.size(), 30000U);
@@ -383,20 +455,23 @@ TEST_F(ReaderTest, DecodesNamedEncodings) {
   options.encoding = "iso-8859-1";
   EXPECT_THAT(rows("a.txt", "caf\xE9\n", options), ElementsAre("{\"text\":\"café\"}"));
   options.encoding = "gb18030";
-  EXPECT_THAT(error("a.txt", "ok\nab\xFFz\n", options), StartsWith("a.txt:2:3: a character here is not valid in the encoding gb18030"));
+  EXPECT_THAT(error("a.txt", "ok\nab\xFFz\n", options),
+              StartsWith("a.txt:2:3: a character here is not valid in the encoding gb18030"));
   options.on_bad_row = "skip";
-  EXPECT_THAT(rows("a.txt", "ok\nab\xFFz\nfine\nend\xB7", options), ElementsAre(R"({"text":"ok"})", R"({"text":"fine"})"));
+  EXPECT_THAT(rows("a.txt", "ok\nab\xFFz\nfine\nend\xB7", options),
+              ElementsAre(R"({"text":"ok"})", R"({"text":"fine"})"));
   EXPECT_EQ(reader_->bad_count(), 2);
 }
 
 TEST_F(ReaderTest, NamesTheLikelyEncodingOfBytesThatAreNotUtf8) {
   std::u16string chinese;
-  for (int i = 0; i < 20; ++i) chinese += u"这家酒店的服务态度非常好，房间也很干净，下次还会再来。\n";
-  EXPECT_THAT(
-      error("a.txt", encoded(chinese, "gb18030")),
-      StartsWith(
-          "a.txt:1:1: the byte 0xD5 is not UTF-8; the text looks like GB18030. If it is, write \"encoding: GB18030\" beside its path"));
-  EXPECT_THAT(error("a.txt", encoded(u"plain\n" + chinese, "utf-16")), HasSubstr("the text looks like UTF-16LE"));
+  for (int i = 0; i < 20; ++i)
+    chinese += u"这家酒店的服务态度非常好，房间也很干净，下次还会再来。\n";
+  EXPECT_THAT(error("a.txt", encoded(chinese, "gb18030")),
+              StartsWith("a.txt:1:1: the byte 0xD5 is not UTF-8; the text looks like GB18030. If "
+                         "it is, write \"encoding: GB18030\" beside its path"));
+  EXPECT_THAT(error("a.txt", encoded(u"plain\n" + chinese, "utf-16")),
+              HasSubstr("the text looks like UTF-16LE"));
   EXPECT_THAT(error("a.csv", "text,label\nfine,1\nun caf\xE9 tr\xE8s bon et pas cher du tout,1\n"),
               StartsWith("a.csv:3:7: the byte 0xE9 is not UTF-8; the text looks like ISO-8859-1"));
   const std::string mostly = encoded(chinese, "utf-8") + "bad \xE9\n" + encoded(chinese, "utf-8");
@@ -427,7 +502,8 @@ TEST_F(ReaderTest, ReadsRowsOfManyMegabytes) {
 }
 
 TEST_F(ReaderTest, EndsWhereARowHasNoEnd) {
-  EXPECT_THAT(error("a.csv", "a,b\n\"" + std::string(70 << 20, 'x'), skipping()), HasSubstr("a.csv:2:1: a row longer than 64 MiB"));
+  EXPECT_THAT(error("a.csv", "a,b\n\"" + std::string(70 << 20, 'x'), skipping()),
+              HasSubstr("a.csv:2:1: a row longer than 64 MiB"));
 }
 
 TEST_F(ReaderTest, CountsAllBadRowsAndKeepsTheFirstThousand) {
@@ -461,7 +537,8 @@ TEST(SourceOptions, ComeFromAConfiguration) {
   EXPECT_TRUE(plain.has_header);
   EXPECT_FALSE(plain.has_quotes.has_value());
   const SourceOptions full = read_options(
-      "path: a\nformat: tsv\nseparator: tab\ncolumns: [text, label]\nhas_quotes: yes\nmax_columns: 2\nfields: {text: sentence}\n"
+      "path: a\nformat: tsv\nseparator: tab\ncolumns: [text, label]\nhas_quotes: yes\nmax_columns: "
+      "2\nfields: {text: sentence}\n"
       "on_bad_row: skip\nencoding: GBK\ntag_scheme: bio\n");
   EXPECT_FALSE(full.has_header) << "named columns mean that there is no header";
   EXPECT_EQ(full.has_quotes, true);
@@ -471,13 +548,16 @@ TEST(SourceOptions, ComeFromAConfiguration) {
 }
 
 TEST(SourceOptions, RefuseWhatTheyDoNotKnow) {
-  EXPECT_THAT(error_of([] { read_options("path: a\nencoding: klingon\n"); }), StartsWith("c:2:11: the encoding \"klingon\" is not known"));
+  EXPECT_THAT(error_of([] { read_options("path: a\nencoding: klingon\n"); }),
+              StartsWith("c:2:11: the encoding \"klingon\" is not known"));
   EXPECT_THAT(error_of([] { read_options("path: a\nformat: jsonlines\n"); }),
               StartsWith("c:2:9: \"format\" is \"jsonlines\"; it must be one of"));
-  EXPECT_THAT(error_of([] { read_options("path: a\ntag_scheme: IBO\n"); }), HasSubstr("it must be one of auto, IOB1, IOB2"));
+  EXPECT_THAT(error_of([] { read_options("path: a\ntag_scheme: IBO\n"); }),
+              HasSubstr("it must be one of auto, IOB1, IOB2"));
   EXPECT_THAT(error_of([] { read_options("path: a\nmax_columns: -1\n"); }), StartsWith("c:2:14:"));
   EXPECT_THAT(error_of([] { read_options("format: csv\n"); }), HasSubstr("\"path\" is missing"));
-  EXPECT_THAT(error_of([] { read_options("path: a\nhas_qoutes: true\n"); }), HasSubstr("did you mean \"has_quotes\"?"));
+  EXPECT_THAT(error_of([] { read_options("path: a\nhas_qoutes: true\n"); }),
+              HasSubstr("did you mean \"has_quotes\"?"));
 }
 
 }  // namespace

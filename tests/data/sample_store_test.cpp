@@ -15,21 +15,27 @@
 namespace hone {
 namespace {
 
-bool same(const std::vector<float>& a, const std::vector<float>& b) {  // bit for bit: NaN and -0 too
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](float x, float y) { return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y); });
+bool same(const std::vector<float>& a,
+          const std::vector<float>& b) {  // bit for bit: NaN and -0 too
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](float x, float y) {
+           return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y);
+         });
 }
 
 bool same(const Sample& a, const Sample& b) {
-  if (a.record != b.record || a.window != b.window || a.streams.size() != b.streams.size() || a.targets.size() != b.targets.size())
+  if (a.record != b.record || a.window != b.window || a.streams.size() != b.streams.size() ||
+      a.targets.size() != b.targets.size())
     return false;
   for (size_t i = 0; i < a.streams.size(); ++i) {
     const Sequence &x = a.streams[i], &y = b.streams[i];
-    if (x.ids != y.ids || x.segments != y.segments || x.words != y.words || x.offsets != y.offsets) return false;
+    if (x.ids != y.ids || x.segments != y.segments || x.words != y.words || x.offsets != y.offsets)
+      return false;
   }
   for (size_t i = 0; i < a.targets.size(); ++i) {
     const Target &x = a.targets[i], &y = b.targets[i];
-    if (x.name != y.name || x.per_token != y.per_token || x.width != y.width || !same(x.values, y.values)) return false;
+    if (x.name != y.name || x.per_token != y.per_token || x.width != y.width ||
+        !same(x.values, y.values))
+      return false;
   }
   return true;
 }
@@ -58,17 +64,18 @@ Sample usual_sample(uint64_t key) {
 RC_GTEST_PROP(SampleStore, GivesBackAnySampleExactly, ()) {
   const auto ints = rc::gen::container<std::vector<int32_t>>(rc::gen::arbitrary<int32_t>());
   const auto spans = rc::gen::container<std::vector<Span>>(
-      rc::gen::map(rc::gen::pair(rc::gen::arbitrary<int32_t>(), rc::gen::arbitrary<int32_t>()), [](const auto& pair) {
-        return Span{pair.first, pair.second};
-      }));
+      rc::gen::map(rc::gen::pair(rc::gen::arbitrary<int32_t>(), rc::gen::arbitrary<int32_t>()),
+                   [](const auto& pair) { return Span{pair.first, pair.second}; }));
   Sample sample;
-  for (int i = *rc::gen::inRange(0, 3); i > 0; --i) sample.streams.push_back({*ints, *ints, *ints, *spans});
+  for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
+    sample.streams.push_back({*ints, *ints, *ints, *spans});
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
-    std::vector<float> values = *rc::gen::container<std::vector<float>>(
-        rc::gen::oneOf(rc::gen::map(rc::gen::arbitrary<uint32_t>(), [](uint32_t bits) { return std::bit_cast<float>(bits); }),
-                       rc::gen::element(0.0F, -0.0F, 1.0F, kNoTarget, 16777216.0F, -16777216.0F, 16777217.0F)));
-    sample.targets.push_back(
-        {*rc::gen::arbitrary<std::string>(), *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<int32_t>(), std::move(values)});
+    std::vector<float> values = *rc::gen::container<std::vector<float>>(rc::gen::oneOf(
+        rc::gen::map(rc::gen::arbitrary<uint32_t>(),
+                     [](uint32_t bits) { return std::bit_cast<float>(bits); }),
+        rc::gen::element(0.0F, -0.0F, 1.0F, kNoTarget, 16777216.0F, -16777216.0F, 16777217.0F)));
+    sample.targets.push_back({*rc::gen::arbitrary<std::string>(), *rc::gen::arbitrary<bool>(),
+                              *rc::gen::arbitrary<int32_t>(), std::move(values)});
   }
   sample.record = *rc::gen::arbitrary<int64_t>();
   sample.window = *rc::gen::arbitrary<int32_t>();
@@ -88,7 +95,8 @@ TEST(SampleStore, SpillsBeyondItsMemoryAndReadsFromManyThreads) {
   constexpr int64_t kCount = 20000;
   for (int64_t i = 0; i < kCount; ++i) store.add(usual_sample(static_cast<uint64_t>(i)));
   store.seal();
-  EXPECT_TRUE(std::filesystem::is_empty(temporary.path())) << "the file has no name: it goes when the program does";
+  EXPECT_TRUE(std::filesystem::is_empty(temporary.path()))
+      << "the file has no name: it goes when the program does";
   ASSERT_EQ(store.size(), kCount);
   std::vector<std::thread> threads;
   std::array<int, 4> wrong{};
@@ -100,7 +108,9 @@ TEST(SampleStore, SpillsBeyondItsMemoryAndReadsFromManyThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(wrong, testing::Each(0));
-  for (int64_t i = 0; i < kCount; ++i) ASSERT_EQ(store.lengths()[static_cast<size_t>(i)], usual_sample(static_cast<uint64_t>(i)).size());
+  for (int64_t i = 0; i < kCount; ++i)
+    ASSERT_EQ(store.lengths()[static_cast<size_t>(i)],
+              usual_sample(static_cast<uint64_t>(i)).size());
 }
 
 TEST(SampleStore, CountsTheTokensOfAllStreams) {
@@ -133,11 +143,13 @@ TEST(SampleStore, RefusesMisuseAndFoldersThatCannotBe) {
   EXPECT_THROW(store.add(usual_sample(1)), Error);
   EXPECT_THROW(store.get(1), Error);
   EXPECT_THROW(store.get(-1), Error);
-  SampleStore some("/proc/all", 4 << 10);  // memory first, then the disk of /proc, which takes nothing
+  SampleStore some("/proc/all",
+                   4 << 10);  // memory first, then the disk of /proc, which takes nothing
   EXPECT_EQ(error_of([&] { some.add(usual_sample(0)); }), "no error");
   EXPECT_THROW(for (uint64_t i = 1; i < 1000; ++i) some.add(usual_sample(i)), Error);
   SampleStore nowhere("/proc/all", 0);
-  EXPECT_EQ(error_of([&] { nowhere.add(usual_sample(1)); }), "proc: cannot write samples here: No such file or directory");
+  EXPECT_EQ(error_of([&] { nowhere.add(usual_sample(1)); }),
+            "proc: cannot write samples here: No such file or directory");
 }
 
 }  // namespace

@@ -14,5 +14,6 @@ inline std::string shared_path(const std::string& name) {
 
 }  // namespace hone
 
-#define HONE_NEEDS_SHARED(path) \
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << (path) << "; set HONE_SHARED to the folder that holds it"
+#define HONE_NEEDS_SHARED(path)       \
+  if (!std::filesystem::exists(path)) \
+  GTEST_SKIP() << "no " << (path) << "; set HONE_SHARED to the folder that holds it"

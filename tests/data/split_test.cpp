@@ -21,11 +21,14 @@ std::vector<uint64_t> distinct_texts(size_t count) {
   return texts;
 }
 
-int64_t count(const std::vector<Part>& parts, Part part) { return std::count(parts.begin(), parts.end(), part); }
+int64_t count(const std::vector<Part>& parts, Part part) {
+  return std::count(parts.begin(), parts.end(), part);
+}
 
 TEST(AssignParts, KeepsTheProportionsOfEachLabel) {
   std::vector<std::string> labels;
-  for (size_t i = 0; i < 5000; ++i) labels.push_back(i % 10 == 0 ? "rare" : i % 10 < 4 ? "some" : "common");
+  for (size_t i = 0; i < 5000; ++i)
+    labels.push_back(i % 10 == 0 ? "rare" : i % 10 < 4 ? "some" : "common");
   SplitOptions options;
   options.validation = 0.1;
   options.test = 0.2;
@@ -52,19 +55,23 @@ TEST(AssignParts, LeavesTheOnlyRowOfALabelInTrain) {
 TEST(AssignParts, DependsOnTheSeed) {
   SplitOptions options, other;
   other.seed = 43;
-  EXPECT_NE(assign_parts(options, {}, distinct_texts(200)), assign_parts(other, {}, distinct_texts(200)));
+  EXPECT_NE(assign_parts(options, {}, distinct_texts(200)),
+            assign_parts(other, {}, distinct_texts(200)));
 }
 
 RC_GTEST_PROP(AssignParts, EqualTextsStayTogetherAndTheOrderOfRowsDoesNotMatter, ()) {
   const auto count = *rc::gen::inRange<size_t>(0, 300);
-  const auto texts = *rc::gen::container<std::vector<uint64_t>>(count, rc::gen::inRange<uint64_t>(0, 60));
-  const auto labels = *rc::gen::container<std::vector<std::string>>(count, rc::gen::element<std::string>("a", "b", "c"));
+  const auto texts =
+      *rc::gen::container<std::vector<uint64_t>>(count, rc::gen::inRange<uint64_t>(0, 60));
+  const auto labels = *rc::gen::container<std::vector<std::string>>(
+      count, rc::gen::element<std::string>("a", "b", "c"));
   SplitOptions options;
   options.seed = *rc::gen::arbitrary<int64_t>();
   const std::vector<Part> parts = assign_parts(options, labels, texts);
   RC_ASSERT(parts.size() == count);
   std::map<uint64_t, Part> of_text;
-  for (size_t i = 0; i < count; ++i) RC_ASSERT(of_text.emplace(texts[i], parts[i]).first->second == parts[i]);
+  for (size_t i = 0; i < count; ++i)
+    RC_ASSERT(of_text.emplace(texts[i], parts[i]).first->second == parts[i]);
 
   const std::vector<int64_t> order = permutation(static_cast<int64_t>(count), 5);
   std::vector<uint64_t> moved_texts(count);
@@ -82,10 +89,13 @@ RC_GTEST_PROP(AssignParts, PartsAreAsLargeAsAsked, ()) {
   SplitOptions options;
   options.validation = *rc::gen::element(0.0, 0.05, 0.1, 0.3);
   options.test = *rc::gen::element(0.0, 0.1, 0.2, 0.5);
-  const auto labels = *rc::gen::container<std::vector<std::string>>(rows, rc::gen::element<std::string>("a", "b", "c", "d"));
+  const auto labels = *rc::gen::container<std::vector<std::string>>(
+      rows, rc::gen::element<std::string>("a", "b", "c", "d"));
   const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(rows));
-  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kTest)) - options.test * static_cast<double>(rows)) <= 0.5);
-  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kValidation)) - options.validation * static_cast<double>(rows)) <= 0.5);
+  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kTest)) -
+                     options.test * static_cast<double>(rows)) <= 0.5);
+  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kValidation)) -
+                     options.validation * static_cast<double>(rows)) <= 0.5);
 }
 
 TEST(AssignParts, StrataOfOneRowGiveItToOnePartOnly) {
@@ -102,14 +112,17 @@ TEST(AssignParts, FollowsTheRuleOfTen) {
   options.rule = "mod10";
   const std::vector<Part> parts = assign_parts(options, {}, distinct_texts(12));
   using enum Part;
-  EXPECT_THAT(parts, ElementsAre(kTest, kValidation, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain, kTest, kValidation));
+  EXPECT_THAT(parts, ElementsAre(kTest, kValidation, kTrain, kTrain, kTrain, kTrain, kTrain, kTrain,
+                                 kTrain, kTrain, kTest, kValidation));
 }
 
 TEST(SplitOptions, RefuseSharesThatLeaveNothingToTrainOn) {
   Config section = Config::parse("test: 0.5\nvalidation: 0.5\n", "c");
-  EXPECT_THAT(error_of([&] { SplitOptions::read(section); }), HasSubstr("c:1:7: \"validation\" and \"test\" take 1 of the rows"));
+  EXPECT_THAT(error_of([&] { SplitOptions::read(section); }),
+              HasSubstr("c:1:7: \"validation\" and \"test\" take 1 of the rows"));
   Config negative = Config::parse("test: -0.1\n", "c");
-  EXPECT_THAT(error_of([&] { SplitOptions::read(negative); }), HasSubstr("c:1:7: \"test\" is -0.1"));
+  EXPECT_THAT(error_of([&] { SplitOptions::read(negative); }),
+              HasSubstr("c:1:7: \"test\" is -0.1"));
   Config good = Config::parse("rule: mod10\nstratify: label\nseed: 7\n", "c");
   const SplitOptions options = SplitOptions::read(good);
   EXPECT_EQ(options.rule, "mod10");

@@ -18,15 +18,18 @@ struct Entity {
 // Writes spans in a scheme, straight from its definition.
 Tags write(TagScheme scheme, const std::vector<Entity>& spans, size_t tokens) {
   Tags tags(tokens, "O");
-  const bool has_ends = scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
-  const std::string inside = scheme == TagScheme::kBmes ? "M-" : "I-", last = scheme == TagScheme::kBilou ? "L-" : "E-",
+  const bool has_ends =
+      scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
+  const std::string inside = scheme == TagScheme::kBmes ? "M-" : "I-",
+                    last = scheme == TagScheme::kBilou ? "L-" : "E-",
                     single = scheme == TagScheme::kBilou ? "U-" : "S-";
   for (size_t s = 0; s < spans.size(); ++s) {
     const Entity& span = spans[s];
     for (size_t i = span.start; i < span.end; ++i) tags[i] = inside + span.type;
     const bool touches = s > 0 && spans[s - 1].end == span.start && spans[s - 1].type == span.type;
     if (scheme != TagScheme::kIob1 || touches) tags[span.start] = "B-" + span.type;
-    if (has_ends) tags[span.end - 1] = span.end - span.start == 1 ? single + span.type : last + span.type;
+    if (has_ends)
+      tags[span.end - 1] = span.end - span.start == 1 ? single + span.type : last + span.type;
   }
   return tags;
 }
@@ -42,7 +45,8 @@ RC_GTEST_PROP(TagScheme, EveryWritingOfTheSameSpansBecomesTheSameIob2, ()) {
   }
   const size_t tokens = at + *rc::gen::inRange<size_t>(0, 3);
   const Tags expected = write(TagScheme::kIob2, spans, tokens);
-  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes, TagScheme::kBioes, TagScheme::kBilou}) {
+  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes,
+                                 TagScheme::kBioes, TagScheme::kBilou}) {
     Tags tags = write(scheme, spans, tokens);
     RC_ASSERT(!to_iob2(scheme, tags));
     RC_ASSERT(tags == expected);
@@ -50,9 +54,10 @@ RC_GTEST_PROP(TagScheme, EveryWritingOfTheSameSpansBecomesTheSameIob2, ()) {
 }
 
 RC_GTEST_PROP(TagScheme, WhateverTheTagsTheResultIsSoundIob2, ()) {
-  const auto tags = *rc::gen::container<Tags>(
-      rc::gen::element<std::string>("O", "B-X", "I-X", "E-X", "S-X", "M-X", "L-X", "U-X", "B-Y", "I-Y", "E-Y", "B", "I"));
-  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes, TagScheme::kBioes, TagScheme::kBilou}) {
+  const auto tags = *rc::gen::container<Tags>(rc::gen::element<std::string>(
+      "O", "B-X", "I-X", "E-X", "S-X", "M-X", "L-X", "U-X", "B-Y", "I-Y", "E-Y", "B", "I"));
+  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes,
+                                 TagScheme::kBioes, TagScheme::kBilou}) {
     Tags converted = tags;
     const std::optional<TagFault> fault = to_iob2(scheme, converted);
     RC_ASSERT(converted.size() == tags.size());
@@ -70,10 +75,13 @@ TEST(TagScheme, ReadsBrokenSpansAsConllevalDoes) {
     EXPECT_TRUE(to_iob2(scheme, tags).has_value());
     return tags;
   };
-  EXPECT_THAT(read(TagScheme::kIob2, {"O", "I-X", "I-X", "I-Y"}), ElementsAre("O", "B-X", "I-X", "B-Y"));
+  EXPECT_THAT(read(TagScheme::kIob2, {"O", "I-X", "I-X", "I-Y"}),
+              ElementsAre("O", "B-X", "I-X", "B-Y"));
   EXPECT_THAT(read(TagScheme::kIob1, {"B-X", "I-X", "O"}), ElementsAre("B-X", "I-X", "O"));
-  EXPECT_THAT(read(TagScheme::kBioes, {"B-X", "O", "E-X", "I-X", "S-X", "I-X"}), ElementsAre("B-X", "O", "B-X", "B-X", "B-X", "B-X"));
-  EXPECT_THAT(read(TagScheme::kBmes, {"B-X", "M-Y", "E-Y", "E-Y"}), ElementsAre("B-X", "B-Y", "I-Y", "B-Y"));
+  EXPECT_THAT(read(TagScheme::kBioes, {"B-X", "O", "E-X", "I-X", "S-X", "I-X"}),
+              ElementsAre("B-X", "O", "B-X", "B-X", "B-X", "B-X"));
+  EXPECT_THAT(read(TagScheme::kBmes, {"B-X", "M-Y", "E-Y", "E-Y"}),
+              ElementsAre("B-X", "B-Y", "I-Y", "B-Y"));
 }
 
 TEST(TagScheme, NamesTheFirstFaultOnly) {
@@ -81,7 +89,8 @@ TEST(TagScheme, NamesTheFirstFaultOnly) {
   const std::optional<TagFault> fault = to_iob2(TagScheme::kIob2, tags);
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->index, 1U);
-  EXPECT_EQ(fault->reason, "the tag \"I-X\" breaks the scheme IOB2: it goes on with a span that was not begun");
+  EXPECT_EQ(fault->reason,
+            "the tag \"I-X\" breaks the scheme IOB2: it goes on with a span that was not begun");
 }
 
 TEST(TagScheme, HasTagsWithoutTypes) {
@@ -118,8 +127,8 @@ TEST(TagScheme, KnowsItsNames) {
   EXPECT_EQ(tag_scheme_of("iob1"), TagScheme::kIob1);
   EXPECT_EQ(tag_scheme_of("None"), TagScheme::kNone);
   EXPECT_FALSE(tag_scheme_of("auto"));
-  for (const TagScheme scheme :
-       {TagScheme::kNone, TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes, TagScheme::kBioes, TagScheme::kBilou}) {
+  for (const TagScheme scheme : {TagScheme::kNone, TagScheme::kIob1, TagScheme::kIob2,
+                                 TagScheme::kBmes, TagScheme::kBioes, TagScheme::kBilou}) {
     EXPECT_EQ(tag_scheme_of(name_of(scheme)), scheme);
   }
 }

@@ -26,7 +26,8 @@ TEST(SplitLikeGpt2, FollowsThePattern) {
   EXPECT_EQ(split("a  b"), (Words{"a", " ", " b"}));
   EXPECT_EQ(split("a \n b\n\n"), (Words{"a", " \n", " b", "\n\n"}));
   EXPECT_EQ(split("we'll WE'LL 'tis"), (Words{"we", "'ll", " WE", "'", "LL", " '", "tis"}));
-  EXPECT_EQ(split("caf\u00e9\u3000\u4e2d\u00bd!?"), (Words{"caf\u00e9", "\u3000", "\u4e2d", "\u00bd", "!?"}));
+  EXPECT_EQ(split("caf\u00e9\u3000\u4e2d\u00bd!?"),
+            (Words{"caf\u00e9", "\u3000", "\u4e2d", "\u00bd", "!?"}));
   EXPECT_EQ(split("\n\u3000a"), (Words{"\n", "\u3000", "a"}));
   EXPECT_EQ(split("   "), (Words{"   "}));
   EXPECT_EQ(split("x''s"), (Words{"x", "''", "s"}));
@@ -78,7 +79,8 @@ RC_GTEST_PROP(Bpe, EqualsItsDefinition, ()) {
   Bpe::Merges merges;
   for (int i = *rc::gen::inRange(0, 12); i > 0; --i) {
     const std::string left = *rc::gen::elementOf(tokens), right = *rc::gen::elementOf(tokens);
-    // Two merges that make the same token are told apart by neither program, so there is one for each.
+    // Two merges that make the same token are told apart by neither program, so there is one for
+    // each.
     if (std::find(tokens.begin(), tokens.end(), left + right) != tokens.end()) continue;
     merges.emplace_back(left, right);
     tokens.push_back(left + right);
@@ -86,7 +88,8 @@ RC_GTEST_PROP(Bpe, EqualsItsDefinition, ()) {
   for (size_t i = 0; i < tokens.size(); ++i) vocabulary.set(tokens[i], static_cast<int32_t>(i));
   const Bpe model(std::move(vocabulary), merges, {}, {});
   for (int i = 0; i < 10; ++i) {
-    const auto word = *rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::elementOf(std::string("abc"))));
+    const auto word =
+        *rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::elementOf(std::string("abc"))));
     std::vector<Piece> pieces;
     model.tokenize(word, pieces);
     Words got;
@@ -130,9 +133,7 @@ TEST(Bpe, NamesTheMergeThatCannotBe) {
   Vocabulary vocabulary;
   vocabulary.set("a", 0);
   vocabulary.set("b", 1);
-  EXPECT_EQ(error_of([&] {
-              Bpe(vocabulary, {{"a", "b"}}, {}, Where{"m.txt"});
-            }),
+  EXPECT_EQ(error_of([&] { Bpe(vocabulary, {{"a", "b"}}, {}, Where{"m.txt"}); }),
             "m.txt: merge 1 (\"a b\"): \"ab\" is not in the vocabulary");
 }
 

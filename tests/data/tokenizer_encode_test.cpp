@@ -17,13 +17,17 @@ using ::testing::ElementsAre;
 class SmallTokenizer : public ::testing::Test {
  protected:
   const TemporaryFolder folder_;
-  const std::shared_ptr<const Tokenizer> tokenizer_ = load_text(folder_, "vocab.txt", kSmallVocabulary, {true});
+  const std::shared_ptr<const Tokenizer> tokenizer_ =
+      load_text(folder_, "vocab.txt", kSmallVocabulary, {true});
 };
 
 TEST_F(SmallTokenizer, GivesIdsByteOffsetsAndWords) {
   const Encoding encoding = tokenizer_->encode("The caf\u00e9s, playing! \u4e2d\u56fd");
   EXPECT_EQ(tokens_of(*tokenizer_, encoding), "the cafe ##s , play ##ing ! \u4e2d \u56fd");
-  EXPECT_EQ(encoding.offsets, (std::vector<Span>{{0, 3}, {4, 9}, {9, 10}, {10, 11}, {12, 16}, {16, 19}, {19, 20}, {21, 24}, {24, 27}}));
+  EXPECT_EQ(
+      encoding.offsets,
+      (std::vector<Span>{
+          {0, 3}, {4, 9}, {9, 10}, {10, 11}, {12, 16}, {16, 19}, {19, 20}, {21, 24}, {24, 27}}));
   EXPECT_THAT(encoding.words, ElementsAre(0, 1, 1, 2, 3, 3, 4, 5, 6));
 }
 
@@ -40,7 +44,8 @@ TEST_F(SmallTokenizer, FollowsRemovedAndDecomposedCharacters) {
 }
 
 TEST_F(SmallTokenizer, MakesNothingOfNothing) {
-  for (const std::string_view text : {std::string_view(""), std::string_view(" \t\n"), std::string_view("\0\0", 2)}) {
+  for (const std::string_view text :
+       {std::string_view(""), std::string_view(" \t\n"), std::string_view("\0\0", 2)}) {
     EXPECT_TRUE(tokenizer_->encode(text).ids.empty());
   }
 }
@@ -59,13 +64,15 @@ TEST_F(SmallTokenizer, PutsSpecialTokensAroundOneAndTwoTexts) {
   EXPECT_THAT(two.ids, ElementsAre(1, 5, 12, 2, 9, 10, 2));
   EXPECT_THAT(two.segments, ElementsAre(0, 0, 0, 0, 1, 1, 1));
   EXPECT_THAT(two.words, ElementsAre(-1, 0, 1, -1, 0, 0, -1));
-  EXPECT_EQ(two.offsets, (std::vector<Span>{{0, 0}, {0, 3}, {4, 5}, {0, 0}, {0, 4}, {4, 7}, {0, 0}}));
+  EXPECT_EQ(two.offsets,
+            (std::vector<Span>{{0, 0}, {0, 3}, {4, 5}, {0, 0}, {0, 4}, {4, 7}, {0, 0}}));
   EXPECT_EQ(tokenizer_->special_tokens_added(false), 2);
   EXPECT_EQ(tokenizer_->special_tokens_added(true), 3);
 }
 
 TEST_F(SmallTokenizer, DecodesWithAndWithoutSpecialTokens) {
-  const std::vector<int32_t> ids = tokenizer_->post_process(tokenizer_->encode("playing the , .")).ids;
+  const std::vector<int32_t> ids =
+      tokenizer_->post_process(tokenizer_->encode("playing the , .")).ids;
   EXPECT_EQ(tokenizer_->decode(ids, true), "playing the,.");
   EXPECT_EQ(tokenizer_->decode(ids, false), "[CLS] playing the,. [SEP]");
   EXPECT_EQ(tokenizer_->decode({5, 12345, -1}, true), "the");
@@ -75,15 +82,18 @@ TEST_F(SmallTokenizer, PrintsALineForALine) {
   std::istringstream in("The.\n\n");
   std::ostringstream out;
   tokenize_lines(*tokenizer_, in, "in", {}, out);
-  EXPECT_EQ(out.str(),
-            "{\"ids\": [1, 5, 12, 2], \"tokens\": [\"[CLS]\", \"the\", \".\", \"[SEP]\"], \"offsets\": [[0, 0], [0, 3], [3, 4], [0, 0]]}\n"
-            "{\"ids\": [1, 2], \"tokens\": [\"[CLS]\", \"[SEP]\"], \"offsets\": [[0, 0], [0, 0]]}\n");
+  EXPECT_EQ(
+      out.str(),
+      "{\"ids\": [1, 5, 12, 2], \"tokens\": [\"[CLS]\", \"the\", \".\", \"[SEP]\"], \"offsets\": "
+      "[[0, 0], [0, 3], [3, 4], [0, 0]]}\n"
+      "{\"ids\": [1, 2], \"tokens\": [\"[CLS]\", \"[SEP]\"], \"offsets\": [[0, 0], [0, 0]]}\n");
 }
 
 TEST_F(SmallTokenizer, NamesTheLineAndColumnOfBadText) {
   std::istringstream in("the\nth\xFF\n");
   std::ostringstream out;
-  EXPECT_EQ(error_of([&] { tokenize_lines(*tokenizer_, in, "in.txt", {}, out); }), "in.txt:2:3: not valid UTF-8: byte 0xFF");
+  EXPECT_EQ(error_of([&] { tokenize_lines(*tokenizer_, in, "in.txt", {}, out); }),
+            "in.txt:2:3: not valid UTF-8: byte 0xFF");
   std::istringstream json("\"a\\nb\"\n[1]\n");
   TokenizeLinesOptions options;
   options.is_json = true;
@@ -94,13 +104,15 @@ TEST_F(SmallTokenizer, NamesTheLineAndColumnOfBadText) {
 TEST_F(SmallTokenizer, GivesTheSameFromAnyNumberOfThreads) {
   std::vector<std::string> texts;
   for (int i = 0; i < 1000; ++i)
-    texts.push_back("The " + std::string(i % 7, '.') + " unaffable \u4e2d" + to_utf8(std::u32string(1, 0x100 + i)));
+    texts.push_back("The " + std::string(i % 7, '.') + " unaffable \u4e2d" +
+                    to_utf8(std::u32string(1, 0x100 + i)));
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   std::vector<Encoding> one, four;
   encode_lines(*tokenizer_, views, 1, one);
   encode_lines(*tokenizer_, views, 4, four);
   ASSERT_EQ(one.size(), texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) ASSERT_TRUE(one[i] == four[i] && one[i] == tokenizer_->encode(texts[i])) << texts[i];
+  for (size_t i = 0; i < texts.size(); ++i)
+    ASSERT_TRUE(one[i] == four[i] && one[i] == tokenizer_->encode(texts[i])) << texts[i];
 }
 
 // The fast path is the separate parts, whatever the text and the options.
@@ -126,7 +138,8 @@ TEST_P(FastPath, EqualsTheParts) {
   const auto& tokenizer = dynamic_cast<const HfTokenizer&>(*loaded);
   EXPECT_TRUE(rc::check([&] {
     std::string text;
-    for (int i = *rc::gen::inRange(1, 4); i > 0; --i) text += *any_text() + *rc::gen::element<std::string>("", " ", "[SEP]", "e\u0301");
+    for (int i = *rc::gen::inRange(1, 4); i > 0; --i)
+      text += *any_text() + *rc::gen::element<std::string>("", " ", "[SEP]", "e\u0301");
     Encoding fast, slow;
     tokenizer.encode(text, fast);
     tokenizer.encode_by_parts(text, slow);
@@ -144,10 +157,11 @@ TEST_P(FastPath, EqualsTheParts) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Options, FastPath,
-                         ::testing::Values(std::tuple(true, 2, true, true), std::tuple(false, 2, true, true),
-                                           std::tuple(true, 0, true, true), std::tuple(false, 1, false, true),
-                                           std::tuple(true, 2, false, false), std::tuple(false, 0, true, false)));
+INSTANTIATE_TEST_SUITE_P(
+    Options, FastPath,
+    ::testing::Values(std::tuple(true, 2, true, true), std::tuple(false, 2, true, true),
+                      std::tuple(true, 0, true, true), std::tuple(false, 1, false, true),
+                      std::tuple(true, 2, false, false), std::tuple(false, 0, true, false)));
 
 TEST(Tokenizer, GivesTheExpectedIdsOfPublishedTokenizers) {
   HONE_NEEDS_SHARED(shared_path("tokenizers/expected/expected.jsonl"));
@@ -158,13 +172,16 @@ TEST(Tokenizer, GivesTheExpectedIdsOfPublishedTokenizers) {
     const Json row = parse_json(line, {}, ErrorKind::kData);
     const std::string name = row["tokenizer"];
     if (!name.starts_with("bert-") && name != "gpt2" && name != "roberta-base") continue;
-    const TokenizerOptions options{name.starts_with("bert-") ? std::optional(name == "bert-base-uncased" || name == "bert-base-chinese")
-                                                             : std::nullopt};
+    const TokenizerOptions options{
+        name.starts_with("bert-")
+            ? std::optional(name == "bert-base-uncased" || name == "bert-base-chinese")
+            : std::nullopt};
     const auto tokenizer = Tokenizer::load(shared_path("tokenizers/" + name), options);
     EXPECT_EQ(tokenizer->vocab_size(), row["vocab_size"]);
     for (size_t i = 0; i < texts.size(); ++i) {
       const Encoding encoding = tokenizer->encode(texts[i].get_ref<const std::string&>());
-      EXPECT_EQ(Json(tokenizer->post_process(encoding).ids), row["ids"][i]) << name << ": " << texts[i];
+      EXPECT_EQ(Json(tokenizer->post_process(encoding).ids), row["ids"][i])
+          << name << ": " << texts[i];
       ++compared;
     }
   }

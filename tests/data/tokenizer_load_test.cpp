@@ -14,7 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::string load_error(const std::string& name, std::string_view text, TokenizerOptions options = {}) {
+std::string load_error(const std::string& name, std::string_view text,
+                       TokenizerOptions options = {}) {
   const TemporaryFolder folder;
   return error_of([&] { load_text(folder, name, text, options); });
 }
@@ -27,7 +28,8 @@ std::string with(std::string_view from, std::string_view to, std::string text = 
 
 TEST(LoadTokenizer, AsksForTheCaseOfABareVocabulary) {
   EXPECT_THAT(load_error("vocab.txt", kSmallVocabulary),
-              StartsWith("vocab.txt: a vocabulary alone does not say whether its tokens are lower-case; give --do-lower-case"));
+              StartsWith("vocab.txt: a vocabulary alone does not say whether its tokens are "
+                         "lower-case; give --do-lower-case"));
   const TemporaryFolder folder;
   folder.write("tokenizer_config.json", R"({"do_lower_case": false, "model_max_length": 512})");
   folder.write("vocab.txt", kSmallVocabulary);
@@ -35,72 +37,93 @@ TEST(LoadTokenizer, AsksForTheCaseOfABareVocabulary) {
   EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("The caf\u00e9")), "[UNK] [UNK]");
   EXPECT_EQ(tokenizer->max_length(), 512);
   EXPECT_EQ(tokenizer->pad_id(), 3);
-  EXPECT_EQ(tokens_of(*tokenizer, Tokenizer::load(folder.path(), {true})->encode("The caf\u00e9")), "the cafe")
+  EXPECT_EQ(tokens_of(*tokenizer, Tokenizer::load(folder.path(), {true})->encode("The caf\u00e9")),
+            "the cafe")
       << "what the user says wins";
 }
 
 TEST(LoadTokenizer, ReadsTheOptionsOfItsConfiguration) {
   const TemporaryFolder folder;
-  folder.write("tokenizer_config.json",
-               R"({"do_lower_case": true, "strip_accents": false, "tokenize_chinese_chars": false, "model_max_length": 1e30,
+  folder.write(
+      "tokenizer_config.json",
+      R"({"do_lower_case": true, "strip_accents": false, "tokenize_chinese_chars": false, "model_max_length": 1e30,
     "added_tokens_decoder": {"3": {"content": "[PAD]", "special": true}}})");
   folder.write("vocab.txt", kSmallVocabulary);
   folder.write("added_tokens.json", R"({"<new>": 29})");
   const auto tokenizer = Tokenizer::load(folder.path());
-  EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("\u00c9 \u4e2d\u56fd <new>")), "\u00e9 \u4e2d ##\u56fd <new>");
+  EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("\u00c9 \u4e2d\u56fd <new>")),
+            "\u00e9 \u4e2d ##\u56fd <new>");
   EXPECT_EQ(tokenizer->max_length(), 0);
   EXPECT_EQ(tokenizer->vocab_size(), 30);
 }
 
 TEST(LoadTokenizer, IgnoresTruncationAndPaddingOfTheFile) {
   const TemporaryFolder folder;
-  EXPECT_EQ(load_text(folder, "tokenizer.json", kSmallJson)->encode("the the the the the the").ids.size(), 6U);
+  EXPECT_EQ(
+      load_text(folder, "tokenizer.json", kSmallJson)->encode("the the the the the the").ids.size(),
+      6U);
 }
 
 TEST(LoadTokenizer, RefusesAnOptionThatContradictsTheFile) {
   EXPECT_EQ(load_error("tokenizer.json", kSmallJson, {false}),
-            "tokenizer.json: its normalizer has \"lowercase\": true, so --do-lower-case false is refused; leave the option out");
+            "tokenizer.json: its normalizer has \"lowercase\": true, so --do-lower-case false is "
+            "refused; leave the option out");
   EXPECT_EQ(load_error("tokenizer.json", kSmallJson, {true}), "no error");
 }
 
 TEST(LoadTokenizer, NamesAKindOfModelItDoesNotKnow) {
-  EXPECT_EQ(load_error("tokenizer.json", with(R"("type": "WordPiece", "unk)", R"("type": "Unigram", "unk)")),
-            "tokenizer.json: \"model.type\": \"Unigram\" is not a supported kind of tokenizer; these are: BPE, WordPiece");
+  EXPECT_EQ(load_error("tokenizer.json",
+                       with(R"("type": "WordPiece", "unk)", R"("type": "Unigram", "unk)")),
+            "tokenizer.json: \"model.type\": \"Unigram\" is not a supported kind of tokenizer; "
+            "these are: BPE, WordPiece");
 }
 
 TEST(LoadTokenizer, NamesTheKeyOfEachDefect) {
   const std::pair<std::pair<const char*, const char*>, const char*> kCases[] = {
       {{R"("the": 3)", R"("the": -3)"}, R"("model.vocab.the": -3 is not between 0 and 16777215)"},
-      {{R"("the": 3)", R"("the": "3")"}, R"("model.vocab.the": expected a whole number, found "3")"},
+      {{R"("the": 3)", R"("the": "3")"},
+       R"("model.vocab.the": expected a whole number, found "3")"},
       {{R"("the": 3)", R"("the": 4)"}, R"("model.vocab": "the" and "play" have the same id 4)"},
       {{R"("the": 3)", R"("[CLS]": 3)"}, "[CLS]"},
-      {{R"("lowercase": true)", R"("lowercase": 1)"}, R"("normalizer.lowercase": expected true or false, found 1)"},
+      {{R"("lowercase": true)", R"("lowercase": 1)"},
+       R"("normalizer.lowercase": expected true or false, found 1)"},
       {{R"("clean_text": true, )", ""}, R"("normalizer": "clean_text" is missing)"},
-      {{R"("unk_token": "[UNK]")", R"("unk_token": "<unk>")"}, R"(the unknown token "<unk>" is not in the vocabulary)"},
+      {{R"("unk_token": "[UNK]")", R"("unk_token": "<unk>")"},
+       R"(the unknown token "<unk>" is not in the vocabulary)"},
       {{R"("ids": [2])", R"("ids": [99])"}, R"("post_processor": no token has the id 99)"},
       {{R"("id": "B")", R"("id": "C")"}, R"("C" is neither A nor B)"},
-      {{R"("type": "BertPreTokenizer")", R"("type": "Split")"}, R"("pre_tokenizer.type": "Split" is not a supported pre-tokenizer)"},
-      {{R"("type": "WordPiece", "prefix")", R"("type": "CTC", "prefix")"}, R"("decoder.type": "CTC" is not a supported decoder)"},
-      {{R"("version": "1.0")", R"("version": "2.0")"}, R"("version": written by version 2.0, this program reads 1.0)"},
+      {{R"("type": "BertPreTokenizer")", R"("type": "Split")"},
+       R"("pre_tokenizer.type": "Split" is not a supported pre-tokenizer)"},
+      {{R"("type": "WordPiece", "prefix")", R"("type": "CTC", "prefix")"},
+       R"("decoder.type": "CTC" is not a supported decoder)"},
+      {{R"("version": "1.0")", R"("version": "2.0")"},
+       R"("version": written by version 2.0, this program reads 1.0)"},
       {{R"("model": {)", R"("modell": {)"}, R"("model" is missing)"},
   };
   for (const auto& [change, message] : kCases) {
-    EXPECT_THAT(load_error("tokenizer.json", with(change.first, change.second)), HasSubstr(message)) << change.second;
+    EXPECT_THAT(load_error("tokenizer.json", with(change.first, change.second)), HasSubstr(message))
+        << change.second;
   }
 }
 
 TEST(LoadTokenizer, NamesTheLineOfADefectInAVocabulary) {
-  EXPECT_EQ(load_error("vocab.txt", "[UNK]\n\xFF\n", {true}), "vocab.txt:2:1: not valid UTF-8; is this a vocabulary, one token a line?");
-  EXPECT_EQ(load_error("vocab.txt", "", {true}), "vocab.txt: the file is empty; a vocabulary has one token a line");
-  EXPECT_EQ(load_error("vocab.txt", "[UNK]\na\n", {true}), "vocab.txt: \"[CLS]\" is not in the vocabulary");
-  EXPECT_EQ(load_error("vocab.txt", "a\n", {true}), "vocab.txt: the unknown token \"[UNK]\" is not in the vocabulary");
+  EXPECT_EQ(load_error("vocab.txt", "[UNK]\n\xFF\n", {true}),
+            "vocab.txt:2:1: not valid UTF-8; is this a vocabulary, one token a line?");
+  EXPECT_EQ(load_error("vocab.txt", "", {true}),
+            "vocab.txt: the file is empty; a vocabulary has one token a line");
+  EXPECT_EQ(load_error("vocab.txt", "[UNK]\na\n", {true}),
+            "vocab.txt: \"[CLS]\" is not in the vocabulary");
+  EXPECT_EQ(load_error("vocab.txt", "a\n", {true}),
+            "vocab.txt: the unknown token \"[UNK]\" is not in the vocabulary");
 }
 
 TEST(LoadTokenizer, TellsWhatItLookedFor) {
   const TemporaryFolder folder;
   EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path()); }),
-              HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were looked for"));
-  EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path() + "/nowhere"); }), HasSubstr("no such file or folder"));
+              HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with "
+                        "merges.txt were looked for"));
+  EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path() + "/nowhere"); }),
+              HasSubstr("no such file or folder"));
 }
 
 TEST(LoadTokenizer, ReadsVocabularyAndMergesOfByteLevelModels) {
@@ -111,7 +134,8 @@ TEST(LoadTokenizer, ReadsVocabularyAndMergesOfByteLevelModels) {
   EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("th t<|endoftext|>")), "th Ġ t <|endoftext|>");
   EXPECT_EQ(tokenizer->special_tokens_added(true), 0);
   folder.write("merges.txt", "#version: 0.2\nt h\nt\n");
-  EXPECT_EQ(error_of([&] { Tokenizer::load(folder.path()); }), "merges.txt:3: not a merge: two tokens with a blank between them");
+  EXPECT_EQ(error_of([&] { Tokenizer::load(folder.path()); }),
+            "merges.txt:3: not a merge: two tokens with a blank between them");
 }
 
 // What is saved loads again as the same tokenizer; and saving that gives the same bytes.
@@ -122,9 +146,12 @@ void expect_saved_alike(const Tokenizer& tokenizer, const std::vector<std::strin
   again->save(second.path());
   for (const auto& entry : std::filesystem::directory_iterator(first.path())) {
     const std::string name = entry.path().filename();
-    EXPECT_EQ(read_file(first.path() + "/" + name, ErrorKind::kModel), read_file(second.path() + "/" + name, ErrorKind::kModel)) << name;
+    EXPECT_EQ(read_file(first.path() + "/" + name, ErrorKind::kModel),
+              read_file(second.path() + "/" + name, ErrorKind::kModel))
+        << name;
   }
-  for (const std::string& text : texts) EXPECT_TRUE(tokenizer.encode(text) == again->encode(text)) << text;
+  for (const std::string& text : texts)
+    EXPECT_TRUE(tokenizer.encode(text) == again->encode(text)) << text;
   EXPECT_EQ(tokenizer.vocab_size(), again->vocab_size());
   EXPECT_EQ(tokenizer.pad_id(), again->pad_id());
   EXPECT_EQ(tokenizer.special_tokens_added(true), again->special_tokens_added(true));
@@ -141,7 +168,8 @@ TEST(SaveTokenizer, LosesNothing) {
 TEST(SaveTokenizer, LosesNothingOfPublishedTokenizers) {
   HONE_NEEDS_SHARED(shared_path("tokenizers/bert-base-uncased/vocab.txt"));
   const std::vector<std::string> texts{"The unaffable caf\u00e9[SEP] <mask>", "\u4e2d\u56fd the!"};
-  expect_saved_alike(*Tokenizer::load(shared_path("tokenizers/bert-base-multilingual-cased"), {false}), texts);
+  expect_saved_alike(
+      *Tokenizer::load(shared_path("tokenizers/bert-base-multilingual-cased"), {false}), texts);
   expect_saved_alike(*Tokenizer::load(shared_path("tokenizers/roberta-base")), texts);
 }
 
@@ -161,11 +189,13 @@ class Damage {
       ASSERT_FALSE(error.where().file.empty()) << error.what();
       return;
     }
-    for (const std::string_view sample : {"The playing [SEP] caf\u00e9 <mask>\u4e2d 'll", "\xFF\xC3 \n\n"}) {
+    for (const std::string_view sample :
+         {"The playing [SEP] caf\u00e9 <mask>\u4e2d 'll", "\xFF\xC3 \n\n"}) {
       const Encoding encoding = tokenizer->encode(sample);
       const Sequence sequence = tokenizer->post_process(encoding, &encoding);
       tokenizer->decode(sequence.ids, true);
-      for (const Span span : encoding.offsets) ASSERT_TRUE(span.start >= 0 && span.end <= static_cast<int32_t>(sample.size()));
+      for (const Span span : encoding.offsets)
+        ASSERT_TRUE(span.start >= 0 && span.end <= static_cast<int32_t>(sample.size()));
       for (const int32_t id : sequence.ids) ASSERT_TRUE(id >= 0 && id < tokenizer->vocab_size());
     }
   }
@@ -182,12 +212,14 @@ class Damage {
 void damage_every_way(const std::string& text, Damage& damage, uint64_t seed) {
   for (size_t size = 0; size < text.size(); ++size) damage.load(text.substr(0, size));
   RandomStream random(seed);
-  const std::vector<std::string> values{"null", "true",        "-1",          "1e99", "99999999999999999999", "\"\"", "[]",
-                                        "{}",   "\"\\u0000\"", "\"\\ud800\"", "[[[[", "\xED\xA0\x80"};
+  const std::vector<std::string> values{
+      "null", "true",        "-1",          "1e99", "99999999999999999999", "\"\"", "[]",
+      "{}",   "\"\\u0000\"", "\"\\ud800\"", "[[[[", "\xED\xA0\x80"};
   for (int i = 0; i < 3000; ++i) {
     std::string damaged = text;
     for (uint64_t changes = 1 + random.below(3); changes > 0; --changes) {
-      const size_t at = random.below(damaged.size()), size = std::min<size_t>(damaged.size() - at, random.below(20));
+      const size_t at = random.below(damaged.size()),
+                   size = std::min<size_t>(damaged.size() - at, random.below(20));
       switch (random.below(5)) {
         case 0:
           damaged[at] = static_cast<char>(random.below(256));
@@ -202,8 +234,11 @@ void damage_every_way(const std::string& text, Damage& damage, uint64_t seed) {
           damaged.insert(at, values[random.below(values.size())]);
           break;
         default: {  // a whole value for another
-          const size_t colon = damaged.find(": ", at), end = colon == std::string::npos ? colon : damaged.find_first_of(",}]", colon);
-          if (end != std::string::npos) damaged.replace(colon + 2, end - colon - 2, values[random.below(values.size())]);
+          const size_t colon = damaged.find(": ", at),
+                       end =
+                           colon == std::string::npos ? colon : damaged.find_first_of(",}]", colon);
+          if (end != std::string::npos)
+            damaged.replace(colon + 2, end - colon - 2, values[random.below(values.size())]);
         }
       }
       if (damaged.empty()) damaged = "x";
@@ -221,7 +256,8 @@ struct OnlyErrorsLogged {
 
 TEST(LoadTokenizer, RefusesDamagedFilesAndNeverCrashes) {
   const OnlyErrorsLogged only_errors;
-  Damage wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}), vocabulary("vocab.txt", {true});
+  Damage wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}),
+      vocabulary("vocab.txt", {true});
   damage_every_way(kSmallJson, wordpiece, 1);
   damage_every_way(kSmallBpeJson, bpe, 2);
   damage_every_way(kSmallVocabulary, vocabulary, 3);
@@ -235,8 +271,9 @@ TEST(LoadTokenizer, RefusesDamagedFilesAndNeverCrashes) {
 TEST(LoadTokenizer, RefusesDamagedMergesAndConfigurations) {
   RandomStream random(4);
   const TemporaryFolder folder;
-  const std::string merges = "#version: 0.2\nt h\nth e\n",
-                    config = R"({"do_lower_case": true, "pad_token": {"content": "e"}, "model_max_length": 12})";
+  const std::string
+      merges = "#version: 0.2\nt h\nth e\n",
+      config = R"({"do_lower_case": true, "pad_token": {"content": "e"}, "model_max_length": 12})";
   folder.write("vocab.json", R"({"t": 0, "h": 1, "e": 2, "th": 3, "the": 4})");
   int refused = 0;
   for (int i = 0; i < 2000; ++i) {

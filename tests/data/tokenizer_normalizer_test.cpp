@@ -28,7 +28,9 @@ TEST(BertNormalizer, CleansLowersAndStripsAccents) {
   EXPECT_EQ(bert("\u2260"), "=");  // its stroke is an accent
 }
 
-TEST(BertNormalizer, KeepsAccentsWhereItKeepsCase) { EXPECT_EQ(bert("Caf\u00e9", false), "Caf\u00e9"); }
+TEST(BertNormalizer, KeepsAccentsWhereItKeepsCase) {
+  EXPECT_EQ(bert("Caf\u00e9", false), "Caf\u00e9");
+}
 
 TEST(BertNormalizer, TakesStripAccentsByItsOwnValueWhereGiven) {
   const std::string json =
@@ -37,9 +39,11 @@ TEST(BertNormalizer, TakesStripAccentsByItsOwnValueWhereGiven) {
 }
 
 TEST(NormalizedText, FollowsEachByteBackToTheText) {
-  const std::string text = "x\u00e9\u0301 \u4e2dB";  // bytes: x 0, é 1-3, ´ 3-5, blank 5, 中 6-9, B 9
+  const std::string text =
+      "x\u00e9\u0301 \u4e2dB";  // bytes: x 0, é 1-3, ´ 3-5, blank 5, 中 6-9, B 9
   const NormalizedText out = normalized(
-      R"({"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true})", text);
+      R"({"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true})",
+      text);
   EXPECT_EQ(out.view(), "xe  中 b");
   EXPECT_EQ(out.source(1, 2), (Span{1, 3}));
   EXPECT_EQ(out.source(4, 7), (Span{6, 9}));
@@ -65,30 +69,47 @@ TEST(Normalizer, DoesEachOfTheSmallOnes) {
   EXPECT_EQ(normalized(R"({"type": "NFD"})", "\u1ec7").view(), "e\u0323\u0302");
   EXPECT_EQ(normalized(R"({"type": "NFKC"})", "\ufb01\u2460").view(), "fi1");
   EXPECT_EQ(normalized(R"({"type": "NFKD"})", "\u00bd").view(), "1\u20442");
-  EXPECT_EQ(normalized(R"({"type": "Strip", "strip_left": true, "strip_right": false})", " \u3000a ").view(), "a ");
-  EXPECT_EQ(normalized(R"({"type": "Strip", "strip_left": true, "strip_right": true})", " \u3000 ").view(), "");
-  EXPECT_EQ(normalized(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aaaxaa").view(), "baxb");
+  EXPECT_EQ(
+      normalized(R"({"type": "Strip", "strip_left": true, "strip_right": false})", " \u3000a ")
+          .view(),
+      "a ");
+  EXPECT_EQ(normalized(R"({"type": "Strip", "strip_left": true, "strip_right": true})", " \u3000 ")
+                .view(),
+            "");
+  EXPECT_EQ(
+      normalized(R"({"type": "Replace", "pattern": {"String": "aa"}, "content": "b"})", "aaaxaa")
+          .view(),
+      "baxb");
   EXPECT_EQ(normalized(R"({"type": "Prepend", "prepend": "\u2581"})", "a").view(), "\u2581a");
   EXPECT_EQ(
-      normalized(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}]})", "\u00c9A")
+      normalized(
+          R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}]})",
+          "\u00c9A")
           .view(),
       "ea");
 }
 
 TEST(Normalizer, RefusesWhatItDoesNotKnowByName) {
-  EXPECT_EQ(error_of([] { normalized(R"({"type": "Sequence", "normalizers": [{"type": "Precompiled"}]})", ""); }),
+  EXPECT_EQ(error_of([] {
+              normalized(R"({"type": "Sequence", "normalizers": [{"type": "Precompiled"}]})", "");
+            }),
             "n.json: \"normalizers[0].type\": \"Precompiled\" is not a supported normalizer");
-  EXPECT_EQ(error_of([] { normalized(R"({"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""})", ""); }),
-            "n.json: \"pattern\": only a fixed string (\"String\") can be replaced; a regular expression is not supported");
+  EXPECT_EQ(error_of([] {
+              normalized(R"({"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""})", "");
+            }),
+            "n.json: \"pattern\": only a fixed string (\"String\") can be replaced; a regular "
+            "expression is not supported");
 }
 
 RC_GTEST_PROP(Normalizer, NeverLeavesTheTextAndNeverGoesBack, ()) {
   const std::string text = *any_text();
-  const NormalizedText out =
-      normalized(R"({"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "StripAccents"}]})", text);
+  const NormalizedText out = normalized(
+      R"({"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}, {"type": "StripAccents"}]})",
+      text);
   for (int32_t i = 0; i < static_cast<int32_t>(out.view().size()); ++i) {
     const Span span = out.source(i, i + 1);
-    RC_ASSERT(span.start >= 0 && span.start <= span.end && span.end <= static_cast<int32_t>(text.size()));
+    RC_ASSERT(span.start >= 0 && span.start <= span.end &&
+              span.end <= static_cast<int32_t>(text.size()));
   }
   RC_ASSERT(invalid_utf8(out.view()) == std::string_view::npos);
 }
@@ -96,7 +117,9 @@ RC_GTEST_PROP(Normalizer, NeverLeavesTheTextAndNeverGoesBack, ()) {
 RC_GTEST_PROP(Normalizer, ComposingUndoesDecomposing, ()) {
   const std::string text = *any_text();
   const std::string composed(normalized(R"({"type": "NFC"})", text).view());
-  const std::string again(normalized(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "NFC"}]})", text).view());
+  const std::string again(
+      normalized(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "NFC"}]})", text)
+          .view());
   RC_ASSERT(composed == again);
 }
 

@@ -19,10 +19,12 @@ namespace hone {
 
 // [UNK] 0, [CLS] 1, [SEP] 2, [PAD] 3, [MASK] 4, then words and parts.
 inline const char* kSmallVocabulary =
-    "[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\nthe\nun\n##aff\n##able\nplay\n##ing\n,\n.\n!\n中\n国\n##国\né\ne\ncafe\n##s\n<\n한\nᄒ\n##ᅡ\n##"
+    "[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\nthe\nun\n##aff\n##able\nplay\n##ing\n,\n.\n!\n中\n国\n##"
+    "国\né\ne\ncafe\n##s\n<\n한\nᄒ\n##ᅡ\n##"
     "ᆫ\ni\n##̇\nß\n";
 
-inline const char* kSmallJson = R"({"version": "1.0", "truncation": {"max_length": 4}, "padding": null,
+inline const char* kSmallJson =
+    R"({"version": "1.0", "truncation": {"max_length": 4}, "padding": null,
   "added_tokens": [{"id": 0, "content": "[UNK]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
                    {"id": 1, "content": "[CLS]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
                    {"id": 2, "content": "[SEP]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}],
@@ -47,7 +49,8 @@ inline const char* kSmallBpeJson = R"({"version": "1.0", "added_tokens": [
     "vocab": {"<s>": 0, "</s>": 1, "<mask>": 2, "t": 3, "h": 4, "e": 5, "Ġ": 6, "th": 7, "the": 8, "Ġthe": 9, "!": 10, "Ã": 11, "©": 12},
     "merges": ["t h", "th e", ["Ġ", "the"]]}})";
 
-inline std::shared_ptr<const Tokenizer> load_text(const TemporaryFolder& folder, const std::string& name, std::string_view text,
+inline std::shared_ptr<const Tokenizer> load_text(const TemporaryFolder& folder,
+                                                  const std::string& name, std::string_view text,
                                                   TokenizerOptions options = {}) {
   return Tokenizer::load(folder.write(name, text), options);
 }
@@ -58,9 +61,13 @@ inline std::string tokens_of(const Tokenizer& tokenizer, const Encoding& encodin
   return out;
 }
 
-inline bool operator==(const Encoding& a, const Encoding& b) { return a.ids == b.ids && a.offsets == b.offsets && a.words == b.words; }
+inline bool operator==(const Encoding& a, const Encoding& b) {
+  return a.ids == b.ids && a.offsets == b.offsets && a.words == b.words;
+}
 
-inline void showValue(const Span& span, std::ostream& out) { out << '[' << span.start << ", " << span.end << ']'; }
+inline void showValue(const Span& span, std::ostream& out) {
+  out << '[' << span.start << ", " << span.end << ']';
+}
 inline std::ostream& operator<<(std::ostream& out, const Span& span) {
   showValue(span, out);
   return out;
@@ -68,31 +75,37 @@ inline std::ostream& operator<<(std::ostream& out, const Span& span) {
 
 // A code point of the kinds that tokenizers stumble over; never a surrogate.
 inline rc::Gen<char32_t> any_code_point() {
-  const auto range = [](char32_t first, char32_t last) { return rc::gen::inRange<uint32_t>(first, last + 1); };
-  const auto to_code = [](uint32_t c) { return c >= 0xD800 && c <= 0xDFFF ? U'\uFFFD' : static_cast<char32_t>(c); };
-  return rc::gen::map(
-      rc::gen::weightedOneOf<uint32_t>({{8, range(0x20, 0x7E)},
-                                        {2, range(0, 0xFF)},
-                                        {2, rc::gen::elementOf(std::vector<uint32_t>{' ', '\t', '\n', 0xA0, 0x3000, 0x2028, 0x85, 0xB, 0})},
-                                        {3, range(0x300, 0x36F)},      // combining marks
-                                        {2, range(0x100, 0x24F)},      // Latin with accents, U+0130 among them
-                                        {1, range(0x370, 0x5FF)},      // Greek, Cyrillic, Hebrew with points
-                                        {1, range(0x600, 0x6FF)},      // Arabic
-                                        {1, range(0x900, 0xDFF)},      // Indic
-                                        {1, range(0x1E00, 0x1FFF)},    // Latin and Greek with several accents
-                                        {1, range(0x2000, 0x2BFF)},    // punctuation, ZWJ, symbols that decompose
-                                        {2, range(0x4E00, 0x9FFF)},    // Chinese
-                                        {1, range(0xAC00, 0xD7A3)},    // Hangul
-                                        {1, range(0xF900, 0xFFFF)},    // compatibility ideographs, U+FFFD
-                                        {1, range(0x1D150, 0x1D1FF)},  // musical symbols: marks that stay
-                                        {1, range(0x1F300, 0x1FAFF)},  // emoji
-                                        {1, range(0x20000, 0x2FFFF)},  // further Chinese
-                                        {1, range(0, 0x10FFFF)}}),
-      to_code);
+  const auto range = [](char32_t first, char32_t last) {
+    return rc::gen::inRange<uint32_t>(first, last + 1);
+  };
+  const auto to_code = [](uint32_t c) {
+    return c >= 0xD800 && c <= 0xDFFF ? U'\uFFFD' : static_cast<char32_t>(c);
+  };
+  return rc::gen::map(rc::gen::weightedOneOf<uint32_t>(
+                          {{8, range(0x20, 0x7E)},
+                           {2, range(0, 0xFF)},
+                           {2, rc::gen::elementOf(std::vector<uint32_t>{
+                                   ' ', '\t', '\n', 0xA0, 0x3000, 0x2028, 0x85, 0xB, 0})},
+                           {3, range(0x300, 0x36F)},    // combining marks
+                           {2, range(0x100, 0x24F)},    // Latin with accents, U+0130 among them
+                           {1, range(0x370, 0x5FF)},    // Greek, Cyrillic, Hebrew with points
+                           {1, range(0x600, 0x6FF)},    // Arabic
+                           {1, range(0x900, 0xDFF)},    // Indic
+                           {1, range(0x1E00, 0x1FFF)},  // Latin and Greek with several accents
+                           {1, range(0x2000, 0x2BFF)},  // punctuation, ZWJ, symbols that decompose
+                           {2, range(0x4E00, 0x9FFF)},  // Chinese
+                           {1, range(0xAC00, 0xD7A3)},  // Hangul
+                           {1, range(0xF900, 0xFFFF)},  // compatibility ideographs, U+FFFD
+                           {1, range(0x1D150, 0x1D1FF)},  // musical symbols: marks that stay
+                           {1, range(0x1F300, 0x1FAFF)},  // emoji
+                           {1, range(0x20000, 0x2FFFF)},  // further Chinese
+                           {1, range(0, 0x10FFFF)}}),
+                      to_code);
 }
 
 inline rc::Gen<std::string> any_text() {
-  return rc::gen::map(rc::gen::container<std::u32string>(any_code_point()), [](const std::u32string& text) { return to_utf8(text); });
+  return rc::gen::map(rc::gen::container<std::u32string>(any_code_point()),
+                      [](const std::u32string& text) { return to_utf8(text); });
 }
 
 }  // namespace hone

@@ -17,7 +17,8 @@ Vocabulary vocabulary_of(const std::vector<std::string>& tokens) {
 }
 
 // The definition, word for word: try ever shorter strings.
-std::vector<std::string> by_definition(const std::set<std::string>& tokens, const std::string& word, size_t most_characters) {
+std::vector<std::string> by_definition(const std::set<std::string>& tokens, const std::string& word,
+                                       size_t most_characters) {
   if (from_utf8(word).size() > most_characters) return {"[UNK]"};
   std::vector<std::string> out;
   for (std::string rest = word; !rest.empty();) {
@@ -35,7 +36,8 @@ std::vector<std::string> by_definition(const std::set<std::string>& tokens, cons
 }
 
 TEST(WordPiece, TakesTheLongestPieceEachTime) {
-  const WordPiece model(vocabulary_of({"[UNK]", "un", "unaff", "##aff", "##able", "##a", "##ffable"}), {}, {});
+  const WordPiece model(
+      vocabulary_of({"[UNK]", "un", "unaff", "##aff", "##able", "##a", "##ffable"}), {}, {});
   std::vector<Piece> pieces;
   model.tokenize("unaffable", pieces);
   ASSERT_EQ(pieces.size(), 2U);
@@ -72,8 +74,10 @@ TEST(WordPiece, NeedsItsUnknownToken) {
 }
 
 RC_GTEST_PROP(WordPiece, EqualsItsDefinition, ()) {
-  // Few letters, so that pieces overlap in every way; words up to the length that the word cache holds and beyond.
-  const auto letters = rc::gen::elementOf(std::vector<std::string>{"a", "b", "c", "\u00e9", "\u4e2d"});
+  // Few letters, so that pieces overlap in every way; words up to the length that the word cache
+  // holds and beyond.
+  const auto letters =
+      rc::gen::elementOf(std::vector<std::string>{"a", "b", "c", "\u00e9", "\u4e2d"});
   const auto word = [&](size_t most) {
     const auto size = *rc::gen::inRange<size_t>(1, most);
     std::string out;
@@ -81,7 +85,8 @@ RC_GTEST_PROP(WordPiece, EqualsItsDefinition, ()) {
     return out;
   };
   std::set<std::string> tokens{"[UNK]"};
-  for (int i = *rc::gen::inRange(0, 40); i > 0; --i) tokens.insert((*rc::gen::arbitrary<bool>() ? "##" : "") + word(5));
+  for (int i = *rc::gen::inRange(0, 40); i > 0; --i)
+    tokens.insert((*rc::gen::arbitrary<bool>() ? "##" : "") + word(5));
   WordPieceOptions options;
   options.max_input_chars_per_word = 20;
   const WordPiece model(vocabulary_of({tokens.begin(), tokens.end()}), options, {});
@@ -109,7 +114,8 @@ RC_GTEST_PROP(Vocabulary, FindsWhatWasSetAndNothingElse, (std::map<std::string, 
     vocabulary.set(word, static_cast<int32_t>(known.size()));
     known.push_back(word);
   }
-  for (const auto& [word, is_set] : words) RC_ASSERT((vocabulary.find(word) != Vocabulary::kNone) == is_set);
+  for (const auto& [word, is_set] : words)
+    RC_ASSERT((vocabulary.find(word) != Vocabulary::kNone) == is_set);
   for (size_t i = 0; i < known.size(); ++i) {
     RC_ASSERT(vocabulary.token(static_cast<int32_t>(i)) == known[i]);
     RC_ASSERT(vocabulary.find(known[i]) == static_cast<int32_t>(i));

@@ -1,7 +1,7 @@
 """docs/bad-input.md from a run of the tests, so that the page says what the program does:
 
-    .venv-peers/bin/python -m pytest tests/e2e/test_bad_input.py --junitxml=build/bad_input.xml
-    python3 tests/e2e/bad_input_table.py build/bad_input.xml > docs/bad-input.md
+.venv-peers/bin/python -m pytest tests/e2e/test_bad_input.py --junitxml=build/bad_input.xml
+python3 tests/e2e/bad_input_table.py build/bad_input.xml > docs/bad-input.md
 """
 
 import sys
@@ -30,6 +30,8 @@ print(HEAD)
 last = None
 for kind, name, code, message in cases(sys.argv[1]):
     if kind != last:
-        print(f"{'' if last is None else chr(10)}## {kind.capitalize()}\n\n| tried | exit code | message |\n|---|---|---|")
+        print(
+            f"{'' if last is None else chr(10)}## {kind.capitalize()}\n\n| tried | exit code | message |\n|---|---|---|"
+        )
     last = kind
     print(f"| {cell(name)} | {code} | {cell(message)} |")

@@ -28,10 +28,18 @@ def hone():
         pytest.skip(f"{HONE} is not built")
 
     def run(*arguments, code=0, stdin=None, env=None, cwd=ROOT):
-        done = subprocess.run([str(HONE), *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd,
-                              env={**os.environ, **(env or {})}, timeout=600)
+        done = subprocess.run(
+            [str(HONE), *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            timeout=600,
+        )
         result = Result(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert result.returncode == code, f"exit code {result.returncode}, expected {code}\n{result.stdout}\n{result.stderr}"
+        assert result.returncode == code, (
+            f"exit code {result.returncode}, expected {code}\n{result.stdout}\n{result.stderr}"
+        )
         return result
 
     return run
@@ -44,18 +52,39 @@ def tiny_model(tmp_path_factory):
     import transformers
 
     folder = tmp_path_factory.mktemp("tiny")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str.lower, WORDS), *"abcdefghijklmnopqrstuvwxyz", *("##" + c for c in "abcdefghijklmnopqrstuvwxyz")]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *map(str.lower, WORDS),
+        *"abcdefghijklmnopqrstuvwxyz",
+        *("##" + c for c in "abcdefghijklmnopqrstuvwxyz"),
+    ]
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "tokenizer_class": "BertTokenizer", "model_max_length": 64}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {"do_lower_case": True, "tokenizer_class": "BertTokenizer", "model_max_length": 64}
+        )
+    )
     torch.manual_seed(0)
-    config = transformers.BertConfig(vocab_size=len(set(vocabulary)), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                                     intermediate_size=64, max_position_embeddings=64)
+    config = transformers.BertConfig(
+        vocab_size=len(set(vocabulary)),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     transformers.BertModel(config).save_pretrained(folder)
     return folder
 
 
 def write_jsonl(path, rows):
-    Path(path).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    Path(path).write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
@@ -64,23 +93,41 @@ def sentiment(count, start=0):
     rows = []
     for i in range(start, start + count):
         good = i % 2 == 0
-        rows.append({"text": f"{'good' if good else 'bad'} {WORDS[4 + i % 9]} {WORDS[4 + (i * 7) % 11]} {WORDS[6 + i % 5]} {chr(97 + i % 26)}{chr(97 + i // 26 % 26)}",
-                     "label": "positive" if good else "negative"})
+        rows.append(
+            {
+                "text": f"{'good' if good else 'bad'} {WORDS[4 + i % 9]} {WORDS[4 + (i * 7) % 11]} {WORDS[6 + i % 5]} {chr(97 + i % 26)}{chr(97 + i // 26 % 26)}",
+                "label": "positive" if good else "negative",
+            }
+        )
     return rows
 
 
-def write_run(folder, model, task="{name: classify}", data="", rows=(40, 10, 10), output="run", **train):
+def write_run(
+    folder, model, task="{name: classify}", data="", rows=(40, 10, 10), output="run", **train
+):
     """A configuration and its data in `folder`; returns the configuration's path."""
     folder = Path(folder)
     start = 0
     for name, count in zip(("train", "dev", "test"), rows):
         write_jsonl(folder / f"{name}.jsonl", sentiment(count, start))
         start += count
-    data = data or "\n".join(f"  {split}: {{path: {folder}/{name}.jsonl}}" for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")))
-    options = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": "1e-3", "precision": "fp32", "device": "cpu", **train}
+    data = data or "\n".join(
+        f"  {split}: {{path: {folder}/{name}.jsonl}}"
+        for split, name in (("train", "train"), ("validation", "dev"), ("test", "test"))
+    )
+    options = {
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 8,
+        "learning_rate": "1e-3",
+        "precision": "fp32",
+        "device": "cpu",
+        **train,
+    }
     listed = ", ".join(f"{key}: {value}" for key, value in options.items())
     path = folder / "config.yaml"
-    path.write_text(f"model: {{path: {model}}}\ntask: {task}\ndata:\n{data}\n"
-                    f"train: {{{listed}}}\n"
-                    f"output: {{dir: {folder / output}}}\n")
+    path.write_text(
+        f"model: {{path: {model}}}\ntask: {task}\ndata:\n{data}\n"
+        f"train: {{{listed}}}\n"
+        f"output: {{dir: {folder / output}}}\n"
+    )
     return path

@@ -18,12 +18,12 @@ class Hub:
     def __init__(self, repositories, token=None):
         self.repositories = repositories
         self.token = token
-        self.renamed = {}        # old repository name -> new
-        self.break_after = {}    # file name -> list of byte counts: each entry ends one answer early
-        self.corrupt = {}        # file name -> how many answers carry a wrong byte
-        self.busy = 0            # how many answers are 503
+        self.renamed = {}  # old repository name -> new
+        self.break_after = {}  # file name -> list of byte counts: each entry ends one answer early
+        self.corrupt = {}  # file name -> how many answers carry a wrong byte
+        self.busy = 0  # how many answers are 503
         self.ignores_range = False
-        self.requests = []       # (method, path, headers)
+        self.requests = []  # (method, path, headers)
         self.lock = threading.Lock()
 
     def start(self):
@@ -47,7 +47,9 @@ class Hub:
         self.storage = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.storage.daemon_threads = True
         for server in (self.server, self.storage):
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+            ).start()
         return self
 
     def stop(self):
@@ -77,7 +79,9 @@ class Hub:
             return self.send(handler, 401, b"{}", {"X-Error-Code": "GatedRepo"}, has_body)
         for old, new in self.renamed.items():
             if f"{old}/" in path:
-                return self.send(handler, 307, b"", {"Location": "/" + path.replace(old, new, 1)}, has_body)
+                return self.send(
+                    handler, 307, b"", {"Location": "/" + path.replace(old, new, 1)}, has_body
+                )
         if path.startswith("api/models/"):
             return self.send_info(handler, path.removeprefix("api/models/"), has_body)
         self.send_resolved(handler, path, has_body)
@@ -89,7 +93,9 @@ class Hub:
         if revision not in ("main", "v1", COMMIT):
             return self.send(handler, 404, b"{}", {"X-Error-Code": "RevisionNotFound"}, has_body)
         files = [{"rfilename": name} for name in self.repositories[repository]]
-        self.send(handler, 200, json.dumps({"sha": COMMIT, "siblings": files}).encode(), {}, has_body)
+        self.send(
+            handler, 200, json.dumps({"sha": COMMIT, "siblings": files}).encode(), {}, has_body
+        )
 
     def send_resolved(self, handler, path, has_body):
         repository, rest = path.split("/resolve/")
@@ -98,10 +104,20 @@ class Hub:
             return self.send(handler, 404, b"", {"X-Error-Code": "EntryNotFound"}, has_body)
         data = self.repositories[repository][name]
         if name.endswith((".safetensors", ".bin")):
-            headers = {"X-Repo-Commit": COMMIT, "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Linked-Size": str(len(data)),
-                       "Location": f"{self.storage_url}/storage/{repository}:{name}"}
+            headers = {
+                "X-Repo-Commit": COMMIT,
+                "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"',
+                "X-Linked-Size": str(len(data)),
+                "Location": f"{self.storage_url}/storage/{repository}:{name}",
+            }
             return self.send(handler, 302, b"", headers, has_body)
-        self.send_file(handler, data, name, {"X-Repo-Commit": COMMIT, "ETag": f'"{git_blob_id(data)}"'}, has_body)
+        self.send_file(
+            handler,
+            data,
+            name,
+            {"X-Repo-Commit": COMMIT, "ETag": f'"{git_blob_id(data)}"'},
+            has_body,
+        )
 
     def send_file(self, handler, data, name, headers, has_body):
         size, status, start = len(data), 200, 0
@@ -117,7 +133,9 @@ class Hub:
             body = bytes([body[0] ^ 1]) + body[1:]
         if has_body and self.break_after.get(name):
             cut = self.break_after[name].pop(0)
-            return self.send(handler, status, body[:cut], {**headers, "Content-Length": str(len(body))}, has_body)
+            return self.send(
+                handler, status, body[:cut], {**headers, "Content-Length": str(len(body))}, has_body
+            )
         self.send(handler, status, body, headers, has_body)
 
     def send(self, handler, status, body, headers, has_body):

@@ -18,12 +18,14 @@ def append(name, data):
     def change(folder, model):
         with open(folder / name, "ab") as file:
             file.write(data if isinstance(data, bytes) else data.encode())
+
     return change
 
 
 def replace(name, data):
     def change(folder, model):
         (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
     return change
 
 
@@ -33,6 +35,7 @@ def config_line(old, new):
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+
     return change
 
 
@@ -40,12 +43,13 @@ def model_file(name, edit):
     def change(folder, model):
         path = model / name
         path.write_bytes(edit(path.read_bytes()))
+
     return change
 
 
 def header_of(data):
     size = struct.unpack("<Q", data[:8])[0]
-    return json.loads(data[8:8 + size]), data[8 + size:]
+    return json.loads(data[8 : 8 + size]), data[8 + size :]
 
 
 def with_header(edit):
@@ -54,6 +58,7 @@ def with_header(edit):
         edit(header)
         text = json.dumps(header).encode()
         return struct.pack("<Q", len(text)) + text + body
+
     return change
 
 
@@ -76,75 +81,276 @@ def lie_about_offsets(header):
 
 
 DATA = {  # change, exit code, pieces of the message
-    "missing file": (config_line("train.jsonl", "trian.jsonl"), 3, [r"trian\.jsonl: no such file", r"train\.jsonl"]),
+    "missing file": (
+        config_line("train.jsonl", "trian.jsonl"),
+        3,
+        [r"trian\.jsonl: no such file", r"train\.jsonl"],
+    ),
     "empty file": (replace("train.jsonl", ""), 3, [r"train\.jsonl"]),
     "only blank lines": (replace("train.jsonl", "\n\n\n"), 3, [r"train\.jsonl"]),
-    "one class": (replace("train.jsonl", good_line() + good_line("bad film")), 3, ["two classes", '"positive"']),
+    "one class": (
+        replace("train.jsonl", good_line() + good_line("bad film")),
+        3,
+        ["two classes", '"positive"'],
+    ),
     "not JSON": (append("train.jsonl", "{'text': 1}\n"), 3, [r"train\.jsonl:41:2"]),
     "cut line": (append("train.jsonl", '{"text": "good'), 3, [r"train\.jsonl:41:\d+"]),
-    "array instead of object": (append("train.jsonl", '["good film", "positive"]\n'), 3, [r"train\.jsonl:41", "object"]),
-    "missing text field": (append("train.jsonl", '{"txt": "good", "label": "positive"}\n'), 3, [r"train\.jsonl:41", '"text"', '"txt"|txt']),
-    "missing label field": (append("train.jsonl", '{"text": "good"}\n'), 3, [r"train\.jsonl:41", '"label"']),
-    "null label": (append("train.jsonl", '{"text": "good", "label": null}\n'), 3, [r"train\.jsonl:41", '"label"']),
-    "text is a number": (append("train.jsonl", '{"text": 5, "label": "positive"}\n'), 3, [r"train\.jsonl:41", '"text"']),
-    "label is an object": (append("train.jsonl", '{"text": "good", "label": {"a": 1}}\n'), 3, [r"train\.jsonl:41", '"label"']),
-    "duplicate key": (append("train.jsonl", '{"text": "a", "label": "positive", "text": "b"}\n'), 3, [r"train\.jsonl:41:\d+", "text"]),
-    "invalid UTF-8": (append("train.jsonl", b'{"text": "caf\xe9", "label": "positive"}\n'), 3, [r"train\.jsonl:41:14", "UTF-8"]),
-    "GB18030 bytes": (append("train.jsonl", '{"text": "今天天气很好我们去公园散步吧", "label": "positive"}\n'.encode("gb18030")), 3, [r"train\.jsonl:41", "(?i)gb18030"]),
-    "NUL bytes": (append("train.jsonl", b'{"text": "good\0film", "label": "positive"}\n'), 3, [r"train\.jsonl:41:15", "NUL"]),
-    "deep nesting": (append("train.jsonl", '{"text": ' + "[" * 100_000 + "]" * 100_000 + ', "label": "positive"}\n'), 3, [r"train\.jsonl:41"]),
-    "unknown label in test": (append("test.jsonl", good_line(label="positiv")), 3, [r"test\.jsonl:11", '"positiv"', 'did you mean "positive"']),
-    "unknown label in validation": (append("dev.jsonl", good_line(label="neutral")), 3, [r"dev\.jsonl:11", '"neutral"']),
-    "truncated gzip": (lambda folder, model: (folder / "train.jsonl").write_bytes(gzip.compress((folder / "train.jsonl").read_bytes())[:-20]), 3,
-                       [r"train\.jsonl"]),
+    "array instead of object": (
+        append("train.jsonl", '["good film", "positive"]\n'),
+        3,
+        [r"train\.jsonl:41", "object"],
+    ),
+    "missing text field": (
+        append("train.jsonl", '{"txt": "good", "label": "positive"}\n'),
+        3,
+        [r"train\.jsonl:41", '"text"', '"txt"|txt'],
+    ),
+    "missing label field": (
+        append("train.jsonl", '{"text": "good"}\n'),
+        3,
+        [r"train\.jsonl:41", '"label"'],
+    ),
+    "null label": (
+        append("train.jsonl", '{"text": "good", "label": null}\n'),
+        3,
+        [r"train\.jsonl:41", '"label"'],
+    ),
+    "text is a number": (
+        append("train.jsonl", '{"text": 5, "label": "positive"}\n'),
+        3,
+        [r"train\.jsonl:41", '"text"'],
+    ),
+    "label is an object": (
+        append("train.jsonl", '{"text": "good", "label": {"a": 1}}\n'),
+        3,
+        [r"train\.jsonl:41", '"label"'],
+    ),
+    "duplicate key": (
+        append("train.jsonl", '{"text": "a", "label": "positive", "text": "b"}\n'),
+        3,
+        [r"train\.jsonl:41:\d+", "text"],
+    ),
+    "invalid UTF-8": (
+        append("train.jsonl", b'{"text": "caf\xe9", "label": "positive"}\n'),
+        3,
+        [r"train\.jsonl:41:14", "UTF-8"],
+    ),
+    "GB18030 bytes": (
+        append(
+            "train.jsonl",
+            '{"text": "今天天气很好我们去公园散步吧", "label": "positive"}\n'.encode("gb18030"),
+        ),
+        3,
+        [r"train\.jsonl:41", "(?i)gb18030"],
+    ),
+    "NUL bytes": (
+        append("train.jsonl", b'{"text": "good\0film", "label": "positive"}\n'),
+        3,
+        [r"train\.jsonl:41:15", "NUL"],
+    ),
+    "deep nesting": (
+        append(
+            "train.jsonl", '{"text": ' + "[" * 100_000 + "]" * 100_000 + ', "label": "positive"}\n'
+        ),
+        3,
+        [r"train\.jsonl:41"],
+    ),
+    "unknown label in test": (
+        append("test.jsonl", good_line(label="positiv")),
+        3,
+        [r"test\.jsonl:11", '"positiv"', 'did you mean "positive"'],
+    ),
+    "unknown label in validation": (
+        append("dev.jsonl", good_line(label="neutral")),
+        3,
+        [r"dev\.jsonl:11", '"neutral"'],
+    ),
+    "truncated gzip": (
+        lambda folder, model: (folder / "train.jsonl").write_bytes(
+            gzip.compress((folder / "train.jsonl").read_bytes())[:-20]
+        ),
+        3,
+        [r"train\.jsonl"],
+    ),
     "a folder instead of a file": (config_line("/train.jsonl", "/"), 3, ["folder|directory"]),
-    "lists and single labels": (append("train.jsonl", '{"text": "good", "label": ["positive"]}\n'), 3, [r"train\.jsonl:41", "list"]),
-    "fractional label": (append("train.jsonl", '{"text": "good", "label": 0.5}\n'), 3, [r"train\.jsonl:41", "regression"]),
+    "lists and single labels": (
+        append("train.jsonl", '{"text": "good", "label": ["positive"]}\n'),
+        3,
+        [r"train\.jsonl:41", "list"],
+    ),
+    "fractional label": (
+        append("train.jsonl", '{"text": "good", "label": 0.5}\n'),
+        3,
+        [r"train\.jsonl:41", "regression"],
+    ),
 }
 
 MODEL = {
     "no such folder": (config_line("model: {path: ", "model: {path: /nowhere"), 4, ["/nowhere"]),
-    "no config.json": (lambda folder, model: (model / "config.json").unlink(), 4, [r"config\.json"]),
-    "config.json is no JSON": (model_file("config.json", lambda data: data[:-30]), 4, [r"config\.json:\d+"]),
-    "unknown model_type": (model_file("config.json", lambda data: data.replace(b'"model_type": "bert"', b'"model_type": "brt"')), 4, ['"brt"', 'did you mean "bert"']),
-    "hidden size does not divide": (model_file("config.json", lambda data: data.replace(b'"num_attention_heads": 2', b'"num_attention_heads": 5')), 4,
-                                    [r"config\.json", "heads"]),
-    "no weights": (lambda folder, model: (model / "model.safetensors").unlink(), 4, ["safetensors"]),
-    "truncated weights": (model_file("model.safetensors", lambda data: data[:-1000]), 4, [r"model\.safetensors"]),
-    "weights cut in the header": (model_file("model.safetensors", lambda data: data[:100]), 4, [r"model\.safetensors"]),
-    "empty weights": (model_file("model.safetensors", lambda data: b""), 4, [r"model\.safetensors"]),
-    "header length out of bounds": (model_file("model.safetensors", lambda data: b"\xff" * 8 + data[8:]), 4, [r"model\.safetensors"]),
-    "wrong shape": (model_file("model.safetensors", with_header(swap_shape)), 4, [r"model\.safetensors|tiny", r"intermediate\.dense\.weight", r"\[?64"]),
-    "missing weight": (model_file("model.safetensors", drop_weight), 4, [r"layer\.1\.output\.dense\.weight", "missing"]),
-    "offsets out of bounds": (model_file("model.safetensors", with_header(lie_about_offsets)), 4, [r"model\.safetensors", "output.dense.bias|offset"]),
-    "no tokenizer": (lambda folder, model: [(model / name).unlink() for name in ("vocab.txt",)], 4, ["tokenizer|vocab"]),
-    "vocabulary larger than the embeddings": (model_file("vocab.txt", lambda data: data + b"".join(b"extra%d\n" % i for i in range(50))), 4, ["embeddings"]),
-    "pickle that calls a function": (lambda folder, model: ((model / "model.safetensors").unlink(), evil_pickle(model / "pytorch_model.bin")), 4,
-                                     [r"pytorch_model\.bin", "system|posix"]),
+    "no config.json": (
+        lambda folder, model: (model / "config.json").unlink(),
+        4,
+        [r"config\.json"],
+    ),
+    "config.json is no JSON": (
+        model_file("config.json", lambda data: data[:-30]),
+        4,
+        [r"config\.json:\d+"],
+    ),
+    "unknown model_type": (
+        model_file(
+            "config.json",
+            lambda data: data.replace(b'"model_type": "bert"', b'"model_type": "brt"'),
+        ),
+        4,
+        ['"brt"', 'did you mean "bert"'],
+    ),
+    "hidden size does not divide": (
+        model_file(
+            "config.json",
+            lambda data: data.replace(b'"num_attention_heads": 2', b'"num_attention_heads": 5'),
+        ),
+        4,
+        [r"config\.json", "heads"],
+    ),
+    "no weights": (
+        lambda folder, model: (model / "model.safetensors").unlink(),
+        4,
+        ["safetensors"],
+    ),
+    "truncated weights": (
+        model_file("model.safetensors", lambda data: data[:-1000]),
+        4,
+        [r"model\.safetensors"],
+    ),
+    "weights cut in the header": (
+        model_file("model.safetensors", lambda data: data[:100]),
+        4,
+        [r"model\.safetensors"],
+    ),
+    "empty weights": (
+        model_file("model.safetensors", lambda data: b""),
+        4,
+        [r"model\.safetensors"],
+    ),
+    "header length out of bounds": (
+        model_file("model.safetensors", lambda data: b"\xff" * 8 + data[8:]),
+        4,
+        [r"model\.safetensors"],
+    ),
+    "wrong shape": (
+        model_file("model.safetensors", with_header(swap_shape)),
+        4,
+        [r"model\.safetensors|tiny", r"intermediate\.dense\.weight", r"\[?64"],
+    ),
+    "missing weight": (
+        model_file("model.safetensors", drop_weight),
+        4,
+        [r"layer\.1\.output\.dense\.weight", "missing"],
+    ),
+    "offsets out of bounds": (
+        model_file("model.safetensors", with_header(lie_about_offsets)),
+        4,
+        [r"model\.safetensors", "output.dense.bias|offset"],
+    ),
+    "no tokenizer": (
+        lambda folder, model: [(model / name).unlink() for name in ("vocab.txt",)],
+        4,
+        ["tokenizer|vocab"],
+    ),
+    "vocabulary larger than the embeddings": (
+        model_file("vocab.txt", lambda data: data + b"".join(b"extra%d\n" % i for i in range(50))),
+        4,
+        ["embeddings"],
+    ),
+    "pickle that calls a function": (
+        lambda folder, model: (
+            (model / "model.safetensors").unlink(),
+            evil_pickle(model / "pytorch_model.bin"),
+        ),
+        4,
+        [r"pytorch_model\.bin", "system|posix"],
+    ),
 }
 
 CONFIG = {
-    "no such configuration": (lambda folder, model: (folder / "config.yaml").unlink(), 2, [r"config\.yaml"]),
+    "no such configuration": (
+        lambda folder, model: (folder / "config.yaml").unlink(),
+        2,
+        [r"config\.yaml"],
+    ),
     "not YAML": (append("config.yaml", "train: [\n"), 2, [r"config\.yaml:\d+"]),
     "empty configuration": (replace("config.yaml", ""), 2, ["model"]),
-    "unknown key": (append("config.yaml", "trian: {}\n"), 2, [r"config\.yaml:\d+", 'did you mean "train"']),
-    "duplicate key in YAML": (append("config.yaml", "output: {dir: elsewhere}\n"), 2, [r"config\.yaml:\d+", "output"]),
-    "wrong type": (config_line("learning_rate: 1e-3", "learning_rate: fast"), 2, [r"config\.yaml:\d+:\d+", "learning_rate", "fast"]),
-    "fraction for a whole number": (config_line("per_device_train_batch_size: 8", "per_device_train_batch_size: 1.5"), 2, [r"config\.yaml:\d+:\d+", "1.5"]),
-    "negative learning rate": (config_line("learning_rate: 1e-3", "learning_rate: -1"), 2, [r"config\.yaml:\d+", "learning_rate"]),
-    "batch size 0": (config_line("per_device_train_batch_size: 8", "per_device_train_batch_size: 0"), 2, ["per_device_train_batch_size"]),
-    "section is no mapping": (config_line("task: {name: classify}", "task: classify"), 2, [r"config\.yaml:\d+", "task"]),
+    "unknown key": (
+        append("config.yaml", "trian: {}\n"),
+        2,
+        [r"config\.yaml:\d+", 'did you mean "train"'],
+    ),
+    "duplicate key in YAML": (
+        append("config.yaml", "output: {dir: elsewhere}\n"),
+        2,
+        [r"config\.yaml:\d+", "output"],
+    ),
+    "wrong type": (
+        config_line("learning_rate: 1e-3", "learning_rate: fast"),
+        2,
+        [r"config\.yaml:\d+:\d+", "learning_rate", "fast"],
+    ),
+    "fraction for a whole number": (
+        config_line("per_device_train_batch_size: 8", "per_device_train_batch_size: 1.5"),
+        2,
+        [r"config\.yaml:\d+:\d+", "1.5"],
+    ),
+    "negative learning rate": (
+        config_line("learning_rate: 1e-3", "learning_rate: -1"),
+        2,
+        [r"config\.yaml:\d+", "learning_rate"],
+    ),
+    "batch size 0": (
+        config_line("per_device_train_batch_size: 8", "per_device_train_batch_size: 0"),
+        2,
+        ["per_device_train_batch_size"],
+    ),
+    "section is no mapping": (
+        config_line("task: {name: classify}", "task: classify"),
+        2,
+        [r"config\.yaml:\d+", "task"],
+    ),
     "no training data": (config_line("  train: {", "  test2: {"), 2, ["train"]),
     "path and splits at once": (config_line("data:\n", "data:\n  path: all.jsonl\n"), 2, ["split"]),
-    "unknown format": (config_line("train.jsonl}", "train.jsonl, format: josnl}"), 2, ['did you mean "json']),
-    "unknown encoding": (config_line("train.jsonl}", "train.jsonl, encoding: utf8x}"), 2, ["utf8x"]),
-    "longer than the model's positions": (config_line("precision: fp32", "precision: fp32, max_seq_length: 65"), 2, ["65", "64"]),
-    "metric that the task does not have": (config_line("precision: fp32", "precision: fp32, metric_for_best_model: acuracy"), 2, ["acuracy", "accuracy"]),
-    "GPU that is not there": (config_line("device: cpu", "device: 'cuda:100'"), 2, ["cuda:100", "GPU"]),
+    "unknown format": (
+        config_line("train.jsonl}", "train.jsonl, format: josnl}"),
+        2,
+        ['did you mean "json'],
+    ),
+    "unknown encoding": (
+        config_line("train.jsonl}", "train.jsonl, encoding: utf8x}"),
+        2,
+        ["utf8x"],
+    ),
+    "longer than the model's positions": (
+        config_line("precision: fp32", "precision: fp32, max_seq_length: 65"),
+        2,
+        ["65", "64"],
+    ),
+    "metric that the task does not have": (
+        config_line("precision: fp32", "precision: fp32, metric_for_best_model: acuracy"),
+        2,
+        ["acuracy", "accuracy"],
+    ),
+    "GPU that is not there": (
+        config_line("device: cpu", "device: 'cuda:100'"),
+        2,
+        ["cuda:100", "GPU"],
+    ),
     "override without a value": (None, 2, ["key=value|KEY=VALUE|="]),
 }
 
-CASES = {f"{kind}: {name}": case for kind, table in (("data", DATA), ("model", MODEL), ("configuration", CONFIG)) for name, case in table.items()}
+CASES = {
+    f"{kind}: {name}": case
+    for kind, table in (("data", DATA), ("model", MODEL), ("configuration", CONFIG))
+    for name, case in table.items()
+}
 
 
 def evil_pickle(path):
@@ -158,7 +364,9 @@ def evil_pickle(path):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(hone, tiny_model, tmp_path, name, record_property):
+def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(
+    hone, tiny_model, tmp_path, name, record_property
+):
     change, code, pieces = CASES[name]
     model = tmp_path / "tiny"
     shutil.copytree(tiny_model, model)
@@ -169,7 +377,9 @@ def test_bad_input_gets_its_exit_code_and_a_message_with_its_place(hone, tiny_mo
     else:
         change(tmp_path, model)
     result = hone(*arguments, code=code)
-    message = next(line for line in reversed(result.stderr.splitlines()) if line.startswith("error: "))
+    message = next(
+        line for line in reversed(result.stderr.splitlines()) if line.startswith("error: ")
+    )
     for piece in pieces:
         assert re.search(piece, message), message
     record_property("exit code", code)
@@ -193,7 +403,9 @@ def test_empty_texts_are_dropped_and_counted(hone, tiny_model, tmp_path):
     with open(tmp_path / "train.jsonl", "a") as data:
         data.write(good_line("") + good_line(" \t "))
     assert "2 empty text" in hone("train", config).stderr
-    assert json.loads((tmp_path / "run/report.json").read_text())["data"]["train"]["reasons"] == {"empty text": 2}
+    assert json.loads((tmp_path / "run/report.json").read_text())["data"]["train"]["reasons"] == {
+        "empty text": 2
+    }
 
 
 def write_ner(folder, tiny_model, rows, name="train.jsonl"):
@@ -205,19 +417,24 @@ def write_ner(folder, tiny_model, rows, name="train.jsonl"):
     else:
         (folder / name).write_text(rows)
     config = folder / "config.yaml"
-    config.write_text(f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\ndata:\n  train: {{path: {folder}/{name}}}\n  validation: {{path: {folder}/dev.jsonl}}\n"
-                      f"train: {{num_train_epochs: 1}}\noutput: {{dir: {folder}/run}}\n")
+    config.write_text(
+        f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\ndata:\n  train: {{path: {folder}/{name}}}\n  validation: {{path: {folder}/dev.jsonl}}\n"
+        f"train: {{num_train_epochs: 1}}\noutput: {{dir: {folder}/run}}\n"
+    )
     return config
 
 
-@pytest.mark.parametrize("row, pieces", [
-    ({"tokens": ["anna", "lives"], "tags": ["B-PER"]}, ['"tags" has 1 entr', '"tokens" has 2']),
-    ({"tokens": ["anna"], "tags": ["PERSON!"]}, ["PERSON!"]),
-    ({"tokens": "anna", "tags": ["O"]}, ['"tokens"']),
-    ({"tokens": ["anna", 5], "tags": ["O", "O"]}, ['"tokens"']),
-    ({"tokens": ["anna"]}, ['"tags"']),
-    ({"words": ["anna"], "tags": ["O"]}, ['"tokens"|"text"', "words"]),
-])
+@pytest.mark.parametrize(
+    "row, pieces",
+    [
+        ({"tokens": ["anna", "lives"], "tags": ["B-PER"]}, ['"tags" has 1 entr', '"tokens" has 2']),
+        ({"tokens": ["anna"], "tags": ["PERSON!"]}, ["PERSON!"]),
+        ({"tokens": "anna", "tags": ["O"]}, ['"tokens"']),
+        ({"tokens": ["anna", 5], "tags": ["O", "O"]}, ['"tokens"']),
+        ({"tokens": ["anna"]}, ['"tags"']),
+        ({"words": ["anna"], "tags": ["O"]}, ['"tokens"|"text"', "words"]),
+    ],
+)
 def test_bad_entity_rows_name_their_place(hone, tiny_model, tmp_path, row, pieces):
     config = write_ner(tmp_path, tiny_model, [{"tokens": ["anna"], "tags": ["B-PER"]}, row])
     message = hone("train", config, code=3).stderr
@@ -243,12 +460,23 @@ def damaged(hone, tiny_model, folder, name, edit):
     return folder / "run/model"
 
 
-@pytest.mark.parametrize("name, edit, pieces", [
-    ("model.safetensors", lambda data: data[:-4] + b"\0\0\0\0", [r"model\.safetensors", "checksum"]),
-    ("hone.json", lambda data: data.replace(b'"format": 1', b'"format": 99'), [r"hone\.json", "99", "newer"]),
-    ("hone.json", lambda data: data[: len(data) // 2], [r"hone\.json:\d+"]),
-    ("hone.json", lambda data: data.replace(b'"classify"', b'"clasify"'), ["clasify"]),
-])
+@pytest.mark.parametrize(
+    "name, edit, pieces",
+    [
+        (
+            "model.safetensors",
+            lambda data: data[:-4] + b"\0\0\0\0",
+            [r"model\.safetensors", "checksum"],
+        ),
+        (
+            "hone.json",
+            lambda data: data.replace(b'"format": 1', b'"format": 99'),
+            [r"hone\.json", "99", "newer"],
+        ),
+        ("hone.json", lambda data: data[: len(data) // 2], [r"hone\.json:\d+"]),
+        ("hone.json", lambda data: data.replace(b'"classify"', b'"clasify"'), ["clasify"]),
+    ],
+)
 def test_damaged_saved_model_is_refused(hone, tiny_model, tmp_path, name, edit, pieces):
     model = damaged(hone, tiny_model, tmp_path, name, edit)
     result = hone("predict", model, stdin=b"good\n", code=2 if pieces == ["clasify"] else 4)

@@ -30,8 +30,16 @@ def hub():
 @pytest.fixture
 def pull(hone, hub, tmp_path):
     def run(name, code=0, **extra):
-        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_CACHE": "", "HF_TOKEN": "", "HF_TOKEN_PATH": "",
-               "HF_HUB_OFFLINE": "", "no_proxy": "127.0.0.1", **extra}
+        env = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_CACHE": "",
+            "HF_TOKEN": "",
+            "HF_TOKEN_PATH": "",
+            "HF_HUB_OFFLINE": "",
+            "no_proxy": "127.0.0.1",
+            **extra,
+        }
         return hone("pull", name, code=code, env=env)
 
     return run
@@ -42,16 +50,28 @@ def folder(tmp_path, repository="models--org--tiny"):
 
 
 def downloads(hub, name):
-    return [headers for method, path, headers in hub.requests if method == "GET" and path.endswith(name)]
+    return [
+        headers for method, path, headers in hub.requests if method == "GET" and path.endswith(name)
+    ]
 
 
 def test_fetches_what_a_model_needs_into_the_cache_layout(pull, hub, tmp_path):
     snapshot = folder(tmp_path) / "snapshots" / COMMIT
     assert pull("org/tiny").stdout.strip() == str(snapshot)
-    assert sorted(os.listdir(snapshot)) == ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
+    assert sorted(os.listdir(snapshot)) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "vocab.txt",
+    ]
     assert (folder(tmp_path) / "refs/main").read_text() == COMMIT
-    assert os.readlink(snapshot / "model.safetensors") == "../../blobs/" + hashlib.sha256(WEIGHTS).hexdigest()
-    assert os.readlink(snapshot / "config.json") == "../../blobs/" + git_blob_id(FILES["config.json"])
+    assert (
+        os.readlink(snapshot / "model.safetensors")
+        == "../../blobs/" + hashlib.sha256(WEIGHTS).hexdigest()
+    )
+    assert os.readlink(snapshot / "config.json") == "../../blobs/" + git_blob_id(
+        FILES["config.json"]
+    )
     for name in os.listdir(snapshot):
         assert (snapshot / name).read_bytes() == FILES[name]
 
@@ -59,7 +79,9 @@ def test_fetches_what_a_model_needs_into_the_cache_layout(pull, hub, tmp_path):
 def test_huggingface_hub_finds_what_hone_fetched(pull, tmp_path):
     huggingface_hub = pytest.importorskip("huggingface_hub")
     pull("org/tiny")
-    found = huggingface_hub.try_to_load_from_cache("org/tiny", "model.safetensors", cache_dir=tmp_path / "home/hub")
+    found = huggingface_hub.try_to_load_from_cache(
+        "org/tiny", "model.safetensors", cache_dir=tmp_path / "home/hub"
+    )
     assert open(found, "rb").read() == WEIGHTS
 
 
@@ -93,7 +115,11 @@ def test_offline_without_cache_says_where_it_looked(pull, hub, tmp_path):
 def test_broken_transfer_resumes_where_it_stopped(pull, hub):
     hub.break_after["model.safetensors"] = [100_000, 50_000]
     pull("org/tiny")
-    ranges = [headers.get("Range") for headers in downloads(hub, "model.safetensors") if "Host" in headers and hub.storage_url.endswith(headers["Host"])]
+    ranges = [
+        headers.get("Range")
+        for headers in downloads(hub, "model.safetensors")
+        if "Host" in headers and hub.storage_url.endswith(headers["Host"])
+    ]
     assert ranges == [None, "bytes=100000-", "bytes=150000-"]
 
 
@@ -102,7 +128,9 @@ def test_partial_file_of_an_earlier_try_is_continued(pull, hub, tmp_path):
     blobs.mkdir(parents=True)
     (blobs / (hashlib.sha256(WEIGHTS).hexdigest() + ".incomplete")).write_bytes(WEIGHTS[:123_456])
     pull("org/tiny")
-    assert "bytes=123456-" in [headers.get("Range") for headers in downloads(hub, "model.safetensors")]
+    assert "bytes=123456-" in [
+        headers.get("Range") for headers in downloads(hub, "model.safetensors")
+    ]
     assert not list(blobs.glob("*.incomplete"))
 
 
@@ -163,7 +191,9 @@ def test_unknown_model_and_revision(pull):
     assert 'no revision "v9"' in pull("org/tiny@v9", code=4).stderr
 
 
-@pytest.mark.parametrize("name", ["a/b/c", "../x", "/no/such/folder", "org/tiny@../../x", "org/ti ny"])
+@pytest.mark.parametrize(
+    "name", ["a/b/c", "../x", "/no/such/folder", "org/tiny@../../x", "org/ti ny"]
+)
 def test_names_that_are_no_hub_names(pull, hub, name):
     assert "no hub name" in pull(name, code=4).stderr
     assert hub.requests == []
@@ -175,8 +205,18 @@ def test_unreachable_hub(pull):
 
 
 def test_shards_are_fetched_by_their_index(pull, hub, tmp_path):
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
-    files = {**FILES, "model.safetensors.index.json": json.dumps(index).encode(), "model-00001-of-00002.safetensors": b"one", "model-00002-of-00002.safetensors": b"two"}
+    index = {
+        "weight_map": {
+            "a": "model-00001-of-00002.safetensors",
+            "b": "model-00002-of-00002.safetensors",
+        }
+    }
+    files = {
+        **FILES,
+        "model.safetensors.index.json": json.dumps(index).encode(),
+        "model-00001-of-00002.safetensors": b"one",
+        "model-00002-of-00002.safetensors": b"two",
+    }
     del files["model.safetensors"]
     hub.repositories["org/sharded"] = files
     snapshot = pull("org/sharded").stdout.strip()
@@ -186,7 +226,10 @@ def test_shards_are_fetched_by_their_index(pull, hub, tmp_path):
 
 @pytest.mark.parametrize("shard", ["../../evil", ".hidden", 7])
 def test_index_that_points_out_of_its_folder_is_refused(pull, hub, tmp_path, shard):
-    files = {**FILES, "model.safetensors.index.json": json.dumps({"weight_map": {"a": shard}}).encode()}
+    files = {
+        **FILES,
+        "model.safetensors.index.json": json.dumps({"weight_map": {"a": shard}}).encode(),
+    }
     del files["model.safetensors"]
     hub.repositories["org/evil"] = files
     assert "not a plain file name" in pull("org/evil", code=4).stderr

@@ -11,15 +11,30 @@ import pytest
 from conftest import HONE, ROOT, write_run
 
 KILLS = int(os.environ.get("HONE_KILLS", "50"))
-TRAIN = {"threads": 1, "logging_steps": 1, "save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 25,
-         "gradient_accumulation_steps": 2, "max_steps": 450}
+TRAIN = {
+    "threads": 1,
+    "logging_steps": 1,
+    "save_strategy": "steps",
+    "save_steps": 1,
+    "eval_strategy": "steps",
+    "eval_steps": 25,
+    "gradient_accumulation_steps": 2,
+    "max_steps": 450,
+}
 
 pytestmark = pytest.mark.slow
 
 
 def log_lines(folder):
     path = folder / "run/metrics.jsonl"
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in path.read_text().splitlines()] if path.exists() else []
+    return (
+        [
+            {k: v for k, v in json.loads(line).items() if k != "seconds"}
+            for line in path.read_text().splitlines()
+        ]
+        if path.exists()
+        else []
+    )
 
 
 def last_step(folder):
@@ -30,7 +45,14 @@ def last_step(folder):
 
 
 def start(config, *more):
-    return subprocess.Popen([str(HONE), "train", str(config), *more], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [str(HONE), "train", str(config), *more],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def kill_after(process, folder, step, delay):
@@ -54,16 +76,26 @@ def test_killed_fifty_times_ends_as_if_never_killed(hone, tiny_model, tmp_path):
     choose = random.Random(7)
     kills = 0
     while kills < KILLS:
-        resumes = (killed / "run/checkpoints/last").exists() or (killed / "run/checkpoints/last.previous").exists()
+        resumes = (killed / "run/checkpoints/last").exists() or (
+            killed / "run/checkpoints/last.previous"
+        ).exists()
         process = start(config, "--resume" if resumes else "--overwrite")
-        if not kill_after(process, killed, last_step(killed) + choose.randrange(1, 8), choose.random() * 0.02):
-            pytest.fail(f"ended by itself after {kills} kills with {process.returncode}: {process.stderr.read()}")
+        if not kill_after(
+            process, killed, last_step(killed) + choose.randrange(1, 8), choose.random() * 0.02
+        ):
+            pytest.fail(
+                f"ended by itself after {kills} kills with {process.returncode}: {process.stderr.read()}"
+            )
         kills += 1
     print(f"killed {kills} times, at step {last_step(killed)} the last time")
     hone("train", config, "--resume")
 
     assert log_lines(killed) == log_lines(whole)
-    for name in ("checkpoints/last/model.safetensors", "checkpoints/last/optimizer.safetensors", "model/model.safetensors"):
+    for name in (
+        "checkpoints/last/model.safetensors",
+        "checkpoints/last/optimizer.safetensors",
+        "model/model.safetensors",
+    ):
         assert (killed / "run" / name).read_bytes() == (whole / "run" / name).read_bytes(), name
 
 
@@ -81,8 +113,12 @@ def test_a_signal_ends_after_the_step_and_resume_goes_on(hone, tiny_model, tmp_p
     process.send_signal(number)
     process.wait()
     assert process.returncode == code, process.stderr.read()
-    step = json.loads((stopped / "run/checkpoints/last/trainer_state.json").read_text())["state"]["step"]
+    step = json.loads((stopped / "run/checkpoints/last/trainer_state.json").read_text())["state"][
+        "step"
+    ]
     assert step == last_step(stopped)
     hone("train", config, "--resume")
     assert log_lines(stopped) == log_lines(whole)
-    assert (stopped / "run/model/model.safetensors").read_bytes() == (whole / "run/model/model.safetensors").read_bytes()
+    assert (stopped / "run/model/model.safetensors").read_bytes() == (
+        whole / "run/model/model.safetensors"
+    ).read_bytes()

@@ -10,7 +10,17 @@ import time
 import pytest
 from conftest import HONE, ROOT, sentiment, write_jsonl, write_run
 
-FILES = ["checkpoints", "config.yaml", "metrics.jsonl", "model", "predictions.jsonl", "report.html", "report.json", "report.txt", "tensorboard"]
+FILES = [
+    "checkpoints",
+    "config.yaml",
+    "metrics.jsonl",
+    "model",
+    "predictions.jsonl",
+    "report.html",
+    "report.json",
+    "report.txt",
+    "tensorboard",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +42,9 @@ def read_rows(path):
 
 def test_run_leaves_what_the_documentation_says(finished):
     assert sorted(os.listdir(finished[0] / "run")) == FILES
-    assert {"config.json", "model.safetensors", "vocab.txt", "hone.json"} <= set(os.listdir(finished[0] / "run/model"))
+    assert {"config.json", "model.safetensors", "vocab.txt", "hone.json"} <= set(
+        os.listdir(finished[0] / "run/model")
+    )
 
 
 def test_stdout_is_the_report_and_names_the_page(finished):
@@ -47,9 +59,32 @@ def test_tiny_model_learns_its_task(report):
 
 
 def test_report_holds_what_the_documentation_says(report):
-    assert {"task", "metric", "score", "n", "metrics", "intervals", "per_class", "averages", "confusion", "reliability", "mistakes", "data", "leaks",
-            "curves", "timing", "environment", "title", "model", "command"} <= report.keys()
-    assert {split: audit["rows"] for split, audit in report["data"].items()} == {"train": 40, "validation": 10, "test": 10}
+    assert {
+        "task",
+        "metric",
+        "score",
+        "n",
+        "metrics",
+        "intervals",
+        "per_class",
+        "averages",
+        "confusion",
+        "reliability",
+        "mistakes",
+        "data",
+        "leaks",
+        "curves",
+        "timing",
+        "environment",
+        "title",
+        "model",
+        "command",
+    } <= report.keys()
+    assert {split: audit["rows"] for split, audit in report["data"].items()} == {
+        "train": 40,
+        "validation": 10,
+        "test": 10,
+    }
     for audit in report["data"].values():
         assert audit["used"] + audit["dropped"] == audit["rows"]
         assert sum(audit["lengths"]) == audit["used"]
@@ -70,18 +105,43 @@ def test_predictions_name_file_and_line(finished):
 
 def test_eval_and_score_repeat_the_reports_numbers(hone, finished, report, tmp_path):
     folder, _ = finished
-    again = json.loads(hone("eval", folder / "run/model", folder / "test.jsonl", "--json", "--precision", "fp32", "--report", tmp_path / "r").stdout)
-    scored = json.loads(hone("score", "classify", folder / "test.jsonl", folder / "run/predictions.jsonl", "--json").stdout)
+    again = json.loads(
+        hone(
+            "eval",
+            folder / "run/model",
+            folder / "test.jsonl",
+            "--json",
+            "--precision",
+            "fp32",
+            "--report",
+            tmp_path / "r",
+        ).stdout
+    )
+    scored = json.loads(
+        hone(
+            "score", "classify", folder / "test.jsonl", folder / "run/predictions.jsonl", "--json"
+        ).stdout
+    )
     for other in (again, scored):
         assert other["metrics"] == report["metrics"] and other["confusion"] == report["confusion"]
-    assert sorted(os.listdir(tmp_path / "r")) == ["predictions.jsonl", "report.html", "report.json", "report.txt"]
-    assert read_rows(tmp_path / "r/predictions.jsonl") == read_rows(folder / "run/predictions.jsonl")
+    assert sorted(os.listdir(tmp_path / "r")) == [
+        "predictions.jsonl",
+        "report.html",
+        "report.json",
+        "report.txt",
+    ]
+    assert read_rows(tmp_path / "r/predictions.jsonl") == read_rows(
+        folder / "run/predictions.jsonl"
+    )
 
 
 def test_predict_gives_the_runs_predictions_in_order(hone, finished):
     folder, _ = finished
     rows = hone("predict", folder / "run/model", folder / "test.jsonl", "--precision", "fp32").rows
-    expected = [{key: value for key, value in row.items() if key not in ("file", "line")} for row in read_rows(folder / "run/predictions.jsonl")]
+    expected = [
+        {key: value for key, value in row.items() if key not in ("file", "line")}
+        for row in read_rows(folder / "run/predictions.jsonl")
+    ]
     assert rows == expected
 
 
@@ -92,45 +152,66 @@ def test_int8_gives_nearly_the_same_scores_and_says_so_in_the_report(hone, finis
     assert [row["scores"] for row in rows] != [row["scores"] for row in exact]
     for row, other in zip(rows, exact, strict=True):
         assert row["scores"] == pytest.approx(other["scores"], abs=0.02)
-    again = json.loads(hone("eval", folder / "run/model", folder / "test.jsonl", "--json", "--precision", "int8").stdout)
-    assert again["environment"]["precision"] == "int8" and report["environment"]["precision"] == "fp32"
+    again = json.loads(
+        hone(
+            "eval", folder / "run/model", folder / "test.jsonl", "--json", "--precision", "int8"
+        ).stdout
+    )
+    assert (
+        again["environment"]["precision"] == "int8" and report["environment"]["precision"] == "fp32"
+    )
     assert again["environment"]["threads"] == report["environment"]["threads"] >= 1
 
 
 def test_predict_takes_plain_lines_and_standard_input(hone, finished):
     model = finished[0] / "run/model"
     rows = hone("predict", model, stdin=b"good film\nbad plot\n").rows
-    assert [(row["text"], row["label"]) for row in rows] == [("good film", "positive"), ("bad plot", "negative")]
+    assert [(row["text"], row["label"]) for row in rows] == [
+        ("good film", "positive"),
+        ("bad plot", "negative"),
+    ]
     rows = hone("predict", model, "-", stdin=b'{"id": 7, "text": "bad film"}\n').rows
     assert rows[0]["id"] == 7 and rows[0]["label"] == "negative"
-    rows = hone("predict", model, "-", "format=csv", "fields.text=body", stdin=b"n,body\n1,good film\n").rows
+    rows = hone(
+        "predict", model, "-", "format=csv", "fields.text=body", stdin=b"n,body\n1,good film\n"
+    ).rows
     assert rows[0]["label"] == "positive"
 
 
 def test_prediction_alone_equals_prediction_in_company(hone, finished):
     folder, _ = finished
     text = read_rows(folder / "test.jsonl")[3]["text"]
-    alone = hone("predict", folder / "run/model", "--precision", "fp32", stdin=(text + "\n").encode()).rows[0]
-    assert alone["scores"] == pytest.approx(read_rows(folder / "run/predictions.jsonl")[3]["scores"], abs=2e-6)
+    alone = hone(
+        "predict", folder / "run/model", "--precision", "fp32", stdin=(text + "\n").encode()
+    ).rows[0]
+    assert alone["scores"] == pytest.approx(
+        read_rows(folder / "run/predictions.jsonl")[3]["scores"], abs=2e-6
+    )
 
 
 def test_resolved_configuration_repeats_the_run(hone, finished, tmp_path):
     folder, _ = finished
     hone("train", folder / "run/config.yaml", f"output.dir={tmp_path}/again")
     for name in ("model/model.safetensors", "predictions.jsonl"):
-        assert (tmp_path / "again" / name).read_bytes() == (folder / "run" / name).read_bytes(), name
+        assert (tmp_path / "again" / name).read_bytes() == (folder / "run" / name).read_bytes(), (
+            name
+        )
 
 
 def test_transformers_loads_the_model_with_equal_scores(finished):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     folder, _ = finished
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "run/model").eval()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder / "run/model"
+    ).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "run/model")
     for row in read_rows(folder / "run/predictions.jsonl"):
         with torch.no_grad():
             p = model(**tokenizer(row["text"], return_tensors="pt")).logits.softmax(-1)[0]
-        assert {model.config.id2label[i]: float(p[i]) for i in range(len(p))} == pytest.approx(row["scores"], abs=1e-5)
+        assert {model.config.id2label[i]: float(p[i]) for i in range(len(p))} == pytest.approx(
+            row["scores"], abs=1e-5
+        )
 
 
 def test_finished_run_is_not_overwritten_unless_asked(hone, finished, tiny_model, tmp_path):
@@ -168,24 +249,40 @@ def test_quiet_says_nothing_on_stderr(hone, tiny_model, tmp_path):
 
 def test_one_file_is_split_and_other_formats_are_read(hone, tiny_model, tmp_path):
     rows = sentiment(60)
-    (tmp_path / "all.csv").write_text("sentence,class\n" + "".join(f'"{row["text"]}",{row["label"]}\n' for row in rows))
-    config = write_run(tmp_path, tiny_model, task="{name: classify, label: class}",
-                       data=f"  path: {tmp_path}/all.csv\n  fields: {{text: sentence}}\n  split: {{validation: 0.2, test: 0.2}}")
+    (tmp_path / "all.csv").write_text(
+        "sentence,class\n" + "".join(f'"{row["text"]}",{row["label"]}\n' for row in rows)
+    )
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        task="{name: classify, label: class}",
+        data=f"  path: {tmp_path}/all.csv\n  fields: {{text: sentence}}\n  split: {{validation: 0.2, test: 0.2}}",
+    )
     hone("train", config)
     report = json.loads((tmp_path / "run/report.json").read_text())
-    assert {split: audit["rows"] for split, audit in report["data"].items()} == {"train": 36, "validation": 12, "test": 12}
+    assert {split: audit["rows"] for split, audit in report["data"].items()} == {
+        "train": 36,
+        "validation": 12,
+        "test": 12,
+    }
     assert report["data"]["test"]["labels"] == {"positive": 6, "negative": 6}
 
 
 def test_run_without_test_data_reports_on_validation_and_says_so(hone, tiny_model, tmp_path):
-    config = write_run(tmp_path, tiny_model, data=f"  train: {{path: {tmp_path}/train.jsonl}}\n  validation: {{path: {tmp_path}/dev.jsonl}}")
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        data=f"  train: {{path: {tmp_path}/train.jsonl}}\n  validation: {{path: {tmp_path}/dev.jsonl}}",
+    )
     result = hone("train", config)
     assert "report is on validation data" in result.stderr
     assert json.loads((tmp_path / "run/report.json").read_text())["n"] == 10
 
 
 def test_run_with_training_data_only_saves_the_model(hone, tiny_model, tmp_path):
-    config = write_run(tmp_path, tiny_model, data=f"  train: {{path: {tmp_path}/train.jsonl}}", eval_strategy="no")
+    config = write_run(
+        tmp_path, tiny_model, data=f"  train: {{path: {tmp_path}/train.jsonl}}", eval_strategy="no"
+    )
     result = hone("train", config)
     assert "no report" in result.stderr
     assert hone("eval", tmp_path / "run/model", tmp_path / "test.jsonl").stdout != ""
@@ -199,7 +296,9 @@ def test_leakage_is_told_before_training_or_refused(hone, tiny_model, tmp_path):
     leak = next(i for i, line in enumerate(lines) if "stand in" in line)
     assert "3 texts" in lines[leak] and "train.jsonl:1" in lines[leak]
     assert leak < next(i for i, line in enumerate(lines) if "training on" in line)
-    assert "data.leakage" in hone("train", config, "data.leakage=error", "--overwrite", code=3).stderr
+    assert (
+        "data.leakage" in hone("train", config, "data.leakage=error", "--overwrite", code=3).stderr
+    )
     assert "stand in" not in hone("train", config, "data.leakage=off", "--overwrite").stderr
 
 
@@ -225,37 +324,81 @@ def test_check_audits_and_estimates_and_trains_nothing(hone, tiny_model, tmp_pat
     assert shown["data"]["train"]["labels"] == {"positive": 20, "negative": 20}
     assert shown["data"]["train"]["samples"] == 40 and shown["data"]["train"]["tokens"] > 200
     assert shown["estimate"]["steps"] == 10
-    assert {"seconds", "memory_bytes", "disk_bytes", "free_disk_bytes", "parameters", "tokens"} <= shown["estimate"].keys()
-    assert shown["estimate"]["seconds"] > 0 and shown["estimate"]["tokens"] == 2 * shown["data"]["train"]["tokens"]
+    assert {
+        "seconds",
+        "memory_bytes",
+        "disk_bytes",
+        "free_disk_bytes",
+        "parameters",
+        "tokens",
+    } <= shown["estimate"].keys()
+    assert (
+        shown["estimate"]["seconds"] > 0
+        and shown["estimate"]["tokens"] == 2 * shown["data"]["train"]["tokens"]
+    )
     text = hone("check", config).stdout
-    assert "train: 40 rows" in text and "leakage: none found" in text and "estimate\n" in text and "█" in text
+    assert (
+        "train: 40 rows" in text
+        and "leakage: none found" in text
+        and "estimate\n" in text
+        and "█" in text
+    )
     assert not (tmp_path / "run").exists()
 
 
 def test_named_entities_end_to_end(hone, tiny_model, tmp_path):
     people, places = ["anna", "smith"], ["paris", "berlin"]
-    rows = [{"tokens": [people[i % 2], "lives", "in", places[i // 2 % 2], ["late", "is", "the", "a"][i % 4]],
-             "tags": ["B-PER", "O", "O", "B-LOC", "O"]} for i in range(48)]
+    rows = [
+        {
+            "tokens": [
+                people[i % 2],
+                "lives",
+                "in",
+                places[i // 2 % 2],
+                ["late", "is", "the", "a"][i % 4],
+            ],
+            "tags": ["B-PER", "O", "O", "B-LOC", "O"],
+        }
+        for i in range(48)
+    ]
     for name, part in (("train", rows[:32]), ("dev", rows[32:40]), ("test", rows[40:])):
         write_jsonl(tmp_path / f"{name}.jsonl", part)
-    data = "\n".join(f"  {split}: {{path: {tmp_path}/{name}.jsonl}}" for split, name in (("train", "train"), ("validation", "dev"), ("test", "test")))
+    data = "\n".join(
+        f"  {split}: {{path: {tmp_path}/{name}.jsonl}}"
+        for split, name in (("train", "train"), ("validation", "dev"), ("test", "test"))
+    )
     config = tmp_path / "config.yaml"
-    config.write_text(f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\ndata:\n{data}\n  leakage: off\n"
-                      f"train: {{num_train_epochs: 12, per_device_train_batch_size: 8, learning_rate: 3e-3}}\noutput: {{dir: {tmp_path}/run}}\n")
+    config.write_text(
+        f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\ndata:\n{data}\n  leakage: off\n"
+        f"train: {{num_train_epochs: 12, per_device_train_batch_size: 8, learning_rate: 3e-3}}\noutput: {{dir: {tmp_path}/run}}\n"
+    )
     hone("train", config)
     assert json.loads((tmp_path / "run/report.json").read_text())["score"] > 0.9
-    row, = hone("predict", tmp_path / "run/model", stdin=b"Anna lives in Berlin late\n").rows
-    found = {(entity["label"], "Anna lives in Berlin late"[entity["start"]:entity["end"]]) for entity in row["entities"]}
+    (row,) = hone("predict", tmp_path / "run/model", stdin=b"Anna lives in Berlin late\n").rows
+    found = {
+        (entity["label"], "Anna lives in Berlin late"[entity["start"] : entity["end"]])
+        for entity in row["entities"]
+    }
     assert found == {("PER", "Anna"), ("LOC", "Berlin")}
 
 
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_ends_after_the_step_and_resume_gives_the_same_model(hone, tiny_model, tmp_path, sent, code):
+def test_signal_ends_after_the_step_and_resume_gives_the_same_model(
+    hone, tiny_model, tmp_path, sent, code
+):
     config = write_run(tmp_path, tiny_model, num_train_epochs=40)
     hone("train", config, f"output.dir={tmp_path}/whole")
-    process = subprocess.Popen([HONE, "train", config], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT, text=True)
+    process = subprocess.Popen(
+        [HONE, "train", config],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+        text=True,
+    )
     metrics = tmp_path / "run/metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.read_text().count('"step"') > 3):
+    while process.poll() is None and not (
+        metrics.exists() and metrics.read_text().count('"step"') > 3
+    ):
         time.sleep(0.01)
     process.send_signal(sent)
     _, err = process.communicate(timeout=60)
@@ -263,7 +406,9 @@ def test_signal_ends_after_the_step_and_resume_gives_the_same_model(hone, tiny_m
     assert "--resume" in err
     assert "holds an interrupted run" in hone("train", config, code=2).stderr
     hone("train", config, "--resume")
-    assert (tmp_path / "run/model/model.safetensors").read_bytes() == (tmp_path / "whole/model/model.safetensors").read_bytes()
+    assert (tmp_path / "run/model/model.safetensors").read_bytes() == (
+        tmp_path / "whole/model/model.safetensors"
+    ).read_bytes()
     steps = [row["step"] for row in read_rows(metrics) if row["event"] == "step"]
     assert steps == sorted(set(steps)) and steps[-1] == 200
 

@@ -1,6 +1,6 @@
 """Writes adamw.json: ten steps of torch.optim.AdamW from given values and gradients.
 
-    .venv/bin/python tests/golden/adamw.py
+.venv/bin/python tests/golden/adamw.py
 """
 
 import json
@@ -20,7 +20,12 @@ def run(case, generator):
     value = torch.nn.Parameter(torch.randn(COUNT, generator=generator))
     rate = case["lr"]
     optimizer = torch.optim.AdamW(
-        [value], lr=rate, betas=(case["beta1"], case["beta2"]), eps=case["eps"], weight_decay=case["weight_decay"], foreach=False
+        [value],
+        lr=rate,
+        betas=(case["beta1"], case["beta2"]),
+        eps=case["eps"],
+        weight_decay=case["weight_decay"],
+        foreach=False,
     )
     result = {"options": case, "start": value.tolist(), "steps": []}
     for step in range(STEPS):
@@ -28,7 +33,9 @@ def run(case, generator):
         value.grad = torch.randn(COUNT, generator=generator) * 10 ** (step % 4 - 3)
         gradient = value.grad.tolist()
         optimizer.step()
-        result["steps"].append({"lr": optimizer.param_groups[0]["lr"], "gradient": gradient, "value": value.tolist()})
+        result["steps"].append(
+            {"lr": optimizer.param_groups[0]["lr"], "gradient": gradient, "value": value.tolist()}
+        )
     state = optimizer.state[value]
     result |= {"exp_avg": state["exp_avg"].tolist(), "exp_avg_sq": state["exp_avg_sq"].tolist()}
     return result
@@ -37,7 +44,15 @@ def run(case, generator):
 def main():
     generator = torch.Generator().manual_seed(1)
     path = pathlib.Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps({"torch": torch.__version__.split("+")[0], "cases": [run(case, generator) for case in CASES]}) + "\n")
+    path.write_text(
+        json.dumps(
+            {
+                "torch": torch.__version__.split("+")[0],
+                "cases": [run(case, generator) for case in CASES],
+            }
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
   EXPECT_EQ(bert.max_positions, 512);
   EXPECT_EQ(bert.token_dropout, 0.1);
   EXPECT_TRUE(bert.sentence_head.uses_pooler);
-  const ModelConfig roberta = load(R"({"model_type": "roberta", "max_position_embeddings": 514, "classifier_dropout": 0.3})");
+  const ModelConfig roberta = load(
+      R"({"model_type": "roberta", "max_position_embeddings": 514, "classifier_dropout": 0.3})");
   EXPECT_EQ(roberta.vocab_size, 50265);
   EXPECT_EQ(roberta.max_positions, 512);
   EXPECT_EQ(roberta.sentence_head.dropout, 0.3);
@@ -47,31 +48,44 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
 }
 
 TEST(ModelConfig, KeepsTheRestOfTheFile) {
-  EXPECT_EQ(load(R"({"model_type": "bert", "id2label": {"0": "NEG"}})").raw["id2label"]["0"], "NEG");
+  EXPECT_EQ(load(R"({"model_type": "bert", "id2label": {"0": "NEG"}})").raw["id2label"]["0"],
+            "NEG");
 }
 
 TEST(ModelConfig, NamesTheLineOfADefect) {
-  EXPECT_THAT(error_loading("{\n  \"model_type\": \"bert\",\n  \"hidden_size\": -3\n}"),
-              HasSubstr("config.json:3: \"hidden_size\" should be a positive whole number, not -3."));
-  EXPECT_THAT(error_loading("{\n\"model_type\": \"bert\",\n\"position_embedding_type\": \"relative_key\"}"),
-              HasSubstr("config.json:3: \"position_embedding_type\" \"relative_key\" is not supported; only \"absolute\" is."));
+  EXPECT_THAT(
+      error_loading("{\n  \"model_type\": \"bert\",\n  \"hidden_size\": -3\n}"),
+      HasSubstr("config.json:3: \"hidden_size\" should be a positive whole number, not -3."));
+  EXPECT_THAT(
+      error_loading("{\n\"model_type\": \"bert\",\n\"position_embedding_type\": \"relative_key\"}"),
+      HasSubstr("config.json:3: \"position_embedding_type\" \"relative_key\" is not supported; "
+                "only \"absolute\" is."));
   std::string known;
-  for (const FamilyInfo& family : families()) known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  for (const FamilyInfo& family : families())
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   EXPECT_THAT(error_loading(R"({"model_type": "brt"})"),
-              HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; did you mean \"bert\"?; known are " + known + "."));
-  EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
-              HasSubstr("\"hidden_size\" 10 is not a multiple of \"num_attention_heads\" 3"));
-  EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 1e3})"), HasSubstr("should be a positive whole number, not 1000.0"));
+              HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; did you mean "
+                        "\"bert\"?; known are " +
+                        known + "."));
+  EXPECT_THAT(
+      error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
+      HasSubstr("\"hidden_size\" 10 is not a multiple of \"num_attention_heads\" 3"));
+  EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 1e3})"),
+              HasSubstr("should be a positive whole number, not 1000.0"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_size": 99999999999999999999})"),
               HasSubstr("should be a positive whole number"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_dropout_prob": 1})"),
               HasSubstr("\"hidden_dropout_prob\" should be a probability below 1, not 1."));
-  EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_act": "gelo"})"), HasSubstr("config.json:1: \"hidden_act\": "));
-  EXPECT_THAT(error_loading(R"({"model_type": "bert", "is_decoder": true})"), HasSubstr("only encoders are supported"));
-  EXPECT_THAT(error_loading(R"({"model_type": 3})"), HasSubstr("\"model_type\" should be a string, not 3."));
+  EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_act": "gelo"})"),
+              HasSubstr("config.json:1: \"hidden_act\": "));
+  EXPECT_THAT(error_loading(R"({"model_type": "bert", "is_decoder": true})"),
+              HasSubstr("only encoders are supported"));
+  EXPECT_THAT(error_loading(R"({"model_type": 3})"),
+              HasSubstr("\"model_type\" should be a string, not 3."));
   EXPECT_THAT(error_loading(R"({"hidden_size": 3})"), HasSubstr("\"model_type\" is missing"));
   EXPECT_THAT(error_loading("[]"), HasSubstr("should be a JSON object"));
-  EXPECT_THAT(error_loading(R"({"model_type": "roberta", "max_position_embeddings": 2})"), HasSubstr("leaves no position"));
+  EXPECT_THAT(error_loading(R"({"model_type": "roberta", "max_position_embeddings": 2})"),
+              HasSubstr("leaves no position"));
 }
 
 }  // namespace

@@ -24,18 +24,22 @@ EncoderOptions options(bool norm_first) {
 }
 
 // The block written out in plain operations, from the parameters by name.
-at::Tensor written_out(const EncoderBlock& block, const at::Tensor& x, const Packed& tokens, bool norm_first) {
+at::Tensor written_out(const EncoderBlock& block, const at::Tensor& x, const Packed& tokens,
+                       bool norm_first) {
   const auto weights = block->named_parameters();
   const auto linear = [&](const char* name, const at::Tensor& y) {
-    return at::linear(y, weights[std::string(name) + ".weight"], weights[std::string(name) + ".bias"]);
+    return at::linear(y, weights[std::string(name) + ".weight"],
+                      weights[std::string(name) + ".bias"]);
   };
   const auto norm = [&](const char* name, const at::Tensor& y) {
-    return at::layer_norm(y, {12}, weights[std::string(name) + ".weight"], weights[std::string(name) + ".bias"], 1e-12);
+    return at::layer_norm(y, {12}, weights[std::string(name) + ".weight"],
+                          weights[std::string(name) + ".bias"], 1e-12);
   };
   const auto attend = [&](const at::Tensor& y) {
     const auto heads = [&](const char* name) { return linear(name, y).view({-1, 3, 4}); };
-    return linear("attention.o", kernels::attention_reference(heads("attention.q"), heads("attention.k"), heads("attention.v"),
-                                                              tokens.cu_seqlens, tokens.max_len, {})
+    return linear("attention.o", kernels::attention_reference(
+                                     heads("attention.q"), heads("attention.k"),
+                                     heads("attention.v"), tokens.cu_seqlens, tokens.max_len, {})
                                      .reshape({-1, 12}));
   };
   const auto feed = [&](const at::Tensor& y) { return linear("down", at::gelu(linear("up", y))); };
@@ -56,7 +60,10 @@ TEST(EncoderBlock, NormsBeforeOrAfterEachPart) {
     tokens.cu_seqlens = at::tensor({0, 4, 5, 9}, at::kInt);
     tokens.max_len = 4;
     const at::Tensor x = at::sin(at::arange(9 * 12, at::kFloat)).view({9, 12});
-    EXPECT_LT((block(x, tokens) - written_out(block, x, tokens, norm_first)).abs().max().item<float>(), 2e-5) << norm_first;
+    EXPECT_LT(
+        (block(x, tokens) - written_out(block, x, tokens, norm_first)).abs().max().item<float>(),
+        2e-5)
+        << norm_first;
   }
 }
 

@@ -60,7 +60,8 @@ Packed packed(const std::vector<std::vector<int64_t>>& samples) {
   return out;
 }
 
-const std::vector<std::vector<int64_t>> kSamples = {{2, 7, 9, 11, 3}, {4}, {5, 6, 8, 10, 12, 14, 16, 18, 20}, {21, 22}};
+const std::vector<std::vector<int64_t>> kSamples = {
+    {2, 7, 9, 11, 3}, {4}, {5, 6, 8, 10, 12, 14, 16, 18, 20}, {21, 22}};
 
 std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
   std::map<std::string, at::Tensor> found;
@@ -71,7 +72,8 @@ std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
 }
 
 class EveryFamily : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Models, EveryFamily, testing::Values("bert", "roberta", "distilbert", "electra"),
+INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
+                         testing::Values("bert", "roberta", "distilbert", "electra"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
@@ -82,7 +84,9 @@ TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
     int64_t row = 0;
     for (const auto& sample : kSamples) {
       const at::Tensor alone = model->forward(packed({sample}));
-      EXPECT_LT((together.slice(0, row, row + alone.size(0)) - alone).abs().max().item<float>(), 2e-6) << "training " << training;
+      EXPECT_LT((together.slice(0, row, row + alone.size(0)) - alone).abs().max().item<float>(),
+                2e-6)
+          << "training " << training;
       row += alone.size(0);
     }
   }
@@ -93,14 +97,16 @@ TEST_P(EveryFamily, GivesEveryParameterAGradient) {
   const Packed tokens = packed(kSamples);
   const at::Tensor hidden = model->forward(tokens);
   at::Tensor loss = (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum();
-  if (model->config().sentence_head.uses_pooler) loss = loss + model->pool(hidden.index_select(0, tokens.first_rows())).sum();
+  if (model->config().sentence_head.uses_pooler)
+    loss = loss + model->pool(hidden.index_select(0, tokens.first_rows())).sum();
   loss.backward();
   int64_t checked = 0;
   for (const auto& item : model->named_parameters()) {
     ASSERT_TRUE(item.value().grad().defined()) << item.key();
     EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
     // A key's bias shifts all scores of a query alike: softmax takes it out.
-    const bool has_no_effect = item.key().ends_with("key.bias") || item.key().ends_with("k_lin.bias");
+    const bool has_no_effect =
+        item.key().ends_with("key.bias") || item.key().ends_with("k_lin.bias");
     EXPECT_EQ(item.value().grad().abs().max().item<float>() > 1e-6, !has_no_effect) << item.key();
     ++checked;
   }
@@ -122,7 +128,8 @@ TEST_P(EveryFamily, RecomputingGivesTheSameBits) {
   }
   ASSERT_GT(gradients[0].size(), 28U);
   ASSERT_EQ(gradients[0].size(), gradients[1].size());
-  for (const auto& [name, gradient] : gradients[0]) EXPECT_TRUE(at::equal(gradient, gradients[1].at(name))) << name;
+  for (const auto& [name, gradient] : gradients[0])
+    EXPECT_TRUE(at::equal(gradient, gradients[1].at(name))) << name;
 }
 
 TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
@@ -133,7 +140,8 @@ TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
     for (const bool alone : {false, true}) {
       const auto model = tiny(GetParam());
       model->train(training);
-      const at::Tensor first = alone ? model->forward_first(tokens) : model->forward(tokens).index_select(0, tokens.first_rows());
+      const at::Tensor first = alone ? model->forward_first(tokens)
+                                     : model->forward(tokens).index_select(0, tokens.first_rows());
       (first * at::arange(first.numel()).view_as(first).sin()).sum().backward();
       outputs.push_back(first.detach());
       gradients.push_back(gradients_of(*model));
@@ -143,7 +151,8 @@ TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
     ASSERT_EQ(gradients[0].size(), gradients[1].size());
     for (const auto& [name, gradient] : gradients[0]) {
       const float largest = std::max(gradient.abs().max().item<float>(), 1e-3f);
-      EXPECT_LT((gradient - gradients[1].at(name)).abs().max().item<float>() / largest, 2e-6) << name << " training " << training;
+      EXPECT_LT((gradient - gradients[1].at(name)).abs().max().item<float>() / largest, 2e-6)
+          << name << " training " << training;
     }
   }
 }

@@ -14,19 +14,25 @@ using testing::normal;
 using testing::on_every_target;
 
 at::Tensor random_ids(int64_t count, int64_t rows, uint64_t seed) {
-  return at::randint(rows, {count}, at::make_generator<at::CPUGeneratorImpl>(seed), at::TensorOptions(at::kLong));
+  return at::randint(rows, {count}, at::make_generator<at::CPUGeneratorImpl>(seed),
+                     at::TensorOptions(at::kLong));
 }
-at::Tensor make_table(int64_t rows, int64_t width) { return normal({rows, width}, 1).requires_grad_(); }
+at::Tensor make_table(int64_t rows, int64_t width) {
+  return normal({rows, width}, 1).requires_grad_();
+}
 
-at::Tensor dense_gradient(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& gradient) {
+at::Tensor dense_gradient(const at::Tensor& table, const at::Tensor& ids,
+                          const at::Tensor& gradient) {
   return at::zeros_like(table, at::kDouble).index_add(0, ids, gradient.to(at::kDouble));
 }
 
 TEST(KernelsEmbedding, LooksUpAndSumsOnEveryInstructionSet) {
   on_every_target([] {
-    for (const int64_t rows : {2, 50, 5000}) {  // 2 rows: each occurs far more often than one task sums
+    for (const int64_t rows :
+         {2, 50, 5000}) {  // 2 rows: each occurs far more often than one task sums
       for (const int64_t width : {5, 384}) {
-        const at::Tensor table = make_table(rows, width), ids = random_ids(1500, rows, 2), gradient = normal({1500, width}, 3);
+        const at::Tensor table = make_table(rows, width), ids = random_ids(1500, rows, 2),
+                         gradient = normal({1500, width}, 3);
         const at::Tensor out = kernels::embedding(table, ids);
         ASSERT_TRUE(at::equal(out, table.index_select(0, ids)));
         out.backward(gradient);
@@ -37,7 +43,8 @@ TEST(KernelsEmbedding, LooksUpAndSumsOnEveryInstructionSet) {
 }
 
 TEST(KernelsEmbedding, MicroBatchesAddUpAndRowsAreRemembered) {
-  const at::Tensor table = make_table(100, 24), ids = random_ids(40, 100, 2), gradient = normal({40, 24}, 3);
+  const at::Tensor table = make_table(100, 24), ids = random_ids(40, 100, 2),
+                   gradient = normal({40, 24}, 3);
   for (const int64_t step : {0, 1, 2}) {
     SCOPED_TRACE(step);
     const at::Tensor now = (ids + step * 7) % 100;
@@ -80,7 +87,8 @@ TEST(KernelsEmbedding, AnotherWriterMakesEveryRowSuspect) {
 
 TEST(KernelsEmbedding, OtherUsesGetAnOrdinaryGradient) {
   const at::Tensor table = make_table(10, 8), ids = at::tensor({1, 2, 1}, at::kLong);
-  const at::Tensor asked = torch::autograd::grad({kernels::embedding(table, ids).sum()}, {table})[0];
+  const at::Tensor asked =
+      torch::autograd::grad({kernels::embedding(table, ids).sum()}, {table})[0];
   EXPECT_EQ(asked.sum().item<float>(), 24);
   EXPECT_FALSE(table.grad().defined());
   kernels::embedding(table * 2, ids).sum().backward();  // a table that is computed

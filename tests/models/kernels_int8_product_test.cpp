@@ -1,8 +1,7 @@
-#include "models/kernels/int8_product.h"
-
 #include <cmath>
 #include <limits>
 
+#include "models/kernels/int8_product.h"
 #include "models/kernels_testing.h"
 
 namespace hone::kernels {
@@ -20,9 +19,13 @@ Int8Rows rounded(const at::Tensor& x) {
 
 TEST(Int8Product, RoundsEachRowToItsLargestNumber) {
   on_every_target([] {
-    const at::Tensor x = at::tensor({0.5f, -1.27f, 0.014f, 0.016f, 0.0f, 0.0f, 0.0f, 0.0f, 3e38f, -1e38f, 1.0f, 0.0f}).view({3, 4});
+    const at::Tensor x = at::tensor({0.5f, -1.27f, 0.014f, 0.016f, 0.0f, 0.0f, 0.0f, 0.0f, 3e38f,
+                                     -1e38f, 1.0f, 0.0f})
+                             .view({3, 4});
     const Int8Rows r = rounded(x);
-    EXPECT_TRUE(r.values.equal(at::tensor({50, -127, 1, 2, 0, 0, 0, 0, 127, -42, 0, 0}, at::kChar).view({3, 4}))) << r.values;
+    EXPECT_TRUE(r.values.equal(
+        at::tensor({50, -127, 1, 2, 0, 0, 0, 0, 127, -42, 0, 0}, at::kChar).view({3, 4})))
+        << r.values;
     EXPECT_LT(error(r.scales, at::tensor({0.01f, 0.0f, 3e38f / 127})), 1e-6);
   });
 }
@@ -40,20 +43,25 @@ TEST(Int8Product, RoundsToFewerLevelsWhereAsked) {
 
 TEST(Int8Product, AgreesWithItsReference) {
   on_every_target([] {
-    for (const auto& [rows, in, out] : {std::tuple{1, 1, 1}, {1, 384, 5}, {7, 17, 33}, {130, 384, 384}, {64, 1536, 100}}) {
+    for (const auto& [rows, in, out] :
+         {std::tuple{1, 1, 1}, {1, 384, 5}, {7, 17, 33}, {130, 384, 384}, {64, 1536, 100}}) {
       const at::Tensor x = normal({rows, in}, 1), bias = normal({out}, 2);
       const Int8Rows weight = rounded(normal({out, in}, 3));
       for (const at::Tensor& b : {bias, at::Tensor()}) {
-        // One number on the border between two whole ones may be rounded either way: a step of it is 1/127 of a weight.
-        EXPECT_LT(error(int8_product(x, weight, b), int8_product_reference(x, weight, b)), 2e-3) << rows << " " << in << " " << out;
+        // One number on the border between two whole ones may be rounded either way: a step of it
+        // is 1/127 of a weight.
+        EXPECT_LT(error(int8_product(x, weight, b), int8_product_reference(x, weight, b)), 2e-3)
+            << rows << " " << in << " " << out;
       }
     }
   });
 }
 
 TEST(Int8Product, IsNearTheProductItStandsFor) {
-  const at::Tensor x = normal({200, 384}, 1), w = normal({300, 384}, 2), bias = normal({300}, 3), exact = at::linear(x, w, bias);
-  const double off = ((int8_product(x, rounded(w), bias) - exact).norm() / exact.norm()).item<double>();
+  const at::Tensor x = normal({200, 384}, 1), w = normal({300, 384}, 2), bias = normal({300}, 3),
+                   exact = at::linear(x, w, bias);
+  const double off =
+      ((int8_product(x, rounded(w), bias) - exact).norm() / exact.norm()).item<double>();
   EXPECT_LT(off, 0.015);
   EXPECT_GT(off, 1e-4);  // else nothing was rounded
 }
@@ -74,7 +82,10 @@ TEST(Int8Product, ARowThatIsNotFiniteIsNotANumberAndSpoilsNoOther) {
   });
 }
 
-TEST(Int8Product, OfNoRowsIsEmpty) { EXPECT_EQ(int8_product(at::empty({0, 8}), rounded(normal({4, 8}, 1)), {}).sizes(), at::IntArrayRef({0, 4})); }
+TEST(Int8Product, OfNoRowsIsEmpty) {
+  EXPECT_EQ(int8_product(at::empty({0, 8}), rounded(normal({4, 8}, 1)), {}).sizes(),
+            at::IntArrayRef({0, 4}));
+}
 
 }  // namespace
 }  // namespace hone::kernels

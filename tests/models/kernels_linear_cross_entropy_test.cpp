@@ -26,14 +26,16 @@ struct Gradients {
 Gradients by_chunks(at::ScalarType type, const LinearCrossEntropyOptions& options) {
   const at::Tensor x = normal({kRows, kHidden}, 1, type).detach().requires_grad_();
   const at::Tensor weight = normal({kVocabulary, kHidden}, 2).detach().requires_grad_();
-  const at::Tensor loss = linear_cross_entropy_sum(x, weight, weight.detach().to(type), sparse_targets(), options);
+  const at::Tensor loss =
+      linear_cross_entropy_sum(x, weight, weight.detach().to(type), sparse_targets(), options);
   (loss * 3).backward();
   return {loss.item<double>(), x.grad(), weight.grad()};
 }
 
 Gradients by_definition(at::ScalarType given, const LinearCrossEntropyOptions& options) {
   const at::Tensor x = normal({kRows, kHidden}, 1, given).to(at::kDouble).detach().requires_grad_();
-  const at::Tensor weight = normal({kVocabulary, kHidden}, 2).to(given).to(at::kDouble).detach().requires_grad_();
+  const at::Tensor weight =
+      normal({kVocabulary, kHidden}, 2).to(given).to(at::kDouble).detach().requires_grad_();
   const at::Tensor loss = linear_cross_entropy_sum_reference(x, weight, sparse_targets(), options);
   (loss * 3).backward();
   return {loss.item<double>(), x.grad(), weight.grad()};
@@ -43,7 +45,8 @@ TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
   for (const double smoothing : {0.0, 0.1}) {
     for (const int64_t chunk : {1, 7, 46, 47, 1000}) {  // 46 rows have a target
       const LinearCrossEntropyOptions options{.label_smoothing = smoothing, .chunk_rows = chunk};
-      const Gradients actual = by_chunks(at::kFloat, options), expected = by_definition(at::kFloat, options);
+      const Gradients actual = by_chunks(at::kFloat, options),
+                      expected = by_definition(at::kFloat, options);
       EXPECT_NEAR(actual.loss / expected.loss, 1, 1e-6) << chunk;
       EXPECT_LT(error(actual.x, expected.x), 3e-6) << chunk;
       EXPECT_LT(error(actual.weight, expected.weight), 3e-6) << chunk;
@@ -53,7 +56,8 @@ TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
 }
 
 TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
-  const Gradients actual = by_chunks(at::kBFloat16, {.chunk_rows = 16}), expected = by_definition(at::kBFloat16, {});
+  const Gradients actual = by_chunks(at::kBFloat16, {.chunk_rows = 16}),
+                  expected = by_definition(at::kBFloat16, {});
   EXPECT_NEAR(actual.loss / expected.loss, 1, 2e-3);
   EXPECT_LT(error(actual.x, expected.x), 2e-2);
   EXPECT_LT(error(actual.weight, expected.weight), 2e-2);
@@ -61,8 +65,10 @@ TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
 }
 
 TEST(KernelsLinearCrossEntropy, NoTargetAtAllGivesZero) {
-  const at::Tensor x = normal({4, kHidden}, 1).requires_grad_(), weight = normal({kVocabulary, kHidden}, 2);
-  const at::Tensor loss = linear_cross_entropy_sum(x, weight, weight, at::full({4}, -100, at::kLong));
+  const at::Tensor x = normal({4, kHidden}, 1).requires_grad_(),
+                   weight = normal({kVocabulary, kHidden}, 2);
+  const at::Tensor loss =
+      linear_cross_entropy_sum(x, weight, weight, at::full({4}, -100, at::kLong));
   EXPECT_EQ(loss.item<float>(), 0);
   loss.backward();
   EXPECT_EQ(x.grad().abs().max().item<float>(), 0);

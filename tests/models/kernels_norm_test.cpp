@@ -23,17 +23,25 @@ struct Outcome {
   at::Tensor out, dx, dresidual, dweight, dbias;
 };
 
-using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double, const DropoutOptions&);
+using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                const at::Tensor&, double, const DropoutOptions&);
 
 // Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
 Outcome run(Function function, const Case& c, at::ScalarType type) {
-  const auto input = [&](uint64_t seed) { return normal({c.rows, c.columns}, seed, c.type).to(type).requires_grad_(); };
-  const auto parameter = [&](uint64_t seed) { return normal({c.columns}, seed).to(type == at::kDouble ? type : at::kFloat).requires_grad_(); };
-  const at::Tensor x = input(1), residual = c.with_residual ? input(2) : at::Tensor(), weight = parameter(3), bias = parameter(4);
-  const DropoutOptions dropout{.p = c.dropout, .seed = 3, .site = 4, .keys = at::arange(c.rows, at::kLong) * 77};
+  const auto input = [&](uint64_t seed) {
+    return normal({c.rows, c.columns}, seed, c.type).to(type).requires_grad_();
+  };
+  const auto parameter = [&](uint64_t seed) {
+    return normal({c.columns}, seed).to(type == at::kDouble ? type : at::kFloat).requires_grad_();
+  };
+  const at::Tensor x = input(1), residual = c.with_residual ? input(2) : at::Tensor(),
+                   weight = parameter(3), bias = parameter(4);
+  const DropoutOptions dropout{
+      .p = c.dropout, .seed = 3, .site = 4, .keys = at::arange(c.rows, at::kLong) * 77};
   const at::Tensor out = function(x, residual, weight, bias, 1e-12, dropout);
   out.backward(normal({c.rows, c.columns}, 5, c.type).to(type));
-  return {out.detach(), x.grad(), c.with_residual ? residual.grad() : at::zeros({1}), weight.grad(), bias.grad()};
+  return {out.detach(), x.grad(), c.with_residual ? residual.grad() : at::zeros({1}), weight.grad(),
+          bias.grad()};
 }
 
 void expect_near(const Outcome& actual, const Outcome& expected, double tolerance) {
@@ -46,31 +54,37 @@ void expect_near(const Outcome& actual, const Outcome& expected, double toleranc
 
 TEST(KernelsNorm, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
   on_every_target([] {
-    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1}, Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1},
+                          Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
       SCOPED_TRACE(c.columns);
-      expect_near(run(dropout_add_layer_norm, c, at::kFloat), run(dropout_add_layer_norm_reference, c, at::kDouble), 1e-6);
+      expect_near(run(dropout_add_layer_norm, c, at::kFloat),
+                  run(dropout_add_layer_norm_reference, c, at::kDouble), 1e-6);
     }
   });
 }
 
 TEST(KernelsNorm, Bf16IsTheDoubleResultRounded) {
   on_every_target([] {
-    for (const Case& c : {Case{70, 384, true, 0.1, at::kBFloat16}, Case{5, 33, false, 0, at::kBFloat16}}) {
-      expect_near(run(dropout_add_layer_norm, c, at::kBFloat16), run(dropout_add_layer_norm_reference, c, at::kDouble), 4e-3);
+    for (const Case& c :
+         {Case{70, 384, true, 0.1, at::kBFloat16}, Case{5, 33, false, 0, at::kBFloat16}}) {
+      expect_near(run(dropout_add_layer_norm, c, at::kBFloat16),
+                  run(dropout_add_layer_norm_reference, c, at::kDouble), 4e-3);
     }
   });
 }
 
 // The weight's gradient stands for both parameters: RMSNorm has no bias.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
-                    const DropoutOptions& dropout) {
-  return (x.scalar_type() == at::kDouble ? dropout_add_rms_norm_reference : dropout_add_rms_norm)(x, residual, weight, eps, dropout) +
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                    const at::Tensor& bias, double eps, const DropoutOptions& dropout) {
+  return (x.scalar_type() == at::kDouble ? dropout_add_rms_norm_reference : dropout_add_rms_norm)(
+             x, residual, weight, eps, dropout) +
          0 * bias.sum().to(x.scalar_type());
 }
 
 TEST(KernelsNorm, RmsMatchesTheReferenceInDoubleOnEveryInstructionSet) {
   on_every_target([] {
-    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1}, Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1},
+                          Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
       SCOPED_TRACE(c.columns);
       const Outcome actual = run(rms_norm, c, at::kFloat), expected = run(rms_norm, c, at::kDouble);
       EXPECT_LT(error(actual.out, expected.out), 1e-6);
@@ -82,15 +96,18 @@ TEST(KernelsNorm, RmsMatchesTheReferenceInDoubleOnEveryInstructionSet) {
 }
 
 TEST(KernelsNorm, RmsReferenceIsTheDefinition) {
-  const at::Tensor x = at::tensor({3.0, 4.0}, at::kDouble).unsqueeze(0), weight = at::tensor({1.0, 2.0}, at::kDouble);
-  const at::Tensor y = dropout_add_rms_norm_reference(x, x, weight, 0, {});  // 6, 8: root of the mean square 50
+  const at::Tensor x = at::tensor({3.0, 4.0}, at::kDouble).unsqueeze(0),
+                   weight = at::tensor({1.0, 2.0}, at::kDouble);
+  const at::Tensor y =
+      dropout_add_rms_norm_reference(x, x, weight, 0, {});  // 6, 8: root of the mean square 50
   EXPECT_NEAR(y[0][0].item<double>(), 6 / std::sqrt(50.0), 1e-12);
   EXPECT_NEAR(y[0][1].item<double>(), 16 / std::sqrt(50.0), 1e-12);
 }
 
 TEST(KernelsNorm, SurvivesALargeMean) {
   const at::Tensor x = normal({4, 256}, 1) + 1000, ones = at::ones({256}), zeros = at::zeros({256});
-  const at::Tensor expected = dropout_add_layer_norm_reference(x.to(at::kDouble), {}, ones, zeros, 1e-5, {});
+  const at::Tensor expected =
+      dropout_add_layer_norm_reference(x.to(at::kDouble), {}, ones, zeros, 1e-5, {});
   EXPECT_LT(error(dropout_add_layer_norm(x, {}, ones, zeros, 1e-5, {}), expected), 1e-4);
 }
 
@@ -107,7 +124,9 @@ TEST(KernelsNorm, GradientsAreTheSameBitsWithAnyNumberOfThreads) {
   EXPECT_TRUE(at::equal(one.dbias, three.dbias));
 }
 
-TEST(KernelsNorm, AcceptsNoRows) { EXPECT_EQ(run(dropout_add_layer_norm, {0, 16, true, 0.1}, at::kFloat).out.size(0), 0); }
+TEST(KernelsNorm, AcceptsNoRows) {
+  EXPECT_EQ(run(dropout_add_layer_norm, {0, 16, true, 0.1}, at::kFloat).out.size(0), 0);
+}
 
 }  // namespace
 }  // namespace hone::kernels

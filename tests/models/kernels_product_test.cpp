@@ -1,7 +1,6 @@
-#include "models/kernels/product.h"
-
 #include <ATen/Parallel.h>
 
+#include "models/kernels/product.h"
 #include "models/kernels_testing.h"
 
 namespace hone::kernels {
@@ -24,16 +23,28 @@ Exact exact(const at::Tensor& x, const at::Tensor& w, const at::Tensor& g, const
 
 class Product : public ::testing::Test {
   void SetUp() override {
-    if (!has_product(bf16({1, 16}, 1), bf16({16, 16}, 2))) GTEST_SKIP() << "this processor does not multiply bf16";
+    if (!has_product(bf16({1, 16}, 1), bf16({16, 16}, 2)))
+      GTEST_SKIP() << "this processor does not multiply bf16";
   }
 };
 
 TEST_F(Product, AgreesWithFp32) {
   on_every_target([] {
-    // Rows around a block and around what a weight gradient sums at a time; panels of 16 to 64 columns; a depth beyond one block product's.
-    for (const auto& [rows, in, out] : {std::tuple{1, 16, 16}, {7, 32, 80}, {64, 64, 64}, {65, 400, 48}, {480, 48, 112}, {481, 48, 112}, {512, 80, 64}, {1100, 80, 64}, {9, 4112, 32}, {40, 32, 4112}}) {
+    // Rows around a block and around what a weight gradient sums at a time; panels of 16 to 64
+    // columns; a depth beyond one block product's.
+    for (const auto& [rows, in, out] : {std::tuple{1, 16, 16},
+                                        {7, 32, 80},
+                                        {64, 64, 64},
+                                        {65, 400, 48},
+                                        {480, 48, 112},
+                                        {481, 48, 112},
+                                        {512, 80, 64},
+                                        {1100, 80, 64},
+                                        {9, 4112, 32},
+                                        {40, 32, 4112}}) {
       SCOPED_TRACE(::testing::Message() << rows << " rows, " << in << " to " << out);
-      const at::Tensor x = bf16({rows, in}, 1), w = bf16({out, in}, 2), g = bf16({rows, out}, 3), bias = normal({out}, 4);
+      const at::Tensor x = bf16({rows, in}, 1), w = bf16({out, in}, 2), g = bf16({rows, out}, 3),
+                       bias = normal({out}, 4);
       const Exact expected = exact(x, w, g, bias);
       EXPECT_LT(error(product(x, w, bias), expected.y), 1.0 / 256);
       EXPECT_LT(error(product(x, w, std::nullopt), expected.y - bias), 1.0 / 256);
@@ -46,30 +57,38 @@ TEST_F(Product, AgreesWithFp32) {
 }
 
 TEST_F(Product, RowsDoNotDependOnTheirNeighbours) {
-  const at::Tensor x = bf16({200, 96}, 1), w = bf16({80, 96}, 2), bias = normal({80}, 3), y = product(x, w, bias);
-  for (const int64_t row : {0, 63, 64, 130, 199}) EXPECT_TRUE(product(x.narrow(0, row, 1), w, bias).equal(y.narrow(0, row, 1))) << row;
+  const at::Tensor x = bf16({200, 96}, 1), w = bf16({80, 96}, 2), bias = normal({80}, 3),
+                   y = product(x, w, bias);
+  for (const int64_t row : {0, 63, 64, 130, 199})
+    EXPECT_TRUE(product(x.narrow(0, row, 1), w, bias).equal(y.narrow(0, row, 1))) << row;
 }
 
 TEST_F(Product, BitsDoNotDependOnThreads) {
   const at::Tensor x = bf16({700, 400}, 1), w = bf16({208, 400}, 2), g = bf16({700, 208}, 3);
   const int threads = at::get_num_threads();
-  const auto all = [&] { return std::vector{product(x, w, std::nullopt), product_input_gradient(g, w), product_weight_gradient(g, x)}; };
+  const auto all = [&] {
+    return std::vector{product(x, w, std::nullopt), product_input_gradient(g, w),
+                       product_weight_gradient(g, x)};
+  };
   const auto before = all();
   for (const int other : {1, 2, 5}) {
     at::set_num_threads(other);
     const auto now = all();
-    for (size_t i = 0; i < now.size(); ++i) EXPECT_TRUE(now[i].equal(before[i])) << other << " threads, product " << i;
+    for (size_t i = 0; i < now.size(); ++i)
+      EXPECT_TRUE(now[i].equal(before[i])) << other << " threads, product " << i;
   }
   at::set_num_threads(threads);
 }
 
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
-  const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2), g = bf16({30, 48}, 3);
+  const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2),
+                   g = bf16({30, 48}, 3);
   const at::Tensor bias = normal({96}, 4).slice(0, 0, 96, 2);
   EXPECT_TRUE(product(x, w, bias).equal(product(x.contiguous(), w, bias.contiguous())));
   EXPECT_TRUE(product_weight_gradient(g, x).equal(product_weight_gradient(g, x.contiguous())));
   EXPECT_EQ(product(x.narrow(0, 0, 0), w, std::nullopt).sizes(), at::IntArrayRef({0, 48}));
-  EXPECT_TRUE(product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0)).equal(at::zeros({48, 32})));
+  EXPECT_TRUE(
+      product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0)).equal(at::zeros({48, 32})));
 }
 
 TEST_F(Product, RefusesSizesAndTypesThatDoNotAgree) {

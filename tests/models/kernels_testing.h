@@ -1,4 +1,5 @@
-// Shared by the kernels' tests: inputs, comparison of values and gradients, and a run on every instruction set.
+// Shared by the kernels' tests: inputs, comparison of values and gradients, and a run on every
+// instruction set.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -12,7 +13,9 @@
 namespace hone::kernels::testing {
 
 inline at::Tensor normal(at::IntArrayRef shape, uint64_t seed, at::ScalarType type = at::kFloat) {
-  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed), at::TensorOptions(at::kFloat)).to(type);
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed),
+                   at::TensorOptions(at::kFloat))
+      .to(type);
 }
 
 // Largest difference as a share of the expected tensor's largest value.
@@ -20,7 +23,8 @@ inline double error(const at::Tensor& actual, const at::Tensor& expected) {
   EXPECT_EQ(actual.sizes(), expected.sizes());
   if (expected.numel() == 0) return 0;
   const at::Tensor difference = (actual.to(at::kDouble) - expected.to(at::kDouble)).abs().max();
-  const double result = (difference / expected.to(at::kDouble).abs().max().clamp_min(1e-30)).item<double>();
+  const double result =
+      (difference / expected.to(at::kDouble).abs().max().clamp_min(1e-30)).item<double>();
   return std::isfinite(result) ? result : 1e30;
 }
 

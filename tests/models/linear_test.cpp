@@ -6,7 +6,9 @@
 namespace hone {
 namespace {
 
-double distance(const at::Tensor& a, const at::Tensor& b) { return ((a - b).abs().max() / b.abs().max()).item<double>(); }
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return ((a - b).abs().max() / b.abs().max()).item<double>();
+}
 
 TEST(Linear, AgreesWithAtLinearInValueAndGradients) {
   Linear layer(24, 40);
@@ -19,7 +21,8 @@ TEST(Linear, AgreesWithAtLinearInValueAndGradients) {
                    upstream = at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40});
   const at::Tensor y = layer(x);
   (y * upstream).sum().backward();
-  const at::Tensor x2 = x.detach().clone().requires_grad_(), w2 = layer->weight.detach().clone().requires_grad_(),
+  const at::Tensor x2 = x.detach().clone().requires_grad_(),
+                   w2 = layer->weight.detach().clone().requires_grad_(),
                    b2 = layer->bias.detach().clone().requires_grad_();
   const at::Tensor y2 = at::linear(x2, w2, b2);
   (y2 * upstream).sum().backward();
@@ -34,7 +37,8 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   Linear layer(24, 40);
   layer->initialise(0.5, 1);
   layer->set_precision(Precision::kBf16);
-  const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).to(at::kBFloat16).requires_grad_();
+  const at::Tensor x =
+      at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).to(at::kBFloat16).requires_grad_();
   const at::Tensor y = layer(x);
   EXPECT_EQ(y.scalar_type(), at::kBFloat16);
   EXPECT_LT(distance(y.to(at::kFloat), at::linear(x.to(at::kFloat), layer->weight)), 0.01);
@@ -42,7 +46,8 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   EXPECT_EQ(layer->weight.grad().scalar_type(), at::kFloat);
   EXPECT_EQ(layer->bias.grad().scalar_type(), at::kFloat);
   EXPECT_EQ(x.grad().scalar_type(), at::kBFloat16);
-  EXPECT_LT(distance(layer->weight.grad(), x.detach().to(at::kFloat).sum(0).expand({40, 24})), 0.01);
+  EXPECT_LT(distance(layer->weight.grad(), x.detach().to(at::kFloat).sum(0).expand({40, 24})),
+            0.01);
   EXPECT_TRUE(layer->bias.grad().equal(at::full({40}, 17.0f)));
 
   const c10::AutoGradMode no_grad(false);
@@ -90,14 +95,16 @@ TEST(JoinedLinear, EqualsItsLayersInEveryPrecision) {
     alone[i]->bias.copy_(layers[i]->bias);
   }
   const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kFp32}) {
+  for (const Precision precision :
+       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kFp32}) {
     std::vector<at::Tensor> expected;
     for (size_t i = 0; i < layers.size(); ++i) {
       layers[i]->set_precision(precision), alone[i]->set_precision(precision);
       expected.push_back(alone[i](precision == Precision::kBf16 ? x.to(at::kBFloat16) : x));
     }
     const at::Tensor y = joined.forward(precision == Precision::kBf16 ? x.to(at::kBFloat16) : x);
-    EXPECT_LT(distance(y.to(at::kFloat), at::cat(expected, 1).to(at::kFloat)), precision == Precision::kBf16 ? 1e-2 : 1e-6);
+    EXPECT_LT(distance(y.to(at::kFloat), at::cat(expected, 1).to(at::kFloat)),
+              precision == Precision::kBf16 ? 1e-2 : 1e-6);
   }
 }
 
@@ -107,7 +114,8 @@ TEST(JoinedLinear, IsJoinedAgainAfterItsLayersWereMoved) {
   JoinedLinear joined(layers);
   for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i);
   const c10::AutoGradMode no_grad(false);
-  const at::Tensor x = at::sin(at::arange(5 * 24, at::kFloat)).view({5, 24}), before = joined.forward(x);
+  const at::Tensor x = at::sin(at::arange(5 * 24, at::kFloat)).view({5, 24}),
+                   before = joined.forward(x);
   for (Linear& layer : layers) {
     layer->weight.set_data(layer->weight.detach().clone());
     layer->bias.set_data(layer->bias.detach().clone());
@@ -115,14 +123,17 @@ TEST(JoinedLinear, IsJoinedAgainAfterItsLayersWereMoved) {
   joined.rejoin();
   EXPECT_TRUE(at::equal(joined.forward(x), before));
   layers[1]->weight.mul_(2);
-  EXPECT_TRUE(at::equal(joined.forward(x).narrow(1, 8, 16), before.narrow(1, 8, 16) * 2)) << "the layers' memory is the product's again";
+  EXPECT_TRUE(at::equal(joined.forward(x).narrow(1, 8, 16), before.narrow(1, 8, 16) * 2))
+      << "the layers' memory is the product's again";
 }
 
 TEST(JoinedLinear, GradientsAreThoseOfItsLayers) {
-  std::vector<Linear> layers = {Linear(24, 8), Linear(24, 8)}, alone = {Linear(24, 8), Linear(24, 8)};
+  std::vector<Linear> layers = {Linear(24, 8), Linear(24, 8)},
+                      alone = {Linear(24, 8), Linear(24, 8)};
   const JoinedLinear joined(layers);
   for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i), alone[i]->initialise(0.5, i);
-  const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}), upstream = at::cos(at::arange(17 * 16, at::kFloat)).view({17, 16});
+  const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}),
+                   upstream = at::cos(at::arange(17 * 16, at::kFloat)).view({17, 16});
   const at::Tensor x1 = x.clone().requires_grad_(), x2 = x.clone().requires_grad_();
   layers[1]->weight.requires_grad_(false);  // a frozen layer beside one that learns
   alone[1]->weight.requires_grad_(false);
@@ -131,7 +142,8 @@ TEST(JoinedLinear, GradientsAreThoseOfItsLayers) {
   EXPECT_LT(distance(x1.grad(), x2.grad()), 1e-6);
   EXPECT_LT(distance(layers[0]->weight.grad(), alone[0]->weight.grad()), 1e-6);
   EXPECT_FALSE(layers[1]->weight.grad().defined());
-  for (size_t i = 0; i < 2; ++i) EXPECT_LT(distance(layers[i]->bias.grad(), alone[i]->bias.grad()), 1e-6);
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_LT(distance(layers[i]->bias.grad(), alone[i]->bias.grad()), 1e-6);
 }
 
 }  // namespace

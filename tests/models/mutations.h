@@ -28,10 +28,12 @@ class MemoryFile {
   int descriptor_;
 };
 
-// One to four changes: a byte replaced, a bit flipped, a piece removed, repeated, or overwritten with 0xff.
+// One to four changes: a byte replaced, a bit flipped, a piece removed, repeated, or overwritten
+// with 0xff.
 inline std::string mutated(std::string bytes, RandomStream& random) {
   for (uint64_t changes = 1 + random.below(4); changes > 0 && !bytes.empty(); --changes) {
-    const size_t at = random.below(bytes.size()), size = std::min<size_t>(1 + random.below(8), bytes.size() - at);
+    const size_t at = random.below(bytes.size()),
+                 size = std::min<size_t>(1 + random.below(8), bytes.size() - at);
     switch (random.below(5)) {
       case 0:
         bytes[at] = char(random.below(256));

@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "base/file.h"
-#include "support/errors.h"
 #include "models/mutations.h"
 #include "models/weights.h"
+#include "support/errors.h"
 
 namespace hone {
 namespace {
@@ -28,13 +28,18 @@ std::string text(const std::string& value) {
 // A zip archive of one stored entry, "archive/data.pkl".
 std::string archive_of(const std::string& pickle) {
   const std::string name = "archive/data.pkl";
-  const auto number = [](uint64_t value, int bytes) { return std::string(reinterpret_cast<const char*>(&value), size_t(bytes)); };
-  const std::string sizes = number(0, 4) + number(pickle.size(), 4) + number(pickle.size(), 4) + number(name.size(), 2) + number(0, 2);
-  const std::string local = "PK\x03\x04" + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes + name + pickle;
-  const std::string central = "PK\x01\x02" + number(20, 2) + number(20, 2) + number(0, 2) + number(0, 2) + number(0, 4) + sizes +
-                              number(0, 2) + number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) + name;
-  return local + central + "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) + number(central.size(), 4) + number(local.size(), 4) +
-         number(0, 2);
+  const auto number = [](uint64_t value, int bytes) {
+    return std::string(reinterpret_cast<const char*>(&value), size_t(bytes));
+  };
+  const std::string sizes = number(0, 4) + number(pickle.size(), 4) + number(pickle.size(), 4) +
+                            number(name.size(), 2) + number(0, 2);
+  const std::string local = "PK\x03\x04" + number(20, 2) + number(0, 2) + number(0, 2) +
+                            number(0, 4) + sizes + name + pickle;
+  const std::string central = "PK\x01\x02" + number(20, 2) + number(20, 2) + number(0, 2) +
+                              number(0, 2) + number(0, 4) + sizes + number(0, 2) + number(0, 2) +
+                              number(0, 2) + number(0, 4) + number(0, 4) + name;
+  return local + central + "PK\x05\x06" + number(0, 4) + number(1, 2) + number(1, 2) +
+         number(central.size(), 4) + number(local.size(), 4) + number(0, 2);
 }
 
 std::string error_unpickling(const std::string& bytes) {
@@ -42,7 +47,9 @@ std::string error_unpickling(const std::string& bytes) {
   return error_of([&] { read_pickled(file.path()); });
 }
 
-std::string error_of_pickle(const std::string& opcodes) { return error_unpickling(archive_of("\x80\x02" + opcodes)); }
+std::string error_of_pickle(const std::string& opcodes) {
+  return error_unpickling(archive_of("\x80\x02" + opcodes));
+}
 
 TEST(Pickled, ReadsBothFormatsOfTorchSave) {
   for (const char* path : kGolden) {
@@ -62,12 +69,14 @@ TEST(Pickled, ReadsBothFormatsOfTorchSave) {
 }
 
 TEST(Pickled, RefusesGlobalsThatMakeNoTensor) {
-  for (const char* global : {"os.system", "posix.system", "builtins.eval", "__builtin__.exec", "torch.load",
-                             "torch._utils._rebuild_qtensor", "numpy.core.multiarray._reconstruct"}) {
+  for (const char* global :
+       {"os.system", "posix.system", "builtins.eval", "__builtin__.exec", "torch.load",
+        "torch._utils._rebuild_qtensor", "numpy.core.multiarray._reconstruct"}) {
     const std::string name = global;
     const size_t dot = name.rfind('.');
     const std::string message =
-        error_of_pickle("c" + name.substr(0, dot) + "\n" + name.substr(dot + 1) + "\n" + text("touch /tmp/hone-was-here") + "\x85R.");
+        error_of_pickle("c" + name.substr(0, dot) + "\n" + name.substr(dot + 1) + "\n" +
+                        text("touch /tmp/hone-was-here") + "\x85R.");
     EXPECT_THAT(message, HasSubstr("the global \"" + name + "\" is refused")) << global;
   }
   EXPECT_FALSE(std::filesystem::exists("/tmp/hone-was-here"));
@@ -76,7 +85,8 @@ TEST(Pickled, RefusesGlobalsThatMakeNoTensor) {
 TEST(Pickled, RefusesOpcodesOutsideOfPlainStateDicts) {
   // INST, OBJ, NEWOBJ, EXT1, STACK_GLOBAL, PERSID, DUP, POP, STRING, FRAME
   for (const char opcode : std::string("io\x81\x82\x93P20S\x95")) {
-    EXPECT_THAT(error_of_pickle(std::string("}") + opcode + "."), HasSubstr("is refused: a plain state dict of tensors does not need it"))
+    EXPECT_THAT(error_of_pickle(std::string("}") + opcode + "."),
+                HasSubstr("is refused: a plain state dict of tensors does not need it"))
         << int(opcode);
   }
   EXPECT_THAT(error_unpickling(archive_of("\x80\x05}.")), HasSubstr("protocol 5 is not supported"));
@@ -85,33 +95,50 @@ TEST(Pickled, RefusesOpcodesOutsideOfPlainStateDicts) {
 TEST(Pickled, NamesWhatIsNoStateDict) {
   EXPECT_THAT(error_of_pickle("]."), HasSubstr("does not hold a dict of tensors"));
   EXPECT_THAT(error_of_pickle("}K\x01K\x02s."), HasSubstr("has a key that is no text"));
-  EXPECT_THAT(error_of_pickle("}" + text("epoch") + "K\x02s."),
-              HasSubstr("tensor \"epoch\" is not a tensor. The file should hold a plain state dict"));
+  EXPECT_THAT(
+      error_of_pickle("}" + text("epoch") + "K\x02s."),
+      HasSubstr("tensor \"epoch\" is not a tensor. The file should hold a plain state dict"));
   EXPECT_THAT(error_unpickling("hello"), HasSubstr("is not a file of torch.save"));
   EXPECT_THAT(error_unpickling(""), HasSubstr("is not a file of torch.save"));
-  EXPECT_THAT(error_unpickling("PK\x03\x04 but nothing else"), HasSubstr("its directory is missing"));
+  EXPECT_THAT(error_unpickling("PK\x03\x04 but nothing else"),
+              HasSubstr("its directory is missing"));
 }
 
-std::string tensor_pickle(const std::string& elements, const std::string& offset, const std::string& size, const std::string& stride) {
-  const std::string storage = "(" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + elements + "tQ";
-  return "}" + text("w") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size + stride + "\x89}tRs.";
+std::string tensor_pickle(const std::string& elements, const std::string& offset,
+                          const std::string& size, const std::string& stride) {
+  const std::string storage =
+      "(" + text("storage") + "ctorch\nFloatStorage\n" + text("0") + text("cpu") + elements + "tQ";
+  return "}" + text("w") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size +
+         stride + "\x89}tRs.";
 }
 
 TEST(Pickled, ChecksThatTensorsLieInTheirStorage) {
-  const std::string negative = "J\xff\xff\xff\xff", huge = std::string("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", 10);
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x05\x85", "K\x01\x85")),
-              HasSubstr("tensor \"w\" reaches outside of its storage of 4 elements"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", "K\x02", "K\x03\x85", "K\x01\x85")), HasSubstr("reaches outside"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x02\x85", "K\x04\x85")), HasSubstr("reaches outside"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", huge, "K\x02\x85", "K\x01\x85")), HasSubstr("reaches outside"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), huge + "\x85", huge + "\x85")), HasSubstr("reaches outside"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), huge + "\x85", std::string("K\0\x85", 3))),
+  const std::string negative = "J\xff\xff\xff\xff",
+                    huge = std::string("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", 10);
+  EXPECT_THAT(
+      error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x05\x85", "K\x01\x85")),
+      HasSubstr("tensor \"w\" reaches outside of its storage of 4 elements"));
+  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", "K\x02", "K\x03\x85", "K\x01\x85")),
               HasSubstr("reaches outside"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), negative + "\x85", "K\x01\x85")),
+  EXPECT_THAT(
+      error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x02\x85", "K\x04\x85")),
+      HasSubstr("reaches outside"));
+  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", huge, "K\x02\x85", "K\x01\x85")),
+              HasSubstr("reaches outside"));
+  EXPECT_THAT(
+      error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), huge + "\x85", huge + "\x85")),
+      HasSubstr("reaches outside"));
+  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), huge + "\x85",
+                                            std::string("K\0\x85", 3))),
+              HasSubstr("reaches outside"));
+  EXPECT_THAT(error_of_pickle(
+                  tensor_pickle("K\x04", std::string("K\0", 2), negative + "\x85", "K\x01\x85")),
               HasSubstr("expected a whole number from 0"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x02\x85", ")")), HasSubstr("not as many strides as sizes"));
-  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x04\x85", "K\x01\x85")),
-              HasSubstr("needs the storage \"0\" that is not in the file"));
+  EXPECT_THAT(error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x02\x85", ")")),
+              HasSubstr("not as many strides as sizes"));
+  EXPECT_THAT(
+      error_of_pickle(tensor_pickle("K\x04", std::string("K\0", 2), "K\x04\x85", "K\x01\x85")),
+      HasSubstr("needs the storage \"0\" that is not in the file"));
 }
 
 TEST(Pickled, StandsListsThatHoldThemselves) {
@@ -129,7 +156,8 @@ TEST(Pickled, StandsListsThatHoldThemselves) {
 TEST(Pickled, RefusesAFileCutAnywhere) {
   for (const char* path : kGolden) {
     const std::string whole = read_file(path, ErrorKind::kModel);
-    for (size_t size = 0; size < whole.size(); ++size) EXPECT_NE(error_unpickling(whole.substr(0, size)), "no error") << path << " " << size;
+    for (size_t size = 0; size < whole.size(); ++size)
+      EXPECT_NE(error_unpickling(whole.substr(0, size)), "no error") << path << " " << size;
   }
 }
 

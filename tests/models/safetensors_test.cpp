@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "base/file.h"
-#include "support/errors.h"
 #include "models/mutations.h"
 #include "models/weights.h"
+#include "support/errors.h"
 #include "support/temporary_folder.h"
 
 namespace hone {
@@ -31,7 +31,9 @@ std::string error_reading(const std::string& bytes) {
   return error_of([&] { read_safetensors(file.path()); });
 }
 
-std::string error_of_header(const std::string& header, size_t data) { return error_reading(file_of(header, std::string(data, '\0'))); }
+std::string error_of_header(const std::string& header, size_t data) {
+  return error_reading(file_of(header, std::string(data, '\0')));
+}
 
 StateDict sample() {
   return {{"a.weight", at::arange(6, at::kFloat).view({2, 3})},
@@ -43,15 +45,17 @@ StateDict sample() {
 TEST(Safetensors, RoundTripsEveryTypeAlignedToItsElements) {
   const TemporaryFolder folder;
   StateDict written;
-  for (const auto type :
-       {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble, at::kLong, at::kInt, at::kShort, at::kChar, at::kByte, at::kBool}) {
+  for (const auto type : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble, at::kLong, at::kInt,
+                          at::kShort, at::kChar, at::kByte, at::kBool}) {
     written[std::string("odd.") + c10::toString(type)] = at::arange(3).remainder(2).to(type);
-    written[std::string("grid.") + c10::toString(type)] = at::arange(6).view({2, 3}).remainder(2).to(type);
+    written[std::string("grid.") + c10::toString(type)] =
+        at::arange(6).view({2, 3}).remainder(2).to(type);
   }
   written["empty"] = at::zeros({0, 4});
   written["scalar"] = at::full({}, 2.5);
   written["transposed"] = at::arange(6, at::kFloat).view({2, 3}).t();
-  write_safetensors(folder / "x.safetensors", written, {{"format", "pt"}, {"made by", "\"a test\"\n"}});
+  write_safetensors(folder / "x.safetensors", written,
+                    {{"format", "pt"}, {"made by", "\"a test\"\n"}});
   Json metadata;
   const StateDict read = read_safetensors(folder / "x.safetensors", &metadata);
   EXPECT_EQ(metadata["made by"], "\"a test\"\n");
@@ -60,7 +64,9 @@ TEST(Safetensors, RoundTripsEveryTypeAlignedToItsElements) {
     ASSERT_TRUE(read.contains(name)) << name;
     EXPECT_EQ(read.at(name).scalar_type(), tensor.scalar_type()) << name;
     EXPECT_TRUE(read.at(name).equal(tensor)) << name;
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(read.at(name).const_data_ptr()) % tensor.element_size(), 0u) << name;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(read.at(name).const_data_ptr()) % tensor.element_size(),
+              0u)
+        << name;
   }
 }
 
@@ -79,7 +85,9 @@ TEST(Safetensors, ReadsTensorsThatAreNotAligned) {
   data.append(reinterpret_cast<const char*>(&value), 4);
   write_file(
       folder / "x.safetensors",
-      file_of(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"f":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})", data));
+      file_of(
+          R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"f":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})",
+          data));
   EXPECT_EQ(read_safetensors(folder / "x.safetensors").at("f").item<float>(), 1.5f);
 }
 
@@ -90,25 +98,34 @@ TEST(Safetensors, NamesTheDefectOfAHeader) {
     const char* says;
   };
   const Case cases[] = {
-      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4, "tensor \"w\": shape [2] needs 8 bytes"},
-      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8, "tensor \"w\": shape [2] needs 8 bytes"},
+      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4,
+       "tensor \"w\": shape [2] needs 8 bytes"},
+      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8,
+       "tensor \"w\": shape [2] needs 8 bytes"},
       {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 4,
        "tensor \"w\": ends at byte 8 but the file has 4 bytes of data; it is cut off"},
-      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 12, "has 4 bytes after its last tensor"},
-      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8, "tensor \"w\": begins at byte 4, leaving a gap after byte 0"},
-      {R"({"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", 12,
-       "tensor \"w\": begins at byte 4, inside the tensor before it"},
-      {R"({"w":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4, "tensor \"w\": \"shape\" has the size -1"},
-      {R"({"w":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4, "tensor \"w\": \"shape\" has the size 1.5"},
+      {R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 12,
+       "has 4 bytes after its last tensor"},
+      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8,
+       "tensor \"w\": begins at byte 4, leaving a gap after byte 0"},
+      {R"({"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+       12, "tensor \"w\": begins at byte 4, inside the tensor before it"},
+      {R"({"w":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4,
+       "tensor \"w\": \"shape\" has the size -1"},
+      {R"({"w":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4,
+       "tensor \"w\": \"shape\" has the size 1.5"},
       {R"({"w":{"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,4]}})", 4,
        "tensor \"w\": \"shape\" has the size 9223372036854775808"},
       {R"({"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}})", 0,
        "tensor \"w\": shape [4294967296, 4294967296] is too large"},
-      {R"({"w":{"dtype":"F32","shape":3,"data_offsets":[0,4]}})", 4, "tensor \"w\": \"shape\" should be a list"},
+      {R"({"w":{"dtype":"F32","shape":3,"data_offsets":[0,4]}})", 4,
+       "tensor \"w\": \"shape\" should be a list"},
       {R"({"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}})", 4,
        "tensor \"w\": dtype \"F8_E4M3\" is not supported; known are F32, F16"},
-      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4, "tensor \"w\": \"data_offsets\" should be two whole numbers"},
-      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", 4, "tensor \"w\": \"data_offsets\" should be two whole numbers"},
+      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4,
+       "tensor \"w\": \"data_offsets\" should be two whole numbers"},
+      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}})", 4,
+       "tensor \"w\": \"data_offsets\" should be two whole numbers"},
       {R"({"w":{"dtype":"F32","shape":[1]}})", 4, "tensor \"w\": should have exactly"},
       {R"({"w":5})", 4, "tensor \"w\": should have exactly"},
       {R"({"__metadata__":{"a":1}})", 0, "\"__metadata__\": the value of \"a\" is not a string"},
@@ -116,7 +133,8 @@ TEST(Safetensors, NamesTheDefectOfAHeader) {
       {"[]", 0, "the header does not begin with"},
       {" {}", 0, "the header does not begin with"},
       {R"({"w":)", 0, ":1"},
-      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4, "\"w\""},
+      {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+       4, "\"w\""},
       {"{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "UTF-8"},
   };
   for (const Case& item : cases) {
@@ -129,8 +147,10 @@ TEST(Safetensors, NamesTheDefectOfAHeader) {
 TEST(Safetensors, RefusesImpossibleHeaderSizes) {
   EXPECT_THAT(error_reading(""), HasSubstr("has 0 bytes, too few"));
   EXPECT_THAT(error_reading(std::string(8, '\xff')), HasSubstr("more than the limit of 100000000"));
-  EXPECT_THAT(error_reading(std::string("\x40\0\0\0\0\0\0\0{}", 10)), HasSubstr("claims a header of 64 bytes but has 2"));
-  EXPECT_THAT(error_of([] { read_safetensors("/nowhere/model.safetensors"); }), HasSubstr("cannot be opened: No such file"));
+  EXPECT_THAT(error_reading(std::string("\x40\0\0\0\0\0\0\0{}", 10)),
+              HasSubstr("claims a header of 64 bytes but has 2"));
+  EXPECT_THAT(error_of([] { read_safetensors("/nowhere/model.safetensors"); }),
+              HasSubstr("cannot be opened: No such file"));
   EXPECT_THAT(error_of([] { read_safetensors("/"); }), HasSubstr("is not a file"));
 }
 

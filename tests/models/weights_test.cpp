@@ -23,8 +23,9 @@ TEST(LoadInto, FindsNamesWithAndWithoutThePrefix) {
   for (const char* here : {"", "bert."}) {
     for (const char* there : {"", "bert."}) {
       const at::Tensor parameter = at::zeros({2, 2}).requires_grad_();
-      const LoadReport report = load_into({{std::string(here) + "pooler.weight", parameter}},
-                                          {{std::string(there) + "pooler.weight", at::ones({2, 2})}}, "bert", "x");
+      const LoadReport report =
+          load_into({{std::string(here) + "pooler.weight", parameter}},
+                    {{std::string(there) + "pooler.weight", at::ones({2, 2})}}, "bert", "x");
       EXPECT_TRUE(parameter.equal(at::ones({2, 2}))) << here << there;
       EXPECT_THAT(report.missing, IsEmpty());
       EXPECT_THAT(report.unexpected, IsEmpty());
@@ -35,16 +36,19 @@ TEST(LoadInto, FindsNamesWithAndWithoutThePrefix) {
 TEST(LoadInto, KnowsTheOldNamesOfLayerNorm) {
   const at::Tensor weight = at::zeros({2}), bias = at::zeros({2});
   load_into({{"embeddings.LayerNorm.weight", weight}, {"embeddings.LayerNorm.bias", bias}},
-            {{"bert.embeddings.LayerNorm.gamma", at::full({2}, 3.0f)}, {"bert.embeddings.LayerNorm.beta", at::full({2}, 4.0f)}}, "bert",
-            "x");
+            {{"bert.embeddings.LayerNorm.gamma", at::full({2}, 3.0f)},
+             {"bert.embeddings.LayerNorm.beta", at::full({2}, 4.0f)}},
+            "bert", "x");
   EXPECT_EQ(weight[0].item<float>(), 3);
   EXPECT_EQ(bias[0].item<float>(), 4);
 }
 
 TEST(LoadInto, ReportsMissingAndUnexpectedButNotDerivedBuffers) {
   const at::Tensor kept = at::full({2}, 5.0f);
-  const LoadReport report =
-      load_into({{"a", kept}}, {{"cls.predictions.bias", at::ones({2})}, {"embeddings.position_ids", at::arange(3)}}, "bert", "x");
+  const LoadReport report = load_into(
+      {{"a", kept}},
+      {{"cls.predictions.bias", at::ones({2})}, {"embeddings.position_ids", at::arange(3)}}, "bert",
+      "x");
   EXPECT_THAT(report.missing, ElementsAre("a"));
   EXPECT_THAT(report.unexpected, ElementsAre("cls.predictions.bias"));
   EXPECT_EQ(kept[0].item<float>(), 5);
@@ -52,7 +56,8 @@ TEST(LoadInto, ReportsMissingAndUnexpectedButNotDerivedBuffers) {
 
 TEST(LoadInto, PrefersTheExactNameAndReportsTheOther) {
   const at::Tensor parameter = at::zeros({1});
-  const LoadReport report = load_into({{"a", parameter}}, {{"a", at::ones({1})}, {"bert.a", at::full({1}, 2.0f)}}, "bert", "x");
+  const LoadReport report = load_into(
+      {{"a", parameter}}, {{"a", at::ones({1})}, {"bert.a", at::full({1}, 2.0f)}}, "bert", "x");
   EXPECT_EQ(parameter.item<float>(), 1);
   EXPECT_THAT(report.unexpected, ElementsAre("bert.a"));
 }
@@ -62,11 +67,11 @@ TEST(LoadInto, NamesWrongShapesAndTypes) {
   EXPECT_EQ(error_of([&] {
               load_into(parameters, {{"bert.w", at::zeros({3, 2})}}, "bert", "model.safetensors");
             }),
-            "model.safetensors: \"bert.w\" has shape [3, 2] but the model wants [2, 3]; does config.json belong to these weights?");
-  EXPECT_THAT(error_of([&] {
-                load_into(parameters, {{"w", at::zeros({2, 3}, at::kLong)}}, "bert", "x");
-              }),
-              HasSubstr("\"w\" has type Long but the model wants Float"));
+            "model.safetensors: \"bert.w\" has shape [3, 2] but the model wants [2, 3]; does "
+            "config.json belong to these weights?");
+  EXPECT_THAT(
+      error_of([&] { load_into(parameters, {{"w", at::zeros({2, 3}, at::kLong)}}, "bert", "x"); }),
+      HasSubstr("\"w\" has type Long but the model wants Float"));
 }
 
 TEST(LoadInto, WidensHalfTypes) {
@@ -91,8 +96,9 @@ class Shards : public testing::Test {
 };
 
 TEST_F(Shards, AreReadByTheirIndex) {
-  write_file(folder_ / "model.safetensors.index.json",
-             R"({"metadata":{},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}})");
+  write_file(
+      folder_ / "model.safetensors.index.json",
+      R"({"metadata":{},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}})");
   const StateDict weights = load_state_dict(folder_.path());
   EXPECT_EQ(weights.size(), 2u);
   EXPECT_TRUE(weights.at("b").equal(at::zeros({3})));
@@ -102,16 +108,20 @@ TEST_F(Shards, WithDefectsAreNamed) {
   EXPECT_THAT(error_with(R"({"weight_map":{"a":"model-00003-of-00002.safetensors"}})"),
               HasSubstr("model-00003-of-00002.safetensors: cannot be opened"));
   EXPECT_THAT(error_with(R"({"weight_map":{"c":"model-00001-of-00002.safetensors"}})"),
-              HasSubstr("model-00001-of-00002.safetensors: tensor \"c\" is not here, though model.safetensors.index.json says so"));
+              HasSubstr("model-00001-of-00002.safetensors: tensor \"c\" is not here, though "
+                        "model.safetensors.index.json says so"));
   EXPECT_THAT(error_with(R"({"weight_map":{"a":"../secret.safetensors"}})"),
               HasSubstr("should be a file name in this folder, not \"../secret.safetensors\""));
-  EXPECT_THAT(error_with(R"({"weight_map":{"a":7}})"), HasSubstr("should be a file name in this folder, not 7"));
-  EXPECT_THAT(error_with(R"({"weights":{}})"), HasSubstr("model.safetensors.index.json: has no \"weight_map\""));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":7}})"),
+              HasSubstr("should be a file name in this folder, not 7"));
+  EXPECT_THAT(error_with(R"({"weights":{}})"),
+              HasSubstr("model.safetensors.index.json: has no \"weight_map\""));
 }
 
 TEST(LoadStateDict, SaysWhichFilesWereLookedFor) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { load_state_dict(folder.path()); }), HasSubstr("has no weights: none of model.safetensors"));
+  EXPECT_THAT(error_of([&] { load_state_dict(folder.path()); }),
+              HasSubstr("has no weights: none of model.safetensors"));
 }
 
 }  // namespace

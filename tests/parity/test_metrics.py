@@ -35,7 +35,13 @@ def process():
 
 
 def score(task, golds, predictions, options=None):
-    request = {"do": "score", "task": task, "options": options or {}, "gold": golds, "predicted": predictions}
+    request = {
+        "do": "score",
+        "task": task,
+        "options": options or {},
+        "gold": golds,
+        "predicted": predictions,
+    }
     process().stdin.write(json.dumps(request) + "\n")
     process().stdin.flush()
     return json.loads(process().stdout.readline())
@@ -46,11 +52,21 @@ def rows_equal(report, expected, digits=12):
     ours = {row["label"]: row for row in report["per_class"] + report["averages"]}
     expected = dict(expected)
     if "accuracy" in expected:
-        assert ours.pop("accuracy")["f1"] == pytest.approx(expected.pop("accuracy"), abs=10**-digits)
+        assert ours.pop("accuracy")["f1"] == pytest.approx(
+            expected.pop("accuracy"), abs=10**-digits
+        )
     assert set(ours) == set(expected)
     for label, row in expected.items():
-        for key, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"), ("support", "support")):
-            assert ours[label][key] == pytest.approx(np.nan_to_num(row[theirs]), abs=10**-digits), (label, key)
+        for key, theirs in (
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("f1", "f1-score"),
+            ("support", "support"),
+        ):
+            assert ours[label][key] == pytest.approx(np.nan_to_num(row[theirs]), abs=10**-digits), (
+                label,
+                key,
+            )
 
 
 def whole_supports(table):
@@ -74,25 +90,46 @@ def single_cases():
     for i in range(60):
         classes = names[: rng.randint(1, len(names))]
         n = rng.randint(1, 60)
-        yield f"random {i}", [rng.choice(classes) for _ in range(n)], [rng.choice(classes) for _ in range(n)]
+        yield (
+            f"random {i}",
+            [rng.choice(classes) for _ in range(n)],
+            [rng.choice(classes) for _ in range(n)],
+        )
 
 
-@pytest.mark.parametrize("name,gold,said", list(single_cases()), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    "name,gold,said", list(single_cases()), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_single_label(name, gold, said):
-    result = score("classify", [{"text": "t", "label": g} for g in gold], [{"label": s} for s in said])
+    result = score(
+        "classify", [{"text": "t", "label": g} for g in gold], [{"label": s} for s in said]
+    )
     report = result["report"]
-    as_text = [str(v).lower() if isinstance(v, bool) else v for v in gold], [str(v).lower() if isinstance(v, bool) else v for v in said]
-    rows_equal(report, sklearn.metrics.classification_report(*as_text, output_dict=True, zero_division=0))
+    as_text = (
+        [str(v).lower() if isinstance(v, bool) else v for v in gold],
+        [str(v).lower() if isinstance(v, bool) else v for v in said],
+    )
+    rows_equal(
+        report, sklearn.metrics.classification_report(*as_text, output_dict=True, zero_division=0)
+    )
     table = sklearn.metrics.classification_report(*as_text, digits=4, zero_division=0)
     assert result["text"].startswith(whole_supports(table)), result["text"] + table
     metrics = report["metrics"]
-    assert metrics["accuracy"] == report["score"] == pytest.approx(sklearn.metrics.accuracy_score(*as_text))
+    assert (
+        metrics["accuracy"]
+        == report["score"]
+        == pytest.approx(sklearn.metrics.accuracy_score(*as_text))
+    )
     for average in ("macro", "weighted"):
-        assert metrics[f"{average}_f1"] == pytest.approx(sklearn.metrics.f1_score(*as_text, average=average, zero_division=0))
+        assert metrics[f"{average}_f1"] == pytest.approx(
+            sklearn.metrics.f1_score(*as_text, average=average, zero_division=0)
+        )
     assert metrics["mcc"] == pytest.approx(sklearn.metrics.matthews_corrcoef(*as_text), abs=1e-12)
     labels = [row["label"] for row in report["per_class"]]
     by_text = {str(v): v for v in as_text[0] + as_text[1]}
-    expected = sklearn.metrics.confusion_matrix(*as_text, labels=[by_text[label] for label in labels])
+    expected = sklearn.metrics.confusion_matrix(
+        *as_text, labels=[by_text[label] for label in labels]
+    )
     assert report["confusion"]["counts"] == expected.tolist()
 
 
@@ -112,9 +149,16 @@ def multi_cases():
         yield f"random {i}", [pick() for _ in range(n)], [pick() for _ in range(n)]
 
 
-@pytest.mark.parametrize("name,gold,said", list(multi_cases()), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    "name,gold,said", list(multi_cases()), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_several_labels(name, gold, said):
-    result = score("classify", [{"text": "t", "label": g} for g in gold], [{"label": s} for s in said], {"type": "multi"})
+    result = score(
+        "classify",
+        [{"text": "t", "label": g} for g in gold],
+        [{"label": s} for s in said],
+        {"type": "multi"},
+    )
     if not any(gold) and not any(said):
         return
     binarizer = MultiLabelBinarizer().fit(gold + said)
@@ -122,15 +166,30 @@ def test_several_labels(name, gold, said):
     if len(binarizer.classes_) == 1:  # scikit-learn would take one column for a binary problem
         y, p = np.hstack([y, 0 * y]), np.hstack([p, 0 * p])
         metrics = result["report"]["metrics"]
-        assert metrics["micro_f1"] == pytest.approx(sklearn.metrics.f1_score(y, p, average="micro", zero_division=0))
+        assert metrics["micro_f1"] == pytest.approx(
+            sklearn.metrics.f1_score(y, p, average="micro", zero_division=0)
+        )
         assert metrics["subset_accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y, p))
         return
     names = list(binarizer.classes_)
-    rows_equal(result["report"], sklearn.metrics.classification_report(y, p, target_names=names, output_dict=True, zero_division=0))
-    assert result["text"].startswith(whole_supports(sklearn.metrics.classification_report(y, p, target_names=names, digits=4, zero_division=0)))
+    rows_equal(
+        result["report"],
+        sklearn.metrics.classification_report(
+            y, p, target_names=names, output_dict=True, zero_division=0
+        ),
+    )
+    assert result["text"].startswith(
+        whole_supports(
+            sklearn.metrics.classification_report(
+                y, p, target_names=names, digits=4, zero_division=0
+            )
+        )
+    )
     metrics = result["report"]["metrics"]
     for average in ("micro", "macro", "weighted", "samples"):
-        assert metrics[f"{average}_f1"] == pytest.approx(sklearn.metrics.f1_score(y, p, average=average, zero_division=0), abs=1e-12)
+        assert metrics[f"{average}_f1"] == pytest.approx(
+            sklearn.metrics.f1_score(y, p, average=average, zero_division=0), abs=1e-12
+        )
     assert metrics["subset_accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y, p))
     assert metrics["hamming_loss"] == pytest.approx(sklearn.metrics.hamming_loss(y, p))
 
@@ -144,11 +203,19 @@ def test_numbers(seed):
     n = int(rng.integers(2, 80))
     gold = np.round(rng.normal(size=n) * 5, seed % 3)  # with ties
     said = np.round(gold + rng.normal(size=n) * 3, seed % 4)
-    report = score("classify", [{"text": "t", "label": float(g)} for g in gold], [{"label": float(s)} for s in said], {"type": "regression"})["report"]
+    report = score(
+        "classify",
+        [{"text": "t", "label": float(g)} for g in gold],
+        [{"label": float(s)} for s in said],
+        {"type": "regression"},
+    )["report"]
     metrics = report["metrics"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pearson, spearman = scipy.stats.pearsonr(gold, said).statistic, scipy.stats.spearmanr(gold, said).statistic
+        pearson, spearman = (
+            scipy.stats.pearsonr(gold, said).statistic,
+            scipy.stats.spearmanr(gold, said).statistic,
+        )
     assert metrics["pearson"] == pytest.approx(np.nan_to_num(pearson), abs=1e-9)
     assert metrics["spearman"] == pytest.approx(np.nan_to_num(spearman), abs=1e-9)
     assert metrics["mse"] == pytest.approx(sklearn.metrics.mean_squared_error(gold, said))
@@ -170,7 +237,11 @@ def tag_cases(letters):
         p_outside = rng.random()
         pick = lambda: "O" if rng.random() < p_outside else rng.choice(tags)
         lengths = [rng.randint(1, 12) for _ in range(rng.randint(1, 8))]
-        yield f"random {i}", [[pick() for _ in range(n)] for n in lengths], [[pick() for _ in range(n)] for n in lengths]
+        yield (
+            f"random {i}",
+            [[pick() for _ in range(n)] for n in lengths],
+            [[pick() for _ in range(n)] for n in lengths],
+        )
 
 
 def compare_entities(gold, said, options, **seqeval_options):
@@ -178,30 +249,46 @@ def compare_entities(gold, said, options, **seqeval_options):
     result = score("ner", records, [{"tags": tags} for tags in said], options)
     report = result["report"]
     try:
-        expected = seqeval.metrics.classification_report(gold, said, output_dict=True, zero_division=0, **seqeval_options)
+        expected = seqeval.metrics.classification_report(
+            gold, said, output_dict=True, zero_division=0, **seqeval_options
+        )
     except (ValueError, IndexError):  # seqeval has no report where there is no entity at all
         assert report["per_class"] == []
         return
     rows_equal(report, expected)
     if report["per_class"]:
-        assert result["text"].startswith(seqeval.metrics.classification_report(gold, said, digits=4, zero_division=0, **seqeval_options))
-    assert report["metrics"]["f1"] == report["score"] == pytest.approx(seqeval.metrics.f1_score(gold, said, zero_division=0, **seqeval_options))
+        assert result["text"].startswith(
+            seqeval.metrics.classification_report(
+                gold, said, digits=4, zero_division=0, **seqeval_options
+            )
+        )
+    assert (
+        report["metrics"]["f1"]
+        == report["score"]
+        == pytest.approx(seqeval.metrics.f1_score(gold, said, zero_division=0, **seqeval_options))
+    )
 
 
-@pytest.mark.parametrize("name,gold,said", list(tag_cases("BI")), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    "name,gold,said", list(tag_cases("BI")), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_entities_of_iob2(name, gold, said):
     compare_entities(gold, said, {})
     compare_entities(gold, said, {"scoring": "strict"}, mode="strict", scheme=seqeval.scheme.IOB2)
 
 
-@pytest.mark.parametrize("name,gold,said", list(tag_cases("BIES")), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    "name,gold,said", list(tag_cases("BIES")), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_entities_of_bioes(name, gold, said):
     compare_entities(gold, said, {})
 
 
 def test_token_accuracy():
     gold, said = [["B-A", "I-A", "O"], ["O"]], [["B-A", "O", "O"], ["B-A"]]
-    report = score("ner", [{"tokens": ["w"] * len(t), "tags": t} for t in gold], [{"tags": t} for t in said])["report"]
+    report = score(
+        "ner", [{"tokens": ["w"] * len(t), "tags": t} for t in gold], [{"tags": t} for t in said]
+    )["report"]
     assert report["metrics"]["accuracy"] == seqeval.metrics.accuracy_score(gold, said)
 
 
@@ -212,11 +299,20 @@ def test_intervals_cover_what_numpy_finds():
     rng = np.random.default_rng(5)
     gold = rng.integers(0, 4, 400)
     said = np.where(rng.random(400) < 0.7, gold, rng.integers(0, 4, 400))
-    report = score("classify", [{"text": "t", "label": int(g)} for g in gold], [{"label": int(s)} for s in said])["report"]
+    report = score(
+        "classify",
+        [{"text": "t", "label": int(g)} for g in gold],
+        [{"label": int(s)} for s in said],
+    )["report"]
     draws = []
     for _ in range(1000):
         pick = rng.integers(0, 400, 400)
-        draws.append((sklearn.metrics.accuracy_score(gold[pick], said[pick]), sklearn.metrics.f1_score(gold[pick], said[pick], average="macro")))
+        draws.append(
+            (
+                sklearn.metrics.accuracy_score(gold[pick], said[pick]),
+                sklearn.metrics.f1_score(gold[pick], said[pick], average="macro"),
+            )
+        )
     for j, metric in enumerate(("accuracy", "macro_f1")):
         low, high = np.percentile(np.array(draws)[:, j], [2.5, 97.5])
         assert report["intervals"][metric] == pytest.approx([low, high], abs=0.01), metric
@@ -227,10 +323,25 @@ def test_calibration():
     p = np.round(rng.random(500), 6)
     gold = np.where(rng.random(500) < p**2, "yes", "no")
     said = np.where(p >= 0.5, "yes", "no")
-    predicted = [{"label": s, "scores": {"yes": float(x), "no": float(np.round(1 - x, 6))}} for s, x in zip(said, p)]
-    report = score("classify", [{"text": "t", "label": str(g)} for g in gold], [{**r, "label": str(r["label"])} for r in predicted])["report"]
+    predicted = [
+        {"label": s, "scores": {"yes": float(x), "no": float(np.round(1 - x, 6))}}
+        for s, x in zip(said, p)
+    ]
+    report = score(
+        "classify",
+        [{"text": "t", "label": str(g)} for g in gold],
+        [{**r, "label": str(r["label"])} for r in predicted],
+    )["report"]
     confidence, right = np.maximum(p, np.round(1 - p, 6)), gold == said
     bins = np.clip(np.ceil(confidence * 15).astype(int) - 1, 0, 14)
-    ece = sum(abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum() for b in set(bins)) / 500
+    ece = (
+        sum(
+            abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum()
+            for b in set(bins)
+        )
+        / 500
+    )
     assert report["metrics"]["ece"] == pytest.approx(ece, abs=1e-9)
-    assert [row["count"] for row in report["reliability"]] == [int((bins == b).sum()) for b in sorted(set(bins))]
+    assert [row["count"] for row in report["reliability"]] == [
+        int((bins == b).sum()) for b in sorted(set(bins))
+    ]

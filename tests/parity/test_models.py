@@ -27,17 +27,38 @@ def minilm_folder():
     return pathlib.Path(found[0])
 
 
-SMALL = dict(vocab_size=120, intermediate_size=72, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=40)
+SMALL = dict(
+    vocab_size=120,
+    intermediate_size=72,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    max_position_embeddings=40,
+)
 FAMILIES = {
-    "bert": lambda: transformers.BertModel(transformers.BertConfig(hidden_size=48, hidden_act="gelu_new", layer_norm_eps=1e-6, **SMALL)),
+    "bert": lambda: transformers.BertModel(
+        transformers.BertConfig(hidden_size=48, hidden_act="gelu_new", layer_norm_eps=1e-6, **SMALL)
+    ),
     "roberta": lambda: transformers.RobertaModel(
-        transformers.RobertaConfig(hidden_size=48, type_vocab_size=1, **SMALL), add_pooling_layer=False
+        transformers.RobertaConfig(hidden_size=48, type_vocab_size=1, **SMALL),
+        add_pooling_layer=False,
     ),
     "distilbert": lambda: transformers.DistilBertModel(
-        transformers.DistilBertConfig(vocab_size=120, dim=48, hidden_dim=72, n_layers=3, n_heads=4, max_position_embeddings=40, activation="relu")
+        transformers.DistilBertConfig(
+            vocab_size=120,
+            dim=48,
+            hidden_dim=72,
+            n_layers=3,
+            n_heads=4,
+            max_position_embeddings=40,
+            activation="relu",
+        )
     ),
-    "electra": lambda: transformers.ElectraModel(transformers.ElectraConfig(hidden_size=48, embedding_size=20, **SMALL)),
-    "electra_unprojected": lambda: transformers.ElectraModel(transformers.ElectraConfig(hidden_size=48, embedding_size=48, **SMALL)),
+    "electra": lambda: transformers.ElectraModel(
+        transformers.ElectraConfig(hidden_size=48, embedding_size=20, **SMALL)
+    ),
+    "electra_unprojected": lambda: transformers.ElectraModel(
+        transformers.ElectraConfig(hidden_size=48, embedding_size=48, **SMALL)
+    ),
 }
 
 
@@ -45,7 +66,12 @@ def random_model(family, seed=0):
     torch.manual_seed(seed)
     model = FAMILIES[family]()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():  # biases and norms too, else they are 0 and 1 and prove nothing
+        for (
+            name,
+            parameter,
+        ) in (
+            model.named_parameters()
+        ):  # biases and norms too, else they are 0 and 1 and prove nothing
             parameter.add_(torch.randn_like(parameter) * 0.1)
     return model
 
@@ -66,8 +92,17 @@ def packed(ids):
 
 
 def run_probe(folder, inputs, tmp_path, *arguments):
-    save_file({name: tensor.contiguous() for name, tensor in inputs.items()}, tmp_path / "input.safetensors")
-    command = [PROBE, folder, tmp_path / "input.safetensors", tmp_path / "output.safetensors", *arguments]
+    save_file(
+        {name: tensor.contiguous() for name, tensor in inputs.items()},
+        tmp_path / "input.safetensors",
+    )
+    command = [
+        PROBE,
+        folder,
+        tmp_path / "input.safetensors",
+        tmp_path / "output.safetensors",
+        *arguments,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return load_file(tmp_path / "output.safetensors")
@@ -108,7 +143,9 @@ def assert_equal_pass(model, folder, ids, tmp_path):
     inputs = make_inputs(ids, model.config.hidden_size, with_pooler)
     hidden, pooled, gradients = reference(model, inputs, with_pooler)
     output = run_probe(folder, inputs, tmp_path)
-    torch.testing.assert_close(output["hidden"], hidden, rtol=1e-5, atol=1e-5 * hidden.abs().max().item())
+    torch.testing.assert_close(
+        output["hidden"], hidden, rtol=1e-5, atol=1e-5 * hidden.abs().max().item()
+    )
     if with_pooler:
         torch.testing.assert_close(output["pooled"], pooled, rtol=1e-5, atol=1e-5)
     names = {name.removeprefix("grad.") for name in output if name.startswith("grad.")}
@@ -117,7 +154,12 @@ def assert_equal_pass(model, folder, ids, tmp_path):
         expected = gradients[name]
         # A key's bias shifts all scores of a query alike, so its true gradient is zero and both sides hold rounding noise of its weight's.
         is_key_bias = name.endswith(("key.bias", "k_lin.bias"))
-        scale = (gradients[name.replace(".bias", ".weight")] if is_key_bias else expected).abs().max().item()
+        scale = (
+            (gradients[name.replace(".bias", ".weight")] if is_key_bias else expected)
+            .abs()
+            .max()
+            .item()
+        )
         difference = (output[f"grad.{name}"] - expected).abs().max().item() / scale
         assert difference < GRADIENT_TOLERANCE, f"{name}: relative difference {difference:.1e}"
 
@@ -161,7 +203,9 @@ def test_pickled_weights_are_read(family, zipped, tmp_path):
     (folder / "model.safetensors").unlink()
     # As old checkpoints are: the base model's prefix, and LayerNorm's first names.
     state = {
-        f"{model.config.model_type}.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        f"{model.config.model_type}.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
         for name, tensor in model.state_dict().items()
     }
     torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
@@ -197,9 +241,17 @@ def test_pickle_that_runs_a_command_is_refused(zipped, tmp_path):
     model.save_pretrained(folder)
     (folder / "model.safetensors").unlink()
     marker = tmp_path / "was_here"
-    torch.save({"w": torch.zeros(2), "x": Malicious(marker)}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {"w": torch.zeros(2), "x": Malicious(marker)},
+        folder / "pytorch_model.bin",
+        _use_new_zipfile_serialization=zipped,
+    )
     save_file({"ids": torch.tensor([1])}, tmp_path / "input.safetensors")
-    done = subprocess.run([PROBE, folder, tmp_path / "input.safetensors", tmp_path / "out"], capture_output=True, text=True)
+    done = subprocess.run(
+        [PROBE, folder, tmp_path / "input.safetensors", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 4
     assert 'system" is refused' in done.stderr
     assert not marker.exists()
@@ -219,6 +271,14 @@ def test_bf16_stays_as_near_as_autocast(tmp_path):
         return ((found.float() - expected).norm() / expected.norm()).item()
 
     assert error(output["hidden"], exact) < 1.5 * error(peer, exact)
-    ours = [error(output[f"grad.{name}"], gradient) for name, gradient in exact_gradients.items() if "key.bias" not in name]
-    theirs = [error(peer_gradients[name], gradient) for name, gradient in exact_gradients.items() if "key.bias" not in name]
+    ours = [
+        error(output[f"grad.{name}"], gradient)
+        for name, gradient in exact_gradients.items()
+        if "key.bias" not in name
+    ]
+    theirs = [
+        error(peer_gradients[name], gradient)
+        for name, gradient in exact_gradients.items()
+        if "key.bias" not in name
+    ]
     assert sum(ours) < 1.5 * sum(theirs)

@@ -34,19 +34,40 @@ def ask(**request):
 
 # ---- models
 
-SMALL = dict(num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, max_position_embeddings=70)
+SMALL = dict(
+    num_hidden_layers=2, num_attention_heads=4, intermediate_size=40, max_position_embeddings=70
+)
 FAMILIES = {
-    "bert": lambda v: transformers.BertModel(transformers.BertConfig(vocab_size=v, hidden_size=32, **SMALL)),
-    "roberta": lambda v: transformers.RobertaModel(transformers.RobertaConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL), add_pooling_layer=False),
-    "distilbert": lambda v: transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=v, dim=32, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=70)),
-    "electra": lambda v: transformers.ElectraModel(transformers.ElectraConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)),
+    "bert": lambda v: transformers.BertModel(
+        transformers.BertConfig(vocab_size=v, hidden_size=32, **SMALL)
+    ),
+    "roberta": lambda v: transformers.RobertaModel(
+        transformers.RobertaConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL),
+        add_pooling_layer=False,
+    ),
+    "distilbert": lambda v: transformers.DistilBertModel(
+        transformers.DistilBertConfig(
+            vocab_size=v, dim=32, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=70
+        )
+    ),
+    "electra": lambda v: transformers.ElectraModel(
+        transformers.ElectraConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)
+    ),
 }
 
 
 def write_random_model(family, folder):
     """Weights of every kind away from their initial values; letters as vocabulary, so that no text has an unknown token."""
     letters = string.ascii_lowercase + string.punctuation + string.digits
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters)]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *("##" + c for c in letters),
+    ]
     torch.manual_seed(11)
     model = FAMILIES[family](len(vocabulary))
     with torch.no_grad():
@@ -54,7 +75,11 @@ def write_random_model(family, folder):
             parameter.add_(torch.randn_like(parameter) * 0.1)
     model.save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
+        )
+    )
     return folder
 
 
@@ -69,17 +94,41 @@ def model(request, tmp_path_factory):
 
 # ---- logits, loss, gradients
 
-TEXTS = ["a film", "my card was lost on tuesday, what now?", "why", "the plot is thin but the actors are fine; see it for them alone", "no", "i want 2 new lamps"]
+TEXTS = [
+    "a film",
+    "my card was lost on tuesday, what now?",
+    "why",
+    "the plot is thin but the actors are fine; see it for them alone",
+    "no",
+    "i want 2 new lamps",
+]
 SENTENCES = [
-    (["Ann", "Smith-Jones", "lives", "in", "Paris", "."], ["B-PER", "I-PER", "O", "O", "B-LOC", "O"]),
+    (
+        ["Ann", "Smith-Jones", "lives", "in", "Paris", "."],
+        ["B-PER", "I-PER", "O", "O", "B-LOC", "O"],
+    ),
     (["no"], ["O"]),
-    (["Acme", "hired", "Bo", "from", "unpronounceable", "Places"], ["B-ORG", "O", "B-PER", "O", "B-LOC", "I-LOC"]),
+    (
+        ["Acme", "hired", "Bo", "from", "unpronounceable", "Places"],
+        ["B-ORG", "O", "B-PER", "O", "B-LOC", "I-LOC"],
+    ),
 ]
 KINDS = {
     # Not as many of each label: a fresh head says all are alike, and gradients that cancel to nothing would compare rounding.
     "single": ("classify", {}, [{"text": t, "label": "aaabca"[i]} for i, t in enumerate(TEXTS)]),
-    "several": ("classify", {}, [{"text": t, "label": [["x"], [], ["x", "y"], ["z"], ["y"], []][i]} for i, t in enumerate(TEXTS)]),
-    "number": ("classify", {"type": "regression"}, [{"text": t, "label": i * 0.7 - 1} for i, t in enumerate(TEXTS)]),
+    "several": (
+        "classify",
+        {},
+        [
+            {"text": t, "label": [["x"], [], ["x", "y"], ["z"], ["y"], []][i]}
+            for i, t in enumerate(TEXTS)
+        ],
+    ),
+    "number": (
+        "classify",
+        {"type": "regression"},
+        [{"text": t, "label": i * 0.7 - 1} for i, t in enumerate(TEXTS)],
+    ),
     "ner": ("ner", {}, [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES]),
 }
 
@@ -87,7 +136,12 @@ KINDS = {
 def peer_batch(kind, records, tokenizer, config):
     """As run_classification.py and run_ner.py prepare it, padded."""
     if kind == "ner":
-        batch = tokenizer([r["tokens"] for r in records], is_split_into_words=True, padding=True, return_tensors="pt")
+        batch = tokenizer(
+            [r["tokens"] for r in records],
+            is_split_into_words=True,
+            padding=True,
+            return_tensors="pt",
+        )
         labels = torch.full(batch["input_ids"].shape, -100)
         for i, record in enumerate(records):
             before = None
@@ -100,33 +154,55 @@ def peer_batch(kind, records, tokenizer, config):
     if kind == "single":
         return batch, torch.tensor([config.label2id[r["label"]] for r in records])
     if kind == "several":
-        return batch, torch.tensor([[float(config.id2label[i] in r["label"]) for i in range(len(config.id2label))] for r in records])
+        return batch, torch.tensor(
+            [
+                [float(config.id2label[i] in r["label"]) for i in range(len(config.id2label))]
+                for r in records
+            ]
+        )
     return batch, torch.tensor([r["label"] for r in records])
 
 
 def load_peer(kind, folder):
-    loader = transformers.AutoModelForTokenClassification if kind == "ner" else transformers.AutoModelForSequenceClassification
-    peer, info = loader.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
-    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    loader = (
+        transformers.AutoModelForTokenClassification
+        if kind == "ner"
+        else transformers.AutoModelForSequenceClassification
+    )
+    peer, info = loader.from_pretrained(
+        folder, output_loading_info=True, attn_implementation="eager"
+    )
+    assert (
+        not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    ), info
     return peer.eval()
 
 
 def run_peer(kind, folder, records, dtype):
     """Loss, logits of the real tokens and every gradient of Transformers on one padded batch."""
     peer = load_peer(kind, folder).to(dtype)
-    batch, labels = peer_batch(kind, records, transformers.AutoTokenizer.from_pretrained(folder), peer.config)
+    batch, labels = peer_batch(
+        kind, records, transformers.AutoTokenizer.from_pretrained(folder), peer.config
+    )
     accepted = inspect.signature(peer.forward).parameters
-    output = peer(**{k: v for k, v in batch.items() if k in accepted}, labels=labels.to(dtype) if labels.is_floating_point() else labels)
+    output = peer(
+        **{k: v for k, v in batch.items() if k in accepted},
+        labels=labels.to(dtype) if labels.is_floating_point() else labels,
+    )
     output.loss.backward()
     logits = output.logits.detach()
     tensors = {"logits": logits[batch["attention_mask"].bool()] if kind == "ner" else logits}
-    return output.loss.item(), tensors | {"grad." + name: p.grad for name, p in peer.named_parameters()}
+    return output.loss.item(), tensors | {
+        "grad." + name: p.grad for name, p in peer.named_parameters()
+    }
 
 
 def distances(ours, exact):
     """Relative to the norm of the tensor; keys' biases to that of all gradients, as a softmax does not see them: only rounding is left of theirs."""
     assert ours.keys() == exact.keys()
-    whole = sum(g.norm().item() ** 2 for name, g in exact.items() if name.startswith("grad.")) ** 0.5
+    whole = (
+        sum(g.norm().item() ** 2 for name, g in exact.items() if name.startswith("grad.")) ** 0.5
+    )
     apart = {}
     for name, tensor in exact.items():
         assert ours[name].shape == tensor.shape, name
@@ -139,30 +215,56 @@ def distances(ours, exact):
 def test_logits_loss_and_gradients(model, kind, tmp_path):
     """Against Transformers in fp64, so that only one side rounds; what its own fp32 is off by is printed beside."""
     task, options, records = KINDS[kind]
-    answer = ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path))
+    answer = ask(
+        do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path)
+    )
     loss, exact = run_peer(kind, tmp_path / "model", records, torch.float64)
     ours = distances(load_file(tmp_path / "tensors.safetensors"), exact)
     theirs = distances(run_peer(kind, tmp_path / "model", records, torch.float32)[1], exact)
     worst = max(ours, key=ours.get)
-    print(f"{len(ours)} tensors, the worst off by {ours[worst]:.1e} ({worst}), Transformers in fp32 there by {theirs[worst]:.1e}")
+    print(
+        f"{len(ours)} tensors, the worst off by {ours[worst]:.1e} ({worst}), Transformers in fp32 there by {theirs[worst]:.1e}"
+    )
     assert all(d < TOLERANCE for d in ours.values()), worst  # NaN is not less
     assert answer["loss"] == pytest.approx(loss, rel=TOLERANCE)
 
 
 def test_label_smoothing(model, tmp_path):
     task, options, records = KINDS["single"]
-    answer = ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path), label_smoothing=0.1)
+    answer = ask(
+        do="step",
+        model=str(model),
+        task=task,
+        options=options,
+        records=records,
+        out=str(tmp_path),
+        label_smoothing=0.1,
+    )
     logits = load_file(tmp_path / "tensors.safetensors")["logits"]
     labels = torch.tensor(["abc".index(record["label"]) for record in records])
-    assert answer["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1).item(), rel=1e-6)
+    assert answer["loss"] == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1).item(), rel=1e-6
+    )
 
 
 def test_config_names_the_labels(model, tmp_path):
-    for kind, architecture in (("single", "ForSequenceClassification"), ("ner", "ForTokenClassification")):
+    for kind, architecture in (
+        ("single", "ForSequenceClassification"),
+        ("ner", "ForTokenClassification"),
+    ):
         task, options, records = KINDS[kind]
-        ask(do="step", model=str(model), task=task, options=options, records=records, out=str(tmp_path / kind))
+        ask(
+            do="step",
+            model=str(model),
+            task=task,
+            options=options,
+            records=records,
+            out=str(tmp_path / kind),
+        )
         config = json.loads((tmp_path / kind / "model/config.json").read_text())
-        assert config["architectures"] == [type(load_peer(kind, tmp_path / kind / "model")).__name__]
+        assert config["architectures"] == [
+            type(load_peer(kind, tmp_path / kind / "model")).__name__
+        ]
         assert config["architectures"][0].endswith(architecture)
 
 
@@ -176,21 +278,47 @@ def minilm():
 
 
 def words(rng, n):
-    return " ".join(rng.choice(["lamp", "delivered", "unpronounceable", "Zürich", "x", "don't", "漢字", "3.5%", "🙂"]) for _ in range(n))
+    return " ".join(
+        rng.choice(
+            ["lamp", "delivered", "unpronounceable", "Zürich", "x", "don't", "漢字", "3.5%", "🙂"]
+        )
+        for _ in range(n)
+    )
 
 
 @pytest.mark.parametrize("longest", [4, 9, 16, 33])
 def test_truncation_of_texts_and_pairs(longest):
     folder, tokenizer = minilm()
     rng = random.Random(longest)
-    records = [{"text": words(rng, rng.randint(0, 14)), "other": words(rng, rng.randint(0, 14)), "label": "ab"[i % 2]} for i in range(60)]
+    records = [
+        {
+            "text": words(rng, rng.randint(0, 14)),
+            "other": words(rng, rng.randint(0, 14)),
+            "label": "ab"[i % 2],
+        }
+        for i in range(60)
+    ]
     for options, texts in (({}, ["text"]), ({"text_pair": "other"}, ["text", "other"])):
-        ours = ask(do="encode", model=str(folder), task="classify", options=options, longest=longest, records=records)
-        columns = [[record[t] for record in records] for t in texts]  # lists: alone, an empty second text would be taken for none
-        theirs, uncut = tokenizer(*columns, truncation="longest_first", max_length=longest), tokenizer(*columns)
+        ours = ask(
+            do="encode",
+            model=str(folder),
+            task="classify",
+            options=options,
+            longest=longest,
+            records=records,
+        )
+        columns = [
+            [record[t] for record in records] for t in texts
+        ]  # lists: alone, an empty second text would be taken for none
+        theirs, uncut = (
+            tokenizer(*columns, truncation="longest_first", max_length=longest),
+            tokenizer(*columns),
+        )
         assert [sample["ids"] for sample in ours] == theirs["input_ids"]
         assert [sample["segments"] for sample in ours] == theirs["token_type_ids"]
-        assert [sample["truncated"] for sample in ours] == [len(ids) > longest for ids in uncut["input_ids"]]
+        assert [sample["truncated"] for sample in ours] == [
+            len(ids) > longest for ids in uncut["input_ids"]
+        ]
 
 
 def conll_sentences(most):
@@ -212,15 +340,27 @@ def conll_sentences(most):
 
 
 def iob2(tags):
-    return [f"B-{t[2:]}" if t != "O" and (i == 0 or tags[i - 1] == "O" or tags[i - 1][2:] != t[2:]) else t for i, t in enumerate(tags)]
+    return [
+        f"B-{t[2:]}"
+        if t != "O" and (i == 0 or tags[i - 1] == "O" or tags[i - 1][2:] != t[2:])
+        else t
+        for i, t in enumerate(tags)
+    ]
 
 
 def test_alignment_of_tags_with_run_ner():
     folder, tokenizer = minilm()
-    records = conll_sentences(400) + [{"tokens": ["a", "\u200b", "unpronounceable", "B"], "tags": ["B-PER", "I-PER", "O", "B-LOC"]}]
+    records = conll_sentences(400) + [
+        {
+            "tokens": ["a", "\u200b", "unpronounceable", "B"],
+            "tags": ["B-PER", "I-PER", "O", "B-LOC"],
+        }
+    ]
     ours = ask(do="encode", model=str(folder), task="ner", longest=256, records=records)
     types = sorted({t[2:] for r in records for t in r["tags"] if t != "O"})
-    label2id = {t: i for i, t in enumerate(["O"] + [f"{letter}-{t}" for t in types for letter in "BI"])}
+    label2id = {
+        t: i for i, t in enumerate(["O"] + [f"{letter}-{t}" for t in types for letter in "BI"])
+    }
     for record, sample in zip(records, ours, strict=True):
         encoding = tokenizer(record["tokens"], is_split_into_words=True)
         tags, labels, before = iob2(record["tags"]), [], None

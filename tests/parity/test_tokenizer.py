@@ -28,10 +28,19 @@ from tokenizer_driver import (  # noqa: E402
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 
 pytestmark = [
-    pytest.mark.skipif(find_program() is None, reason="no tokenizer_bench under build/; build it, or set HONE_TOKENIZER_BENCH"),
-    pytest.mark.skipif(not TOKENIZERS.exists(), reason=f"no {TOKENIZERS}; set HONE_SHARED to the folder that holds it"),
+    pytest.mark.skipif(
+        find_program() is None,
+        reason="no tokenizer_bench under build/; build it, or set HONE_TOKENIZER_BENCH",
+    ),
+    pytest.mark.skipif(
+        not TOKENIZERS.exists(),
+        reason=f"no {TOKENIZERS}; set HONE_SHARED to the folder that holds it",
+    ),
 ]
-BYTE_LEVEL = {"gpt2": gpt2_tokenizer, "roberta-base": lambda: Tokenizer.from_file(str(TOKENIZERS / "roberta-base/tokenizer.json"))}
+BYTE_LEVEL = {
+    "gpt2": gpt2_tokenizer,
+    "roberta-base": lambda: Tokenizer.from_file(str(TOKENIZERS / "roberta-base/tokenizer.json")),
+}
 NAMES = [*BERT, *BYTE_LEVEL]
 
 
@@ -68,15 +77,84 @@ def random_texts(seed, count):
     pick = lambda first, last: lambda: chr(draw.randrange(first, last + 1))  # noqa: E731
     choose = lambda items: lambda: draw.choice(items)  # noqa: E731
     kinds = [
-        *(pick(*r) for r in ((0x20, 0x7E), (0, 0xFF), (0x300, 0x36F), (0x100, 0x5FF), (0x1E00, 0x1FFF), (0x4E00, 0x9FFF))),
-        *(pick(*r) for r in ((0xAC00, 0xD7A3), (0x900, 0xE7F), (0x20000, 0x2FFFF), (0x1F300, 0x1FAFF), (0x590, 0x6FF), (0xF900, 0xFFFF))),
+        *(
+            pick(*r)
+            for r in (
+                (0x20, 0x7E),
+                (0, 0xFF),
+                (0x300, 0x36F),
+                (0x100, 0x5FF),
+                (0x1E00, 0x1FFF),
+                (0x4E00, 0x9FFF),
+            )
+        ),
+        *(
+            pick(*r)
+            for r in (
+                (0xAC00, 0xD7A3),
+                (0x900, 0xE7F),
+                (0x20000, 0x2FFFF),
+                (0x1F300, 0x1FAFF),
+                (0x590, 0x6FF),
+                (0xF900, 0xFFFF),
+            )
+        ),
         choose(marks),
         choose(marks),
-        choose([" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\xa0", "\u2028", "\u3000", "\u200b", "\ufeff", "\x1c", "\0", "\ufffd"]),
+        choose(
+            [
+                " ",
+                "\t",
+                "\n",
+                "\r",
+                "\x0b",
+                "\x0c",
+                "\x85",
+                "\xa0",
+                "\u2028",
+                "\u3000",
+                "\u200b",
+                "\ufeff",
+                "\x1c",
+                "\0",
+                "\ufffd",
+            ]
+        ),
         choose(["\u200d", "\ufe0f", "\U0001f468\u200d\U0001f469", "\U0001f1e9\U0001f1ea"]),
-        choose("\u0130\u0131\u03a3\u03c2\u1e9e\u0344\u0f73\u0f71\u0f72\u302e\u302f\U0001d15e\U0001d165\u1ac0\u08d4\u1dfb\u2260\u1fed\u212b\u3099\u1100\u1161\u11a8"),
-        choose(["[SEP]", "[CLS]", "[MASK]", "[sep]", "<mask>", "<s>", "</s>", "<|endoftext|>", "'s", "'ll", "'S", "##ing"]),
-        choose(["the", "playing", "unaffable", "Straße", "naïve", "e\u0301", "o\u0308\u0323", "中国", "한국어", "مرحبا", "नमस्ते"]),
+        choose(
+            "\u0130\u0131\u03a3\u03c2\u1e9e\u0344\u0f73\u0f71\u0f72\u302e\u302f\U0001d15e\U0001d165\u1ac0\u08d4\u1dfb\u2260\u1fed\u212b\u3099\u1100\u1161\u11a8"
+        ),
+        choose(
+            [
+                "[SEP]",
+                "[CLS]",
+                "[MASK]",
+                "[sep]",
+                "<mask>",
+                "<s>",
+                "</s>",
+                "<|endoftext|>",
+                "'s",
+                "'ll",
+                "'S",
+                "##ing",
+            ]
+        ),
+        choose(
+            [
+                "the",
+                "playing",
+                "unaffable",
+                "Straße",
+                "naïve",
+                "e\u0301",
+                "o\u0308\u0323",
+                "中国",
+                "한국어",
+                "مرحبا",
+                "नमस्ते",
+            ]
+        ),
         lambda: chr(draw.choice((draw.randrange(0xD800), draw.randrange(0xE000, 0x110000)))),
     ]
     out = []
@@ -89,7 +167,12 @@ def random_texts(seed, count):
 @pytest.mark.parametrize("name", NAMES)
 def test_expected_ids(driver, name):
     texts = json.loads((TOKENIZERS / "expected/texts.json").read_text())
-    rows = {row["tokenizer"]: row for row in map(json.loads, (TOKENIZERS / "expected/expected.jsonl").read_text().splitlines())}
+    rows = {
+        row["tokenizer"]: row
+        for row in map(
+            json.loads, (TOKENIZERS / "expected/expected.jsonl").read_text().splitlines()
+        )
+    }
     assert driver.load(TOKENIZERS / name, BERT.get(name))["vocab_size"] == rows[name]["vocab_size"]
     driver.texts(texts)
     assert [answer["ids"] for answer in driver.encode()] == rows[name]["ids"]
@@ -101,7 +184,9 @@ def test_all_classification_and_ner_texts(driver, name, record_property):
     assert len(texts) > 300_000
     driver.load(TOKENIZERS / name, BERT.get(name))
     for start in range(0, len(texts), 50_000):
-        record_property("tokens", assert_equal(driver, reference(name), texts[start : start + 50_000]))
+        record_property(
+            "tokens", assert_equal(driver, reference(name), texts[start : start + 50_000])
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +242,11 @@ def test_pairs_words_and_segments(driver, name):
 def test_decoding(driver, name):
     driver.load(TOKENIZERS / name, BERT.get(name))
     peer = reference(name)
-    texts = ["I don't think it's there , is it ?", "We 've [MASK] do not ' x ' !", "naïve café 中国 <mask> 😀"] + random_texts(4, 3_000)
+    texts = [
+        "I don't think it's there , is it ?",
+        "We 've [MASK] do not ' x ' !",
+        "naïve café 中国 <mask> 😀",
+    ] + random_texts(4, 3_000)
     driver.texts(texts)
     ids = [encoding.ids for encoding in peer.encode_batch(texts)]
     for skip in (True, False):
@@ -165,7 +254,9 @@ def test_decoding(driver, name):
 
 
 def small_wordpiece():
-    return models.WordPiece.from_file(str(TOKENIZERS / "bert-base-multilingual-cased/vocab.txt"), unk_token="[UNK]")
+    return models.WordPiece.from_file(
+        str(TOKENIZERS / "bert-base-multilingual-cased/vocab.txt"), unk_token="[UNK]"
+    )
 
 
 @pytest.mark.parametrize("flags", range(32))
@@ -173,12 +264,37 @@ def test_added_tokens(driver, flags, tmp_path):
     peer = bert_tokenizer("bert-base-uncased")
     names = ("single_word", "lstrip", "rstrip", "normalized", "special")
     chosen = {name: bool(flags >> i & 1) for i, name in enumerate(names)}
-    peer.add_tokens([AddedToken(content, **chosen) for content in ("Day", "<new>", "<new>s", "Café", " of", "_x")])
+    peer.add_tokens(
+        [
+            AddedToken(content, **chosen)
+            for content in ("Day", "<new>", "<new>s", "Café", " of", "_x")
+        ]
+    )
     peer.save(str(tmp_path / "tokenizer.json"))
     driver.load(tmp_path)
     draw = random.Random(flags)
-    parts = ["day", "Day", "DAY", "<new>", "<new>s", "Café", "cafe", " of", "_x", " ", "\u3000", "a", "é", "\u0301", "-", "[SEP]", "中"]
-    assert_equal(driver, peer, ["".join(draw.choices(parts, k=draw.randrange(1, 12))) for _ in range(3_000)])
+    parts = [
+        "day",
+        "Day",
+        "DAY",
+        "<new>",
+        "<new>s",
+        "Café",
+        "cafe",
+        " of",
+        "_x",
+        " ",
+        "\u3000",
+        "a",
+        "é",
+        "\u0301",
+        "-",
+        "[SEP]",
+        "中",
+    ]
+    assert_equal(
+        driver, peer, ["".join(draw.choices(parts, k=draw.randrange(1, 12))) for _ in range(3_000)]
+    )
 
 
 NORMALIZERS = {
@@ -186,8 +302,12 @@ NORMALIZERS = {
     "nfd": normalizers.NFD(),
     "nfkc": normalizers.NFKC(),
     "nfkd": normalizers.NFKD(),
-    "accents": normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]),
-    "strip": normalizers.Sequence([normalizers.Strip(), normalizers.Replace("e", "££"), normalizers.Prepend("x")]),
+    "accents": normalizers.Sequence(
+        [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    ),
+    "strip": normalizers.Sequence(
+        [normalizers.Strip(), normalizers.Replace("e", "££"), normalizers.Prepend("x")]
+    ),
     "none": None,
 }
 
@@ -207,8 +327,13 @@ PRE_TOKENIZERS = {
     "whitespace": pre_tokenizers.Whitespace(),
     "whitespace_split": pre_tokenizers.WhitespaceSplit(),
     "none": None,
-    **{f"punctuation_{b}": pre_tokenizers.Punctuation(b) for b in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous")},
-    "sequence": pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_next")]),
+    **{
+        f"punctuation_{b}": pre_tokenizers.Punctuation(b)
+        for b in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous")
+    },
+    "sequence": pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation("merged_with_next")]
+    ),
 }
 
 
@@ -226,7 +351,9 @@ def test_other_pre_tokenizers(driver, name, tmp_path):
 
 @pytest.mark.parametrize("prefix", [False, True])
 @pytest.mark.parametrize("trim", [False, True])
-@pytest.mark.parametrize("kind", ["roberta", "byte_level", "normalized", "no_regex", "after_punctuation"])
+@pytest.mark.parametrize(
+    "kind", ["roberta", "byte_level", "normalized", "no_regex", "after_punctuation"]
+)
 def test_byte_level_options(driver, prefix, trim, kind, tmp_path):
     peer = gpt2_tokenizer()
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=kind != "no_regex")
@@ -240,7 +367,9 @@ def test_byte_level_options(driver, prefix, trim, kind, tmp_path):
     peer.post_processor = processors.ByteLevel(trim_offsets=trim)
     if kind == "roberta":
         token = ("<|endoftext|>", 50256)
-        peer.post_processor = processors.RobertaProcessing(token, token, trim_offsets=trim, add_prefix_space=prefix)
+        peer.post_processor = processors.RobertaProcessing(
+            token, token, trim_offsets=trim, add_prefix_space=prefix
+        )
         peer.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=True)])
     peer.save(str(tmp_path / "tokenizer.json"))
     driver.load(tmp_path)
@@ -266,7 +395,10 @@ def test_saved_files_load_in_transformers(driver, name, tmp_path):
     driver.load(TOKENIZERS / name, BERT.get(name))
     driver.ask(f"save {tmp_path}")
     loaded = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
-    texts = [text for text in random_texts(9, 3_000)] + ["The unaffable [MASK] café 中国", "It's <mask> 1,234"]
+    texts = [text for text in random_texts(9, 3_000)] + [
+        "The unaffable [MASK] café 中国",
+        "It's <mask> 1,234",
+    ]
     driver.texts(texts)
     assert [answer["ids"] for answer in driver.encode()] == loaded(texts)["input_ids"]
     raw = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
@@ -279,7 +411,11 @@ def test_saved_files_load_in_transformers(driver, name, tmp_path):
 
 def test_folder_saved_by_transformers(driver, tmp_path):
     transformers = pytest.importorskip("transformers")
-    theirs = transformers.BertTokenizer(vocab=str(TOKENIZERS / "bert-base-cased/vocab.txt"), do_lower_case=False, model_max_length=128)
+    theirs = transformers.BertTokenizer(
+        vocab=str(TOKENIZERS / "bert-base-cased/vocab.txt"),
+        do_lower_case=False,
+        model_max_length=128,
+    )
     theirs.add_tokens(["<e1>", AddedToken("</e1>", lstrip=True, normalized=False)])
     theirs.save_pretrained(str(tmp_path))
     driver.load(tmp_path)

@@ -32,7 +32,9 @@ def probe(*arguments):
 # ---- schedules
 
 
-@pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial"])
+@pytest.mark.parametrize(
+    "kind", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
+)
 @pytest.mark.parametrize("warmup,total", [(0, 1), (0, 50), (7, 50), (50, 51), (10, 10)])
 def test_schedule_equals_get_scheduler(kind, warmup, total):
     if kind == "polynomial" and warmup == total:
@@ -40,8 +42,16 @@ def test_schedule_equals_get_scheduler(kind, warmup, total):
     rate, end, power = 1e-3, 1e-7, 2.0
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
     specific = {"lr_end": end, "power": power} if kind == "polynomial" else {}
-    schedule = transformers.get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=total, scheduler_specific_kwargs=specific)
-    ours = [float(line) for line in probe("schedule", kind, warmup, total, power, end / rate).split()]
+    schedule = transformers.get_scheduler(
+        kind,
+        optimizer,
+        num_warmup_steps=warmup,
+        num_training_steps=total,
+        scheduler_specific_kwargs=specific,
+    )
+    ours = [
+        float(line) for line in probe("schedule", kind, warmup, total, power, end / rate).split()
+    ]
     assert len(ours) == total + 1
     for step, factor in enumerate(ours):
         assert rate * factor == pytest.approx(schedule.get_last_lr()[0], rel=1e-12, abs=1e-18), step
@@ -61,7 +71,11 @@ def write_tiny_model(folder, kind="bert"):
     )  # fmt: skip
     transformers.BertModel(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
+        )
+    )
 
 
 def copy_without_dropout(source, folder):
@@ -81,14 +95,34 @@ def write_rows(path, task, rows, seed=0):
             if task == "classify":
                 row = {"text": " ".join(words), "label": "abc"[int(words[0][4:]) % 3]}
             else:
-                row = {"tokens": words, "tags": ["B-PER" if int(w[4:]) < 10 else "B-LOC" if int(w[4:]) < 20 else "O" for w in words]}
+                row = {
+                    "tokens": words,
+                    "tags": [
+                        "B-PER" if int(w[4:]) < 10 else "B-LOC" if int(w[4:]) < 20 else "O"
+                        for w in words
+                    ],
+                }
             file.write(json.dumps(row) + "\n")
 
 
 def run_probe(folder, model, task, train):
     write_rows(folder / "rows.jsonl", task, 60)
-    options = {"precision": "fp32", "threads": 1, "logging_steps": 1, "eval_strategy": "no", "save_strategy": "no", "max_steps": 10, **train}
-    config = {"model": str(model), "name": task, "task": {}, "train": options, "data": str(folder / "rows.jsonl")}
+    options = {
+        "precision": "fp32",
+        "threads": 1,
+        "logging_steps": 1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "max_steps": 10,
+        **train,
+    }
+    config = {
+        "model": str(model),
+        "name": task,
+        "task": {},
+        "train": options,
+        "data": str(folder / "rows.jsonl"),
+    }
     (folder / "run.yaml").write_text(json.dumps(config))  # JSON is YAML
     probe("run", folder / "run.yaml", folder)
     return json.loads((folder / "run.json").read_text())
@@ -121,10 +155,20 @@ def decay_groups(model, decay):
 
 def train_with_torch(folder, task, story, o):
     """The same steps: mean loss over all targets of a step, clipping, AdamW, schedule; padded batches, dropout 0."""
-    kind = {"classify": transformers.AutoModelForSequenceClassification, "ner": transformers.AutoModelForTokenClassification}[task]
+    kind = {
+        "classify": transformers.AutoModelForSequenceClassification,
+        "ner": transformers.AutoModelForTokenClassification,
+    }[task]
     model = kind.from_pretrained(folder / "initial").float().train()
-    optimizer = torch.optim.AdamW(decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
-    schedule = transformers.get_scheduler("linear", optimizer, num_warmup_steps=o["warmup_steps"], num_training_steps=len(story["steps"]))
+    optimizer = torch.optim.AdamW(
+        decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
+    )
+    schedule = transformers.get_scheduler(
+        "linear",
+        optimizer,
+        num_warmup_steps=o["warmup_steps"],
+        num_training_steps=len(story["steps"]),
+    )
     events = []
     for step in story["steps"]:
         samples = [story["samples"][i] for micro in step for i in micro]
@@ -133,7 +177,13 @@ def train_with_torch(folder, task, story, o):
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), o["max_grad_norm"])
-        events.append({"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": schedule.get_last_lr()[0]})
+        events.append(
+            {
+                "loss": loss.item(),
+                "gradient_norm": norm.item(),
+                "learning_rate": schedule.get_last_lr()[0],
+            }
+        )
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -168,7 +218,10 @@ def test_ten_steps_equal_torch(tmp_path, task, model, batch, accumulation):
 
     from safetensors.torch import load_file
 
-    initial, final = load_file(tmp_path / "initial/model.safetensors"), load_file(tmp_path / "final/model.safetensors")
+    initial, final = (
+        load_file(tmp_path / "initial/model.safetensors"),
+        load_file(tmp_path / "final/model.safetensors"),
+    )
     worst = worst_move = 0.0
     compared = 0
     for name, expected in theirs.named_parameters():
@@ -177,8 +230,12 @@ def test_ten_steps_equal_torch(tmp_path, task, model, batch, accumulation):
         compared += 1
         difference = (final[name] - expected.detach()).norm().item()
         worst = max(worst, difference / max(expected.detach().norm().item(), 1e-12))
-        worst_move = max(worst_move, difference / max((expected.detach() - initial[name]).norm().item(), 1e-12))
-    print(f"{task} {model} {batch}x{accumulation}: {compared} weights, worst relative difference {worst:.2e}, of the movement {worst_move:.2e}")
+        worst_move = max(
+            worst_move, difference / max((expected.detach() - initial[name]).norm().item(), 1e-12)
+        )
+    print(
+        f"{task} {model} {batch}x{accumulation}: {compared} weights, worst relative difference {worst:.2e}, of the movement {worst_move:.2e}"
+    )
     assert compared > 20
     assert worst < 1e-4
     assert worst_move < 1e-3
@@ -190,14 +247,23 @@ def test_a_whole_training_equals_torch(tmp_path, task):
     source = tmp_path / "model"
     source.mkdir()
     write_tiny_model(source)
-    o = {"learning_rate": 1e-3, "weight_decay": 0.1, "max_grad_norm": 0.5, "warmup_steps": 15, "per_device_train_batch_size": 3, "max_steps": 150}
+    o = {
+        "learning_rate": 1e-3,
+        "weight_decay": 0.1,
+        "max_grad_norm": 0.5,
+        "warmup_steps": 15,
+        "per_device_train_batch_size": 3,
+        "max_steps": 150,
+    }
     story = run_probe(tmp_path, source, task, o)
     assert len(story["steps"]) == 150
     _, events = train_with_torch(tmp_path, task, story, o)
     means = [sum(event["loss"] for event in part) for part in (events[:20], events[-20:])]
     assert means[1] < 0.95 * means[0], "nothing was learnt, so nothing is compared"
     for step, (ours, expected) in enumerate(zip(story["events"], events, strict=True)):
-        assert ours["learning_rate"] == pytest.approx(expected["learning_rate"], rel=1e-9, abs=1e-18), step
+        assert ours["learning_rate"] == pytest.approx(
+            expected["learning_rate"], rel=1e-9, abs=1e-18
+        ), step
         assert ours["loss"] == pytest.approx(expected["loss"], rel=1e-3, abs=1e-5), step
 
 
@@ -209,7 +275,17 @@ def test_tensorboard_reads_the_event_files(tmp_path):
     source = tmp_path / "model"
     source.mkdir()
     write_tiny_model(source)
-    run_probe(tmp_path, source, "classify", {"eval_strategy": "steps", "eval_steps": 5, "per_device_train_batch_size": 4, "logging_steps": 2})
+    run_probe(
+        tmp_path,
+        source,
+        "classify",
+        {
+            "eval_strategy": "steps",
+            "eval_steps": 5,
+            "per_device_train_batch_size": 4,
+            "logging_steps": 2,
+        },
+    )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if line["event"] == "step"]
     evaluations = [line for line in lines if line["event"] == "evaluation"]
@@ -221,6 +297,10 @@ def test_tensorboard_reads_the_event_files(tmp_path):
     scalars = lambda tag: [(e.step, e.value) for e in events.Scalars(tag)]  # noqa: E731
     for tag, key, source_lines in [("train/loss", "loss", steps), ("train/learning_rate", "learning_rate", steps),
                                    ("train/gradient_norm", "gradient_norm", steps), ("eval/loss", "loss", evaluations)]:  # fmt: skip
-        assert scalars(tag) == [(line["step"], pytest.approx(line[key], rel=1e-6)) for line in source_lines], tag
+        assert scalars(tag) == [
+            (line["step"], pytest.approx(line[key], rel=1e-6)) for line in source_lines
+        ], tag
     for name in evaluations[0]["metrics"]:
-        assert scalars(f"eval/{name}") == [(line["step"], pytest.approx(line["metrics"][name], rel=1e-6)) for line in evaluations], name
+        assert scalars(f"eval/{name}") == [
+            (line["step"], pytest.approx(line["metrics"][name], rel=1e-6)) for line in evaluations
+        ], name

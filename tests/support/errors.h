@@ -14,7 +14,8 @@ std::string error_of(Action action) {
   } catch (const Error& error) {
     std::string text = error.what();
     const size_t slash = error.where().file.rfind('/');
-    if (slash != std::string::npos && text.starts_with(error.where().file)) text.erase(0, slash + 1);
+    if (slash != std::string::npos && text.starts_with(error.where().file))
+      text.erase(0, slash + 1);
     return text;
   }
   return "no error";

@@ -14,10 +14,12 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     // Some tests write thousands of small files; in memory they cost nothing.
-    const std::filesystem::path base = std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
+    const std::filesystem::path base =
+        std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
     std::string name = (base / "hone-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
-      throw std::filesystem::filesystem_error("mkdtemp", std::error_code(errno, std::generic_category()));
+      throw std::filesystem::filesystem_error("mkdtemp",
+                                              std::error_code(errno, std::generic_category()));
     path_ = name;
   }
   ~TemporaryFolder() {

@@ -32,10 +32,12 @@ inline TrainOptions tiny_options() {
 class TinyRun {
  public:
   // 21 training rows: the last step of an epoch is short.
-  explicit TinyRun(const std::string& task = "classify", TinyBert model = {}, int64_t rows = 21) : task_name_(task) {
+  explicit TinyRun(const std::string& task = "classify", TinyBert model = {}, int64_t rows = 21)
+      : task_name_(task) {
     write_tiny_bert(folder_ / "model", model);
     train_ = task == "ner" ? tiny_sentences(rows, "train.jsonl") : tiny_texts(rows, "train.jsonl");
-    validation_ = task == "ner" ? tiny_sentences(17, "dev.jsonl", 9) : tiny_texts(17, "dev.jsonl", 9);
+    validation_ =
+        task == "ner" ? tiny_sentences(17, "dev.jsonl", 9) : tiny_texts(17, "dev.jsonl", 9);
   }
 
   std::vector<Record>& train_records() { return train_; }
@@ -74,12 +76,16 @@ class TinyRun {
     TrainerInputs inputs;
     inputs.pipeline = pipeline_.get();
     inputs.train = store_.get();
-    inputs.where_of = [this](int64_t record) { return train_[static_cast<size_t>(record)].where(); };
+    inputs.where_of = [this](int64_t record) {
+      return train_[static_cast<size_t>(record)].where();
+    };
     inputs.output_dir = output();
     inputs.resume = resume;
     inputs.stop_requested = &stop;
-    if (options.eval_strategy != "no") inputs.evaluate = evaluate_instead ? evaluate_instead : [this] { return evaluate(); };
-    const std::vector<Listener> listeners = {also, [this](const Event& event) { events.push_back(event); }};
+    if (options.eval_strategy != "no")
+      inputs.evaluate = evaluate_instead ? evaluate_instead : [this] { return evaluate(); };
+    const std::vector<Listener> listeners = {
+        also, [this](const Event& event) { events.push_back(event); }};
     return hone::train(inputs, options, listeners);
   }
 
@@ -95,7 +101,8 @@ class TinyRun {
 
   std::map<std::string, at::Tensor> weights() {
     std::map<std::string, at::Tensor> copy;
-    for (const auto& [name, value] : pipeline_->network().weights()) copy[name] = value.detach().clone();
+    for (const auto& [name, value] : pipeline_->network().weights())
+      copy[name] = value.detach().clone();
     return copy;
   }
 
@@ -117,7 +124,8 @@ class TinyRun {
 };
 
 // The first weight that is not bit for bit equal, or "".
-inline std::string first_difference(const std::map<std::string, at::Tensor>& a, const std::map<std::string, at::Tensor>& b) {
+inline std::string first_difference(const std::map<std::string, at::Tensor>& a,
+                                    const std::map<std::string, at::Tensor>& b) {
   for (const auto& [name, value] : a) {
     if (!b.contains(name) || !at::equal(value, b.at(name))) return name;
   }
@@ -125,10 +133,12 @@ inline std::string first_difference(const std::map<std::string, at::Tensor>& a, 
 }
 
 // Largest difference of any weight, relative to the largest value of that weight.
-inline double largest_difference(const std::map<std::string, at::Tensor>& a, const std::map<std::string, at::Tensor>& b) {
+inline double largest_difference(const std::map<std::string, at::Tensor>& a,
+                                 const std::map<std::string, at::Tensor>& b) {
   double largest = 0;
   for (const auto& [name, value] : a) {
-    const double size = value.abs().max().item<double>(), difference = (value - b.at(name)).abs().max().item<double>();
+    const double size = value.abs().max().item<double>(),
+                 difference = (value - b.at(name)).abs().max().item<double>();
     largest = std::max(largest, difference / std::max(size, 1e-12));
   }
   return largest;

@@ -7,9 +7,11 @@
 namespace hone {
 namespace {
 
-Sample sample(const std::vector<int32_t>& ids, std::vector<Target> targets = {}, int64_t record = 0) {
+Sample sample(const std::vector<int32_t>& ids, std::vector<Target> targets = {},
+              int64_t record = 0) {
   const std::vector<int32_t> zeros(ids.size(), 0);
-  return {{Sequence{ids, zeros, zeros, std::vector<Span>(ids.size())}}, std::move(targets), record, 0};
+  return {
+      {Sequence{ids, zeros, zeros, std::vector<Span>(ids.size())}}, std::move(targets), record, 0};
 }
 
 std::vector<int64_t> values(const at::Tensor& tensor) {
@@ -48,16 +50,19 @@ TEST(Collate, KeysStreamsApart) {
 }
 
 TEST(Collate, ShapesTargetsByTheirWidth) {
-  const Batch batch = collate({sample({1, 2}, {{"tags", true, 1, {0, kNoTarget}}, {"labels", false, 3, {1, 0, 1}}}),
-                               sample({3}, {{"tags", true, 1, {2}}, {"labels", false, 3, {0, 0, 1}}})},
-                              {0, 1}, 0);
+  const Batch batch =
+      collate({sample({1, 2}, {{"tags", true, 1, {0, kNoTarget}}, {"labels", false, 3, {1, 0, 1}}}),
+               sample({3}, {{"tags", true, 1, {2}}, {"labels", false, 3, {0, 0, 1}}})},
+              {0, 1}, 0);
   EXPECT_EQ(values(batch.targets.at("tags")), (Longs{0, -100, 2}));
   EXPECT_EQ(batch.targets.at("labels").sizes(), (at::IntArrayRef{2, 3}));
 }
 
 TEST(Collate, RefusesSamplesThatDoNotBelongTogether) {
   EXPECT_THROW(collate({}, {}, 0), Error);
-  EXPECT_THROW(collate({sample({1}, {{"a", false, 1, {0}}}), sample({1}, {{"b", false, 1, {0}}})}, {0, 1}, 0), Error);
+  EXPECT_THROW(collate({sample({1}, {{"a", false, 1, {0}}}), sample({1}, {{"b", false, 1, {0}}})},
+                       {0, 1}, 0),
+               Error);
 }
 
 }  // namespace

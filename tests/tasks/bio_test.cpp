@@ -10,10 +10,13 @@ using Spans = std::vector<TagSpan>;
 
 TEST(Bio, FindsEntitiesOfIob2) {
   EXPECT_EQ(spans_of({"B-PER", "I-PER", "O", "B-LOC"}), (Spans{{"PER", 0, 2}, {"LOC", 3, 4}}));
-  EXPECT_EQ(strict_spans_of({"B-PER", "I-PER", "O", "B-LOC"}), (Spans{{"PER", 0, 2}, {"LOC", 3, 4}}));
+  EXPECT_EQ(strict_spans_of({"B-PER", "I-PER", "O", "B-LOC"}),
+            (Spans{{"PER", 0, 2}, {"LOC", 3, 4}}));
 }
 
-TEST(Bio, SeparatesNeighboursOfOneType) { EXPECT_EQ(spans_of({"B-PER", "B-PER", "I-PER"}), (Spans{{"PER", 0, 1}, {"PER", 1, 3}})); }
+TEST(Bio, SeparatesNeighboursOfOneType) {
+  EXPECT_EQ(spans_of({"B-PER", "B-PER", "I-PER"}), (Spans{{"PER", 0, 1}, {"PER", 1, 3}}));
+}
 
 TEST(Bio, TakesAnInsideTagAsBeginningUnlessStrict) {
   const Tags tags = {"O", "I-PER", "I-LOC", "I-LOC"};
@@ -21,7 +24,9 @@ TEST(Bio, TakesAnInsideTagAsBeginningUnlessStrict) {
   EXPECT_TRUE(strict_spans_of(tags).empty());
 }
 
-TEST(Bio, EndsAStrictEntityWhereTheTypeChanges) { EXPECT_EQ(strict_spans_of({"B-PER", "I-LOC", "I-PER"}), (Spans{{"PER", 0, 1}})); }
+TEST(Bio, EndsAStrictEntityWhereTheTypeChanges) {
+  EXPECT_EQ(strict_spans_of({"B-PER", "I-LOC", "I-PER"}), (Spans{{"PER", 0, 1}}));
+}
 
 TEST(Bio, ReadsOtherSchemesByTheirLetters) {
   const Spans expected = {{"X", 0, 3}, {"Y", 3, 4}};
@@ -43,13 +48,18 @@ TEST(Bio, DoesNotCountChangesOfSchemeAsRepairs) {
   EXPECT_EQ(converted.repaired, 0);
 }
 
-TEST(Bio, KeepsHyphensInTypes) { EXPECT_EQ(spans_of({"B-part-of", "I-part-of"}), (Spans{{"part-of", 0, 2}})); }
+TEST(Bio, KeepsHyphensInTypes) {
+  EXPECT_EQ(spans_of({"B-part-of", "I-part-of"}), (Spans{{"part-of", 0, 2}}));
+}
 
-TEST(Bio, TurnsSpansBackIntoTags) { EXPECT_EQ(tags_of({{"A", 1, 3}, {"B", 3, 4}}, 5), (Tags{"O", "B-A", "I-A", "B-B", "O"})); }
+TEST(Bio, TurnsSpansBackIntoTags) {
+  EXPECT_EQ(tags_of({{"A", 1, 3}, {"B", 3, 4}}, 5), (Tags{"O", "B-A", "I-A", "B-B", "O"}));
+}
 
 TEST(Bio, KnowsATagWhenItSeesOne) {
   for (const char* tag : {"O", "B-PER", "I-a b", "S-x", "M-x"}) EXPECT_TRUE(is_tag(tag)) << tag;
-  for (const char* tag : {"", "PER", "B", "B-", "X-PER", "BPER", "o", "b-PER"}) EXPECT_FALSE(is_tag(tag)) << tag;
+  for (const char* tag : {"", "PER", "B", "B-", "X-PER", "BPER", "o", "b-PER"})
+    EXPECT_FALSE(is_tag(tag)) << tag;
 }
 
 TEST(Bio, TakesAnEmptySequence) {

@@ -9,10 +9,10 @@
 namespace hone::classify {
 namespace {
 
-using testing_support::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing_support::error_of;
 using toy::record;
 
 std::unique_ptr<Task> make(const std::string& yaml, int64_t longest = 64) {
@@ -24,7 +24,8 @@ std::unique_ptr<Task> make(const std::string& yaml, int64_t longest = 64) {
 
 std::unique_ptr<Task> trained(const std::string& yaml, const std::vector<const char*>& rows) {
   auto task = make(yaml);
-  for (size_t i = 0; i < rows.size(); ++i) task->learn(record(rows[i], static_cast<int64_t>(i) + 1));
+  for (size_t i = 0; i < rows.size(); ++i)
+    task->learn(record(rows[i], static_cast<int64_t>(i) + 1));
   task->finish_learning();
   return task;
 }
@@ -39,7 +40,8 @@ Json decoded(const Task& task, const std::vector<float>& logits) {
   return task.decode(record("{}"), rows, toy::ToyTokenizer());
 }
 
-const std::vector<const char*> kAnimals = {R"({"text": "mew", "label": "cat"})", R"({"text": "woof", "label": "dog"})"};
+const std::vector<const char*> kAnimals = {R"({"text": "mew", "label": "cat"})",
+                                           R"({"text": "woof", "label": "dog"})"};
 
 TEST(Classify, NumbersItsLabelsInOrder) {
   const auto task = trained("{}", kAnimals);
@@ -48,18 +50,23 @@ TEST(Classify, NumbersItsLabelsInOrder) {
 }
 
 TEST(Classify, AnswersWithProbabilitiesInTheDatasOwnType) {
-  const auto task = trained("{}", {R"({"text": "a", "label": 3})", R"({"text": "b", "label": 10})"});
+  const auto task =
+      trained("{}", {R"({"text": "a", "label": 3})", R"({"text": "b", "label": 10})"});
   const Json result = decoded(*task, {0.0F, std::log(3.0F)});
   EXPECT_EQ(result["label"], Json(10));
   EXPECT_EQ(result["scores"], Json::parse(R"({"3": 0.25, "10": 0.75})"));
-  EXPECT_EQ(decoded(*trained("{}", {R"({"text": "a", "label": true})", R"({"text": "b", "label": false})"}), {1, 0})["label"], Json(false));
+  EXPECT_EQ(decoded(*trained("{}", {R"({"text": "a", "label": true})",
+                                    R"({"text": "b", "label": false})"}),
+                    {1, 0})["label"],
+            Json(false));
 }
 
 TEST(Classify, RefusesDataOfOneClass) {
   auto task = make("{}");
   task->learn(record(kAnimals[0]));
   task->learn(record(kAnimals[0]));
-  EXPECT_THAT(error_of([&] { task->finish_learning(); }), AllOf(HasSubstr("\"cat\""), HasSubstr("at least two classes")));
+  EXPECT_THAT(error_of([&] { task->finish_learning(); }),
+              AllOf(HasSubstr("\"cat\""), HasSubstr("at least two classes")));
 }
 
 TEST(Classify, RefusesOneClassOfSeveralGiven) {
@@ -75,9 +82,11 @@ TEST(Classify, RefusesNoDataAtAll) {
 
 TEST(Classify, NamesTheLineOfAnUnknownLabel) {
   const auto task = trained("{}", kAnimals);
-  const std::string message = error_of([&] { task->encode(record(R"({"text": "x", "label": "cot"})", 17), toy::ToyTokenizer(), true); });
-  EXPECT_THAT(message, AllOf(HasSubstr("data.jsonl:17: \"label\" has the label \"cot\""), HasSubstr("\"cat\", \"dog\""),
-                             HasSubstr("did you mean \"cat\"")));
+  const std::string message = error_of([&] {
+    task->encode(record(R"({"text": "x", "label": "cot"})", 17), toy::ToyTokenizer(), true);
+  });
+  EXPECT_THAT(message, AllOf(HasSubstr("data.jsonl:17: \"label\" has the label \"cot\""),
+                             HasSubstr("\"cat\", \"dog\""), HasSubstr("did you mean \"cat\"")));
 }
 
 TEST(Classify, CountsAnUnknownLabelAsWrongWhereAsked) {
@@ -91,12 +100,14 @@ TEST(Classify, CountsAnUnknownLabelAsWrongWhereAsked) {
 
 TEST(Classify, RefusesTrainingLabelsThatAreNotAmongThoseGiven) {
   const auto task = make("{labels: [cat, dog], unknown_labels: count}");
-  EXPECT_THAT(error_of([&] { task->learn(record(R"({"label": "cow"})", 4)); }), HasSubstr("data.jsonl:4"));
+  EXPECT_THAT(error_of([&] { task->learn(record(R"({"label": "cow"})", 4)); }),
+              HasSubstr("data.jsonl:4"));
 }
 
 TEST(Classify, TakesListsForSeveralLabels) {
   const auto task =
-      trained("{}", {R"({"text": "a", "label": ["x", "y"]})", R"({"text": "b", "label": []})", R"({"text": "b", "label": ["z"]})"});
+      trained("{}", {R"({"text": "a", "label": ["x", "y"]})", R"({"text": "b", "label": []})",
+                     R"({"text": "b", "label": ["z"]})"});
   EXPECT_THAT(target(*task, R"({"text": "x", "label": ["z", "x"]})"), ElementsAre(1, 0, 1));
   EXPECT_THAT(target(*task, R"({"text": "x", "label": []})"), ElementsAre(0, 0, 0));
   EXPECT_EQ(decoded(*task, {1, -1, 0})["label"], Json::parse(R"(["x", "z"])"));
@@ -104,14 +115,16 @@ TEST(Classify, TakesListsForSeveralLabels) {
 }
 
 TEST(Classify, SplitsSeveralLabelsInOneText) {
-  const auto task = trained("{label_separator: ',', labels: [anger, joy, fear]}", {R"({"text": "a", "label": "0,2"})"});
+  const auto task = trained("{label_separator: ',', labels: [anger, joy, fear]}",
+                            {R"({"text": "a", "label": "0,2"})"});
   EXPECT_THAT(target(*task, R"({"text": "x", "label": "2, 1"})"), ElementsAre(0, 1, 1));
   EXPECT_THAT(target(*task, R"({"text": "x", "label": ""})"), ElementsAre(0, 0, 0));
   EXPECT_EQ(decoded(*task, {1, -1, 1})["label"], Json("anger,fear"));
 }
 
 TEST(Classify, GivesALabelFromTheThresholdOn) {
-  const auto task = trained("threshold: 0.9", {R"({"text": "a", "label": ["x"]})", R"({"text": "a", "label": ["y"]})"});
+  const auto task = trained(
+      "threshold: 0.9", {R"({"text": "a", "label": ["x"]})", R"({"text": "a", "label": ["y"]})"});
   EXPECT_EQ(decoded(*task, {2, 3})["label"], Json::parse(R"(["y"])"));
 }
 
@@ -124,35 +137,51 @@ TEST(Classify, RefusesListsBesideSingleLabels) {
 
 TEST(Classify, PredictsNumbersOnlyWhenTold) {
   auto unsure = make("{}");
-  EXPECT_THAT(error_of([&] { unsure->learn(record(R"({"label": 2.5})")); }), HasSubstr("type: regression"));
-  const auto task = trained("type: regression", {R"({"text": "a", "label": 2.5})", R"({"text": "a", "label": "3"})"});
+  EXPECT_THAT(error_of([&] { unsure->learn(record(R"({"label": 2.5})")); }),
+              HasSubstr("type: regression"));
+  const auto task = trained("type: regression",
+                            {R"({"text": "a", "label": 2.5})", R"({"text": "a", "label": "3"})"});
   EXPECT_THAT(target(*task, R"({"text": "x", "label": "-1e1"})"), ElementsAre(-10));
   EXPECT_EQ(decoded(*task, {0.1F}), Json::parse(R"({"label": 0.1})"));
-  EXPECT_THAT(error_of([&] { task->encode(record(R"({"text": "x", "label": "n/a"})"), toy::ToyTokenizer(), true); }),
+  EXPECT_THAT(error_of([&] {
+                task->encode(record(R"({"text": "x", "label": "n/a"})"), toy::ToyTokenizer(), true);
+              }),
               HasSubstr("must be a number"));
 }
 
 TEST(Classify, CutsLongTextsAndSaysSo) {
   const auto task = make("{text: a, text_pair: b}", 8);  // five pieces beside three special tokens
   bool truncated = false;
-  const Sample sample = task->encode(record(R"({"a": "one two six", "b": "ten"})"), toy::ToyTokenizer(), false, &truncated).at(0);
+  const Sample sample = task->encode(record(R"({"a": "one two six", "b": "ten"})"),
+                                     toy::ToyTokenizer(), false, &truncated)
+                            .at(0);
   EXPECT_FALSE(truncated);
   EXPECT_THAT(sample.streams[0].segments, ElementsAre(0, 0, 0, 0, 0, 1, 1));
-  EXPECT_EQ(task->encode(record(R"({"a": "one two six ten", "b": "one two six"})"), toy::ToyTokenizer(), false, &truncated).at(0).size(),
+  EXPECT_EQ(task->encode(record(R"({"a": "one two six ten", "b": "one two six"})"),
+                         toy::ToyTokenizer(), false, &truncated)
+                .at(0)
+                .size(),
             8);
   EXPECT_TRUE(truncated);
 }
 
 TEST(Classify, NeedsNoLabelToPredict) {
-  EXPECT_TRUE(make("{}")->encode(record(R"({"text": "x"})"), toy::ToyTokenizer(), false).at(0).targets.empty());
+  EXPECT_TRUE(make("{}")
+                  ->encode(record(R"({"text": "x"})"), toy::ToyTokenizer(), false)
+                  .at(0)
+                  .targets.empty());
 }
 
 TEST(Classify, NamesFieldsThatAreMissing) {
   const auto task = trained("{}", kAnimals);
-  const auto encode = [&](const char* row) { return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
+  const auto encode = [&](const char* row) {
+    return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); });
+  };
   EXPECT_THAT(encode(R"({"txt": "x", "label": "cat"})"),
-              AllOf(HasSubstr("data.jsonl:5: the row has no field \"text\""), HasSubstr("did you mean \"txt\"")));
-  EXPECT_THAT(encode(R"({"text": 3, "label": "cat"})"), HasSubstr("\"text\" must be a text, but is 3"));
+              AllOf(HasSubstr("data.jsonl:5: the row has no field \"text\""),
+                    HasSubstr("did you mean \"txt\"")));
+  EXPECT_THAT(encode(R"({"text": 3, "label": "cat"})"),
+              HasSubstr("\"text\" must be a text, but is 3"));
   EXPECT_THAT(encode(R"({"text": "x", "label": null})"), HasSubstr("\"label\" is null"));
   EXPECT_THAT(encode(R"({"text": "x", "label": ""})"), HasSubstr("\"label\" is empty"));
   EXPECT_THAT(encode(R"({"text": "x", "label": {"a": 1}})"), HasSubstr("must hold labels"));
@@ -161,14 +190,16 @@ TEST(Classify, NamesFieldsThatAreMissing) {
 
 TEST(Classify, RefusesOptionsThatContradictEachOther) {
   EXPECT_THAT(error_of([] { make("threshold: 1.5"); }), HasSubstr("between 0 and 1"));
-  EXPECT_THAT(error_of([] { make("{type: single, label_separator: ','}"); }), HasSubstr("\"type\" is single"));
+  EXPECT_THAT(error_of([] { make("{type: single, label_separator: ','}"); }),
+              HasSubstr("\"type\" is single"));
   EXPECT_THAT(error_of([] { make("labels: [a, b, a]"); }), HasSubstr("stands twice"));
   EXPECT_THAT(error_of([] { make("type: many"); }), HasSubstr("multi"));
   EXPECT_THAT(error_of([] { make("labels: /no/such/labels.txt"); }), HasSubstr("labels.txt"));
 }
 
 TEST(Classify, RestoresWhatItLearned) {
-  const auto task = trained("{text: t, label_separator: ';', threshold: 0.7}", {R"({"t": "a", "label": "x;y"})"});
+  const auto task =
+      trained("{text: t, label_separator: ';', threshold: 0.7}", {R"({"t": "a", "label": "x;y"})"});
   const auto again = kInfo.restore(Json::parse(task->state().dump()));
   EXPECT_EQ(again->state(), task->state());
   EXPECT_EQ(decoded(*again, {0.5F, 1}), decoded(*task, {0.5F, 1}));
@@ -198,7 +229,8 @@ Batch batch_of(const Task& task, const std::vector<const char*>& rows) {
 
 TEST(Classify, SumsTheLossOverRowsWithATarget) {
   const auto task = trained("unknown_labels: count", kAnimals);
-  const Batch batch = batch_of(*task, {R"({"text": "x", "label": "dog"})", R"({"text": "x", "label": "cow"})"});
+  const Batch batch =
+      batch_of(*task, {R"({"text": "x", "label": "dog"})", R"({"text": "x", "label": "cow"})"});
   const Loss loss = task->loss(at::tensor({1.0F, 2.0F, 5.0F, 0.0F}).view({2, 2}), batch);
   EXPECT_EQ(loss.count, 1);
   EXPECT_NEAR(loss.sum.item<double>(), std::log(1 + std::exp(-1.0)), 1e-6);
@@ -209,12 +241,14 @@ TEST(Classify, CountsEveryLabelOfAMultiLabelLoss) {
   const Batch batch = batch_of(*task, {R"({"text": "x", "label": ["x"]})"});
   const Loss loss = task->loss(at::tensor({1.0F, -2.0F}).view({1, 2}), batch);
   EXPECT_EQ(loss.count, 2);
-  EXPECT_NEAR(loss.sum.item<double>(), std::log1p(std::exp(-1.0)) + std::log1p(std::exp(-2.0)), 1e-6);
+  EXPECT_NEAR(loss.sum.item<double>(), std::log1p(std::exp(-1.0)) + std::log1p(std::exp(-2.0)),
+              1e-6);
 }
 
 TEST(Classify, SquaresTheErrorOfANumber) {
   const auto task = trained("type: regression", {R"({"text": "a", "label": 1})"});
-  const Batch batch = batch_of(*task, {R"({"text": "x", "label": 1})", R"({"text": "x", "label": 2})"});
+  const Batch batch =
+      batch_of(*task, {R"({"text": "x", "label": 1})", R"({"text": "x", "label": 2})"});
   const Loss loss = task->loss(at::tensor({3.0F, 2.5F}).view({2, 1}), batch);
   EXPECT_EQ(loss.count, 2);
   EXPECT_NEAR(loss.sum.item<double>(), 4.25, 1e-6);
@@ -223,18 +257,21 @@ TEST(Classify, SquaresTheErrorOfANumber) {
 
 TEST(ClassifyScorer, NeedsNoModel) {
   const auto scorer = make("{}")->make_scorer();
-  for (const char* said : {"cat", "cat", "dog", "owl"}) scorer->add(record(R"({"text": "t", "label": "cat"})"), {{"label", said}});
+  for (const char* said : {"cat", "cat", "dog", "owl"})
+    scorer->add(record(R"({"text": "t", "label": "cat"})"), {{"label", said}});
   const Report report = scorer->report();
   EXPECT_DOUBLE_EQ(report.score, 0.5);
   EXPECT_EQ(report.per_class.size(), 3u);
   EXPECT_EQ(report.n, 4);
   EXPECT_TRUE(report.reliability.empty());
-  EXPECT_EQ(report.confusion->counts, (std::vector<std::vector<int64_t>>{{2, 1, 1}, {0, 0, 0}, {0, 0, 0}}));
+  EXPECT_EQ(report.confusion->counts,
+            (std::vector<std::vector<int64_t>>{{2, 1, 1}, {0, 0, 0}, {0, 0, 0}}));
 }
 
 TEST(ClassifyScorer, ListsTheMostConfidentMistakesWithTheirLines) {
   const auto scorer = trained("{}", kAnimals)->make_scorer();
-  scorer->add(record(R"({"text": "mild", "label": "cat"})", 7), Json::parse(R"({"label": "dog", "scores": {"cat": 0.4, "dog": 0.6}})"));
+  scorer->add(record(R"({"text": "mild", "label": "cat"})", 7),
+              Json::parse(R"({"label": "dog", "scores": {"cat": 0.4, "dog": 0.6}})"));
   scorer->add(record(R"({"text": "sure\nof it", "label": "cat"})", 9),
               Json::parse(R"({"label": "dog", "scores": {"cat": 0.01, "dog": 0.99}})"));
   const Report report = scorer->report();
@@ -254,10 +291,12 @@ TEST(ClassifyScorer, ReadsGoldNumbersAsTheNamesTheyStandFor) {
 TEST(ClassifyScorer, PlacesAComplaintAboutAResultAtItsGoldRow) {
   const auto scorer = make("{}")->make_scorer();
   const auto add = [&](const char* result) {
-    return error_of([&] { scorer->add(record(R"({"text": "t", "label": "cat"})", 3), Json::parse(result)); });
+    return error_of(
+        [&] { scorer->add(record(R"({"text": "t", "label": "cat"})", 3), Json::parse(result)); });
   };
   EXPECT_THAT(add(R"({"labl": "cat"})"),
-              AllOf(HasSubstr("data.jsonl:3: the result for this row has no field \"label\""), HasSubstr("labl")));
+              AllOf(HasSubstr("data.jsonl:3: the result for this row has no field \"label\""),
+                    HasSubstr("labl")));
   EXPECT_THAT(add(R"({"label": ["cat"]})"), HasSubstr("in the result for this row"));
   EXPECT_THAT(add("3"), HasSubstr("not an object"));
 }

@@ -11,9 +11,9 @@
 namespace hone {
 namespace {
 
-using testing_support::error_of;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing_support::error_of;
 
 Labels learned(const std::vector<Json>& values) {
   Labels labels;

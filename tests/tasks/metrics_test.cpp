@@ -17,7 +17,8 @@ namespace {
 const std::vector<int32_t> kOnce4 = {1, 1, 1, 1};
 
 TEST(Classes, GiveZeroWhereNothingWasPredictedOrThere) {
-  const Scores none = scores_of({0, 0, 0}), missed = scores_of({0, 0, 3}), invented = scores_of({0, 2, 0});
+  const Scores none = scores_of({0, 0, 0}), missed = scores_of({0, 0, 3}),
+               invented = scores_of({0, 2, 0});
   for (const Scores& s : {none, missed, invented}) EXPECT_EQ(s.precision + s.recall + s.f1, 0);
 }
 
@@ -56,7 +57,8 @@ TEST(Correlation, RanksTiesInTheMiddle) {
 }
 
 TEST(Correlation, CountsAWeightAsThatManyCopies) {
-  const std::vector<double> x = {1, 2, 5, 3}, y = {2, 1, 7, 7}, x2 = {1, 1, 5, 5, 5, 3}, y2 = {2, 2, 7, 7, 7, 7};
+  const std::vector<double> x = {1, 2, 5, 3}, y = {2, 1, 7, 7}, x2 = {1, 1, 5, 5, 5, 3},
+                            y2 = {2, 2, 7, 7, 7, 7};
   const std::vector<int32_t> weights = {2, 0, 3, 1}, once(6, 1);
   EXPECT_NEAR(pearson(x, y, weights), pearson(x2, y2, once), 1e-12);
   EXPECT_NEAR(Spearman(x, y)(weights), Spearman(x2, y2)(once), 1e-12);
@@ -94,7 +96,8 @@ TEST(Bootstrap, FindsTheSpreadOfAnAccuracy) {
   std::vector<int> right(1000);
   for (size_t i = 0; i < right.size(); ++i) right[i] = i % 10 != 0;
   const Interval interval = bootstrap(1000, [&](std::span<const int32_t> weights) {
-    return std::vector<double>{std::inner_product(weights.begin(), weights.end(), right.begin(), 0.0) / 1000};
+    return std::vector<double>{
+        std::inner_product(weights.begin(), weights.end(), right.begin(), 0.0) / 1000};
   })[0];
   const double deviation = std::sqrt(0.9 * 0.1 / 1000);
   EXPECT_NEAR(interval.low, 0.9 - 1.96 * deviation, 0.2 * deviation);
@@ -109,7 +112,9 @@ TEST(Bootstrap, DrawsAsManyRecordsAsThereAre) {
 }
 
 TEST(Bootstrap, SaysTheSameTwice) {
-  const auto first_share = [](std::span<const int32_t> weights) { return std::vector<double>{double(weights[0])}; };
+  const auto first_share = [](std::span<const int32_t> weights) {
+    return std::vector<double>{double(weights[0])};
+  };
   EXPECT_EQ(bootstrap(50, first_share)[0].high, bootstrap(50, first_share)[0].high);
 }
 
@@ -129,7 +134,8 @@ TEST(MistakeList, KeepsTheMostConfidentInOrder) {
   }
   std::sort(all.rbegin(), all.rend());
   ASSERT_EQ(list.most_confident_first().size(), kMistakesKept);
-  for (size_t i = 0; i < kMistakesKept; ++i) EXPECT_EQ(list.most_confident_first()[i].confidence, all[i]);
+  for (size_t i = 0; i < kMistakesKept; ++i)
+    EXPECT_EQ(list.most_confident_first()[i].confidence, all[i]);
 }
 
 TEST(MistakeList, KeepsTheFirstOfEqualOnes) {

@@ -10,10 +10,10 @@
 namespace hone::ner {
 namespace {
 
-using testing_support::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing_support::error_of;
 using toy::record;
 
 constexpr float kNone = kNoTarget;
@@ -34,7 +34,8 @@ std::unique_ptr<Task> trained(const std::string& yaml = "{}", int64_t longest = 
 }
 
 // Logits that say `tags` for each piece of each sample, by the piece's word.
-Json decoded(const Task& task, const Record& row, const std::vector<std::vector<int>>& tag_of_word_by_window, float certainty = 20) {
+Json decoded(const Task& task, const Record& row,
+             const std::vector<std::vector<int>>& tag_of_word_by_window, float certainty = 20) {
   const std::vector<Sample> samples = task.encode(row, toy::ToyTokenizer(), false);
   std::vector<Row> rows;
   for (size_t w = 0; w < samples.size(); ++w) {
@@ -51,7 +52,10 @@ Json decoded(const Task& task, const Record& row, const std::vector<std::vector<
 TEST(Ner, TagsTheFirstPieceOfEachToken) {
   const auto task = trained();
   const Sample sample =
-      task->encode(record(R"({"tokens": ["Annabel", "in", "Rome"], "tags": ["B-PER", "O", "B-LOC"]})"), toy::ToyTokenizer(), true).at(0);
+      task->encode(
+              record(R"({"tokens": ["Annabel", "in", "Rome"], "tags": ["B-PER", "O", "B-LOC"]})"),
+              toy::ToyTokenizer(), true)
+          .at(0);
   EXPECT_THAT(sample.streams[0].words, ElementsAre(-1, 0, 0, 0, 1, 2, 2, -1));
   EXPECT_THAT(sample.targets[0].values, ElementsAre(kNone, 3, kNone, kNone, 0, 1, kNone, kNone));
   EXPECT_TRUE(sample.targets[0].per_token);
@@ -60,7 +64,8 @@ TEST(Ner, TagsTheFirstPieceOfEachToken) {
 
 TEST(Ner, NeverCutsALongTextOff) {
   const auto task = trained("stride: 2", 6);  // four pieces a window
-  const Record row = record(R"({"tokens": ["a", "b", "c", "d", "e", "f"], "tags": ["B-PER", "I-PER", "O", "B-LOC", "O", "O"]})");
+  const Record row = record(
+      R"({"tokens": ["a", "b", "c", "d", "e", "f"], "tags": ["B-PER", "I-PER", "O", "B-LOC", "O", "O"]})");
   bool truncated = true;
   const std::vector<Sample> samples = task->encode(row, toy::ToyTokenizer(), true, &truncated);
   EXPECT_FALSE(truncated);
@@ -90,13 +95,15 @@ TEST(Ner, AnswersWithEntitiesInCharacters) {
 }
 
 TEST(Ner, RepairsTheTagsItGives) {
-  EXPECT_EQ(decoded(*trained(), record(R"({"tokens": ["a", "b"]})"), {{4, 2}})["tags"], Json::parse(R"(["B-PER", "B-LOC"])"));
+  EXPECT_EQ(decoded(*trained(), record(R"({"tokens": ["a", "b"]})"), {{4, 2}})["tags"],
+            Json::parse(R"(["B-PER", "B-LOC"])"));
 }
 
 TEST(Ner, TagsATokenWithoutPiecesAndSaysSo) {
   const auto task = trained();
   const Record row = record(R"({"tokens": ["a", "\u0001", "b"], "tags": ["B-PER", "I-PER", "O"]})");
-  EXPECT_THAT(task->encode(row, toy::ToyTokenizer(), true).at(0).targets[0].values, ElementsAre(kNone, 3, 0, kNone));
+  EXPECT_THAT(task->encode(row, toy::ToyTokenizer(), true).at(0).targets[0].values,
+              ElementsAre(kNone, 3, 0, kNone));
   const Json result = decoded(*task, row, {{3, 0, 0}});
   EXPECT_EQ(result["tags"], Json::parse(R"(["B-PER", "O", "O"])"));
   EXPECT_EQ(result["tokens_without_pieces"], Json::parse("[1]"));
@@ -107,12 +114,13 @@ TEST(Ner, TagsATokenWithoutPiecesAndSaysSo) {
 
 TEST(Ner, ReadsATextWithEntities) {
   auto task = make("{}");
-  const Record row =
-      record(R"({"text": "Zoë  met Bo", "entities": [{"start": 9, "end": 11, "label": "PER"}, {"start": 0, "end": 3, "label": "PER"}]})");
+  const Record row = record(
+      R"({"text": "Zoë  met Bo", "entities": [{"start": 9, "end": 11, "label": "PER"}, {"start": 0, "end": 3, "label": "PER"}]})");
   task->learn(row);
   task->finish_learning();
   const Sample sample = task->encode(row, toy::ToyTokenizer(), true).at(0);
-  EXPECT_THAT(sample.targets[0].values, ElementsAre(kNone, 1, kNone, 0, 1, kNone));  // Zoë is four bytes
+  EXPECT_THAT(sample.targets[0].values,
+              ElementsAre(kNone, 1, kNone, 0, 1, kNone));  // Zoë is four bytes
   const Record plain = record(R"({"text": "Zoë  met Bo"})");
   std::vector<Row> rows = {{&sample, at::zeros({6, 3})}};
   rows[0].output[1][1] = 9;
@@ -125,8 +133,8 @@ TEST(Ner, ReadsATextWithEntities) {
 
 TEST(Ner, ScoresTextsByCharacters) {
   const auto scorer = make("{}")->make_scorer();
-  const Record row =
-      record(R"({"text": "Ann met Bo", "entities": [{"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 10, "label": "PER"}]})");
+  const Record row = record(
+      R"({"text": "Ann met Bo", "entities": [{"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 10, "label": "PER"}]})");
   scorer->add(
       row,
       Json::parse(
@@ -159,10 +167,14 @@ TEST(Ner, SetsTypesAgainstEachOther) {
 
 TEST(Ner, NamesDefectsOfARow) {
   const auto task = trained();
-  const auto encode = [&](const char* row) { return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); }); };
-  EXPECT_THAT(encode(R"({"tokens": ["a", "b"], "tags": ["O"]})"), HasSubstr("data.jsonl:5: \"tags\" has 1 entries but \"tokens\" has 2"));
+  const auto encode = [&](const char* row) {
+    return error_of([&] { task->encode(record(row, 5), toy::ToyTokenizer(), true); });
+  };
+  EXPECT_THAT(encode(R"({"tokens": ["a", "b"], "tags": ["O"]})"),
+              HasSubstr("data.jsonl:5: \"tags\" has 1 entries but \"tokens\" has 2"));
   EXPECT_THAT(encode(R"({"tokens": [], "tags": []})"), HasSubstr("\"tokens\" is an empty list"));
-  EXPECT_THAT(encode(R"({"tokens": ["a"], "tags": ["PER"]})"), AllOf(HasSubstr("\"PER\" (number 1)"), HasSubstr("B-TYPE")));
+  EXPECT_THAT(encode(R"({"tokens": ["a"], "tags": ["PER"]})"),
+              AllOf(HasSubstr("\"PER\" (number 1)"), HasSubstr("B-TYPE")));
   EXPECT_THAT(encode(R"({"tokens": "a", "tags": ["O"]})"), HasSubstr("must be a list of strings"));
   EXPECT_THAT(encode(R"({"tokens": ["a", 3], "tags": ["O", "O"]})"), HasSubstr("entry 2 is 3"));
   EXPECT_THAT(encode(R"({"token": ["a"]})"), HasSubstr("did you mean \"token\""));
@@ -176,9 +188,12 @@ TEST(Ner, NamesDefectsOfEntities) {
     const std::string row = std::string(R"({"text": "Ann met Bo", "entities": )") + entities + "}";
     return error_of([&] { task->learn(record(row.c_str(), 5)); });
   };
-  EXPECT_THAT(learn(R"([{"start": 0, "end": 11, "label": "X"}])"), HasSubstr("the text has 10 characters"));
+  EXPECT_THAT(learn(R"([{"start": 0, "end": 11, "label": "X"}])"),
+              HasSubstr("the text has 10 characters"));
   EXPECT_THAT(learn(R"([{"start": 3, "end": 3, "label": "X"}])"), HasSubstr("3 to 3"));
-  EXPECT_THAT(learn(R"([{"start": 0, "end": 5, "label": "X"}, {"start": 4, "end": 7, "label": "Y"}])"), HasSubstr("overlap"));
+  EXPECT_THAT(
+      learn(R"([{"start": 0, "end": 5, "label": "X"}, {"start": 4, "end": 7, "label": "Y"}])"),
+      HasSubstr("overlap"));
   EXPECT_THAT(learn(R"([{"start": 0, "label": "X"}])"), HasSubstr("\"end\""));
   EXPECT_THAT(learn(R"([{"start": 0, "end": 3}])"), HasSubstr("\"label\""));
   EXPECT_THAT(learn(R"({"start": 0})"), HasSubstr("must be a list of entities"));
@@ -192,7 +207,11 @@ TEST(Ner, RefusesDataWithoutEntities) {
 
 TEST(Ner, CountsAnUnknownTypeAsMissedWhereAsked) {
   const auto task = trained("unknown_labels: count");
-  EXPECT_THAT(task->encode(record(R"({"tokens": ["a", "b"], "tags": ["B-ORG", "O"]})"), toy::ToyTokenizer(), true).at(0).targets[0].values,
+  EXPECT_THAT(task->encode(record(R"({"tokens": ["a", "b"], "tags": ["B-ORG", "O"]})"),
+                           toy::ToyTokenizer(), true)
+                  .at(0)
+                  .targets[0]
+                  .values,
               ElementsAre(kNone, kNone, 0, kNone));
 }
 
@@ -201,14 +220,16 @@ TEST(Ner, PlacesAComplaintAboutAResultAtItsGoldRow) {
   const Record gold = record(R"({"tokens": ["a", "b"], "tags": ["O", "O"]})", 8);
   EXPECT_THAT(error_of([&] { scorer->add(gold, Json::parse(R"({"tags": ["O"]})")); }),
               HasSubstr("data.jsonl:8: in the result for this row"));
-  EXPECT_THAT(error_of([&] { scorer->add(gold, Json::parse("{}")); }), HasSubstr("no field \"tags\""));
+  EXPECT_THAT(error_of([&] { scorer->add(gold, Json::parse("{}")); }),
+              HasSubstr("no field \"tags\""));
 }
 
 TEST(Ner, RestoresWhatItLearned) {
   const auto task = trained("{stride: 3, scoring: strict}");
   const auto again = kInfo.restore(Json::parse(task->state().dump()));
   EXPECT_EQ(again->state(), task->state());
-  EXPECT_THAT(static_cast<const Ner&>(*again).tags(), ElementsAre("O", "B-LOC", "I-LOC", "B-PER", "I-PER"));
+  EXPECT_THAT(static_cast<const Ner&>(*again).tags(),
+              ElementsAre("O", "B-LOC", "I-LOC", "B-PER", "I-PER"));
 }
 
 TEST(Ner, RefusesAStrideAsLongAsTheWindow) {
@@ -217,7 +238,8 @@ TEST(Ner, RefusesAStrideAsLongAsTheWindow) {
 
 TEST(Ner, SumsTheLossOverTokensWithATag) {
   const auto task = trained();
-  const std::vector<Sample> samples = task->encode(record(R"({"tokens": ["abcdef", "b"], "tags": ["O", "O"]})"), toy::ToyTokenizer(), true);
+  const std::vector<Sample> samples = task->encode(
+      record(R"({"tokens": ["abcdef", "b"], "tags": ["O", "O"]})"), toy::ToyTokenizer(), true);
   const Loss loss = task->loss(at::zeros({5, 5}), collate(samples, {0}, 0));
   EXPECT_EQ(loss.count, 2);
   EXPECT_NEAR(loss.sum.item<double>(), 2 * std::log(5.0), 1e-5);
@@ -234,7 +256,8 @@ TEST(Characters, CountCodePoints) {
 TEST(Align, WidensAnEntityToWholeTokens) {
   bool widened = false;
   const Characters characters("Rome's walls");
-  const std::vector<TagSpan> spans = align({{"LOC", 0, 4}}, {{0, 6}, {7, 12}}, characters, &widened);
+  const std::vector<TagSpan> spans =
+      align({{"LOC", 0, 4}}, {{0, 6}, {7, 12}}, characters, &widened);
   EXPECT_EQ(spans, (std::vector<TagSpan>{{"LOC", 0, 1}}));
   EXPECT_TRUE(widened);
 }

@@ -25,12 +25,14 @@ TEST(Registry, OffersTheNearestName) {
   }
 }
 
-// A folder of src/tasks with a file of its own name holds a task; it needs its line in the registry.
+// A folder of src/tasks with a file of its own name holds a task; it needs its line in the
+// registry.
 TEST(Registry, HasALineForEveryFolder) {
   std::set<std::string> folders, lines;
   for (const auto& entry : std::filesystem::directory_iterator("src/tasks")) {
     const std::string name = entry.path().filename().string();
-    if (entry.is_directory() && std::filesystem::exists(entry.path() / (name + ".cpp"))) folders.insert(name);
+    if (entry.is_directory() && std::filesystem::exists(entry.path() / (name + ".cpp")))
+      folders.insert(name);
   }
   for (const TaskInfo& info : tasks()) lines.insert(info.name);
   EXPECT_GE(folders.size(), 2u);

@@ -24,7 +24,8 @@ Report example_report() {
   report.per_class = {{"<spam>", 1.0, 0.5, 2.0 / 3, 2}, {"ham", 2.0 / 3, 1.0, 0.8, 2}};
   report.confusion = Confusion{{"<spam>", "ham"}, {{1, 1}, {0, 2}}};
   report.reliability = {{0.55, 0.5, 2}, {0.95, 1.0, 2}};
-  report.mistakes = {{Where{"test.jsonl", 3, 0}, "<script>alert(1)</script>", "<spam>", "ham", 0.9}};
+  report.mistakes = {
+      {Where{"test.jsonl", 3, 0}, "<script>alert(1)</script>", "<spam>", "ham", 0.9}};
   return report;
 }
 
@@ -38,11 +39,14 @@ TEST(ReportHtml, EscapesEverythingThatCameFromData) {
   EXPECT_THAT(page, HasSubstr("a &lt;b&gt; &amp; &#39;c&#39;"));
 }
 
-TEST(ReportHtml, NamesMistakesByFileAndLine) { EXPECT_THAT(report_html(example_report(), {}), HasSubstr("test.jsonl:3")); }
+TEST(ReportHtml, NamesMistakesByFileAndLine) {
+  EXPECT_THAT(report_html(example_report(), {}), HasSubstr("test.jsonl:3"));
+}
 
 TEST(ReportHtml, NeedsNothingFromOutside) {
   const std::string page = report_html(example_report(), {});
-  for (const char* outside : {"http://", "https://", "src=", "@import", "url("}) EXPECT_THAT(page, Not(HasSubstr(outside)));
+  for (const char* outside : {"http://", "https://", "src=", "@import", "url("})
+    EXPECT_THAT(page, Not(HasSubstr(outside)));
 }
 
 TEST(ReportHtml, ShowsLeakedTextsWithBothPlaces) {
@@ -64,8 +68,10 @@ TEST(ReportHtml, LeavesOutSectionsWithoutData) {
 }
 
 TEST(Svg, LeavesOutPointsThatAreNotFinite) {
-  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
-  const std::string chart = svg::line_chart({{"loss", {{1, 2}, {2, nan}, {3, inf}, {4, 1}}}}, "step");
+  const double nan = std::numeric_limits<double>::quiet_NaN(),
+               inf = std::numeric_limits<double>::infinity();
+  const std::string chart =
+      svg::line_chart({{"loss", {{1, 2}, {2, nan}, {3, inf}, {4, 1}}}}, "step");
   EXPECT_THAT(chart, Not(HasSubstr("nan")));
   EXPECT_THAT(chart, Not(HasSubstr("inf")));
   EXPECT_EQ(svg::line_chart({{"loss", {{1, nan}}}}, "step"), "");
@@ -78,7 +84,8 @@ TEST(Svg, TicksAreRoundAndCoverTheRange) {
       const std::vector<double> ticks = svg::nice_ticks(low, high, 5);
       ASSERT_GE(ticks.size(), 3u);
       ASSERT_LE(ticks.size(), 12u);
-      const double step = ticks[1] - ticks[0], mantissa = step / std::pow(10, std::floor(std::log10(step * 1.0001)));
+      const double step = ticks[1] - ticks[0],
+                   mantissa = step / std::pow(10, std::floor(std::log10(step * 1.0001)));
       EXPECT_LE(ticks.front(), low + 1e-9 * extent);
       EXPECT_GE(ticks.back() + step, high);
       const double rounded = std::round(mantissa);

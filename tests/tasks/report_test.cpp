@@ -21,8 +21,9 @@ Report example() {
   r.metrics = {{"accuracy", 0.75}, {"ece", std::nan("")}};
   r.intervals["accuracy"] = {0.5, 1};
   r.per_class = {{"ham", 2.0 / 3, 1, 0.8, 2}, {"spâm", 1, 0.5, 2.0 / 3, 2}};
-  r.averages = {
-      {"accuracy", 0.75, 0.75, 0.75, 4}, {"macro avg", 5.0 / 6, 0.75, 11.0 / 15, 4}, {"weighted avg", 5.0 / 6, 0.75, 11.0 / 15, 4}};
+  r.averages = {{"accuracy", 0.75, 0.75, 0.75, 4},
+                {"macro avg", 5.0 / 6, 0.75, 11.0 / 15, 4},
+                {"weighted avg", 5.0 / 6, 0.75, 11.0 / 15, 4}};
   r.confusion = Confusion{{"ham", "spâm"}, {{2, 0}, {1, 1}}};
   r.reliability = {{0.9, 0.75, 4}};
   r.mistakes = {{{"test.jsonl", 3, 0}, "win a prize", "spâm", "ham", 0.875}};
@@ -31,25 +32,28 @@ Report example() {
 
 // Printed by sklearn.metrics.classification_report(…, digits=4) for the same counts.
 TEST(ReportText, LooksLikeClassificationReport) {
-  EXPECT_THAT(report_text(example()), HasSubstr("              precision    recall  f1-score   support\n"
-                                                "\n"
-                                                "         ham     0.6667    1.0000    0.8000         2\n"
-                                                "        spâm     1.0000    0.5000    0.6667         2\n"
-                                                "\n"
-                                                "    accuracy                         0.7500         4\n"
-                                                "   macro avg     0.8333    0.7500    0.7333         4\n"
-                                                "weighted avg     0.8333    0.7500    0.7333         4\n"));
+  EXPECT_THAT(report_text(example()),
+              HasSubstr("              precision    recall  f1-score   support\n"
+                        "\n"
+                        "         ham     0.6667    1.0000    0.8000         2\n"
+                        "        spâm     1.0000    0.5000    0.6667         2\n"
+                        "\n"
+                        "    accuracy                         0.7500         4\n"
+                        "   macro avg     0.8333    0.7500    0.7333         4\n"
+                        "weighted avg     0.8333    0.7500    0.7333         4\n"));
 }
 
 TEST(ReportText, GivesIntervalsAndMistakesWithTheirLines) {
   EXPECT_THAT(report_text(example()),
-              AllOf(HasSubstr("accuracy  0.7500  [0.5000, 1.0000]"), HasSubstr("test.jsonl:3: spâm, predicted ham (0.875): win a prize")));
+              AllOf(HasSubstr("accuracy  0.7500  [0.5000, 1.0000]"),
+                    HasSubstr("test.jsonl:3: spâm, predicted ham (0.875): win a prize")));
 }
 
 TEST(ReportText, LeavesOutWhatATaskDoesNotHave) {
   Report r;
   r.metrics = {{"mse", 0.5}};
-  EXPECT_THAT(report_text(r), AllOf(HasSubstr("mse  0.5000"), Not(HasSubstr("precision")), Not(HasSubstr("mistakes"))));
+  EXPECT_THAT(report_text(r), AllOf(HasSubstr("mse  0.5000"), Not(HasSubstr("precision")),
+                                    Not(HasSubstr("mistakes"))));
 }
 
 TEST(ReportJson, HoldsWhatTheReportHolds) {
@@ -69,7 +73,8 @@ TEST(ReportJson, HoldsTheRunAroundIt) {
   run.timing = {{"tokens_per_second", 5}};
   run.curves["loss"] = {{1, 0.5, 2.0}};
   const Json json = report_json(example(), run);
-  for (const char* key : {"task", "metric", "score", "n", "metrics", "per_class", "data", "timing"}) EXPECT_TRUE(json.contains(key)) << key;
+  for (const char* key : {"task", "metric", "score", "n", "metrics", "per_class", "data", "timing"})
+    EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_EQ(json["data"]["train"]["rows"], 7);
   EXPECT_EQ(json["curves"]["loss"][0]["value"], 2.0);
 }

@@ -11,7 +11,8 @@
 
 namespace hone::toy {
 
-// Words at spaces, pieces of three bytes, "\x01" words give no piece at all. Ids: 1 [CLS], 2 [SEP], pieces from 3.
+// Words at spaces, pieces of three bytes, "\x01" words give no piece at all. Ids: 1 [CLS], 2 [SEP],
+// pieces from 3.
 class ToyTokenizer : public Tokenizer {
  public:
   using Tokenizer::encode;
@@ -24,7 +25,8 @@ class ToyTokenizer : public Tokenizer {
       for (size_t at = begin; at < end; at += 3) {
         if (text[at] == '\x01') break;
         const size_t stop = std::min(at + 3, end);
-        out.ids.push_back(3 + static_cast<int32_t>(std::hash<std::string_view>()(text.substr(at, stop - at)) % 97));
+        out.ids.push_back(3 + static_cast<int32_t>(
+                                  std::hash<std::string_view>()(text.substr(at, stop - at)) % 97));
         out.offsets.push_back({static_cast<int32_t>(at), static_cast<int32_t>(stop)});
         out.words.push_back(word);
       }
@@ -35,7 +37,8 @@ class ToyTokenizer : public Tokenizer {
     Sequence s;
     const auto special = [&](int32_t id, int32_t segment) { push(s, id, segment, -1, {}); };
     const auto body = [&](const Encoding& e, int32_t segment) {
-      for (size_t i = 0; i < e.ids.size(); ++i) push(s, e.ids[i], segment, e.words[i], e.offsets[i]);
+      for (size_t i = 0; i < e.ids.size(); ++i)
+        push(s, e.ids[i], segment, e.words[i], e.offsets[i]);
       special(2, segment);
     };
     special(1, 0);

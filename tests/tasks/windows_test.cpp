@@ -14,10 +14,13 @@ TEST(Windows, LeavesAShortTextWhole) {
   EXPECT_EQ(cut_windows({}, 3, 1), (std::vector<Window>{{0, 0}}));
 }
 
-TEST(Windows, CutsBetweenWords) { EXPECT_EQ(cut_windows({0, 1, 1, 2, 2, 3}, 4, 0), (std::vector<Window>{{0, 3}, {3, 6}})); }
+TEST(Windows, CutsBetweenWords) {
+  EXPECT_EQ(cut_windows({0, 1, 1, 2, 2, 3}, 4, 0), (std::vector<Window>{{0, 3}, {3, 6}}));
+}
 
 TEST(Windows, OverlapsByTheStride) {
-  EXPECT_EQ(cut_windows({0, 1, 2, 3, 4, 5, 6, 7}, 4, 2), (std::vector<Window>{{0, 4}, {2, 6}, {4, 8}}));
+  EXPECT_EQ(cut_windows({0, 1, 2, 3, 4, 5, 6, 7}, 4, 2),
+            (std::vector<Window>{{0, 4}, {2, 6}, {4, 8}}));
 }
 
 TEST(Windows, CutsAWordThatIsLongerThanAWindow) {
@@ -30,8 +33,10 @@ TEST(Windows, CoverEveryPieceWhateverTheWords) {
   RandomStream random(7);
   for (int trial = 0; trial < 500; ++trial) {
     Words words;
-    for (int32_t word = 0; words.size() < random.below(60); ++word) words.insert(words.end(), 1 + random.below(6), word);
-    const int64_t room = 1 + static_cast<int64_t>(random.below(12)), stride = static_cast<int64_t>(random.below(room));
+    for (int32_t word = 0; words.size() < random.below(60); ++word)
+      words.insert(words.end(), 1 + random.below(6), word);
+    const int64_t room = 1 + static_cast<int64_t>(random.below(12)),
+                  stride = static_cast<int64_t>(random.below(room));
     int64_t covered = 0, begin = -1;
     for (const Window& w : cut_windows(words, room, stride)) {
       EXPECT_LE(w.begin, covered) << "a gap";

@@ -2,8 +2,9 @@
 //
 //   model_probe MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors [bf16]
 //
-// Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32 (gradient of the hidden states), and
-// pooled_upstream [S, H] where the pooler is wanted. Output: hidden, pooled, and "grad.<parameter>" of every parameter.
+// Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32
+// (gradient of the hidden states), and pooled_upstream [S, H] where the pooler is wanted. Output:
+// hidden, pooled, and "grad.<parameter>" of every parameter.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -22,11 +23,15 @@ std::shared_ptr<Backbone> load(const std::string& folder, bool with_pooler) {
   config.sentence_head.uses_pooler &= with_pooler;
   auto model = make_backbone(config);
   std::vector<std::pair<std::string, at::Tensor>> parameters;
-  for (const auto& item : model->named_parameters()) parameters.emplace_back(item.key(), item.value());
-  const LoadReport report = load_into(parameters, load_state_dict(folder), config.base_prefix, folder);
+  for (const auto& item : model->named_parameters())
+    parameters.emplace_back(item.key(), item.value());
+  const LoadReport report =
+      load_into(parameters, load_state_dict(folder), config.base_prefix, folder);
   if (!report.missing.empty())
-    throw Error(ErrorKind::kModel, Where{folder}, fmt::format("missing weights: {}", fmt::join(report.missing, ", ")));
-  if (!report.unexpected.empty()) fmt::print(stderr, "unexpected weights: {}\n", fmt::join(report.unexpected, ", "));
+    throw Error(ErrorKind::kModel, Where{folder},
+                fmt::format("missing weights: {}", fmt::join(report.missing, ", ")));
+  if (!report.unexpected.empty())
+    fmt::print(stderr, "unexpected weights: {}\n", fmt::join(report.unexpected, ", "));
   model->eval();
   return model;
 }
@@ -52,7 +57,8 @@ StateDict run(Backbone& model, const StateDict& input) {
     output["pooled"] = pooled.detach().to(at::kFloat);
   }
   loss.backward();
-  for (const auto& item : model.named_parameters()) output["grad." + item.key()] = item.value().grad();
+  for (const auto& item : model.named_parameters())
+    output["grad." + item.key()] = item.value().grad();
   return output;
 }
 
@@ -60,7 +66,8 @@ StateDict run(Backbone& model, const StateDict& input) {
 
 int main(int argc, char** argv) try {
   if (argc < 4) {
-    std::fputs("usage: model_probe MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors [bf16]\n", stderr);
+    std::fputs("usage: model_probe MODEL_FOLDER INPUT.safetensors OUTPUT.safetensors [bf16]\n",
+               stderr);
     return 2;
   }
   const StateDict input = read_safetensors(argv[2]);

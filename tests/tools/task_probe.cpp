@@ -1,9 +1,13 @@
 // For the parity tests of tasks: requests as JSON lines on standard input, one answer a line.
 //
-//   {"do": "score", "task", "options", "gold": [record, …], "predicted": [result, …]}        -> {"report", "text"}
-//   {"do": "encode", "model", "task", "options", "longest", "records": [record, …]}          -> [{"ids", "segments", "words", "truncated", "targets"}, …]
-//   {"do": "step", "model", "task", "options", "longest", "records", "out"}                  -> {"loss", "count"}; out/model is the saved pipeline,
-//       out/tensors.safetensors its logits and "grad.<weight>", from one packed batch of all records, without dropout
+//   {"do": "score", "task", "options", "gold": [record, …], "predicted": [result, …]}        ->
+//   {"report", "text"}
+//   {"do": "encode", "model", "task", "options", "longest", "records": [record, …]}          ->
+//   [{"ids", "segments", "words", "truncated", "targets"}, …]
+//   {"do": "step", "model", "task", "options", "longest", "records", "out"}                  ->
+//   {"loss", "count"}; out/model is the saved pipeline,
+//       out/tensors.safetensors its logits and "grad.<weight>", from one packed batch of all
+//       records, without dropout
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -19,13 +23,15 @@ using namespace hone;
 std::vector<Record> records_of(const Json& list) {
   const auto file = std::make_shared<const std::string>("request");
   std::vector<Record> records;
-  for (const Json& fields : list) records.push_back({fields, file, static_cast<int64_t>(records.size()) + 1});
+  for (const Json& fields : list)
+    records.push_back({fields, file, static_cast<int64_t>(records.size()) + 1});
   return records;
 }
 
 std::shared_ptr<Task> make_task(const Json& request) {
   Config options = Config::from_json(request.value("options", Json::object()), "options");
-  std::shared_ptr<Task> task = task_named(request.at("task").get<std::string>()).make(options, request.value("longest", int64_t{0}));
+  std::shared_ptr<Task> task = task_named(request.at("task").get<std::string>())
+                                   .make(options, request.value("longest", int64_t{0}));
   options.refuse_unknown();
   return task;
 }
@@ -56,7 +62,11 @@ Json encode(const Json& request) {
       Json targets = Json::object();
       for (const Target& target : sample.targets) targets[target.name] = target.values;
       const Sequence& s = sample.streams.at(0);
-      answer.push_back({{"ids", s.ids}, {"segments", s.segments}, {"words", s.words}, {"truncated", truncated}, {"targets", targets}});
+      answer.push_back({{"ids", s.ids},
+                        {"segments", s.segments},
+                        {"words", s.words},
+                        {"truncated", truncated},
+                        {"targets", targets}});
     }
   }
   return answer;
@@ -64,14 +74,17 @@ Json encode(const Json& request) {
 
 Json step(const Json& request) {
   const std::vector<Record> records = records_of(request.at("records"));
-  const std::string model = request.at("model").get<std::string>(), out = request.at("out").get<std::string>();
-  const auto pipeline = Pipeline::create(model, Tokenizer::load(model), make_learned(request, records), 3);
+  const std::string model = request.at("model").get<std::string>(),
+                    out = request.at("out").get<std::string>();
+  const auto pipeline =
+      Pipeline::create(model, Tokenizer::load(model), make_learned(request, records), 3);
   pipeline->save(out + "/model");
   pipeline->network().eval();
   std::vector<Sample> samples;
   std::vector<int64_t> indices;
   for (const Record& record : records) {
-    for (Sample& sample : pipeline->task().encode(record, pipeline->tokenizer(), true)) samples.push_back(std::move(sample));
+    for (Sample& sample : pipeline->task().encode(record, pipeline->tokenizer(), true))
+      samples.push_back(std::move(sample));
     while (indices.size() < samples.size()) indices.push_back(static_cast<int64_t>(indices.size()));
   }
   const Batch batch = collate(samples, indices, 0);
@@ -79,7 +92,8 @@ Json step(const Json& request) {
   const Loss loss = pipeline->task().loss(logits, batch, {request.value("label_smoothing", 0.0)});
   loss.sum.backward();
   StateDict tensors{{"logits", logits.detach()}};
-  for (const auto& [name, weight] : pipeline->network().weights()) tensors["grad." + name] = weight.grad() / loss.count;
+  for (const auto& [name, weight] : pipeline->network().weights())
+    tensors["grad." + name] = weight.grad() / loss.count;
   write_safetensors(out + "/tensors.safetensors", tensors);
   return {{"loss", loss.sum.item<double>() / loss.count}, {"count", loss.count}};
 }
@@ -95,7 +109,8 @@ Json answer(const Json& request) {
 }  // namespace
 
 int main() try {
-  for (std::string line; std::getline(std::cin, line);) std::cout << answer(Json::parse(line)).dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);)
+    std::cout << answer(Json::parse(line)).dump() << std::endl;
   return 0;
 } catch (const std::exception& error) {
   fmt::print(stderr, "task_probe: {}\n", error.what());

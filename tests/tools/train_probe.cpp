@@ -1,9 +1,10 @@
-// For the parity tests: a short training run with everything written down that another program needs to repeat it.
+// For the parity tests: a short training run with everything written down that another program
+// needs to repeat it.
 //
 //   train_probe run CONFIG.yaml FOLDER    keys: model, name (task), task, train, data (JSONL)
 //     FOLDER/initial, FOLDER/final   models before and after, as Hugging Face folders
-//     FOLDER/run.json                samples (ids, segments, targets), steps (sample indices), events (loss, norm, rate of each step)
-//     FOLDER/metrics.jsonl, FOLDER/tensorboard
+//     FOLDER/run.json                samples (ids, segments, targets), steps (sample indices),
+//     events (loss, norm, rate of each step) FOLDER/metrics.jsonl, FOLDER/tensorboard
 //   train_probe schedule TYPE WARMUP TOTAL POWER END_FACTOR    the factor of each step, one a line
 #include <fmt/format.h>
 
@@ -36,13 +37,16 @@ std::vector<Record> read_records(const std::string& path) {
 Json described(const Sample& sample) {
   Json targets = Json::object();
   for (const Target& target : sample.targets) targets[target.name] = target.values;
-  return {{"ids", sample.streams.at(0).ids}, {"segments", sample.streams.at(0).segments}, {"targets", targets}};
+  return {{"ids", sample.streams.at(0).ids},
+          {"segments", sample.streams.at(0).segments},
+          {"targets", targets}};
 }
 
 Json described(const SampleStore& store, Timeline timeline) {
   Json samples = Json::array(), steps = Json::array();
   for (int64_t i = 0; i < store.size(); ++i) samples.push_back(described(store.get(i)));
-  for (int64_t step = 0; step < timeline.steps(); ++step) steps.push_back(timeline.micro_batches(step));
+  for (int64_t step = 0; step < timeline.steps(); ++step)
+    steps.push_back(timeline.micro_batches(step));
   return {{"samples", samples}, {"steps", steps}};
 }
 
@@ -54,7 +58,9 @@ void run(const std::string& config_path, const std::string& folder) {
   const auto records = read_records(config.require("data"));
   const auto tokenizer = Tokenizer::load(model);
   std::shared_ptr<Task> task =
-      task_named(config.require("name")).make(task_section, sequence_limit(ModelConfig::load(model), *tokenizer, options.max_seq_length));
+      task_named(config.require("name"))
+          .make(task_section,
+                sequence_limit(ModelConfig::load(model), *tokenizer, options.max_seq_length));
   config.refuse_unknown();
 
   for (const Record& record : records) task->learn(record);
@@ -67,15 +73,19 @@ void run(const std::string& config_path, const std::string& folder) {
     }
   }
   store.seal();
-  const auto pipeline = Pipeline::create(model, tokenizer, task, static_cast<uint64_t>(options.seed));
+  const auto pipeline =
+      Pipeline::create(model, tokenizer, task, static_cast<uint64_t>(options.seed));
   std::filesystem::create_directories(folder);
   pipeline->save(folder + "/initial");
 
-  Json story = described(store, Timeline(store.lengths(), plan_options(options), options.num_train_epochs, options.max_steps));
+  Json story = described(store, Timeline(store.lengths(), plan_options(options),
+                                         options.num_train_epochs, options.max_steps));
   story["events"] = Json::array();
   const Listener keep = [&](const Event& event) {
     if (const auto* s = std::get_if<Stepped>(&event)) {
-      story["events"].push_back({{"loss", s->loss}, {"gradient_norm", s->gradient_norm}, {"learning_rate", s->learning_rate}});
+      story["events"].push_back({{"loss", s->loss},
+                                 {"gradient_norm", s->gradient_norm},
+                                 {"learning_rate", s->learning_rate}});
     }
   };
   TrainerInputs inputs;
@@ -87,7 +97,8 @@ void run(const std::string& config_path, const std::string& folder) {
     return std::pair(evaluation.report, evaluation.loss);
   };
   inputs.output_dir = folder;
-  train(inputs, options, {keep, metrics_log(folder + "/metrics.jsonl"), tensorboard_log(folder + "/tensorboard")});
+  train(inputs, options,
+        {keep, metrics_log(folder + "/metrics.jsonl"), tensorboard_log(folder + "/tensorboard")});
   pipeline->save(folder + "/final");
   write_file(folder + "/run.json", story.dump());
 }
@@ -100,7 +111,8 @@ void print_schedule(char** argv) {
   options.power = std::stod(argv[5]);
   options.end_factor = std::stod(argv[6]);
   const auto schedule = make_schedule(options);
-  for (int64_t step = 0; step <= options.total_steps; ++step) fmt::print("{:.17g}\n", schedule(step));
+  for (int64_t step = 0; step <= options.total_steps; ++step)
+    fmt::print("{:.17g}\n", schedule(step));
 }
 
 }  // namespace
@@ -112,7 +124,9 @@ int main(int argc, char** argv) try {
   } else if (command == "schedule" && argc == 7) {
     print_schedule(argv);
   } else {
-    std::fputs("usage: train_probe run CONFIG.yaml FOLDER | schedule TYPE WARMUP TOTAL POWER END_FACTOR\n", stderr);
+    std::fputs(
+        "usage: train_probe run CONFIG.yaml FOLDER | schedule TYPE WARMUP TOTAL POWER END_FACTOR\n",
+        stderr);
     return 2;
   }
   return 0;

@@ -1,3 +1,5 @@
+#include "tune/optim/adamw.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
@@ -9,7 +11,6 @@
 #include "base/error.h"
 #include "models/kernels/embedding.h"
 #include "support/errors.h"
-#include "tune/optim/adamw.h"
 #include "tune/optim/adamw_fused.h"
 #include "tune/optim/lazy_rows.h"
 
@@ -19,10 +20,13 @@ namespace {
 using testing_support::error_of;
 
 at::Tensor normal(at::IntArrayRef shape, uint64_t seed) {
-  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed), at::TensorOptions(at::kFloat));
+  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed),
+                   at::TensorOptions(at::kFloat));
 }
 at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(); }
-void set_gradient(const at::Tensor& value, const at::Tensor& gradient) { value.mutable_grad() = gradient; }
+void set_gradient(const at::Tensor& value, const at::Tensor& gradient) {
+  value.mutable_grad() = gradient;
+}
 double error(const at::Tensor& actual, const at::Tensor& expected) {
   return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
 }
@@ -34,7 +38,10 @@ struct Dense {
   int64_t steps = 0;
 
   Dense(const at::Tensor& start, AdamWOptions given)
-      : value(start.detach().to(at::kDouble)), m(at::zeros_like(value)), v(at::zeros_like(value)), options(given) {}
+      : value(start.detach().to(at::kDouble)),
+        m(at::zeros_like(value)),
+        v(at::zeros_like(value)),
+        options(given) {}
   void step(double rate, const at::Tensor& gradient) {
     const at::Tensor g = gradient.to(at::kDouble);
     ++steps;
@@ -47,14 +54,20 @@ struct Dense {
 };
 
 TEST(AdamW, ProducesPyTorchValues) {
-  std::ifstream file("tests/golden/adamw.json");  // made by adamw.py beside it; tests run in the repository's root
+  std::ifstream file(
+      "tests/golden/adamw.json");  // made by adamw.py beside it; tests run in the repository's root
   ASSERT_TRUE(file) << "tests/golden/adamw.json is missing";
   const auto golden = nlohmann::json::parse(file);
-  const auto tensor = [](const nlohmann::json& values) { return at::tensor(values.get<std::vector<double>>(), at::kFloat); };
+  const auto tensor = [](const nlohmann::json& values) {
+    return at::tensor(values.get<std::vector<double>>(), at::kFloat);
+  };
   ASSERT_EQ(golden["cases"].size(), 3u);
   for (const auto& c : golden["cases"]) {
     const auto& o = c["options"];
-    const AdamWOptions options{.beta1 = o["beta1"], .beta2 = o["beta2"], .eps = o["eps"], .weight_decay = o["weight_decay"]};
+    const AdamWOptions options{.beta1 = o["beta1"],
+                               .beta2 = o["beta2"],
+                               .eps = o["eps"],
+                               .weight_decay = o["weight_decay"]};
     const at::Tensor value = leaf(tensor(c["start"]));
     AdamW optimizer({{"x", value, {}}}, options);
     ASSERT_EQ(c["steps"].size(), 10u);
@@ -68,7 +81,8 @@ TEST(AdamW, ProducesPyTorchValues) {
   }
 }
 
-// What a GPU would run, on the CPU: two parameters, one with a shadow, several steps with weight decay and a gradient scale.
+// What a GPU would run, on the CPU: two parameters, one with a shadow, several steps with weight
+// decay and a gradient scale.
 TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
   const AdamWOptions options{.weight_decay = 0.1};
   const std::vector<at::Tensor> start = {normal({50, 40}, 1), normal({33}, 2)};
@@ -77,7 +91,8 @@ TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
   FusedParameters fused;
   for (size_t i = 0; i < start.size(); ++i) {
     ours.push_back(leaf(start[i]));
-    parameters.push_back({"p" + std::to_string(i), ours[i], i == 0 ? at::zeros(start[i].sizes(), at::kBFloat16) : at::Tensor()});
+    parameters.push_back({"p" + std::to_string(i), ours[i],
+                          i == 0 ? at::zeros(start[i].sizes(), at::kBFloat16) : at::Tensor()});
     fused.values.push_back(start[i].clone());
     fused.exp_avgs.push_back(at::zeros_like(start[i]));
     fused.exp_avg_sqs.push_back(at::zeros_like(start[i]));
@@ -92,29 +107,34 @@ TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
       set_gradient(ours[i], gradient.clone());
       fused.gradients.push_back(gradient);
     }
-    EXPECT_NEAR(norm_fused(fused.gradients), gradient_norm(parameters), 1e-5 * gradient_norm(parameters));
+    EXPECT_NEAR(norm_fused(fused.gradients), gradient_norm(parameters),
+                1e-5 * gradient_norm(parameters));
     optimizer.step(1e-2, 0.25);
     adamw_fused(fused, options, step, 1e-2, 0.25, options.weight_decay);
-    for (size_t i = 0; i < start.size(); ++i) EXPECT_LT(error(fused.values[i], ours[i].detach()), 1e-6) << step;
+    for (size_t i = 0; i < start.size(); ++i)
+      EXPECT_LT(error(fused.values[i], ours[i].detach()), 1e-6) << step;
   }
   EXPECT_TRUE(at::equal(fused.shadows[0], fused.values[0].to(at::kBFloat16)));
   EXPECT_LT(error(fused.exp_avg_sqs[1], optimizer.state().at("exp_avg_sq.p1")), 1e-6);
 }
 
 TEST(AdamW, WritesTheShadowRoundedAndLeavesOthersAlone) {
-  const at::Tensor value = leaf(normal({50, 40}, 1)), idle = leaf(normal({7}, 2)), idle_before = idle.detach().clone();
+  const at::Tensor value = leaf(normal({50, 40}, 1)), idle = leaf(normal({7}, 2)),
+                   idle_before = idle.detach().clone();
   const at::Tensor shadow = at::zeros({50, 40}, at::kBFloat16);
   AdamW optimizer({{"value", value, shadow}, {"idle", idle, {}}}, {.weight_decay = 0.1});
   set_gradient(value, normal({50, 40}, 3));
   optimizer.step(1e-2, 1);
   EXPECT_TRUE(at::equal(shadow, value.detach().to(at::kBFloat16)));
   EXPECT_TRUE(at::equal(idle.detach(), idle_before));
-  EXPECT_TRUE(at::equal(optimizer.state().at("exp_avg_sq.idle"), at::zeros({7}))) << "a checkpoint has moments for all";
+  EXPECT_TRUE(at::equal(optimizer.state().at("exp_avg_sq.idle"), at::zeros({7})))
+      << "a checkpoint has moments for all";
 }
 
 TEST(AdamW, DecaysOnlyWhatDecays) {
   const at::Tensor decaying = leaf(at::ones({4})), plain = leaf(at::ones({4}));
-  AdamW optimizer({{"weight", decaying, {}, true}, {"bias", plain, {}, false}}, {.weight_decay = 0.5});
+  AdamW optimizer({{"weight", decaying, {}, true}, {"bias", plain, {}, false}},
+                  {.weight_decay = 0.5});
   set_gradient(decaying, at::zeros({4}));
   set_gradient(plain, at::zeros({4}));
   optimizer.step(0.1, 1);
@@ -125,12 +145,14 @@ TEST(AdamW, DecaysOnlyWhatDecays) {
 TEST(AdamW, StateSurvivesSaveAndLoad) {
   const auto run = [](bool restarts) {
     const at::Tensor value = leaf(normal({33}, 1));
-    auto optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}}, AdamWOptions{.weight_decay = 0.1});
+    auto optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}},
+                                             AdamWOptions{.weight_decay = 0.1});
     for (int step = 0; step < 6; ++step) {
       if (restarts && step == 3) {
         StateDict state;
         for (const auto& [name, tensor] : optimizer->state()) state[name] = tensor.clone();
-        optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}}, AdamWOptions{.weight_decay = 0.1});
+        optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}},
+                                            AdamWOptions{.weight_decay = 0.1});
         optimizer->load_state(state);
         EXPECT_EQ(optimizer->steps(), 3);
       }
@@ -145,11 +167,14 @@ TEST(AdamW, StateSurvivesSaveAndLoad) {
 }
 
 TEST(AdamW, GradientNormIsExactAndTheSameWithAnyNumberOfThreads) {
-  const at::Tensor a = leaf(at::zeros({100001})), b = leaf(at::zeros({3, 5})), c = leaf(at::zeros({4}));
+  const at::Tensor a = leaf(at::zeros({100001})), b = leaf(at::zeros({3, 5})),
+                   c = leaf(at::zeros({4}));
   set_gradient(a, normal({100001}, 1) * 1e-30);  // squares that fp32 cannot hold
   set_gradient(b, at::full({3, 5}, 2e-28));
   const std::vector<AdamWParameter> parameters = {{"a", a, {}}, {"b", b, {}}, {"c", c, {}}};
-  const double expected = std::sqrt((a.grad().to(at::kDouble).square().sum() + b.grad().to(at::kDouble).square().sum()).item<double>());
+  const double expected =
+      std::sqrt((a.grad().to(at::kDouble).square().sum() + b.grad().to(at::kDouble).square().sum())
+                    .item<double>());
   const int before = at::get_num_threads();
   at::set_num_threads(1);
   const double one = gradient_norm(parameters);
@@ -176,7 +201,8 @@ void run_table(bool lazy, double decay, int64_t steps, double tolerance) {
   for (int64_t step = 0; step < steps; ++step) {
     const double rate = 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(2 * steps));
     const at::Tensor ids = ids_of_step(step), out = kernels::embedding(table, ids);
-    ASSERT_LT(error(out.detach(), dense.value.index_select(0, ids).to(at::kFloat)), tolerance) << step;
+    ASSERT_LT(error(out.detach(), dense.value.index_select(0, ids).to(at::kFloat)), tolerance)
+        << step;
     out.backward(normal(out.sizes(), 100 + step));
     dense.step(rate, table.grad());
     optimizer.step(rate, 1);
@@ -222,25 +248,31 @@ TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
   second.load_state(saved);
   {
     // A GPU takes over: there no row waits.
-    const at::Tensor settled = table.detach().clone(), mean = saved.at("exp_avg.table").clone(), square = saved.at("exp_avg_sq.table").clone();
-    settle_rows(settled, mean, square, {saved.at("rows.seen.table"), saved.at("rows.moving.table"), saved.at("rows.steps.table")});
+    const at::Tensor settled = table.detach().clone(), mean = saved.at("exp_avg.table").clone(),
+                     square = saved.at("exp_avg_sq.table").clone();
+    settle_rows(
+        settled, mean, square,
+        {saved.at("rows.seen.table"), saved.at("rows.moving.table"), saved.at("rows.steps.table")});
     EXPECT_FALSE(at::equal(settled, table)) << "nothing was owed";
     const at::Tensor flushed = leaf(table);
     AdamW third({{"table", flushed, {}}}, options);
     third.load_state(saved);
     third.flush();
     EXPECT_TRUE(at::equal(settled, flushed));
-    EXPECT_TRUE(at::equal(mean, third.state().at("exp_avg.table")) && at::equal(square, third.state().at("exp_avg_sq.table")));
+    EXPECT_TRUE(at::equal(mean, third.state().at("exp_avg.table")) &&
+                at::equal(square, third.state().at("exp_avg_sq.table")));
   }
   run(optimizer, table, 40, 90);
   run(second, restored, 40, 90);
   optimizer.flush();
   second.flush();
   EXPECT_TRUE(at::equal(table, restored));
-  EXPECT_TRUE(at::equal(optimizer.state().at("exp_avg_sq.table"), second.state().at("exp_avg_sq.table")));
+  EXPECT_TRUE(
+      at::equal(optimizer.state().at("exp_avg_sq.table"), second.state().at("exp_avg_sq.table")));
 }
 
-// A row that was looked up and got a gradient of zeros only moves no less than others: rounding must not tell whether a run was restored.
+// A row that was looked up and got a gradient of zeros only moves no less than others: rounding
+// must not tell whether a run was restored.
 TEST(AdamW, ARestoredRowWithoutMomentsRoundsTheSame) {
   const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
   const at::Tensor table = leaf(normal({12, 40}, 1)), restored = leaf(table);
@@ -256,7 +288,8 @@ TEST(AdamW, ARestoredRowWithoutMomentsRoundsTheSame) {
     restored.copy_(table);
   }
   second.load_state(optimizer.state());
-  for (int step = 0; step < 20; ++step) look_up(optimizer, table, 5, 1), look_up(second, restored, 5, 1);
+  for (int step = 0; step < 20; ++step)
+    look_up(optimizer, table, 5, 1), look_up(second, restored, 5, 1);
   optimizer.flush();
   second.flush();
   EXPECT_TRUE(at::equal(table, restored));
@@ -298,7 +331,8 @@ TEST(AdamW, ATableWithAnotherGradientBesidesIsDense) {
 TEST(AdamW, GradientNormOfATableCountsAllItsRows) {
   const at::Tensor table = leaf(normal({500, 16}, 1));
   kernels::embedding(table, at::tensor({3, 400, 3}, at::kLong)).backward(normal({3, 16}, 2));
-  EXPECT_NEAR(gradient_norm({{"table", table, {}}}), table.grad().to(at::kDouble).norm().item<double>(), 1e-6);
+  EXPECT_NEAR(gradient_norm({{"table", table, {}}}),
+              table.grad().to(at::kDouble).norm().item<double>(), 1e-6);
 }
 
 }  // namespace

@@ -59,7 +59,12 @@ TEST(BestTracker, GoesOnFromItsState) {
 }
 
 TEST(Criterion, FollowsTheTaskThenTheName) {
-  const TaskInfo info{.name = "t", .help = "", .main_metric = "accuracy", .greater_is_better = true, .make = nullptr, .restore = nullptr};
+  const TaskInfo info{.name = "t",
+                      .help = "",
+                      .main_metric = "accuracy",
+                      .greater_is_better = true,
+                      .make = nullptr,
+                      .restore = nullptr};
   EXPECT_TRUE(criterion_named("", info).greater_is_better);
   EXPECT_FALSE(criterion_named("loss", info).greater_is_better);
   EXPECT_FALSE(criterion_named("mse", info).greater_is_better);

@@ -20,9 +20,13 @@ using testing::HasSubstr;
 using testing_support::TemporaryFolder;
 
 Checkpoint checkpoint_of(int64_t step, int64_t size = 64) {
-  return {{{"step", step}, {"total_steps", 10}, {"stopped_early", false}, {"loss", 0.1 * static_cast<double>(step)}},
+  return {{{"step", step},
+           {"total_steps", 10},
+           {"stopped_early", false},
+           {"loss", 0.1 * static_cast<double>(step)}},
           {{"w", at::full({size}, static_cast<double>(step))}},
-          {{"exp_avg.w", at::full({size}, 2.0 * static_cast<double>(step))}, {"step", at::scalar_tensor(step, at::kLong)}}};
+          {{"exp_avg.w", at::full({size}, 2.0 * static_cast<double>(step))},
+           {"step", at::scalar_tensor(step, at::kLong)}}};
 }
 
 int64_t step_of(const Checkpoint& checkpoint) { return checkpoint.state.at("step").get<int64_t>(); }
@@ -61,7 +65,8 @@ TEST(Checkpoint, ComesBackAsItWasSaved) {
   const Checkpoint loaded = checkpoints.load_last(warnings.sink());
   EXPECT_EQ(loaded.state, checkpoint_of(7).state);
   EXPECT_TRUE(at::equal(loaded.weights.at("w"), checkpoint_of(7).weights.at("w")));
-  EXPECT_TRUE(at::equal(loaded.optimizer.at("exp_avg.w"), checkpoint_of(7).optimizer.at("exp_avg.w")));
+  EXPECT_TRUE(
+      at::equal(loaded.optimizer.at("exp_avg.w"), checkpoint_of(7).optimizer.at("exp_avg.w")));
   EXPECT_EQ(loaded.optimizer.at("step").item<int64_t>(), 7);
   EXPECT_TRUE(warnings.list.empty());
 }
@@ -71,7 +76,8 @@ TEST(Checkpoint, KeepsLastAndTheOneBefore) {
   const CheckpointFolder checkpoints(folder.path());
   for (const int64_t step : {1, 2, 3}) checkpoints.save_last(checkpoint_of(step));
   std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder.path())) names.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(folder.path()))
+    names.push_back(entry.path().filename());
   EXPECT_THAT(names, testing::UnorderedElementsAre("last", "last.previous"));
   EXPECT_EQ(step_of(checkpoints.load_last([](const std::string&) {})), 3);
 }
@@ -114,14 +120,17 @@ TEST(Checkpoint, NamesTheDefectWhereNoneIsGood) {
   const CheckpointFolder checkpoints(folder.path());
   checkpoints.save_last(checkpoint_of(1));
   flip_byte(folder / "last/optimizer.safetensors", 1);
-  EXPECT_THAT(message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel),
-              testing::AllOf(HasSubstr("last/optimizer.safetensors"), HasSubstr("damaged")));
+  EXPECT_THAT(
+      message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel),
+      testing::AllOf(HasSubstr("last/optimizer.safetensors"), HasSubstr("damaged")));
 }
 
 TEST(Checkpoint, SaysThatThereIsNone) {
   const TemporaryFolder folder;
-  EXPECT_THAT(message_of([&] { CheckpointFolder(folder.path()).load_last([](const std::string&) {}); }, ErrorKind::kUsage),
-              HasSubstr("start the run again"));
+  EXPECT_THAT(
+      message_of([&] { CheckpointFolder(folder.path()).load_last([](const std::string&) {}); },
+                 ErrorKind::kUsage),
+      HasSubstr("start the run again"));
 }
 
 TEST(Checkpoint, OfANewerFormatIsRefusedByName) {
@@ -131,7 +140,9 @@ TEST(Checkpoint, OfANewerFormatIsRefusedByName) {
   Json state = read_json(folder / "last/trainer_state.json", ErrorKind::kModel);
   state["format"] = 9;
   write_file(folder / "last/trainer_state.json", state.dump());
-  EXPECT_THAT(message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel), HasSubstr("another version"));
+  EXPECT_THAT(
+      message_of([&] { checkpoints.load_last([](const std::string&) {}); }, ErrorKind::kModel),
+      HasSubstr("another version"));
 }
 
 // A kill between any two steps of saving leaves one of these states.
@@ -160,7 +171,8 @@ TEST(Checkpoint, ThatFindsNoRoomLeavesTheGoodOneAlone) {
   rlimit small = before;
   small.rlim_cur = 100 << 10;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string message = message_of([&] { checkpoints.save_last(checkpoint_of(2, 1 << 20)); }, ErrorKind::kUsage);
+  const std::string message =
+      message_of([&] { checkpoints.save_last(checkpoint_of(2, 1 << 20)); }, ErrorKind::kUsage);
   ::setrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, old_handler);
   EXPECT_THAT(message, HasSubstr("cannot be written"));
@@ -170,8 +182,10 @@ TEST(Checkpoint, ThatFindsNoRoomLeavesTheGoodOneAlone) {
 
 TEST(Checkpoint, RefusesBeforehandWhereTheDiskIsTooSmall) {
   const TemporaryFolder folder;
-  const std::string message = message_of([&] { require_disk(folder.path(), int64_t{1} << 60, "this run"); }, ErrorKind::kUsage);
-  EXPECT_THAT(message, testing::AllOf(HasSubstr("1152921504606.8 MB needed"), HasSubstr("MB free")));
+  const std::string message = message_of(
+      [&] { require_disk(folder.path(), int64_t{1} << 60, "this run"); }, ErrorKind::kUsage);
+  EXPECT_THAT(message,
+              testing::AllOf(HasSubstr("1152921504606.8 MB needed"), HasSubstr("MB free")));
   EXPECT_NO_THROW(require_disk(folder.path(), 1, "this run"));
 }
 

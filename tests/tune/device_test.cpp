@@ -1,5 +1,6 @@
-// What would run on a GPU, without one. The meta device has shapes and types but no values: a network that runs there asks no CPU kernel for
-// memory, and elementwise operations refuse operands of two devices (matrix products there do not).
+// What would run on a GPU, without one. The meta device has shapes and types but no values: a
+// network that runs there asks no CPU kernel for memory, and elementwise operations refuse operands
+// of two devices (matrix products there do not).
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/library.h>
@@ -32,17 +33,22 @@ at::Tensor meta_index_select(const at::Tensor& x, int64_t dim, const at::Tensor&
   return at::empty(sizes, x.options());
 }
 
-ThreeTensors meta_layer_norm(const at::Tensor& x, at::IntArrayRef, const MaybeTensor& weight, const MaybeTensor& bias, double) {
+ThreeTensors meta_layer_norm(const at::Tensor& x, at::IntArrayRef, const MaybeTensor& weight,
+                             const MaybeTensor& bias, double) {
   TORCH_CHECK(weight->is_meta() && bias->is_meta(), "layer_norm: weight and bias are elsewhere");
-  return {at::empty_like(x), at::empty({x.size(0), 1}, x.options()), at::empty({x.size(0), 1}, x.options())};
+  return {at::empty_like(x), at::empty({x.size(0), 1}, x.options()),
+          at::empty({x.size(0), 1}, x.options())};
 }
 
-ThreeTensors meta_layer_norm_backward(const at::Tensor&, const at::Tensor& x, at::IntArrayRef, const at::Tensor&, const at::Tensor&,
-                                      const MaybeTensor& weight, const MaybeTensor& bias, std::array<bool, 3>) {
+ThreeTensors meta_layer_norm_backward(const at::Tensor&, const at::Tensor& x, at::IntArrayRef,
+                                      const at::Tensor&, const at::Tensor&,
+                                      const MaybeTensor& weight, const MaybeTensor& bias,
+                                      std::array<bool, 3>) {
   return {at::empty_like(x), at::empty_like(*weight), at::empty_like(*bias)};
 }
 
-at::Tensor meta_embedding_backward(const at::Tensor& grad, const at::Tensor&, int64_t rows, int64_t, bool) {
+at::Tensor meta_embedding_backward(const at::Tensor& grad, const at::Tensor&, int64_t rows, int64_t,
+                                   bool) {
   return at::empty({rows, grad.size(1)}, grad.options());
 }
 
@@ -56,7 +62,8 @@ TORCH_LIBRARY_IMPL(aten, Meta, library) {
 // Module::to does this between the CPU and a GPU, but refuses the meta device.
 void make_meta(Network& network) {
   for (const auto& [name, weight] : network.weights()) {
-    const at::Tensor shape = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
+    const at::Tensor shape =
+        at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
     weight.unsafeGetTensorImpl()->shallow_copy_from(shape.getIntrusivePtr());
   }
   network.move_to(at::kMeta);
@@ -72,7 +79,9 @@ at::Tensor run_on_meta(TinyRun& run, Precision precision, bool recomputes) {
   network.train();
   const Batch batch = network.place(make_micro_batch(run.store(), {0, 1, 2}, 1, 0).batch);
   const at::Tensor logits = network.forward(batch);
-  kernels::cross_entropy_sum(logits, at::zeros({logits.size(0)}, logits.options().dtype(at::kLong)), -100, 0).backward();
+  kernels::cross_entropy_sum(logits, at::zeros({logits.size(0)}, logits.options().dtype(at::kLong)),
+                             -100, 0)
+      .backward();
   return logits;
 }
 
@@ -99,30 +108,38 @@ TEST(Device, RowBoundariesStayOnTheCpu) {
   run.load_pipeline();
   Network& network = run.pipeline().network();
   const Batch here = make_micro_batch(run.store(), {0, 1}, 1, 0).batch;
-  EXPECT_TRUE(network.place(here).streams[0].ids.is_same(here.streams[0].ids)) << "nothing is copied on the CPU";
+  EXPECT_TRUE(network.place(here).streams[0].ids.is_same(here.streams[0].ids))
+      << "nothing is copied on the CPU";
   make_meta(network);
   const Batch there = network.place(here);
-  for (const at::Tensor& column : {there.streams[0].ids, there.streams[0].positions, there.streams[0].segments, there.streams[0].keys})
+  for (const at::Tensor& column : {there.streams[0].ids, there.streams[0].positions,
+                                   there.streams[0].segments, there.streams[0].keys})
     EXPECT_TRUE(column.is_meta());
   for (const auto& [name, target] : there.targets) EXPECT_TRUE(target.is_meta()) << name;
   EXPECT_TRUE(there.streams[0].cu_seqlens.is_cpu());
-  EXPECT_EQ(network.place(here).streams[0].seed, there.streams[0].seed) << "the same batch draws the same decisions";
-  EXPECT_NE(network.place(make_micro_batch(run.store(), {2, 3}, 1, 0).batch).streams[0].seed, there.streams[0].seed)
+  EXPECT_EQ(network.place(here).streams[0].seed, there.streams[0].seed)
+      << "the same batch draws the same decisions";
+  EXPECT_NE(network.place(make_micro_batch(run.store(), {2, 3}, 1, 0).batch).streams[0].seed,
+            there.streams[0].seed)
       << "another micro-batch of the step draws others";
   EXPECT_TRUE(there.streams[0].first_rows().is_meta());
 }
 
 TEST(Device, NamesAreCheckedAndMustBeThere) {
-  for (const char* name : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"}) EXPECT_TRUE(is_device_name(name)) << name;
-  for (const char* name : {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "cuda:999", "CPU"}) EXPECT_FALSE(is_device_name(name)) << name;
+  for (const char* name : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"})
+    EXPECT_TRUE(is_device_name(name)) << name;
+  for (const char* name : {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "cuda:999", "CPU"})
+    EXPECT_FALSE(is_device_name(name)) << name;
   EXPECT_EQ(resolve_device("cpu"), at::Device(at::kCPU));
-  EXPECT_EQ(error_of([] { resolve_device("gpu"); }), "device \"gpu\" is none of auto, cpu, cuda, cuda:N");
+  EXPECT_EQ(error_of([] { resolve_device("gpu"); }),
+            "device \"gpu\" is none of auto, cpu, cuda, cuda:N");
   if (at::hasCUDA()) {
     EXPECT_EQ(resolve_device("auto"), at::Device(at::kCUDA, 0));
   } else {
     EXPECT_EQ(resolve_device("auto"), at::Device(at::kCPU));
     EXPECT_EQ(error_of([] { resolve_device("cuda:1"); }),
-              "device \"cuda:1\" is not there: libtorch finds no GPU (a libtorch for the CPU alone never does)");
+              "device \"cuda:1\" is not there: libtorch finds no GPU (a libtorch for the CPU alone "
+              "never does)");
   }
 }
 
@@ -130,7 +147,8 @@ TEST(Device, DecidesThePrecision) {
   const at::Device gpu(at::kCUDA, 0);
   EXPECT_EQ(resolve_precision("auto", gpu), Precision::kBf16);
   EXPECT_EQ(resolve_precision("fp32", gpu), Precision::kFp32);
-  EXPECT_EQ(error_of([&] { resolve_precision("int8", gpu); }), "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
+  EXPECT_EQ(error_of([&] { resolve_precision("int8", gpu); }),
+            "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
 }
 
 }  // namespace

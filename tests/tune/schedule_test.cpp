@@ -7,8 +7,9 @@
 namespace hone {
 namespace {
 
-// Values of transformers.get_scheduler(type, warmup 10, total 100, …) at steps 0, 5, 10, 11, 55, 99, 100, divided by the base rate 1e-3.
-// All steps and types are compared in tests/parity/test_training.py.
+// Values of transformers.get_scheduler(type, warmup 10, total 100, …) at steps 0, 5, 10, 11, 55,
+// 99, 100, divided by the base rate 1e-3. All steps and types are compared in
+// tests/parity/test_training.py.
 TEST(Schedule, GivesTransformersValues) {
   const auto at = [](const char* type, int64_t step) {
     ScheduleOptions o;

@@ -30,7 +30,8 @@ TEST(TensorBoard, WritesFramedRecordsThatAddUp) {
   const std::string bytes = read_file(file, ErrorKind::kData);
   const auto number = [&](size_t at, size_t size) {
     uint64_t value = 0;
-    for (size_t i = 0; i < size; ++i) value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+    for (size_t i = 0; i < size; ++i)
+      value |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
     return value;
   };
   size_t at = 0;
@@ -38,7 +39,8 @@ TEST(TensorBoard, WritesFramedRecordsThatAddUp) {
   while (at < bytes.size()) {
     const size_t length = number(at, 8);
     EXPECT_EQ(number(at + 8, 4), masked_crc32c(std::string_view(bytes).substr(at, 8)));
-    EXPECT_EQ(number(at + 12 + length, 4), masked_crc32c(std::string_view(bytes).substr(at + 12, length)));
+    EXPECT_EQ(number(at + 12 + length, 4),
+              masked_crc32c(std::string_view(bytes).substr(at + 12, length)));
     at += 16 + length;
     ++records;
   }

@@ -42,10 +42,12 @@ TEST(Timeline, MaxStepsWinsOverEpochs) {
 TEST(Timeline, CoversEverySampleOnceInEachEpoch) {
   const auto lengths = lengths_of(23);
   for (const int64_t max_tokens : {int64_t{0}, int64_t{40}}) {
-    Timeline timeline(lengths, {.batch_size = 4, .max_tokens = max_tokens, .accumulation = 2}, 2, -1);
+    Timeline timeline(lengths, {.batch_size = 4, .max_tokens = max_tokens, .accumulation = 2}, 2,
+                      -1);
     std::multiset<int64_t> seen;
     for (int64_t step = 0; step < timeline.steps(); ++step) {
-      for (const auto& micro : timeline.micro_batches(step)) seen.insert(micro.begin(), micro.end());
+      for (const auto& micro : timeline.micro_batches(step))
+        seen.insert(micro.begin(), micro.end());
       if (timeline.ends_epoch(step + 1) && step + 1 < timeline.steps()) {
         EXPECT_EQ(seen.size(), 23U);
       }

@@ -63,7 +63,8 @@ std::map<std::string, at::Tensor> gradient(TinyRun& run, int64_t batch) {
     std::vector<int64_t> indices;
     for (int64_t i = first; i < first + batch; ++i) indices.push_back(i);
     const MicroBatch micro = make_micro_batch(run.store(), indices, 42, 0);
-    const Loss loss = run.pipeline().task().loss(run.pipeline().network().forward(micro.batch), micro.batch);
+    const Loss loss =
+        run.pipeline().task().loss(run.pipeline().network().forward(micro.batch), micro.batch);
     loss.sum.backward();
     count += loss.count;
   }
@@ -74,7 +75,8 @@ std::map<std::string, at::Tensor> gradient(TinyRun& run, int64_t batch) {
 }
 
 class EveryTask : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Trainer, EveryTask, testing::Values("classify", "ner"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Trainer, EveryTask, testing::Values("classify", "ner"),
+                         [](const auto& info) { return std::string(info.param); });
 
 TEST_P(EveryTask, GradientDependsOnTheSamplesAlone) {
   TinyRun run(GetParam(), {}, 16);
@@ -104,7 +106,9 @@ TEST_P(EveryTask, LossOfAStepIsTheSameHoweverItIsSplit) {
   for (size_t i = 0; i < 3; ++i) {
     for (const int64_t batch : {4, 1}) {
       EXPECT_NEAR(steps[batch][i].loss, steps[16][i].loss, 1e-5 * steps[16][i].loss) << batch;
-      EXPECT_NEAR(steps[batch][i].gradient_norm, steps[16][i].gradient_norm, 1e-5 * steps[16][i].gradient_norm) << batch;
+      EXPECT_NEAR(steps[batch][i].gradient_norm, steps[16][i].gradient_norm,
+                  1e-5 * steps[16][i].gradient_norm)
+          << batch;
       EXPECT_EQ(steps[batch][i].samples, 16);
       EXPECT_EQ(steps[batch][i].tokens, steps[16][i].tokens);
     }
@@ -134,13 +138,16 @@ TrainOptions options_that_save_each_step() {
   return options;
 }
 
-// Stops after `step` steps and goes on in a new pipeline: nothing may tell the result from the uninterrupted run's.
-void expect_equal_when_interrupted_after(int64_t step, TrainOptions options, const std::string& task) {
+// Stops after `step` steps and goes on in a new pipeline: nothing may tell the result from the
+// uninterrupted run's.
+void expect_equal_when_interrupted_after(int64_t step, TrainOptions options,
+                                         const std::string& task) {
   SCOPED_TRACE(step);
   TinyRun whole(task), parts(task);
   whole.train(options);
   parts.also = [&](const Event& event) {
-    if (const auto* s = std::get_if<Stepped>(&event); s != nullptr && s->step == step) parts.stop = true;
+    if (const auto* s = std::get_if<Stepped>(&event); s != nullptr && s->step == step)
+      parts.stop = true;
   };
   const TrainResult first = parts.train(options);
   EXPECT_TRUE(first.interrupted);
@@ -165,7 +172,8 @@ void expect_equal_when_interrupted_after(int64_t step, TrainOptions options, con
 }
 
 TEST_P(EveryTask, ResumedRunEqualsTheUninterruptedBitForBit) {
-  for (const int64_t step : {1, 3, 6, 7, 11, 12}) expect_equal_when_interrupted_after(step, options_that_save_each_step(), GetParam());
+  for (const int64_t step : {1, 3, 6, 7, 11, 12})
+    expect_equal_when_interrupted_after(step, options_that_save_each_step(), GetParam());
 }
 
 TEST(Trainer, ResumesBitForBitWithTokenBudgetAccumulationAndFractionalEpochs) {
@@ -228,24 +236,28 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
   run.train(options);
   options.per_device_train_batch_size = 8;
   EXPECT_THAT(complaint([&] { run.train(options, true); }, ErrorKind::kUsage),
-              testing::AllOf(HasSubstr("per_device_train_batch_size 4, now it is 8"), HasSubstr("--resume")));
+              testing::AllOf(HasSubstr("per_device_train_batch_size 4, now it is 8"),
+                             HasSubstr("--resume")));
   options = tiny_options();
   options.learning_rate = 1e-3;
   run.train(options, true);
   ASSERT_EQ(run.events_of<Warned>().size(), 1U);
-  EXPECT_THAT(run.events_of<Warned>()[0].message, HasSubstr("learning_rate was 0.002 before and is 0.001 now"));
+  EXPECT_THAT(run.events_of<Warned>()[0].message,
+              HasSubstr("learning_rate was 0.002 before and is 0.001 now"));
 }
 
 TEST(Trainer, ResumeRefusesOtherData) {
   TinyRun run;
   run.train(tiny_options());
   run.train_records().pop_back();
-  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage), HasSubstr("samples 21, now it is 20"));
+  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage),
+              HasSubstr("samples 21, now it is 20"));
 }
 
 TEST(Trainer, ResumeWithoutACheckpointSaysSo) {
   TinyRun run;
-  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage), HasSubstr("no complete checkpoint"));
+  EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage),
+              HasSubstr("no complete checkpoint"));
 }
 
 TEST(Trainer, ANewRunRefusesAFolderWithCheckpoints) {
@@ -410,7 +422,8 @@ TEST(Trainer, EndsAfterTheStepWhenAskedToStop) {
 
 TEST(Trainer, NamesTheRowWhoseLossIsNotFinite) {
   TinyRun run("classify", {}, 21);
-  for (size_t i = 0; i < run.train_records().size(); ++i) run.train_records()[i].fields["label"] = 0.1 * static_cast<double>(i);
+  for (size_t i = 0; i < run.train_records().size(); ++i)
+    run.train_records()[i].fields["label"] = 0.1 * static_cast<double>(i);
   run.train_records()[12].fields["label"] = 1e30;  // its square is infinite in fp32
   run.task_yaml = "{type: regression}";
   TrainOptions options = tiny_options();
@@ -418,7 +431,8 @@ TEST(Trainer, NamesTheRowWhoseLossIsNotFinite) {
   options.save_strategy = "steps";
   options.save_steps = 1;
   const std::string message = complaint([&] { run.train(options); }, ErrorKind::kData);
-  EXPECT_THAT(message, testing::AllOf(HasSubstr("train.jsonl:13: "), HasSubstr("1 of 4 samples"), HasSubstr("not finite")));
+  EXPECT_THAT(message, testing::AllOf(HasSubstr("train.jsonl:13: "), HasSubstr("1 of 4 samples"),
+                                      HasSubstr("not finite")));
   for (const Saved& saved : run.events_of<Saved>()) EXPECT_LT(saved.step, 6);
 }
 
@@ -430,7 +444,8 @@ TEST(Trainer, SaysWhenTheWeightsThemselvesHaveDiverged) {
   options.max_grad_norm = 0;
   options.eval_strategy = "no";
   const std::string message = complaint([&] { run.train(options); }, ErrorKind::kData);
-  EXPECT_THAT(message, testing::AllOf(HasSubstr("train.jsonl:"), HasSubstr("diverged"), HasSubstr("learning_rate")));
+  EXPECT_THAT(message, testing::AllOf(HasSubstr("train.jsonl:"), HasSubstr("diverged"),
+                                      HasSubstr("learning_rate")));
 }
 
 TEST(Trainer, RefusesAnEmptyTrainingSet) {
@@ -442,7 +457,8 @@ TEST(Trainer, RefusesAnEmptyTrainingSet) {
   inputs.pipeline = &run.pipeline();
   inputs.train = &empty;
   inputs.output_dir = run.output();
-  EXPECT_THAT(complaint([&] { train(inputs, tiny_options(), {}); }, ErrorKind::kData), HasSubstr("no training sample"));
+  EXPECT_THAT(complaint([&] { train(inputs, tiny_options(), {}); }, ErrorKind::kData),
+              HasSubstr("no training sample"));
 }
 
 TEST(Trainer, ComputesInBf16WithFp32Masters) {
@@ -454,7 +470,8 @@ TEST(Trainer, ComputesInBf16WithFp32Masters) {
   run.train(options);
   const auto steps = run.events_of<Stepped>();
   EXPECT_LT(steps.back().loss, 0.5 * steps.front().loss);
-  for (const auto& [name, value] : run.weights()) EXPECT_EQ(value.scalar_type(), at::kFloat) << name;
+  for (const auto& [name, value] : run.weights())
+    EXPECT_EQ(value.scalar_type(), at::kFloat) << name;
   EXPECT_EQ(run.events_of<Started>().at(0).precision, "bf16");
 }
 

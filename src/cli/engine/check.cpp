@@ -33,14 +33,20 @@ Lengths lengths_of(const SplitAudit& audit) {
   return out;
 }
 
-double share(int64_t part, int64_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
+double share(int64_t part, int64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
 
-// Runs a few steps of the run itself for its speed; the weights stay as they were and nothing is saved.
-Estimate estimate_run(const RunConfig& config, const Prepared& prepared, const SampleStore& samples) {
-  const auto pipeline =
-      Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task, static_cast<uint64_t>(config.train.seed));
-  Estimate cost = estimate(pipeline->config(), count_parameters(pipeline->network()), samples.lengths(), config.train);
-  cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train) * static_cast<double>(cost.tokens);
+// Runs a few steps of the run itself for its speed; the weights stay as they were and nothing is
+// saved.
+Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
+                      const SampleStore& samples) {
+  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                         static_cast<uint64_t>(config.train.seed));
+  Estimate cost = estimate(pipeline->config(), count_parameters(pipeline->network()),
+                           samples.lengths(), config.train);
+  cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train) *
+                 static_cast<double>(cost.tokens);
   return cost;
 }
 
@@ -67,12 +73,14 @@ std::string histogram(const std::vector<int64_t>& lengths) {
   const int64_t longest = static_cast<int64_t>(lengths.size()) - 1;
   const int64_t width = std::max<int64_t>(1, (longest + kBars) / kBars);
   std::vector<int64_t> counts(static_cast<size_t>(longest / width + 1));
-  for (size_t length = 0; length < lengths.size(); ++length) counts[length / static_cast<size_t>(width)] += lengths[length];
+  for (size_t length = 0; length < lengths.size(); ++length)
+    counts[length / static_cast<size_t>(width)] += lengths[length];
   const int64_t most = *std::max_element(counts.begin(), counts.end());
   std::string text = "  tokens\n";
   for (size_t i = 0; i < counts.size(); ++i) {
     const int64_t first = static_cast<int64_t>(i) * width;
-    text += fmt::format("  {:>5}-{:<5} {:>8}  {}\n", first, first + width - 1, counts[i], bar(counts[i], most));
+    text += fmt::format("  {:>5}-{:<5} {:>8}  {}\n", first, first + width - 1, counts[i],
+                        bar(counts[i], most));
   }
   return text;
 }
@@ -80,22 +88,26 @@ std::string histogram(const std::vector<int64_t>& lengths) {
 std::string label_table(const std::map<std::string, int64_t>& labels) {
   std::vector<std::pair<int64_t, std::string>> sorted;
   size_t width = 0;
-  for (const auto& [label, count] : labels) sorted.emplace_back(-count, label), width = std::max(width, label.size());
+  for (const auto& [label, count] : labels)
+    sorted.emplace_back(-count, label), width = std::max(width, label.size());
   std::sort(sorted.begin(), sorted.end());
   std::string text = "  labels\n";
   for (size_t i = 0; i < std::min(kShownRows, sorted.size()); ++i) {
-    text += fmt::format("  {:<{}} {:>8}  {}\n", sorted[i].second, width, -sorted[i].first, bar(-sorted[i].first, -sorted.front().first));
+    text += fmt::format("  {:<{}} {:>8}  {}\n", sorted[i].second, width, -sorted[i].first,
+                        bar(-sorted[i].first, -sorted.front().first));
   }
-  if (sorted.size() > kShownRows) text += fmt::format("  … {} more in --json\n", sorted.size() - kShownRows);
+  if (sorted.size() > kShownRows)
+    text += fmt::format("  … {} more in --json\n", sorted.size() - kShownRows);
   return text;
 }
 
 std::string split_text(const std::string& split, const SplitAudit& audit) {
   const Lengths lengths = lengths_of(audit);
-  std::string text =
-      fmt::format("{}: {} rows, {} used, {} dropped, {} repaired; {} truncated ({:.1f} %); {} samples, {} tokens, longest {}\n", split,
-                  audit.rows, audit.used, audit.dropped, audit.repaired, audit.truncated, 100 * share(audit.truncated, audit.used),
-                  lengths.samples, lengths.tokens, lengths.longest);
+  std::string text = fmt::format(
+      "{}: {} rows, {} used, {} dropped, {} repaired; {} truncated ({:.1f} %); {} samples, {} "
+      "tokens, longest {}\n",
+      split, audit.rows, audit.used, audit.dropped, audit.repaired, audit.truncated,
+      100 * share(audit.truncated, audit.used), lengths.samples, lengths.tokens, lengths.longest);
   for (size_t i = 0; i < std::min(kShownRows, audit.examples.size()); ++i)
     text += fmt::format("  {}: {}\n", audit.examples[i].where.str(), audit.examples[i].reason);
   if (audit.examples.size() > kShownRows) text += "  … more in --json\n";
@@ -107,8 +119,10 @@ std::string split_text(const std::string& split, const SplitAudit& audit) {
 std::string leak_text(const std::vector<Leak>& leaks) {
   std::string text = leaks.empty() ? "leakage: none found\n" : "leakage\n";
   for (const Leak& leak : leaks) {
-    text += fmt::format("  {} texts of {} stand in {}, {} more nearly so\n", leak.exact, leak.split, leak.other, leak.near);
-    for (const auto& [here, there] : leak.examples) text += fmt::format("    {} = {}\n", here.str(), there.str());
+    text += fmt::format("  {} texts of {} stand in {}, {} more nearly so\n", leak.exact, leak.split,
+                        leak.other, leak.near);
+    for (const auto& [here, there] : leak.examples)
+      text += fmt::format("    {} = {}\n", here.str(), there.str());
   }
   return text;
 }
@@ -116,7 +130,8 @@ std::string leak_text(const std::vector<Leak>& leaks) {
 }  // namespace
 
 int run_check(const CLI::App& arguments) {
-  const RunConfig config = RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
+  const RunConfig config =
+      RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
   use_threads(config.train.threads);
   Prepared prepared = prepare(config);
   const TrainingData data = encode_data(config, prepared);
@@ -135,7 +150,8 @@ int run_check(const CLI::App& arguments) {
     if (dataset.has(split)) std::cout << split_text(split, dataset.audits()[split]);
   }
   std::cout << leak_text(dataset.leaks()) << "\nestimate\n"
-            << cost.text() << fmt::format("free    {:.0f} MB\n", static_cast<double>(free_bytes) / 1e6);
+            << cost.text()
+            << fmt::format("free    {:.0f} MB\n", static_cast<double>(free_bytes) / 1e6);
   return 0;
 }
 

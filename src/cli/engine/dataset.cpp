@@ -53,13 +53,15 @@ class PartStream : public RecordStream {
 // The records that the scan kept, cleaned again in the same way.
 class KeptStream : public RecordStream {
  public:
-  KeptStream(std::unique_ptr<RecordStream> raw, const std::vector<bool>& kept, CleanOptions clean, const std::vector<std::string>& fields)
+  KeptStream(std::unique_ptr<RecordStream> raw, const std::vector<bool>& kept, CleanOptions clean,
+             const std::vector<std::string>& fields)
       : raw_(std::move(raw)), kept_(kept), cleaner_(everything(std::move(clean)), fields, audit_) {}
 
   std::optional<Record> next() override {
     while (std::optional<Record> record = raw_->next()) {
       if (row() >= kept_.size())
-        throw Error(ErrorKind::kData, record->where(), "was not there when the file was first read; it changed during the run.");
+        throw Error(ErrorKind::kData, record->where(),
+                    "was not there when the file was first read; it changed during the run.");
       if (!kept_[row()]) continue;
       cleaner_.accept(*record);
       return record;
@@ -90,7 +92,8 @@ Part part_named(const std::string& split) {
 void count_reader(const RecordReader& reader, SplitAudit& audit) {
   audit.rows += reader.bad_count();
   for (const BadRow& row : reader.bad_rows()) count_bad_row(audit, row);
-  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size()); more > 0) {
+  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size());
+      more > 0) {
     audit.dropped += more;
     audit.reasons["bad row"] += more;
   }
@@ -111,13 +114,15 @@ DataOptions DataOptions::read(Config& section) {
   for (const std::string split : kSplits) {
     if (!section.has(split)) continue;
     if (options.split)
-      throw section.error(split,
-                          fmt::format("\"{}\" stands beside \"path\"; give one path and \"split\", or a path for each split.", split));
+      throw section.error(split, fmt::format("\"{}\" stands beside \"path\"; give one path and "
+                                             "\"split\", or a path for each split.",
+                                             split));
     Config source = section.section(split);
     options.sources[split] = SourceOptions::read(source);
   }
   if (!options.sources.contains("train"))
-    throw section.error("train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\".");
+    throw section.error(
+        "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\".");
   Config clean = section.section("clean");
   options.clean = CleanOptions::read(clean);
   options.leakage = section.choice("leakage", "warn", {"warn", "error", "off"});
@@ -133,7 +138,8 @@ void Dataset::scan(Task* learner, const Task& task) {
   std::optional<LeakageFinder> leakage;
   if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
   for (const std::string split : kSplits) {
-    if (has(split)) scan_split(split, split == "train" ? learner : nullptr, task, leakage ? &*leakage : nullptr);
+    if (has(split))
+      scan_split(split, split == "train" ? learner : nullptr, task, leakage ? &*leakage : nullptr);
   }
   if (leakage) leaks_ = leakage->find();
   if (learner) learner->finish_learning();
@@ -147,13 +153,15 @@ void Dataset::assign_parts_of(const Task& task) {
   while (const std::optional<Record> record = reader->next()) {
     const bool has_field = !split.stratify.empty() && record->fields.contains(split.stratify);
     const Json* field = has_field ? &record->fields[split.stratify] : nullptr;
-    strata.push_back(field ? (field->is_string() ? field->get<std::string>() : field->dump()) : label_or_empty(task, *record));
+    strata.push_back(field ? (field->is_string() ? field->get<std::string>() : field->dump())
+                           : label_or_empty(task, *record));
     texts.push_back(text_fingerprint(text_of_fields(*record, text_fields_)));
   }
   parts_ = assign_parts(split, strata, texts);
 }
 
-void Dataset::scan_split(const std::string& split, Task* learner, const Task& task, LeakageFinder* leakage) {
+void Dataset::scan_split(const std::string& split, Task* learner, const Task& task,
+                         LeakageFinder* leakage) {
   SplitAudit& audit = audits_[split];
   std::vector<bool>& kept = kept_[split];
   Cleaner cleaner(options_.clean, text_fields_, audit);
@@ -171,15 +179,19 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
     if (leakage) leakage->add(split, *record, text_fields_);
   }
   if (std::find(kept.begin(), kept.end(), true) == kept.end()) {
-    throw Error(ErrorKind::kData, {options_.sources.at(split).path}, kept.empty() ? fmt::format("holds no rows; {} data needs some.", split)
-                             : fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
+    throw Error(ErrorKind::kData, {options_.sources.at(split).path},
+                kept.empty()
+                    ? fmt::format("holds no rows; {} data needs some.", split)
+                    : fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
   }
   // Rows that the reader passed over belong to no part of the one file; they are counted once.
-  if (split == "train" || !options_.split) count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
+  if (split == "train" || !options_.split)
+    count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
 }
 
 void Dataset::drop(const std::string& split, size_t row, const Error& error) {
-  if (options_.sources.at(split).on_bad_row != "skip" || error.kind() != ErrorKind::kData) throw error;
+  if (options_.sources.at(split).on_bad_row != "skip" || error.kind() != ErrorKind::kData)
+    throw error;
   SplitAudit& audit = audits_[split];
   kept_.at(split).at(row) = false;
   --audit.used;
@@ -187,13 +199,17 @@ void Dataset::drop(const std::string& split, size_t row, const Error& error) {
 }
 
 std::unique_ptr<RecordStream> Dataset::open_raw(const std::string& split) const {
-  return std::make_unique<PartStream>(open_reader(options_.sources.at(split)), options_.split ? &parts_ : nullptr, part_named(split));
+  return std::make_unique<PartStream>(open_reader(options_.sources.at(split)),
+                                      options_.split ? &parts_ : nullptr, part_named(split));
 }
 
 std::unique_ptr<RecordStream> Dataset::open(const std::string& split) const {
-  return std::make_unique<KeptStream>(open_raw(split), kept_.at(split), options_.clean, text_fields_);
+  return std::make_unique<KeptStream>(open_raw(split), kept_.at(split), options_.clean,
+                                      text_fields_);
 }
 
-int64_t Dataset::size(const std::string& split) const { return std::count(kept_.at(split).begin(), kept_.at(split).end(), true); }
+int64_t Dataset::size(const std::string& split) const {
+  return std::count(kept_.at(split).begin(), kept_.at(split).end(), true);
+}
 
 }  // namespace hone

@@ -1,7 +1,8 @@
 // The data of a run: where its splits come from, and their records as streams from disk.
 //
-// Reading happens in passes, so that memory does not grow with texts: `scan` learns labels, cleans, counts and looks for leakage;
-// afterwards `open` gives the records that scan kept, as often as needed (encoding, each evaluation).
+// Reading happens in passes, so that memory does not grow with texts: `scan` learns labels, cleans,
+// counts and looks for leakage; afterwards `open` gives the records that scan kept, as often as
+// needed (encoding, each evaluation).
 #pragma once
 
 #include <map>
@@ -37,7 +38,8 @@ class RecordStream {
  public:
   virtual ~RecordStream() = default;
   virtual std::optional<Record> next() = 0;
-  virtual size_t row() const = 0;  // of the record last given, within its split before cleaning, from 0
+  virtual size_t row()
+      const = 0;  // of the record last given, within its split before cleaning, from 0
 };
 
 class Dataset {
@@ -45,15 +47,16 @@ class Dataset {
   Dataset(DataOptions options, std::vector<std::string> text_fields);
   ~Dataset();
 
-  // Learns from the training split by way of `task` (which may be null: a saved model's labels stand). Error(kData) for a bad row unless
-  // its source says on_bad_row: skip.
+  // Learns from the training split by way of `task` (which may be null: a saved model's labels
+  // stand). Error(kData) for a bad row unless its source says on_bad_row: skip.
   void scan(Task* learner, const Task& task);
 
   bool has(const std::string& split) const { return options_.sources.contains(split); }
   std::unique_ptr<RecordStream> open(const std::string& split) const;  // REQUIRES: scan was called
   int64_t size(const std::string& split) const;                        // records kept
 
-  // A row (RecordStream::row) that turned out bad: left out from now on and counted where its source says so, else `error` is thrown.
+  // A row (RecordStream::row) that turned out bad: left out from now on and counted where its
+  // source says so, else `error` is thrown.
   void drop(const std::string& split, size_t row, const Error& error);
 
   std::map<std::string, SplitAudit>& audits() { return audits_; }
@@ -61,7 +64,8 @@ class Dataset {
 
  private:
   void assign_parts_of(const Task& task);
-  void scan_split(const std::string& split, Task* learner, const Task& task, LeakageFinder* leakage);
+  void scan_split(const std::string& split, Task* learner, const Task& task,
+                  LeakageFinder* leakage);
   std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
 
   DataOptions options_;

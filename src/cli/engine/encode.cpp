@@ -27,7 +27,8 @@ std::vector<Outcome> read_chunk(RecordStream& stream) {
   return chunk;
 }
 
-// Failures are kept beside their record: the first one in the data's order is told of, whichever thread met one first.
+// Failures are kept beside their record: the first one in the data's order is told of, whichever
+// thread met one first.
 void encode_chunk(std::vector<Outcome>& chunk, const Task& task, const Tokenizer& tokenizer) {
   at::parallel_for(0, static_cast<int64_t>(chunk.size()), 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -52,12 +53,13 @@ void count(const Encoded& encoded, SplitAudit& audit) {
 
 }  // namespace
 
-void encode_split(Dataset& dataset, const std::string& split, const Task& task, const Tokenizer& tokenizer,
-                  const std::function<void(Encoded&)>& take) {
+void encode_split(Dataset& dataset, const std::string& split, const Task& task,
+                  const Tokenizer& tokenizer, const std::function<void(Encoded&)>& take) {
   const auto stream = dataset.open(split);
   Progress progress("encoding " + split, dataset.size(split), "rows");
   int64_t done = 0;
-  for (std::vector<Outcome> chunk = read_chunk(*stream); !chunk.empty(); chunk = read_chunk(*stream)) {
+  for (std::vector<Outcome> chunk = read_chunk(*stream); !chunk.empty();
+       chunk = read_chunk(*stream)) {
     encode_chunk(chunk, task, tokenizer);
     for (auto& [encoded, row, failure] : chunk) {
       try {

@@ -16,9 +16,10 @@ struct Encoded {
   bool truncated = false;  // tokens were lost
 };
 
-// Encodes a split with targets and gives each record's samples to `take` in the order of the data; lengths and truncated records are
-// counted in the split's audit. Rows that cannot be encoded are errors, or dropped where their source says so.
-void encode_split(Dataset& dataset, const std::string& split, const Task& task, const Tokenizer& tokenizer,
-                  const std::function<void(Encoded&)>& take);
+// Encodes a split with targets and gives each record's samples to `take` in the order of the data;
+// lengths and truncated records are counted in the split's audit. Rows that cannot be encoded are
+// errors, or dropped where their source says so.
+void encode_split(Dataset& dataset, const std::string& split, const Task& task,
+                  const Tokenizer& tokenizer, const std::function<void(Encoded&)>& take);
 
 }  // namespace hone

@@ -25,7 +25,9 @@ int run_env(const CLI::App& arguments) {
     return 0;
   }
   for (const auto& [name, value] : environment.items()) {
-    std::string text = value.is_string() ? value.get<std::string>() : value.is_array() ? "" : value.dump();
+    std::string text = value.is_string()  ? value.get<std::string>()
+                       : value.is_array() ? ""
+                                          : value.dump();
     if (value.is_array()) {
       for (const Json& item : value) text += (text.empty() ? "" : ", ") + item.get<std::string>();
     }

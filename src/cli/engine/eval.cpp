@@ -16,16 +16,18 @@ namespace hone {
 namespace {
 
 // Scores the data, and writes a line for each record where `predictions` is given.
-Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const PredictOptions& options, PredictionFile* predictions,
-                    SplitAudit& audit) {
+Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const PredictOptions& options,
+                    PredictionFile* predictions, SplitAudit& audit) {
   const auto reader = open_reader(source);
   int64_t used = 0;
   const Evaluation evaluation = pipeline.evaluate([&] { return reader->next(); }, options,
                                                   [&](const Record& record, const Json& result) {
                                                     ++used;
-                                                    if (predictions) predictions->add(record, result);
+                                                    if (predictions)
+                                                      predictions->add(record, result);
                                                   });
-  if (used == 0) throw Error(ErrorKind::kData, {source.path}, "holds no rows; there is nothing to score.");
+  if (used == 0)
+    throw Error(ErrorKind::kData, {source.path}, "holds no rows; there is nothing to score.");
   if (predictions) predictions->commit();
   audit.rows = audit.used = used;
   count_reader(*reader, audit);
@@ -37,7 +39,8 @@ Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const Predi
 
 int run_eval(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
-  const SourceOptions source = source_from(text_of(arguments, "DATA"), list_of(arguments, "KEY=VALUE"));
+  const SourceOptions source =
+      source_from(text_of(arguments, "DATA"), list_of(arguments, "KEY=VALUE"));
   RunSummary summary;
   SplitAudit& audit = summary.data["test"];
   const std::string folder = text_of(arguments, "--report");
@@ -47,18 +50,22 @@ int run_eval(const CLI::App& arguments) {
     predictions.emplace(folder + "/predictions.jsonl", pipeline->task());
   }
   const auto start = std::chrono::steady_clock::now();
-  const Evaluation evaluation = evaluate(*pipeline, source, predict_options(arguments), predictions ? &*predictions : nullptr, audit);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const Evaluation evaluation = evaluate(*pipeline, source, predict_options(arguments),
+                                         predictions ? &*predictions : nullptr, audit);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   summary.title = fmt::format("{}: {}", pipeline->info().name, source.path);
   summary.model = text_of(arguments, "MODEL");
   summary.command = fmt::format("hone eval {} {}", summary.model, source.path);
-  summary.timing = {{"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
-                    {"test_seconds", seconds},
-                    {"loss", evaluation.loss},
-                    {"peak_memory_bytes", peak_memory_bytes()}};
+  summary.timing = {
+      {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
+      {"test_seconds", seconds},
+      {"loss", evaluation.loss},
+      {"peak_memory_bytes", peak_memory_bytes()}};
   summary.environment = environment_json();
   const at::Device device = pipeline->network().device();
-  summary.environment["precision"] = precision_name(resolve_precision(text_of(arguments, "--precision"), device));
+  summary.environment["precision"] =
+      precision_name(resolve_precision(text_of(arguments, "--precision"), device));
   summary.environment["device"] = device.str();
   summary.environment["threads"] = at::get_num_threads();
   print_report(evaluation.report, summary, flag_of(arguments, "--json"));

@@ -19,7 +19,8 @@ std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
   use_threads(number_of(arguments, "--threads"));
   std::unique_ptr<Pipeline> pipeline = Pipeline::load(resolve_model(text_of(arguments, "MODEL")));
   pipeline->network().move_to(resolve_device(text_of(arguments, "--device")));
-  pipeline->network().set_precision(resolve_precision(text_of(arguments, "--precision"), pipeline->network().device()));
+  pipeline->network().set_precision(
+      resolve_precision(text_of(arguments, "--precision"), pipeline->network().device()));
   return pipeline;
 }
 

@@ -1,4 +1,5 @@
-// What eval, predict and score share: data named on the command line, a saved model, how a result is written.
+// What eval, predict and score share: data named on the command line, a saved model, how a result
+// is written.
 #pragma once
 
 #include <memory>

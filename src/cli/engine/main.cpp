@@ -1,4 +1,5 @@
-// hone-engine: the commands that need tensors. Started by hone, which parsed the same arguments already.
+// hone-engine: the commands that need tensors. Started by hone, which parsed the same arguments
+// already.
 #include "cli/engine/engine.h"
 #include "cli/program.h"
 
@@ -8,8 +9,9 @@
 
 namespace {
 
-// glibc gives large blocks back to the system when they are freed, and every layer of every batch then pays for zeroed pages again (a fifth
-// of the time of an evaluation). The blocks that a step frees are just those that the next one asks for, so they are kept.
+// glibc gives large blocks back to the system when they are freed, and every layer of every batch
+// then pays for zeroed pages again (a fifth of the time of an evaluation). The blocks that a step
+// frees are just those that the next one asks for, so they are kept.
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);

@@ -12,13 +12,14 @@ namespace {
 
 constexpr size_t kChunk = 1024;  // records predicted at a time; results are written after each
 
-// Unlike labelled data, what is to be predicted is lines of text unless its name or first character says otherwise: a text with commas in
-// it is no CSV.
+// Unlike labelled data, what is to be predicted is lines of text unless its name or first character
+// says otherwise: a text with commas in it is no CSV.
 std::unique_ptr<RecordReader> open_inputs(const SourceOptions& source) {
   if (source.format != "auto" || !format_of_name(source.path).empty()) return open_reader(source);
   auto text = std::make_unique<TextStream>(source);
   size_t first;
-  while ((first = text->window().find_first_not_of(" \t\r\n")) == std::string_view::npos && text->more()) {
+  while ((first = text->window().find_first_not_of(" \t\r\n")) == std::string_view::npos &&
+         text->more()) {
   }
   const char c = first == std::string_view::npos ? '\0' : text->window()[first];
   if (c == '{') return read_jsonl(source, std::move(text));
@@ -49,14 +50,17 @@ std::vector<Record> read_chunk(RecordReader& reader, const std::vector<std::stri
 
 int run_predict(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
-  const SourceOptions source = source_from(text_of(arguments, "FILE"), list_of(arguments, "KEY=VALUE"));
+  const SourceOptions source =
+      source_from(text_of(arguments, "FILE"), list_of(arguments, "KEY=VALUE"));
   const auto reader = open_inputs(source);
   const std::vector<std::string> text_fields = pipeline->task().text_fields();
   Progress progress("predicting", 0, "rows");
   int64_t done = 0;
-  for (auto chunk = read_chunk(*reader, text_fields); !chunk.empty(); chunk = read_chunk(*reader, text_fields)) {
+  for (auto chunk = read_chunk(*reader, text_fields); !chunk.empty();
+       chunk = read_chunk(*reader, text_fields)) {
     const std::vector<Json> results = pipeline->predict(chunk, predict_options(arguments));
-    for (size_t i = 0; i < chunk.size(); ++i) std::cout << with_inputs(chunk[i], results[i], pipeline->task()).dump() << '\n';
+    for (size_t i = 0; i < chunk.size(); ++i)
+      std::cout << with_inputs(chunk[i], results[i], pipeline->task()).dump() << '\n';
     std::cout.flush();
     progress.advance_to(done += static_cast<int64_t>(chunk.size()));
   }

@@ -19,15 +19,19 @@ namespace fs = std::filesystem;
 void tell_dropped(const std::string& split, const SplitAudit& audit) {
   if (audit.dropped == 0) return;
   std::string reasons;
-  for (const auto& [reason, count] : audit.reasons) reasons += fmt::format("{}{} {}", reasons.empty() ? "" : ", ", count, reason);
-  log_warn("{}: {} of {} rows are left out ({}); hone check lists them", split, audit.dropped, audit.rows, reasons);
+  for (const auto& [reason, count] : audit.reasons)
+    reasons += fmt::format("{}{} {}", reasons.empty() ? "" : ", ", count, reason);
+  log_warn("{}: {} of {} rows are left out ({}); hone check lists them", split, audit.dropped,
+           audit.rows, reasons);
 }
 
 void tell_leak(const Leak& leak) {
   const std::string example =
-      leak.examples.empty() ? "" : fmt::format(", e.g. {} and {}", leak.examples.front().first.str(), leak.examples.front().second.str());
-  log_warn("{} texts of {} stand in {} too, {} nearly so{}: scores will be too good", leak.exact, leak.split, leak.other, leak.near,
-           example);
+      leak.examples.empty() ? ""
+                            : fmt::format(", e.g. {} and {}", leak.examples.front().first.str(),
+                                          leak.examples.front().second.str());
+  log_warn("{} texts of {} stand in {} too, {} nearly so{}: scores will be too good", leak.exact,
+           leak.split, leak.other, leak.near, example);
 }
 
 void tell_audit(Dataset& dataset, const DataOptions& options) {
@@ -37,7 +41,8 @@ void tell_audit(Dataset& dataset, const DataOptions& options) {
   for (const Leak& leak : dataset.leaks()) tell_leak(leak);
   if (options.leakage == "error" && !dataset.leaks().empty()) {
     throw Error(ErrorKind::kData,
-                "splits share texts (named above), and data.leakage is \"error\". Remove them, or set data.leakage: warn.");
+                "splits share texts (named above), and data.leakage is \"error\". Remove them, or "
+                "set data.leakage: warn.");
   }
 }
 
@@ -46,7 +51,8 @@ void tell_audit(Dataset& dataset, const DataOptions& options) {
 Prepared prepare(const RunConfig& config) {
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
-  std::shared_ptr<Task> task = config.make_task(sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+  std::shared_ptr<Task> task = config.make_task(
+      sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task);
   return prepared;
@@ -54,17 +60,19 @@ Prepared prepare(const RunConfig& config) {
 
 TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
   TrainingData data{SampleStore(config.output_dir), {}};
-  encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer, [&](Encoded& encoded) {
-    const auto record = static_cast<int64_t>(data.lines.size());
-    data.lines.push_back(encoded.record.line);
-    for (Sample& sample : encoded.samples) {
-      sample.record = record;
-      data.samples.add(sample);
-    }
-  });
+  encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer,
+               [&](Encoded& encoded) {
+                 const auto record = static_cast<int64_t>(data.lines.size());
+                 data.lines.push_back(encoded.record.line);
+                 for (Sample& sample : encoded.samples) {
+                   sample.record = record;
+                   data.samples.add(sample);
+                 }
+               });
   data.samples.seal();
   for (const char* split : {"validation", "test"}) {
-    if (prepared.dataset.has(split)) encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer, [](Encoded&) {});
+    if (prepared.dataset.has(split))
+      encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer, [](Encoded&) {});
   }
   tell_audit(prepared.dataset, config.data);
   return data;
@@ -72,20 +80,26 @@ TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
 
 bool RunFolder::open(bool resume, bool overwrite) const {
   // A run without validation and test data ends without a report.
-  const bool is_finished = fs::exists(file("report.json")) || fs::exists(file("model")), has_checkpoint = fs::exists(file("checkpoints"));
-  if (resume && is_finished) throw Error(ErrorKind::kUsage, {path_}, "holds a finished run; there is nothing to resume.");
-  if (resume && !has_checkpoint) log_warn("{}: no checkpoint yet; the run starts from the beginning", path_);
+  const bool is_finished = fs::exists(file("report.json")) || fs::exists(file("model")),
+             has_checkpoint = fs::exists(file("checkpoints"));
+  if (resume && is_finished)
+    throw Error(ErrorKind::kUsage, {path_}, "holds a finished run; there is nothing to resume.");
+  if (resume && !has_checkpoint)
+    log_warn("{}: no checkpoint yet; the run starts from the beginning", path_);
   if (resume) return has_checkpoint;
   if ((is_finished || has_checkpoint) && !overwrite) {
-    throw Error(ErrorKind::kUsage, {path_},
-                fmt::format("holds {} run. Name another output.dir, {}or replace it with --overwrite.",
-                            is_finished ? "a finished" : "an interrupted", is_finished ? "" : "continue it with --resume, "));
+    throw Error(
+        ErrorKind::kUsage, {path_},
+        fmt::format("holds {} run. Name another output.dir, {}or replace it with --overwrite.",
+                    is_finished ? "a finished" : "an interrupted",
+                    is_finished ? "" : "continue it with --resume, "));
   }
   return false;
 }
 
 void RunFolder::prepare() const {
-  for (const char* name : {"report.json", "report.html", "report.txt", "predictions.jsonl", "metrics.jsonl", "config.yaml"})
+  for (const char* name : {"report.json", "report.html", "report.txt", "predictions.jsonl",
+                           "metrics.jsonl", "config.yaml"})
     fs::remove(file(name));
   for (const char* name : {"model", "checkpoints", "tensorboard"}) fs::remove_all(file(name));
   fs::create_directories(path_);
@@ -94,7 +108,8 @@ void RunFolder::prepare() const {
 void write_reports(const std::string& folder, const Report& report, const RunSummary& summary) {
   write_file(folder + "/report.txt", report_text(report));
   write_file(folder + "/report.html", report_html(report, summary));
-  write_file(folder + "/report.json", report_json(report, summary).dump(2) + "\n");  // last: it marks a finished run
+  write_file(folder + "/report.json",
+             report_json(report, summary).dump(2) + "\n");  // last: it marks a finished run
 }
 
 void PredictionFile::add(const Record& record, const Json& result) {

@@ -28,7 +28,8 @@ struct TrainingData {
   SampleStore samples;
   std::vector<int64_t> lines;
 };
-// Encodes all splits, then warns of dropped rows and leakage: a bad row of the test data is an error before training, not after it.
+// Encodes all splits, then warns of dropped rows and leakage: a bad row of the test data is an
+// error before training, not after it.
 TrainingData encode_data(const RunConfig& config, Prepared& prepared);
 
 // The folder of a run (output.dir).
@@ -36,9 +37,11 @@ class RunFolder {
  public:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
 
-  // Whether the run continues. Error(kUsage) where the folder holds a run that neither is to be continued nor may be replaced.
+  // Whether the run continues. Error(kUsage) where the folder holds a run that neither is to be
+  // continued nor may be replaced.
   bool open(bool resume, bool overwrite) const;
-  void prepare() const;  // for a new run: the folder is there and holds nothing that a run writes; whatever else it holds stays
+  void prepare() const;  // for a new run: the folder is there and holds nothing that a run writes;
+                         // whatever else it holds stays
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
 

@@ -14,8 +14,10 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   RunConfig config(root.section("task"));
   config.path = path;
   config.model = model_path;
-  config.make_task(0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
-  Config data = root.section("data"), train = root.section("train"), output = root.section("output");
+  config.make_task(
+      0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
+  Config data = root.section("data"), train = root.section("train"),
+         output = root.section("output");
   config.data = DataOptions::read(data);
   config.train = TrainOptions::read(train);
   config.output_dir = output.require("dir");

@@ -20,7 +20,8 @@ Scoring configure(const CLI::App& arguments) {
   for (const std::string& option : list_of(arguments, "KEY=VALUE")) overrides.push_back(option);
   Config config = Config::parse("", "command line", overrides);
   Config data = config.section("data");
-  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0), SourceOptions::read(data)};
+  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0),
+                  SourceOptions::read(data)};
   config.refuse_unknown();
   return scoring;
 }
@@ -39,17 +40,21 @@ int run_score(const CLI::App& arguments) {
     const std::optional<Record> result = predicted->next();
     if (!result)
       throw Error(ErrorKind::kData, {predictions.path},
-                  fmt::format("ends after {} rows; the gold data goes on at {}.", audit.rows, record->where().str()));
+                  fmt::format("ends after {} rows; the gold data goes on at {}.", audit.rows,
+                              record->where().str()));
     scorer->add(*record, result->fields);
     ++audit.rows;
   }
   if (const std::optional<Record> extra = predicted->next()) {
-    throw Error(ErrorKind::kData, extra->where(), fmt::format("is one row more than the {} of {}.", audit.rows, scoring.gold.path));
+    throw Error(ErrorKind::kData, extra->where(),
+                fmt::format("is one row more than the {} of {}.", audit.rows, scoring.gold.path));
   }
-  if (audit.rows == 0) throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
+  if (audit.rows == 0)
+    throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
   audit.used = audit.rows;
   summary.title = fmt::format("{}: {}", text_of(arguments, "TASK"), scoring.gold.path);
-  summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"), scoring.gold.path, predictions.path);
+  summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"),
+                                scoring.gold.path, predictions.path);
   print_report(scorer->report(), summary, flag_of(arguments, "--json"));
   return 0;
 }

@@ -9,7 +9,8 @@ namespace {
 
 std::atomic<bool> requested = false;
 std::atomic<int> received = 0;
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);  // as a signal handler needs
+static_assert(std::atomic<bool>::is_always_lock_free &&
+              std::atomic<int>::is_always_lock_free);  // as a signal handler needs
 
 void on_signal(int signal) {
   received = signal;

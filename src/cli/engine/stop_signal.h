@@ -1,4 +1,5 @@
-// SIGINT and SIGTERM ask for an end after the current step, with everything saved. A second one ends the program at once.
+// SIGINT and SIGTERM ask for an end after the current step, with everything saved. A second one
+// ends the program at once.
 #pragma once
 
 #include <atomic>

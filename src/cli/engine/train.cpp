@@ -21,12 +21,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 class TrainCommand {
  public:
   TrainCommand(RunConfig config, bool resume, bool as_json)
-      : config_(std::move(config)), folder_(config_.output_dir), resume_(resume), as_json_(as_json), stop_(catch_stop_signals()) {}
+      : config_(std::move(config)),
+        folder_(config_.output_dir),
+        resume_(resume),
+        as_json_(as_json),
+        stop_(catch_stop_signals()) {}
 
   int run() {
     resume_ = folder_.open(resume_, config_.overwrite);
@@ -36,11 +42,12 @@ class TrainCommand {
     if (!resume_) folder_.prepare();
     const TrainingData data = encode_data(config_, prepared);
     write_file(folder_.file("config.yaml"), config_.resolved);
-    const auto pipeline =
-        Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task, static_cast<uint64_t>(config_.train.seed));
+    const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                           static_cast<uint64_t>(config_.train.seed));
     const TrainResult result = fine_tune(*pipeline, prepared.dataset, data);
     if (result.interrupted) {
-      log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume", result.steps, config_.path);
+      log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
+               result.steps, config_.path);
       return stop_exit_code();
     }
     pipeline->save(folder_.file("model"));
@@ -54,12 +61,14 @@ class TrainCommand {
     inputs.pipeline = &pipeline;
     inputs.train = &data.samples;
     inputs.where_of = [&](int64_t record) {
-      return Where{config_.data.sources.at("train").path, data.lines.at(static_cast<size_t>(record)), 0};
+      return Where{config_.data.sources.at("train").path,
+                   data.lines.at(static_cast<size_t>(record)), 0};
     };
     if (dataset.has("validation")) {
       inputs.evaluate = [&] {
         const auto stream = dataset.open("validation");
-        Evaluation evaluation = pipeline.evaluate([&] { return stream->next(); }, predict_options(), nullptr);
+        Evaluation evaluation =
+            pipeline.evaluate([&] { return stream->next(); }, predict_options(), nullptr);
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
@@ -67,7 +76,8 @@ class TrainCommand {
     inputs.resume = resume_;
     inputs.stop_requested = &stop_;
     return hone::train(inputs, config_.train,
-                       {console_log(), metrics_log(folder_.file("metrics.jsonl")), tensorboard_log(folder_.file("tensorboard"))});
+                       {console_log(), metrics_log(folder_.file("metrics.jsonl")),
+                        tensorboard_log(folder_.file("tensorboard"))});
   }
 
   PredictOptions predict_options() const {
@@ -80,15 +90,21 @@ class TrainCommand {
   void test(Pipeline& pipeline, Dataset& dataset, const TrainResult& result) {
     const std::string split = dataset.has("test") ? "test" : "validation";
     if (!dataset.has(split)) {
-      log_warn("there is neither test nor validation data, so there is no report; the model is in {}", folder_.file("model"));
+      log_warn(
+          "there is neither test nor validation data, so there is no report; the model is in {}",
+          folder_.file("model"));
       return;
     }
-    if (split != "test") log_warn("there is no test data: the report is on validation data, which chose the model, and is too good");
+    if (split != "test")
+      log_warn(
+          "there is no test data: the report is on validation data, which chose the model, and is "
+          "too good");
     const auto start = Clock::now();
     const auto stream = dataset.open(split);
     PredictionFile predictions(folder_.file("predictions.jsonl"), pipeline.task());
-    const Evaluation evaluation = pipeline.evaluate([&] { return stream->next(); }, predict_options(),
-                                                    [&](const Record& record, const Json& result) { predictions.add(record, result); });
+    const Evaluation evaluation = pipeline.evaluate(
+        [&] { return stream->next(); }, predict_options(),
+        [&](const Record& record, const Json& result) { predictions.add(record, result); });
     predictions.commit();
     const double seconds = seconds_since(start);
     RunSummary summary = describe(dataset, split, pipeline);
@@ -99,16 +115,20 @@ class TrainCommand {
                       {"steps", result.steps},
                       {"best_step", result.best_step},
                       {"test_seconds", seconds},
-                      {"test_tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
+                      {"test_tokens_per_second",
+                       static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
                       {"peak_memory_bytes", peak_memory_bytes()}};
     write_reports(folder_.path(), evaluation.report, summary);
     print_report(evaluation.report, summary, as_json_);
-    if (!as_json_) std::cout << "\nmodel   " << folder_.file("model") << "\nreport  " << folder_.file("report.html") << '\n';
+    if (!as_json_)
+      std::cout << "\nmodel   " << folder_.file("model") << "\nreport  "
+                << folder_.file("report.html") << '\n';
   }
 
   RunSummary describe(Dataset& dataset, const std::string& split, const Pipeline& pipeline) {
     RunSummary summary;
-    summary.title = fmt::format("{}: {} data {}", pipeline.info().name, split, config_.data.sources.at(split).path);
+    summary.title = fmt::format("{}: {} data {}", pipeline.info().name, split,
+                                config_.data.sources.at(split).path);
     summary.model = config_.model;
     summary.command = "hone train " + config_.path;
     summary.data = dataset.audits();
@@ -131,7 +151,9 @@ class TrainCommand {
 int run_train(const CLI::App& arguments) {
   RunConfig config = RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
   config.overwrite |= flag_of(arguments, "--overwrite");
-  return TrainCommand(std::move(config), flag_of(arguments, "--resume"), flag_of(arguments, "--json")).run();
+  return TrainCommand(std::move(config), flag_of(arguments, "--resume"),
+                      flag_of(arguments, "--json"))
+      .run();
 }
 
 }  // namespace hone

@@ -18,15 +18,19 @@ bool starts_with_word(std::string_view text) {
 
 size_t start_of_last_code_point(std::string_view text) {
   size_t at = text.size() - 1;
-  while (at > 0 && text.size() - at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  while (at > 0 && text.size() - at < 4 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80)
+    --at;
   return at;
 }
 
-bool ends_with_word(std::string_view text) { return !text.empty() && starts_with_word(text.substr(start_of_last_code_point(text))); }
+bool ends_with_word(std::string_view text) {
+  return !text.empty() && starts_with_word(text.substr(start_of_last_code_point(text)));
+}
 
 size_t leading_space(std::string_view text) {
   size_t end = 0;
-  for (size_t at = 0; at < text.size() && unicode::is_white_space(next_code_point(text, at));) end = at;
+  for (size_t at = 0; at < text.size() && unicode::is_white_space(next_code_point(text, at));)
+    end = at;
   return end;
 }
 
@@ -59,14 +63,18 @@ void TokenMatcher::add(const std::string& pattern, int32_t token) {
   const auto first = static_cast<unsigned char>(pattern[0]);
   only_first_byte_ = patterns_.empty() || only_first_byte_ == first ? first : -2;
   auto& candidates = by_first_byte_[first];
-  const auto is_longer = [&](int32_t other) { return patterns_[other].text.size() >= pattern.size(); };
-  candidates.insert(std::find_if_not(candidates.begin(), candidates.end(), is_longer), static_cast<int32_t>(patterns_.size()));
+  const auto is_longer = [&](int32_t other) {
+    return patterns_[other].text.size() >= pattern.size();
+  };
+  candidates.insert(std::find_if_not(candidates.begin(), candidates.end(), is_longer),
+                    static_cast<int32_t>(patterns_.size()));
   patterns_.push_back({pattern, token});
 }
 
 size_t TokenMatcher::next_candidate(std::string_view text, size_t from) const {
   if (only_first_byte_ >= 0) return text.find(static_cast<char>(only_first_byte_), from);
-  while (from < text.size() && by_first_byte_[static_cast<unsigned char>(text[from])].empty()) ++from;
+  while (from < text.size() && by_first_byte_[static_cast<unsigned char>(text[from])].empty())
+    ++from;
   return from < text.size() ? from : std::string_view::npos;
 }
 
@@ -77,7 +85,8 @@ const TokenMatcher::Pattern* TokenMatcher::longest_at(std::string_view text, siz
   return nullptr;
 }
 
-void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& tokens, std::vector<Part>& out) const {
+void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& tokens,
+                         std::vector<Part>& out) const {
   size_t done = 0;  // parts up to here are out
   const auto push = [&](size_t begin, size_t end, int32_t token) {
     out.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), token});
@@ -92,7 +101,9 @@ void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& t
     const AddedToken& token = tokens[pattern->token];
     size_t begin = at, end = at + pattern->text.size();
     at = next_candidate(text, end);
-    if (token.single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
+    if (token.single_word &&
+        (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end))))
+      continue;
     if (token.lstrip) begin = std::max(start_of_trailing_space(text.substr(0, begin)), done);
     if (token.rstrip) end += leading_space(text.substr(end));
     if (begin >= end) continue;  // nothing but white space, and that went with the token before
@@ -103,19 +114,22 @@ void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& t
   if (done < text.size()) push(done, text.size(), -1);
 }
 
-AddedTokens::AddedTokens(const JsonNode& list, const Vocabulary& vocabulary, const Normalizer* normalizer) {
+AddedTokens::AddedTokens(const JsonNode& list, const Vocabulary& vocabulary,
+                         const Normalizer* normalizer) {
   int32_t next_id = vocabulary.end_id();
   for (const JsonNode& node : list.items()) {
     AddedToken token = read_added_token(node);
     if (token.content.empty()) continue;  // the reference ignores it
     const int32_t written = token.id;
-    if (find(token.content) != nullptr) throw node.error(fmt::format("\"{}\" is listed twice", token.content));
+    if (find(token.content) != nullptr)
+      throw node.error(fmt::format("\"{}\" is listed twice", token.content));
     const int32_t known = vocabulary.find(token.content);
     token.id = known != Vocabulary::kNone ? known : next_id++;
     if (token.id >= Vocabulary::kMostIds) throw node.error("more tokens than there may be");
     if (token.id != written) {
-      log_warn("{}",
-               node.error(fmt::format("\"{}\" has the id {} in the file but {} by its place", token.content, written, token.id)).what());
+      log_warn("{}", node.error(fmt::format("\"{}\" has the id {} in the file but {} by its place",
+                                            token.content, written, token.id))
+                         .what());
     }
     add(std::move(token), normalizer);
   }

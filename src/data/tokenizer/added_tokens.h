@@ -1,4 +1,5 @@
-// Tokens found in the text before (or just after) it is normalised, whatever the model would make of them: [SEP], <mask>, user's own.
+// Tokens found in the text before (or just after) it is normalised, whatever the model would make
+// of them: [SEP], <mask>, user's own.
 #pragma once
 
 #include <array>
@@ -20,8 +21,9 @@ struct AddedToken {
   int32_t id = 0;
   bool single_word = false;             // only between non-word characters
   bool lstrip = false, rstrip = false;  // takes the white space on that side with it
-  bool normalized = false;              // looked for in the normalised text, in its own normalised form; else in the text as given
-  bool special = false;                 // left out by decode(…, skip_special)
+  bool normalized = false;  // looked for in the normalised text, in its own normalised form; else
+                            // in the text as given
+  bool special = false;     // left out by decode(…, skip_special)
 };
 
 // Leftmost, longest occurrences of a set of tokens.
@@ -35,8 +37,10 @@ class TokenMatcher {
   void add(const std::string& pattern, int32_t token);
   bool is_empty() const { return patterns_.empty(); }
 
-  // Appends parts that cover the text; a text without tokens, the usual case, is one part. `tokens` says what to strip.
-  void split(std::string_view text, const std::vector<AddedToken>& tokens, std::vector<Part>& out) const;
+  // Appends parts that cover the text; a text without tokens, the usual case, is one part. `tokens`
+  // says what to strip.
+  void split(std::string_view text, const std::vector<AddedToken>& tokens,
+             std::vector<Part>& out) const;
 
  private:
   struct Pattern {
@@ -45,7 +49,7 @@ class TokenMatcher {
   };
   std::vector<Pattern> patterns_;
   std::array<std::vector<int32_t>, 256> by_first_byte_;  // indices into patterns_, longest first
-  int only_first_byte_ = -1;                             // where all patterns begin alike; -2 where they do not
+  int only_first_byte_ = -1;  // where all patterns begin alike; -2 where they do not
 
   size_t next_candidate(std::string_view text, size_t from) const;
   const Pattern* longest_at(std::string_view text, size_t at) const;
@@ -55,8 +59,9 @@ class AddedTokens {
  public:
   AddedTokens() = default;
 
-  // `list` is "added_tokens" of tokenizer.json. As in the reference a token that the model knows has the model's id, and others
-  // follow after the model's ids in their order; where the file says otherwise a warning tells.
+  // `list` is "added_tokens" of tokenizer.json. As in the reference a token that the model knows
+  // has the model's id, and others follow after the model's ids in their order; where the file says
+  // otherwise a warning tells.
   AddedTokens(const JsonNode& list, const Vocabulary& vocabulary, const Normalizer* normalizer);
 
   const std::vector<AddedToken>& tokens() const { return tokens_; }

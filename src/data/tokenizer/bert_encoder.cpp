@@ -10,7 +10,9 @@
 namespace hone {
 
 BertEncoder::BertEncoder(const BertNormalizerOptions& options, const WordPiece& wordpiece)
-    : options_(options), wordpiece_(wordpiece), effects_([this](char32_t c) { return effect_of(c); }) {
+    : options_(options),
+      wordpiece_(wordpiece),
+      effects_([this](char32_t c) { return effect_of(c); }) {
   for (char32_t c = 0; c < 128; ++c) {
     ascii_[c] = effects_[c];
     if (ascii_[c].kind == Kind::kWord) word_bytes_[c] = static_cast<char>(ascii_[c].code);
@@ -27,7 +29,8 @@ std::u32string BertEncoder::normalized(char32_t c, bool& is_complex) const {
   for (const char32_t part : parts) {
     if (options_.strips_accents() && unicode::is_nonspacing_mark(part)) continue;
     is_complex = is_complex || (options_.strips_accents() && unicode::combining_class(part) != 0);
-    const auto [first, second] = options_.lowercase ? unicode::to_lower(part) : std::array<char32_t, 2>{part, 0};
+    const auto [first, second] =
+        options_.lowercase ? unicode::to_lower(part) : std::array<char32_t, 2>{part, 0};
     out.push_back(first);
     if (second != 0) out.push_back(second);
   }
@@ -37,15 +40,18 @@ std::u32string BertEncoder::normalized(char32_t c, bool& is_complex) const {
 BertEncoder::Effect BertEncoder::effect_of(char32_t c) const {
   const bool is_kept_control = c == '\t' || c == '\n' || c == '\r';
   if (options_.clean_text) {
-    if (c == 0 || c == 0xFFFD || (unicode::is_other(c) && !is_kept_control)) return {0, 0, Kind::kNothing};
+    if (c == 0 || c == 0xFFFD || (unicode::is_other(c) && !is_kept_control))
+      return {0, 0, Kind::kNothing};
     if (unicode::is_white_space(c)) return {0, 0, Kind::kSpace};
   }
   bool is_complex = false;
   const std::u32string parts = normalized(c, is_complex);
   const bool is_chinese = options_.handle_chinese_chars && unicode::is_chinese(c);
-  const bool is_any_apart =
-      std::any_of(parts.begin(), parts.end(), [](char32_t part) { return unicode::is_white_space(part) || unicode::is_punctuation(part); });
-  if (is_complex || (parts.size() != 1 && (is_chinese || is_any_apart))) return {0, 0, Kind::kComplex};
+  const bool is_any_apart = std::any_of(parts.begin(), parts.end(), [](char32_t part) {
+    return unicode::is_white_space(part) || unicode::is_punctuation(part);
+  });
+  if (is_complex || (parts.size() != 1 && (is_chinese || is_any_apart)))
+    return {0, 0, Kind::kComplex};
   if (parts.empty()) return {0, 0, Kind::kNothing};
   if (parts.size() > 1) return {0, 0, Kind::kSeveral};
   if (unicode::is_white_space(parts[0])) return {0, 0, Kind::kSpace};
@@ -59,7 +65,11 @@ BertEncoder::Effect BertEncoder::effect_of(char32_t c) const {
 class BertEncoder::Run {
  public:
   Run(const BertEncoder& encoder, std::string_view text, Span range, int32_t word, Encoding& out)
-      : encoder_(encoder), text_(text.substr(0, range.end)), at_(range.start), word_(word), out_(out) {
+      : encoder_(encoder),
+        text_(text.substr(0, range.end)),
+        at_(range.start),
+        word_(word),
+        out_(out) {
     scratch().word.clear();
   }
 
@@ -91,10 +101,11 @@ class BertEncoder::Run {
   int32_t word_;
   Encoding& out_;
   Scratch& scratch_ = scratch();
-  std::string& bytes_ = scratch_.word;         // of the word under way, normalised
-  std::vector<Span>& align_ = scratch_.align;  // the bytes of the text behind each of them, unless is_linear_
-  size_t start_ = 0;                           // where the word begins in the text
-  bool is_linear_ = true;                      // byte i of the word stands for byte start_ + i of the text
+  std::string& bytes_ = scratch_.word;  // of the word under way, normalised
+  std::vector<Span>& align_ =
+      scratch_.align;      // the bytes of the text behind each of them, unless is_linear_
+  size_t start_ = 0;       // where the word begins in the text
+  bool is_linear_ = true;  // byte i of the word stands for byte start_ + i of the text
 
   void push(int32_t id, size_t begin, size_t end) {
     out_.ids.push_back(id);
@@ -106,16 +117,19 @@ class BertEncoder::Run {
     start_ = at_;
     is_linear_ = true;
     size_t end = at_;
-    while (end < text_.size() && encoder_.word_bytes_[static_cast<unsigned char>(text_[end])] != 0) ++end;
+    while (end < text_.size() && encoder_.word_bytes_[static_cast<unsigned char>(text_[end])] != 0)
+      ++end;
     bytes_.resize(end - at_);
-    for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = encoder_.word_bytes_[static_cast<unsigned char>(text_[at_ + i])];
+    for (size_t i = 0; i < bytes_.size(); ++i)
+      bytes_[i] = encoder_.word_bytes_[static_cast<unsigned char>(text_[at_ + i])];
     at_ = end;
   }
 
   bool take_code_point() {
     const size_t begin = at_;
     const auto byte = static_cast<unsigned char>(text_[at_]);
-    const char32_t code = byte < 0x80 ? static_cast<char32_t>(text_[at_++]) : next_code_point(text_, at_);
+    const char32_t code =
+        byte < 0x80 ? static_cast<char32_t>(text_[at_++]) : next_code_point(text_, at_);
     const Effect& effect = byte < 0x80 ? encoder_.ascii_[byte] : encoder_.effects_[code];
     switch (effect.kind) {
       case Kind::kWord:
@@ -156,7 +170,8 @@ class BertEncoder::Run {
     if (is_linear_ && start_ + size == begin && start_ + bytes_.size() == at_) return;
     if (is_linear_) {
       align_.clear();
-      for (size_t i = 0; i < size; ++i) align_.push_back({static_cast<int32_t>(start_ + i), static_cast<int32_t>(start_ + i + 1)});
+      for (size_t i = 0; i < size; ++i)
+        align_.push_back({static_cast<int32_t>(start_ + i), static_cast<int32_t>(start_ + i + 1)});
       is_linear_ = false;
     }
     align_.resize(bytes_.size(), Span{static_cast<int32_t>(begin), static_cast<int32_t>(at_)});

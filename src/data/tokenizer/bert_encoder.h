@@ -1,5 +1,6 @@
-// BERT's whole pipeline (BertNormalizer, BertPreTokenizer, WordPiece) in one pass over the bytes, without an intermediate text.
-// It gives what the separate parts give; where that takes reordering of combining marks, it says so and leaves the piece to them.
+// BERT's whole pipeline (BertNormalizer, BertPreTokenizer, WordPiece) in one pass over the bytes,
+// without an intermediate text. It gives what the separate parts give; where that takes reordering
+// of combining marks, it says so and leaves the piece to them.
 #pragma once
 
 #include <array>
@@ -18,8 +19,8 @@ class BertEncoder {
   // `wordpiece` must outlive this.
   BertEncoder(const BertNormalizerOptions& options, const WordPiece& wordpiece);
 
-  // Appends the tokens of bytes `range` of `text`, words numbered from `word` on. False: the order of marks matters here, and
-  // `out` and `word` are as before.
+  // Appends the tokens of bytes `range` of `text`, words numbered from `word` on. False: the order
+  // of marks matters here, and `out` and `word` are as before.
   bool encode(std::string_view text, Span range, int32_t& word, Encoding& out) const;
 
  private:
@@ -43,7 +44,8 @@ class BertEncoder {
   const WordPiece& wordpiece_;
   CodePointTable<Effect> effects_;
   std::array<Effect, 128> ascii_;
-  std::array<char, 256> word_bytes_{};  // the byte that an ASCII byte becomes within a word; 0 for all other bytes
+  std::array<char, 256>
+      word_bytes_{};  // the byte that an ASCII byte becomes within a word; 0 for all other bytes
 
   std::u32string normalized(char32_t c, bool& is_complex) const;
   Effect effect_of(char32_t c) const;

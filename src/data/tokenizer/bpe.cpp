@@ -24,7 +24,8 @@ std::pair<std::string, std::string> read_merge(const JsonNode& node) {
   const std::string text = node.text();
   const size_t blank = text.find(' ');
   if (blank == std::string::npos || text.find(' ', blank + 1) != std::string::npos) {
-    throw node.error(fmt::format("expected two parts with a blank between them, found \"{}\"", text));
+    throw node.error(
+        fmt::format("expected two parts with a blank between them, found \"{}\"", text));
   }
   return {text.substr(0, blank), text.substr(blank + 1)};
 }
@@ -44,46 +45,62 @@ struct Bpe::Symbol {
 
 struct Bpe::Candidate {
   int32_t rank, left, id;  // `left`: index of the left symbol; `id`: of the merged token
-  bool operator>(const Candidate& other) const { return std::tie(rank, left) > std::tie(other.rank, other.left); }
+  bool operator>(const Candidate& other) const {
+    return std::tie(rank, left) > std::tie(other.rank, other.left);
+  }
 };
 
 Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where)
-    : vocabulary_(std::move(vocabulary)), options_(std::move(options)), serial_(WordCache::new_serial()) {
+    : vocabulary_(std::move(vocabulary)),
+      options_(std::move(options)),
+      serial_(WordCache::new_serial()) {
   if (options_.unk_token) unk_id_ = vocabulary_.find(*options_.unk_token);
   if (options_.unk_token && unk_id_ == Vocabulary::kNone) {
-    throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
+    throw Error(
+        ErrorKind::kModel, where,
+        fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
   }
-  for (int byte = 0; byte < 256; ++byte) byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
+  for (int byte = 0; byte < 256; ++byte)
+    byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
   merges_.resize(slots);
-  for (size_t i = 0; i < merges.size(); ++i) add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), where);
+  for (size_t i = 0; i < merges.size(); ++i)
+    add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), where);
 }
 
-void Bpe::add_merge(const std::string& left, const std::string& right, int32_t rank, const Where& where) {
-  const int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right), id = vocabulary_.find(left + right);
-  for (const auto& [token, found] : {std::pair{left, left_id}, {right, right_id}, {left + right, id}}) {
+void Bpe::add_merge(const std::string& left, const std::string& right, int32_t rank,
+                    const Where& where) {
+  const int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right),
+                id = vocabulary_.find(left + right);
+  for (const auto& [token, found] :
+       {std::pair{left, left_id}, {right, right_id}, {left + right, id}}) {
     if (found == Vocabulary::kNone) {
       throw Error(ErrorKind::kModel, where,
-                  fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1, left, right, token));
+                  fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1,
+                              left, right, token));
     }
   }
   const uint64_t pair = static_cast<uint64_t>(left_id) << 32 | static_cast<uint32_t>(right_id);
   size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);
-  while (merges_[at].pair != UINT64_MAX && merges_[at].pair != pair) at = (at + 1) & (merges_.size() - 1);
+  while (merges_[at].pair != UINT64_MAX && merges_[at].pair != pair)
+    at = (at + 1) & (merges_.size() - 1);
   merges_[at] = {pair, rank, id};
 }
 
 const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
   const uint64_t pair = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
-  for (size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);; at = (at + 1) & (merges_.size() - 1)) {
+  for (size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);;
+       at = (at + 1) & (merges_.size() - 1)) {
     if (merges_[at].pair == pair) return &merges_[at];
     if (merges_[at].pair == UINT64_MAX) return nullptr;
   }
 }
 
 std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
-  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) refuse(model, key);
+  for (const char* key :
+       {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"})
+    refuse(model, key);
   BpeOptions options;
   options.is_byte_level = is_byte_level;
   if (const auto unk = model.find("unk_token")) options.unk_token = unk->text();
@@ -91,7 +108,8 @@ std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
   options.ignore_merges = model.boolean_or("ignore_merges", false);
   Merges merges;
   for (const JsonNode& node : model.at("merges").items()) merges.push_back(read_merge(node));
-  return std::make_unique<Bpe>(read_vocabulary(model.at("vocab")), merges, std::move(options), Where{model.file()});
+  return std::make_unique<Bpe>(read_vocabulary(model.at("vocab")), merges, std::move(options),
+                               Where{model.file()});
 }
 
 std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::string& merges_txt) {
@@ -106,22 +124,25 @@ std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::s
     ++number;
     if (line.ends_with('\r')) line.pop_back();
     if (line.empty() || line.starts_with("#version")) continue;
-    if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' || line.back() == ' ' ||
-        invalid_utf8(line) != std::string::npos) {
-      throw Error(ErrorKind::kModel, Where{merges_txt, number, 0}, "not a merge: two tokens with a blank between them");
+    if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' ||
+        line.back() == ' ' || invalid_utf8(line) != std::string::npos) {
+      throw Error(ErrorKind::kModel, Where{merges_txt, number, 0},
+                  "not a merge: two tokens with a blank between them");
     }
     merges.emplace_back(line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1));
   }
   BpeOptions options;
   options.is_byte_level = true;
-  return std::make_unique<Bpe>(read_vocabulary(JsonNode(vocab, vocab_json)), merges, options, Where{merges_txt});
+  return std::make_unique<Bpe>(read_vocabulary(JsonNode(vocab, vocab_json)), merges, options,
+                               Where{merges_txt});
 }
 
 void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
   const auto add = [&](int32_t id, size_t begin, size_t end) {
     const auto index = static_cast<int32_t>(out.size());
     if (index > 0) out.back().next = index;
-    out.push_back({id, static_cast<int32_t>(begin), static_cast<int32_t>(end - begin), index - 1, -1});
+    out.push_back(
+        {id, static_cast<int32_t>(begin), static_cast<int32_t>(end - begin), index - 1, -1});
   };
   bool is_after_unknown = false;
   for (size_t at = 0; at < word.size();) {
@@ -131,8 +152,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
     } else {
       next_code_point(word, at);
     }
-    const int32_t id =
-        options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])] : vocabulary_.find(word.substr(begin, at - begin));
+    const int32_t id = options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])]
+                                              : vocabulary_.find(word.substr(begin, at - begin));
     const bool is_unknown = id == Vocabulary::kNone;
     if (is_unknown && is_after_unknown && options_.fuse_unk) {
       out.back().size += static_cast<int32_t>(at - begin);
@@ -146,7 +167,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {
   std::vector<Candidate> storage;
   storage.reserve(symbols.size());
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>{}, std::move(storage));
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>{},
+                                                                               std::move(storage));
   const auto offer = [&](int32_t left) {
     if (left < 0 || symbols[left].next < 0) return;
     const Merge* merge = find_merge(symbols[left].id, symbols[symbols[left].next].id);
@@ -172,8 +194,11 @@ void Bpe::merge_all(std::vector<Symbol>& symbols) const {
 }
 
 void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
-  const std::string token = options_.ignore_merges ? (options_.is_byte_level ? to_byte_alphabet(word) : std::string(word)) : "";
-  if (const int32_t id = options_.ignore_merges ? vocabulary_.find(token) : Vocabulary::kNone; id != Vocabulary::kNone) {
+  const std::string token =
+      options_.ignore_merges ? (options_.is_byte_level ? to_byte_alphabet(word) : std::string(word))
+                             : "";
+  if (const int32_t id = options_.ignore_merges ? vocabulary_.find(token) : Vocabulary::kNone;
+      id != Vocabulary::kNone) {
     out.push_back({id, 0, static_cast<int32_t>(word.size())});
     return;
   }
@@ -187,13 +212,15 @@ void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
 }
 
 void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
-  WordCache::of_this_thread().tokenize(serial_, word, out,
-                                       [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
+  WordCache::of_this_thread().tokenize(
+      serial_, word, out,
+      [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
 std::vector<Bpe::Merge> Bpe::merges_by_rank() const {
   std::vector<Merge> out;
-  std::copy_if(merges_.begin(), merges_.end(), std::back_inserter(out), [](const Merge& merge) { return merge.rank >= 0; });
+  std::copy_if(merges_.begin(), merges_.end(), std::back_inserter(out),
+               [](const Merge& merge) { return merge.rank >= 0; });
   std::sort(out.begin(), out.end(), [](const Merge& a, const Merge& b) { return a.rank < b.rank; });
   return out;
 }

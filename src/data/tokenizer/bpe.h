@@ -1,5 +1,6 @@
-// Byte-pair encoding: a word starts as its characters (or bytes), and the pair of neighbours that was merged earliest in training is
-// merged, until none is left. Sennrich et al. 2016, "Neural machine translation of rare words with subword units".
+// Byte-pair encoding: a word starts as its characters (or bytes), and the pair of neighbours that
+// was merged earliest in training is merged, until none is left. Sennrich et al. 2016, "Neural
+// machine translation of rare words with subword units".
 #pragma once
 
 #include <array>
@@ -15,10 +16,12 @@
 namespace hone {
 
 struct BpeOptions {
-  std::optional<std::string> unk_token;  // for characters without a token; without it they are left out
-  bool fuse_unk = false;                 // neighbouring unknown characters are one token
-  bool ignore_merges = false;            // a word that is a token is that token, whatever the merges say
-  bool is_byte_level = false;            // words are bytes; the vocabulary is written in the alphabet of byte_level.h
+  std::optional<std::string>
+      unk_token;               // for characters without a token; without it they are left out
+  bool fuse_unk = false;       // neighbouring unknown characters are one token
+  bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
+  bool is_byte_level =
+      false;  // words are bytes; the vocabulary is written in the alphabet of byte_level.h
 };
 
 class Bpe final : public Model {
@@ -29,7 +32,8 @@ class Bpe final : public Model {
   Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where);
 
   static std::unique_ptr<Bpe> load(const JsonNode& model, bool is_byte_level);
-  static std::unique_ptr<Bpe> load_files(const std::string& vocab_json, const std::string& merges_txt);  // byte-level
+  static std::unique_ptr<Bpe> load_files(const std::string& vocab_json,
+                                         const std::string& merges_txt);  // byte-level
 
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -40,7 +44,8 @@ class Bpe final : public Model {
   struct Symbol;
   struct Candidate;
   struct Merge {
-    uint64_t pair = UINT64_MAX;  // left id in the upper half, right id in the lower; free where all bits are set
+    uint64_t pair = UINT64_MAX;  // left id in the upper half, right id in the lower; free where all
+                                 // bits are set
     int32_t rank = -1, id = -1;
   };
 
@@ -51,7 +56,8 @@ class Bpe final : public Model {
   std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
   uint32_t serial_;                      // in the WordCache
 
-  void add_merge(const std::string& left, const std::string& right, int32_t rank, const Where& where);
+  void add_merge(const std::string& left, const std::string& right, int32_t rank,
+                 const Where& where);
   const Merge* find_merge(int32_t left, int32_t right) const;
   void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
   void merge_all(std::vector<Symbol>& symbols) const;

@@ -9,7 +9,9 @@
 namespace hone {
 namespace {
 
-constexpr bool is_visible(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE; }
+constexpr bool is_visible(int byte) {
+  return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
 
 // Visible bytes stand for themselves; the others, in their order, for U+0100 and on.
 struct Alphabet {
@@ -41,7 +43,8 @@ Kind kind_of(char32_t c) {
 
 class Splitter {
  public:
-  Splitter(std::string_view text, Span range) : text_(text.substr(0, range.end)), begin_(range.start) {}
+  Splitter(std::string_view text, Span range)
+      : text_(text.substr(0, range.end)), begin_(range.start) {}
 
   void run(std::vector<Span>& out) {
     while (begin_ < text_.size()) {
@@ -84,7 +87,8 @@ class Splitter {
     return kind == Kind::kSpace ? end_of_space() : end_of_run(at, kind);
   }
 
-  // White space before a word leaves its last character to that word, if it has more than one: \s+(?!\S)|\s+
+  // White space before a word leaves its last character to that word, if it has more than one:
+  // \s+(?!\S)|\s+
   size_t end_of_space() const {
     size_t end = begin_, last = begin_;
     for (size_t at = begin_; at < text_.size() && next(at) == Kind::kSpace;) {
@@ -106,7 +110,8 @@ class Splitter {
 
 std::string to_byte_alphabet(std::string_view bytes) {
   std::string out;
-  for (const char byte : bytes) append_utf8(out, alphabet().letters[static_cast<unsigned char>(byte)]);
+  for (const char byte : bytes)
+    append_utf8(out, alphabet().letters[static_cast<unsigned char>(byte)]);
   return out;
 }
 
@@ -120,6 +125,8 @@ std::optional<std::string> from_byte_alphabet(std::string_view letters) {
   return out;
 }
 
-void split_like_gpt2(std::string_view text, Span range, std::vector<Span>& out) { Splitter(text, range).run(out); }
+void split_like_gpt2(std::string_view text, Span range, std::vector<Span>& out) {
+  Splitter(text, range).run(out);
+}
 
 }  // namespace hone

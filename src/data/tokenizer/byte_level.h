@@ -1,5 +1,5 @@
-// Byte-level tokens as GPT-2 introduced them (Radford et al. 2019): words are bytes, written in an alphabet of 256 visible characters
-// so that a vocabulary can be text.
+// Byte-level tokens as GPT-2 introduced them (Radford et al. 2019): words are bytes, written in an
+// alphabet of 256 visible characters so that a vocabulary can be text.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,9 @@
 
 namespace hone {
 
-std::string to_byte_alphabet(std::string_view bytes);                     // " the" -> "Ġthe"
-std::optional<std::string> from_byte_alphabet(std::string_view letters);  // nothing where a letter is not of the alphabet
+std::string to_byte_alphabet(std::string_view bytes);  // " the" -> "Ġthe"
+std::optional<std::string> from_byte_alphabet(
+    std::string_view letters);  // nothing where a letter is not of the alphabet
 
 // Appends the words of bytes [range) of `text` that the pattern
 //   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+

@@ -1,4 +1,5 @@
-// A value for every code point, computed when a block of 256 of them is first met: no start-up cost, one load afterwards.
+// A value for every code point, computed when a block of 256 of them is first met: no start-up
+// cost, one load afterwards.
 #pragma once
 
 #include <array>
@@ -18,7 +19,8 @@ class CodePointTable {
   CodePointTable(const CodePointTable&) = delete;
   CodePointTable& operator=(const CodePointTable&) = delete;
 
-  // REQUIRES: c <= 0x10FFFF. Thread-safe: two threads may compute the same block, one of them is kept.
+  // REQUIRES: c <= 0x10FFFF. Thread-safe: two threads may compute the same block, one of them is
+  // kept.
   const T& operator[](char32_t c) const {
     const Block* block = blocks_[c >> 8].load(std::memory_order_acquire);
     return (*(block != nullptr ? block : fill(c >> 8)))[c & 0xFF];
@@ -34,7 +36,8 @@ class CodePointTable {
     auto* block = new Block;
     for (char32_t i = 0; i < 256; ++i) (*block)[i] = compute_(number << 8 | i);
     const Block* known = nullptr;
-    if (blocks_[number].compare_exchange_strong(known, block, std::memory_order_acq_rel)) return block;
+    if (blocks_[number].compare_exchange_strong(known, block, std::memory_order_acq_rel))
+      return block;
     delete block;
     return known;
   }

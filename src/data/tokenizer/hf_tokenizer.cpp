@@ -14,11 +14,14 @@ namespace hone {
 namespace {
 
 constexpr std::pair<const char*, std::array<const char*, 2>> kSpecialNames[] = {
-    {"unk_token", {"[UNK]", "<unk>"}}, {"sep_token", {"[SEP]", "</s>"}},     {"pad_token", {"[PAD]", "<pad>"}},
-    {"cls_token", {"[CLS]", "<s>"}},   {"mask_token", {"[MASK]", "<mask>"}},
+    {"unk_token", {"[UNK]", "<unk>"}},    {"sep_token", {"[SEP]", "</s>"}},
+    {"pad_token", {"[PAD]", "<pad>"}},    {"cls_token", {"[CLS]", "<s>"}},
+    {"mask_token", {"[MASK]", "<mask>"}},
 };
 
-bool is_blank(char32_t c) { return c == 0x120 || unicode::is_white_space(c); }  // U+0120: a blank in the byte alphabet
+bool is_blank(char32_t c) {
+  return c == 0x120 || unicode::is_white_space(c);
+}  // U+0120: a blank in the byte alphabet
 
 size_t count_leading_blanks(std::string_view text) {
   size_t count = 0;
@@ -28,11 +31,13 @@ size_t count_leading_blanks(std::string_view text) {
 
 size_t count_trailing_blanks(std::string_view text) {
   size_t count = 0;
-  for (size_t at = 0; at < text.size();) count = is_blank(next_code_point(text, at)) ? count + 1 : 0;
+  for (size_t at = 0; at < text.size();)
+    count = is_blank(next_code_point(text, at)) ? count + 1 : 0;
   return count;
 }
 
-// Moves `count` code points on from `from`, not past `end`; and back from `from`, not before `begin`.
+// Moves `count` code points on from `from`, not past `end`; and back from `from`, not before
+// `begin`.
 int32_t step_on(std::string_view text, int32_t from, int32_t end, size_t count) {
   auto at = static_cast<size_t>(from);
   for (; count > 0 && at < static_cast<size_t>(end); --count) next_code_point(text, at);
@@ -59,22 +64,26 @@ HfTokenizer::HfTokenizer(TokenizerParts parts)
     : parts_(std::move(parts)),
       normalizer_(make_normalizer({parts_.normalizer, parts_.file, "normalizer"})),
       pre_tokenizer_(make_pre_tokenizer({parts_.pre_tokenizer, parts_.file, "pre_tokenizer"})),
-      added_({parts_.added_tokens, parts_.file, "added_tokens"}, parts_.model->vocabulary(), normalizer_.get()),
+      added_({parts_.added_tokens, parts_.file, "added_tokens"}, parts_.model->vocabulary(),
+             normalizer_.get()),
       post_processor_({parts_.post_processor, parts_.file, "post_processor"}),
       decoder_(make_decoder({parts_.decoder, parts_.file, "decoder"})) {
   const auto* normalizer = dynamic_cast<const BertNormalizer*>(normalizer_.get());
   const auto* wordpiece = dynamic_cast<const WordPiece*>(parts_.model.get());
-  if (normalizer != nullptr && wordpiece != nullptr && pre_tokenizer_ != nullptr && pre_tokenizer_->is_bert() &&
-      added_.in_normalized().is_empty()) {
+  if (normalizer != nullptr && wordpiece != nullptr && pre_tokenizer_ != nullptr &&
+      pre_tokenizer_->is_bert() && added_.in_normalized().is_empty()) {
     bert_ = std::make_unique<BertEncoder>(normalizer->options(), *wordpiece);
   }
   vocab_size_ = parts_.model->vocabulary().end_id();
-  for (const AddedToken& token : added_.tokens()) vocab_size_ = std::max<int64_t>(vocab_size_, token.id + 1);
+  for (const AddedToken& token : added_.tokens())
+    vocab_size_ = std::max<int64_t>(vocab_size_, token.id + 1);
   for (const int32_t special : post_processor_.special_ids()) {
     if (special < vocab_size_) continue;
-    throw JsonNode(parts_.post_processor, parts_.file, "post_processor").error(fmt::format("no token has the id {}", special));
+    throw JsonNode(parts_.post_processor, parts_.file, "post_processor")
+        .error(fmt::format("no token has the id {}", special));
   }
-  if (const std::string pad = special_token("pad_token"); !pad.empty()) pad_id_ = id(pad).value_or(-1);
+  if (const std::string pad = special_token("pad_token"); !pad.empty())
+    pad_id_ = id(pad).value_or(-1);
   max_length_ = read_max_length(parts_.config);
   if (post_processor_.trims_offsets()) find_spaces();
 }
@@ -92,7 +101,8 @@ void HfTokenizer::find_spaces() {
 // Appends tokens, and knows which word they belong to.
 class HfTokenizer::Writer {
  public:
-  Writer(const HfTokenizer& tokenizer, std::string_view text, Encoding& out) : tokenizer_(tokenizer), text_(text), out_(out) {}
+  Writer(const HfTokenizer& tokenizer, std::string_view text, Encoding& out)
+      : tokenizer_(tokenizer), text_(text), out_(out) {}
 
   int32_t word = 0;
   std::vector<Piece> pieces;  // scratch
@@ -101,13 +111,15 @@ class HfTokenizer::Writer {
   Encoding& out() { return out_; }
 
   void add(int32_t id, Span span) {
-    if (!tokenizer_.spaces_.empty()) trim(tokenizer_.spaces_[id].leading, tokenizer_.spaces_[id].trailing, span);
+    if (!tokenizer_.spaces_.empty())
+      trim(tokenizer_.spaces_[id].leading, tokenizer_.spaces_[id].trailing, span);
     push(id, span);
   }
 
   // An added token; `text` is what stands for it in the (normalised) text.
   void add(const AddedToken& token, std::string_view text, Span span) {
-    if (!tokenizer_.spaces_.empty()) trim(count_leading_blanks(text), count_trailing_blanks(text), span);
+    if (!tokenizer_.spaces_.empty())
+      trim(count_leading_blanks(text), count_trailing_blanks(text), span);
     push(token.id, span);
     ++word;
   }
@@ -125,24 +137,32 @@ class HfTokenizer::Writer {
 
   void trim(size_t leading, size_t trailing, Span& span) const {
     const bool is_first = out_.ids.empty() || span.start == 0;
-    if (leading == 1 && is_first && tokenizer_.post_processor_.adds_prefix_space()) leading = 0;  // that blank is not in the text
+    if (leading == 1 && is_first && tokenizer_.post_processor_.adds_prefix_space())
+      leading = 0;  // that blank is not in the text
     if (leading > 0) span.start = step_on(text_, span.start, span.end, leading);
     if (trailing > 0) span.end = step_back(text_, span.end, span.start, trailing);
   }
 };
 
-void HfTokenizer::encode(std::string_view text, Encoding& out) const { encode(text, /*is_fast=*/true, out); }
+void HfTokenizer::encode(std::string_view text, Encoding& out) const {
+  encode(text, /*is_fast=*/true, out);
+}
 
-void HfTokenizer::encode_by_parts(std::string_view text, Encoding& out) const { encode(text, /*is_fast=*/false, out); }
+void HfTokenizer::encode_by_parts(std::string_view text, Encoding& out) const {
+  encode(text, /*is_fast=*/false, out);
+}
 
 void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) const {
   out.ids.clear();
   out.offsets.clear();
   out.words.clear();
-  if (text.size() > INT32_MAX) throw Error(ErrorKind::kData, fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
+  if (text.size() > INT32_MAX)
+    throw Error(ErrorKind::kData,
+                fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
   Writer writer(*this, text, out);
   const auto encode_part = [&](Span range) {
-    if (!is_fast || bert_ == nullptr || !bert_->encode(text, range, writer.word, out)) encode_piece(text, range, writer);
+    if (!is_fast || bert_ == nullptr || !bert_->encode(text, range, writer.word, out))
+      encode_piece(text, range, writer);
   };
   thread_local std::vector<TokenMatcher::Part> parts;
   parts.clear();
@@ -163,8 +183,10 @@ void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer
   added_.in_normalized().split(normalized.view(), added_.tokens(), parts);
   for (const auto& [begin, end, token] : parts) {
     if (token >= 0) {
-      writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin), normalized.source(begin, end));
-    } else if (pre_tokenizer_ != nullptr && pre_tokenizer_->adds_prefix_space() && normalized.view()[begin] != ' ') {
+      writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin),
+                 normalized.source(begin, end));
+    } else if (pre_tokenizer_ != nullptr && pre_tokenizer_->adds_prefix_space() &&
+               normalized.view()[begin] != ' ') {
       NormalizedText part = normalized.slice(begin, end);
       part.prepend(" ");
       encode_words(part, {0, static_cast<int32_t>(part.view().size())}, writer);
@@ -184,7 +206,8 @@ void HfTokenizer::encode_words(const NormalizedText& text, Span range, Writer& w
   for (const Span word : writer.words) {
     writer.pieces.clear();
     parts_.model->tokenize(text.view().substr(word.start, word.end - word.start), writer.pieces);
-    for (const Piece& piece : writer.pieces) writer.add(piece.id, text.source(word.start + piece.begin, word.start + piece.end));
+    for (const Piece& piece : writer.pieces)
+      writer.add(piece.id, text.source(word.start + piece.begin, word.start + piece.end));
     ++writer.word;
   }
 }
@@ -210,9 +233,11 @@ std::optional<int32_t> HfTokenizer::id(std::string_view token) const {
   return id == Vocabulary::kNone ? std::nullopt : std::optional(id);
 }
 
-// What tokenizer_config.json says "name" is, else the usual spelling if there is such a token, else "".
+// What tokenizer_config.json says "name" is, else the usual spelling if there is such a token, else
+// "".
 std::string HfTokenizer::special_token(const std::string& name) const {
-  if (const auto found = parts_.config.find(name); found != parts_.config.end() && !found->is_null()) {
+  if (const auto found = parts_.config.find(name);
+      found != parts_.config.end() && !found->is_null()) {
     const JsonNode node(*found, parts_.config_file, name);
     return found->is_object() ? node.at("content").text() : node.text();
   }
@@ -235,12 +260,16 @@ Json HfTokenizer::saved_config() const {
     config["tokenize_chinese_chars"] = options.handle_chinese_chars;
   }
   if (!config.contains("tokenizer_class")) {
-    const bool is_roberta = parts_.post_processor.is_object() && parts_.post_processor.value("type", "") == "RobertaProcessing";
-    config["tokenizer_class"] = normalizer != nullptr ? "BertTokenizer" : is_roberta ? "RobertaTokenizer" : "PreTrainedTokenizerFast";
+    const bool is_roberta = parts_.post_processor.is_object() &&
+                            parts_.post_processor.value("type", "") == "RobertaProcessing";
+    config["tokenizer_class"] = normalizer != nullptr ? "BertTokenizer"
+                                : is_roberta          ? "RobertaTokenizer"
+                                                      : "PreTrainedTokenizerFast";
   }
   if (max_length_ > 0) config["model_max_length"] = max_length_;
   for (const auto& [name, spellings] : kSpecialNames) {
-    if (const std::string token = special_token(name); !token.empty() && !config.contains(name)) config[name] = token;
+    if (const std::string token = special_token(name); !token.empty() && !config.contains(name))
+      config[name] = token;
   }
   return config;
 }
@@ -251,13 +280,17 @@ void HfTokenizer::save(const std::string& folder) const {
   parts_.model->append_json(model);
   Json added = parts_.added_tokens;
   for (Json& token : added) {  // the ids in force
-    if (const AddedToken* known = added_.find(std::string_view(token["content"].get_ref<const std::string&>()))) token["id"] = known->id;
+    if (const AddedToken* known =
+            added_.find(std::string_view(token["content"].get_ref<const std::string&>())))
+      token["id"] = known->id;
   }
-  write_file(folder + "/tokenizer.json",
-             fmt::format(R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":{},"normalizer":{},"pre_tokenizer":{},)"
-                         R"("post_processor":{},"decoder":{},"model":{}}})",
-                         added.dump(), parts_.normalizer.dump(), parts_.pre_tokenizer.dump(), parts_.post_processor.dump(),
-                         parts_.decoder.dump(), model));
+  write_file(
+      folder + "/tokenizer.json",
+      fmt::format(
+          R"({{"version":"1.0","truncation":null,"padding":null,"added_tokens":{},"normalizer":{},"pre_tokenizer":{},)"
+          R"("post_processor":{},"decoder":{},"model":{}}})",
+          added.dump(), parts_.normalizer.dump(), parts_.pre_tokenizer.dump(),
+          parts_.post_processor.dump(), parts_.decoder.dump(), model));
   parts_.model->save_files(folder);
   const Json config = saved_config();
   write_file(folder + "/tokenizer_config.json", config.dump(2) + "\n");

@@ -16,8 +16,9 @@
 
 namespace hone {
 
-// What a tokenizer is made of, as tokenizer.json has it. Its "truncation" and "padding" are left out on purpose: they are settings of
-// the run that wrote the file (MiniLM's says 128), and here a run's own settings decide.
+// What a tokenizer is made of, as tokenizer.json has it. Its "truncation" and "padding" are left
+// out on purpose: they are settings of the run that wrote the file (MiniLM's says 128), and here a
+// run's own settings decide.
 struct TokenizerParts {
   Json added_tokens = Json::array();
   Json normalizer, pre_tokenizer, post_processor, decoder;
@@ -33,8 +34,12 @@ class HfTokenizer final : public Tokenizer {
 
   using Tokenizer::encode;
   void encode(std::string_view text, Encoding& out) const override;
-  Sequence post_process(const Encoding& first, const Encoding* second) const override { return post_processor_.apply(first, second); }
-  int64_t special_tokens_added(bool is_pair) const override { return post_processor_.special_tokens(is_pair); }
+  Sequence post_process(const Encoding& first, const Encoding* second) const override {
+    return post_processor_.apply(first, second);
+  }
+  int64_t special_tokens_added(bool is_pair) const override {
+    return post_processor_.special_tokens(is_pair);
+  }
   std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override;
   std::string token(int32_t id) const override;
   std::optional<int32_t> id(std::string_view token) const override;
@@ -43,7 +48,8 @@ class HfTokenizer final : public Tokenizer {
   int64_t max_length() const override { return max_length_; }
   void save(const std::string& folder) const override;
 
-  // The same by the separate parts, also where BertEncoder would do: what the fast path is tested against.
+  // The same by the separate parts, also where BertEncoder would do: what the fast path is tested
+  // against.
   void encode_by_parts(std::string_view text, Encoding& out) const;
 
  private:
@@ -59,7 +65,8 @@ class HfTokenizer final : public Tokenizer {
   PostProcessor post_processor_;
   Decoder decoder_;
   std::unique_ptr<BertEncoder> bert_;  // where the parts are BERT's
-  std::vector<Spaces> spaces_;         // blanks at the ends of each of the model's tokens, where offsets leave them out
+  std::vector<Spaces>
+      spaces_;  // blanks at the ends of each of the model's tokens, where offsets leave them out
   int64_t vocab_size_ = 0, max_length_ = 0;
   int32_t pad_id_ = -1;
 

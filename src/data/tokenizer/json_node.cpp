@@ -18,7 +18,8 @@ std::optional<JsonNode> JsonNode::find(const std::string& key) const {
 
 std::vector<JsonNode> JsonNode::items() const {
   std::vector<JsonNode> out;
-  for (const Json& item : array()) out.emplace_back(item, file_, fmt::format("{}[{}]", path_, out.size()));
+  for (const Json& item : array())
+    out.emplace_back(item, file_, fmt::format("{}[{}]", path_, out.size()));
   return out;
 }
 
@@ -34,9 +35,11 @@ bool JsonNode::boolean() const {
 
 int64_t JsonNode::integer(int64_t least, int64_t most) const {
   if (!value_->is_number_integer()) wrong_type("a whole number");
-  const bool is_too_large = value_->is_number_unsigned() && value_->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
+  const bool is_too_large =
+      value_->is_number_unsigned() && value_->get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
   const int64_t number = value_->get<int64_t>();
-  if (is_too_large || number < least || number > most) throw error(fmt::format("{} is not between {} and {}", value_->dump(), least, most));
+  if (is_too_large || number < least || number > most)
+    throw error(fmt::format("{} is not between {} and {}", value_->dump(), least, most));
   return number;
 }
 
@@ -61,7 +64,8 @@ std::string JsonNode::text_or(const std::string& key, const std::string& fallbac
 }
 
 Error JsonNode::error(const std::string& message) const {
-  return {ErrorKind::kModel, Where{file_, 0, 0}, path_.empty() ? message : fmt::format("\"{}\": {}", path_, message)};
+  return {ErrorKind::kModel, Where{file_, 0, 0},
+          path_.empty() ? message : fmt::format("\"{}\": {}", path_, message)};
 }
 
 void JsonNode::wrong_type(const char* expected) const {

@@ -1,4 +1,5 @@
-// A value inside a JSON file with its path, so that a wrong type names the file and the key: tokenizer.json: "model.vocab": ….
+// A value inside a JSON file with its path, so that a wrong type names the file and the key:
+// tokenizer.json: "model.vocab": ….
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace hone {
 class JsonNode {
  public:
   // `value` must outlive this.
-  JsonNode(const Json& value, std::string file, std::string path = "") : value_(&value), file_(std::move(file)), path_(std::move(path)) {}
+  JsonNode(const Json& value, std::string file, std::string path = "")
+      : value_(&value), file_(std::move(file)), path_(std::move(path)) {}
 
   const Json& json() const { return *value_; }
   const std::string& file() const { return file_; }

@@ -11,12 +11,16 @@ namespace {
 
 struct Kind {
   const char* type;
-  const char* own_key;  // by which it is known in older files, which leave "type" out; looked for in this order
+  const char* own_key;  // by which it is known in older files, which leave "type" out; looked for
+                        // in this order
   std::unique_ptr<Model> (*load)(const JsonNode& model, bool is_byte_level);
 };
 
 constexpr Kind kKinds[] = {
-    {"BPE", "merges", [](const JsonNode& model, bool is_byte_level) -> std::unique_ptr<Model> { return Bpe::load(model, is_byte_level); }},
+    {"BPE", "merges",
+     [](const JsonNode& model, bool is_byte_level) -> std::unique_ptr<Model> {
+       return Bpe::load(model, is_byte_level);
+     }},
     {"WordPiece", "continuing_subword_prefix",
      [](const JsonNode& model, bool) -> std::unique_ptr<Model> { return WordPiece::load(model); }},
 };
@@ -28,22 +32,28 @@ const Kind& kind_of(const JsonNode& model) {
     if (has_type ? model.type() == kind.type : model.find(kind.own_key).has_value()) return kind;
     known += (known.empty() ? "" : ", ") + std::string(kind.type);
   }
-  if (!has_type) throw model.error("no \"type\", and nothing else that tells what kind of tokenizer it is");
-  throw model.at("type").error(fmt::format("\"{}\" is not a supported kind of tokenizer; these are: {}", model.type(), known));
+  if (!has_type)
+    throw model.error("no \"type\", and nothing else that tells what kind of tokenizer it is");
+  throw model.at("type").error(fmt::format(
+      "\"{}\" is not a supported kind of tokenizer; these are: {}", model.type(), known));
 }
 
 }  // namespace
 
 void require_known_model(const JsonNode& model) { kind_of(model); }
 
-std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level) { return kind_of(model).load(model, is_byte_level); }
+std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level) {
+  return kind_of(model).load(model, is_byte_level);
+}
 
 Vocabulary read_vocabulary(const JsonNode& vocab) {
   Vocabulary out;
   for (const auto& [token, id] : vocab.object().items()) {
-    const int64_t number = JsonNode(id, vocab.file(), fmt::format("model.vocab.{}", token)).integer(0, Vocabulary::kMostIds - 1);
+    const int64_t number = JsonNode(id, vocab.file(), fmt::format("model.vocab.{}", token))
+                               .integer(0, Vocabulary::kMostIds - 1);
     if (out.has(static_cast<int32_t>(number))) {
-      throw vocab.error(fmt::format("\"{}\" and \"{}\" have the same id {}", out.token(static_cast<int32_t>(number)), token, number));
+      throw vocab.error(fmt::format("\"{}\" and \"{}\" have the same id {}",
+                                    out.token(static_cast<int32_t>(number)), token, number));
     }
     out.set(token, static_cast<int32_t>(number));
   }

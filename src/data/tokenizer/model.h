@@ -1,5 +1,5 @@
-// What turns one word (pre-token) into pieces of the vocabulary. A new kind of model is one file and one line in
-// model.cpp.
+// What turns one word (pre-token) into pieces of the vocabulary. A new kind of model is one file
+// and one line in model.cpp.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +26,17 @@ class Model {
   virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
 
   virtual const Vocabulary& vocabulary() const = 0;
-  virtual void append_json(std::string& out) const = 0;          // the value of "model" in tokenizer.json
-  virtual void save_files(const std::string& folder) const = 0;  // the older form: vocab.txt, or vocab.json and merges.txt
+  virtual void append_json(std::string& out) const = 0;  // the value of "model" in tokenizer.json
+  virtual void save_files(const std::string& folder)
+      const = 0;  // the older form: vocab.txt, or vocab.json and merges.txt
 };
 
-// Throws Error(kModel) where "model" of tokenizer.json is of a type that is not supported: what a user should hear first.
+// Throws Error(kModel) where "model" of tokenizer.json is of a type that is not supported: what a
+// user should hear first.
 void require_known_model(const JsonNode& model);
 
-// `model` is the value of "model" in tokenizer.json. `is_byte_level`: words are raw bytes, and tokens are written in the alphabet of
-// byte_level.h. Throws Error(kModel) for the first defect.
+// `model` is the value of "model" in tokenizer.json. `is_byte_level`: words are raw bytes, and
+// tokens are written in the alphabet of byte_level.h. Throws Error(kModel) for the first defect.
 std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level);
 
 // {"token": id, …}. An id below 0, too large, or given twice is an error.

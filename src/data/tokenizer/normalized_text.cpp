@@ -18,15 +18,16 @@ struct Mark {
   int combining_class;
 };
 
-// Canonical decomposition and ordering (UAX #15). Each code point made of one old one carries change 0 on its first part and 1 on
-// the others, and keeps it when marks are reordered.
+// Canonical decomposition and ordering (UAX #15). Each code point made of one old one carries
+// change 0 on its first part and 1 on the others, and keeps it when marks are reordered.
 std::vector<Mark> decompose(std::string_view text, bool is_compatible) {
   std::vector<Mark> out;
   std::u32string parts;
   size_t pending = 0;  // marks from here on are not in order yet
   const auto sort_pending = [&] {
-    std::stable_sort(out.begin() + static_cast<int64_t>(pending), out.end(),
-                     [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
+    std::stable_sort(
+        out.begin() + static_cast<int64_t>(pending), out.end(),
+        [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
     pending = out.size();
   };
   for (size_t at = 0; at < text.size();) {
@@ -43,8 +44,8 @@ std::vector<Mark> decompose(std::string_view text, bool is_compatible) {
   return out;
 }
 
-// Canonical composition: each starter takes up the following marks it has a composite with, unless one in between blocks them.
-// A composite's change counts the old code points it swallowed.
+// Canonical composition: each starter takes up the following marks it has a composite with, unless
+// one in between blocks them. A composite's change counts the old code points it swallowed.
 std::vector<Change> compose(const std::vector<Mark>& marks) {
   std::vector<Change> out;
   size_t starter = SIZE_MAX;  // its index in `out`
@@ -69,12 +70,14 @@ std::vector<Change> compose(const std::vector<Mark>& marks) {
 
 }  // namespace
 
-NormalizedText::NormalizedText(std::string_view text, int32_t begin, int32_t end) : text_(text), begin_(begin), end_(end) {}
+NormalizedText::NormalizedText(std::string_view text, int32_t begin, int32_t end)
+    : text_(text), begin_(begin), end_(end) {}
 
 Span NormalizedText::source(int32_t begin, int32_t end) const {
   if (is_changed_) return {align_[begin].start, align_[end - 1].end};
   Span span{begin_ + begin, begin_ + end};  // a part of a code point stands for the whole of it
-  for (int i = 0; i < 3 && span.start > begin_ && is_continuation(text_[span.start]); ++i) --span.start;
+  for (int i = 0; i < 3 && span.start > begin_ && is_continuation(text_[span.start]); ++i)
+    --span.start;
   for (int i = 0; i < 3 && span.end < end_ && is_continuation(text_[span.end]); ++i) ++span.end;
   return span;
 }
@@ -96,7 +99,8 @@ void NormalizedText::set_changed() {
   for (size_t at = 0; at < bytes_.size();) {
     const size_t start = at;
     next_code_point(bytes_, at);
-    align_.insert(align_.end(), at - start, Span{begin_ + static_cast<int32_t>(start), begin_ + static_cast<int32_t>(at)});
+    align_.insert(align_.end(), at - start,
+                  Span{begin_ + static_cast<int32_t>(start), begin_ + static_cast<int32_t>(at)});
   }
 }
 
@@ -213,7 +217,8 @@ void NormalizedText::strip(bool left, bool right) {
   }
   begin = left ? begin : 0;
   end = right ? std::max(end, begin) : text.size();
-  if (begin > 0 || end < text.size()) *this = slice(static_cast<int32_t>(begin), static_cast<int32_t>(end));
+  if (begin > 0 || end < text.size())
+    *this = slice(static_cast<int32_t>(begin), static_cast<int32_t>(end));
 }
 
 void NormalizedText::replace(std::string_view pattern, std::string_view by) {
@@ -222,10 +227,14 @@ void NormalizedText::replace(std::string_view pattern, std::string_view by) {
   std::string bytes;
   std::vector<Span> align;
   size_t at = 0;
-  for (size_t found; (found = bytes_.find(pattern, at)) != std::string::npos; at = found + pattern.size()) {
+  for (size_t found; (found = bytes_.find(pattern, at)) != std::string::npos;
+       at = found + pattern.size()) {
     bytes.append(bytes_, at, found - at).append(by);
-    align.insert(align.end(), align_.begin() + static_cast<int64_t>(at), align_.begin() + static_cast<int64_t>(found));
-    align.insert(align.end(), by.size(), align_[found + pattern.size() - 1]);  // all of it stands for the last code point replaced
+    align.insert(align.end(), align_.begin() + static_cast<int64_t>(at),
+                 align_.begin() + static_cast<int64_t>(found));
+    align.insert(
+        align.end(), by.size(),
+        align_[found + pattern.size() - 1]);  // all of it stands for the last code point replaced
   }
   bytes.append(bytes_, at);
   align.insert(align.end(), align_.begin() + static_cast<int64_t>(at), align_.end());

@@ -1,5 +1,6 @@
-// A piece of the original text after normalisation, with the bytes of the original that each of its bytes stands for.
-// The rules for those follow the reference (tokenizers, NormalizedString), oddities included, since offsets are to be equal.
+// A piece of the original text after normalisation, with the bytes of the original that each of its
+// bytes stands for. The rules for those follow the reference (tokenizers, NormalizedString),
+// oddities included, since offsets are to be equal.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +18,15 @@ class NormalizedText {
   // The bytes [begin, end) of `text`, unchanged. `text` must outlive this.
   NormalizedText(std::string_view text, int32_t begin, int32_t end);
 
-  std::string_view view() const { return is_changed_ ? std::string_view(bytes_) : text_.substr(begin_, end_ - begin_); }
-  Span source(int32_t begin, int32_t end) const;           // bytes of the original text behind [begin, end) of view(); begin < end
+  std::string_view view() const {
+    return is_changed_ ? std::string_view(bytes_) : text_.substr(begin_, end_ - begin_);
+  }
+  Span source(int32_t begin, int32_t end)
+      const;  // bytes of the original text behind [begin, end) of view(); begin < end
   NormalizedText slice(int32_t begin, int32_t end) const;  // the same for a part of view()
 
-  // A code point of the new text: change 1 adds it, 0 lets it replace the next old one, -n replaces the next and removes n more.
+  // A code point of the new text: change 1 adds it, 0 lets it replace the next old one, -n replaces
+  // the next and removes n more.
   struct Change {
     char32_t code;
     int32_t change;

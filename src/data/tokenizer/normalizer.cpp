@@ -15,7 +15,8 @@ namespace {
 // The small ones are a function each.
 class FunctionNormalizer final : public Normalizer {
  public:
-  explicit FunctionNormalizer(std::function<void(NormalizedText&)> function) : function_(std::move(function)) {}
+  explicit FunctionNormalizer(std::function<void(NormalizedText&)> function)
+      : function_(std::move(function)) {}
   void apply(NormalizedText& text) const override { function_(text); }
 
  private:
@@ -48,15 +49,22 @@ std::unique_ptr<Normalizer> make_normalizer_sequence(const JsonNode& node) {
 std::unique_ptr<Normalizer> make_replace(const JsonNode& node) {
   const JsonNode pattern = node.at("pattern");
   const auto fixed = pattern.find("String");
-  if (!fixed) throw pattern.error("only a fixed string (\"String\") can be replaced; a regular expression is not supported");
-  return make([from = fixed->text(), to = node.at("content").text()](NormalizedText& text) { text.replace(from, to); });
+  if (!fixed)
+    throw pattern.error(
+        "only a fixed string (\"String\") can be replaced; a regular expression is not supported");
+  return make([from = fixed->text(), to = node.at("content").text()](NormalizedText& text) {
+    text.replace(from, to);
+  });
 }
 
 }  // namespace
 
 void BertNormalizer::apply(NormalizedText& text) const {
   if (options_.clean_text) {
-    text.keep_if([](char32_t c) { return c != 0 && c != 0xFFFD && (c == '\t' || c == '\n' || c == '\r' || !unicode::is_other(c)); });
+    text.keep_if([](char32_t c) {
+      return c != 0 && c != 0xFFFD &&
+             (c == '\t' || c == '\n' || c == '\r' || !unicode::is_other(c));
+    });
     text.map([](char32_t c) { return unicode::is_white_space(c) ? U' ' : c; });
   }
   if (options_.handle_chinese_chars) text.isolate_chinese();
@@ -78,13 +86,16 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node) {
   if (type == "NFKD") return make([](NormalizedText& text) { text.normalize(true, false); });
   if (type == "Lowercase") return make([](NormalizedText& text) { text.lowercase(); });
   if (type == "StripAccents")
-    return make([](NormalizedText& text) { text.keep_if([](char32_t c) { return !unicode::is_combining_mark(c); }); });
-  if (type == "Strip") {
-    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean()](NormalizedText& text) {
-      text.strip(left, right);
+    return make([](NormalizedText& text) {
+      text.keep_if([](char32_t c) { return !unicode::is_combining_mark(c); });
     });
+  if (type == "Strip") {
+    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean()](
+                    NormalizedText& text) { text.strip(left, right); });
   }
-  if (type == "Prepend") return make([prefix = node.at("prepend").text()](NormalizedText& text) { text.prepend(prefix); });
+  if (type == "Prepend")
+    return make(
+        [prefix = node.at("prepend").text()](NormalizedText& text) { text.prepend(prefix); });
   if (type == "Replace") return make_replace(node);
   throw node.at("type").error(fmt::format("\"{}\" is not a supported normalizer", type));
 }

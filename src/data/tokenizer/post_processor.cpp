@@ -13,7 +13,9 @@ namespace {
 
 using Part = PostProcessor::Part;
 
-int32_t read_id(const JsonNode& node) { return static_cast<int32_t>(node.integer(0, Vocabulary::kMostIds - 1)); }
+int32_t read_id(const JsonNode& node) {
+  return static_cast<int32_t>(node.integer(0, Vocabulary::kMostIds - 1));
+}
 
 // ["[SEP]", 102]
 int32_t read_named_id(const JsonNode& node) {
@@ -23,10 +25,12 @@ int32_t read_named_id(const JsonNode& node) {
 }
 
 // {"SpecialToken": {"id": "[CLS]", "type_id": 0}} or {"Sequence": {"id": "A", "type_id": 0}}
-void read_part(const JsonNode& node, const JsonNode& special_tokens, bool is_pair, std::vector<Part>& out) {
+void read_part(const JsonNode& node, const JsonNode& special_tokens, bool is_pair,
+               std::vector<Part>& out) {
   if (const auto sequence = node.find("Sequence")) {
     const std::string id = sequence->at("id").text();
-    if (id != "A" && id != "B") throw sequence->at("id").error(fmt::format("\"{}\" is neither A nor B", id));
+    if (id != "A" && id != "B")
+      throw sequence->at("id").error(fmt::format("\"{}\" is neither A nor B", id));
     if (id == "B" && !is_pair) throw sequence->at("id").error("a single text has no B");
     out.push_back({-1, id == "B" ? 1 : 0, read_id(sequence->at("type_id"))});
     return;
@@ -51,7 +55,8 @@ void append(const Encoding& text, int32_t segment, Sequence& out) {
 }
 
 int64_t count_special(const std::vector<Part>& parts) {
-  return std::count_if(parts.begin(), parts.end(), [](const Part& part) { return part.token >= 0; });
+  return std::count_if(parts.begin(), parts.end(),
+                       [](const Part& part) { return part.token >= 0; });
 }
 
 }  // namespace
@@ -101,7 +106,8 @@ void PostProcessor::read_template(const JsonNode& node) {
 
 Sequence PostProcessor::apply(const Encoding& first, const Encoding* second) const {
   const std::vector<Part>& parts = second == nullptr ? single_ : pair_;
-  const size_t size = first.ids.size() + (second == nullptr ? 0 : second->ids.size()) + parts.size();
+  const size_t size =
+      first.ids.size() + (second == nullptr ? 0 : second->ids.size()) + parts.size();
   Sequence out;
   out.ids.reserve(size);
   out.segments.reserve(size);
@@ -130,6 +136,8 @@ std::vector<int32_t> PostProcessor::special_ids() const {
   return out;
 }
 
-int64_t PostProcessor::special_tokens(bool is_pair) const { return count_special(is_pair ? pair_ : single_); }
+int64_t PostProcessor::special_tokens(bool is_pair) const {
+  return count_special(is_pair ? pair_ : single_);
+}
 
 }  // namespace hone

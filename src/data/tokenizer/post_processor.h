@@ -1,4 +1,5 @@
-// The special tokens around one or two texts: "post_processor" of tokenizer.json. All kinds come down to two templates.
+// The special tokens around one or two texts: "post_processor" of tokenizer.json. All kinds come
+// down to two templates.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,15 @@ class PostProcessor {
 
   PostProcessor();  // for null: the texts alone, segments 0 and 1
 
-  // BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel and Sequence; any other is an Error(kModel) that says so.
+  // BertProcessing, RobertaProcessing, TemplateProcessing, ByteLevel and Sequence; any other is an
+  // Error(kModel) that says so.
   explicit PostProcessor(const JsonNode& node);
 
   Sequence apply(const Encoding& first, const Encoding* second) const;
   int64_t special_tokens(bool is_pair) const;
 
-  // ByteLevel and RobertaProcessing: offsets leave out the blanks at a token's ends, except one that add_prefix_space put there.
+  // ByteLevel and RobertaProcessing: offsets leave out the blanks at a token's ends, except one
+  // that add_prefix_space put there.
   bool trims_offsets() const { return trims_offsets_; }
   bool adds_prefix_space() const { return adds_prefix_space_; }
 

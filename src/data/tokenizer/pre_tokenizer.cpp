@@ -24,7 +24,9 @@ Delimiter read_delimiter(const JsonNode& node) {
   if (name == "MergedWithNext") return Delimiter::kMergedWithNext;
   if (name == "Contiguous") return Delimiter::kContiguous;
   throw node.at("behavior")
-      .error(fmt::format("\"{}\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name));
+      .error(fmt::format(
+          "\"{}\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous",
+          name));
 }
 
 struct Piece {
@@ -65,8 +67,10 @@ void join(std::vector<Piece> pieces, Delimiter delimiter, std::vector<Span>& out
     return;
   }
   for (const auto& [span, is_delimiter] : pieces) {
-    const bool is_merged = out.size() > first && ((delimiter == Delimiter::kContiguous && is_delimiter == is_previous_delimiter) ||
-                                                  (delimiter == Delimiter::kMergedWithPrevious && is_delimiter && !is_previous_delimiter));
+    const bool is_merged =
+        out.size() > first &&
+        ((delimiter == Delimiter::kContiguous && is_delimiter == is_previous_delimiter) ||
+         (delimiter == Delimiter::kMergedWithPrevious && is_delimiter && !is_previous_delimiter));
     is_previous_delimiter = is_delimiter;
     if (delimiter == Delimiter::kRemoved && is_delimiter) continue;
     if (is_merged) {
@@ -85,7 +89,8 @@ class BertPreTokenizer final : public PreTokenizer {
     for (size_t at = range.start; at < part.size();) {
       const auto start = static_cast<int32_t>(at);
       const char32_t c = next_code_point(part, at);
-      const bool is_space = unicode::is_white_space(c), is_punctuation = !is_space && unicode::is_punctuation(c);
+      const bool is_space = unicode::is_white_space(c),
+                 is_punctuation = !is_space && unicode::is_punctuation(c);
       if (!is_space && !is_punctuation) continue;
       if (begin < start) out.push_back({begin, start});
       begin = static_cast<int32_t>(at);
@@ -133,7 +138,8 @@ class Whitespace final : public PreTokenizer {
 
 class ByteLevel final : public PreTokenizer {
  public:
-  ByteLevel(bool adds_prefix_space, bool uses_regex) : adds_prefix_space_(adds_prefix_space), uses_regex_(uses_regex) {}
+  ByteLevel(bool adds_prefix_space, bool uses_regex)
+      : adds_prefix_space_(adds_prefix_space), uses_regex_(uses_regex) {}
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
     if (uses_regex_) {
       split_like_gpt2(text, range, out);
@@ -161,21 +167,25 @@ class Sequence final : public PreTokenizer {
     out.insert(out.end(), now.begin(), now.end());
   }
   bool is_byte_level() const override { return !parts_.empty() && parts_.back()->is_byte_level(); }
-  bool adds_prefix_space() const override { return parts_.size() == 1 && parts_[0]->adds_prefix_space(); }
+  bool adds_prefix_space() const override {
+    return parts_.size() == 1 && parts_[0]->adds_prefix_space();
+  }
 
  private:
   std::vector<std::unique_ptr<PreTokenizer>> parts_;
 };
 
-// What ByteLevel does to the text, bytes for characters, the model here does itself; so it can only come last, and a blank put in
-// front of every word of an earlier part is not provided for.
+// What ByteLevel does to the text, bytes for characters, the model here does itself; so it can only
+// come last, and a blank put in front of every word of an earlier part is not provided for.
 std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(const JsonNode& node) {
   std::vector<std::unique_ptr<PreTokenizer>> parts;
   for (const JsonNode& item : node.at("pretokenizers").items()) {
     auto part = make_pre_tokenizer(item);
     if (part == nullptr) continue;
-    if (!parts.empty() && parts.back()->is_byte_level()) throw item.error("a pre-tokenizer after ByteLevel is not supported");
-    if (!parts.empty() && part->adds_prefix_space()) throw item.error("add_prefix_space after another pre-tokenizer is not supported");
+    if (!parts.empty() && parts.back()->is_byte_level())
+      throw item.error("a pre-tokenizer after ByteLevel is not supported");
+    if (!parts.empty() && part->adds_prefix_space())
+      throw item.error("add_prefix_space after another pre-tokenizer is not supported");
     parts.push_back(std::move(part));
   }
   return std::make_unique<Sequence>(std::move(parts));
@@ -190,7 +200,9 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonNode& node) {
   if (type == "Whitespace") return std::make_unique<Whitespace>();
   if (type == "WhitespaceSplit") return std::make_unique<WhitespaceSplit>();
   if (type == "Punctuation") return std::make_unique<Punctuation>(read_delimiter(node));
-  if (type == "ByteLevel") return std::make_unique<ByteLevel>(node.at("add_prefix_space").boolean(), node.boolean_or("use_regex", true));
+  if (type == "ByteLevel")
+    return std::make_unique<ByteLevel>(node.at("add_prefix_space").boolean(),
+                                       node.boolean_or("use_regex", true));
   if (type == "Sequence") return make_pre_tokenizer_sequence(node);
   throw node.at("type").error(fmt::format("\"{}\" is not a supported pre-tokenizer", type));
 }

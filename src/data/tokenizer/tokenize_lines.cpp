@@ -20,22 +20,27 @@ namespace hone {
 namespace {
 
 // The one text of a line, or the two of a pair.
-std::vector<std::string> texts_of(const std::string& line, const TokenizeLinesOptions& options, const Where& where) {
+std::vector<std::string> texts_of(const std::string& line, const TokenizeLinesOptions& options,
+                                  const Where& where) {
   if (const size_t bad = invalid_utf8(line); bad != std::string::npos) {
-    throw Error(ErrorKind::kData, Where{where.file, where.line, static_cast<int64_t>(bad) + 1},
-                fmt::format("not valid UTF-8: byte 0x{:02X}", static_cast<unsigned char>(line[bad])));
+    throw Error(
+        ErrorKind::kData, Where{where.file, where.line, static_cast<int64_t>(bad) + 1},
+        fmt::format("not valid UTF-8: byte 0x{:02X}", static_cast<unsigned char>(line[bad])));
   }
   if (!options.is_json) return {line};
   const Json value = parse_json(line, where, ErrorKind::kData);
   if (value.is_string()) return {value.get<std::string>()};
-  if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string()) return {value[0], value[1]};
+  if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string())
+    return {value[0], value[1]};
   throw Error(ErrorKind::kData, where, "expected a JSON string, or an array of two");
 }
 
-Sequence sequence_of(const Tokenizer& tokenizer, const std::vector<std::string>& texts, const TokenizeLinesOptions& options) {
+Sequence sequence_of(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                     const TokenizeLinesOptions& options) {
   const Encoding first = tokenizer.encode(texts[0]);
   const Encoding second = texts.size() > 1 ? tokenizer.encode(texts[1]) : Encoding{};
-  if (options.adds_special_tokens) return tokenizer.post_process(first, texts.size() > 1 ? &second : nullptr);
+  if (options.adds_special_tokens)
+    return tokenizer.post_process(first, texts.size() > 1 ? &second : nullptr);
   Sequence out{first.ids, {}, first.words, first.offsets};
   out.ids.insert(out.ids.end(), second.ids.begin(), second.ids.end());
   out.offsets.insert(out.offsets.end(), second.offsets.begin(), second.offsets.end());
@@ -52,21 +57,24 @@ std::string tokenized_json(const Tokenizer& tokenizer, const Sequence& sequence)
   }
   out += R"(], "offsets": [)";
   for (size_t i = 0; i < sequence.offsets.size(); ++i) {
-    fmt::format_to(std::back_inserter(out), "{}[{}, {}]", i > 0 ? ", " : "", sequence.offsets[i].start, sequence.offsets[i].end);
+    fmt::format_to(std::back_inserter(out), "{}[{}, {}]", i > 0 ? ", " : "",
+                   sequence.offsets[i].start, sequence.offsets[i].end);
   }
   return out + "]}";
 }
 
-void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name, const TokenizeLinesOptions& options,
-                    std::ostream& out) {
+void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name,
+                    const TokenizeLinesOptions& options, std::ostream& out) {
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) {
-    const Sequence sequence = sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
+    const Sequence sequence =
+        sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
     out << tokenized_json(tokenizer, sequence) << '\n';
   }
 }
 
-void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> texts, int threads, std::vector<Encoding>& out) {
+void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> texts, int threads,
+                  std::vector<Encoding>& out) {
   constexpr size_t kChunk = 64;
   out.resize(texts.size());
   std::atomic<size_t> next{0};

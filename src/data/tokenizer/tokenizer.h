@@ -1,5 +1,6 @@
-// Text to ids with byte offsets kept throughout: normalizer -> pre-tokenizer -> model -> post-processor, and a decoder back.
-// The parts and their names follow Hugging Face tokenizers (tokenizer.json), so any model of the same shape comes in as one file.
+// Text to ids with byte offsets kept throughout: normalizer -> pre-tokenizer -> model ->
+// post-processor, and a decoder back. The parts and their names follow Hugging Face tokenizers
+// (tokenizer.json), so any model of the same shape comes in as one file.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace hone {
 
 // What loading may need to be told where a folder has only vocab.txt.
 struct TokenizerOptions {
-  std::optional<bool> do_lower_case;  // --do-lower-case; else tokenizer_config.json's value; else an error that says so
+  std::optional<bool> do_lower_case;  // --do-lower-case; else tokenizer_config.json's value; else
+                                      // an error that says so
 };
 
 // Ids of one text without special tokens.
@@ -28,29 +30,36 @@ struct Encoding {
 
 class Tokenizer {
  public:
-  // A model folder (tokenizer.json wins over vocab.txt; tokenizer_config.json gives options), or one such file.
-  // Throws Error(kModel) with the place of the first defect.
-  static std::shared_ptr<const Tokenizer> load(const std::string& path, const TokenizerOptions& options = {});
+  // A model folder (tokenizer.json wins over vocab.txt; tokenizer_config.json gives options), or
+  // one such file. Throws Error(kModel) with the place of the first defect.
+  static std::shared_ptr<const Tokenizer> load(const std::string& path,
+                                               const TokenizerOptions& options = {});
 
   virtual ~Tokenizer() = default;
 
   // Thread-safe. Special tokens written in the text ("[SEP]") are found as the reference does.
   virtual void encode(std::string_view text, Encoding& out) const = 0;
-  Encoding encode(std::string_view text) const { Encoding out; encode(text, out); return out; }
+  Encoding encode(std::string_view text) const {
+    Encoding out;
+    encode(text, out);
+    return out;
+  }
 
-  // Adds the special tokens around one or two encodings (BERT: [CLS] a [SEP] b [SEP], segments 0 and 1; RoBERTa: <s> a </s></s> b </s>).
-  // REQUIRES: the sum fits the caller's limit; see special_tokens_added.
+  // Adds the special tokens around one or two encodings (BERT: [CLS] a [SEP] b [SEP], segments 0
+  // and 1; RoBERTa: <s> a </s></s> b </s>). REQUIRES: the sum fits the caller's limit; see
+  // special_tokens_added.
   virtual Sequence post_process(const Encoding& first, const Encoding* second = nullptr) const = 0;
   virtual int64_t special_tokens_added(bool is_pair) const = 0;
 
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special) const = 0;
-  virtual std::string token(int32_t id) const = 0;                       // "" where there is no such id
+  virtual std::string token(int32_t id) const = 0;  // "" where there is no such id
   virtual std::optional<int32_t> id(std::string_view token) const = 0;
-  virtual int64_t vocab_size() const = 0;                                // with added tokens
-  virtual int32_t pad_id() const = 0;                                    // -1 where there is none
-  virtual int64_t max_length() const = 0;                                // model_max_length, 0 where not stated
+  virtual int64_t vocab_size() const = 0;  // with added tokens
+  virtual int32_t pad_id() const = 0;      // -1 where there is none
+  virtual int64_t max_length() const = 0;  // model_max_length, 0 where not stated
 
-  // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies, tokenizer_config.json, special_tokens_map.json).
+  // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies,
+  // tokenizer_config.json, special_tokens_map.json).
   virtual void save(const std::string& folder) const = 0;
 };
 

@@ -24,7 +24,8 @@ Json added_token(const std::string& content, int32_t id, bool is_special) {
           {"rstrip", false}, {"normalized", !is_special}, {"special", is_special}};
 }
 
-// tokenizer_config.json, completed from special_tokens_map.json as older folders have it; an empty object where neither is there.
+// tokenizer_config.json, completed from special_tokens_map.json as older folders have it; an empty
+// object where neither is there.
 Json read_config(const fs::path& folder) {
   Json config = Json::object();
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
@@ -44,10 +45,10 @@ std::string text_of(const JsonNode& config, const std::string& name, const std::
   return found->json().is_object() ? found->at("content").text() : found->text();
 }
 
-// The tokens that a folder without tokenizer.json adds: tokenizer_config.json's "added_tokens_decoder", then added_tokens.json,
-// then the special tokens by their names.
-Json collect_added_tokens(const JsonNode& config, const fs::path& folder, const Vocabulary& vocabulary,
-                          const std::vector<std::string>& special) {
+// The tokens that a folder without tokenizer.json adds: tokenizer_config.json's
+// "added_tokens_decoder", then added_tokens.json, then the special tokens by their names.
+Json collect_added_tokens(const JsonNode& config, const fs::path& folder,
+                          const Vocabulary& vocabulary, const std::vector<std::string>& special) {
   Json out = Json::array();
   std::set<std::string> known;
   const auto add = [&](Json token) {
@@ -66,26 +67,38 @@ Json collect_added_tokens(const JsonNode& config, const fs::path& folder, const 
   if (const fs::path file = folder / "added_tokens.json"; fs::is_regular_file(file)) {
     const Json list = read_json(file.string(), ErrorKind::kModel);
     for (const auto& [content, id] : JsonNode(list, file.string()).object().items()) {
-      add(added_token(content, static_cast<int32_t>(JsonNode(id, file.string(), content).integer(0, Vocabulary::kMostIds - 1)), false));
+      add(added_token(
+          content,
+          static_cast<int32_t>(
+              JsonNode(id, file.string(), content).integer(0, Vocabulary::kMostIds - 1)),
+          false));
     }
   }
   for (const std::string& content : special) {
-    if (const int32_t id = vocabulary.find(content); id != Vocabulary::kNone) add(added_token(content, id, true));
+    if (const int32_t id = vocabulary.find(content); id != Vocabulary::kNone)
+      add(added_token(content, id, true));
   }
   return out;
 }
 
-int32_t require_token(const Vocabulary& vocabulary, const std::string& token, const std::string& file) {
+int32_t require_token(const Vocabulary& vocabulary, const std::string& token,
+                      const std::string& file) {
   const int32_t id = vocabulary.find(token);
-  if (id == Vocabulary::kNone) throw Error(ErrorKind::kModel, Where{file}, fmt::format("\"{}\" is not in the vocabulary", token));
+  if (id == Vocabulary::kNone)
+    throw Error(ErrorKind::kModel, Where{file},
+                fmt::format("\"{}\" is not in the vocabulary", token));
   return id;
 }
 
-Json part(const char* kind, const char* text, int type_id) { return {{kind, {{"id", text}, {"type_id", type_id}}}}; }
+Json part(const char* kind, const char* text, int type_id) {
+  return {{kind, {{"id", text}, {"type_id", type_id}}}};
+}
 
 // [CLS] A [SEP], and [CLS] A [SEP] B [SEP] with B's segment 1.
 Json bert_template(const std::string& cls, int32_t cls_id, const std::string& sep, int32_t sep_id) {
-  const auto special = [](const std::string& token, int type_id) { return part("SpecialToken", token.c_str(), type_id); };
+  const auto special = [](const std::string& token, int type_id) {
+    return part("SpecialToken", token.c_str(), type_id);
+  };
   const auto entry = [](const std::string& token, int32_t id) {
     return Json{{"id", token}, {"ids", Json::array({id})}, {"tokens", Json::array({token})}};
   };
@@ -96,31 +109,38 @@ Json bert_template(const std::string& cls, int32_t cls_id, const std::string& se
           {"special_tokens", {{cls, entry(cls, cls_id)}, {sep, entry(sep, sep_id)}}}};
 }
 
-// vocab.txt says nothing of how its tokens were made, so what BERT does is assumed, and lower case must be told.
-TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions& options, Json config, const std::string& config_file) {
+// vocab.txt says nothing of how its tokens were made, so what BERT does is assumed, and lower case
+// must be told.
+TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions& options,
+                                    Json config, const std::string& config_file) {
   const JsonNode node(config, config_file);
   const auto stated = node.find("do_lower_case");
   if (!stated && !options.do_lower_case) {
     throw Error(ErrorKind::kModel, Where{file.string()},
-                "a vocabulary alone does not say whether its tokens are lower-case; give --do-lower-case true or false, "
+                "a vocabulary alone does not say whether its tokens are lower-case; give "
+                "--do-lower-case true or false, "
                 "or \"do_lower_case\" in a tokenizer_config.json beside it");
   }
   const bool lowercase = options.do_lower_case ? *options.do_lower_case : stated->boolean();
   const auto strip = node.find("strip_accents");
-  const std::string cls = text_of(node, "cls_token", "[CLS]"), sep = text_of(node, "sep_token", "[SEP]"),
+  const std::string cls = text_of(node, "cls_token", "[CLS]"),
+                    sep = text_of(node, "sep_token", "[SEP]"),
                     unk = text_of(node, "unk_token", "[UNK]");
   TokenizerParts parts;
-  auto model = std::make_unique<WordPiece>(read_vocab_txt(file.string()), WordPieceOptions{unk}, Where{file.string()});
+  auto model = std::make_unique<WordPiece>(read_vocab_txt(file.string()), WordPieceOptions{unk},
+                                           Where{file.string()});
   const Vocabulary& vocabulary = model->vocabulary();
-  parts.added_tokens = collect_added_tokens(node, file.parent_path(), vocabulary,
-                                            {text_of(node, "pad_token", "[PAD]"), unk, cls, sep, text_of(node, "mask_token", "[MASK]")});
+  parts.added_tokens = collect_added_tokens(
+      node, file.parent_path(), vocabulary,
+      {text_of(node, "pad_token", "[PAD]"), unk, cls, sep, text_of(node, "mask_token", "[MASK]")});
   parts.normalizer = {{"type", "BertNormalizer"},
                       {"clean_text", true},
                       {"handle_chinese_chars", node.boolean_or("tokenize_chinese_chars", true)},
                       {"strip_accents", strip ? Json(strip->boolean()) : Json()},
                       {"lowercase", lowercase}};
   parts.pre_tokenizer = {{"type", "BertPreTokenizer"}};
-  const int32_t cls_id = require_token(vocabulary, cls, file.string()), sep_id = require_token(vocabulary, sep, file.string());
+  const int32_t cls_id = require_token(vocabulary, cls, file.string()),
+                sep_id = require_token(vocabulary, sep, file.string());
   parts.post_processor = bert_template(cls, cls_id, sep, sep_id);
   parts.decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
   parts.model = std::move(model);
@@ -128,28 +148,43 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   return parts;
 }
 
-// RoBERTa's files have <s> and </s> and put them around a text; GPT-2's have <|endoftext|> and put nothing.
-TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config, const std::string& config_file) {
+// RoBERTa's files have <s> and </s> and put them around a text; GPT-2's have <|endoftext|> and put
+// nothing.
+TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config,
+                              const std::string& config_file) {
   const JsonNode node(config, config_file);
   const std::string file = (folder / "vocab.json").string();
   TokenizerParts parts;
   parts.model = Bpe::load_files(file, (folder / "merges.txt").string());
   const Vocabulary& vocabulary = parts.model->vocabulary();
   const bool adds_prefix_space = node.boolean_or("add_prefix_space", false);
-  const bool is_roberta = vocabulary.find("<s>") != Vocabulary::kNone && vocabulary.find("</s>") != Vocabulary::kNone;
-  parts.pre_tokenizer = {{"type", "ByteLevel"}, {"add_prefix_space", adds_prefix_space}, {"trim_offsets", true}, {"use_regex", true}};
-  parts.decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  const bool is_roberta =
+      vocabulary.find("<s>") != Vocabulary::kNone && vocabulary.find("</s>") != Vocabulary::kNone;
+  parts.pre_tokenizer = {{"type", "ByteLevel"},
+                         {"add_prefix_space", adds_prefix_space},
+                         {"trim_offsets", true},
+                         {"use_regex", true}};
+  parts.decoder = {{"type", "ByteLevel"},
+                   {"add_prefix_space", true},
+                   {"trim_offsets", true},
+                   {"use_regex", true}};
   if (is_roberta) {
-    const std::string cls = text_of(node, "cls_token", "<s>"), sep = text_of(node, "sep_token", "</s>");
+    const std::string cls = text_of(node, "cls_token", "<s>"),
+                      sep = text_of(node, "sep_token", "</s>");
     parts.post_processor = {{"type", "RobertaProcessing"},
                             {"sep", Json::array({sep, require_token(vocabulary, sep, file)})},
                             {"cls", Json::array({cls, require_token(vocabulary, cls, file)})},
                             {"trim_offsets", node.boolean_or("trim_offsets", true)},
                             {"add_prefix_space", adds_prefix_space}};
-    parts.added_tokens = collect_added_tokens(node, folder, vocabulary, {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
-    for (Json& token : parts.added_tokens) token["lstrip"] = token["content"] == "<mask>";  // it takes the blank before it along
+    parts.added_tokens =
+        collect_added_tokens(node, folder, vocabulary, {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
+    for (Json& token : parts.added_tokens)
+      token["lstrip"] = token["content"] == "<mask>";  // it takes the blank before it along
   } else {
-    parts.post_processor = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", false}, {"use_regex", true}};
+    parts.post_processor = {{"type", "ByteLevel"},
+                            {"add_prefix_space", true},
+                            {"trim_offsets", false},
+                            {"use_regex", true}};
     parts.added_tokens = collect_added_tokens(node, folder, vocabulary, {"<|endoftext|>"});
   }
   parts.file = file;
@@ -160,16 +195,18 @@ void refuse_contradiction(const JsonNode& normalizer, const TokenizerOptions& op
   if (!options.do_lower_case || !normalizer.json().is_object()) return;
   const bool lowercase = normalizer.boolean_or("lowercase", *options.do_lower_case);
   if (lowercase == *options.do_lower_case) return;
-  throw Error(
-      ErrorKind::kUsage, Where{normalizer.file()},
-      fmt::format("its normalizer has \"lowercase\": {}, so --do-lower-case {} is refused; leave the option out", lowercase, !lowercase));
+  throw Error(ErrorKind::kUsage, Where{normalizer.file()},
+              fmt::format("its normalizer has \"lowercase\": {}, so --do-lower-case {} is refused; "
+                          "leave the option out",
+                          lowercase, !lowercase));
 }
 
 TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions& options) {
   const Json json = read_json(file.string(), ErrorKind::kModel);
   const JsonNode root(json, file.string());
   if (const auto version = root.find("version"); version && version->text() != "1.0") {
-    throw version->error(fmt::format("written by version {}, this program reads 1.0", version->text()));
+    throw version->error(
+        fmt::format("written by version {}, this program reads 1.0", version->text()));
   }
   require_known_model(root.at("model"));
   TokenizerParts parts;
@@ -181,43 +218,53 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
   take("pre_tokenizer", parts.pre_tokenizer);
   take("post_processor", parts.post_processor);
   take("decoder", parts.decoder);
-  const auto pre_tokenizer = make_pre_tokenizer({parts.pre_tokenizer, file.string(), "pre_tokenizer"});
-  parts.model = make_model(root.at("model"), pre_tokenizer != nullptr && pre_tokenizer->is_byte_level());
+  const auto pre_tokenizer =
+      make_pre_tokenizer({parts.pre_tokenizer, file.string(), "pre_tokenizer"});
+  parts.model =
+      make_model(root.at("model"), pre_tokenizer != nullptr && pre_tokenizer->is_byte_level());
   parts.file = file.string();
   refuse_contradiction({parts.normalizer, file.string(), "normalizer"}, options);
   return parts;
 }
 
-// tokenizer.json rules; Transformers, though, rebuilds BERT's normalizer from tokenizer_config.json, so a difference is worth a word.
+// tokenizer.json rules; Transformers, though, rebuilds BERT's normalizer from
+// tokenizer_config.json, so a difference is worth a word.
 void warn_of_contradiction(const TokenizerParts& parts) {
   const auto stated = parts.config.find("do_lower_case");
-  if (!parts.normalizer.is_object() || stated == parts.config.end() || !stated->is_boolean()) return;
+  if (!parts.normalizer.is_object() || stated == parts.config.end() || !stated->is_boolean())
+    return;
   const auto found = parts.normalizer.find("lowercase");
   if (found != parts.normalizer.end() && *found != *stated) {
-    log_warn("{}: \"do_lower_case\" is {}, but tokenizer.json lower-cases: {}; the latter is followed", parts.config_file, stated->dump(),
-             found->dump());
+    log_warn(
+        "{}: \"do_lower_case\" is {}, but tokenizer.json lower-cases: {}; the latter is followed",
+        parts.config_file, stated->dump(), found->dump());
   }
 }
 
 TokenizerParts read_parts(const std::string& path, const TokenizerOptions& options) {
   if (!fs::exists(path))
-    throw Error(ErrorKind::kModel, Where{path}, "no such file or folder; a model folder or a tokenizer file was expected");
+    throw Error(ErrorKind::kModel, Where{path},
+                "no such file or folder; a model folder or a tokenizer file was expected");
   const bool is_folder = fs::is_directory(path);
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
   Json config = read_config(folder);
-  const auto has = [&](const char* name) { return is_folder && fs::is_regular_file(folder / name); };
+  const auto has = [&](const char* name) {
+    return is_folder && fs::is_regular_file(folder / name);
+  };
   const std::string extension = is_folder ? "" : fs::path(path).extension().string();
   TokenizerParts parts;
   if (extension == ".json" || has("tokenizer.json")) {
     parts = read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options);
   } else if (extension == ".txt" || has("vocab.txt")) {
-    parts = read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config, config_file);
+    parts = read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config,
+                                 config_file);
   } else if (has("vocab.json") && has("merges.txt")) {
     parts = read_bpe_parts(folder, config, config_file);
   } else {
     throw Error(ErrorKind::kModel, Where{path},
-                "no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were looked for");
+                "no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were "
+                "looked for");
   }
   parts.config = std::move(config);
   parts.config_file = config_file;
@@ -227,7 +274,8 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
 
 }  // namespace
 
-std::shared_ptr<const Tokenizer> Tokenizer::load(const std::string& path, const TokenizerOptions& options) {
+std::shared_ptr<const Tokenizer> Tokenizer::load(const std::string& path,
+                                                 const TokenizerOptions& options) {
   return std::make_shared<HfTokenizer>(read_parts(path, options));
 }
 

@@ -17,7 +17,9 @@ bool is_older_than(char32_t c, int version) {
   return age[0] > 0 && age[0] <= version;
 }
 
-bool in_category(char32_t c, uint32_t mask) { return (U_GET_GC_MASK(static_cast<UChar32>(c)) & mask) != 0; }
+bool in_category(char32_t c, uint32_t mask) {
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & mask) != 0;
+}
 
 struct Range {
   char32_t first, last;
@@ -26,23 +28,30 @@ struct Range {
 
 // What \w, \p{L} and \p{N} match in Unicode 16 and Debian's ICU 72 (Unicode 15) does not know yet.
 constexpr Range kSixteen[] = {
-    {0x897, 0x897, 'M'},     {0x1C89, 0x1C8A, 'L'},   {0xA7CB, 0xA7CD, 'L'},   {0xA7DA, 0xA7DC, 'L'},   {0x105C0, 0x105F3, 'L'},
-    {0x10D40, 0x10D49, 'N'}, {0x10D4A, 0x10D65, 'L'}, {0x10D69, 0x10D6D, 'M'}, {0x10D6F, 0x10D85, 'L'}, {0x10EC2, 0x10EC4, 'L'},
-    {0x10EFC, 0x10EFC, 'M'}, {0x11380, 0x11389, 'L'}, {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'}, {0x11390, 0x113B5, 'L'},
-    {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'}, {0x113C2, 0x113C2, 'M'}, {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'},
-    {0x113CC, 0x113D0, 'M'}, {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'}, {0x113D3, 0x113D3, 'L'}, {0x113E1, 0x113E2, 'M'},
-    {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'}, {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'}, {0x13460, 0x143FA, 'L'},
-    {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'}, {0x16130, 0x16139, 'N'}, {0x16D40, 0x16D6C, 'L'}, {0x16D70, 0x16D79, 'N'},
-    {0x18CFF, 0x18CFF, 'L'}, {0x1CCF0, 0x1CCF9, 'N'}, {0x1E5D0, 0x1E5ED, 'L'}, {0x1E5EE, 0x1E5EF, 'M'}, {0x1E5F0, 0x1E5F0, 'L'},
-    {0x1E5F1, 0x1E5FA, 'N'}, {0x2EBF0, 0x2EE5D, 'L'},
+    {0x897, 0x897, 'M'},     {0x1C89, 0x1C8A, 'L'},   {0xA7CB, 0xA7CD, 'L'},
+    {0xA7DA, 0xA7DC, 'L'},   {0x105C0, 0x105F3, 'L'}, {0x10D40, 0x10D49, 'N'},
+    {0x10D4A, 0x10D65, 'L'}, {0x10D69, 0x10D6D, 'M'}, {0x10D6F, 0x10D85, 'L'},
+    {0x10EC2, 0x10EC4, 'L'}, {0x10EFC, 0x10EFC, 'M'}, {0x11380, 0x11389, 'L'},
+    {0x1138B, 0x1138B, 'L'}, {0x1138E, 0x1138E, 'L'}, {0x11390, 0x113B5, 'L'},
+    {0x113B7, 0x113B7, 'L'}, {0x113B8, 0x113C0, 'M'}, {0x113C2, 0x113C2, 'M'},
+    {0x113C5, 0x113C5, 'M'}, {0x113C7, 0x113CA, 'M'}, {0x113CC, 0x113D0, 'M'},
+    {0x113D1, 0x113D1, 'L'}, {0x113D2, 0x113D2, 'M'}, {0x113D3, 0x113D3, 'L'},
+    {0x113E1, 0x113E2, 'M'}, {0x116D0, 0x116E3, 'N'}, {0x11BC0, 0x11BE0, 'L'},
+    {0x11BF0, 0x11BF9, 'N'}, {0x11F5A, 0x11F5A, 'M'}, {0x13460, 0x143FA, 'L'},
+    {0x16100, 0x1611D, 'L'}, {0x1611E, 0x1612F, 'M'}, {0x16130, 0x16139, 'N'},
+    {0x16D40, 0x16D6C, 'L'}, {0x16D70, 0x16D79, 'N'}, {0x18CFF, 0x18CFF, 'L'},
+    {0x1CCF0, 0x1CCF9, 'N'}, {0x1E5D0, 0x1E5ED, 'L'}, {0x1E5EE, 0x1E5EF, 'M'},
+    {0x1E5F0, 0x1E5F0, 'L'}, {0x1E5F1, 0x1E5FA, 'N'}, {0x2EBF0, 0x2EE5D, 'L'},
 };
 
 char kind_in_sixteen(char32_t c) {
-  const Range* range = std::partition_point(std::begin(kSixteen), std::end(kSixteen), [c](const Range& r) { return r.last < c; });
+  const Range* range = std::partition_point(std::begin(kSixteen), std::end(kSixteen),
+                                            [c](const Range& r) { return r.last < c; });
   return range != std::end(kSixteen) && c >= range->first ? range->kind : 0;
 }
 
-// Later versions of ICU may have assigned other code points too; Unicode 16 is where the reference stops.
+// Later versions of ICU may have assigned other code points too; Unicode 16 is where the reference
+// stops.
 bool in_category_of_sixteen(char32_t c, uint32_t mask, char kind) {
   return kind_in_sixteen(c) == kind || (in_category(c, mask) && is_older_than(c, 16));
 }
@@ -85,7 +94,10 @@ constexpr int kNormalization = 9;  // and of its normalisation
 
 bool is_white_space(char32_t c) { return u_isUWhiteSpace(static_cast<UChar32>(c)); }
 
-bool is_other(char32_t c) { return in_category(c, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK) && is_older_than(c, kCategories); }
+bool is_other(char32_t c) {
+  return in_category(c, U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK) &&
+         is_older_than(c, kCategories);
+}
 
 bool is_punctuation(char32_t c) {
   if (c < 0x80) return u_ispunct(static_cast<UChar32>(c)) || in_category(c, U_GC_S_MASK);
@@ -113,7 +125,8 @@ bool is_combining_mark(char32_t c) {
 }
 
 bool is_chinese(char32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
          (c >= 0x2B920 && c <= 0x2CEAF) ||  // B820 to B91F are left out, as there
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
@@ -124,8 +137,8 @@ bool is_number(char32_t c) { return in_category_of_sixteen(c, U_GC_N_MASK, 'N');
 bool is_word(char32_t c) {
   if (kind_in_sixteen(c) != 0) return true;
   const UChar32 code = static_cast<UChar32>(c);
-  const bool is_word =
-      u_isUAlphabetic(code) || u_hasBinaryProperty(code, UCHAR_JOIN_CONTROL) || in_category(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
+  const bool is_word = u_isUAlphabetic(code) || u_hasBinaryProperty(code, UCHAR_JOIN_CONTROL) ||
+                       in_category(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK);
   return is_word && is_older_than(c, 16);
 }
 
@@ -135,14 +148,17 @@ std::array<char32_t, 2> to_lower(char32_t c) {
   return {static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))), 0};
 }
 
-int combining_class(char32_t c) { return is_older_than(c, kNormalization) ? u_getCombiningClass(static_cast<UChar32>(c)) : 0; }
+int combining_class(char32_t c) {
+  return is_older_than(c, kNormalization) ? u_getCombiningClass(static_cast<UChar32>(c)) : 0;
+}
 
 void append_decomposition(char32_t c, bool is_compatible, std::u32string& out) {
   UChar units[32];  // the longest, U+FDFA, has 18
   UErrorCode status = U_ZERO_ERROR;
   const int32_t size = c < 0x80 || !is_older_than(c, kNormalization)
                            ? -1
-                           : unorm2_getDecomposition(normalizer(is_compatible), static_cast<UChar32>(c), units, 32, &status);
+                           : unorm2_getDecomposition(normalizer(is_compatible),
+                                                     static_cast<UChar32>(c), units, 32, &status);
   if (size < 0 || U_FAILURE(status)) {
     out.push_back(c);
     return;
@@ -156,8 +172,11 @@ void append_decomposition(char32_t c, bool is_compatible, std::u32string& out) {
 
 char32_t compose(char32_t first, char32_t second) {
   UErrorCode status = U_ZERO_ERROR;
-  const UChar32 code = unorm2_composePair(unorm2_getNFCInstance(&status), static_cast<UChar32>(first), static_cast<UChar32>(second));
-  return code >= 0 && is_older_than(static_cast<char32_t>(code), kNormalization) ? static_cast<char32_t>(code) : 0;
+  const UChar32 code = unorm2_composePair(
+      unorm2_getNFCInstance(&status), static_cast<UChar32>(first), static_cast<UChar32>(second));
+  return code >= 0 && is_older_than(static_cast<char32_t>(code), kNormalization)
+             ? static_cast<char32_t>(code)
+             : 0;
 }
 
 }  // namespace hone::unicode

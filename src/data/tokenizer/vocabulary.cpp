@@ -21,11 +21,13 @@ bool Vocabulary::set(std::string_view token, int32_t id) {
 }
 
 std::string_view Vocabulary::token(int32_t id) const {
-  return has(id) ? std::string_view(pool_).substr(places_[id].start, places_[id].size) : std::string_view();
+  return has(id) ? std::string_view(pool_).substr(places_[id].start, places_[id].size)
+                 : std::string_view();
 }
 
 void Vocabulary::grow() {
-  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(std::max<size_t>(64, 2 * slots_.size())));
+  const std::vector<Slot> old =
+      std::exchange(slots_, std::vector<Slot>(std::max<size_t>(64, 2 * slots_.size())));
   for (const Slot& slot : old) {
     if (slot.id == kNone) continue;
     const std::string_view known = token(slot.id);

@@ -1,4 +1,5 @@
-// Tokens and ids, both ways, without an allocation per look-up: the bytes of all tokens in one pool, ids in an open-addressing table.
+// Tokens and ids, both ways, without an allocation per look-up: the bytes of all tokens in one
+// pool, ids in an open-addressing table.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,8 @@ inline bool equal_bytes(const char* a, const char* b, size_t size) {
   return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
 }
 
-// A hash of a short string: two overlapping reads of eight bytes at most per sixteen, one wide multiplication each.
+// A hash of a short string: two overlapping reads of eight bytes at most per sixteen, one wide
+// multiplication each.
 inline uint64_t hash_bytes(const char* data, size_t size) {
   constexpr uint64_t kFirst = 0x9E3779B97F4A7C15ULL, kSecond = 0xD6E8FEB86659FD93ULL;
   const auto fold = [](uint64_t a, uint64_t b) {
@@ -37,7 +39,8 @@ inline uint64_t hash_bytes(const char* data, size_t size) {
     return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
   };
   uint64_t hash = size * kFirst;
-  for (; size > 16; data += 16, size -= 16) hash = fold(read8(data) ^ hash ^ kFirst, read8(data + 8) ^ kSecond);
+  for (; size > 16; data += 16, size -= 16)
+    hash = fold(read8(data) ^ hash ^ kFirst, read8(data + 8) ^ kSecond);
   uint64_t a = 0, b = 0;
   if (size >= 8) {
     a = read8(data);
@@ -46,7 +49,8 @@ inline uint64_t hash_bytes(const char* data, size_t size) {
     a = read4(data);
     b = read4(data + size - 4);
   } else if (size > 0) {
-    a = static_cast<unsigned char>(data[0]) | static_cast<uint64_t>(static_cast<unsigned char>(data[size / 2])) << 8 |
+    a = static_cast<unsigned char>(data[0]) |
+        static_cast<uint64_t>(static_cast<unsigned char>(data[size / 2])) << 8 |
         static_cast<uint64_t>(static_cast<unsigned char>(data[size - 1])) << 16;
   }
   return fold(a ^ hash ^ kFirst, b ^ kSecond ^ hash);
@@ -57,14 +61,17 @@ class Vocabulary {
   static constexpr int32_t kNone = -1;
   static constexpr int64_t kMostIds = 1 << 24;  // ids are below this; more would be a damaged file
 
-  // REQUIRES: 0 <= id < kMostIds. A token set twice has the later id, as in the reference; true where it was new.
+  // REQUIRES: 0 <= id < kMostIds. A token set twice has the later id, as in the reference; true
+  // where it was new.
   bool set(std::string_view token, int32_t id);
 
   int32_t find(std::string_view token) const;
   std::string_view token(int32_t id) const;  // "" where there is none
   bool has(int32_t id) const { return id >= 0 && id < end_id() && places_[id].size != kNoToken; }
-  int32_t end_id() const { return static_cast<int32_t>(places_.size()); }  // one past the largest id
-  size_t longest() const { return longest_; }                              // bytes of the longest token
+  int32_t end_id() const {
+    return static_cast<int32_t>(places_.size());
+  }                                            // one past the largest id
+  size_t longest() const { return longest_; }  // bytes of the longest token
 
  private:
   static constexpr uint32_t kNoToken = UINT32_MAX;
@@ -94,7 +101,9 @@ inline size_t Vocabulary::slot_of(std::string_view token, uint64_t hash) const {
     if (slot.id == kNone) return at;
     if (slot.hash != tag) continue;
     const Place place = places_[slot.id];
-    if (place.size == token.size() && equal_bytes(pool_.data() + place.start, token.data(), token.size())) return at;
+    if (place.size == token.size() &&
+        equal_bytes(pool_.data() + place.start, token.data(), token.size()))
+      return at;
   }
 }
 

@@ -1,4 +1,5 @@
-// The pieces of words met before on this thread; a model always cuts a word the same way, and most words of a text are few.
+// The pieces of words met before on this thread; a model always cuts a word the same way, and most
+// words of a text are few.
 #pragma once
 
 #include <array>
@@ -13,7 +14,8 @@
 
 namespace hone {
 
-// Direct-mapped: a word has one place, where the last word with that place stands. An entry is a cache line.
+// Direct-mapped: a word has one place, where the last word with that place stands. An entry is a
+// cache line.
 class WordCache {
  public:
   static constexpr size_t kMostBytes = 16, kMostPieces = 8;
@@ -31,10 +33,12 @@ class WordCache {
 
   // Appends the word's pieces, made by `tokenize(word, out)` unless they are known.
   template <typename Tokenize>
-  void tokenize(uint32_t serial, std::string_view word, std::vector<Piece>& out, const Tokenize& tokenize) {
+  void tokenize(uint32_t serial, std::string_view word, std::vector<Piece>& out,
+                const Tokenize& tokenize) {
     if (word.size() > kMostBytes) return tokenize(word, out);
     Entry& entry = entries_[hash_bytes(word.data(), word.size()) & (entries_.size() - 1)];
-    if (entry.serial == serial && entry.size == word.size() && equal_bytes(entry.bytes.data(), word.data(), word.size())) {
+    if (entry.serial == serial && entry.size == word.size() &&
+        equal_bytes(entry.bytes.data(), word.data(), word.size())) {
       return entry.append_to(out);
     }
     const size_t before = out.size();
@@ -58,7 +62,8 @@ class WordCache {
       }
     }
 
-    // Pieces are known by their ends alone, so they must cover the word (a model may leave characters out).
+    // Pieces are known by their ends alone, so they must cover the word (a model may leave
+    // characters out).
     void keep(uint32_t model, std::string_view word, const Piece* list, size_t count) {
       int32_t end = 0;
       for (size_t i = 0; i < count; ++i) end = list[i].begin == end ? list[i].end : -1;

@@ -31,12 +31,15 @@ WordPiece::WordPiece(Vocabulary vocabulary, WordPieceOptions options, const Wher
       unk_id_(vocabulary_.find(options_.unk_token)),
       serial_(WordCache::new_serial()) {
   if (unk_id_ == Vocabulary::kNone) {
-    throw Error(ErrorKind::kModel, where, fmt::format("the unknown token \"{}\" is not in the vocabulary", options_.unk_token));
+    throw Error(
+        ErrorKind::kModel, where,
+        fmt::format("the unknown token \"{}\" is not in the vocabulary", options_.unk_token));
   }
   const std::string_view prefix = options_.continuing_subword_prefix;
   for (int32_t id = 0; id < vocabulary_.end_id(); ++id) {
     const std::string_view token = vocabulary_.token(id);
-    if (token.size() > prefix.size() && token.starts_with(prefix)) continuations_.set(token.substr(prefix.size()), id);
+    if (token.size() > prefix.size() && token.starts_with(prefix))
+      continuations_.set(token.substr(prefix.size()), id);
   }
 }
 
@@ -45,7 +48,8 @@ std::unique_ptr<WordPiece> WordPiece::load(const JsonNode& model) {
   options.unk_token = model.at("unk_token").text();
   options.continuing_subword_prefix = model.at("continuing_subword_prefix").text();
   options.max_input_chars_per_word = model.at("max_input_chars_per_word").integer(0, INT32_MAX);
-  return std::make_unique<WordPiece>(read_vocabulary(model.at("vocab")), std::move(options), Where{model.file()});
+  return std::make_unique<WordPiece>(read_vocabulary(model.at("vocab")), std::move(options),
+                                     Where{model.file()});
 }
 
 std::unique_ptr<WordPiece> WordPiece::load_vocab_txt(const std::string& path) {
@@ -58,8 +62,9 @@ bool WordPiece::is_too_long(std::string_view word) const {
 }
 
 void WordPiece::tokenize(std::string_view word, std::vector<Piece>& out) const {
-  WordCache::of_this_thread().tokenize(serial_, word, out,
-                                       [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
+  WordCache::of_this_thread().tokenize(
+      serial_, word, out,
+      [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
 void WordPiece::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
@@ -101,7 +106,8 @@ void WordPiece::append_json(std::string& out) const {
   hone::append_json(options_.unk_token, out);
   out += R"(,"continuing_subword_prefix":)";
   hone::append_json(options_.continuing_subword_prefix, out);
-  out += fmt::format(R"(,"max_input_chars_per_word":{},"vocab":)", options_.max_input_chars_per_word);
+  out +=
+      fmt::format(R"(,"max_input_chars_per_word":{},"vocab":)", options_.max_input_chars_per_word);
   hone::append_json(vocabulary_, out);
   out += '}';
 }
@@ -110,7 +116,8 @@ void WordPiece::save_files(const std::string& folder) const {
   std::string text;
   for (int32_t id = 0; id < vocabulary_.end_id(); ++id) {
     // A gap in the ids keeps its line, so that the ids after it stay.
-    text += vocabulary_.has(id) ? std::string(vocabulary_.token(id)) : fmt::format("[no token has the id {}]", id);
+    text += vocabulary_.has(id) ? std::string(vocabulary_.token(id))
+                                : fmt::format("[no token has the id {}]", id);
     text += '\n';
   }
   write_file(folder + "/vocab.txt", text);
@@ -130,16 +137,23 @@ Vocabulary read_vocab_txt(const std::string& path) {
       throw Error(ErrorKind::kModel, Where{path, id + 1, static_cast<int64_t>(bad) + 1},
                   "not valid UTF-8; is this a vocabulary, one token a line?");
     }
-    if (id >= Vocabulary::kMostIds) throw Error(ErrorKind::kModel, where, fmt::format("more than {} tokens", Vocabulary::kMostIds));
+    if (id >= Vocabulary::kMostIds)
+      throw Error(ErrorKind::kModel, where,
+                  fmt::format("more than {} tokens", Vocabulary::kMostIds));
     const std::string_view token = without_trailing_space(line);
-    if (const int32_t earlier = out.find(token); earlier != Vocabulary::kNone && !token.empty() && ++repeated == 1) {
-      first_repeated = fmt::format("{}: \"{}\" stands in line {} too", where.str(), token, earlier + 1);
+    if (const int32_t earlier = out.find(token);
+        earlier != Vocabulary::kNone && !token.empty() && ++repeated == 1) {
+      first_repeated =
+          fmt::format("{}: \"{}\" stands in line {} too", where.str(), token, earlier + 1);
     }
     out.set(token, id);
     at = end + 1;
   }
-  if (repeated > 0) log_warn("{}; the later line gives the id ({} such lines)", first_repeated, repeated);
-  if (id == 0) throw Error(ErrorKind::kModel, Where{path}, "the file is empty; a vocabulary has one token a line");
+  if (repeated > 0)
+    log_warn("{}; the later line gives the id ({} such lines)", first_repeated, repeated);
+  if (id == 0)
+    throw Error(ErrorKind::kModel, Where{path},
+                "the file is empty; a vocabulary has one token a line");
   return out;
 }
 

@@ -1,5 +1,6 @@
-// WordPiece: the longest token that starts the word, then the longest continuation ("##…") of the rest, and so on; a word that cannot
-// be covered is [UNK] whole. Schuster and Nakajima 2012, "Japanese and Korean voice search"; as used by BERT.
+// WordPiece: the longest token that starts the word, then the longest continuation ("##…") of the
+// rest, and so on; a word that cannot be covered is [UNK] whole. Schuster and Nakajima 2012,
+// "Japanese and Korean voice search"; as used by BERT.
 #pragma once
 
 #include <memory>
@@ -44,8 +45,9 @@ class WordPiece final : public Model {
   bool tokenize_parts(std::string_view word, std::vector<Piece>& out) const;
 };
 
-// The tokens of a vocab.txt, one a line, ids from 0. White space at a line's end does not belong to the token, as in the reference.
-// Of a token that stands there twice the later id counts; a warning names the first such line.
+// The tokens of a vocab.txt, one a line, ids from 0. White space at a line's end does not belong to
+// the token, as in the reference. Of a token that stands there twice the later id counts; a warning
+// names the first such line.
 Vocabulary read_vocab_txt(const std::string& path);
 
 }  // namespace hone

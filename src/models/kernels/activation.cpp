@@ -23,17 +23,23 @@ using torch::autograd::variable_list;
 
 at::Tensor activate(const at::Tensor& x, Activation activation) {
   switch (activation) {
-    case Activation::kGelu: return at::gelu(x);
-    case Activation::kGeluTanh: return at::gelu(x, "tanh");
-    case Activation::kRelu: return at::relu(x);
-    case Activation::kSilu: return at::silu(x);
-    case Activation::kTanh: return at::tanh(x);
+    case Activation::kGelu:
+      return at::gelu(x);
+    case Activation::kGeluTanh:
+      return at::gelu(x, "tanh");
+    case Activation::kRelu:
+      return at::relu(x);
+    case Activation::kSilu:
+      return at::silu(x);
+    case Activation::kTanh:
+      return at::tanh(x);
   }
   TORCH_CHECK(false, "[bias_activation] unknown activation ", static_cast<int>(activation));
 }
 
 struct BiasActivation : torch::autograd::Function<BiasActivation> {
-  static ActivationRows rows_of(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
+  static ActivationRows rows_of(const at::Tensor& x, const at::Tensor& bias,
+                                Activation activation) {
     return {.columns = x.size(1),
             .is_bf16 = is_bf16(x),
             .activation = activation,
@@ -41,14 +47,16 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
             .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr};
   }
 
-  static Variable forward(AutogradContext* context, const Variable& x, const MaybeTensor& maybe_bias, Activation activation) {
+  static Variable forward(AutogradContext* context, const Variable& x,
+                          const MaybeTensor& maybe_bias, Activation activation) {
     const at::Tensor bias = tensor_or_undefined(maybe_bias);
     context->save_for_backward({x, bias});
     context->saved_data["activation"] = static_cast<int64_t>(activation);
     at::Tensor out = at::empty_like(x);
     ActivationRows rows = rows_of(x, bias, activation);
     rows.out = out.mutable_data_ptr();
-    at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { activation_forward(rows, begin, end); });
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)),
+                     [&](int64_t begin, int64_t end) { activation_forward(rows, begin, end); });
     return out;
   }
 
@@ -57,13 +65,16 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
     const at::Tensor &x = saved[0], &bias = saved[1];
     const at::Tensor grad = gradients[0].contiguous();
     at::Tensor dx = at::empty_like(x), dbias;
-    ActivationRows rows = rows_of(x, bias, static_cast<Activation>(context->saved_data["activation"].toInt()));
+    ActivationRows rows =
+        rows_of(x, bias, static_cast<Activation>(context->saved_data["activation"].toInt()));
     rows.grad = grad.const_data_ptr();
     rows.dx = dx.mutable_data_ptr();
     const int64_t width = padded(x.size(1)), chunks = row_chunks(x.size(0));
     const at::Tensor partial = at::empty({chunks, width}, x.options().dtype(at::kFloat));
     float* sums = partial.mutable_data_ptr<float>();
-    for_row_chunks(x.size(0), [&](int64_t begin, int64_t end, int64_t chunk) { activation_backward(rows, begin, end, sums + chunk * width); });
+    for_row_chunks(x.size(0), [&](int64_t begin, int64_t end, int64_t chunk) {
+      activation_backward(rows, begin, end, sums + chunk * width);
+    });
     if (bias.defined()) {
       dbias = at::empty_like(bias);
       sum_lines(sums, chunks, width, x.size(1), dbias.mutable_data_ptr<float>());
@@ -75,17 +86,23 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
 struct GatedActivation : torch::autograd::Function<GatedActivation> {
   static constexpr int64_t kGrain = 16384;  // values per task
 
-  static GatedValues values_of(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
-    return {.is_bf16 = is_bf16(gate), .activation = activation, .gate = gate.const_data_ptr(), .up = up.const_data_ptr()};
+  static GatedValues values_of(const at::Tensor& gate, const at::Tensor& up,
+                               Activation activation) {
+    return {.is_bf16 = is_bf16(gate),
+            .activation = activation,
+            .gate = gate.const_data_ptr(),
+            .up = up.const_data_ptr()};
   }
 
-  static Variable forward(AutogradContext* context, const Variable& gate, const Variable& up, Activation activation) {
+  static Variable forward(AutogradContext* context, const Variable& gate, const Variable& up,
+                          Activation activation) {
     context->save_for_backward({gate, up});
     context->saved_data["activation"] = static_cast<int64_t>(activation);
     at::Tensor out = at::empty_like(gate);
     GatedValues values = values_of(gate, up, activation);
     values.out = out.mutable_data_ptr();
-    at::parallel_for(0, gate.numel(), kGrain, [&](int64_t begin, int64_t end) { gated_forward(values, begin, end); });
+    at::parallel_for(0, gate.numel(), kGrain,
+                     [&](int64_t begin, int64_t end) { gated_forward(values, begin, end); });
     return out;
   }
 
@@ -93,11 +110,13 @@ struct GatedActivation : torch::autograd::Function<GatedActivation> {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor grad = gradients[0].contiguous();
     at::Tensor dgate = at::empty_like(grad), dup = at::empty_like(grad);
-    GatedValues values = values_of(saved[0], saved[1], static_cast<Activation>(context->saved_data["activation"].toInt()));
+    GatedValues values = values_of(
+        saved[0], saved[1], static_cast<Activation>(context->saved_data["activation"].toInt()));
     values.grad = grad.const_data_ptr();
     values.dgate = dgate.mutable_data_ptr();
     values.dup = dup.mutable_data_ptr();
-    at::parallel_for(0, grad.numel(), kGrain, [&](int64_t begin, int64_t end) { gated_backward(values, begin, end); });
+    at::parallel_for(0, grad.numel(), kGrain,
+                     [&](int64_t begin, int64_t end) { gated_backward(values, begin, end); });
     return {dgate, dup, Variable()};
   }
 };
@@ -106,8 +125,12 @@ struct GatedActivation : torch::autograd::Function<GatedActivation> {
 
 Activation activation_named(const std::string& hf_name) {
   static const std::map<std::string, Activation> kNames = {
-      {"gelu", Activation::kGelu}, {"gelu_new", Activation::kGeluTanh}, {"gelu_pytorch_tanh", Activation::kGeluTanh},
-      {"relu", Activation::kRelu}, {"silu", Activation::kSilu},         {"swish", Activation::kSilu},
+      {"gelu", Activation::kGelu},
+      {"gelu_new", Activation::kGeluTanh},
+      {"gelu_pytorch_tanh", Activation::kGeluTanh},
+      {"relu", Activation::kRelu},
+      {"silu", Activation::kSilu},
+      {"swish", Activation::kSilu},
       {"tanh", Activation::kTanh}};
   const auto found = kNames.find(hf_name);
   if (found != kNames.end()) return found->second;
@@ -117,29 +140,35 @@ Activation activation_named(const std::string& hf_name) {
     names.push_back(name);
     known += (known.empty() ? "" : ", ") + name;
   }
-  throw Error(ErrorKind::kModel, "unknown activation \"" + hf_name + "\"" + did_you_mean(hf_name, names) + "; known: " + known);
+  throw Error(ErrorKind::kModel, "unknown activation \"" + hf_name + "\"" +
+                                     did_you_mean(hf_name, names) + "; known: " + known);
 }
 
-at::Tensor bias_activation_reference(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
+at::Tensor bias_activation_reference(const at::Tensor& x, const at::Tensor& bias,
+                                     Activation activation) {
   const at::ScalarType type = is_bf16(x) ? at::kFloat : x.scalar_type();
   const at::Tensor sum = bias.defined() ? x.to(type) + bias.to(type) : x.to(type);
   return activate(sum, activation).to(x.scalar_type());
 }
 
 at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
-  TORCH_CHECK(!bias.defined() || bias.numel() == x.size(-1), "[bias_activation] expected bias [", x.size(-1), "], received ", bias.sizes());
-  if (!has_kernel(x) || x.dim() != 2 || (bias.defined() && bias.scalar_type() != at::kFloat)) return bias_activation_reference(x, bias, activation);
+  TORCH_CHECK(!bias.defined() || bias.numel() == x.size(-1), "[bias_activation] expected bias [",
+              x.size(-1), "], received ", bias.sizes());
+  if (!has_kernel(x) || x.dim() != 2 || (bias.defined() && bias.scalar_type() != at::kFloat))
+    return bias_activation_reference(x, bias, activation);
   return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
 }
 
-at::Tensor gated_activation_reference(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
+at::Tensor gated_activation_reference(const at::Tensor& gate, const at::Tensor& up,
+                                      Activation activation) {
   const at::ScalarType type = is_bf16(gate) ? at::kFloat : gate.scalar_type();
   return (activate(gate.to(type), activation) * up.to(type)).to(gate.scalar_type());
 }
 
 at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
-  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "[gated_activation] expected two alike, received ",
-              gate.sizes(), " and ", up.sizes());
+  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
+              "[gated_activation] expected two alike, received ", gate.sizes(), " and ",
+              up.sizes());
   if (!has_kernel(gate)) return gated_activation_reference(gate, up, activation);
   return GatedActivation::apply(gate.contiguous(), up.contiguous(), activation);
 }

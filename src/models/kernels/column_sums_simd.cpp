@@ -1,9 +1,8 @@
-#include "models/kernels/column_sums.h"
-
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 
+#include "models/kernels/column_sums.h"
 #include "models/kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,11 +17,13 @@ HWY_BEFORE_NAMESPACE();
 namespace hone::kernels::HWY_NAMESPACE {
 namespace {
 
-void sum_lines_any(const float* partial, int64_t count, int64_t stride, int64_t columns, float* out) {
+void sum_lines_any(const float* partial, int64_t count, int64_t stride, int64_t columns,
+                   float* out) {
   for (int64_t c = 0; c < columns; c += lanes()) {
     const int64_t n = HWY_MIN(lanes(), columns - c);
     VF total = hn::Zero(F());
-    for (int64_t line = 0; line < count; ++line) total = hn::Add(total, load_n(partial + line * stride + c, n));
+    for (int64_t line = 0; line < count; ++line)
+      total = hn::Add(total, load_n(partial + line * stride + c, n));
     store_n(total, out + c, n);
   }
 }

@@ -17,7 +17,9 @@ namespace hone::kernels::HWY_NAMESPACE {
 namespace {
 
 HWY_INLINE float value_at(const float* row, int64_t i) { return row[i]; }
-HWY_INLINE float value_at(const Bf16* row, int64_t i) { return hn::GetLane(load_first(row + i, 1)); }
+HWY_INLINE float value_at(const Bf16* row, int64_t i) {
+  return hn::GetLane(load_first(row + i, 1));
+}
 
 struct RowSums {
   float maximum, exponentials, values;  // sum of exp(x - maximum), sum of x
@@ -32,7 +34,9 @@ RowSums sums_of(const T* row, int64_t classes) {
     const int64_t n = HWY_MIN(lanes(), classes - c);
     const VF x = load_n(row + c, n);
     values = hn::Add(values, x);
-    highest = hn::Max(highest, n == lanes() ? x : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), x, lowest));
+    highest = hn::Max(
+        highest,
+        n == lanes() ? x : hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n)), x, lowest));
   }
   const float top = maximum(highest);
   const VF shift = hn::Set(d, top);
@@ -52,11 +56,13 @@ void forward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
     if (rows.targets[i] == rows.ignore_index) continue;
     const T* row = static_cast<const T*>(rows.logits) + i * rows.classes;
     const RowSums sums = sums_of(row, rows.classes);
-    const float log_of_sum = std::log(sums.exponentials), mean = sums.values / static_cast<float>(rows.classes);
+    const float log_of_sum = std::log(sums.exponentials),
+                mean = sums.values / static_cast<float>(rows.classes);
     rows.log_sum_exp[i] = sums.maximum + log_of_sum;
     const float target = value_at(row, rows.targets[i]);
     // The differences first: they are small where the sums are not.
-    rows.losses[i] = log_of_sum + (1 - rows.smoothing) * (sums.maximum - target) + rows.smoothing * (sums.maximum - mean);
+    rows.losses[i] = log_of_sum + (1 - rows.smoothing) * (sums.maximum - target) +
+                     rows.smoothing * (sums.maximum - mean);
   }
 }
 
@@ -68,7 +74,8 @@ void backward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
     const bool counts = rows.targets[i] != rows.ignore_index;
     const T* row = static_cast<const T*>(rows.logits) + i * rows.classes;
     T* out = static_cast<T*>(rows.dlogits) + i * rows.classes;
-    const VF shift = hn::Set(d, counts ? rows.log_sum_exp[i] : 0), grad = hn::Set(d, rows.grad), minus = hn::Set(d, spread);
+    const VF shift = hn::Set(d, counts ? rows.log_sum_exp[i] : 0), grad = hn::Set(d, rows.grad),
+             minus = hn::Set(d, spread);
     for (int64_t c = 0; c < rows.classes; c += lanes()) {
       const int64_t n = HWY_MIN(lanes(), rows.classes - c);
       VF gradient = hn::Zero(d);
@@ -77,7 +84,8 @@ void backward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
         const int64_t lane = rows.targets[i] - c;
         if (lane >= 0 && lane < n) {
           const auto at_target = hn::Eq(hn::Iota(d, 0.0f), hn::Set(d, static_cast<float>(lane)));
-          gradient = hn::Sub(gradient, hn::IfThenElseZero(at_target, hn::Set(d, 1 - rows.smoothing)));
+          gradient =
+              hn::Sub(gradient, hn::IfThenElseZero(at_target, hn::Set(d, 1 - rows.smoothing)));
         }
       }
       store_n(hn::Mul(gradient, grad), out + c, n);
@@ -102,8 +110,12 @@ namespace hone::kernels {
 HWY_EXPORT(forward_any);
 HWY_EXPORT(backward_any);
 
-void cross_entropy_forward(const CrossEntropyRows& rows, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(forward_any)(rows, begin, end); }
-void cross_entropy_backward(const CrossEntropyRows& rows, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(backward_any)(rows, begin, end); }
+void cross_entropy_forward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(forward_any)(rows, begin, end);
+}
+void cross_entropy_backward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(backward_any)(rows, begin, end);
+}
 
 }  // namespace hone::kernels
 #endif

@@ -7,14 +7,14 @@ namespace hone::kernels {
 
 struct CrossEntropyRows {
   int64_t classes = 0;
-  bool is_bf16 = false;              // logits and dlogits
+  bool is_bf16 = false;  // logits and dlogits
   const void* logits = nullptr;
   const int64_t* targets = nullptr;  // of rows
   int64_t ignore_index = -100;
   float smoothing = 0;
-  float* losses = nullptr;           // of rows; forward
-  float* log_sum_exp = nullptr;      // of rows, natural; written by forward, read by backward
-  float grad = 0;                    // of the sum of losses; backward
+  float* losses = nullptr;       // of rows; forward
+  float* log_sum_exp = nullptr;  // of rows, natural; written by forward, read by backward
+  float grad = 0;                // of the sum of losses; backward
   void* dlogits = nullptr;
 };
 

@@ -15,7 +15,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys, const DropoutDecisions& decisions) {
+at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys,
+                      const DropoutDecisions& decisions) {
   const at::Tensor x = given.contiguous();
   at::Tensor out = at::empty_like(x);
   const DropoutRows rows{.columns = x.size(1),
@@ -24,26 +25,32 @@ at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys, const Dro
                          .out = out.mutable_data_ptr(),
                          .dropout = decisions,
                          .keys = keys.const_data_ptr<int64_t>()};
-  at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { dropout_rows(rows, begin, end); });
+  at::parallel_for(0, x.size(0), row_grain(x.size(1)),
+                   [&](int64_t begin, int64_t end) { dropout_rows(rows, begin, end); });
   return out;
 }
 
 struct Dropout : torch::autograd::Function<Dropout> {
-  static Variable forward(AutogradContext* context, const Variable& x, const at::Tensor& keys, const DropoutDecisions& decisions) {
+  static Variable forward(AutogradContext* context, const Variable& x, const at::Tensor& keys,
+                          const DropoutDecisions& decisions) {
     context->saved_data["keys"] = keys;
     keep_decisions(context, decisions);
     return apply_mask(x, keys, decisions);
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    return {apply_mask(gradients[0], context->saved_data["keys"].toTensor(), kept_decisions(context)), Variable(), Variable()};
+    return {
+        apply_mask(gradients[0], context->saved_data["keys"].toTensor(), kept_decisions(context)),
+        Variable(), Variable()};
   }
 };
 
 }  // namespace
 
 at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& options) {
-  TORCH_CHECK(options.keys.defined() && options.keys.size(0) == rows, "[dropout] expected keys [", rows, "]");
-  return row_keep_mask(options.keys, columns, options.p, options.seed, options.site) * dropout_scale(options.p);
+  TORCH_CHECK(options.keys.defined() && options.keys.size(0) == rows, "[dropout] expected keys [",
+              rows, "]");
+  return row_keep_mask(options.keys, columns, options.p, options.seed, options.site) *
+         dropout_scale(options.p);
 }
 
 at::Tensor dropout_reference(const at::Tensor& x, const DropoutOptions& options) {
@@ -55,7 +62,8 @@ at::Tensor dropout_reference(const at::Tensor& x, const DropoutOptions& options)
 at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
   const DropoutDecisions decisions = dropout_decisions(options.p, options.seed, options.site);
   if (decisions.threshold == 0) return x;
-  TORCH_CHECK(x.dim() == 2 && options.keys.defined() && options.keys.size(0) == x.size(0), "[dropout] expected x [rows, columns] and keys [rows]");
+  TORCH_CHECK(x.dim() == 2 && options.keys.defined() && options.keys.size(0) == x.size(0),
+              "[dropout] expected x [rows, columns] and keys [rows]");
   if (!has_kernel(x)) return dropout_reference(x, options);
   return Dropout::apply(x, options.keys.contiguous(), decisions);
 }

@@ -1,5 +1,6 @@
-// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored, backward recomputes. On a GPU they are its
-// generator's, started from (seed, site), and stored: the same again for the same batch, but not for its samples in other micro-batches.
+// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored,
+// backward recomputes. On a GPU they are its generator's, started from (seed, site), and stored:
+// the same again for the same batch, but not for its samples in other micro-batches.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,10 +10,10 @@
 namespace hone::kernels {
 
 struct DropoutOptions {
-  double p = 0;       // 0: identity
+  double p = 0;  // 0: identity
   uint64_t seed = 0;
   uint32_t site = 0;
-  at::Tensor keys;    // [rows] int64, needed where p > 0
+  at::Tensor keys;  // [rows] int64, needed where p > 0
 };
 
 // x [rows, columns] -> x * mask / (1 - p). Differentiable.

@@ -13,7 +13,9 @@ struct DropoutDecisions {
   float scale = 1;         // of what is kept
 };
 
-inline uint32_t dropout_threshold(double p) { return static_cast<uint32_t>(std::lround(p * 65536)); }
+inline uint32_t dropout_threshold(double p) {
+  return static_cast<uint32_t>(std::lround(p * 65536));
+}
 inline float dropout_scale(double p) { return p < 1 ? static_cast<float>(1 / (1 - p)) : 0; }
 
 inline DropoutDecisions dropout_decisions(double p, uint64_t seed, uint32_t site) {

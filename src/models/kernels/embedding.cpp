@@ -26,14 +26,16 @@ using torch::autograd::variable_list;
 
 struct TableRecord {
   c10::weak_intrusive_ptr<c10::TensorImpl> table;
-  at::Tensor gradient;             // what table.grad() is, or was and will be again
-  std::vector<int64_t> touched;    // ascending; where `gradient` may differ from zero
-  uint32_t version = 0;            // of `gradient`: it grows when somebody else writes to it
+  at::Tensor gradient;           // what table.grad() is, or was and will be again
+  std::vector<int64_t> touched;  // ascending; where `gradient` may differ from zero
+  uint32_t version = 0;          // of `gradient`: it grows when somebody else writes to it
   bool all_touched = false;
   std::function<void(const int64_t*, int64_t)> prepare;
 
   explicit TableRecord(const at::Tensor& of) : table(of.getIntrusivePtr()) {}
-  bool owns(const at::Tensor& grad) const { return grad.defined() && gradient.defined() && grad.is_same(gradient); }
+  bool owns(const at::Tensor& grad) const {
+    return grad.defined() && gradient.defined() && grad.is_same(gradient);
+  }
 };
 
 std::mutex records_mutex;
@@ -58,7 +60,8 @@ std::shared_ptr<TableRecord> find_or_make_record(const at::Tensor& table) {
 
 // ---- sums per row ----
 
-constexpr int64_t kPiece = 256;  // positions that one task sums; a row that occurs more often is summed in pieces, then over pieces
+constexpr int64_t kPiece = 256;  // positions that one task sums; a row that occurs more often is
+                                 // summed in pieces, then over pieces
 
 struct Piece {
   int64_t row, begin, end;  // of the sorted positions
@@ -68,18 +71,20 @@ struct Piece {
 struct SortedIds {
   std::vector<int64_t> positions;  // by (id, position)
   std::vector<Piece> pieces;
-  std::vector<int64_t> rows;       // distinct ids, ascending
+  std::vector<int64_t> rows;  // distinct ids, ascending
 
   explicit SortedIds(const at::Tensor& ids) : positions(static_cast<size_t>(ids.numel())) {
     const int64_t* id = ids.const_data_ptr<int64_t>();
     std::iota(positions.begin(), positions.end(), 0);
-    std::sort(positions.begin(), positions.end(), [id](int64_t a, int64_t b) { return id[a] != id[b] ? id[a] < id[b] : a < b; });
+    std::sort(positions.begin(), positions.end(),
+              [id](int64_t a, int64_t b) { return id[a] != id[b] ? id[a] < id[b] : a < b; });
     const int64_t count = static_cast<int64_t>(positions.size());
     for (int64_t begin = 0, end = 0; begin < count; begin = end) {
       const int64_t row = id[positions[begin]];
       while (end < count && id[positions[end]] == row) ++end;
       rows.push_back(row);
-      for (int64_t from = begin; from < end; from += kPiece) pieces.push_back({row, from, std::min(end, from + kPiece), end - begin <= kPiece});
+      for (int64_t from = begin; from < end; from += kPiece)
+        pieces.push_back({row, from, std::min(end, from + kPiece), end - begin <= kPiece});
     }
   }
 };
@@ -97,11 +102,14 @@ void add_rows(const SortedIds& sorted, const at::Tensor& grad, const at::Tensor&
     for (int64_t i = first; i < last; ++i) {
       const Piece& piece = sorted.pieces[i];
       float* to = piece.is_whole ? out + piece.row * width : partial.data() + slot[i] * width;
-      sum_rows(rows, sorted.positions.data() + piece.begin, piece.end - piece.begin, width, piece.is_whole, to);
+      sum_rows(rows, sorted.positions.data() + piece.begin, piece.end - piece.begin, width,
+               piece.is_whole, to);
     }
   });
   for (size_t i = 0; i < slot.size(); ++i) {
-    if (slot[i] >= 0) sum_rows(partial.data(), &slot[i], 1, width, /*adds=*/true, out + sorted.pieces[i].row * width);
+    if (slot[i] >= 0)
+      sum_rows(partial.data(), &slot[i], 1, width, /*adds=*/true,
+               out + sorted.pieces[i].row * width);
   }
 }
 
@@ -111,7 +119,8 @@ void clear(TableRecord& record) {
   if (record.all_touched || record.gradient._version() != record.version) {
     std::memset(values, 0, record.gradient.nbytes());
   } else {
-    for (const int64_t row : record.touched) std::memset(values + row * width, 0, static_cast<size_t>(width) * sizeof(float));
+    for (const int64_t row : record.touched)
+      std::memset(values + row * width, 0, static_cast<size_t>(width) * sizeof(float));
   }
   record.touched.clear();
   record.all_touched = false;
@@ -138,18 +147,22 @@ void accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor
   if (!record->owns(table.grad())) return;
   if (record->gradient._version() != record->version) record->all_touched = true;
   std::vector<int64_t> both;
-  std::set_union(record->touched.begin(), record->touched.end(), sorted.rows.begin(), sorted.rows.end(), std::back_inserter(both));
+  std::set_union(record->touched.begin(), record->touched.end(), sorted.rows.begin(),
+                 sorted.rows.end(), std::back_inserter(both));
   record->touched = std::move(both);
 }
 
-// In place only where that is what autograd would have done in the end: a plain backward() to a leaf without hooks.
+// In place only where that is what autograd would have done in the end: a plain backward() to a
+// leaf without hooks.
 bool can_accumulate(const at::Tensor& table) {
-  if (!table.is_leaf() || !table.requires_grad() || !torch::autograd::impl::hooks(table).empty()) return false;
+  if (!table.is_leaf() || !table.requires_grad() || !torch::autograd::impl::hooks(table).empty())
+    return false;
   if (torch::autograd::impl::post_acc_grad_hooks(table) != nullptr) return false;
   const auto* targets = torch::autograd::get_current_graph_task_exec_info();
   if (targets != nullptr && !targets->empty()) return false;
   const at::Tensor& grad = table.grad();
-  return !grad.defined() || (grad.is_contiguous() && grad.scalar_type() == at::kFloat && !grad.is_sparse());
+  return !grad.defined() ||
+         (grad.is_contiguous() && grad.scalar_type() == at::kFloat && !grad.is_sparse());
 }
 
 struct Embedding : torch::autograd::Function<Embedding> {
@@ -160,7 +173,8 @@ struct Embedding : torch::autograd::Function<Embedding> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const at::Tensor table = context->get_saved_variables()[0], ids = context->saved_data["ids"].toTensor(), grad = gradients[0].contiguous();
+    const at::Tensor table = context->get_saved_variables()[0],
+                     ids = context->saved_data["ids"].toTensor(), grad = gradients[0].contiguous();
     if (can_accumulate(table)) {
       accumulate(table, ids, grad);
       return {Variable(), Variable()};
@@ -174,17 +188,22 @@ struct Embedding : torch::autograd::Function<Embedding> {
 }  // namespace
 
 at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids) {
-  TORCH_CHECK(table.dim() == 2 && ids.dim() == 1, "[embedding] expected table [V, H] and ids [N], received ", table.sizes(), " and ", ids.sizes());
-  if (!table.is_cpu() || table.scalar_type() != at::kFloat || !table.is_contiguous()) return at::embedding(table, ids);
+  TORCH_CHECK(table.dim() == 2 && ids.dim() == 1,
+              "[embedding] expected table [V, H] and ids [N], received ", table.sizes(), " and ",
+              ids.sizes());
+  if (!table.is_cpu() || table.scalar_type() != at::kFloat || !table.is_contiguous())
+    return at::embedding(table, ids);
   const at::Tensor plain = ids.to(at::kLong).contiguous();
-  if (const auto record = find_record(table); record != nullptr && record->prepare) record->prepare(plain.const_data_ptr<int64_t>(), plain.numel());
+  if (const auto record = find_record(table); record != nullptr && record->prepare)
+    record->prepare(plain.const_data_ptr<int64_t>(), plain.numel());
   return Embedding::apply(table, plain);
 }
 
 const std::vector<int64_t>* touched_rows(const at::Tensor& table) {
   const std::shared_ptr<TableRecord> record = find_record(table);
   if (record == nullptr || !record->owns(table.grad())) return nullptr;
-  return record->all_touched || record->gradient._version() != record->version ? nullptr : &record->touched;
+  return record->all_touched || record->gradient._version() != record->version ? nullptr
+                                                                               : &record->touched;
 }
 
 void before_lookup(const at::Tensor& table, std::function<void(const int64_t*, int64_t)> prepare) {

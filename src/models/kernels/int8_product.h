@@ -1,8 +1,10 @@
-// Products in whole numbers of 8 bits, for inference: a weight is rounded once, by row, and each row of x as it comes.
+// Products in whole numbers of 8 bits, for inference: a weight is rounded once, by row, and each
+// row of x as it comes.
 //
-// x[n] ~ s[n] p[n] and w[o] ~ t[o] q[o] with s = max|x[n]| / 127, t = max|w[o]| / 127 and p, q in [-127, 127], so
-// x wᵀ ~ s[n] t[o] (p qᵀ), summed in 32 bits. Source: "LLM.int8()", arXiv:2208.07339, section 3.1 (vector-wise quantization), without its
-// outlier columns. A row with an infinity or a NaN gives NaN.
+// x[n] ~ s[n] p[n] and w[o] ~ t[o] q[o] with s = max|x[n]| / 127, t = max|w[o]| / 127 and p, q in
+// [-127, 127], so x wᵀ ~ s[n] t[o] (p qᵀ), summed in 32 bits. Source: "LLM.int8()",
+// arXiv:2208.07339, section 3.1 (vector-wise quantization), without its outlier columns. A row with
+// an infinity or a NaN gives NaN.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,14 +16,17 @@ struct Int8Rows {
   at::Tensor scales;  // fp32 [N]
 };
 
-// Rounds x [N, F] fp32 contiguous by rows to whole numbers in [-levels, levels], into the memory of `rounded`: N rows of F.
+// Rounds x [N, F] fp32 contiguous by rows to whole numbers in [-levels, levels], into the memory of
+// `rounded`: N rows of F.
 void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels = 127);
-// Levels of a weight: 127, or 63 on an x86 processor without VNNI, where pairs of products are summed in 16 bits and larger ones would not fit
-// (oneDNN, "Nuances of int8 Computations").
+// Levels of a weight: 127, or 63 on an x86 processor without VNNI, where pairs of products are
+// summed in 16 bits and larger ones would not fit (oneDNN, "Nuances of int8 Computations").
 int weight_levels();
 
-// x wᵀ + bias: x [N, in] fp32 on the CPU, weight [out, in], bias fp32 [out] or undefined -> [N, out] fp32. Not differentiable.
+// x wᵀ + bias: x [N, in] fp32 on the CPU, weight [out, in], bias fp32 [out] or undefined -> [N,
+// out] fp32. Not differentiable.
 at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias);
-at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias);
+at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight,
+                                  const at::Tensor& bias);
 
 }  // namespace hone::kernels

@@ -1,5 +1,3 @@
-#include "models/kernels/int8_product.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
 #include <ATen/ops/_int_mm.h>
@@ -9,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "models/kernels/int8_product.h"
 #include "models/kernels/processor.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
@@ -27,17 +26,22 @@ namespace {
 
 using I8 = hn::Rebind<int8_t, F>;
 
-HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Whole) { hn::StoreU(hn::DemoteTo(I8(), x), I8(), p); }
+HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Whole) {
+  hn::StoreU(hn::DemoteTo(I8(), x), I8(), p);
+}
 HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Part part) {
   HWY_ALIGN int8_t buffer[kLanes];
   store(x, buffer, Whole());
   std::copy_n(buffer, part.n, p);
 }
 
-void round_rows_any(const float* x, int64_t rows, int64_t columns, float levels, int8_t* out, float* scales) {
+void round_rows_any(const float* x, int64_t rows, int64_t columns, float levels, int8_t* out,
+                    float* scales) {
   const F d;
   for (int64_t row = 0; row < rows; ++row, x += columns, out += columns) {
-    VF largest = hn::Zero(d), zero_or_nan = hn::Zero(d);  // NaN if the row has an infinity or a NaN, which a maximum may lose
+    VF largest = hn::Zero(d),
+       zero_or_nan =
+           hn::Zero(d);  // NaN if the row has an infinity or a NaN, which a maximum may lose
     for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
       const VF v = load(x + c, part);
       largest = hn::Max(largest, hn::Abs(v));
@@ -45,19 +49,24 @@ void round_rows_any(const float* x, int64_t rows, int64_t columns, float levels,
     });
     const float limit = maximum(largest);
     scales[row] = limit / levels + sum(zero_or_nan);
-    const VF inverse = hn::Set(d, limit > 0 ? levels / std::max(limit, 1e-36f) : 0.0f);  // not infinite for the smallest numbers
-    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR { store(hn::NearestInt(hn::Mul(load(x + c, part), inverse)), out + c, part); });
+    const VF inverse = hn::Set(d, limit > 0 ? levels / std::max(limit, 1e-36f)
+                                            : 0.0f);  // not infinite for the smallest numbers
+    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
+      store(hn::NearestInt(hn::Mul(load(x + c, part), inverse)), out + c, part);
+    });
   }
 }
 
 // Sums become values in their place: both have 4 bytes.
-void scale_sums_any(void* sums, int64_t rows, int64_t columns, const float* row_scales, const float* column_scales, const float* bias) {
+void scale_sums_any(void* sums, int64_t rows, int64_t columns, const float* row_scales,
+                    const float* column_scales, const float* bias) {
   const F d;
   float* place = static_cast<float*>(sums);
   for (int64_t row = 0; row < rows; ++row, place += columns) {
     const VF scale = hn::Set(d, row_scales[row]);
     for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
-      const VF value = hn::Mul(hn::ConvertTo(d, hn::BitCast(I(), load(place + c, part))), hn::Mul(scale, load(column_scales + c, part)));
+      const VF value = hn::Mul(hn::ConvertTo(d, hn::BitCast(I(), load(place + c, part))),
+                               hn::Mul(scale, load(column_scales + c, part)));
       store(bias != nullptr ? hn::Add(value, load(bias + c, part)) : value, place + c, part);
     });
   }
@@ -73,25 +82,34 @@ HWY_EXPORT(round_rows_any);
 HWY_EXPORT(scale_sums_any);
 
 int weight_levels() {
-  const bool is_x86 = at::cpu::get_cpu_capabilities().contains("avx2");  // listed, whether it is there or not
-  return !is_x86 || processor_has("avx512_vnni") || processor_has("avx_vnni") || processor_has("amx_int8") ? 127 : 63;
+  const bool is_x86 =
+      at::cpu::get_cpu_capabilities().contains("avx2");  // listed, whether it is there or not
+  return !is_x86 || processor_has("avx512_vnni") || processor_has("avx_vnni") ||
+                 processor_has("amx_int8")
+             ? 127
+             : 63;
 }
 
 void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels) {
-  TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat, "[round_rows] expected fp32 on the CPU, received ", x.scalar_type(), " on ", x.device());
+  TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat,
+              "[round_rows] expected fp32 on the CPU, received ", x.scalar_type(), " on ",
+              x.device());
   const int64_t columns = x.size(1);
   const auto* const from = x.const_data_ptr<float>();
   auto* const values = rounded.values.mutable_data_ptr<int8_t>();
   auto* const scales = rounded.scales.mutable_data_ptr<float>();
   at::parallel_for(0, x.size(0), row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(round_rows_any)(from + begin * columns, end - begin, columns, static_cast<float>(levels), values + begin * columns, scales + begin);
+    HWY_DYNAMIC_DISPATCH(round_rows_any)(from + begin * columns, end - begin, columns,
+                                         static_cast<float>(levels), values + begin * columns,
+                                         scales + begin);
   });
 }
 
 at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
   const int64_t rows = x.size(0), columns = weight.values.size(0);
   if (rows == 0) return at::empty({0, columns}, x.options());
-  const Int8Rows rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)), at::empty({rows}, x.options())};
+  const Int8Rows rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)),
+                         at::empty({rows}, x.options())};
   round_rows(x.contiguous(), rounded);
   const at::Tensor sums = at::_int_mm(rounded.values, weight.values.t());  // int32 [N, out]
   auto* const places = sums.mutable_data_ptr<int32_t>();
@@ -99,15 +117,18 @@ at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::T
   const auto* const column_scales = weight.scales.const_data_ptr<float>();
   const auto* const b = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   at::parallel_for(0, rows, row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(scale_sums_any)(places + begin * columns, end - begin, columns, row_scales + begin, column_scales, b);
+    HWY_DYNAMIC_DISPATCH(scale_sums_any)(places + begin * columns, end - begin, columns,
+                                         row_scales + begin, column_scales, b);
   });
   return sums.view(at::kFloat);
 }
 
-at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
+at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight,
+                                  const at::Tensor& bias) {
   const at::Tensor wide = x.to(at::kDouble), scale = std::get<0>(wide.abs().max(1, true)) / 127;
   const at::Tensor rounded = at::round(wide / scale.clamp_min(std::numeric_limits<double>::min()));
-  const at::Tensor y = at::mm(rounded, weight.values.to(at::kDouble).t()) * scale * weight.scales.to(at::kDouble);
+  const at::Tensor y =
+      at::mm(rounded, weight.values.to(at::kDouble).t()) * scale * weight.scales.to(at::kDouble);
   return (bias.defined() ? y + bias : y).to(x.scalar_type());
 }
 

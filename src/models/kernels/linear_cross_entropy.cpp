@@ -17,19 +17,24 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 // A chunk's loss, and d loss / d logits by the kernel's own backward.
-std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& logits, const at::Tensor& targets, const LinearCrossEntropyOptions& options,
+std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                                                const LinearCrossEntropyOptions& options,
                                                 bool wants_gradient) {
   const at::AutoGradMode recorded(wants_gradient);
   const at::Tensor leaf = logits.detach().requires_grad_(wants_gradient);
-  const at::Tensor loss = cross_entropy_sum(leaf, targets, options.ignore_index, options.label_smoothing);
+  const at::Tensor loss =
+      cross_entropy_sum(leaf, targets, options.ignore_index, options.label_smoothing);
   if (!wants_gradient) return {loss.item<double>(), {}};
   return {loss.item<double>(), torch::autograd::grad({loss}, {leaf})[0]};
 }
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
-  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight, const at::Tensor& operand,
-                          const at::Tensor& targets, const LinearCrossEntropyOptions& options, bool wants_dx, bool wants_dweight) {
-    const at::Tensor rows = targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
+  static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
+                          const at::Tensor& operand, const at::Tensor& targets,
+                          const LinearCrossEntropyOptions& options, bool wants_dx,
+                          bool wants_dweight) {
+    const at::Tensor rows =
+        targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
     const at::Tensor taken = x.index_select(0, rows), wanted = targets.index_select(0, rows);
     const at::Tensor dtaken = wants_dx ? at::empty_like(taken) : at::Tensor();
     at::Tensor dweight = wants_dweight ? at::zeros_like(weight) : at::Tensor();
@@ -37,7 +42,9 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     for (int64_t begin = 0; begin < rows.size(0); begin += options.chunk_rows) {
       const int64_t count = std::min(options.chunk_rows, rows.size(0) - begin);
       const at::Tensor part = taken.narrow(0, begin, count);
-      const auto [loss, dlogits] = loss_and_gradient(at::mm(part, operand.t()), wanted.narrow(0, begin, count), options, wants_dx || wants_dweight);
+      const auto [loss, dlogits] =
+          loss_and_gradient(at::mm(part, operand.t()), wanted.narrow(0, begin, count), options,
+                            wants_dx || wants_dweight);
       sum += loss;
       if (wants_dx) dtaken.narrow(0, begin, count).copy_(at::mm(dlogits, operand));
       if (wants_dweight && is_bf16(dlogits)) dweight += at::mm(dlogits.t(), part);
@@ -52,7 +59,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     variable_list result(7);
     const auto scaled = [&](const char* name) {
       auto& saved = context->saved_data;
-      TORCH_CHECK(saved.count(name) > 0, "[linear_cross_entropy_sum] its gradient can be taken once");
+      TORCH_CHECK(saved.count(name) > 0,
+                  "[linear_cross_entropy_sum] its gradient can be taken once");
       at::Tensor gradient = saved[name].toTensor();
       saved.erase(name);
       const float factor = gradients[0].item<float>();
@@ -66,22 +74,29 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 
 }  // namespace
 
-at::Tensor linear_cross_entropy_sum_reference(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
+at::Tensor linear_cross_entropy_sum_reference(const at::Tensor& x, const at::Tensor& weight,
+                                              const at::Tensor& targets,
                                               const LinearCrossEntropyOptions& options) {
-  return at::cross_entropy_loss(at::mm(x, weight.t()), targets, {}, at::Reduction::Sum, options.ignore_index, options.label_smoothing);
+  return at::cross_entropy_loss(at::mm(x, weight.t()), targets, {}, at::Reduction::Sum,
+                                options.ignore_index, options.label_smoothing);
 }
 
-at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& operand, const at::Tensor& targets,
+at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weight,
+                                    const at::Tensor& operand, const at::Tensor& targets,
                                     const LinearCrossEntropyOptions& options) {
-  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1) && operand.sizes() == weight.sizes(),
-              "[linear_cross_entropy_sum] expected x [R, H], weight and operand [V, H], received ", x.sizes(), ", ", weight.sizes(), " and ",
-              operand.sizes());
-  TORCH_CHECK(targets.dim() == 1 && targets.size(0) == x.size(0) && targets.scalar_type() == at::kLong && options.chunk_rows > 0,
-              "[linear_cross_entropy_sum] expected int64 targets [", x.size(0), "] and chunk_rows > 0, received ", targets.sizes());
-  TORCH_CHECK(operand.scalar_type() == x.scalar_type(), "[linear_cross_entropy_sum] expected operand in x's type");
+  TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1) &&
+                  operand.sizes() == weight.sizes(),
+              "[linear_cross_entropy_sum] expected x [R, H], weight and operand [V, H], received ",
+              x.sizes(), ", ", weight.sizes(), " and ", operand.sizes());
+  TORCH_CHECK(targets.dim() == 1 && targets.size(0) == x.size(0) &&
+                  targets.scalar_type() == at::kLong && options.chunk_rows > 0,
+              "[linear_cross_entropy_sum] expected int64 targets [", x.size(0),
+              "] and chunk_rows > 0, received ", targets.sizes());
+  TORCH_CHECK(operand.scalar_type() == x.scalar_type(),
+              "[linear_cross_entropy_sum] expected operand in x's type");
   const bool records = at::GradMode::is_enabled();
-  return LinearCrossEntropy::apply(x, weight, operand.detach(), targets.contiguous(), options, records && x.requires_grad(),
-                                   records && weight.requires_grad());
+  return LinearCrossEntropy::apply(x, weight, operand.detach(), targets.contiguous(), options,
+                                   records && x.requires_grad(), records && weight.requires_grad());
 }
 
 }  // namespace hone::kernels

@@ -22,10 +22,12 @@ const T* data_or_null(const at::Tensor& x) {
 }
 const void* data_or_null(const at::Tensor& x) { return x.defined() ? x.const_data_ptr() : nullptr; }
 
-// Saves x and residual (which the neighbouring layers keep anyway) and two numbers per row; the sum and the mask are recomputed.
+// Saves x and residual (which the neighbouring layers keep anyway) and two numbers per row; the sum
+// and the mask are recomputed.
 struct Norm : torch::autograd::Function<Norm> {
-  static NormRows rows_of(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
-                          const at::Tensor& keys, const DropoutDecisions& decisions) {
+  static NormRows rows_of(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, const at::Tensor& keys,
+                          const DropoutDecisions& decisions) {
     return {.columns = x.size(1),
             .is_bf16 = is_bf16(x),
             .x = x.const_data_ptr(),
@@ -36,9 +38,12 @@ struct Norm : torch::autograd::Function<Norm> {
             .keys = data_or_null<int64_t>(keys)};
   }
 
-  static Variable forward(AutogradContext* context, const Variable& x, const MaybeTensor& maybe_residual, const Variable& weight,
-                          const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps, bool centred, const DropoutDecisions& decisions, bool recorded) {
-    const at::Tensor residual = tensor_or_undefined(maybe_residual), bias = tensor_or_undefined(maybe_bias), keys = tensor_or_undefined(maybe_keys);
+  static Variable forward(AutogradContext* context, const Variable& x,
+                          const MaybeTensor& maybe_residual, const Variable& weight,
+                          const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps,
+                          bool centred, const DropoutDecisions& decisions, bool recorded) {
+    const at::Tensor residual = tensor_or_undefined(maybe_residual),
+                     bias = tensor_or_undefined(maybe_bias), keys = tensor_or_undefined(maybe_keys);
     at::Tensor out = at::empty_like(x), statistics;
     NormRows rows = rows_of(x, residual, weight, bias, keys, decisions);
     rows.eps = static_cast<float>(eps);
@@ -53,14 +58,16 @@ struct Norm : torch::autograd::Function<Norm> {
       context->saved_data["centred"] = centred;
       keep_decisions(context, decisions);
     }
-    at::parallel_for(0, x.size(0), row_grain(x.size(1)), [&](int64_t begin, int64_t end) { norm_forward(rows, begin, end); });
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)),
+                     [&](int64_t begin, int64_t end) { norm_forward(rows, begin, end); });
     return out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &residual = saved[1], &weight = saved[2], &bias = saved[3];
-    const at::Tensor grad = gradients[0].contiguous(), keys = context->saved_data["keys"].toTensor();
+    const at::Tensor grad = gradients[0].contiguous(),
+                     keys = context->saved_data["keys"].toTensor();
     at::Tensor statistics = context->saved_data["statistics"].toTensor();
     const DropoutDecisions decisions = kept_decisions(context);
     at::Tensor dx = at::empty_like(x), dresidual;
@@ -73,7 +80,8 @@ struct Norm : torch::autograd::Function<Norm> {
     rows.dx = dx.mutable_data_ptr();
     rows.dresidual = dresidual.defined() ? dresidual.mutable_data_ptr() : nullptr;
     const int64_t width = padded(x.size(1)), chunks = row_chunks(x.size(0));
-    const at::Tensor partial = at::empty({chunks, 2, width}, statistics.options());  // dweight, then dbias, of each chunk
+    const at::Tensor partial =
+        at::empty({chunks, 2, width}, statistics.options());  // dweight, then dbias, of each chunk
     float* sums = partial.mutable_data_ptr<float>();
     for_row_chunks(x.size(0), [&](int64_t begin, int64_t end, int64_t chunk) {
       norm_backward(rows, begin, end, sums + 2 * chunk * width, sums + (2 * chunk + 1) * width);
@@ -83,7 +91,15 @@ struct Norm : torch::autograd::Function<Norm> {
       sum_lines(sums + offset, chunks, 2 * width, x.size(1), result.mutable_data_ptr<float>());
       return result;
     };
-    return {dx, dresidual, total(weight, 0), bias.defined() ? total(bias, width) : at::Tensor(), Variable(), Variable(), Variable(), Variable(), Variable()};
+    return {dx,
+            dresidual,
+            total(weight, 0),
+            bias.defined() ? total(bias, width) : at::Tensor(),
+            Variable(),
+            Variable(),
+            Variable(),
+            Variable(),
+            Variable()};
   }
 };
 
@@ -94,49 +110,66 @@ at::Tensor sum_of(const at::Tensor& x, const at::Tensor& residual, const Dropout
   return residual.defined() ? sum + residual.to(sum.scalar_type()) : sum;
 }
 
-void check(const char* name, const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight) {
-  TORCH_CHECK(x.dim() == 2 && weight.numel() == x.size(1), "[", name, "] expected x [N, H] and weight [H], received x ", x.sizes(),
-              " and weight ", weight.sizes());
-  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "[", name, "] expected residual ", x.sizes(), ", received ",
-              residual.sizes());
+void check(const char* name, const at::Tensor& x, const at::Tensor& residual,
+           const at::Tensor& weight) {
+  TORCH_CHECK(x.dim() == 2 && weight.numel() == x.size(1), "[", name,
+              "] expected x [N, H] and weight [H], received x ", x.sizes(), " and weight ",
+              weight.sizes());
+  TORCH_CHECK(!residual.defined() || residual.sizes() == x.sizes(), "[", name,
+              "] expected residual ", x.sizes(), ", received ", residual.sizes());
 }
 
-at::Tensor apply_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
-                      bool centred, const DropoutOptions& dropout) {
+at::Tensor apply_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                      const at::Tensor& bias, double eps, bool centred,
+                      const DropoutOptions& dropout) {
   const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
-  TORCH_CHECK(decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)), "[norm] expected keys [", x.size(0), "]");
-  const at::Tensor same_type = residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
+  TORCH_CHECK(
+      decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)),
+      "[norm] expected keys [", x.size(0), "]");
+  const at::Tensor same_type =
+      residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
   const at::Tensor keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor();
-  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias), if_defined(keys), eps, centred, decisions,
+  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias),
+                     if_defined(keys), eps, centred, decisions,
                      is_recorded({x, residual, weight, bias}));
 }
 
 }  // namespace
 
-at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor dropout_add_layer_norm_reference(const at::Tensor& x, const at::Tensor& residual,
+                                            const at::Tensor& weight, const at::Tensor& bias,
                                             double eps, const DropoutOptions& dropout) {
   const at::Tensor sum = sum_of(x, residual, dropout);
   const at::ScalarType type = sum.scalar_type();
-  return at::layer_norm(sum, {x.size(1)}, weight.to(type), bias.defined() ? bias.to(type) : bias, eps).to(x.scalar_type());
+  return at::layer_norm(sum, {x.size(1)}, weight.to(type), bias.defined() ? bias.to(type) : bias,
+                        eps)
+      .to(x.scalar_type());
 }
 
-at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, const at::Tensor& bias, double eps,
+at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residual,
+                                  const at::Tensor& weight, const at::Tensor& bias, double eps,
                                   const DropoutOptions& dropout) {
   check("dropout_add_layer_norm", x, residual, weight);
-  if (!has_kernel(x) || weight.scalar_type() != at::kFloat) return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
+  if (!has_kernel(x) || weight.scalar_type() != at::kFloat)
+    return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
   return apply_norm(x, residual, weight, bias, eps, /*centred=*/true, dropout);
 }
 
-at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual,
+                                          const at::Tensor& weight, double eps,
                                           const DropoutOptions& dropout) {
   const at::Tensor sum = sum_of(x, residual, dropout);
-  return (sum * (sum.square().mean(-1, /*keepdim=*/true) + eps).rsqrt() * weight.to(sum.scalar_type())).to(x.scalar_type());
+  return (sum * (sum.square().mean(-1, /*keepdim=*/true) + eps).rsqrt() *
+          weight.to(sum.scalar_type()))
+      .to(x.scalar_type());
 }
 
-at::Tensor dropout_add_rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight, double eps,
+at::Tensor dropout_add_rms_norm(const at::Tensor& x, const at::Tensor& residual,
+                                const at::Tensor& weight, double eps,
                                 const DropoutOptions& dropout) {
   check("dropout_add_rms_norm", x, residual, weight);
-  if (!has_kernel(x) || weight.scalar_type() != at::kFloat) return dropout_add_rms_norm_reference(x, residual, weight, eps, dropout);
+  if (!has_kernel(x) || weight.scalar_type() != at::kFloat)
+    return dropout_add_rms_norm_reference(x, residual, weight, eps, dropout);
   return apply_norm(x, residual, weight, {}, eps, /*centred=*/false, dropout);
 }
 

@@ -24,7 +24,8 @@ struct RowScratch {
 
   explicit RowScratch(int64_t columns) {
     const int64_t mask_size = mask_capacity((columns + 127) / 128 * 128);
-    Scratch scratch(Scratch::rounded(static_cast<size_t>(padded(columns)) * sizeof(float)) + Scratch::rounded(static_cast<size_t>(mask_size)));
+    Scratch scratch(Scratch::rounded(static_cast<size_t>(padded(columns)) * sizeof(float)) +
+                    Scratch::rounded(static_cast<size_t>(mask_size)));
     sum = scratch.take<float>(padded(columns));
     mask = scratch.take<uint8_t>(mask_size);
   }
@@ -56,8 +57,11 @@ float add_row(const NormRows& rows, int64_t row, const RowScratch& scratch) {
 template <class T>
 float add_row(const NormRows& rows, int64_t row, const RowScratch& scratch) {
   const bool adds = rows.residual != nullptr;
-  if (rows.dropout.threshold > 0) return adds ? add_row<T, true, true>(rows, row, scratch) : add_row<T, true, false>(rows, row, scratch);
-  return adds ? add_row<T, false, true>(rows, row, scratch) : add_row<T, false, false>(rows, row, scratch);
+  if (rows.dropout.threshold > 0)
+    return adds ? add_row<T, true, true>(rows, row, scratch)
+                : add_row<T, true, false>(rows, row, scratch);
+  return adds ? add_row<T, false, true>(rows, row, scratch)
+              : add_row<T, false, false>(rows, row, scratch);
 }
 
 float sum_of_squares(const float* values, int64_t columns, float mean) {
@@ -78,7 +82,9 @@ void forward(const NormRows& rows, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const float total = add_row<T>(rows, row, scratch);
     const float mean = rows.centred ? total / static_cast<float>(columns) : 0;
-    const float rstd = 1 / std::sqrt(sum_of_squares(scratch.sum, columns, mean) / static_cast<float>(columns) + rows.eps);
+    const float rstd =
+        1 / std::sqrt(sum_of_squares(scratch.sum, columns, mean) / static_cast<float>(columns) +
+                      rows.eps);
     if (rows.statistics != nullptr) {
       rows.statistics[2 * row] = mean;
       rows.statistics[2 * row + 1] = rstd;
@@ -86,8 +92,11 @@ void forward(const NormRows& rows, int64_t begin, int64_t end) {
     T* out = static_cast<T*>(rows.out) + row * columns;
     const VF scale = hn::Set(d, rstd), centre = hn::Set(d, mean);
     for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
-      const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale), weight = load(rows.weight + c, part);
-      store(rows.bias == nullptr ? hn::Mul(normal, weight) : hn::MulAdd(normal, weight, load(rows.bias + c, part)), out + c, part);
+      const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale),
+               weight = load(rows.weight + c, part);
+      store(rows.bias == nullptr ? hn::Mul(normal, weight)
+                                 : hn::MulAdd(normal, weight, load(rows.bias + c, part)),
+            out + c, part);
     });
   }
 }
@@ -98,10 +107,12 @@ struct Means {
 
 // Turns `sum` into x^ = (sum - mean) rstd and adds this row to dweight and dbias.
 template <class T>
-Means backward_sums(const NormRows& rows, int64_t row, const RowScratch& scratch, float* dweight, float* dbias) {
+Means backward_sums(const NormRows& rows, int64_t row, const RowScratch& scratch, float* dweight,
+                    float* dbias) {
   const F d;
   const T* grad = static_cast<const T*>(rows.grad) + row * rows.columns;
-  const VF centre = hn::Set(d, rows.statistics[2 * row]), scale = hn::Set(d, rows.statistics[2 * row + 1]);
+  const VF centre = hn::Set(d, rows.statistics[2 * row]),
+           scale = hn::Set(d, rows.statistics[2 * row + 1]);
   VF gradients = hn::Zero(d), products = hn::Zero(d);
   for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
     const VF normal = hn::Mul(hn::Sub(load(scratch.sum + c), centre), scale);
@@ -119,29 +130,35 @@ Means backward_sums(const NormRows& rows, int64_t row, const RowScratch& scratch
 
 // d sum = rstd (dy w - mean(dy w) - x^ mean(dy w x^)).
 template <class T, bool kDrops, bool kAdds>
-void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch, const Means& means) {
+void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch,
+                  const Means& means) {
   const F d;
   const T* grad = static_cast<const T*>(rows.grad) + row * rows.columns;
   T* dx = static_cast<T*>(rows.dx) + row * rows.columns;
   T* dresidual = static_cast<T*>(rows.dresidual) + (kAdds ? row * rows.columns : 0);
-  const VF rstd = hn::Set(d, rows.statistics[2 * row + 1]), keep_scale = hn::Set(d, rows.dropout.scale);
+  const VF rstd = hn::Set(d, rows.statistics[2 * row + 1]),
+           keep_scale = hn::Set(d, rows.dropout.scale);
   const VF of_gradient = hn::Set(d, means.of_gradient), of_product = hn::Set(d, means.of_product);
   for_columns(rows.columns, [&](int64_t c, auto part) HWY_ATTR {
     const VF g = hn::MulSub(load(grad + c, part), load(rows.weight + c, part), of_gradient);
     VF dsum = hn::Mul(hn::NegMulAdd(load(scratch.sum + c), of_product, g), rstd);
     if constexpr (kAdds) store(dsum, dresidual + c, part);
-    if constexpr (kDrops) dsum = hn::Mul(keep_where(dsum, scratch.mask + mask_offset(c)), keep_scale);
+    if constexpr (kDrops)
+      dsum = hn::Mul(keep_where(dsum, scratch.mask + mask_offset(c)), keep_scale);
     store(dsum, dx + c, part);
   });
 }
 
 template <class T>
-void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch, const Means& means) {
+void backward_row(const NormRows& rows, int64_t row, const RowScratch& scratch,
+                  const Means& means) {
   const bool adds = rows.dresidual != nullptr && rows.dresidual != rows.dx;
   if (rows.dropout.threshold > 0) {
-    adds ? backward_row<T, true, true>(rows, row, scratch, means) : backward_row<T, true, false>(rows, row, scratch, means);
+    adds ? backward_row<T, true, true>(rows, row, scratch, means)
+         : backward_row<T, true, false>(rows, row, scratch, means);
   } else {
-    adds ? backward_row<T, false, true>(rows, row, scratch, means) : backward_row<T, false, false>(rows, row, scratch, means);
+    adds ? backward_row<T, false, true>(rows, row, scratch, means)
+         : backward_row<T, false, false>(rows, row, scratch, means);
   }
 }
 
@@ -159,7 +176,8 @@ void forward_any(const NormRows& rows, int64_t begin, int64_t end) {
   rows.is_bf16 ? forward<Bf16>(rows, begin, end) : forward<float>(rows, begin, end);
 }
 void backward_any(const NormRows& rows, int64_t begin, int64_t end, float* dweight, float* dbias) {
-  rows.is_bf16 ? backward<Bf16>(rows, begin, end, dweight, dbias) : backward<float>(rows, begin, end, dweight, dbias);
+  rows.is_bf16 ? backward<Bf16>(rows, begin, end, dweight, dbias)
+               : backward<float>(rows, begin, end, dweight, dbias);
 }
 
 }  // namespace
@@ -172,7 +190,9 @@ namespace hone::kernels {
 HWY_EXPORT(forward_any);
 HWY_EXPORT(backward_any);
 
-void norm_forward(const NormRows& rows, int64_t begin, int64_t end) { HWY_DYNAMIC_DISPATCH(forward_any)(rows, begin, end); }
+void norm_forward(const NormRows& rows, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(forward_any)(rows, begin, end);
+}
 void norm_backward(const NormRows& rows, int64_t begin, int64_t end, float* dweight, float* dbias) {
   HWY_DYNAMIC_DISPATCH(backward_any)(rows, begin, end, dweight, dbias);
 }

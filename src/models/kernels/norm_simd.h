@@ -9,20 +9,22 @@ namespace hone::kernels {
 
 struct NormRows {
   int64_t columns = 0;
-  bool is_bf16 = false;              // x, residual, out, grad, dx and dresidual; all else is fp32
-  bool centred = true;               // LayerNorm; false: RMSNorm, which neither subtracts the mean nor adds a bias
+  bool is_bf16 = false;  // x, residual, out, grad, dx and dresidual; all else is fp32
+  bool centred =
+      true;  // LayerNorm; false: RMSNorm, which neither subtracts the mean nor adds a bias
   float eps = 0;
   const void* x = nullptr;
-  const void* residual = nullptr;    // or null
+  const void* residual = nullptr;  // or null
   const float* weight = nullptr;
-  const float* bias = nullptr;       // or null
+  const float* bias = nullptr;  // or null
   DropoutDecisions dropout;
-  const int64_t* keys = nullptr;     // of rows, where dropout.threshold > 0
-  void* out = nullptr;               // forward
-  float* statistics = nullptr;       // [rows, 2]: mean and 1 / standard deviation; written by forward (or null), read by backward
-  const void* grad = nullptr;        // backward
+  const int64_t* keys = nullptr;  // of rows, where dropout.threshold > 0
+  void* out = nullptr;            // forward
+  float* statistics = nullptr;    // [rows, 2]: mean and 1 / standard deviation; written by forward
+                                  // (or null), read by backward
+  const void* grad = nullptr;     // backward
   void* dx = nullptr;
-  void* dresidual = nullptr;         // or null; may equal dx where nothing is dropped
+  void* dresidual = nullptr;  // or null; may equal dx where nothing is dropped
 };
 
 void norm_forward(const NormRows& rows, int64_t begin, int64_t end);

@@ -16,25 +16,32 @@ namespace {
 
 const Bf16* bf16_of(const at::Tensor& x) { return static_cast<const Bf16*>(x.const_data_ptr()); }
 
-// Panels of columns; their rows in pieces too where there are fewer panels than keep the threads equally busy.
+// Panels of columns; their rows in pieces too where there are fewer panels than keep the threads
+// equally busy.
 std::vector<ProductUnit> units_of(int64_t rows, int64_t columns) {
   const int64_t panels = (columns + kPanel - 1) / kPanel, wanted = 3 * at::get_num_threads();
-  const int64_t pieces = std::clamp<int64_t>((wanted + panels - 1) / panels, 1, std::max<int64_t>(1, rows / (2 * kPanel)));
+  const int64_t pieces = std::clamp<int64_t>((wanted + panels - 1) / panels, 1,
+                                             std::max<int64_t>(1, rows / (2 * kPanel)));
   const int64_t piece = ((rows + pieces - 1) / pieces + kPanel - 1) / kPanel * kPanel;
   std::vector<ProductUnit> units;
   for (int64_t row = 0; row < rows; row += piece) {
-    for (int64_t column = 0; column < columns; column += kPanel) units.push_back({column, row, std::min(rows, row + piece)});
+    for (int64_t column = 0; column < columns; column += kPanel)
+      units.push_back({column, row, std::min(rows, row + piece)});
   }
   return units;
 }
 
 // Two matrices of bf16, of which these two axes are as long as each other.
-void check_sizes(const char* name, const at::Tensor& a, int64_t a_axis, const at::Tensor& b, int64_t b_axis) {
-  TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(a_axis) == b.size(b_axis) && is_bf16(a) && is_bf16(b), "[", name,
-              "] expected two bf16 matrices whose sizes agree, received ", a.sizes(), " ", a.scalar_type(), " and ", b.sizes(), " ", b.scalar_type());
+void check_sizes(const char* name, const at::Tensor& a, int64_t a_axis, const at::Tensor& b,
+                 int64_t b_axis) {
+  TORCH_CHECK(
+      a.dim() == 2 && b.dim() == 2 && a.size(a_axis) == b.size(b_axis) && is_bf16(a) && is_bf16(b),
+      "[", name, "] expected two bf16 matrices whose sizes agree, received ", a.sizes(), " ",
+      a.scalar_type(), " and ", b.sizes(), " ", b.scalar_type());
 }
 
-at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed, const at::Tensor& bias) {
+at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed,
+                        const at::Tensor& bias) {
   const int64_t columns = right.size(is_transposed ? 0 : 1);
   at::Tensor out = at::empty({left.size(0), columns}, left.options());
   const ProductJob job{.rows = left.size(0),
@@ -53,14 +60,17 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
 }  // namespace
 
 bool has_product(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.dim() == 2 && weight.numel() > 0 && weight.size(0) % 16 == 0 &&
-         weight.size(1) % 16 == 0 && can_multiply_bf16();
+  return x.is_cpu() && is_bf16(x) && is_bf16(weight) && weight.dim() == 2 && weight.numel() > 0 &&
+         weight.size(0) % 16 == 0 && weight.size(1) % 16 == 0 && can_multiply_bf16();
 }
 
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
+                   const std::optional<at::Tensor>& bias) {
   check_sizes("product", x, 1, weight, 1);
-  TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ", weight.size(0), " values, received ", bias->sizes());
-  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true, bias ? bias->contiguous() : at::Tensor());
+  TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ",
+              weight.size(0), " values, received ", bias->sizes());
+  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true,
+                      bias ? bias->contiguous() : at::Tensor());
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
@@ -81,9 +91,11 @@ at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor&
                               .x = bf16_of(x),
                               .panels = static_cast<Bf16*>(panels.mutable_data_ptr()),
                               .result = result.mutable_data_ptr<float>()};
-  share_out((job.in + kPanel - 1) / kPanel, [&](int64_t panel) { pack_input(job, panel * kPanel); });
+  share_out((job.in + kPanel - 1) / kPanel,
+            [&](int64_t panel) { pack_input(job, panel * kPanel); });
   const std::vector<ProductUnit> units = units_of(job.in, job.out);
-  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_gradient(job, units[i]); });
+  share_out(static_cast<int64_t>(units.size()),
+            [&](int64_t i) { multiply_gradient(job, units[i]); });
   return result;
 }
 

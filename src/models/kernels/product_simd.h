@@ -8,7 +8,8 @@
 namespace hone::kernels {
 
 constexpr int64_t kPanel = 64;          // columns of a packed right operand
-constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradient sums at a time; no power of two, whose lines would evict each other
+constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradient sums at a time; no
+                                        // power of two, whose lines would evict each other
 
 // out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one.
 struct ProductJob {
@@ -30,14 +31,16 @@ void multiply_rows(const ProductJob& job, const ProductUnit& unit);
 struct WeightGradientJob {
   int64_t rows, out, in;
   const Bf16 *grad, *x;
-  Bf16* panels;  // for each kGradientRows of rows, x's columns in panels of [that many padded / 2, width, 2]
+  Bf16* panels;  // for each kGradientRows of rows, x's columns in panels of [that many padded / 2,
+                 // width, 2]
   float* result;
 };
 
 constexpr int64_t padded_gradient_rows(int64_t rows) { return (rows + 31) / 32 * 32; }
 
 void pack_input(const WeightGradientJob& job, int64_t column);  // the panel that begins there
-// Of the result the rows of one panel of grad's columns, which `unit` calls columns; of its columns the panels that begin in `unit`'s rows.
+// Of the result the rows of one panel of grad's columns, which `unit` calls columns; of its columns
+// the panels that begin in `unit`'s rows.
 void multiply_gradient(const WeightGradientJob& job, const ProductUnit& unit);
 
 }  // namespace hone::kernels

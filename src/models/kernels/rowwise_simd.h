@@ -1,4 +1,5 @@
-// The inner loops of plain dropout and of bias + activation, on rows begin .. end of row-major [rows, columns].
+// The inner loops of plain dropout and of bias + activation, on rows begin .. end of row-major
+// [rows, columns].
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Working memory of a kernel's thread: kept between calls, aligned for vectors, handed out piece by piece.
+// Working memory of a kernel's thread: kept between calls, aligned for vectors, handed out piece by
+// piece.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,8 @@ namespace hone::kernels {
 
 class Scratch {
  public:
-  // Room for `bytes` in all, each piece rounded up to 64. Pieces live until the next Scratch of this thread.
+  // Room for `bytes` in all, each piece rounded up to 64. Pieces live until the next Scratch of
+  // this thread.
   explicit Scratch(size_t bytes) : next_(reserve(bytes)) {}
 
   template <class T>

@@ -11,7 +11,8 @@
 
 namespace hone::kernels {
 
-// body(i) once for each i < count, by whichever thread is free. Units write to places of their own, so which thread takes which changes nothing.
+// body(i) once for each i < count, by whichever thread is free. Units write to places of their own,
+// so which thread takes which changes nothing.
 template <class Body>
 void share_out(int64_t count, const Body& body) {
   std::atomic<int64_t> next{0};

@@ -1,4 +1,5 @@
-// Loads, stores and elementary functions on fp32 vectors, per instruction set (see simd.h). Include inside no namespace.
+// Loads, stores and elementary functions on fp32 vectors, per instruction set (see simd.h). Include
+// inside no namespace.
 #if defined(HONE_MODELS_KERNELS_SIMD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef HONE_MODELS_KERNELS_SIMD_INL_H_
 #undef HONE_MODELS_KERNELS_SIMD_INL_H_
@@ -33,9 +34,11 @@ HWY_INLINE VF load(const Bf16* p) {
   return hn::BitCast(F(), hn::ShiftLeft<16>(wide));
 }
 
-// The bits of bf16(x) in the upper half of each lane, rounded to nearest even; the lower half is rubbish. A NaN whose payload is all ones
-// may be lost; rounded_bf16_or_nan keeps every NaN.
-HWY_INLINE VU rounding_of(VU bits) { return hn::Add(hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 1)), hn::Set(U(), 0x7fff)); }
+// The bits of bf16(x) in the upper half of each lane, rounded to nearest even; the lower half is
+// rubbish. A NaN whose payload is all ones may be lost; rounded_bf16_or_nan keeps every NaN.
+HWY_INLINE VU rounding_of(VU bits) {
+  return hn::Add(hn::And(hn::ShiftRight<16>(bits), hn::Set(U(), 1)), hn::Set(U(), 0x7fff));
+}
 HWY_INLINE VU rounded_bf16(VF x) {
   const VU bits = hn::BitCast(U(), x);
   return hn::Add(bits, rounding_of(bits));
@@ -46,7 +49,9 @@ HWY_INLINE VU rounded_bf16_or_nan(VF x) {
 }
 
 HWY_INLINE void store(VF x, float* p) { hn::StoreU(x, F(), p); }
-HWY_INLINE void store_upper(VU rounded, Bf16* p) { hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &p->bits); }
+HWY_INLINE void store_upper(VU rounded, Bf16* p) {
+  hn::StoreU(hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded)), U16(), &p->bits);
+}
 HWY_INLINE void store(VF x, Bf16* p) { store_upper(rounded_bf16_or_nan(x), p); }
 
 // ---- the first n < lanes() values; the rest read as zero ----
@@ -109,7 +114,9 @@ HWY_INLINE void store_n(VF x, T* p, int64_t n) {
   }
 }
 HWY_INLINE VF first_of(VF x, Whole) { return x; }
-HWY_INLINE VF first_of(VF x, Part part) { return hn::IfThenElseZero(hn::FirstN(F(), static_cast<size_t>(part.n)), x); }
+HWY_INLINE VF first_of(VF x, Part part) {
+  return hn::IfThenElseZero(hn::FirstN(F(), static_cast<size_t>(part.n)), x);
+}
 HWY_INLINE VF first_n(VF x, int64_t n) { return first_of(x, Part{n}); }
 
 HWY_INLINE float sum(VF x) { return hn::GetLane(hn::SumOfLanes(F(), x)); }
@@ -117,7 +124,8 @@ HWY_INLINE float maximum(VF x) { return hn::GetLane(hn::MaxOfLanes(F(), x)); }
 
 // ---- elementary functions ----
 
-// 2^f on |f| <= 1/2 by minimax polynomials (relative error 2^-28.9; kFast: 2^-13.3, ample before rounding to bf16).
+// 2^f on |f| <= 1/2 by minimax polynomials (relative error 2^-28.9; kFast: 2^-13.3, ample before
+// rounding to bf16).
 template <bool kFast>
 HWY_INLINE VF exp2_of_fraction(VF f) {
   const F d;
@@ -135,16 +143,19 @@ HWY_INLINE VF exp2_of_fraction(VF f) {
   return hn::MulAdd(p, f, hn::Set(d, 1.0f));
 }
 
-HWY_INLINE VF times_power_of_two(VF x, hn::Vec<I> n) { return hn::BitCast(F(), hn::Add(hn::BitCast(I(), x), hn::ShiftLeft<23>(n))); }
+HWY_INLINE VF times_power_of_two(VF x, hn::Vec<I> n) {
+  return hn::BitCast(F(), hn::Add(hn::BitCast(I(), x), hn::ShiftLeft<23>(n)));
+}
 
-// 2^x for x in [-126, 127]. The fast form rounds by adding 1.5 * 2^23, whose low bits then hold the integer: half the instructions of
-// NearestInt, which also minds overflow.
+// 2^x for x in [-126, 127]. The fast form rounds by adding 1.5 * 2^23, whose low bits then hold the
+// integer: half the instructions of NearestInt, which also minds overflow.
 template <bool kFast>
 HWY_INLINE VF exp2_in_range(VF x) {
   const F d;
   if constexpr (kFast) {
     const VF magic = hn::Set(d, 12582912.0f), shifted = hn::Add(x, magic);
-    return times_power_of_two(exp2_of_fraction<true>(hn::Sub(x, hn::Sub(shifted, magic))), hn::BitCast(I(), shifted));
+    return times_power_of_two(exp2_of_fraction<true>(hn::Sub(x, hn::Sub(shifted, magic))),
+                              hn::BitCast(I(), shifted));
   } else {
     const auto n = hn::NearestInt(x);
     return times_power_of_two(exp2_of_fraction<false>(hn::Sub(x, hn::ConvertTo(d, n))), n);
@@ -168,21 +179,24 @@ HWY_INLINE VF exp(VF x) {
   const VF log2e = hn::Set(d, 1.44269502f);
   if constexpr (kFast) return exp2<true>(hn::Mul(x, log2e));
   x = hn::Min(hn::Set(d, 88.0f), hn::Max(hn::Set(d, -87.0f), x));
-  const VF product = hn::Mul(x, log2e), rest = hn::MulAdd(x, hn::Set(d, 1.92596299e-08f), hn::MulSub(x, log2e, product));
+  const VF product = hn::Mul(x, log2e),
+           rest = hn::MulAdd(x, hn::Set(d, 1.92596299e-08f), hn::MulSub(x, log2e, product));
   const auto n = hn::NearestInt(product);
-  return times_power_of_two(exp2_of_fraction<false>(hn::Add(hn::Sub(product, hn::ConvertTo(d, n)), rest)), n);
+  return times_power_of_two(
+      exp2_of_fraction<false>(hn::Add(hn::Sub(product, hn::ConvertTo(d, n)), rest)), n);
 }
 
 struct NormalDistribution {
   VF cumulative, exponential;  // Phi(x) and exp(-x^2 / 2)
 };
 
-// Phi(-|x|) = exp(-x^2 / 2) times a polynomial in t = 1 / (1 + p |x|): the form of Abramowitz and Stegun 7.1.26, fitted anew for a small
-// *relative* error in the tail as well (2^-26).
+// Phi(-|x|) = exp(-x^2 / 2) times a polynomial in t = 1 / (1 + p |x|): the form of Abramowitz and
+// Stegun 7.1.26, fitted anew for a small *relative* error in the tail as well (2^-26).
 HWY_INLINE NormalDistribution normal_distribution(VF x) {
   const F d;
   const VF exponential = exp2_below_one(hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f * 1.44269504f)));
-  const VF t = hn::Div(hn::Set(d, 1.0f), hn::MulAdd(hn::Abs(x), hn::Set(d, 0.21f), hn::Set(d, 1.0f)));
+  const VF t =
+      hn::Div(hn::Set(d, 1.0f), hn::MulAdd(hn::Abs(x), hn::Set(d, 0.21f), hn::Set(d, 1.0f)));
   VF p = hn::MulAdd(hn::Set(d, -7.241552892e-02f), t, hn::Set(d, 2.873387907e-01f));
   p = hn::MulAdd(p, t, hn::Set(d, -3.381759143e-01f));
   p = hn::MulAdd(p, t, hn::Set(d, 3.587376769e-01f));
@@ -192,12 +206,13 @@ HWY_INLINE NormalDistribution normal_distribution(VF x) {
   p = hn::MulAdd(p, t, hn::Set(d, 8.519232799e-02f));
   p = hn::MulAdd(p, t, hn::Set(d, 8.370364086e-02f));
   const VF tail = hn::Mul(hn::Mul(p, t), exponential);
-  const VF cumulative = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
+  const VF cumulative =
+      hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 1.0f), tail));
   return {cumulative, exponential};
 }
 
-// Phi(x) = 1 / (1 + 2^-u(x)) with the odd function u, a polynomial here: relative error below 2^-11 for |x| < 4, where bf16 has 2^-9.
-// `slope` is u'(x) ln 2: Phi' = slope Phi (1 - Phi).
+// Phi(x) = 1 / (1 + 2^-u(x)) with the odd function u, a polynomial here: relative error below 2^-11
+// for |x| < 4, where bf16 has 2^-9. `slope` is u'(x) ln 2: Phi' = slope Phi (1 - Phi).
 struct FastNormalDistribution {
   VF exponential, cumulative, square;
 
@@ -215,7 +230,8 @@ struct FastNormalDistribution {
   HWY_INLINE VF slope() const {
     const F d;
     constexpr float kLn2 = 0.693147181f;
-    VF p = hn::MulAdd(hn::Set(d, -11 * kLn2 * 5.838547066e-08f), square, hn::Set(d, 9 * kLn2 * 3.653429279e-06f));
+    VF p = hn::MulAdd(hn::Set(d, -11 * kLn2 * 5.838547066e-08f), square,
+                      hn::Set(d, 9 * kLn2 * 3.653429279e-06f));
     p = hn::MulAdd(p, square, hn::Set(d, -7 * kLn2 * 7.064391801e-05f));
     p = hn::MulAdd(p, square, hn::Set(d, -5 * kLn2 * 5.841442220e-04f));
     p = hn::MulAdd(p, square, hn::Set(d, 3 * kLn2 * 1.059873675e-01f));

@@ -1,10 +1,13 @@
-// What every SIMD kernel includes first: which instruction sets are compiled, and the types shared with its callers.
+// What every SIMD kernel includes first: which instruction sets are compiled, and the types shared
+// with its callers.
 //
-// A kernel is written once against Google Highway, compiled per instruction set by foreach_target.h and chosen at run time.
-// Arithmetic is fp32 on widened values. Vectors have at most 16 lanes, so scratch rows padded to 16 floats never need a tail.
+// A kernel is written once against Google Highway, compiled per instruction set by foreach_target.h
+// and chosen at run time. Arithmetic is fp32 on widened values. Vectors have at most 16 lanes, so
+// scratch rows padded to 16 floats never need a tail.
 #pragma once
 
-// On x86: SSE4 (every 64-bit processor since 2008) is the floor, then AVX2 and AVX-512. Elsewhere Highway's own list.
+// On x86: SSE4 (every 64-bit processor since 2008) is the floor, then AVX2 and AVX-512. Elsewhere
+// Highway's own list.
 #if defined(__x86_64__)
 #define HWY_BASELINE_TARGETS HWY_SSE4
 #define HWY_DISABLED_TARGETS HWY_SSSE3

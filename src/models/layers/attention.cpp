@@ -6,10 +6,14 @@
 
 namespace hone {
 
-SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer) : options_(options), layer_(layer) {
+SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer)
+    : options_(options), layer_(layer) {
   const int64_t hidden = options.hidden;
-  const auto product = [&](const std::string& name) { return adopt(*this, name, Linear(hidden, hidden)); };
-  query_key_value_ = JoinedLinear({product(options.names.query), product(options.names.key), product(options.names.value)});
+  const auto product = [&](const std::string& name) {
+    return adopt(*this, name, Linear(hidden, hidden));
+  };
+  query_key_value_ = JoinedLinear(
+      {product(options.names.query), product(options.names.key), product(options.names.value)});
   out_ = adopt(*this, options.names.out, Linear(hidden, hidden));
 }
 
@@ -18,7 +22,8 @@ void SelfAttentionImpl::to(at::Device device, bool non_blocking) {
   query_key_value_.rejoin();
 }
 
-at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows) {
+at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens,
+                                      const at::Tensor& rows) {
   const int64_t dim = options_.hidden / options_.heads;
   kernels::AttentionOptions how;
   how.is_causal = options_.is_causal;
@@ -29,7 +34,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens,
     how.keys = tokens.keys;
   }
   const at::Tensor qkv = query_key_value_.forward(x).view({-1, 3, options_.heads, dim});
-  const at::Tensor mixed = kernels::attention(qkv, tokens.cu_seqlens, tokens.max_len, how);  // [N, heads, dim]
+  const at::Tensor mixed =
+      kernels::attention(qkv, tokens.cu_seqlens, tokens.max_len, how);  // [N, heads, dim]
   const at::Tensor flat = mixed.reshape({-1, options_.hidden});
   return out_(rows.defined() ? flat.index_select(0, rows) : flat);
 }

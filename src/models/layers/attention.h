@@ -1,4 +1,5 @@
-// Multi-head self-attention over packed sequences (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762).
+// Multi-head self-attention over packed sequences (Vaswani et al. 2017,
+// https://arxiv.org/abs/1706.03762).
 #pragma once
 
 #include <torch/nn/module.h>
@@ -25,7 +26,8 @@ class SelfAttentionImpl : public torch::nn::Module {
  public:
   SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer);
 
-  // [N, hidden] -> [N, hidden], or [R, hidden] of the given `rows` [R] int64 where they are defined.
+  // [N, hidden] -> [N, hidden], or [R, hidden] of the given `rows` [R] int64 where they are
+  // defined.
   at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows);
 
   using torch::nn::Module::to;

@@ -1,5 +1,3 @@
-#include "models/layers/bias.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -7,6 +5,7 @@
 #include "models/kernels/column_sums.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
+#include "models/layers/bias.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/layers/bias_simd.cpp"
@@ -23,19 +22,23 @@ namespace {
 template <class T>
 void add_bias_typed(T* y, const float* bias, int64_t rows, int64_t columns) {
   for (int64_t row = 0; row < rows; ++row, y += columns) {
-    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR { store(hn::Add(load(y + c, part), load(bias + c, part)), y + c, part); });
+    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
+      store(hn::Add(load(y + c, part), load(bias + c, part)), y + c, part);
+    });
   }
 }
 
 void add_bias_any(void* y, bool is_bf16, const float* bias, int64_t rows, int64_t columns) {
-  is_bf16 ? add_bias_typed(static_cast<Bf16*>(y), bias, rows, columns) : add_bias_typed(static_cast<float*>(y), bias, rows, columns);
+  is_bf16 ? add_bias_typed(static_cast<Bf16*>(y), bias, rows, columns)
+          : add_bias_typed(static_cast<float*>(y), bias, rows, columns);
 }
 
 template <class T>
 void sum_rows_typed(const T* g, int64_t rows, int64_t columns, float* out) {
   for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
     VF total = load(g + c, part);
-    for (int64_t row = 1; row < rows; ++row) total = hn::Add(total, load(g + row * columns + c, part));
+    for (int64_t row = 1; row < rows; ++row)
+      total = hn::Add(total, load(g + row * columns + c, part));
     store(total, out + c, part);
   });
 }
@@ -66,7 +69,8 @@ void add_bias(at::Tensor& y, const at::Tensor& bias) {
   auto* const bytes = static_cast<char*>(y.mutable_data_ptr());
   const auto* const b = bias.const_data_ptr<float>();
   at::parallel_for(0, y.size(0), kernels::row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(kernels::add_bias_any)(bytes + begin * columns * y.element_size(), is_bf16, b, end - begin, columns);
+    HWY_DYNAMIC_DISPATCH(kernels::add_bias_any)(bytes + begin * columns * y.element_size(), is_bf16,
+                                                b, end - begin, columns);
   });
 }
 
@@ -79,7 +83,8 @@ at::Tensor sum_rows(const at::Tensor& g) {
   const auto* const bytes = static_cast<const char*>(g.const_data_ptr());
   kernels::for_row_chunks(rows, [&](int64_t begin, int64_t end, int64_t chunk) {
     HWY_DYNAMIC_DISPATCH(kernels::sum_rows_any)
-    (bytes + begin * columns * g.element_size(), kernels::is_bf16(g), end - begin, columns, lines + chunk * columns);
+    (bytes + begin * columns * g.element_size(), kernels::is_bf16(g), end - begin, columns,
+     lines + chunk * columns);
   });
   kernels::sum_lines(lines, chunks, columns, columns, out.mutable_data_ptr<float>());
   return out;

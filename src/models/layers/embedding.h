@@ -1,4 +1,5 @@
-// Lookup tables, and the sum of word, position and segment embeddings that BERT-like encoders begin with.
+// Lookup tables, and the sum of word, position and segment embeddings that BERT-like encoders begin
+// with.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -13,7 +14,8 @@ class EmbeddingImpl : public torch::nn::Module {
  public:
   EmbeddingImpl(int64_t rows, int64_t width);
 
-  // ids [N] int64 -> [N, width] fp32. An id outside of the table is an Error(kData) that calls it `what` ("token id").
+  // ids [N] int64 -> [N, width] fp32. An id outside of the table is an Error(kData) that calls it
+  // `what` ("token id").
   at::Tensor forward(const at::Tensor& ids, const char* what);
 
   at::Tensor weight;  // [rows, width] fp32
@@ -21,9 +23,11 @@ class EmbeddingImpl : public torch::nn::Module {
 TORCH_MODULE(Embedding);
 
 struct TokenEmbeddingsOptions {
-  int64_t words = 0, positions = 0, segments = 0, width = 0;  // rows of the tables; segments 0: no such table
-  int64_t position_offset = 0;                                // RoBERTa: position p is row padding_idx + 1 + p
-  bool ignores_segments = false;                              // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
+  int64_t words = 0, positions = 0, segments = 0,
+          width = 0;            // rows of the tables; segments 0: no such table
+  int64_t position_offset = 0;  // RoBERTa: position p is row padding_idx + 1 + p
+  bool ignores_segments =
+      false;  // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
   double norm_eps = 1e-12, dropout = 0.1;
 };
 

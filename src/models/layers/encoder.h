@@ -1,4 +1,5 @@
-// An encoder block and a stack of them: attention, then two products with an activation between, each with dropout, residual and norm.
+// An encoder block and a stack of them: attention, then two products with an activation between,
+// each with dropout, residual and norm.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -25,7 +26,8 @@ struct EncoderOptions {
   kernels::Activation activation = kernels::Activation::kGelu;
   double norm_eps = 1e-12;
   double dropout = 0.1, attention_dropout = 0.1;
-  bool norm_first = false;  // norm before each part and the residual around it (Xiong et al. 2020), instead of after their sum
+  bool norm_first = false;  // norm before each part and the residual around it (Xiong et al. 2020),
+                            // instead of after their sum
   EncoderNames names;
 };
 
@@ -33,7 +35,8 @@ class EncoderBlockImpl : public torch::nn::Module {
  public:
   EncoderBlockImpl(const EncoderOptions& options, int64_t layer);
 
-  // x [N, hidden] -> [N, hidden]; of the given `rows` [R] int64 alone where they are defined, -> [R, hidden].
+  // x [N, hidden] -> [N, hidden]; of the given `rows` [R] int64 alone where they are defined, ->
+  // [R, hidden].
   at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows = {});
 
  private:
@@ -52,9 +55,12 @@ class EncoderImpl : public torch::nn::Module {
  public:
   explicit EncoderImpl(const EncoderOptions& options);
 
-  // [N, hidden] -> [N, hidden], or [R, hidden] of the rows that are wanted: then the last block computes no others.
+  // [N, hidden] -> [N, hidden], or [R, hidden] of the rows that are wanted: then the last block
+  // computes no others.
   at::Tensor forward(at::Tensor x, const Packed& tokens, const at::Tensor& rows = {});
-  void set_recompute(bool recomputes) { recomputes_ = recomputes; }  // keep only each block's input for backward
+  void set_recompute(bool recomputes) {
+    recomputes_ = recomputes;
+  }  // keep only each block's input for backward
 
  private:
   std::vector<EncoderBlock> blocks_;

@@ -18,7 +18,8 @@ std::array<float, 4> normals(uint64_t seed, uint64_t counter) {
   std::array<float, 4> out;
   for (int pair = 0; pair < 4; pair += 2) {
     const double uniform = (words[pair] + 1.0) / 4294967296.0;  // (0, 1]
-    const double radius = std::sqrt(-2 * std::log(uniform)), angle = 2 * M_PI * (words[pair + 1] / 4294967296.0);
+    const double radius = std::sqrt(-2 * std::log(uniform)),
+                 angle = 2 * M_PI * (words[pair + 1] / 4294967296.0);
     out[pair] = float(radius * std::cos(angle));
     out[pair + 1] = float(radius * std::sin(angle));
   }
@@ -35,7 +36,8 @@ void fill_normal(const at::Tensor& tensor, double range, uint64_t seed) {
   at::parallel_for(0, (size + 3) / 4, 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const auto four = normals(seed, uint64_t(block));
-      for (int64_t i = 0; i < 4 && block * 4 + i < size; ++i) out[block * 4 + i] = float(four[i] * range);
+      for (int64_t i = 0; i < 4 && block * 4 + i < size; ++i)
+        out[block * 4 + i] = float(four[i] * range);
     }
   });
   tensor.detach().copy_(values);

@@ -22,7 +22,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
+at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand,
+                      const std::optional<at::Tensor>& bias) {
   if (kernels::has_product(x, operand)) return kernels::product(x, operand, bias);
   at::Tensor y = at::mm(x, operand.t());
   if (bias) add_bias(y, *bias);
@@ -30,18 +31,22 @@ at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand, const std:
 }
 
 at::Tensor input_gradient(const at::Tensor& g, const at::Tensor& operand) {
-  return kernels::has_product(g, operand) ? kernels::product_input_gradient(g, operand) : at::mm(g, operand);
+  return kernels::has_product(g, operand) ? kernels::product_input_gradient(g, operand)
+                                          : at::mm(g, operand);
 }
 
 at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& operand) {
-  return kernels::has_product(x, operand) ? kernels::product_weight_gradient(g, x) : at::mm(g.t(), x).to(at::kFloat);
+  return kernels::has_product(x, operand) ? kernels::product_weight_gradient(g, x)
+                                          : at::mm(g.t(), x).to(at::kFloat);
 }
 
-// y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product reads `operand` (the fp32 weights themselves,
-// or their bf16 shadow) and adds `bias`; the gradients go to the layers' own weights and biases, in fp32.
+// y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product
+// reads `operand` (the fp32 weights themselves, or their bf16 shadow) and adds `bias`; the
+// gradients go to the layers' own weights and biases, in fp32.
 struct Product : torch::autograd::Function<Product> {
   // inputs: x, the weight of each layer, then, where `bias` is given, the bias of each.
-  static Variable forward(AutogradContext* context, at::TensorList inputs, const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
+  static Variable forward(AutogradContext* context, at::TensorList inputs,
+                          const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
     context->save_for_backward({inputs[0], operand});
     const size_t layers = (inputs.size() - 1) / (bias ? 2 : 1);
     std::vector<int64_t> rows;
@@ -58,7 +63,8 @@ struct Product : torch::autograd::Function<Product> {
     const size_t layers = rows.size();
     variable_list result(1 + 2 * layers + 2);
     if (context->needs_input_grad(0)) result[0] = input_gradient(g, saved[1]);
-    if (needs_any(context, 1, layers)) share_out(context, weight_gradient(g, saved[0], saved[1]), rows, 1, result);
+    if (needs_any(context, 1, layers))
+      share_out(context, weight_gradient(g, saved[0], saved[1]), rows, 1, result);
     if (context->saved_data["has_bias"].toBool() && needs_any(context, 1 + layers, layers)) {
       share_out(context, sum_rows(g), rows, 1 + layers, result);
     }
@@ -72,18 +78,21 @@ struct Product : torch::autograd::Function<Product> {
     return false;
   }
 
-  static void share_out(AutogradContext* context, const at::Tensor& whole, const std::vector<int64_t>& rows, size_t first,
-                        variable_list& result) {
+  static void share_out(AutogradContext* context, const at::Tensor& whole,
+                        const std::vector<int64_t>& rows, size_t first, variable_list& result) {
     int64_t begin = 0;
     for (size_t i = 0; i < rows.size(); begin += rows[i++]) {
-      if (context->needs_input_grad(first + i)) result[first + i] = rows.size() == 1 ? whole : whole.narrow(0, begin, rows[i]);
+      if (context->needs_input_grad(first + i))
+        result[first + i] = rows.size() == 1 ? whole : whole.narrow(0, begin, rows[i]);
     }
   }
 };
 
 // int8 is for inference: a gradient would miss what was rounded away, in silence.
-at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Rows& weight, const at::Tensor& bias) {
-  TORCH_CHECK(!c10::GradMode::is_enabled(), "[Linear] int8 products have no gradient; train in fp32 or bf16");
+at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Rows& weight,
+                           const at::Tensor& bias) {
+  TORCH_CHECK(!c10::GradMode::is_enabled(),
+              "[Linear] int8 products have no gradient; train in fp32 or bf16");
   return kernels::int8_product(x, weight, bias);
 }
 
@@ -94,16 +103,21 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor());
 }
 
-at::Tensor LinearImpl::forward(const at::Tensor& x) { return multiply(x, bias.defined() ? std::optional(bias) : std::nullopt); }
+at::Tensor LinearImpl::forward(const at::Tensor& x) {
+  return multiply(x, bias.defined() ? std::optional(bias) : std::nullopt);
+}
 
-at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) { return multiply(x, std::nullopt); }
+at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) {
+  return multiply(x, std::nullopt);
+}
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
-  return Product::apply(at::TensorList(inputs), x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
+  return Product::apply(at::TensorList(inputs),
+                        x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
 }
 
@@ -127,12 +141,15 @@ void LinearImpl::set_precision(Precision precision) {
 void LinearImpl::round_to_int8() {
   const c10::AutoGradMode no_grad(false);
   const auto room = [&](int64_t rows) {
-    return kernels::Int8Rows{at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
-                             at::full({rows}, NAN, weight.options().requires_grad(false))};  // until each layer has written its rows
+    return kernels::Int8Rows{
+        at::empty({rows, weight.size(1)}, weight.options().dtype(at::kChar).requires_grad(false)),
+        at::full({rows}, NAN,
+                 weight.options().requires_grad(false))};  // until each layer has written its rows
   };
   if (joined_) {
     if (!joined_->int8.values.defined()) joined_->int8 = room(joined_->weight.size(0));
-    int8_ = {joined_->int8.values.narrow(0, joined_begin_, weight.size(0)), joined_->int8.scales.narrow(0, joined_begin_, weight.size(0))};
+    int8_ = {joined_->int8.values.narrow(0, joined_begin_, weight.size(0)),
+             joined_->int8.scales.narrow(0, joined_begin_, weight.size(0))};
   } else {
     int8_ = room(weight.size(0));
   }
@@ -142,8 +159,11 @@ void LinearImpl::round_to_int8() {
 void LinearImpl::refresh_shadow() {
   const c10::AutoGradMode no_grad(false);
   const auto options = weight.options().dtype(at::kBFloat16).requires_grad(false);
-  if (joined_ && !joined_->shadow.defined()) joined_->shadow = at::empty(joined_->weight.sizes(), options);
-  if (!shadow_.defined()) shadow_ = joined_ ? joined_->shadow.narrow(0, joined_begin_, weight.size(0)) : at::empty(weight.sizes(), options);
+  if (joined_ && !joined_->shadow.defined())
+    joined_->shadow = at::empty(joined_->weight.sizes(), options);
+  if (!shadow_.defined())
+    shadow_ = joined_ ? joined_->shadow.narrow(0, joined_begin_, weight.size(0))
+                      : at::empty(weight.sizes(), options);
   shadow_.copy_(weight);
 }
 
@@ -161,13 +181,15 @@ void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
 JoinedLinear::JoinedLinear(std::vector<Linear> layers) : layers_(std::move(layers)) {
   int64_t rows = 0;
   for (const Linear& layer : layers_) rows += layer->weight.size(0);
-  share(lazy_zeros({rows, layers_.at(0)->weight.size(1)}), at::zeros({rows}));  // fresh layers have no values to keep
+  share(lazy_zeros({rows, layers_.at(0)->weight.size(1)}),
+        at::zeros({rows}));  // fresh layers have no values to keep
 }
 
 void JoinedLinear::rejoin() {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> weights, biases;
-  for (const Linear& layer : layers_) weights.push_back(layer->weight), biases.push_back(layer->bias);
+  for (const Linear& layer : layers_)
+    weights.push_back(layer->weight), biases.push_back(layer->bias);
   share(at::cat(weights), at::cat(biases));
 }
 
@@ -190,7 +212,9 @@ at::Tensor JoinedLinear::forward(const at::Tensor& x) const {
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) inputs.push_back(layer->bias);
-  return Product::apply(at::TensorList(inputs), x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow, std::optional(memory_->bias));
+  return Product::apply(at::TensorList(inputs),
+                        x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow,
+                        std::optional(memory_->bias));
 }
 
 }  // namespace hone

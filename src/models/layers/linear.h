@@ -1,4 +1,5 @@
-// The one Linear of all models: the single place for precision, and for adapters and pruning masks as they come.
+// The one Linear of all models: the single place for precision, and for adapters and pruning masks
+// as they come.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -12,10 +13,12 @@
 
 namespace hone {
 
-// Memory that several layers of equal input share, so that one product serves them all; see JoinedLinear.
+// Memory that several layers of equal input share, so that one product serves them all; see
+// JoinedLinear.
 struct JoinedMemory {
-  at::Tensor weight, bias, shadow;  // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
-  kernels::Int8Rows int8;           // of all rows, or undefined
+  at::Tensor weight, bias,
+      shadow;              // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
+  kernels::Int8Rows int8;  // of all rows, or undefined
 };
 
 class LinearImpl : public torch::nn::Module {
@@ -24,11 +27,12 @@ class LinearImpl : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);               // [N, in] -> [N, out], in x's type
   at::Tensor forward_without_bias(const at::Tensor& x);  // for kernels that add the bias themselves
-  void initialise(double range, uint64_t seed);          // normal(0, range) weights, zero bias (BERT's rule)
+  void initialise(double range,
+                  uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 
-  // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer step; the fp32 master stays the
-  // parameter. int8: products use a rounded copy made here (call it again after the weights have changed), and are not differentiable; x and
-  // y stay fp32.
+  // bf16: products use a bf16 copy of the weight, refreshed by refresh_shadow after each optimizer
+  // step; the fp32 master stays the parameter. int8: products use a rounded copy made here (call it
+  // again after the weights have changed), and are not differentiable; x and y stay fp32.
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
@@ -49,8 +53,8 @@ class LinearImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Linear);
 
-// Layers with biases and equal input as one product: x is read and packed once, and its gradient is one product too. The layers keep their
-// parameters, names and gradients.
+// Layers with biases and equal input as one product: x is read and packed once, and its gradient is
+// one product too. The layers keep their parameters, names and gradients.
 class JoinedLinear {
  public:
   JoinedLinear() = default;

@@ -12,9 +12,12 @@ LayerNormImpl::LayerNormImpl(int64_t width, double eps) : eps_(eps) {
   bias = register_parameter("bias", at::zeros({width}));
 }
 
-at::Tensor LayerNormImpl::forward(const at::Tensor& x) { return forward_after(at::Tensor(), x, {}); }
+at::Tensor LayerNormImpl::forward(const at::Tensor& x) {
+  return forward_after(at::Tensor(), x, {});
+}
 
-at::Tensor LayerNormImpl::forward_after(const at::Tensor& residual, const at::Tensor& x, const kernels::DropoutOptions& dropout) {
+at::Tensor LayerNormImpl::forward_after(const at::Tensor& residual, const at::Tensor& x,
+                                        const kernels::DropoutOptions& dropout) {
   return kernels::dropout_add_layer_norm(x, residual, weight, bias, eps_, dropout);
 }
 

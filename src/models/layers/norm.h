@@ -1,4 +1,5 @@
-// LayerNorm under the checkpoint's names, alone or joined with the dropout and the residual before it.
+// LayerNorm under the checkpoint's names, alone or joined with the dropout and the residual before
+// it.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -14,7 +15,8 @@ class LayerNormImpl : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);  // [N, width], fp32 or bf16
   // norm(residual + dropout(x))
-  at::Tensor forward_after(const at::Tensor& residual, const at::Tensor& x, const kernels::DropoutOptions& dropout);
+  at::Tensor forward_after(const at::Tensor& residual, const at::Tensor& x,
+                           const kernels::DropoutOptions& dropout);
 
   at::Tensor weight, bias;  // [width] fp32
 

@@ -25,10 +25,12 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto held = c10::static_intrusive_pointer_cast<HeldBlock>(context->saved_data["block"].toCapsule());
+    const auto held =
+        c10::static_intrusive_pointer_cast<HeldBlock>(context->saved_data["block"].toCapsule());
     const c10::AutoGradMode recorded(true);
     const at::Tensor x = context->get_saved_variables()[0].detach().requires_grad_();
-    torch::autograd::backward({held->block(x)}, {gradients[0]});  // parameters add to their own gradients here
+    torch::autograd::backward({held->block(x)},
+                              {gradients[0]});  // parameters add to their own gradients here
     return {x.grad(), Variable()};
   }
 };

@@ -51,7 +51,8 @@ Json joined(const Json& labels, const std::string& separator) {
 
 Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
   const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing), static_cast<double>(count)};
+  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing),
+          static_cast<double>(count)};
 }
 
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
@@ -59,13 +60,18 @@ Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoo
   const at::Tensor wide = targets.view_as(logits);
   const at::Tensor has_target = wide.ne(kNoTarget);
   const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
-  const at::Tensor each = at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
-  return {at::where(has_target, each, 0).sum(), static_cast<double>(has_target.sum().item<int64_t>())};
+  const at::Tensor each =
+      at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
+  return {at::where(has_target, each, 0).sum(),
+          static_cast<double>(has_target.sum().item<int64_t>())};
 }
 
 Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
-  if (smoothing != 0) throw Error(ErrorKind::kUsage, "label_smoothing_factor has no meaning for a regression; leave it at 0.");
-  return {at::mse_loss(logits.view(-1), targets, at::Reduction::Sum), static_cast<double>(targets.numel())};
+  if (smoothing != 0)
+    throw Error(ErrorKind::kUsage,
+                "label_smoothing_factor has no meaning for a regression; leave it at 0.");
+  return {at::mse_loss(logits.view(-1), targets, at::Reduction::Sum),
+          static_cast<double>(targets.numel())};
 }
 
 }  // namespace
@@ -73,9 +79,11 @@ Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double
 Classify::Classify(Options options)
     : options_(std::move(options)),
       type_(options_.type),
-      labels_(options_.labels.empty() ? Labels() : Labels(options_.labels, options_.label_ids_from)) {}
+      labels_(options_.labels.empty() ? Labels()
+                                      : Labels(options_.labels, options_.label_ids_from)) {}
 
-Classify::Classify(Options options, Type type, Labels labels) : options_(std::move(options)), type_(type), labels_(std::move(labels)) {}
+Classify::Classify(Options options, Type type, Labels labels)
+    : options_(std::move(options)), type_(type), labels_(std::move(labels)) {}
 
 const TaskInfo& Classify::info() const { return kInfo; }
 
@@ -112,13 +120,16 @@ void Classify::learn_labels(const Json& value, const Record& gold) {
   if (options_.type == Type::kAuto && type_ != type_of(value, options_)) {
     throw field_error(
         gold, options_.label,
-        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none", value.is_array() ? "a list" : "a single value",
+        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none",
+                    value.is_array() ? "a list" : "a single value",
                     type_ == Type::kMulti ? "list" : "single value", first_label_.str()));
   }
   for (const Json& label : labels_in(value, type_, options_, gold)) {
-    if (options_.type == Type::kAuto && label.is_number_float() && label.get<double>() != std::floor(label.get<double>())) {
+    if (options_.type == Type::kAuto && label.is_number_float() &&
+        label.get<double>() != std::floor(label.get<double>())) {
       throw field_error(gold, options_.label,
-                        fmt::format("is the fractional number {}; say \"type: regression\" to predict numbers, or \"type: single\" "
+                        fmt::format("is the fractional number {}; say \"type: regression\" to "
+                                    "predict numbers, or \"type: single\" "
                                     "where each is a class",
                                     dump(label)));
     }
@@ -136,27 +147,35 @@ void Classify::finish_learning() {
   if (type_ == Type::kRegression) return;
   if (!labels_.is_fixed()) labels_.fix();
   if (type_ == Type::kAuto) type_ = type_of(Json(), options_);
-  const int64_t classes = options_.labels.empty() ? labels_.size() : static_cast<int64_t>(seen_.size());
+  const int64_t classes =
+      options_.labels.empty() ? labels_.size() : static_cast<int64_t>(seen_.size());
   if (classes >= (type_ == Type::kMulti ? 1 : 2)) return;
-  if (classes == 0) throw Error(ErrorKind::kData, "the training data has no label at all: there is nothing to learn.");
-  throw Error(ErrorKind::kData,
-              fmt::format("all training rows have the label \"{}\": a classifier needs at least two classes. Is \"{}\" the right "
-                          "field, and is the file not a sorted part of a larger one?",
-                          labels_.name(options_.labels.empty() ? 0 : *seen_.begin()), options_.label));
+  if (classes == 0)
+    throw Error(ErrorKind::kData,
+                "the training data has no label at all: there is nothing to learn.");
+  throw Error(
+      ErrorKind::kData,
+      fmt::format("all training rows have the label \"{}\": a classifier needs at least two "
+                  "classes. Is \"{}\" the right "
+                  "field, and is the file not a sorted part of a larger one?",
+                  labels_.name(options_.labels.empty() ? 0 : *seen_.begin()), options_.label));
 }
 
-std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const {
+std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& tokenizer,
+                                     bool with_targets, bool* truncated) const {
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
   if (with_targets) sample.targets.push_back(target_of(record));
   return {std::move(sample)};
 }
 
-Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer, bool* truncated) const {
+Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
+                               bool* truncated) const {
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
-  const int64_t room = length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair);
+  const int64_t room =
+      length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair);
   const bool was_cut = truncate_longest_first(first, is_pair ? &second : nullptr, room);
   if (truncated != nullptr) *truncated = was_cut;
   return tokenizer.post_process(first, is_pair ? &second : nullptr);
@@ -191,19 +210,24 @@ std::optional<int32_t> Classify::class_of(const Json& label, const Record& recor
 
 Error Classify::unknown_label(const Json& label, const Record& record) const {
   const std::string text = *label_text(label), suggestion = did_you_mean(text, labels_.names());
-  return field_error(
-      record, options_.label,
-      fmt::format("has the label \"{}\", which {}; known: {}{} In validation and test data \"unknown_labels: count\" scores such "
-                  "rows as wrong instead",
-                  text, options_.labels.empty() ? "the training data does not have" : "is not in \"labels\"", labels_.list(),
-                  suggestion.empty() ? "." : suggestion));
+  return field_error(record, options_.label,
+                     fmt::format("has the label \"{}\", which {}; known: {}{} In validation and "
+                                 "test data \"unknown_labels: count\" scores such "
+                                 "rows as wrong instead",
+                                 text,
+                                 options_.labels.empty() ? "the training data does not have"
+                                                         : "is not in \"labels\"",
+                                 labels_.list(), suggestion.empty() ? "." : suggestion));
 }
 
 int64_t Classify::outputs() const { return type_ == Type::kRegression ? 1 : labels_.size(); }
 
-std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const { return std::make_shared<SentenceHead>(config, outputs()); }
+std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
+  return std::make_shared<SentenceHead>(config, outputs());
+}
 
-Loss Classify::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+Loss Classify::loss(const at::Tensor& logits, const Batch& batch,
+                    const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
   if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
@@ -235,13 +259,18 @@ Json Classify::chosen_labels(const std::vector<double>& p) const {
   return options_.label_separator.empty() ? chosen : joined(chosen, options_.label_separator);
 }
 
-std::unique_ptr<Scorer> Classify::make_scorer() const { return classify::make_scorer(options_, type_, labels_); }
+std::unique_ptr<Scorer> Classify::make_scorer() const {
+  return classify::make_scorer(options_, type_, labels_);
+}
 
-Json Classify::state() const { return {{"options", options_.json()}, {"type", type_name(type_)}, {"labels", labels_.json()}}; }
+Json Classify::state() const {
+  return {{"options", options_.json()}, {"type", type_name(type_)}, {"labels", labels_.json()}};
+}
 
 void Classify::write_model_config(const ModelConfig& model, Json& config) const {
   config["architectures"] = Json::array({model.architecture_stem + "ForSequenceClassification"});
-  write_label_maps(type_ == Type::kRegression ? std::vector<std::string>{"LABEL_0"} : labels_.names(), config);
+  write_label_maps(
+      type_ == Type::kRegression ? std::vector<std::string>{"LABEL_0"} : labels_.names(), config);
   config["problem_type"] = type_ == Type::kRegression ? "regression"
                            : type_ == Type::kMulti    ? "multi_label_classification"
                                                       : "single_label_classification";
@@ -254,13 +283,16 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  return std::make_unique<Classify>(Options::from_json(state.at("options")), type_named(state.at("type").get<std::string>()),
+  return std::make_unique<Classify>(Options::from_json(state.at("options")),
+                                    type_named(state.at("type").get<std::string>()),
                                     Labels::from_json(state.at("labels")));
 }
 
 }  // namespace
 
-const TaskInfo kInfo{kTaskName, "text classification: one label, several, or a number; one text or a pair", "accuracy", true, make,
-                     restore};
+const TaskInfo kInfo{
+    kTaskName,  "text classification: one label, several, or a number; one text or a pair",
+    "accuracy", true,
+    make,       restore};
 
 }  // namespace hone::classify

@@ -19,11 +19,14 @@ class Classify : public Task {
   std::string label_of(const Record& gold) const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
-  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const override;
+  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
+                             bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
-  Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const override;  // logits [S, C]
+  Loss loss(const at::Tensor& logits, const Batch& batch,
+            const LossOptions& options) const override;  // logits [S, C]
   bool outputs_per_token() const override { return false; }
-  Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const override;
+  Json decode(const Record& record, std::span<const Row> rows,
+              const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;
   Json state() const override;
   void write_model_config(const ModelConfig& model, Json& config) const override;
@@ -35,9 +38,11 @@ class Classify : public Task {
   int64_t outputs() const;  // C
   Sequence sequence_of(const Record& record, const Tokenizer& tokenizer, bool* truncated) const;
   Target target_of(const Record& record) const;
-  std::optional<int32_t> class_of(const Json& label, const Record& record) const;  // nothing for an unknown one that is to be counted
+  std::optional<int32_t> class_of(const Json& label, const Record& record)
+      const;  // nothing for an unknown one that is to be counted
   Error unknown_label(const Json& label, const Record& record) const;
-  Json chosen_labels(const std::vector<double>& p) const;  // multi: those from the threshold on, as the data writes them
+  Json chosen_labels(const std::vector<double>& p)
+      const;  // multi: those from the threshold on, as the data writes them
   void learn_labels(const Json& value, const Record& gold);
 
   Options options_;

@@ -32,7 +32,9 @@ std::vector<Json> several_labels(const Json& value, const Options& options, cons
   } else if (!options.label_separator.empty() && label_text(value)) {
     labels = {value};
   } else {
-    throw field_error(record, options.label, fmt::format("must be a list of labels (type is multi), but is {}", dump(value)));
+    throw field_error(
+        record, options.label,
+        fmt::format("must be a list of labels (type is multi), but is {}", dump(value)));
   }
   return labels;
 }
@@ -44,15 +46,21 @@ Type type_of(const Json& value, const Options& options) {
   return value.is_array() || !options.label_separator.empty() ? Type::kMulti : Type::kSingle;
 }
 
-std::vector<Json> labels_in(const Json& value, Type type, const Options& options, const Record& record) {
+std::vector<Json> labels_in(const Json& value, Type type, const Options& options,
+                            const Record& record) {
   if (type == Type::kSingle && value.is_array()) {
-    throw field_error(record, options.label, fmt::format("must be one label (type is single), but is a list: {}", dump(value)));
+    throw field_error(
+        record, options.label,
+        fmt::format("must be one label (type is single), but is a list: {}", dump(value)));
   }
-  const std::vector<Json> labels = type == Type::kMulti ? several_labels(value, options, record) : std::vector<Json>{value};
+  const std::vector<Json> labels =
+      type == Type::kMulti ? several_labels(value, options, record) : std::vector<Json>{value};
   for (const Json& label : labels) {
     const std::optional<std::string> text = label_text(label);
     if (!text)
-      throw field_error(record, options.label, fmt::format("must hold labels (texts, numbers or booleans), but holds {}", dump(label)));
+      throw field_error(
+          record, options.label,
+          fmt::format("must hold labels (texts, numbers or booleans), but holds {}", dump(label)));
     if (text->empty()) throw field_error(record, options.label, "is empty");
   }
   return labels;
@@ -67,7 +75,8 @@ double number_in(const Json& value, const Options& options, const Record& record
     if (error != std::errc() || end != text.data() + text.size()) number = NAN;
   }
   if (!std::isfinite(number))
-    throw field_error(record, options.label, fmt::format("must be a number (type is regression), but is {}", dump(value)));
+    throw field_error(record, options.label,
+                      fmt::format("must be a number (type is regression), but is {}", dump(value)));
   return number;
 }
 

@@ -16,25 +16,34 @@ std::vector<std::string> label_names(Config& section) {
   std::vector<std::string> names = section.get("labels", std::vector<std::string>{});
   if (names.size() == 1) return read_labels(names.front());
   for (auto name = names.begin(); name != names.end(); ++name) {
-    if (std::find(names.begin(), name, *name) != name) throw section.error("labels", fmt::format("label \"{}\" stands twice", *name));
+    if (std::find(names.begin(), name, *name) != name)
+      throw section.error("labels", fmt::format("label \"{}\" stands twice", *name));
   }
   return names;
 }
 
 void check(const Options& options, Config& section) {
-  if (options.label == "scores") throw section.error("label", "results use the name \"scores\" themselves; map the field to another name");
-  if (options.threshold <= 0 || options.threshold >= 1) throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1", options.threshold));
+  if (options.label == "scores")
+    throw section.error(
+        "label", "results use the name \"scores\" themselves; map the field to another name");
+  if (options.threshold <= 0 || options.threshold >= 1)
+    throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1",
+                                                 options.threshold));
   if (options.type == Type::kSingle && !options.label_separator.empty()) {
-    throw section.error("label_separator", "is for several labels in one text, but \"type\" is single");
+    throw section.error("label_separator",
+                        "is for several labels in one text, but \"type\" is single");
   }
-  if (options.type == Type::kRegression && !options.labels.empty()) throw section.error("labels", "a regression has no labels");
+  if (options.type == Type::kRegression && !options.labels.empty())
+    throw section.error("labels", "a regression has no labels");
 }
 
 }  // namespace
 
 std::string type_name(Type type) { return kTypes[static_cast<size_t>(type)]; }
 
-Type type_named(const std::string& name) { return static_cast<Type>(std::find(kTypes.begin(), kTypes.end(), name) - kTypes.begin()); }
+Type type_named(const std::string& name) {
+  return static_cast<Type>(std::find(kTypes.begin(), kTypes.end(), name) - kTypes.begin());
+}
 
 Options Options::read(Config& section, int64_t max_seq_length) {
   Options o;

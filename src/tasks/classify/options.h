@@ -8,7 +8,8 @@
 
 namespace hone::classify {
 
-// kAuto becomes kMulti with the first label that is a list (or with a label_separator), else kSingle; never kRegression.
+// kAuto becomes kMulti with the first label that is a list (or with a label_separator), else
+// kSingle; never kRegression.
 enum class Type { kAuto, kSingle, kMulti, kRegression };
 
 struct Options {
@@ -16,12 +17,15 @@ struct Options {
   std::string text_pair;        // field of a second text, or "": sentence pairs
   std::string label = "label";  // field of the label
   Type type = Type::kAuto;
-  std::string label_separator;           // "," where several labels stand in one string
-  std::vector<std::string> labels;       // names in their order; "": those of the training data. In the file: a list, or the path of a file
-  int64_t label_ids_from = 0;            // the number of the first of `labels`, where data holds numbers
-  double threshold = 0.5;                // multi: a label is given from this probability on
-  std::string unknown_labels = "error";  // error | count: a gold label that training did not have is scored as missed
-  int64_t max_seq_length = 0;            // tokens with special ones; longer texts are cut, the longer of two first
+  std::string label_separator;      // "," where several labels stand in one string
+  std::vector<std::string> labels;  // names in their order; "": those of the training data. In the
+                                    // file: a list, or the path of a file
+  int64_t label_ids_from = 0;       // the number of the first of `labels`, where data holds numbers
+  double threshold = 0.5;           // multi: a label is given from this probability on
+  std::string unknown_labels =
+      "error";  // error | count: a gold label that training did not have is scored as missed
+  int64_t max_seq_length =
+      0;  // tokens with special ones; longer texts are cut, the longer of two first
 
   static Options read(Config& section, int64_t max_seq_length);
   Json json() const;

@@ -23,7 +23,8 @@ std::string shown_text(const Record& gold, const Options& options) {
   for (const std::string& field : {options.text, options.text_pair}) {
     const Json* value = field.empty() ? nullptr : find_field(gold, field);
     if (value != nullptr && value->is_string())
-      text += (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);
+      text +=
+          (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);
   }
   return text;
 }
@@ -33,10 +34,12 @@ std::optional<double> score_of(const Json& result, const std::string& label) {
   const auto scores = result.find("scores");
   if (scores == result.end() || !scores->is_object()) return std::nullopt;
   const auto found = scores->find(label);
-  return found == scores->end() || !found->is_number() ? std::nullopt : std::optional(found->get<double>());
+  return found == scores->end() || !found->is_number() ? std::nullopt
+                                                       : std::optional(found->get<double>());
 }
 
-// What `read` makes of a result's label; a complaint is placed at the gold record and says that the result is meant.
+// What `read` makes of a result's label; a complaint is placed at the gold record and says that the
+// result is meant.
 template <typename Read>
 auto from_result(const Record& gold, const Json& result, const Options& options, Read read) {
   const Json& value = need_result(gold, result, options.label);
@@ -47,9 +50,11 @@ auto from_result(const Record& gold, const Json& result, const Options& options,
   }
 }
 
-std::vector<Json> result_labels(const Record& gold, const Json& result, Type type, const Options& options) {
-  return from_result(gold, result, options,
-                     [&](const Json& value, const Record& record) { return labels_in(value, type, options, record); });
+std::vector<Json> result_labels(const Record& gold, const Json& result, Type type,
+                                const Options& options) {
+  return from_result(gold, result, options, [&](const Json& value, const Record& record) {
+    return labels_in(value, type, options, record);
+  });
 }
 
 Report empty_report(const char* metric, int64_t n) {
@@ -60,8 +65,8 @@ Report empty_report(const char* metric, int64_t n) {
   return report;
 }
 
-void set_metrics(Report& report, const std::vector<const char*>& names, const std::vector<double>& values,
-                 const std::vector<Interval>& intervals) {
+void set_metrics(Report& report, const std::vector<const char*>& names,
+                 const std::vector<double>& values, const std::vector<Interval>& intervals) {
   for (size_t i = 0; i < names.size(); ++i) {
     report.metrics.emplace_back(names[i], values[i]);
     if (i < intervals.size()) report.intervals[names[i]] = intervals[i];
@@ -80,14 +85,16 @@ class SingleScorer : public Scorer {
   SingleScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
   void add(const Record& gold, const Json& result) override {
-    const Json gold_label = labels_in(need_field(gold, options_.label), Type::kSingle, options_, gold).front();
+    const Json gold_label =
+        labels_in(need_field(gold, options_.label), Type::kSingle, options_, gold).front();
     const Json predicted_label = result_labels(gold, result, Type::kSingle, options_).front();
     const int32_t is = labels_.index(gold_label), said = labels_.index(predicted_label);
     pairs_.push_back({is, said});
     const std::optional<double> confidence = score_of(result, labels_.name(said));
     if (confidence) calibration_.add(*confidence, is == said);
     if (is != said && mistakes_.wants(confidence.value_or(0))) {
-      mistakes_.add({gold.where(), shown_text(gold, options_), labels_.name(is), labels_.name(said), confidence.value_or(0)});
+      mistakes_.add({gold.where(), shown_text(gold, options_), labels_.name(is), labels_.name(said),
+                     confidence.value_or(0)});
     }
   }
 
@@ -96,8 +103,11 @@ class SingleScorer : public Scorer {
     const std::vector<int32_t> once(pairs_.size(), 1);
     const std::vector<metrics::ClassCounts> counts = count(once);
     fill_classes(counts, report);
-    set_metrics(report, {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"}, scores(once),
-                metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) { return scores(weights); }));
+    set_metrics(report,
+                {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"},
+                scores(once), metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) {
+                  return scores(weights);
+                }));
     set_calibration(report, calibration_);
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -141,7 +151,8 @@ class SingleScorer : public Scorer {
       shown.push_back(counts[label]);
     }
     metrics::fill_class_rows(names, shown, "accuracy", report);
-    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(names.size(), std::vector<int64_t>(names.size(), 0))};
+    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(
+                                            names.size(), std::vector<int64_t>(names.size(), 0))};
     for (const Pair& pair : pairs_) ++report.confusion->counts[row[pair.gold]][row[pair.predicted]];
   }
 
@@ -152,17 +163,19 @@ class SingleScorer : public Scorer {
   MistakeList mistakes_;
 };
 
-// Several labels: scikit-learn's multilabel-indicator rules, one column for each label that is known or turned up.
+// Several labels: scikit-learn's multilabel-indicator rules, one column for each label that is
+// known or turned up.
 class MultiScorer : public Scorer {
  public:
   MultiScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
   void add(const Record& gold, const Json& result) override {
     Row row;
-    row.sets.gold = indices(labels_in(need_field(gold, options_.label), Type::kMulti, options_, gold));
+    row.sets.gold =
+        indices(labels_in(need_field(gold, options_.label), Type::kMulti, options_, gold));
     row.sets.predicted = indices(result_labels(gold, result, Type::kMulti, options_));
-    std::set_intersection(row.sets.gold.begin(), row.sets.gold.end(), row.sets.predicted.begin(), row.sets.predicted.end(),
-                          std::back_inserter(row.hits));
+    std::set_intersection(row.sets.gold.begin(), row.sets.gold.end(), row.sets.predicted.begin(),
+                          row.sets.predicted.end(), std::back_inserter(row.hits));
     row.f1 = metrics::sample_scores(row.sets).f1;
     calibrate(row, result);
     if (row.sets.gold != row.sets.predicted) note_mistake(row, gold, result);
@@ -173,8 +186,12 @@ class MultiScorer : public Scorer {
     Report report = empty_report("micro_f1", static_cast<int64_t>(rows_.size()));
     const std::vector<int32_t> once(rows_.size(), 1);
     fill_classes(count(once), report);
-    set_metrics(report, {"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss"}, scores(once),
-                metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) { return scores(weights); }));
+    set_metrics(
+        report,
+        {"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss"},
+        scores(once), metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) {
+          return scores(weights);
+        }));
     set_calibration(report, calibration_);
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -185,7 +202,9 @@ class MultiScorer : public Scorer {
     metrics::LabelSets sets;    // both sorted
     std::vector<int32_t> hits;  // in both
     double f1 = 0;
-    int64_t wrong_cells() const { return static_cast<int64_t>(sets.gold.size() + sets.predicted.size() - 2 * hits.size()); }
+    int64_t wrong_cells() const {
+      return static_cast<int64_t>(sets.gold.size() + sets.predicted.size() - 2 * hits.size());
+    }
   };
 
   std::vector<int32_t> indices(const std::vector<Json>& labels) {
@@ -200,11 +219,14 @@ class MultiScorer : public Scorer {
   void calibrate(const Row& row, const Json& result) {
     for (size_t label = 0; label < labels_.size(); ++label) {
       const std::optional<double> p = score_of(result, labels_.name(static_cast<int32_t>(label)));
-      if (p) calibration_.add(*p, std::binary_search(row.sets.gold.begin(), row.sets.gold.end(), static_cast<int32_t>(label)));
+      if (p)
+        calibration_.add(*p, std::binary_search(row.sets.gold.begin(), row.sets.gold.end(),
+                                                static_cast<int32_t>(label)));
     }
   }
 
-  // As sure as the surest of its wrong labels: p of one that was given, 1 - p of one that was missed.
+  // As sure as the surest of its wrong labels: p of one that was given, 1 - p of one that was
+  // missed.
   void note_mistake(const Row& row, const Record& gold, const Json& result) {
     double confidence = 0;
     for (const int32_t label : row.sets.predicted) {
@@ -216,7 +238,8 @@ class MultiScorer : public Scorer {
         confidence = std::max(confidence, 1 - score_of(result, labels_.name(label)).value_or(1));
     }
     if (mistakes_.wants(confidence))
-      mistakes_.add({gold.where(), shown_text(gold, options_), list(row.sets.gold), list(row.sets.predicted), confidence});
+      mistakes_.add({gold.where(), shown_text(gold, options_), list(row.sets.gold),
+                     list(row.sets.predicted), confidence});
   }
 
   std::string list(const std::vector<int32_t>& labels) const {
@@ -269,7 +292,8 @@ class MultiScorer : public Scorer {
       mean.recall += one.recall / static_cast<double>(rows_.size());
       mean.f1 += one.f1 / static_cast<double>(rows_.size());
     }
-    report.averages.push_back(metrics::class_row("samples avg", mean, report.averages.back().support));
+    report.averages.push_back(
+        metrics::class_row("samples avg", mean, report.averages.back().support));
   }
 
   Options options_;
@@ -286,12 +310,15 @@ class NumberScorer : public Scorer {
   void add(const Record& gold, const Json& result) override {
     const double is = number_in(need_field(gold, options_.label), options_, gold);
     const double said =
-        from_result(gold, result, options_, [&](const Json& value, const Record& record) { return number_in(value, options_, record); });
+        from_result(gold, result, options_, [&](const Json& value, const Record& record) {
+          return number_in(value, options_, record);
+        });
     gold_.push_back(is);
     predicted_.push_back(said);
     const double error = std::abs(is - said);
     if (error > 0 && mistakes_.wants(error)) {
-      mistakes_.add({gold.where(), shown_text(gold, options_), fmt::format("{:g}", is), fmt::format("{:g}", said), error});
+      mistakes_.add({gold.where(), shown_text(gold, options_), fmt::format("{:g}", is),
+                     fmt::format("{:g}", said), error});
     }
   }
 
@@ -299,10 +326,12 @@ class NumberScorer : public Scorer {
     Report report = empty_report("pearson", static_cast<int64_t>(gold_.size()));
     const metrics::Spearman spearman(gold_, predicted_);
     const auto scores = [&](std::span<const int32_t> weights) -> std::vector<double> {
-      return {metrics::pearson(gold_, predicted_, weights), spearman(weights), metrics::mean_squared_error(gold_, predicted_, weights),
+      return {metrics::pearson(gold_, predicted_, weights), spearman(weights),
+              metrics::mean_squared_error(gold_, predicted_, weights),
               metrics::mean_absolute_error(gold_, predicted_, weights)};
     };
-    set_metrics(report, {"pearson", "spearman", "mse", "mae"}, scores(std::vector<int32_t>(gold_.size(), 1)),
+    set_metrics(report, {"pearson", "spearman", "mse", "mae"},
+                scores(std::vector<int32_t>(gold_.size(), 1)),
                 metrics::bootstrap(report.n, scores));
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -320,10 +349,13 @@ class AutoScorer : public Scorer {
   AutoScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
   void add(const Record& gold, const Json& result) override {
-    if (!scorer_) scorer_ = make_scorer(options_, type_of(need_field(gold, options_.label), options_), labels_);
+    if (!scorer_)
+      scorer_ = make_scorer(options_, type_of(need_field(gold, options_.label), options_), labels_);
     scorer_->add(gold, result);
   }
-  Report report() const override { return scorer_ ? scorer_->report() : SingleScorer(options_, labels_).report(); }
+  Report report() const override {
+    return scorer_ ? scorer_->report() : SingleScorer(options_, labels_).report();
+  }
 
  private:
   Options options_;

@@ -1,4 +1,5 @@
-// Scores classification results as scikit-learn does, with intervals, calibration and the most confident mistakes.
+// Scores classification results as scikit-learn does, with intervals, calibration and the most
+// confident mistakes.
 #pragma once
 
 #include <memory>
@@ -9,8 +10,8 @@
 
 namespace hone::classify {
 
-// `labels` may be unfixed and `type` kAuto (a file of predictions is scored without a model): the classes are then those of gold and
-// results, and the type that of the first gold record.
+// `labels` may be unfixed and `type` kAuto (a file of predictions is scored without a model): the
+// classes are then those of gold and results, and the type that of the first gold record.
 std::unique_ptr<Scorer> make_scorer(const Options& options, Type type, const Labels& labels);
 
 }  // namespace hone::classify

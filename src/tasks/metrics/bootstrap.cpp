@@ -8,7 +8,8 @@
 namespace hone::metrics {
 namespace {
 
-constexpr uint64_t kKey = 0x626f6f7473747261;  // fixed: a report must not change when it is made again
+constexpr uint64_t kKey =
+    0x626f6f7473747261;  // fixed: a report must not change when it is made again
 constexpr int64_t kResamples = 1000, kFewestResamples = 100, kMostDraws = 100'000'000;
 
 void draw(RandomStream& random, std::vector<int32_t>& weights) {
@@ -18,7 +19,9 @@ void draw(RandomStream& random, std::vector<int32_t>& weights) {
 
 }  // namespace
 
-int64_t resamples_for(int64_t records) { return std::clamp(kMostDraws / std::max<int64_t>(records, 1), kFewestResamples, kResamples); }
+int64_t resamples_for(int64_t records) {
+  return std::clamp(kMostDraws / std::max<int64_t>(records, 1), kFewestResamples, kResamples);
+}
 
 double percentile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
@@ -40,7 +43,8 @@ std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores) 
     for (size_t j = 0; j < values.size(); ++j) drawn[j].push_back(values[j]);
   }
   std::vector<Interval> intervals;
-  for (const std::vector<double>& values : drawn) intervals.push_back({percentile(values, 0.025), percentile(values, 0.975)});
+  for (const std::vector<double>& values : drawn)
+    intervals.push_back({percentile(values, 0.025), percentile(values, 0.975)});
   return intervals;
 }
 

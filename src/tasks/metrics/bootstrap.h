@@ -10,15 +10,17 @@
 
 namespace hone::metrics {
 
-// Scores of a resampled test set: weights[i] says how often record i was drawn. Called once for each resample, so it should work on
-// small sufficient statistics of each record.
+// Scores of a resampled test set: weights[i] says how often record i was drawn. Called once for
+// each resample, so it should work on small sufficient statistics of each record.
 using ResampledScores = std::function<std::vector<double>(std::span<const int32_t> weights)>;
 
-// One interval for each value that `scores` returns; the same for the same records, on every machine. 1,000 resamples, fewer for very
-// large sets (their intervals are narrow, and a report should cost seconds at most). Empty where there are no records.
+// One interval for each value that `scores` returns; the same for the same records, on every
+// machine. 1,000 resamples, fewer for very large sets (their intervals are narrow, and a report
+// should cost seconds at most). Empty where there are no records.
 std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores);
 
 int64_t resamples_for(int64_t records);
-double percentile(std::vector<double> values, double share);  // linear between neighbours, as numpy.percentile
+double percentile(std::vector<double> values,
+                  double share);  // linear between neighbours, as numpy.percentile
 
 }  // namespace hone::metrics

@@ -18,7 +18,8 @@ std::vector<ReliabilityBin> Calibration::bins() const {
   std::vector<ReliabilityBin> result;
   for (const Sums& s : sums_) {
     const double count = static_cast<double>(s.count);
-    if (s.count > 0) result.push_back({s.confidence / count, static_cast<double>(s.right) / count, s.count});
+    if (s.count > 0)
+      result.push_back({s.confidence / count, static_cast<double>(s.right) / count, s.count});
   }
   return result;
 }

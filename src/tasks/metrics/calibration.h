@@ -1,5 +1,5 @@
-// How far a confidence can be believed: reliability curve and expected calibration error (Guo et al. 2017,
-// "On calibration of modern neural networks").
+// How far a confidence can be believed: reliability curve and expected calibration error (Guo et
+// al. 2017, "On calibration of modern neural networks").
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,14 @@ namespace hone::metrics {
 
 constexpr int64_t kReliabilityBins = 15;  // Guo et al.'s choice
 
-// Collects (confidence in [0, 1], was it right) in bins of equal width, (0, 1/15], (1/15, 2/15], …; 0 falls in the first.
+// Collects (confidence in [0, 1], was it right) in bins of equal width, (0, 1/15], (1/15, 2/15], …;
+// 0 falls in the first.
 class Calibration {
  public:
   void add(double confidence, bool is_right);
   std::vector<ReliabilityBin> bins() const;  // those that hold something, in order
-  double expected_error() const;             // mean |accuracy - confidence| over bins, by their counts; 0 where empty
+  double expected_error()
+      const;  // mean |accuracy - confidence| over bins, by their counts; 0 where empty
   int64_t count() const { return count_; }
 
  private:

@@ -17,7 +17,8 @@ int64_t total_support(std::span<const ClassCounts> classes) {
 }  // namespace
 
 Scores scores_of(const ClassCounts& c) {
-  return {ratio(c.hits, c.predicted), ratio(c.hits, c.gold), ratio(2.0 * c.hits, c.predicted + c.gold)};
+  return {ratio(c.hits, c.predicted), ratio(c.hits, c.gold),
+          ratio(2.0 * c.hits, c.predicted + c.gold)};
 }
 
 Scores micro_average(std::span<const ClassCounts> classes) {
@@ -56,7 +57,8 @@ Scores weighted_average(std::span<const ClassCounts> classes) {
 
 std::vector<ClassCounts> present(std::span<const ClassCounts> classes) {
   std::vector<ClassCounts> kept;
-  std::copy_if(classes.begin(), classes.end(), std::back_inserter(kept), [](const ClassCounts& c) { return !c.absent(); });
+  std::copy_if(classes.begin(), classes.end(), std::back_inserter(kept),
+               [](const ClassCounts& c) { return !c.absent(); });
   return kept;
 }
 
@@ -70,25 +72,29 @@ double matthews(std::span<const ClassCounts> classes, int64_t n) {
     gold_predicted += gold * predicted;
   }
   const double square = static_cast<double>(n) * static_cast<double>(n);
-  return ratio(hits * n - gold_predicted, std::sqrt(square - predicted_predicted) * std::sqrt(square - gold_gold));
+  return ratio(hits * n - gold_predicted,
+               std::sqrt(square - predicted_predicted) * std::sqrt(square - gold_gold));
 }
 
 int64_t shared_labels(const LabelSets& sets) {
-  return std::count_if(sets.predicted.begin(), sets.predicted.end(),
-                       [&](int32_t label) { return std::find(sets.gold.begin(), sets.gold.end(), label) != sets.gold.end(); });
+  return std::count_if(sets.predicted.begin(), sets.predicted.end(), [&](int32_t label) {
+    return std::find(sets.gold.begin(), sets.gold.end(), label) != sets.gold.end();
+  });
 }
 
 Scores sample_scores(const LabelSets& sets) {
-  return scores_of({shared_labels(sets), static_cast<int64_t>(sets.predicted.size()), static_cast<int64_t>(sets.gold.size())});
+  return scores_of({shared_labels(sets), static_cast<int64_t>(sets.predicted.size()),
+                    static_cast<int64_t>(sets.gold.size())});
 }
 
 ClassRow class_row(const std::string& label, const Scores& scores, int64_t support) {
   return {label, scores.precision, scores.recall, scores.f1, support};
 }
 
-void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes, const std::string& micro_name,
-                     Report& report) {
-  for (size_t i = 0; i < classes.size(); ++i) report.per_class.push_back(class_row(labels[i], scores_of(classes[i]), classes[i].gold));
+void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes,
+                     const std::string& micro_name, Report& report) {
+  for (size_t i = 0; i < classes.size(); ++i)
+    report.per_class.push_back(class_row(labels[i], scores_of(classes[i]), classes[i].gold));
   const int64_t support = total_support(classes);
   report.averages.push_back(class_row(micro_name, micro_average(classes), support));
   report.averages.push_back(class_row("macro avg", macro_average(classes), support));

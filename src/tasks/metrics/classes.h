@@ -1,5 +1,5 @@
-// Precision, recall and F1 from counts per class, with the averages of scikit-learn's classification_report and of seqeval
-// (zero_division = 0). Pure functions of plain values.
+// Precision, recall and F1 from counts per class, with the averages of scikit-learn's
+// classification_report and of seqeval (zero_division = 0). Pure functions of plain values.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,15 @@ struct Scores {
 
 Scores scores_of(const ClassCounts& counts);
 Scores micro_average(std::span<const ClassCounts> classes);
-Scores macro_average(std::span<const ClassCounts> classes);  // over the classes given: scikit-learn leaves out absent ones, see present()
+Scores macro_average(
+    std::span<const ClassCounts>
+        classes);  // over the classes given: scikit-learn leaves out absent ones, see present()
 Scores weighted_average(std::span<const ClassCounts> classes);  // by support
 
 std::vector<ClassCounts> present(std::span<const ClassCounts> classes);
 
-// Matthews' correlation of a single-label problem over n records (Gorodkin 2004), 0 where it is undefined.
+// Matthews' correlation of a single-label problem over n records (Gorodkin 2004), 0 where it is
+// undefined.
 double matthews(std::span<const ClassCounts> classes, int64_t n);
 
 // One record with several labels (or none): classes in any order, none twice.
@@ -40,7 +43,7 @@ Scores sample_scores(const LabelSets& sets);  // what "samples avg" averages
 
 ClassRow class_row(const std::string& label, const Scores& scores, int64_t support);
 // One row for each class and the micro, macro and weighted averages, into a report.
-void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes, const std::string& micro_name,
-                     Report& report);
+void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes,
+                     const std::string& micro_name, Report& report);
 
 }  // namespace hone::metrics

@@ -1,4 +1,5 @@
-// Correlation and error of numbers. A weight says how often each pair counts (all 1 for a plain score, the draws of a bootstrap otherwise).
+// Correlation and error of numbers. A weight says how often each pair counts (all 1 for a plain
+// score, the draws of a bootstrap otherwise).
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,11 @@
 namespace hone::metrics {
 
 // 0 where either side is constant.
-double pearson(std::span<const double> x, std::span<const double> y, std::span<const int32_t> weights);
+double pearson(std::span<const double> x, std::span<const double> y,
+               std::span<const int32_t> weights);
 
-// Rank correlation with ties at their mean rank. Ranks under weights cost one pass over an order that is sorted once.
+// Rank correlation with ties at their mean rank. Ranks under weights cost one pass over an order
+// that is sorted once.
 class Spearman {
  public:
   Spearman(std::span<const double> x, std::span<const double> y);
@@ -21,7 +24,9 @@ class Spearman {
   std::vector<int32_t> x_order_, y_order_;
 };
 
-double mean_squared_error(std::span<const double> x, std::span<const double> y, std::span<const int32_t> weights);
-double mean_absolute_error(std::span<const double> x, std::span<const double> y, std::span<const int32_t> weights);
+double mean_squared_error(std::span<const double> x, std::span<const double> y,
+                          std::span<const int32_t> weights);
+double mean_absolute_error(std::span<const double> x, std::span<const double> y,
+                           std::span<const int32_t> weights);
 
 }  // namespace hone::metrics

@@ -40,7 +40,8 @@ bool ends_between(const Tag& before, const Tag& now) {
 bool starts_at(const Tag& before, const Tag& now) {
   if (now.letter == 'B' || now.letter == 'S') return true;
   const bool is_inside = now.letter == 'I' || now.letter == 'E';
-  if (is_inside && (before.letter == 'E' || before.letter == 'S' || before.letter == 'O')) return true;
+  if (is_inside && (before.letter == 'E' || before.letter == 'S' || before.letter == 'O'))
+    return true;
   return now.letter != 'O' && before.type != now.type;
 }
 
@@ -48,7 +49,8 @@ bool starts_at(const Tag& before, const Tag& now) {
 
 bool is_tag(std::string_view tag) {
   if (tag == "O") return true;
-  return tag.size() > 2 && tag[1] == '-' && std::string_view("BIESMLU").find(tag[0]) != std::string_view::npos;
+  return tag.size() > 2 && tag[1] == '-' &&
+         std::string_view("BIESMLU").find(tag[0]) != std::string_view::npos;
 }
 
 std::vector<TagSpan> spans_of(const std::vector<std::string>& tags) {
@@ -57,7 +59,8 @@ std::vector<TagSpan> spans_of(const std::vector<std::string>& tags) {
   int64_t begin = 0;
   for (size_t i = 0; i <= tags.size(); ++i) {
     const Tag now = i < tags.size() ? parse(tags[i]) : Tag{'O', "_"};
-    if (ends_between(before, now)) spans.push_back({std::string(before.type), begin, static_cast<int64_t>(i)});
+    if (ends_between(before, now))
+      spans.push_back({std::string(before.type), begin, static_cast<int64_t>(i)});
     if (starts_at(before, now)) begin = static_cast<int64_t>(i);
     before = now;
   }
@@ -70,8 +73,11 @@ std::vector<TagSpan> strict_spans_of(const std::vector<std::string>& tags) {
     const Tag first = parse(tags[i]);
     size_t end = i + 1;
     if (first.letter == 'B') {
-      while (end < tags.size() && parse(tags[end]).letter == 'I' && parse(tags[end]).type == first.type) ++end;
-      spans.push_back({std::string(first.type), static_cast<int64_t>(i), static_cast<int64_t>(end)});
+      while (end < tags.size() && parse(tags[end]).letter == 'I' &&
+             parse(tags[end]).type == first.type)
+        ++end;
+      spans.push_back(
+          {std::string(first.type), static_cast<int64_t>(i), static_cast<int64_t>(end)});
     }
     i = end;
   }
@@ -81,17 +87,21 @@ std::vector<TagSpan> strict_spans_of(const std::vector<std::string>& tags) {
 std::vector<std::string> tags_of(const std::vector<TagSpan>& spans, int64_t tokens) {
   std::vector<std::string> tags(tokens, "O");
   for (const TagSpan& span : spans) {
-    for (int64_t i = span.start; i < span.end; ++i) tags[i] = (i == span.start ? "B-" : "I-") + span.label;
+    for (int64_t i = span.start; i < span.end; ++i)
+      tags[i] = (i == span.start ? "B-" : "I-") + span.label;
   }
   return tags;
 }
 
 Iob2 to_iob2(const std::vector<std::string>& tags) {
   Iob2 result{tags_of(spans_of(tags), static_cast<int64_t>(tags.size())), 0};
-  for (size_t i = 0; i < tags.size(); ++i) result.repaired += tags[i].starts_with('I') && result.tags[i].starts_with('B');
+  for (size_t i = 0; i < tags.size(); ++i)
+    result.repaired += tags[i].starts_with('I') && result.tags[i].starts_with('B');
   return result;
 }
 
-std::string_view type_of(std::string_view tag) { return tag.size() > 2 ? tag.substr(2) : std::string_view(); }
+std::string_view type_of(std::string_view tag) {
+  return tag.size() > 2 ? tag.substr(2) : std::string_view();
+}
 
 }  // namespace hone::ner

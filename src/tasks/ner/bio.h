@@ -1,5 +1,5 @@
-// Tags and spans: pure functions. Inside, tags are IOB2 (B-X begins an entity, I-X goes on, O is none); what is read may be IOB1, IOE,
-// BIOES, BMES or BILOU as well, told apart by their letters.
+// Tags and spans: pure functions. Inside, tags are IOB2 (B-X begins an entity, I-X goes on, O is
+// none); what is read may be IOB1, IOE, BIOES, BMES or BILOU as well, told apart by their letters.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,12 @@ struct TagSpan {
 // True for "O" and for a letter of a known scheme, a hyphen and a type.
 bool is_tag(std::string_view tag);
 
-// Entities as seqeval's default mode finds them (the rules of conlleval): an I-X that does not go on from an X begins one.
+// Entities as seqeval's default mode finds them (the rules of conlleval): an I-X that does not go
+// on from an X begins one.
 std::vector<TagSpan> spans_of(const std::vector<std::string>& tags);
 
-// As seqeval's strict mode with IOB2: only B-X begins an entity. REQUIRES: only the letters B, I and O.
+// As seqeval's strict mode with IOB2: only B-X begins an entity. REQUIRES: only the letters B, I
+// and O.
 std::vector<TagSpan> strict_spans_of(const std::vector<std::string>& tags);
 
 // IOB2. REQUIRES: spans within `tokens`, none overlapping.

@@ -29,8 +29,10 @@ void append(const Encoding& pieces, int32_t word, int32_t offset, Encoding& all)
   }
 }
 
-// Each token apart, as Transformers does with is_split_into_words; offsets are bytes of the tokens joined by a space.
-Encoding encode_tokens(const std::vector<std::string>& tokens, const std::vector<Span>& spans, const Tokenizer& tokenizer) {
+// Each token apart, as Transformers does with is_split_into_words; offsets are bytes of the tokens
+// joined by a space.
+Encoding encode_tokens(const std::vector<std::string>& tokens, const std::vector<Span>& spans,
+                       const Tokenizer& tokenizer) {
   Encoding all, pieces;
   for (size_t i = 0; i < tokens.size(); ++i) {
     tokenizer.encode(tokens[i], pieces);
@@ -58,7 +60,8 @@ Encoding part_of(const Encoding& all, const Window& window) {
 }
 
 // What the pieces of each word cover.
-std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words, const std::vector<std::span<const Span>>& offsets) {
+std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words,
+                             const std::vector<std::span<const Span>>& offsets) {
   std::vector<Span> spans;
   for (size_t w = 0; w < words.size(); ++w) {
     for (size_t i = 0; i < words[w].size(); ++i) {
@@ -66,7 +69,8 @@ std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words,
       const auto word = static_cast<size_t>(words[w][i]);
       const Span& piece = offsets[w][i];
       if (word >= spans.size()) spans.resize(word + 1, Span{piece.start, piece.end});
-      spans[word] = {std::min(spans[word].start, piece.start), std::max(spans[word].end, piece.end)};
+      spans[word] = {std::min(spans[word].start, piece.start),
+                     std::max(spans[word].end, piece.end)};
     }
   }
   return spans;
@@ -124,17 +128,23 @@ void Ner::learn(const Record& gold) {
 
 void Ner::finish_learning() {
   if (types_.empty()) {
-    throw Error(ErrorKind::kData,
-                fmt::format("the training data has no entity at all: every tag is O. Is \"{}\" the right field?", options_.tags));
+    throw Error(
+        ErrorKind::kData,
+        fmt::format(
+            "the training data has no entity at all: every tag is O. Is \"{}\" the right field?",
+            options_.tags));
   }
   if (repaired_records_ > 0) {
-    log_warn("{} training rows have entities that begin with I- (the first at {}); they are read as B-, as IOB1 and seqeval do",
-             repaired_records_, first_repaired_.str());
+    log_warn(
+        "{} training rows have entities that begin with I- (the first at {}); they are read as B-, "
+        "as IOB1 and seqeval do",
+        repaired_records_, first_repaired_.str());
   }
   tags_ = tag_names(types_);
 }
 
-std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const {
+std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
+                                bool* truncated) const {
   if (truncated != nullptr) *truncated = false;
   Encoding all;
   std::vector<Span> tokens;
@@ -149,7 +159,8 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
   std::vector<Sample> samples;
   const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
   const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(false), 1);
-  for (const Window& window : cut_windows(all.words, room, options_.stride >= 0 ? options_.stride : longest / 4)) {
+  for (const Window& window :
+       cut_windows(all.words, room, options_.stride >= 0 ? options_.stride : longest / 4)) {
     Sample sample;
     sample.window = static_cast<int32_t>(samples.size());
     sample.streams.push_back(tokenizer.post_process(part_of(all, window)));
@@ -157,10 +168,14 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
   }
   if (!with_targets) return samples;
   const std::vector<float> gold = gold_tags(record, tokens);
-  for (Sample& sample : samples) sample.targets.push_back({kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
-  const std::vector<Place> places = answering_places(words_of(samples), static_cast<int64_t>(gold.size()));
+  for (Sample& sample : samples)
+    sample.targets.push_back(
+        {kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
+  const std::vector<Place> places =
+      answering_places(words_of(samples), static_cast<int64_t>(gold.size()));
   for (size_t i = 0; i < gold.size(); ++i) {
-    if (places[i].window >= 0) samples[places[i].window].targets[0].values[places[i].piece] = gold[i];
+    if (places[i].window >= 0)
+      samples[places[i].window].targets[0].values[places[i].piece] = gold[i];
   }
   return samples;
 }
@@ -172,9 +187,13 @@ std::vector<float> Ner::gold_tags(const Record& record, const std::vector<Span>&
   } else {
     bool widened = false;
     const Characters characters(need_text(record, options_.text));
-    tags = tags_of(align(entities_of(record, options_), tokens, characters, &widened), static_cast<int64_t>(tokens.size()));
+    tags = tags_of(align(entities_of(record, options_), tokens, characters, &widened),
+                   static_cast<int64_t>(tokens.size()));
     if (widened && !warned_of_widening_.exchange(true)) {
-      log_warn("{}: an entity begins or ends inside a token; it is learned as the whole token (said once)", record.where().str());
+      log_warn(
+          "{}: an entity begins or ends inside a token; it is learned as the whole token (said "
+          "once)",
+          record.where().str());
     }
   }
   std::vector<float> indices;
@@ -190,7 +209,8 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
   const std::string type(type_of(tag)), suggestion = did_you_mean(type, known);
   throw field_error(
       record, has_tokens(record, options_) ? options_.tags : options_.entities,
-      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} \"unknown_labels: count\" scores such "
+      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} "
+                  "\"unknown_labels: count\" scores such "
                   "entities as missed instead",
                   type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
 }
@@ -202,7 +222,8 @@ std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
 Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
   const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing), static_cast<double>(count)};
+  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
+          static_cast<double>(count)};
 }
 
 namespace {
@@ -243,9 +264,10 @@ Json result_json(const Tagged& t, const Options& options, bool from_text) {
   return result;
 }
 
-// Tokens and where they stand, from the record where it has them, else from what the pieces of its rows cover.
-Tagged tokens_of_rows(const Record& record, std::span<const Row> rows, const std::vector<std::span<const int32_t>>& words,
-                      const Options& options) {
+// Tokens and where they stand, from the record where it has them, else from what the pieces of its
+// rows cover.
+Tagged tokens_of_rows(const Record& record, std::span<const Row> rows,
+                      const std::vector<std::span<const int32_t>>& words, const Options& options) {
   Tagged t;
   if (has_tokens(record, options)) {
     t.tokens = tokens_of(record, options);
@@ -257,7 +279,8 @@ Tagged tokens_of_rows(const Record& record, std::span<const Row> rows, const std
   for (const Row& row : rows) offsets.emplace_back(row.sample->streams[0].offsets);
   t.text = need_text(record, options.text);
   t.spans = word_spans(words, offsets);
-  for (const Span& span : t.spans) t.tokens.push_back(t.text.substr(span.start, span.end - span.start));
+  for (const Span& span : t.spans)
+    t.tokens.push_back(t.text.substr(span.start, span.end - span.start));
   return t;
 }
 
@@ -273,7 +296,9 @@ Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenize
     if (places[i].window < 0) {
       t.without_pieces.push_back(static_cast<int64_t>(i));
     } else {
-      choice = choose(rows[places[i].window].output.data_ptr<float>() + places[i].piece * tags_.size(), tags_.size());
+      choice =
+          choose(rows[places[i].window].output.data_ptr<float>() + places[i].piece * tags_.size(),
+                 tags_.size());
     }
     t.tags.push_back(tags_[choice.tag]);
     t.probabilities.push_back(choice.probability);
@@ -284,7 +309,10 @@ Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenize
 
 std::unique_ptr<Scorer> Ner::make_scorer() const { return ner::make_scorer(options_); }
 
-Json Ner::state() const { return {{"options", options_.json()}, {"types", std::vector<std::string>(types_.begin(), types_.end())}}; }
+Json Ner::state() const {
+  return {{"options", options_.json()},
+          {"types", std::vector<std::string>(types_.begin(), types_.end())}};
+}
 
 void Ner::write_model_config(const ModelConfig& model, Json& config) const {
   config["architectures"] = Json::array({model.architecture_stem + "ForTokenClassification"});
@@ -299,11 +327,15 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  return std::make_unique<Ner>(Options::from_json(state.at("options")), state.at("types").get<std::vector<std::string>>());
+  return std::make_unique<Ner>(Options::from_json(state.at("options")),
+                               state.at("types").get<std::vector<std::string>>());
 }
 
 }  // namespace
 
-const TaskInfo kInfo{kTaskName, "named-entity recognition: a tag for every token, entities with offsets", "f1", true, make, restore};
+const TaskInfo kInfo{
+    kTaskName, "named-entity recognition: a tag for every token, entities with offsets",
+    "f1",      true,
+    make,      restore};
 
 }  // namespace hone::ner

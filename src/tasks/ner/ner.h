@@ -19,12 +19,16 @@ class Ner : public Task {
   std::string label_of(const Record&) const override { return ""; }
   void learn(const Record& gold) override;
   void finish_learning() override;
-  // One sample for each window of a long text; the first piece of a token carries its tag, the rest none. Nothing is ever cut off.
-  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets, bool* truncated) const override;
+  // One sample for each window of a long text; the first piece of a token carries its tag, the rest
+  // none. Nothing is ever cut off.
+  std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
+                             bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
-  Loss loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const override;  // logits [N, tags]
+  Loss loss(const at::Tensor& logits, const Batch& batch,
+            const LossOptions& options) const override;  // logits [N, tags]
   bool outputs_per_token() const override { return true; }
-  Json decode(const Record& record, std::span<const Row> rows, const Tokenizer& tokenizer) const override;
+  Json decode(const Record& record, std::span<const Row> rows,
+              const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;
   Json state() const override;
   void write_model_config(const ModelConfig& model, Json& config) const override;
@@ -33,7 +37,8 @@ class Ner : public Task {
 
  private:
   std::vector<float> gold_tags(const Record& record,
-                               const std::vector<Span>& tokens) const;  // index of each token's tag, kNoTarget for unknown types
+                               const std::vector<Span>& tokens)
+      const;  // index of each token's tag, kNoTarget for unknown types
   float tag_index(const std::string& tag, const Record& record) const;
 
   Options options_;

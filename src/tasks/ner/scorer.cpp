@@ -25,16 +25,20 @@ struct Compared {
   int64_t tags = 0, right_tags = 0;  // tokens only
 };
 
-bool is_same(const Entity& a, const Entity& b) { return a.start == b.start && a.end == b.end && a.label == b.label; }
+bool is_same(const Entity& a, const Entity& b) {
+  return a.start == b.start && a.end == b.end && a.label == b.label;
+}
 bool overlap(const Entity& a, const Entity& b) { return a.start < b.end && b.start < a.end; }
 
 bool contains(const std::vector<Entity>& entities, const Entity& entity) {
-  return std::any_of(entities.begin(), entities.end(), [&](const Entity& other) { return is_same(other, entity); });
+  return std::any_of(entities.begin(), entities.end(),
+                     [&](const Entity& other) { return is_same(other, entity); });
 }
 
 const Entity* with_bounds(const std::vector<Entity>& entities, const Entity& entity) {
-  const auto found =
-      std::find_if(entities.begin(), entities.end(), [&](const Entity& e) { return e.start == entity.start && e.end == entity.end; });
+  const auto found = std::find_if(entities.begin(), entities.end(), [&](const Entity& e) {
+    return e.start == entity.start && e.end == entity.end;
+  });
   return found == entities.end() ? nullptr : &*found;
 }
 
@@ -43,7 +47,8 @@ class EntityScorer : public Scorer {
   explicit EntityScorer(const Options& options) : options_(options) {}
 
   void add(const Record& gold, const Json& result) override {
-    const Compared c = has_tokens(gold, options_) ? compare_tokens(gold, result) : compare_text(gold, result);
+    const Compared c =
+        has_tokens(gold, options_) ? compare_tokens(gold, result) : compare_text(gold, result);
     records_.push_back(count(c));
     tags_ += c.tags;
     right_tags_ += c.right_tags;
@@ -62,7 +67,10 @@ class EntityScorer : public Scorer {
     report.metric = "f1";
     report.n = static_cast<int64_t>(records_.size());
     const std::vector<int32_t> once(records_.size(), 1);
-    fill_metrics(scores(once), metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) { return scores(weights); }), report);
+    fill_metrics(scores(once),
+                 metrics::bootstrap(
+                     report.n, [&](std::span<const int32_t> weights) { return scores(weights); }),
+                 report);
     fill_classes(sum(once), report);
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -76,7 +84,8 @@ class EntityScorer : public Scorer {
 
   Compared compare_tokens(const Record& gold, const Json& result) {
     const std::vector<std::string> tokens = tokens_of(gold, options_);
-    const std::vector<std::string> gold_tags = tags_of_record(gold, options_), predicted_tags = result_tags(gold, result, tokens.size());
+    const std::vector<std::string> gold_tags = tags_of_record(gold, options_),
+                                   predicted_tags = result_tags(gold, result, tokens.size());
     Compared c{joined(tokens), {}, {}, static_cast<int64_t>(tokens.size()), 0};
     const Characters characters(c.text);
     c.gold = entities(gold_tags, tokens, characters);
@@ -89,12 +98,15 @@ class EntityScorer : public Scorer {
 
   Compared compare_text(const Record& gold, const Json& result) {
     Compared c{need_text(gold, options_.text), entities_of(gold, options_), {}};
-    c.predicted = parse_entities(need_result(gold, result, options_.entities), gold, options_.entities);
-    has_scores_ = has_scores_ || std::any_of(c.predicted.begin(), c.predicted.end(), [](const Entity& e) { return e.score > 0; });
+    c.predicted =
+        parse_entities(need_result(gold, result, options_.entities), gold, options_.entities);
+    has_scores_ = has_scores_ || std::any_of(c.predicted.begin(), c.predicted.end(),
+                                             [](const Entity& e) { return e.score > 0; });
     return c;
   }
 
-  std::vector<std::string> result_tags(const Record& gold, const Json& result, size_t tokens) const {
+  std::vector<std::string> result_tags(const Record& gold, const Json& result,
+                                       size_t tokens) const {
     need_result(gold, result, options_.tags);
     Record as_record = gold;
     as_record.fields[options_.tags] = result.at(options_.tags);
@@ -105,19 +117,22 @@ class EntityScorer : public Scorer {
     }
   }
 
-  std::vector<Entity> entities(const std::vector<std::string>& tags, const std::vector<std::string>& tokens,
+  std::vector<Entity> entities(const std::vector<std::string>& tags,
+                               const std::vector<std::string>& tokens,
                                const Characters& characters) const {
     const std::vector<Span> spans = spans_in_joined(tokens);
     std::vector<Entity> result;
     for (const TagSpan& span : options_.scoring == "strict" ? strict_spans(tags) : spans_of(tags)) {
-      result.push_back({span.label, characters.at_byte(spans[span.start].start), characters.at_byte(spans[span.end - 1].end), 0});
+      result.push_back({span.label, characters.at_byte(spans[span.start].start),
+                        characters.at_byte(spans[span.end - 1].end), 0});
     }
     return result;
   }
 
   static std::vector<TagSpan> strict_spans(const std::vector<std::string>& tags) {
-    const bool is_iob2 = std::all_of(tags.begin(), tags.end(),
-                                     [](const std::string& tag) { return std::string_view("BIO").find(tag[0]) != std::string_view::npos; });
+    const bool is_iob2 = std::all_of(tags.begin(), tags.end(), [](const std::string& tag) {
+      return std::string_view("BIO").find(tag[0]) != std::string_view::npos;
+    });
     return strict_spans_of(is_iob2 ? tags : to_iob2(tags).tags);
   }
 
@@ -130,12 +145,15 @@ class EntityScorer : public Scorer {
       if (!json.is_object() || score == json.end() || !score->is_number()) continue;
       has_scores_ = true;
       for (Entity& e : predicted) {
-        if (json.value("start", int64_t{-1}) == e.start && json.value("end", int64_t{-1}) == e.end) e.score = score->get<double>();
+        if (json.value("start", int64_t{-1}) == e.start && json.value("end", int64_t{-1}) == e.end)
+          e.score = score->get<double>();
       }
     }
   }
 
-  int32_t type_index(const std::string& label) { return types_.emplace(label, static_cast<int32_t>(types_.size())).first->second; }
+  int32_t type_index(const std::string& label) {
+    return types_.emplace(label, static_cast<int32_t>(types_.size())).first->second;
+  }
 
   std::vector<TypeCounts> count(const Compared& c) {
     std::map<int32_t, metrics::ClassCounts> counts;
@@ -150,7 +168,8 @@ class EntityScorer : public Scorer {
     return result;
   }
 
-  // Types of gold and predicted entities with the same bounds; what has no partner is set against nothing.
+  // Types of gold and predicted entities with the same bounds; what has no partner is set against
+  // nothing.
   void note_confusions(const Compared& c) {
     for (const Entity& e : c.gold) {
       const Entity* partner = with_bounds(c.predicted, e);
@@ -165,15 +184,19 @@ class EntityScorer : public Scorer {
     const Characters characters(c.text);
     const auto shown = [&](const Entity& e) {
       const int64_t start = characters.byte(e.start);
-      return fmt::format("{} \"{}\"", e.label, shortened(std::string_view(c.text).substr(start, characters.byte(e.end) - start), 60));
+      return fmt::format(
+          "{} \"{}\"", e.label,
+          shortened(std::string_view(c.text).substr(start, characters.byte(e.end) - start), 60));
     };
     const auto touching = [&](const std::vector<Entity>& entities, const Entity& e) {
-      const auto found = std::find_if(entities.begin(), entities.end(), [&](const Entity& other) { return overlap(other, e); });
+      const auto found = std::find_if(entities.begin(), entities.end(),
+                                      [&](const Entity& other) { return overlap(other, e); });
       return found == entities.end() ? std::string(kNone) : shown(*found);
     };
     for (const Entity& e : c.predicted) {
       if (e.end > characters.count() || contains(c.gold, e) || !mistakes_.wants(e.score)) continue;
-      mistakes_.add({gold.where(), shortened(c.text, kShownText), touching(c.gold, e), shown(e), e.score});
+      mistakes_.add(
+          {gold.where(), shortened(c.text, kShownText), touching(c.gold, e), shown(e), e.score});
     }
     for (const Entity& e : c.gold) {
       if (mistakes_.wants(0) && touching(c.predicted, e) == kNone)
@@ -197,22 +220,27 @@ class EntityScorer : public Scorer {
   std::vector<double> scores(std::span<const int32_t> weights) const {
     const std::vector<metrics::ClassCounts> counts = metrics::present(sum(weights));
     const metrics::Scores micro = metrics::micro_average(counts);
-    return {micro.precision, micro.recall, micro.f1, metrics::macro_average(counts).f1, metrics::weighted_average(counts).f1};
+    return {micro.precision, micro.recall, micro.f1, metrics::macro_average(counts).f1,
+            metrics::weighted_average(counts).f1};
   }
 
-  void fill_metrics(const std::vector<double>& values, const std::vector<Interval>& intervals, Report& report) const {
+  void fill_metrics(const std::vector<double>& values, const std::vector<Interval>& intervals,
+                    Report& report) const {
     const char* names[] = {"precision", "recall", "f1", "macro_f1", "weighted_f1"};
     for (size_t i = 0; i < std::size(names); ++i) {
       report.metrics.emplace_back(names[i], values[i]);
       if (i < intervals.size()) report.intervals[names[i]] = intervals[i];
     }
     report.score = values[2];
-    if (tags_ > 0) report.metrics.emplace_back("accuracy", static_cast<double>(right_tags_) / static_cast<double>(tags_));
+    if (tags_ > 0)
+      report.metrics.emplace_back("accuracy",
+                                  static_cast<double>(right_tags_) / static_cast<double>(tags_));
     if (calibration_.count() > 0) {
       report.reliability = calibration_.bins();
       report.metrics.emplace_back("ece", calibration_.expected_error());
     }
-    if (without_pieces_ > 0) report.metrics.emplace_back(kWithoutPieces, static_cast<double>(without_pieces_));
+    if (without_pieces_ > 0)
+      report.metrics.emplace_back(kWithoutPieces, static_cast<double>(without_pieces_));
   }
 
   void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
@@ -224,9 +252,13 @@ class EntityScorer : public Scorer {
     }
     metrics::fill_class_rows(names, ordered, "micro avg", report);
     names.push_back(kNone);
-    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(names.size(), std::vector<int64_t>(names.size(), 0))};
-    const auto place = [&](const std::string& label) { return std::find(names.begin(), names.end(), label) - names.begin(); };
-    for (const auto& [pair, number] : confusions_) report.confusion->counts[place(pair.first)][place(pair.second)] += number;
+    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(
+                                            names.size(), std::vector<int64_t>(names.size(), 0))};
+    const auto place = [&](const std::string& label) {
+      return std::find(names.begin(), names.end(), label) - names.begin();
+    };
+    for (const auto& [pair, number] : confusions_)
+      report.confusion->counts[place(pair.first)][place(pair.second)] += number;
   }
 
   Options options_;
@@ -241,6 +273,8 @@ class EntityScorer : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_scorer(const Options& options) { return std::make_unique<EntityScorer>(options); }
+std::unique_ptr<Scorer> make_scorer(const Options& options) {
+  return std::make_unique<EntityScorer>(options);
+}
 
 }  // namespace hone::ner

@@ -9,7 +9,8 @@
 namespace hone::ner {
 
 constexpr const char* kWithoutPieces =
-    "tokens_without_pieces";  // in results: tokens that the tokenizer makes nothing of; they are tagged O
+    "tokens_without_pieces";  // in results: tokens that the tokenizer makes nothing of; they are
+                              // tagged O
 
 std::unique_ptr<Scorer> make_scorer(const Options& options);
 

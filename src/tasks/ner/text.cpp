@@ -10,42 +10,55 @@
 namespace hone::ner {
 namespace {
 
-int64_t offset_of(const Json& entity, const char* key, const Record& record, const std::string& field) {
+int64_t offset_of(const Json& entity, const char* key, const Record& record,
+                  const std::string& field) {
   const auto found = entity.find(key);
   if (found == entity.end() || !found->is_number_integer()) {
-    throw field_error(record, field, fmt::format("needs a whole number \"{}\" in every entity, but holds {}", key, dump(entity)));
+    throw field_error(record, field,
+                      fmt::format("needs a whole number \"{}\" in every entity, but holds {}", key,
+                                  dump(entity)));
   }
   return found->get<int64_t>();
 }
 
 Entity parse_entity(const Json& json, const Record& record, const std::string& field) {
   if (!json.is_object())
-    throw field_error(record, field, fmt::format("must hold objects with \"start\", \"end\" and \"label\", but holds {}", dump(json)));
+    throw field_error(
+        record, field,
+        fmt::format("must hold objects with \"start\", \"end\" and \"label\", but holds {}",
+                    dump(json)));
   Entity entity;
   entity.start = offset_of(json, "start", record, field);
   entity.end = offset_of(json, "end", record, field);
   const auto label = json.find("label");
   if (label == json.end() || !label->is_string() || label->get_ref<const std::string&>().empty()) {
-    throw field_error(record, field, fmt::format("needs a text \"label\" in every entity, but holds {}", dump(json)));
+    throw field_error(
+        record, field,
+        fmt::format("needs a text \"label\" in every entity, but holds {}", dump(json)));
   }
   entity.label = label->get<std::string>();
-  if (const auto score = json.find("score"); score != json.end() && score->is_number()) entity.score = score->get<double>();
+  if (const auto score = json.find("score"); score != json.end() && score->is_number())
+    entity.score = score->get<double>();
   return entity;
 }
 
-void check_apart(const std::vector<Entity>& entities, int64_t characters, const Record& record, const std::string& field) {
+void check_apart(const std::vector<Entity>& entities, int64_t characters, const Record& record,
+                 const std::string& field) {
   for (size_t i = 0; i < entities.size(); ++i) {
     const Entity& e = entities[i];
     if (e.start < 0 || e.end <= e.start || e.end > characters) {
       throw field_error(record, field,
-                        fmt::format("has the entity \"{}\" at {} to {}, but the text has {} characters (offsets count characters from 0, "
+                        fmt::format("has the entity \"{}\" at {} to {}, but the text has {} "
+                                    "characters (offsets count characters from 0, "
                                     "the end is exclusive)",
                                     e.label, e.start, e.end, characters));
     }
     if (i > 0 && e.start < entities[i - 1].end) {
-      throw field_error(record, field,
-                        fmt::format("has entities that overlap: \"{}\" at {} to {} and \"{}\" at {} to {}", entities[i - 1].label,
-                                    entities[i - 1].start, entities[i - 1].end, e.label, e.start, e.end));
+      throw field_error(
+          record, field,
+          fmt::format("has entities that overlap: \"{}\" at {} to {} and \"{}\" at {} to {}",
+                      entities[i - 1].label, entities[i - 1].start, entities[i - 1].end, e.label,
+                      e.start, e.end));
     }
   }
 }
@@ -69,34 +82,45 @@ std::vector<std::string> tags_of_record(const Record& record, const Options& opt
   std::vector<std::string> tags = need_strings(record, options.tags);
   const size_t tokens = tokens_of(record, options).size();
   if (tags.size() != tokens) {
-    throw field_error(record, options.tags, fmt::format("has {} entries but \"{}\" has {}", tags.size(), options.tokens, tokens));
+    throw field_error(
+        record, options.tags,
+        fmt::format("has {} entries but \"{}\" has {}", tags.size(), options.tokens, tokens));
   }
   for (size_t i = 0; i < tags.size(); ++i) {
     if (is_tag(tags[i])) continue;
     throw field_error(record, options.tags,
-                      fmt::format("has the entry \"{}\" (number {}), which is no tag: write O, B-TYPE, I-TYPE (IOB1 and IOB2), or the "
+                      fmt::format("has the entry \"{}\" (number {}), which is no tag: write O, "
+                                  "B-TYPE, I-TYPE (IOB1 and IOB2), or the "
                                   "letters of BIOES, BMES or BILOU",
                                   shortened(tags[i], 40), i + 1));
   }
   return tags;
 }
 
-std::vector<Entity> parse_entities(const Json& list, const Record& record, const std::string& field) {
-  if (!list.is_array()) throw field_error(record, field, fmt::format("must be a list of entities, but is {}", dump(list)));
+std::vector<Entity> parse_entities(const Json& list, const Record& record,
+                                   const std::string& field) {
+  if (!list.is_array())
+    throw field_error(record, field,
+                      fmt::format("must be a list of entities, but is {}", dump(list)));
   std::vector<Entity> entities;
   for (const Json& json : list) entities.push_back(parse_entity(json, record, field));
-  std::sort(entities.begin(), entities.end(),
-            [](const Entity& a, const Entity& b) { return std::tie(a.start, a.end) < std::tie(b.start, b.end); });
+  std::sort(entities.begin(), entities.end(), [](const Entity& a, const Entity& b) {
+    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+  });
   return entities;
 }
 
 std::vector<Entity> entities_of(const Record& record, const Options& options) {
-  std::vector<Entity> entities = parse_entities(need_field(record, options.entities), record, options.entities);
-  check_apart(entities, static_cast<int64_t>(count_code_points(need_text(record, options.text))), record, options.entities);
+  std::vector<Entity> entities =
+      parse_entities(need_field(record, options.entities), record, options.entities);
+  check_apart(entities, static_cast<int64_t>(count_code_points(need_text(record, options.text))),
+              record, options.entities);
   return entities;
 }
 
-std::string joined(const std::vector<std::string>& tokens) { return fmt::format("{}", fmt::join(tokens, " ")); }
+std::string joined(const std::vector<std::string>& tokens) {
+  return fmt::format("{}", fmt::join(tokens, " "));
+}
 
 std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens) {
   std::vector<Span> spans;
@@ -109,14 +133,17 @@ std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens) {
 }
 
 Characters::Characters(std::string_view text) {
-  for (size_t position = 0; position < text.size(); next_code_point(text, position)) starts_.push_back(static_cast<int64_t>(position));
+  for (size_t position = 0; position < text.size(); next_code_point(text, position))
+    starts_.push_back(static_cast<int64_t>(position));
   starts_.push_back(static_cast<int64_t>(text.size()));
 }
 
-int64_t Characters::at_byte(int64_t byte) const { return std::upper_bound(starts_.begin(), starts_.end(), byte) - starts_.begin() - 1; }
+int64_t Characters::at_byte(int64_t byte) const {
+  return std::upper_bound(starts_.begin(), starts_.end(), byte) - starts_.begin() - 1;
+}
 
-std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens, const Characters& characters,
-                           bool* widened) {
+std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
+                           const Characters& characters, bool* widened) {
   std::vector<TagSpan> spans;
   size_t token = 0;  // entities and tokens both come in order
   for (const Entity& entity : entities) {

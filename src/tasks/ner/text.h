@@ -12,21 +12,29 @@
 
 namespace hone::ner {
 
-// An entity as records and results hold it. Offsets count characters (code points) of the text; for tokens, of the tokens joined by a
-// space.
+// An entity as records and results hold it. Offsets count characters (code points) of the text; for
+// tokens, of the tokens joined by a space.
 struct Entity {
   std::string label;
   int64_t start = 0, end = 0;
   double score = 0;
-  std::string key() const { return label + ' ' + std::to_string(start) + ' ' + std::to_string(end); }
+  std::string key() const {
+    return label + ' ' + std::to_string(start) + ' ' + std::to_string(end);
+  }
 };
 
-bool has_tokens(const Record& record, const Options& options);  // else it has a text; Error(kData) where it has neither
+bool has_tokens(const Record& record,
+                const Options& options);  // else it has a text; Error(kData) where it has neither
 
-std::vector<std::string> tokens_of(const Record& record, const Options& options);       // Error(kData) where the list is empty
-std::vector<std::string> tags_of_record(const Record& record, const Options& options);  // as many as tokens, each of them a tag; as written
-std::vector<Entity> entities_of(const Record& record, const Options& options);          // sorted, within the text, apart
-std::vector<Entity> parse_entities(const Json& list, const Record& record, const std::string& field);
+std::vector<std::string> tokens_of(const Record& record,
+                                   const Options& options);  // Error(kData) where the list is empty
+std::vector<std::string> tags_of_record(
+    const Record& record,
+    const Options& options);  // as many as tokens, each of them a tag; as written
+std::vector<Entity> entities_of(const Record& record,
+                                const Options& options);  // sorted, within the text, apart
+std::vector<Entity> parse_entities(const Json& list, const Record& record,
+                                   const std::string& field);
 
 std::string joined(const std::vector<std::string>& tokens);
 std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens);  // bytes
@@ -43,9 +51,9 @@ class Characters {
   std::vector<int64_t> starts_;  // byte where each character starts, and the text's length
 };
 
-// Entities as spans of tokens (bytes of the text): every token that one touches belongs to it. `widened`: one began or ended inside a
-// token.
-std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens, const Characters& characters,
-                           bool* widened);
+// Entities as spans of tokens (bytes of the text): every token that one touches belongs to it.
+// `widened`: one began or ended inside a token.
+std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
+                           const Characters& characters, bool* widened);
 
 }  // namespace hone::ner

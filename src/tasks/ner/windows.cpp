@@ -6,7 +6,9 @@
 namespace hone::ner {
 namespace {
 
-bool is_start(const std::vector<int32_t>& words, int64_t piece) { return piece == 0 || words[piece] != words[piece - 1]; }
+bool is_start(const std::vector<int32_t>& words, int64_t piece) {
+  return piece == 0 || words[piece] != words[piece - 1];
+}
 
 // The last place in (begin, at] where a word starts; `at` itself where there is none.
 int64_t word_start(const std::vector<int32_t>& words, int64_t begin, int64_t at) {
@@ -19,10 +21,12 @@ int64_t word_start(const std::vector<int32_t>& words, int64_t begin, int64_t at)
 // Pieces of one window and how far each is from a cut.
 class Context {
  public:
-  Context(std::span<const int32_t> words, bool is_first, bool is_last) : left_is_cut_(!is_first), right_is_cut_(!is_last) {
+  Context(std::span<const int32_t> words, bool is_first, bool is_last)
+      : left_is_cut_(!is_first), right_is_cut_(!is_last) {
     const auto is_content = [](int32_t word) { return word >= 0; };
     begin_ = std::find_if(words.begin(), words.end(), is_content) - words.begin();
-    end_ = static_cast<int64_t>(words.size()) - (std::find_if(words.rbegin(), words.rend(), is_content) - words.rbegin());
+    end_ = static_cast<int64_t>(words.size()) -
+           (std::find_if(words.rbegin(), words.rend(), is_content) - words.rbegin());
   }
 
   int64_t operator()(int64_t piece) const {
@@ -50,7 +54,8 @@ std::vector<Window> cut_windows(const std::vector<int32_t>& words, int64_t room,
   }
 }
 
-std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows, int64_t words) {
+std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows,
+                                    int64_t words) {
   std::vector<Place> places(words);
   std::vector<int64_t> best(words, -1);
   for (size_t w = 0; w < windows.size(); ++w) {

@@ -1,4 +1,5 @@
-// A text longer than the model, cut into windows that overlap. Every token is answered for by the window where it has most context.
+// A text longer than the model, cut into windows that overlap. Every token is answered for by the
+// window where it has most context.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,9 @@ struct Window {
   bool operator==(const Window&) const = default;
 };
 
-// words[i]: the word that piece i belongs to, never falling. Each window holds at most `room` pieces; neighbours share up to `stride` of
-// them; cuts stand between words (within one only where it alone is longer than a window). REQUIRES: room > 0.
+// words[i]: the word that piece i belongs to, never falling. Each window holds at most `room`
+// pieces; neighbours share up to `stride` of them; cuts stand between words (within one only where
+// it alone is longer than a window). REQUIRES: room > 0.
 std::vector<Window> cut_windows(const std::vector<int32_t>& words, int64_t room, int64_t stride);
 
 // Where a word's tag stands: a place in a window; window -1 for a word without pieces.
@@ -23,8 +25,10 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
-// windows[w][i]: the word of piece i of window w, -1 for special tokens. For each of `words` words its first piece in the window where
-// that piece is farthest from a cut (the ends of the text are no cuts), the earlier window where two are equally good.
-std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows, int64_t words);
+// windows[w][i]: the word of piece i of window w, -1 for special tokens. For each of `words` words
+// its first piece in the window where that piece is farthest from a cut (the ends of the text are
+// no cuts), the earlier window where two are equally good.
+std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows,
+                                    int64_t words);
 
 }  // namespace hone::ner

@@ -26,7 +26,8 @@ struct Piece {
 };
 
 void cut(size_t index, int64_t begin, int64_t end, std::vector<Piece>& pieces) {
-  for (int64_t from = begin; from < end; from += kPiece) pieces.push_back({index, from, std::min(end, from + kPiece)});
+  for (int64_t from = begin; from < end; from += kPiece)
+    pieces.push_back({index, from, std::min(end, from + kPiece)});
 }
 
 template <class Body>
@@ -40,13 +41,16 @@ void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
 
 struct AdamW::Slot {
   AdamWParameter parameter;
-  at::Tensor exp_avg, exp_avg_sq;  // undefined before the first gradient, which tells whether it has few rows, or load_state
-  std::shared_ptr<LazyRows> rows;  // of a table that kernels::embedding looks up, from its first step on
+  at::Tensor exp_avg, exp_avg_sq;  // undefined before the first gradient, which tells whether it
+                                   // has few rows, or load_state
+  std::shared_ptr<LazyRows>
+      rows;  // of a table that kernels::embedding looks up, from its first step on
 
   void make_moments(Touched touched) {
     if (exp_avg.defined()) return;
     const at::Tensor& value = parameter.value;
-    exp_avg = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(value, value.options().requires_grad(false));
+    exp_avg = value.is_cpu() ? lazy_zeros(value.sizes(), touched)
+                             : at::zeros_like(value, value.options().requires_grad(false));
     exp_avg_sq = value.is_cpu() ? lazy_zeros(value.sizes(), touched) : at::zeros_like(exp_avg);
   }
 
@@ -68,7 +72,8 @@ struct AdamW::Slot {
             .gradient = gradient + begin,
             .exp_avg = exp_avg.mutable_data_ptr<float>() + begin,
             .exp_avg_sq = exp_avg_sq.mutable_data_ptr<float>() + begin,
-            .shadow = shadow.defined() ? static_cast<uint16_t*>(shadow.mutable_data_ptr()) + begin : nullptr};
+            .shadow = shadow.defined() ? static_cast<uint16_t*>(shadow.mutable_data_ptr()) + begin
+                                       : nullptr};
   }
 };
 
@@ -109,7 +114,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   FusedParameters decaying, others;  // not on the CPU
   for (Slot& slot : slots_) {
     if (!slot.parameter.value.grad().defined()) continue;
-    numbers.decay = slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
+    numbers.decay =
+        slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
     const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value);
     slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
     if (!slot.parameter.value.is_cpu()) {
@@ -128,8 +134,11 @@ void AdamW::step(double learning_rate, double gradient_scale) {
 void AdamW::watch_rows(Slot& slot) {
   if (slot.rows != nullptr) return;
   const AdamWParameter& parameter = slot.parameter;
-  slot.rows = std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
-  kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) { rows->catch_up(ids, count); });
+  slot.rows =
+      std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
+  kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) {
+    rows->catch_up(ids, count);
+  });
 }
 
 void AdamW::update_table(Slot& slot, const AdamWStep& step, const std::vector<int64_t>& touched) {
@@ -149,7 +158,8 @@ void AdamW::update_dense(const std::vector<std::pair<Slot*, AdamWStep>>& work) {
   }
   for_pieces(pieces, [&](int64_t, const Piece& piece) {
     const auto& [slot, step] = work[piece.index];
-    adamw_update(step, slot->slice(piece.begin, piece.end, gradients[piece.index].const_data_ptr<float>()));
+    adamw_update(
+        step, slot->slice(piece.begin, piece.end, gradients[piece.index].const_data_ptr<float>()));
   });
   for (const auto& [slot, step] : work) {
     if (slot->rows != nullptr) slot->rows->read_moments();
@@ -160,7 +170,9 @@ StateDict AdamW::state() const {
   StateDict state;
   for (const Slot& slot : slots_) {
     const std::string& name = slot.parameter.name;
-    const at::Tensor zeros = slot.exp_avg.defined() ? at::Tensor() : lazy_zeros(slot.parameter.value.sizes(), Touched::kSparse);
+    const at::Tensor zeros = slot.exp_avg.defined()
+                                 ? at::Tensor()
+                                 : lazy_zeros(slot.parameter.value.sizes(), Touched::kSparse);
     state["exp_avg." + name] = slot.exp_avg.defined() ? slot.exp_avg : zeros;
     state["exp_avg_sq." + name] = slot.exp_avg.defined() ? slot.exp_avg_sq : zeros;
     if (slot.rows == nullptr) continue;
@@ -176,13 +188,17 @@ StateDict AdamW::state() const {
 void AdamW::load_state(const StateDict& state) {
   const auto find = [&](const std::string& name) -> const at::Tensor& {
     const auto found = state.find(name);
-    if (found == state.end()) throw Error(ErrorKind::kModel, "optimizer state: \"" + name + "\" is missing; the checkpoint is of another model");
+    if (found == state.end())
+      throw Error(ErrorKind::kModel, "optimizer state: \"" + name +
+                                         "\" is missing; the checkpoint is of another model");
     return found->second;
   };
   const auto copy = [&](at::Tensor& to, const std::string& name) {
     const at::Tensor& from = find(name);
     if (from.sizes() != to.sizes()) {
-      throw Error(ErrorKind::kModel, fmt::format("optimizer state: \"{}\" has {} values, the parameter has {}", name, from.numel(), to.numel()));
+      throw Error(ErrorKind::kModel,
+                  fmt::format("optimizer state: \"{}\" has {} values, the parameter has {}", name,
+                              from.numel(), to.numel()));
     }
     to.copy_(from);
   };
@@ -191,7 +207,10 @@ void AdamW::load_state(const StateDict& state) {
     copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
     copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
     const std::string& name = slot.parameter.name;
-    const auto owed = [&] { return LazyRows::Owed{find("rows.seen." + name), find("rows.moving." + name), find("rows.steps." + name)}; };
+    const auto owed = [&] {
+      return LazyRows::Owed{find("rows.seen." + name), find("rows.moving." + name),
+                            find("rows.steps." + name)};
+    };
     const bool has_waiting = state.contains("rows.seen." + name);
     if (has_waiting && !slot.parameter.value.is_cpu()) {
       settle_rows(slot.parameter.value, slot.exp_avg, slot.exp_avg_sq, owed());
@@ -222,7 +241,8 @@ double gradient_norm(const std::vector<AdamWParameter>& parameters) {
   if (!gradients.empty() && !gradients.front().is_cpu()) return norm_fused(gradients);
   std::vector<double> sums(pieces.size());
   for_pieces(pieces, [&](int64_t i, const Piece& piece) {
-    sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin, piece.end - piece.begin);
+    sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin,
+                             piece.end - piece.begin);
   });
   double total = 0;
   for (const double sum : sums) total += sum;

@@ -1,5 +1,6 @@
-// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), the values of torch.optim.AdamW, updated in one pass over memory:
-// fp32 masters, moments, gradient scale and clipping factor folded in; the bf16 shadow is written in the same pass where there is one.
+// AdamW with decoupled weight decay (Loshchilov and Hutter 2019), the values of torch.optim.AdamW,
+// updated in one pass over memory: fp32 masters, moments, gradient scale and clipping factor folded
+// in; the bf16 shadow is written in the same pass where there is one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,8 +15,9 @@ namespace hone {
 
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
-  // Rows of an embedding table wait with the steps in which they have no gradient until they are looked up again; the values are those of
-  // the dense rule but for rounding. Whoever reads a table by other means than kernels::embedding calls flush() first.
+  // Rows of an embedding table wait with the steps in which they have no gradient until they are
+  // looked up again; the values are those of the dense rule but for rounding. Whoever reads a table
+  // by other means than kernels::embedding calls flush() first.
   bool lazy_rows = false;
 };
 
@@ -36,11 +38,13 @@ class AdamW {
   AdamW(const AdamW&) = delete;
   AdamW& operator=(const AdamW&) = delete;
 
-  // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by `gradient_scale` first. Parameters without gradient are left alone.
+  // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by
+  // `gradient_scale` first. Parameters without gradient are left alone.
   void step(double learning_rate, double gradient_scale);
   void flush();  // brings every row of every table up to date
-  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.", "rows.moving." and "rows.steps.<name>": they wait on
-  // after load_state, so that a resumed run rounds as the uninterrupted one does. REQUIRES (of load_state): the parameters hold the values
+  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.",
+  // "rows.moving." and "rows.steps.<name>": they wait on after load_state, so that a resumed run
+  // rounds as the uninterrupted one does. REQUIRES (of load_state): the parameters hold the values
   // that they had at state().
   StateDict state() const;
   void load_state(const StateDict& state);

@@ -1,5 +1,5 @@
-// AdamW through ATen's fused operation, for parameters on a GPU. It computes on the CPU too, which is how it is tested; there adamw_simd.h is
-// faster, and knows tables of which few rows move.
+// AdamW through ATen's fused operation, for parameters on a GPU. It computes on the CPU too, which
+// is how it is tested; there adamw_simd.h is faster, and knows tables of which few rows move.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,8 +17,8 @@ struct FusedParameters {
 };
 
 // Step number `step`, counted from 1. The gradients are multiplied by `gradient_scale` in place.
-void adamw_fused(const FusedParameters& parameters, const AdamWOptions& options, int64_t step, double learning_rate, double gradient_scale,
-                 double weight_decay);
+void adamw_fused(const FusedParameters& parameters, const AdamWOptions& options, int64_t step,
+                 double learning_rate, double gradient_scale, double weight_decay);
 
 // Euclidean norm of all together. Waits for the device.
 double norm_fused(const std::vector<at::Tensor>& gradients);

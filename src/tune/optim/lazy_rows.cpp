@@ -16,7 +16,8 @@ constexpr int64_t kStepFields = 9;
 
 }  // namespace
 
-LazyRows::LazyRows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const at::Tensor& shadow)
+LazyRows::LazyRows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
+                   const at::Tensor& shadow)
     : value_(value.detach()),
       exp_avg_(exp_avg),
       exp_avg_sq_(exp_avg_sq),
@@ -38,13 +39,17 @@ AdamWSlice LazyRows::slice(int64_t row, int64_t rows) const {
           .value = value_.mutable_data_ptr<float>() + offset,
           .exp_avg = exp_avg_.mutable_data_ptr<float>() + offset,
           .exp_avg_sq = exp_avg_sq_.mutable_data_ptr<float>() + offset,
-          .shadow = shadow_.defined() ? static_cast<uint16_t*>(shadow_.mutable_data_ptr()) + offset : nullptr};
+          .shadow = shadow_.defined() ? static_cast<uint16_t*>(shadow_.mutable_data_ptr()) + offset
+                                      : nullptr};
 }
 
 void LazyRows::catch_up_row(int64_t row, int64_t seen) const {
   const int64_t owed = static_cast<int64_t>(steps_.size()) - seen;
-  if (is_moving_[row]) return adamw_replay(steps_.data() + seen, log_decay_.data() + seen, owed, slice(row));
-  const float factor = owed == 1 ? steps_[seen].decay : static_cast<float>(std::exp(log_decay_.back() - log_decay_[seen]));
+  if (is_moving_[row])
+    return adamw_replay(steps_.data() + seen, log_decay_.data() + seen, owed, slice(row));
+  const float factor = owed == 1
+                           ? steps_[seen].decay
+                           : static_cast<float>(std::exp(log_decay_.back() - log_decay_[seen]));
   if (factor != 1) scale_values(factor, slice(row));
 }
 
@@ -77,11 +82,14 @@ void LazyRows::catch_up_all() {
 
 LazyRows::Owed LazyRows::owed() const {
   static_assert(sizeof(AdamWStep) == kStepFields * sizeof(float));
-  const int64_t rows = static_cast<int64_t>(seen_.size()), count = static_cast<int64_t>(steps_.size());
-  const Owed owed{at::empty({rows}, at::kInt), at::empty({rows}, at::kByte), at::empty({count, kStepFields}, at::kFloat)};
+  const int64_t rows = static_cast<int64_t>(seen_.size()),
+                count = static_cast<int64_t>(steps_.size());
+  const Owed owed{at::empty({rows}, at::kInt), at::empty({rows}, at::kByte),
+                  at::empty({count, kStepFields}, at::kFloat)};
   std::copy(seen_.begin(), seen_.end(), owed.seen.mutable_data_ptr<int32_t>());
   std::copy(is_moving_.begin(), is_moving_.end(), owed.moving.mutable_data_ptr<uint8_t>());
-  if (count > 0) std::memcpy(owed.steps.mutable_data_ptr<float>(), steps_.data(), owed.steps.nbytes());
+  if (count > 0)
+    std::memcpy(owed.steps.mutable_data_ptr<float>(), steps_.data(), owed.steps.nbytes());
   return owed;
 }
 
@@ -89,18 +97,25 @@ void LazyRows::set_owed(const Owed& owed) {
   const auto has_rows = [&](const at::Tensor& x, at::ScalarType type) {
     return x.scalar_type() == type && x.dim() == 1 && x.size(0) == value_.size(0);
   };
-  const bool fits = has_rows(owed.seen, at::kInt) && has_rows(owed.moving, at::kByte) && owed.steps.scalar_type() == at::kFloat &&
-                    owed.steps.dim() == 2 && owed.steps.size(1) == kStepFields &&
-                    owed.seen.ge(0).logical_and(owed.seen.le(owed.steps.size(0))).all().item<bool>();
-  if (!fits) throw Error(ErrorKind::kModel, "optimizer state: the steps that an embedding table's rows have seen do not fit the table");
+  const bool fits =
+      has_rows(owed.seen, at::kInt) && has_rows(owed.moving, at::kByte) &&
+      owed.steps.scalar_type() == at::kFloat && owed.steps.dim() == 2 &&
+      owed.steps.size(1) == kStepFields &&
+      owed.seen.ge(0).logical_and(owed.seen.le(owed.steps.size(0))).all().item<bool>();
+  if (!fits)
+    throw Error(
+        ErrorKind::kModel,
+        "optimizer state: the steps that an embedding table's rows have seen do not fit the table");
   std::copy_n(owed.seen.contiguous().const_data_ptr<int32_t>(), seen_.size(), seen_.begin());
-  std::copy_n(owed.moving.contiguous().const_data_ptr<uint8_t>(), is_moving_.size(), is_moving_.begin());
+  std::copy_n(owed.moving.contiguous().const_data_ptr<uint8_t>(), is_moving_.size(),
+              is_moving_.begin());
   steps_.clear();
   log_decay_ = {0};
   const at::Tensor numbers = owed.steps.contiguous();
   for (int64_t i = 0; i < numbers.size(0); ++i) {
     AdamWStep step;
-    std::memcpy(static_cast<void*>(&step), numbers.const_data_ptr<float>() + i * kStepFields, sizeof step);
+    std::memcpy(static_cast<void*>(&step), numbers.const_data_ptr<float>() + i * kStepFields,
+                sizeof step);
     record(step);
   }
 }
@@ -110,7 +125,8 @@ void LazyRows::record(const AdamWStep& step) {
   log_decay_.push_back(log_decay_.back() + std::log(static_cast<double>(step.decay)));
 }
 
-void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, const at::Tensor& gradient) {
+void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows,
+                    const at::Tensor& gradient) {
   catch_up(rows.data(), static_cast<int64_t>(rows.size()));
   record(step);
   const float* gradients = gradient.const_data_ptr<float>();
@@ -127,7 +143,8 @@ void LazyRows::step(const AdamWStep& step, const std::vector<int64_t>& rows, con
   }
 }
 
-void settle_rows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq, const LazyRows::Owed& owed) {
+void settle_rows(const at::Tensor& value, const at::Tensor& exp_avg, const at::Tensor& exp_avg_sq,
+                 const LazyRows::Owed& owed) {
   const c10::AutoGradMode no_grad(false);
   const at::Tensor values = value.detach().cpu(), mean = exp_avg.cpu(), square = exp_avg_sq.cpu();
   LazyRows waiting(values, mean, square, {});
