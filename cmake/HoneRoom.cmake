@@ -16,6 +16,7 @@ function(hone_torch target)
   target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
   target_compile_options(${target} PUBLIC ${TORCH_COMPILE_OPTIONS})
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
+  target_link_options(${target} PUBLIC ${TORCH_LINK_OPTIONS})
   if(TARGET hone_pch)
     target_precompile_headers(${target} REUSE_FROM hone_pch)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)  # -fPIE, and with it a program could not use the header made with -fPIC

@@ -26,6 +26,14 @@ foreach(name torch_cuda c10_cuda)
 endforeach()
 message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
 
+# Some builds of libtorch export a std::filesystem of their own, compiled by another compiler. The
+# loader takes the first library that has a symbol, so libstdc++ must stand before libtorch.
+set(TORCH_LINK_OPTIONS LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state)
+if(EXISTS ${HONE_TORCH_ROOT}/lib/libtorch_cuda.so)
+  # NVIDIA's libraries are needed where the program runs, not where it is linked.
+  list(APPEND TORCH_LINK_OPTIONS LINKER:--allow-shlib-undefined)
+endif()
+
 # at::parallel_for lives in libtorch's headers, and is a plain loop in a file that is compiled without OpenMP. The library must be the one that
 # libtorch uses, else there are two pools of threads.
 find_package(OpenMP REQUIRED COMPONENTS CXX)

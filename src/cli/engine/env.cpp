@@ -12,9 +12,8 @@
 namespace hone {
 
 int run_env(const CLI::App& arguments) {
-  Json environment = environment_json();
   const at::Device device = resolve_device("auto");
-  environment["device"] = device.str();
+  Json environment = environment_json(device);
   environment["precision"] = precision_name(resolve_precision("auto", device));
   environment["tasks"] = Json::array();
   for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "tune/gpu.h"
 #include "tune/machine.h"
 
 namespace hone {
@@ -23,19 +24,23 @@ std::string cpu_name() {
 
 }  // namespace
 
-Json environment_json() {
+Json environment_json(at::Device device) {
   utsname system = {};
   uname(&system);
   struct sysinfo memory = {};
   sysinfo(&memory);
   const double gigabytes = static_cast<double>(memory.totalram) * memory.mem_unit / 1e9;
-  return {{"hone", HONE_VERSION},
-          {"libtorch", TORCH_VERSION},
-          {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
-          {"cpu", cpu_name()},
-          {"cores", available_cores()},
-          {"memory_gb", std::round(gigabytes * 10) / 10},
-          {"bf16", has_bf16_arithmetic()}};
+  Json environment = {
+      {"hone", HONE_VERSION},
+      {"libtorch", TORCH_VERSION},
+      {"system", std::string(system.sysname) + " " + system.release + " " + system.machine},
+      {"cpu", cpu_name()},
+      {"cores", available_cores()},
+      {"memory_gb", std::round(gigabytes * 10) / 10},
+      {"bf16", has_bf16_arithmetic()},
+      {"device", device.str()}};
+  for (const Gpu& gpu : gpus()) environment["gpus"].push_back(gpu.str());
+  return environment;
 }
 
 int64_t peak_memory_bytes() {

@@ -62,11 +62,10 @@ int run_eval(const CLI::App& arguments) {
       {"test_seconds", seconds},
       {"loss", evaluation.loss},
       {"peak_memory_bytes", peak_memory_bytes()}};
-  summary.environment = environment_json();
   const at::Device device = pipeline->network().device();
+  summary.environment = environment_json(device);
   summary.environment["precision"] =
       precision_name(resolve_precision(text_of(arguments, "--precision"), device));
-  summary.environment["device"] = device.str();
   summary.environment["threads"] = at::get_num_threads();
   print_report(evaluation.report, summary, flag_of(arguments, "--json"));
   if (predictions) write_reports(folder, evaluation.report, summary);

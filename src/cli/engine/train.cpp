@@ -109,7 +109,6 @@ class TrainCommand {
     const double seconds = seconds_since(start);
     RunSummary summary = describe(dataset, split, pipeline);
     summary.environment["precision"] = result.precision;
-    summary.environment["device"] = pipeline.network().device().str();
     summary.timing = {{"tokens_per_second", result.tokens_per_second},
                       {"train_seconds", result.seconds},
                       {"steps", result.steps},
@@ -125,7 +124,7 @@ class TrainCommand {
                 << folder_.file("report.html") << '\n';
   }
 
-  RunSummary describe(Dataset& dataset, const std::string& split, const Pipeline& pipeline) {
+  RunSummary describe(Dataset& dataset, const std::string& split, Pipeline& pipeline) {
     RunSummary summary;
     summary.title = fmt::format("{}: {} data {}", pipeline.info().name, split,
                                 config_.data.sources.at(split).path);
@@ -134,7 +133,7 @@ class TrainCommand {
     summary.data = dataset.audits();
     summary.leaks = dataset.leaks();
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
-    summary.environment = environment_json();
+    summary.environment = environment_json(pipeline.network().device());
     summary.environment["threads"] = at::get_num_threads();
     summary.config = config_.resolved;
     return summary;

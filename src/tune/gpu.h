@@ -1,0 +1,22 @@
+// Names of the GPUs, asked of NVIDIA's driver: libtorch tells them only to programs that were
+// compiled with CUDA's headers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hone {
+
+struct Gpu {
+  std::string name;  // "NVIDIA H200"
+  int64_t memory_bytes = 0;
+
+  std::string str() const;  // "NVIDIA H200, 139.8 GiB"
+};
+
+// In the order of cuda:0, cuda:1, …; those that CUDA_VISIBLE_DEVICES hides are left out, as
+// libtorch leaves them out. Empty where there is no driver.
+std::vector<Gpu> gpus();
+
+}  // namespace hone

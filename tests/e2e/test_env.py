@@ -1,0 +1,38 @@
+"""`hone env`: what it says of the machine."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+# The driver of a machine with two GPUs, as far as hone asks it.
+DRIVER = r"""
+#include <stdio.h>
+int cuInit(unsigned flags) { return 0; }
+int cuDeviceGetCount(int *count) { *count = 2; return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = 10 + ordinal; return 0; }
+int cuDeviceGetName(char *text, int size, int device) {
+  snprintf(text, size, "Test GPU %d", device);
+  return 0;
+}
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (size_t)device << 30; return 0; }
+"""
+
+
+@pytest.fixture(scope="module")
+def driver_folder(tmp_path_factory):
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("driver")
+    (folder / "driver.c").write_text(DRIVER)
+    library = folder / "libcuda.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "driver.c"], check=True)
+    return folder
+
+
+def test_names_each_gpu_with_its_memory(hone, driver_folder):
+    environment = {"LD_LIBRARY_PATH": str(driver_folder)}
+    said = json.loads(hone("env", "--json", env=environment).stdout)
+    assert said["gpus"] == ["Test GPU 10, 10.0 GiB", "Test GPU 11, 11.0 GiB"]
+    assert "Test GPU 10, 10.0 GiB, Test GPU 11, 11.0 GiB" in hone("env", env=environment).stdout
