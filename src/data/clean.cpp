@@ -93,10 +93,13 @@ Json SplitAudit::json() const {
 }
 
 Json Leak::json() const {
-  Json places = Json::array();
-  for (const auto& [here, there] : examples) places.push_back({here.str(), there.str()});
-  return {
-      {"split", split}, {"other", other}, {"exact", exact}, {"near", near}, {"examples", places}};
+  Json places = Json::array(), texts = Json::array();
+  for (const LeakExample& e : examples) {
+    places.push_back({e.here.str(), e.there.str()});
+    texts.push_back({{"text", e.text}, {"other_text", e.other_text}, {"similarity", e.similarity}});
+  }
+  return {{"split", split}, {"other", other},     {"exact", exact},
+          {"near", near},   {"examples", places}, {"texts", texts}};
 }
 
 // The texts seen so far, with the line where each stood first.

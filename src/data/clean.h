@@ -62,11 +62,18 @@ class Cleaner {
 // split.
 uint64_t text_fingerprint(std::string_view text);
 
+// A row of one split whose text stands in another.
+struct LeakExample {
+  Where here, there;
+  double similarity = 1;         // near ones: Jaccard of character shingles, estimated
+  std::string text, other_text;  // the beginnings, filled by who can read the rows again
+};
+
 // Texts of one split that stand in another, exactly or nearly.
 struct Leak {
   std::string split, other;
   int64_t exact = 0, near = 0;
-  std::vector<std::pair<Where, Where>> examples;  // the first 20
+  std::vector<LeakExample> examples;  // the first 20
 
   Json json() const;
 };

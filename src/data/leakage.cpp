@@ -94,6 +94,15 @@ struct LeakageFinder::State {
     return matches;
   }
 
+  LeakExample example(const Split& split, size_t row, const Split& other, size_t match) const {
+    const bool is_exact = split.rows[row].fingerprint == other.rows[match].fingerprint;
+    return {where(split.rows[row]),
+            where(other.rows[match]),
+            is_exact ? 1 : similarity(split.sketches[row], other.sketches[match]),
+            {},
+            {}};
+  }
+
   Leak compare(const Split& split, const Split& other) const {
     Leak leak{split.name, other.name, 0, 0, {}};
     const std::vector<int64_t> exact = exact_matches(split, other);
@@ -104,8 +113,7 @@ struct LeakageFinder::State {
         if (match < 0) continue;
         ++(matches == &exact ? leak.exact : leak.near);
         if (leak.examples.size() < kExamples)
-          leak.examples.emplace_back(where(split.rows[i]),
-                                     where(other.rows[static_cast<size_t>(match)]));
+          leak.examples.push_back(example(split, i, other, static_cast<size_t>(match)));
       }
     }
     return leak;

@@ -5,24 +5,40 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "base/utf8.h"
+#include "tasks/findings.h"
 
 namespace hone {
 namespace {
 
-constexpr size_t kMistakesPrinted = 10;
+constexpr size_t kMistakesPrinted = 10, kNamesPrinted = 10, kComparisonsPrinted = 3;
 
 // A number of a report; JSON has no NaN.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-Json row_json(const ClassRow& row) {
+Json average_json(const ClassRow& row) {
   return {{"label", row.label},
           {"precision", row.precision},
           {"recall", row.recall},
           {"f1", row.f1},
           {"support", row.support}};
+}
+
+Json class_json(const ClassRow& row) {
+  Json json = average_json(row);
+  json["predicted"] = row.predicted;
+  return json;
+}
+
+Json baseline_json(const Report& report) {
+  Json values = Json::object();
+  for (const Metric& metric : report.metrics) {
+    if (metric.baseline) values[metric.name] = finite(*metric.baseline);
+  }
+  return {{"name", report.baseline}, {"metrics", values}};
 }
 
 Json mistake_json(const Mistake& m) {
@@ -65,25 +81,30 @@ std::string class_table(const Report& report) {
   return text + "\n";
 }
 
+std::string metric_line(const Metric& metric, size_t width) {
+  std::string text = fmt::format("{:<{}}  {:.4f}", metric.name, width, metric.value);
+  if (metric.interval)
+    text += fmt::format("  [{:.4f}, {:.4f}]", metric.interval->low, metric.interval->high);
+  if (metric.baseline) text += fmt::format("  baseline {:.4f}", *metric.baseline);
+  return text + "\n";
+}
+
 std::string metric_lines(const Report& report) {
   size_t width = 0;
-  for (const auto& [name, value] : report.metrics) width = std::max(width, name.size());
-  std::string text;
-  for (const auto& [name, value] : report.metrics) {
-    text += fmt::format("{:<{}}  {:.4f}", name, width, value);
-    if (const auto found = report.intervals.find(name); found != report.intervals.end()) {
-      text += fmt::format("  [{:.4f}, {:.4f}]", found->second.low, found->second.high);
-    }
-    text += "\n";
+  bool has_intervals = false;
+  for (const Metric& metric : report.metrics) {
+    width = std::max(width, metric.name.size());
+    has_intervals = has_intervals || metric.interval;
   }
-  return text;
+  std::string text;
+  for (const Metric& metric : report.metrics) text += metric_line(metric, width);
+  if (has_intervals) text += "(in brackets: 95 % intervals, bootstrap over records)\n";
+  return report.baseline.empty() ? text : text + fmt::format("(baseline: {})\n", report.baseline);
 }
 
 std::string mistake_lines(const Report& report) {
   if (report.mistakes.empty()) return "";
-  const bool by_error = std::any_of(report.metrics.begin(), report.metrics.end(),
-                                    [](const auto& metric) { return metric.first == "mse"; });
-  std::string text = by_error ? "\nlargest errors\n" : "\nmost confident mistakes\n";
+  std::string text = fmt::format("\n{}\n", mistakes_title(report));
   for (size_t i = 0; i < std::min(kMistakesPrinted, report.mistakes.size()); ++i) {
     const Mistake& m = report.mistakes[i];
     const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence)
@@ -96,6 +117,35 @@ std::string mistake_lines(const Report& report) {
   return text;
 }
 
+std::string names_text(const std::vector<std::string>& names) {
+  if (names.empty()) return "";
+  const size_t shown = std::min(kNamesPrinted, names.size());
+  std::string text = fmt::format(
+      ": {}", fmt::join(names.begin(), names.begin() + static_cast<int64_t>(shown), ", "));
+  if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+std::string comparison_lines(const Comparison& c) {
+  std::string text = fmt::format("    {} and {}", c.here.str(), c.there.str());
+  if (!c.note.empty()) text += fmt::format(" ({})", c.note);
+  text += "\n";
+  if (!c.text.empty()) text += fmt::format("      {}\n", c.text);
+  if (!c.other_text.empty() && c.other_text != c.text)
+    text += fmt::format("      {}\n", c.other_text);
+  return text;
+}
+
+std::string finding_lines(const Report& report, const RunSummary& run) {
+  std::string text;
+  for (const Finding& finding : findings(report, run)) {
+    text += fmt::format("! {}{}\n", finding.text, names_text(finding.names));
+    for (size_t i = 0; i < std::min(kComparisonsPrinted, finding.examples.size()); ++i)
+      text += comparison_lines(finding.examples[i]);
+  }
+  return text.empty() ? "" : text + "\n";
+}
+
 }  // namespace
 
 bool greater_is_better(const std::string& metric) {
@@ -105,12 +155,23 @@ bool greater_is_better(const std::string& metric) {
                       [&](const char* name) { return metric == name; });
 }
 
-double Report::value(const std::string& metric_name) const {
-  for (const auto& [name, value] : metrics) {
-    if (name == metric_name) return value;
+void Report::add(const std::vector<const char*>& names, const std::vector<double>& values,
+                 const std::vector<Interval>& ranges, const std::vector<double>& baselines) {
+  for (size_t i = 0; i < names.size(); ++i) {
+    Metric added{names[i], values[i], greater_is_better(names[i]), {}, {}};
+    if (i < ranges.size()) added.interval = ranges[i];
+    if (i < baselines.size()) added.baseline = baselines[i];
+    if (added.name == metric) score = added.value;
+    metrics.push_back(std::move(added));
   }
+}
+
+double Report::value(const std::string& metric_name) const {
   std::vector<std::string> known;
-  for (const auto& metric : metrics) known.push_back(metric.first);
+  for (const Metric& m : metrics) {
+    if (m.name == metric_name) return m.value;
+    known.push_back(m.name);
+  }
   throw Error(ErrorKind::kUsage,
               fmt::format("unknown metric \"{}\"{}; task {} reports: {}.", metric_name,
                           did_you_mean(metric_name, known), task, fmt::join(known, ", ")));
@@ -118,30 +179,49 @@ double Report::value(const std::string& metric_name) const {
 
 Json Report::json() const {
   Json values = Json::object(), ranges = Json::object();
-  for (const auto& [name, value] : metrics) values[name] = finite(value);
-  for (const auto& [name, interval] : intervals)
-    ranges[name] = {finite(interval.low), finite(interval.high)};
+  for (const Metric& m : metrics) {
+    values[m.name] = finite(m.value);
+    if (m.interval) ranges[m.name] = {finite(m.interval->low), finite(m.interval->high)};
+  }
   Json out = {{"task", task},
               {"metric", metric},
               {"score", finite(score)},
               {"n", n},
               {"metrics", values},
               {"intervals", ranges},
-              {"per_class", list_json(per_class, row_json)},
-              {"averages", list_json(averages, row_json)}};
+              {"per_class", list_json(per_class, class_json)},
+              {"averages", list_json(averages, average_json)}};
+  if (!baseline.empty()) out["baseline"] = baseline_json(*this);
   if (confusion) out["confusion"] = {{"labels", confusion->labels}, {"counts", confusion->counts}};
   out["reliability"] = list_json(reliability, [](const ReliabilityBin& bin) -> Json {
-    return {{"confidence", bin.confidence}, {"accuracy", bin.accuracy}, {"count", bin.count}};
+    return {{"confidence", bin.confidence},
+            {"accuracy", bin.accuracy},
+            {"count", bin.count},
+            {"low", bin.low},
+            {"high", bin.high}};
   });
   out["mistakes"] = list_json(mistakes, mistake_json);
+  out["mistake_measure"] = mistake_measure;
   return out;
 }
 
-std::string report_text(const Report& report) {
-  std::string text = report.per_class.empty() ? "" : class_table(report);
-  text += metric_lines(report);
-  if (!report.intervals.empty()) text += "(in brackets: 95 % intervals, bootstrap over records)\n";
-  return text + mistake_lines(report);
+std::string mistakes_title(const Report& report) {
+  return report.mistake_measure == "confidence" ? "most confident mistakes"
+                                                : "largest " + report.mistake_measure + "s";
+}
+
+std::string run_name(const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  std::string name;
+  for (const std::filesystem::path& part : path) {
+    if (!part.empty() && part != "model" && part != "/") name = part.string();
+  }
+  return name.empty() ? folder : name;
+}
+
+std::string report_text(const Report& report, const RunSummary& run) {
+  return finding_lines(report, run) + (report.per_class.empty() ? "" : class_table(report)) +
+         metric_lines(report) + mistake_lines(report);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {
@@ -153,7 +233,9 @@ Json report_json(const Report& report, const RunSummary& run) {
       return {{"step", p.step}, {"epoch", p.epoch}, {"value", finite(p.value)}};
     });
   }
+  out["findings"] = list_json(findings(report, run), [](const Finding& f) { return f.json(); });
   out["title"] = run.title;
+  out["split"] = run.split;
   out["model"] = run.model;
   out["command"] = run.command;
   out["data"] = splits;

@@ -1,99 +1,220 @@
-// The report as one page that opens anywhere: no script, no outside link, inline SVG, light and
-// dark, phone width.
+// The report as one page that opens anywhere: no outside link, inline SVG, light and dark, phone
+// width, print. It reads the same without its script.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "tasks/findings.h"
+#include "tasks/html.h"
+#include "tasks/human.h"
 #include "tasks/report.h"
+#include "tasks/report_page.h"
+#include "tasks/short_paths.h"
 #include "tasks/svg.h"
 
 namespace hone {
 namespace {
 
-using svg::escape;
+using html::card;
+using html::escape;
+using html::fold;
+using html::scroller;
+using html::section;
 
-constexpr const char* kStyle = R"(
-:root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--ink:#1d2430;--soft:#667085;--rule:#e4e7ec;--accent:#2f6fdb;--good:#2a9d6f;--bad:#d1495b;
---s0:#2f6fdb;--s1:#e07a1f;--s2:#2a9d6f;--s3:#a251c9;--s4:#d1495b;--s5:#0f8b9d}
-@media(prefers-color-scheme:dark){:root{--bg:#12161d;--card:#1a202a;--ink:#e6e9ef;--soft:#98a2b3;--rule:#2b3340;--accent:#7aa7f7;--good:#5cc79b;--bad:#ef7d8c;
---s0:#7aa7f7;--s1:#f2a65a;--s2:#5cc79b;--s3:#c792ea;--s4:#ef7d8c;--s5:#4cc3d5}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:980px;margin:0 auto;padding:28px 18px 60px}h1{font-size:1.5rem;margin:0 0 2px}h2{font-size:1.1rem;margin:34px 0 10px}
-.soft{color:var(--soft)}.card{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:16px;margin:12px 0}
-.score{font-size:3rem;font-weight:650;letter-spacing:-.02em;line-height:1.1}.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px}
-.cards .card{margin:0;padding:10px 14px}.cards b{font-size:1.25rem;display:block;font-variant-numeric:tabular-nums}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}th{font-weight:600;color:var(--soft);text-align:right;padding:5px 8px;border-bottom:1px solid var(--rule)}
-td{text-align:right;padding:4px 8px;border-bottom:1px solid var(--rule)}th:first-child,td:first-child{text-align:left;overflow-wrap:break-word;min-width:8.5em}tr.sum td{color:var(--soft)}
-.left td,.left th{text-align:left;vertical-align:top;overflow-wrap:anywhere}.scroll{overflow-x:auto}svg{width:100%;height:auto;display:block}.scroll svg{max-width:none}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:12px}.two .card{margin:0}
-.tick{fill:var(--soft);font-size:11px}.grid{stroke:var(--rule)}.line{fill:none;stroke-width:2}.diagonal{stroke:var(--soft);stroke-dasharray:5 4}
-.bar{fill:var(--accent)}.right{fill:var(--good)}.wrong{fill:var(--bad)}.on{fill:#fff;font-weight:600}.frame{fill:none;stroke:var(--rule)}
-.s0{stroke:var(--s0)}.s1{stroke:var(--s1)}.s2{stroke:var(--s2)}.s3{stroke:var(--s3)}.s4{stroke:var(--s4)}.s5{stroke:var(--s5)}
-.dot{stroke:none}.dot.s0,.swatch.s0{fill:var(--s0);background:var(--s0)}.dot.s1,.swatch.s1{fill:var(--s1);background:var(--s1)}.dot.s2,.swatch.s2{fill:var(--s2);background:var(--s2)}
-.dot.s3,.swatch.s3{fill:var(--s3);background:var(--s3)}.dot.s4,.swatch.s4{fill:var(--s4);background:var(--s4)}.dot.s5,.swatch.s5{fill:var(--s5);background:var(--s5)}
-.legend{margin:4px 0 0;font-size:.85rem;color:var(--soft)}.legend span{margin-right:14px}.swatch{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
-.meter{display:inline-block;height:8px;border-radius:4px;background:var(--accent);vertical-align:middle}.warn{border-left:4px solid var(--bad)}
-.card p:first-child{margin-top:0}
-@media(max-width:600px){main{padding:18px 10px 40px}.card{padding:10px}.wide{display:none}td,th{padding:4px 5px}table{font-size:.84rem}}
-code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}pre{overflow-x:auto;margin:0}.gold{color:var(--good)}.pred{color:var(--bad)}
-details summary{cursor:pointer;font-weight:600}
-)";
+constexpr size_t kClassesShown = 20;     // more are folded
+constexpr size_t kExtremes = 8;          // of the worst and of the largest classes then
+constexpr size_t kMatrixShown = 30;      // classes of a matrix; of more, the most confused
+constexpr size_t kMistakesShown = 20;    // more are folded
+constexpr size_t kComparisonsShown = 3;  // more are folded
+constexpr size_t kNamesShown = 12;       // more are folded
 
-std::string card(const std::string& body, const char* extra = "") {
-  return fmt::format("<div class='card {}'>{}</div>", extra, body);
+// A short form of each file that the page names, and the place of a row by it.
+ShortPaths files_named(const std::vector<Finding>& found, const Report& report,
+                       const RunSummary& run) {
+  std::set<std::string> files;
+  for (const Mistake& mistake : report.mistakes) files.insert(mistake.where.file);
+  for (const Finding& finding : found) {
+    for (const Comparison& c : finding.examples) files.insert({c.here.file, c.there.file});
+  }
+  for (const auto& [split, audit] : run.data) {
+    for (const BadRow& row : audit.examples) files.insert(row.where.file);
+  }
+  files.erase("");
+  return ShortPaths(files);
 }
 
-std::string section(const std::string& title, const std::string& body) {
-  return body.empty() ? "" : fmt::format("<section><h2>{}</h2>{}</section>", escape(title), body);
+std::string number(double value) {
+  return fmt::format("<span class='number'>{}</span>", human_score(value));
 }
 
-std::string interval_text(const Report& report, const std::string& metric) {
-  const auto found = report.intervals.find(metric);
-  return found == report.intervals.end()
-             ? ""
-             : fmt::format("95 % interval {:.4f} to {:.4f}", found->second.low, found->second.high);
+// Where a value of 0 to 1, its interval and its baseline lie.
+std::string range_bar(const Metric& metric) {
+  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
+  if (!metric.interval || !metric.greater_is_better || !is_share(metric.value) ||
+      !is_share(metric.interval->low) || !is_share(metric.interval->high))
+    return "";
+  std::string marks =
+      fmt::format("<i style='left:{:.1f}%;width:{:.1f}%'></i><b style='left:{:.1f}%'></b>",
+                  100 * metric.interval->low, 100 * (metric.interval->high - metric.interval->low),
+                  100 * metric.value);
+  if (metric.baseline && is_share(*metric.baseline))
+    marks += fmt::format("<u style='left:{:.1f}%'></u>", 100 * *metric.baseline);
+  return "<span class='range' aria-hidden='true'>" + marks + "</span>";
+}
+
+std::string interval_text(const Metric& metric) {
+  if (!metric.interval) return "";
+  return fmt::format("{} to {}", number(metric.interval->low), number(metric.interval->high));
+}
+
+std::string baseline_text(const Metric& metric) {
+  return metric.baseline ? "baseline " + number(*metric.baseline) : "";
+}
+
+std::string score_card(const Report& report, const RunSummary& run) {
+  const auto main = std::find_if(report.metrics.begin(), report.metrics.end(),
+                                 [&](const Metric& m) { return m.name == report.metric; });
+  std::string out =
+      fmt::format("<div class='soft'>{} {}</div><div class='score'>{}</div>", escape(run.split),
+                  html::name(report.metric), human_score(report.score));
+  std::string note = human_count(report.n) + (report.n == 1 ? " row" : " rows");
+  if (main != report.metrics.end() && main->interval) {
+    out += range_bar(*main);
+    note = fmt::format("95 % interval {} · {}", interval_text(*main), note);
+  }
+  out += "<div class='soft'>" + note + "</div>";
+  if (main != report.metrics.end() && main->baseline)
+    out += fmt::format("<div class='soft'>baseline ({}): {}</div>", html::name(report.baseline),
+                       number(*main->baseline));
+  return card(out, "facts");
 }
 
 std::string head_line(const Report& report, const RunSummary& run) {
-  return fmt::format(
-      "<h1>{}</h1><p class='soft'>{} · {}</p><div class='card'><div class='soft'>test {}</div><div "
-      "class='score'>{:.4f}</div>"
-      "<div class='soft'>{}{}{} rows</div></div>",
-      escape(run.title), escape(report.task), escape(run.model), escape(report.metric),
-      report.score, interval_text(report, report.metric),
-      report.intervals.count(report.metric) ? " · " : "", report.n);
+  std::string facts = escape(report.task);
+  if (!run.model.empty()) facts += " · " + html::name(run_name(run.model));
+  return fmt::format("<h1>{}</h1><p class='soft facts'>{}</p>", escape(run.title), facts) +
+         score_card(report, run);
 }
 
-std::string metric_cards(const Report& report) {
-  std::string cards;
-  for (const auto& [name, value] : report.metrics) {
-    cards +=
-        fmt::format("<div class='card' title='{}'><span class='soft'>{}</span><b>{:.4f}</b></div>",
-                    interval_text(report, name), escape(name), value);
+std::string metric_card(const Metric& metric) {
+  std::string out = fmt::format("<span class='soft'>{}</span><b class='number'>{}</b>",
+                                html::name(metric.name), human_score(metric.value)) +
+                    range_bar(metric);
+  for (const std::string& line : {interval_text(metric), baseline_text(metric),
+                                  std::string(metric.greater_is_better ? "" : "less is better")}) {
+    if (!line.empty()) out += "<small class='soft'>" + line + "</small>";
   }
-  return cards.empty() ? "" : "<div class='cards'>" + cards + "</div>";
+  return card(out);
 }
 
-std::string class_row(const ClassRow& row, bool is_average) {
+std::string metrics_section(const Report& report) {
+  std::string cards;
+  for (const Metric& metric : report.metrics) cards += metric_card(metric);
+  if (cards.empty()) return "";
+  std::string legend = "In bars and below: 95 % intervals, bootstrap over records.";
+  if (!report.baseline.empty())
+    legend += fmt::format(" Dotted: the baseline ({}).", html::name(report.baseline));
+  return "<div class='cards'>" + cards + "</div><p class='legend'>" + legend + "</p>";
+}
+
+// What stands above the score's details.
+
+std::string names_list(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + html::name(name);
+  return out;
+}
+
+std::string comparison_item(const Comparison& c, const ShortPaths& files) {
+  std::string out = fmt::format("<code>{}</code> and <code>{}</code>",
+                                html::name(files.place(c.here)), html::name(files.place(c.there)));
+  if (!c.note.empty()) out += " · <span class='soft'>" + escape(c.note) + "</span>";
+  if (!c.text.empty()) out += "<p>" + html::text(c.text) + "</p>";
+  if (!c.other_text.empty() && c.other_text != c.text)
+    out += "<p>" + html::text(c.other_text) + "</p>";
+  return "<li>" + out + "</li>";
+}
+
+std::string comparisons_list(const std::vector<Comparison>& examples, const ShortPaths& files) {
+  std::string first, rest;
+  for (size_t i = 0; i < examples.size(); ++i)
+    (i < kComparisonsShown ? first : rest) += comparison_item(examples[i], files);
+  if (first.empty()) return "";
+  const std::string more = "<ul class='pairs'>" + rest + "</ul>";
+  return "<ul class='pairs'>" + first + "</ul>" +
+         (rest.empty() ? ""
+                       : fold(fmt::format("{} more", examples.size() - kComparisonsShown), more));
+}
+
+std::string finding_card(const Finding& finding, const ShortPaths& files) {
+  std::string out = "<p><b>" + escape(finding.text) + "</b>";
+  const bool is_long = finding.names.size() > kNamesShown;
+  if (!finding.names.empty() && !is_long) out += ": " + names_list(finding.names);
+  out += "</p>";
+  if (is_long) out += fold("which", "<p>" + names_list(finding.names) + "</p>");
+  return card(out + comparisons_list(finding.examples, files), "warn");
+}
+
+// Classes.
+
+std::string class_row(const ClassRow& row) {
   return fmt::format(
-      "<tr{}><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide' "
-      "style='width:22%;text-align:left'><span class='meter' "
-      "style='width:{:.0f}%'></span></td><td>{}</td></tr>",
-      is_average ? " class='sum'" : "", escape(row.label), row.precision, row.recall, row.f1,
-      100 * row.f1, row.support);
+      "<tr><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide'>"
+      "<span class='meter' style='width:{:.0f}%'></span></td><td>{}</td></tr>",
+      html::name(row.label), row.precision, row.recall, row.f1, 100 * row.f1,
+      human_count(row.support));
 }
 
-std::string class_rows(const Report& report) {
-  if (report.per_class.empty()) return "";
-  std::string rows;
-  for (const ClassRow& row : report.per_class) rows += class_row(row, false);
-  for (const ClassRow& row : report.averages) rows += class_row(row, true);
-  return card(
-      "<div class='scroll'><table><tr><th></th><th>precision</th><th>recall</th><th>F1</th><th "
-      "class='wide'></th><th>support</th></tr>" +
-      rows + "</table></div>");
+std::string class_table(const std::vector<ClassRow>& rows, const std::vector<ClassRow>& averages) {
+  std::string body, foot;
+  for (const ClassRow& row : rows) body += class_row(row);
+  for (const ClassRow& row : averages) foot += class_row(row);
+  return scroller(
+      "scores by class",
+      "<table class='" + std::string(rows.size() > 1 ? "sortable " : "") +
+          "stack'><thead><tr><th scope='col'>class</th>"
+          "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th>"
+          "<td class='wide plain'></td><th scope='col'>rows</th></tr></thead><tbody>" +
+          body + "</tbody><tfoot>" + foot + "</tfoot></table>");
 }
+
+// The first few classes by an order: enough to see where the work is.
+template <typename Less>
+std::string extreme_classes(const char* title, const Report& report, Less less) {
+  std::vector<ClassRow> rows;
+  std::copy_if(report.per_class.begin(), report.per_class.end(), std::back_inserter(rows),
+               [](const ClassRow& row) { return row.support > 0; });
+  std::stable_sort(rows.begin(), rows.end(), less);
+  if (rows.size() > kExtremes) rows.resize(kExtremes);
+  std::string body;
+  for (const ClassRow& row : rows) {
+    body += fmt::format("<tr><td class='flow'>{}</td><td>{:.4f}</td><td>{}</td></tr>",
+                        html::name(row.label), row.f1, human_count(row.support));
+  }
+  return card(fmt::format("<h3>{}</h3>", title) +
+              "<table><thead><tr><th scope='col'>class</th><th scope='col'>F1</th>"
+              "<th scope='col'>rows</th></tr></thead><tbody>" +
+              body + "</tbody></table>");
+}
+
+std::string classes_section(const Report& report) {
+  if (report.per_class.empty()) return "";
+  if (report.per_class.size() <= kClassesShown)
+    return card(class_table(report.per_class, report.averages));
+  const auto worse = [](const ClassRow& a, const ClassRow& b) {
+    return a.f1 != b.f1 ? a.f1 < b.f1 : a.support > b.support;
+  };
+  const auto larger = [](const ClassRow& a, const ClassRow& b) { return a.support > b.support; };
+  return "<div class='two'>" + extreme_classes("Worst", report, worse) +
+         extreme_classes("Largest", report, larger) + "</div>" +
+         card(class_table({}, report.averages) +
+              fold(fmt::format("show all {} classes", report.per_class.size()),
+                   class_table(report.per_class, {})));
+}
+
+// Confusion.
 
 // The off-diagonal cells with the most rows: what a reader looks for first in a large matrix.
 std::string top_confusions(const Confusion& confusion) {
@@ -108,137 +229,245 @@ std::string top_confusions(const Confusion& confusion) {
   cells.resize(std::min<size_t>(cells.size(), 10));
   std::string rows;
   for (const auto& [count, i, j] : cells) {
-    rows += fmt::format("<tr><td>{} → {}</td><td>{}</td></tr>", escape(confusion.labels[i]),
-                        escape(confusion.labels[j]), -count);
+    rows += fmt::format("<tr><td class='flow'>{} → {}</td><td>{}</td></tr>",
+                        html::name(confusion.labels[i]), html::name(confusion.labels[j]),
+                        human_count(-count));
   }
-  return card("<table><tr><th>gold → predicted, most frequent</th><th>rows</th></tr>" + rows +
-              "</table>");
+  return card(
+      "<h3>Most frequent</h3><table><thead><tr><th scope='col'>gold → predicted</th>"
+      "<th scope='col'>rows</th></tr></thead><tbody>" +
+          rows + "</tbody></table>",
+      "fill");
+}
+
+// The classes that are confused most often, in their order.
+Confusion most_confused(const Confusion& confusion) {
+  std::vector<int64_t> wrong(confusion.labels.size());
+  for (size_t i = 0; i < wrong.size(); ++i) {
+    for (size_t j = 0; j < wrong.size(); ++j) {
+      if (i != j) wrong[i] += confusion.counts[i][j], wrong[j] += confusion.counts[i][j];
+    }
+  }
+  std::vector<size_t> kept(wrong.size());
+  std::iota(kept.begin(), kept.end(), 0);
+  std::stable_sort(kept.begin(), kept.end(),
+                   [&](size_t a, size_t b) { return wrong[a] > wrong[b]; });
+  kept.resize(std::min(kept.size(), kMatrixShown / 2));
+  std::sort(kept.begin(), kept.end());
+  Confusion part;
+  for (const size_t i : kept) {
+    part.labels.push_back(confusion.labels[i]);
+    part.counts.emplace_back();
+    for (const size_t j : kept) part.counts.back().push_back(confusion.counts[i][j]);
+  }
+  return part;
+}
+
+std::string matrix(const Confusion& confusion) {
+  return scroller("confusion matrix", svg::heat_map(confusion.labels, confusion.counts));
 }
 
 std::string confusion_section(const Report& report) {
   if (!report.confusion || report.confusion->labels.empty()) return "";
-  return card("<p class='soft'>rows: gold, columns: predicted; shade: share of the row</p>" +
-              svg::heat_map(report.confusion->labels, report.confusion->counts)) +
-         top_confusions(*report.confusion);
+  const Confusion& all = *report.confusion;
+  const bool is_large = all.labels.size() > kMatrixShown;
+  std::string body = "<p class='soft'>rows: gold, columns: predicted; shade: share of the row</p>";
+  if (is_large) {
+    const Confusion part = most_confused(all);
+    body += fmt::format("<p class='soft'>the {} most confused of {} classes</p>",
+                        part.labels.size(), all.labels.size()) +
+            matrix(part) + fold(fmt::format("show all {} classes", all.labels.size()), matrix(all));
+  } else {
+    body += matrix(all);
+  }
+  return "<div class='beside'>" + card(body) + top_confusions(all) + "</div>";
 }
 
 std::string calibration_section(const Report& report) {
   if (report.reliability.empty()) return "";
   std::vector<svg::ReliabilityBar> bars;
-  for (const ReliabilityBin& bin : report.reliability)
-    bars.push_back({bin.confidence, bin.accuracy, bin.count});
+  std::string rows;
+  for (const ReliabilityBin& bin : report.reliability) {
+    bars.push_back({bin.low, bin.high, bin.confidence, bin.accuracy, bin.count});
+    rows += fmt::format("<tr><td>{:.3f}</td><td>{:.3f}</td><td>{}</td></tr>", bin.confidence,
+                        bin.accuracy, human_count(bin.count));
+  }
   return "<div class='two'>" + card(svg::reliability_chart(bars)) +
          card(
              "<p>Bars below the dashed line: the model is surer than it is right. Darker bars hold "
-             "more predictions.</p>") +
+             "more predictions.</p><table><thead><tr><th scope='col'>confidence</th>"
+             "<th scope='col'>accuracy</th><th scope='col'>predictions</th></tr></thead><tbody>" +
+             rows + "</tbody></table>") +
          "</div>";
 }
 
-std::string curves_section(const RunSummary& run) {
-  std::string out;
-  for (const auto& [name, points] : run.curves) {
-    svg::Line line{name, {}};
-    for (const RunSummary::Point& point : points)
+// Curves: what belongs together shares a chart; what has one value is a number.
+
+using Points = std::vector<RunSummary::Point>;
+
+svg::Line line_of(const std::string& name, const Points& points) {
+  svg::Line line{name, {}};
+  for (const RunSummary::Point& point : points) {
+    if (std::isfinite(point.value))
       line.points.emplace_back(static_cast<double>(point.step), point.value);
-    const std::string chart = svg::line_chart({line}, "step");
-    if (!chart.empty()) out += card(chart);
   }
-  return out.empty() ? "" : "<div class='two'>" + out + "</div>";
+  return line;
 }
 
-std::string mistakes_section(const Report& report) {
-  if (report.mistakes.empty()) return "";
-  std::string rows;
-  for (const Mistake& mistake : report.mistakes) {
-    rows += fmt::format(
-        "<tr><td><code>{}</code></td><td>{}</td><td><span class='gold'>{}</span> → <span "
-        "class='pred'>{}</span></td><td>{:.3f}</td></tr>",
-        escape(mistake.where.str()), escape(mistake.text), escape(mistake.gold),
-        escape(mistake.predicted), mistake.confidence);
-  }
-  return card(
-      "<div class='scroll'><table class='left'><tr><th>where</th><th>text</th><th>gold → "
-      "predicted</th><th>confidence</th></tr>" +
-      rows + "</table></div>");
+std::string curve_card(const std::string& title, const std::vector<svg::Line>& lines) {
+  return card("<h3>" + html::name(title) + "</h3>" + svg::line_chart(lines, "step"));
 }
 
-std::string leaks_card(const RunSummary& run) {
-  std::string out;
-  for (const Leak& leak : run.leaks) {
-    if (leak.exact + leak.near == 0) continue;
-    std::string places;
-    for (const auto& [here, there] : leak.examples)
-      places += fmt::format("<br><code>{}</code> = <code>{}</code>", escape(here.str()),
-                            escape(there.str()));
-    out += card(fmt::format("<b>{} texts of {} also stand in {}</b> ({} more "
-                            "nearly).<details><summary>places</summary>{}</details>",
-                            leak.exact, escape(leak.split), escape(leak.other), leak.near, places),
-                "warn");
+struct Curves {
+  std::string charts, folded;                          // cards
+  std::vector<std::pair<std::string, double>> single;  // name and its one value
+};
+
+// "loss" and "validation loss" make one chart; the main metric's stands open, the others folded.
+Curves curves_of(const RunSummary& run, const std::string& metric) {
+  const std::string prefix = "validation ";
+  std::map<std::string, std::vector<svg::Line>> groups;
+  Curves curves;
+  for (const auto& [name, points] : run.curves) {
+    const svg::Line line = line_of(name, points);
+    if (line.points.size() == 1) curves.single.emplace_back(name, line.points.front().second);
+    const bool is_validation = name.starts_with(prefix);
+    const std::string base = is_validation ? name.substr(prefix.size()) : name;
+    if (line.points.size() > 1)
+      groups[is_validation && run.curves.contains(base) ? base : name].push_back(line);
   }
+  for (auto group = groups.rbegin(); group != groups.rend(); ++group) {  // validation first
+    const bool is_open = !group->first.starts_with(prefix) || group->first == prefix + metric;
+    (is_open ? curves.charts : curves.folded) += curve_card(group->first, group->second);
+  }
+  return curves;
+}
+
+std::string curves_section(const RunSummary& run, const std::string& metric) {
+  const Curves curves = curves_of(run, metric);
+  std::string out, values;
+  if (!curves.charts.empty()) out += "<div class='two'>" + curves.charts + "</div>";
+  for (const auto& [name, value] : curves.single)
+    values += fmt::format("<dt>{}</dt><dd class='number'>{}</dd>", html::name(name),
+                          human_value(name, value));
+  if (!values.empty()) out += card("<dl class='keys'>" + values + "</dl>");
+  if (!curves.folded.empty())
+    out += fold("other metrics", "<div class='two'>" + curves.folded + "</div>");
   return out;
 }
 
-std::string data_section(const RunSummary& run) {
-  std::string rows, details;
-  for (const auto& [name, audit] : run.data) {
-    rows += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                        escape(name), audit.rows, audit.used, audit.dropped, audit.truncated);
-    for (const auto& [reason, count] : audit.reasons)
-      details +=
-          fmt::format("<tr><td>{}: {}</td><td>{}</td></tr>", escape(name), escape(reason), count);
-    for (const BadRow& bad : audit.examples)
-      details += fmt::format("<tr><td><code>{}</code> {}</td><td></td></tr>",
-                             escape(bad.where.str()), escape(bad.reason));
-  }
-  if (rows.empty()) return leaks_card(run);
-  std::string out = card(
-      "<table><tr><th>split</th><th>rows</th><th>used</th><th>dropped</th><th>truncated</th></tr>" +
-      rows + "</table>");
-  if (!details.empty())
-    out += card("<details><summary>dropped and repaired rows</summary><table class='left'>" +
-                details + "</table></details>");
-  return leaks_card(run) + out;
+// Mistakes.
+
+std::string mistake_item(const Mistake& mistake, const Report& report, const ShortPaths& files) {
+  std::string note = "<code>" + html::name(files.place(mistake.where)) + "</code>";
+  if (mistake.confidence > 0)
+    note += fmt::format(" · {} <span class='number'>{:.3f}</span>", escape(report.mistake_measure),
+                        mistake.confidence);
+  return fmt::format(
+      "<li>{}<div class='verdict'><span class='gold'>{}</span> → <span class='pred'>{}</span>"
+      "<small>{}</small></div></li>",
+      html::text(mistake.text), html::name(mistake.gold), html::name(mistake.predicted), note);
 }
 
-std::string facts_table(const Json& facts) {
+std::string mistakes_section(const Report& report, const ShortPaths& files) {
+  if (report.mistakes.empty()) return "";
+  std::string first, rest;
+  for (size_t i = 0; i < report.mistakes.size(); ++i)
+    (i < kMistakesShown ? first : rest) += mistake_item(report.mistakes[i], report, files);
+  std::string out = "<p class='soft'>gold → predicted</p><ol class='examples'>" + first + "</ol>";
+  if (!rest.empty())
+    out += fold(fmt::format("{} more", report.mistakes.size() - kMistakesShown),
+                "<ol class='examples'>" + rest + "</ol>");
+  return card(out);
+}
+
+// Data and run.
+
+std::string dropped_rows(const RunSummary& run, const ShortPaths& files) {
+  std::string reasons, rows;
+  for (const auto& [split, audit] : run.data) {
+    for (const auto& [reason, count] : audit.reasons)
+      reasons +=
+          fmt::format("<li>{}: {} {}</li>", escape(split), human_count(count), escape(reason));
+    for (const BadRow& bad : audit.examples)
+      rows += fmt::format("<li><code>{}</code> {}</li>", html::name(files.place(bad.where)),
+                          html::text(bad.reason));
+  }
+  if (reasons.empty() && rows.empty()) return "";
+  return card(fold("rows left out", "<ul class='pairs'>" + reasons + rows + "</ul>"));
+}
+
+std::string data_table(const RunSummary& run) {
+  std::string rows;
+  for (const auto& [name, audit] : run.data) {
+    rows += fmt::format("<tr><td>{}</td>", html::name(name));
+    for (const int64_t count : {audit.rows, audit.used, audit.dropped, audit.truncated})
+      rows += fmt::format("<td>{}</td>", human_count(count));
+    rows += "</tr>";
+  }
+  if (rows.empty()) return "";
+  return card(scroller("rows by split",
+                       "<table><thead><tr><th scope='col'>split</th><th scope='col'>rows</th>"
+                       "<th scope='col'>used</th><th scope='col'>dropped</th>"
+                       "<th scope='col'>truncated</th></tr></thead><tbody>" +
+                           rows + "</tbody></table>"));
+}
+
+std::string files_card(const ShortPaths& files) {
+  std::string rows;
+  for (const auto& [path, name] : files.names()) {
+    if (path == name) continue;
+    rows += fmt::format("<dt>{}</dt><dd><code>{}</code></dd>", html::name(name), html::name(path));
+  }
+  return rows.empty() ? "" : card("<h3>Files</h3><dl class='keys'>" + rows + "</dl>");
+}
+
+std::string facts_card(const char* title, const Json& facts) {
   if (!facts.is_object() || facts.empty()) return "";
   std::string rows;
   for (const auto& [key, value] : facts.items()) {
-    const std::string shown = value.is_string()         ? value.get<std::string>()
-                              : value.is_number_float() ? fmt::format("{:.6g}", value.get<double>())
-                                                        : value.dump();
-    rows += fmt::format("<tr><td>{}</td><td>{}</td></tr>", escape(key), escape(shown));
+    rows += fmt::format("<dt>{}</dt><dd>{}</dd>", escape(human_name(key)),
+                        escape(human_value(key, value)));
   }
-  return card("<table>" + rows + "</table>");
+  return card(fmt::format("<h3>{}</h3><dl class='keys'>{}</dl>", title, rows));
 }
 
 std::string run_section(const RunSummary& run) {
-  std::string out =
-      "<div class='two'>" + facts_table(run.timing) + facts_table(run.environment) + "</div>";
-  if (!run.command.empty()) out += card("<pre>" + escape(run.command) + "</pre>");
+  const std::string facts =
+      facts_card("Time and memory", run.timing) + facts_card("Machine", run.environment);
+  std::string out = facts.empty() ? "" : "<div class='two'>" + facts + "</div>";
+  if (!run.model.empty()) out += card("<h3>Model</h3><code>" + html::name(run.model) + "</code>");
+  if (!run.command.empty())
+    out += card("<h3>Command</h3><code>" + html::name(run.command) + "</code>");
   if (!run.config.empty())
-    out += card("<details><summary>configuration in force</summary><pre>" + escape(run.config) +
-                "</pre></details>");
+    out += card(fold("configuration in force",
+                     scroller("configuration", "<pre>" + escape(run.config) + "</pre>")));
   return out;
 }
 
 }  // namespace
 
 std::string report_html(const Report& report, const RunSummary& run) {
+  const std::vector<Finding> found = findings(report, run);
+  const ShortPaths files = files_named(found, report, run);
+  std::string mistakes_heading = mistakes_title(report);
+  mistakes_heading[0] = static_cast<char>(std::toupper(mistakes_heading[0]));
   std::string out = fmt::format(
       "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
       "content='width=device-width,initial-scale=1'>"
-      "<title>{}: {} {:.4f}</title><style>{}</style></head><body><main>",
-      escape(run.title), escape(report.metric), report.score, kStyle);
-  out += head_line(report, run) + metric_cards(report);
-  out += section("Classes", class_rows(report));
+      "<title>{}: {} {}</title><style>{}</style></head><body><main>",
+      escape(run.title), escape(report.metric), human_score(report.score), kReportStyle);
+  out += head_line(report, run);
+  for (const Finding& finding : found) out += finding_card(finding, files);
+  out += section("Scores", metrics_section(report));
+  out += section("Classes", classes_section(report));
   out += section("Confusion", confusion_section(report));
   out += section("Calibration", calibration_section(report));
-  out += section("Learning curves", curves_section(run));
-  out += section("Most confident mistakes", mistakes_section(report));
-  out += section("Data", data_section(run));
+  out += section("Learning curves", curves_section(run, report.metric));
+  out += section(mistakes_heading, mistakes_section(report, files));
+  out += section("Data", data_table(run) + dropped_rows(run, files) + files_card(files));
   out += section("Run", run_section(run));
-  return out + "</main></body></html>\n";
+  return out + "</main><script>" + kReportScript + "</script></body></html>\n";
 }
 
 }  // namespace hone

@@ -7,11 +7,14 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "tasks/html.h"
 
 namespace hone::svg {
 namespace {
 
-constexpr double kWidth = 640, kHeight = 260, kLeft = 56, kRight = 12, kTop = 10, kBottom = 38;
+using html::escape;
+
+constexpr double kWidth = 340, kHeight = 220, kLeft = 48, kRight = 14, kTop = 10, kBottom = 40;
 
 struct Axis {
   double low, high, from, to;  // values low..high lie at pixels from..to
@@ -41,7 +44,7 @@ std::string horizontal_grid(const Axis& y, double left, double right) {
 
 std::string horizontal_ticks(const Axis& x, double baseline) {
   std::string out;
-  for (double tick : nice_ticks(x.low, x.high, 6)) {
+  for (double tick : nice_ticks(x.low, x.high, 4)) {
     if (tick < x.low - 1e-12 || tick > x.high + 1e-12) continue;
     out += fmt::format("<text class='tick' text-anchor='middle' x='{:.1f}' y='{:.1f}'>{:g}</text>",
                        x.at(tick), baseline + 15, tick);
@@ -68,44 +71,83 @@ std::string path_of(const Line& line, const Axis& x, const Axis& y, size_t index
 }
 
 std::string open_svg(double width, double height, const std::string& label) {
-  return fmt::format("<svg viewBox='0 0 {:.0f} {:.0f}' role='img' aria-label='{}'>", width, height,
-                     escape(label));
+  return fmt::format("<svg class='chart' viewBox='0 0 {:.0f} {:.0f}' role='img' aria-label='{}'>",
+                     width, height, escape(label));
+}
+
+// Roughly, of text in 12 pixels: Chinese, Japanese and Korean characters are twice as wide.
+double text_width(char32_t point) { return point >= 0x1100 ? 12.5 : 6.9; }
+
+double text_width(const std::string& label) {
+  double width = 0;
+  for (const char32_t point : from_utf8(label)) width += text_width(point);
+  return width;
 }
 
 // Long labels are cut by characters, never inside one.
-std::string shortened(const std::string& label, size_t length) {
-  const std::u32string points = from_utf8(label);
-  return points.size() <= length ? label : to_utf8(points.substr(0, length - 1)) + "…";
+std::string fitted(const std::string& label, double width) {
+  if (text_width(label) <= width) return label;
+  std::u32string kept;
+  double used = text_width(U'…');
+  for (const char32_t point : from_utf8(label)) {
+    if ((used += text_width(point)) > width) break;
+    kept += point;
+  }
+  return to_utf8(kept) + "…";
 }
+
+// A count in a cell that has room for few digits.
+std::string count_in(double width, int64_t count) {
+  const std::string digits = std::to_string(count);
+  if (text_width(digits) <= width - 4) return digits;
+  const std::string thousands = count < 1000 ? "" : fmt::format("{}k", count / 1000);
+  return text_width(thousands) <= width - 2 ? thousands : "";
+}
+
+// A confusion matrix in the making: where its cells are and how large.
+struct HeatMap {
+  double cell, left;
+
+  explicit HeatMap(const std::vector<std::string>& labels) {
+    const size_t n = labels.size();
+    cell = n <= 4 ? 64 : n <= 14 ? 40 : n <= 30 ? 26 : 15;
+    left = 40;
+    for (const std::string& label : labels)
+      left = std::max(left, std::min(kLongestLabel, text_width(label)) + 10);
+  }
+
+  double at(size_t index) const { return left + cell * static_cast<double>(index); }
+
+  std::string names(const std::string& label, size_t index) const {
+    const double baseline = at(index) + cell / 2 + 4;
+    const std::string shown = escape(fitted(label, left - 10)), full = escape(label);
+    return fmt::format(
+        "<text class='tick' text-anchor='end' x='{0:.1f}' y='{1:.1f}'>{2}<title>{3}</title></text>"
+        "<text class='tick' transform='translate({1:.1f},{0:.1f}) rotate(-90)'>{2}"
+        "<title>{3}</title></text>",
+        left - 6, baseline, shown, full);
+  }
+
+  // Shades stay light enough for the ink of the page in front of them.
+  std::string count(size_t row, size_t column, int64_t count, int64_t total,
+                    const std::string& title) const {
+    const double shade = 0.1 + 0.35 * static_cast<double>(count) / static_cast<double>(total);
+    std::string out = fmt::format(
+        "<rect class='{}' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' "
+        "style='opacity:{:.3f}'><title>{}</title></rect>",
+        row == column ? "right" : "wrong", at(column) + 1, at(row) + 1, cell - 2, cell - 2, shade,
+        title);
+    if (const std::string text = count_in(cell, count); !text.empty() && cell > 20) {
+      out += fmt::format("<text class='cell' text-anchor='middle' x='{:.1f}' y='{:.1f}'>{}</text>",
+                         at(column) + cell / 2, at(row) + cell / 2 + 4, text);
+    }
+    return out;
+  }
+
+  static constexpr double kLongestLabel = 150;
+};
 
 }  // namespace
-
-std::string escape(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::vector<double> nice_ticks(double low, double high, int count) {
   if (!(low < high) || !std::isfinite(low) || !std::isfinite(high)) return {low};
@@ -140,79 +182,55 @@ std::string line_chart(const std::vector<Line>& lines, const std::string& x_labe
     legend +=
         fmt::format("<span><i class='swatch s{}'></i>{}</span>", i % 6, escape(lines[i].name));
   }
-  return out + "</svg><p class='legend'>" + legend + "</p>";
+  return out + "</svg>" + (lines.size() > 1 ? "<p class='legend'>" + legend + "</p>" : "");
 }
 
 std::string reliability_chart(const std::vector<ReliabilityBar>& bars) {
-  constexpr double size = 320, left = 44, bottom = 36, top = 8;
-  const Axis x{0, 1, left, size - 8}, y{0, 1, size - bottom, top};
+  constexpr double size = 320, left = 44, bottom = 40, top = 8;
+  const Axis x{0, 1, left, size - 10}, y{0, 1, size - bottom, top};
   int64_t most = 1;
   for (const ReliabilityBar& bar : bars) most = std::max(most, bar.count);
-  std::string out = open_svg(size, size, "reliability diagram") +
-                    horizontal_grid(y, left, size - 8) + horizontal_ticks(x, size - bottom);
-  const double width = (x.to - x.from) / std::max<size_t>(bars.size(), 1);
-  for (size_t i = 0; i < bars.size(); ++i) {
-    if (bars[i].count == 0) continue;
+  std::string out = open_svg(size, size, "accuracy over confidence") +
+                    horizontal_grid(y, left, size - 10) + horizontal_ticks(x, size - bottom);
+  for (const ReliabilityBar& bar : bars) {
     out += fmt::format(
         "<rect class='bar' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' "
         "style='opacity:{:.2f}'><title>confidence {:.3f}, accuracy {:.3f}, "
         "{} predictions</title></rect>",
-        x.from + i * width + 1, y.at(bars[i].accuracy), width - 2, y.at(0) - y.at(bars[i].accuracy),
-        0.25 + 0.75 * std::sqrt(static_cast<double>(bars[i].count) / most), bars[i].confidence,
-        bars[i].accuracy, bars[i].count);
+        x.at(bar.low) + 1, y.at(bar.accuracy), x.at(bar.high) - x.at(bar.low) - 2,
+        y.at(0) - y.at(bar.accuracy),
+        0.25 + 0.75 * std::sqrt(static_cast<double>(bar.count) / static_cast<double>(most)),
+        bar.confidence, bar.accuracy, bar.count);
   }
   out += fmt::format("<line class='diagonal' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>",
                      x.at(0), y.at(0), x.at(1), y.at(1));
   return out + fmt::format(
                    "<text class='tick' text-anchor='middle' x='{:.0f}' y='{:.0f}'>confidence "
                    "(bars: accuracy)</text></svg>",
-                   (left + size) / 2, size - 4);
+                   (left + size) / 2, size - 6);
 }
 
 std::string heat_map(const std::vector<std::string>& labels,
                      const std::vector<std::vector<int64_t>>& counts) {
-  const size_t n = labels.size();
-  const double cell = n <= 12   ? 38
-                      : n <= 30 ? 24
-                                : 12,
-               text = n <= 30 ? 11 : 8, left = n <= 30 ? 150 : 110;
-  const double extent = left + cell * n + 4;
+  const HeatMap map(labels);
+  const double inner = map.cell * static_cast<double>(labels.size()), extent = map.left + inner + 2;
   std::string out = fmt::format(
-      "<div class='scroll'><svg viewBox='0 0 {0:.0f} {0:.0f}' style='width:{0:.0f}px' role='img' "
-      "aria-label='confusion matrix'>",
-      extent);
-  for (size_t i = 0; i < n; ++i) {
+      "<svg width='{0:.0f}' height='{0:.0f}' role='img' aria-label='confusion matrix'>", extent);
+  for (size_t i = 0; i < labels.size(); ++i) {
     int64_t total = 0;
-    for (int64_t count : counts[i]) total += count;
-    const std::string name = escape(shortened(labels[i], 22));
-    const double middle = left + cell * (i + 0.5);
-    out += fmt::format(
-        "<text class='tick' font-size='{}' text-anchor='end' x='{:.1f}' y='{:.1f}'>{}</text>", text,
-        left - 5, middle + text / 3, name);
-    out += fmt::format(
-        "<text class='tick' font-size='{0}' text-anchor='start' "
-        "transform='translate({1:.1f},{2:.1f}) rotate(-90)'>{3}</text>",
-        text, middle + text / 3, left - 5, name);
-    for (size_t j = 0; j < n; ++j) {
-      const double share = total ? static_cast<double>(counts[i][j]) / total : 0;
+    for (const int64_t count : counts[i]) total += count;
+    out += map.names(labels[i], i);
+    for (size_t j = 0; j < labels.size(); ++j) {
       if (counts[i][j] == 0) continue;
-      out += fmt::format(
-          "<rect class='{}' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' "
-          "style='opacity:{:.3f}'><title>{} → {}: {}</title></rect>",
-          i == j ? "right" : "wrong", left + cell * j + 1, left + cell * i + 1, cell - 2, cell - 2,
-          0.12 + 0.88 * share, escape(labels[i]), escape(labels[j]), counts[i][j]);
-      if (cell >= 24) {
-        out += fmt::format(
-            "<text class='{}' font-size='{}' text-anchor='middle' x='{:.1f}' y='{:.1f}'>{}</text>",
-            share > 0.5 ? "on" : "tick", text, left + cell * (j + 0.5), middle + text / 3,
-            counts[i][j]);
-      }
+      out +=
+          map.count(i, j, counts[i][j], total,
+                    fmt::format("{} → {}: {}", escape(labels[i]), escape(labels[j]), counts[i][j]));
     }
   }
-  out +=
-      fmt::format("<rect class='frame' x='{0:.1f}' y='{0:.1f}' width='{1:.1f}' height='{1:.1f}'/>",
-                  left, cell * n);
-  return out + "</svg></div>";
+  return out +
+         fmt::format(
+             "<rect class='frame' x='{0:.1f}' y='{0:.1f}' width='{1:.1f}' height='{1:.1f}'/></svg>",
+             map.left, inner);
 }
 
 }  // namespace hone::svg

@@ -3,33 +3,31 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace hone::svg {
-
-std::string escape(std::string_view text);  // for HTML text and attributes
 
 struct Line {
   std::string name;
   std::vector<std::pair<double, double>> points;  // (x, y), x ascending
 };
 
-// A line chart with round tick values on both axes. Lines of one chart share the y axis; non-finite
+// Charts fill their place's width; their text is drawn for a place of 340 pixels or more. A line
+// chart with round tick values on both axes. Lines of one chart share the y axis; non-finite
 // points are left out. `y_low`, `y_high` (where low < high) fix the range.
 std::string line_chart(const std::vector<Line>& lines, const std::string& x_label, double y_low = 0,
                        double y_high = 0);
 
-// Bars of accuracy over confidence with the diagonal of perfect calibration; bars are as opaque as
-// they hold samples.
+// Bars of accuracy, each over its range of confidence, with the diagonal of perfect calibration;
+// bars are as opaque as they hold samples.
 struct ReliabilityBar {
-  double confidence, accuracy;
+  double low, high, confidence, accuracy;
   int64_t count;
 };
 std::string reliability_chart(const std::vector<ReliabilityBar>& bars);
 
 // Gold rows, predicted columns; shade by the share of the row. Each cell has a title "gold ->
-// predicted: n".
+// predicted: n". As large as it needs to be read: it may be wider than its place.
 std::string heat_map(const std::vector<std::string>& labels,
                      const std::vector<std::vector<int64_t>>& counts);
 

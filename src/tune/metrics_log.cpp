@@ -27,7 +27,7 @@ Json line_of(const Stepped& s) {
 
 Json line_of(const Evaluated& e) {
   Json metrics = Json::object();
-  for (const auto& [name, value] : e.report.metrics) metrics[name] = value;
+  for (const Metric& m : e.report.metrics) metrics[m.name] = m.value;
   return {{"event", "evaluation"}, {"step", e.step},       {"epoch", e.epoch},    {"loss", e.loss},
           {"metrics", metrics},    {"is_best", e.is_best}, {"seconds", e.seconds}};
 }

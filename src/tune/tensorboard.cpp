@@ -96,8 +96,7 @@ class EventFile {
     }
     if (const auto* e = std::get_if<Evaluated>(&event)) {
       Scalars scalars = {{"eval/loss", e->loss}};
-      for (const auto& [name, value] : e->report.metrics)
-        scalars.emplace_back("eval/" + name, value);
+      for (const Metric& m : e->report.metrics) scalars.emplace_back("eval/" + m.name, m.value);
       write(e->step, scalars);
     }
   }

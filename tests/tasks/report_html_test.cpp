@@ -17,15 +17,14 @@ Report example_report() {
   Report report;
   report.task = "classify";
   report.metric = "accuracy";
-  report.score = 0.75;
   report.n = 4;
-  report.metrics = {{"accuracy", 0.75}, {"macro_f1", 0.7}};
-  report.intervals["accuracy"] = {0.5, 1.0};
-  report.per_class = {{"<spam>", 1.0, 0.5, 2.0 / 3, 2}, {"ham", 2.0 / 3, 1.0, 0.8, 2}};
+  report.add({"accuracy", "macro_f1"}, {0.75, 0.7}, {{0.5, 1.0}}, {0.5});
+  report.baseline = "always <spam>";
+  report.per_class = {{"<spam>", 1.0, 0.5, 2.0 / 3, 2, 1}, {"ham", 2.0 / 3, 1.0, 0.8, 2, 3}};
   report.confusion = Confusion{{"<spam>", "ham"}, {{1, 1}, {0, 2}}};
-  report.reliability = {{0.55, 0.5, 2}, {0.95, 1.0, 2}};
+  report.reliability = {{0.55, 0.5, 2, 8.0 / 15, 9.0 / 15}, {0.95, 1.0, 2, 14.0 / 15, 1}};
   report.mistakes = {
-      {Where{"test.jsonl", 3, 0}, "<script>alert(1)</script>", "<spam>", "ham", 0.9}};
+      {Where{"/data/test.jsonl", 3, 0}, "<script>alert(1)</script>", "<spam>", "ham", 0.9}};
   return report;
 }
 
@@ -33,14 +32,55 @@ TEST(ReportHtml, EscapesEverythingThatCameFromData) {
   RunSummary run;
   run.title = "a <b> & 'c'";
   const std::string page = report_html(example_report(), run);
-  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
   EXPECT_THAT(page, Not(HasSubstr("<spam>")));
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(page, HasSubstr("a &lt;b&gt; &amp; &#39;c&#39;"));
 }
 
-TEST(ReportHtml, NamesMistakesByFileAndLine) {
-  EXPECT_THAT(report_html(example_report(), {}), HasSubstr("test.jsonl:3"));
+// What a page says, without its tags.
+std::string words_of(const std::string& page) {
+  std::string words;
+  bool is_tag = false;
+  for (const char c : page) {
+    is_tag = is_tag || c == '<';
+    if (!is_tag) words += c;
+    is_tag = is_tag && c != '>';
+  }
+  return words;
+}
+
+TEST(ReportHtml, NamesMistakesByFileAndLineAndEachPathOnce) {
+  const std::string words = words_of(report_html(example_report(), {}));
+  EXPECT_THAT(words, HasSubstr("test.jsonl:3"));
+  EXPECT_EQ(words.find("/data/test.jsonl"), words.rfind("/data/test.jsonl"));
+}
+
+TEST(ReportHtml, ShowsIntervalsAndTheBaseline) {
+  const std::string words = words_of(report_html(example_report(), {}));
+  EXPECT_THAT(words, HasSubstr("95 % interval 0.5000 to 1.0000"));
+  EXPECT_THAT(words, HasSubstr("baseline (always &lt;spam&gt;): 0.5000"));
+}
+
+TEST(ReportHtml, ShowsOneEvaluationAsNumbers) {
+  RunSummary run;
+  run.curves["validation accuracy"] = {{35, 1, 0.625}};
+  const std::string page = report_html(Report(), run);
+  EXPECT_THAT(page, Not(HasSubstr("<svg")));
+  EXPECT_THAT(words_of(page), HasSubstr("validation accuracy0.625"));
+  run.curves["validation accuracy"].push_back({70, 2, 0.75});
+  EXPECT_THAT(report_html(Report(), run), HasSubstr("<svg"));
+}
+
+TEST(ReportHtml, FoldsManyClassesAndShowsTheWorst) {
+  Report report;
+  for (int i = 0; i < 118; ++i)
+    report.per_class.push_back({"c" + std::to_string(i), 1, 1, i == 77 ? 0.1 : 1.0, 5, 5});
+  const std::string page = report_html(report, {}), words = words_of(page);
+  EXPECT_THAT(words, HasSubstr("show all 118 classes"));
+  EXPECT_LT(words.find("c77"), words.find("show all"));
+  EXPECT_EQ(words.find("c50"), words.rfind("c50"));
+  EXPECT_GT(words.find("c50"), words.find("show all"));
 }
 
 TEST(ReportHtml, NeedsNothingFromOutside) {
@@ -51,11 +91,16 @@ TEST(ReportHtml, NeedsNothingFromOutside) {
 
 TEST(ReportHtml, ShowsLeakedTextsWithBothPlaces) {
   RunSummary run;
-  run.leaks = {{"test", "train", 2, 1, {{Where{"t.jsonl", 5, 0}, Where{"r.jsonl", 9, 0}}}}};
-  const std::string page = report_html(example_report(), run);
-  EXPECT_THAT(page, HasSubstr("2 texts of test also stand in train"));
-  EXPECT_THAT(page, HasSubstr("t.jsonl:5"));
-  EXPECT_THAT(page, HasSubstr("r.jsonl:9"));
+  run.leaks = {{"test",
+                "train",
+                2,
+                1,
+                {{Where{"t.jsonl", 5, 0}, Where{"r.jsonl", 9, 0}, 0.9, "the <one>", "the other"}}}};
+  const std::string words = words_of(report_html(example_report(), run));
+  for (const char* shown : {"2 texts of test stand in train too", "t.jsonl:5", "r.jsonl:9",
+                            "90 % alike", "the &lt;one&gt;", "the other"})
+    EXPECT_THAT(words, HasSubstr(shown));
+  EXPECT_LT(words.find("t.jsonl:5"), words.find("Scores"));
 }
 
 TEST(ReportHtml, LeavesOutSectionsWithoutData) {
@@ -93,6 +138,17 @@ TEST(Svg, TicksAreRoundAndCoverTheRange) {
       EXPECT_NEAR(mantissa, rounded, 1e-3);
     }
   }
+}
+
+TEST(Svg, BarsStandAtTheirConfidence) {
+  const auto left_of = [](const std::string& chart) {
+    const std::string bar = "<rect class='bar' x='";
+    return std::stod(chart.substr(chart.find(bar) + bar.size()));
+  };
+  const svg::ReliabilityBar low{0, 1.0 / 15, 0.05, 0.5, 3}, high{14.0 / 15, 1, 0.95, 1, 3};
+  EXPECT_EQ(left_of(svg::reliability_chart({high})), left_of(svg::reliability_chart({high, low})))
+      << "whatever other bins hold";
+  EXPECT_GT(left_of(svg::reliability_chart({high})), left_of(svg::reliability_chart({low})) + 200);
 }
 
 TEST(Svg, HeatMapTitlesEveryFilledCell) {

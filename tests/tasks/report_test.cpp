@@ -5,6 +5,10 @@
 
 #include <cmath>
 
+#include "tasks/findings.h"
+#include "tasks/human.h"
+#include "tasks/short_paths.h"
+
 namespace hone {
 namespace {
 
@@ -16,23 +20,22 @@ Report example() {
   Report r;
   r.task = "classify";
   r.metric = "accuracy";
-  r.score = 0.75;
   r.n = 4;
-  r.metrics = {{"accuracy", 0.75}, {"ece", std::nan("")}};
-  r.intervals["accuracy"] = {0.5, 1};
-  r.per_class = {{"ham", 2.0 / 3, 1, 0.8, 2}, {"spâm", 1, 0.5, 2.0 / 3, 2}};
+  r.add({"accuracy", "ece"}, {0.75, std::nan("")}, {{0.5, 1}}, {0.5});
+  r.baseline = "always ham";
+  r.per_class = {{"ham", 2.0 / 3, 1, 0.8, 2, 3}, {"spâm", 1, 0.5, 2.0 / 3, 2, 1}};
   r.averages = {{"accuracy", 0.75, 0.75, 0.75, 4},
                 {"macro avg", 5.0 / 6, 0.75, 11.0 / 15, 4},
                 {"weighted avg", 5.0 / 6, 0.75, 11.0 / 15, 4}};
   r.confusion = Confusion{{"ham", "spâm"}, {{2, 0}, {1, 1}}};
-  r.reliability = {{0.9, 0.75, 4}};
+  r.reliability = {{0.9, 0.75, 4, 13.0 / 15, 14.0 / 15}};
   r.mistakes = {{{"test.jsonl", 3, 0}, "win a prize", "spâm", "ham", 0.875}};
   return r;
 }
 
 // Printed by sklearn.metrics.classification_report(…, digits=4) for the same counts.
 TEST(ReportText, LooksLikeClassificationReport) {
-  EXPECT_THAT(report_text(example()),
+  EXPECT_THAT(report_text(example(), {}),
               HasSubstr("              precision    recall  f1-score   support\n"
                         "\n"
                         "         ham     0.6667    1.0000    0.8000         2\n"
@@ -44,16 +47,16 @@ TEST(ReportText, LooksLikeClassificationReport) {
 }
 
 TEST(ReportText, GivesIntervalsAndMistakesWithTheirLines) {
-  EXPECT_THAT(report_text(example()),
+  EXPECT_THAT(report_text(example(), {}),
               AllOf(HasSubstr("accuracy  0.7500  [0.5000, 1.0000]"),
                     HasSubstr("test.jsonl:3: spâm, predicted ham (0.875): win a prize")));
 }
 
 TEST(ReportText, LeavesOutWhatATaskDoesNotHave) {
   Report r;
-  r.metrics = {{"mse", 0.5}};
-  EXPECT_THAT(report_text(r), AllOf(HasSubstr("mse  0.5000"), Not(HasSubstr("precision")),
-                                    Not(HasSubstr("mistakes"))));
+  r.add({"mse"}, {0.5});
+  EXPECT_THAT(report_text(r, {}), AllOf(HasSubstr("mse  0.5000"), Not(HasSubstr("precision")),
+                                        Not(HasSubstr("mistakes"))));
 }
 
 TEST(ReportJson, HoldsWhatTheReportHolds) {
@@ -61,6 +64,10 @@ TEST(ReportJson, HoldsWhatTheReportHolds) {
   EXPECT_EQ(json["metrics"]["accuracy"], 0.75);
   EXPECT_TRUE(json["metrics"]["ece"].is_null()) << "JSON has no NaN";
   EXPECT_EQ(json["intervals"]["accuracy"], Json::array({0.5, 1.0}));
+  EXPECT_EQ(json["baseline"]["name"], "always ham");
+  EXPECT_EQ(json["baseline"]["metrics"], (Json{{"accuracy", 0.5}}));
+  EXPECT_EQ(json["per_class"][0]["predicted"], 3);
+  EXPECT_EQ(json["reliability"][0]["low"], 13.0 / 15);
   EXPECT_EQ(json["confusion"]["counts"], Json::array({{2, 0}, {1, 1}}));
   EXPECT_EQ(json["mistakes"][0]["file"], "test.jsonl");
   EXPECT_EQ(json["mistakes"][0]["line"], 3);
@@ -77,6 +84,110 @@ TEST(ReportJson, HoldsTheRunAroundIt) {
     EXPECT_TRUE(json.contains(key)) << key;
   EXPECT_EQ(json["data"]["train"]["rows"], 7);
   EXPECT_EQ(json["curves"]["loss"][0]["value"], 2.0);
+}
+
+std::vector<std::string> found_texts(const Report& report, const RunSummary& run) {
+  std::vector<std::string> texts;
+  for (const Finding& finding : findings(report, run)) texts.push_back(finding.text);
+  return texts;
+}
+
+TEST(Findings, AreNoneWhereNothingIsWrong) {
+  EXPECT_TRUE(findings(example(), {}).empty());
+  EXPECT_EQ(report_text(example(), {}).find('!'), std::string::npos);
+}
+
+TEST(Findings, NameTheClassesThatAreNeverPredicted) {
+  Report r = example();
+  r.per_class.push_back({"eggs", 0, 0, 0, 5, 0});
+  r.per_class.push_back({"unseen", 0, 0, 0, 0, 0});  // nothing to predict there
+  const std::vector<Finding> found = findings(r, {});
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].text, "1 of 3 classes is never predicted");
+  EXPECT_THAT(found[0].names, ::testing::ElementsAre("eggs"));
+  EXPECT_THAT(report_text(r, {}), HasSubstr("! 1 of 3 classes is never predicted: eggs\n"));
+}
+
+TEST(Findings, SayWhereAScoreIsNoBetterThanItsBaseline) {
+  Report r = example();
+  r.metrics[0].baseline = 0.75;
+  EXPECT_THAT(found_texts(r, {}), ::testing::ElementsAre(HasSubstr("no better than always ham")));
+  Report error;
+  error.metric = "mse";
+  error.n = 3;
+  error.add({"mse"}, {2}, {}, {1.5});
+  EXPECT_EQ(findings(error, {}).size(), 1U);
+  error.metrics[0].value = 1;
+  EXPECT_TRUE(findings(error, {}).empty()) << "a smaller error is better";
+}
+
+TEST(Findings, ShowLeakedTextsWithTheirSimilarity) {
+  RunSummary run;
+  run.leaks = {{"test",
+                "train",
+                1,
+                1,
+                {{{"t.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "a text", "a text"},
+                 {{"t.jsonl", 6, 0}, {"r.jsonl", 8, 0}, 0.94, "one text", "one test"}}}};
+  const std::string text = report_text(example(), run);
+  EXPECT_THAT(text, AllOf(HasSubstr("1 text of test stands in train too, 1 more nearly so"),
+                          HasSubstr("t.jsonl:5 and r.jsonl:9 (equal)\n      a text\n"),
+                          HasSubstr("t.jsonl:6 and r.jsonl:8 (94 % alike)\n      one text\n"
+                                    "      one test\n")));
+  EXPECT_LT(text.find("t.jsonl:5"), text.find("precision")) << "before the scores";
+  const Json json = report_json(example(), run);
+  EXPECT_EQ(json["findings"][0]["examples"][1]["note"], "94 % alike");
+  EXPECT_EQ(json["leaks"][0]["texts"][1]["other_text"], "one test");
+}
+
+TEST(Findings, SayThatValidationDataChoseTheModel) {
+  RunSummary run;
+  run.split = "validation";
+  EXPECT_THAT(found_texts(example(), run), ::testing::ElementsAre(HasSubstr("validation data")));
+}
+
+TEST(RunName, IsTheFolderThatTellsRunsApart) {
+  EXPECT_EQ(run_name("runs/intents"), "intents");
+  EXPECT_EQ(run_name("runs/intents/"), "intents");
+  EXPECT_EQ(run_name("runs/intents/model"), "intents");
+  EXPECT_EQ(run_name("/models/bert-base-cased"), "bert-base-cased");
+}
+
+TEST(Human, WritesNumbersAsPeopleReadThem) {
+  EXPECT_EQ(human_count(0), "0");
+  EXPECT_EQ(human_count(999), "999");
+  EXPECT_EQ(human_count(-1234567), "-1,234,567");
+  EXPECT_EQ(human_bytes(1023), "1023 bytes");
+  EXPECT_EQ(human_bytes(619491328), "591 MiB");
+  EXPECT_EQ(human_bytes(1.5 * 1024 * 1024 * 1024), "1.5 GiB");
+  EXPECT_EQ(human_duration(0.412), "0.41 s");
+  EXPECT_EQ(human_duration(59.94), "59.9 s");
+  EXPECT_EQ(human_duration(59.96), "1 min 0 s");
+  EXPECT_EQ(human_duration(754.2), "12 min 34 s");
+  EXPECT_EQ(human_duration(3780), "1 h 3 min");
+  EXPECT_EQ(human_score(0.85333), "0.8533");
+  EXPECT_EQ(human_score(1), "1.0000");
+  EXPECT_EQ(human_score(3), "3");
+  EXPECT_EQ(human_score(std::nan("")), "–");
+}
+
+TEST(Human, TakesTheUnitFromTheKey) {
+  EXPECT_EQ(human_name("peak_memory_bytes"), "peak memory");
+  EXPECT_EQ(human_value("peak_memory_bytes", 619491328), "591 MiB");
+  EXPECT_EQ(human_name("train_seconds"), "train time");
+  EXPECT_EQ(human_value("train_seconds", 754.2), "12 min 34 s");
+  EXPECT_EQ(human_value("tokens_per_second", 12345.678), "12,346");
+  EXPECT_EQ(human_value("learning_rate", 5e-5), "5e-05");
+  EXPECT_EQ(human_value("bf16", false), "no");
+}
+
+TEST(ShortPaths, AreAsLongAsTellsFilesApart) {
+  const ShortPaths files({"/data/a/test.jsonl", "/data/b/test.jsonl", "/data/b/train.jsonl"});
+  EXPECT_EQ(files.place({"/data/a/test.jsonl", 3, 0}), "a/test.jsonl:3");
+  EXPECT_EQ(files.place({"/data/b/test.jsonl", 3, 0}), "b/test.jsonl:3");
+  EXPECT_EQ(files.place({"/data/b/train.jsonl", 3, 0}), "train.jsonl:3");
+  EXPECT_EQ(ShortPaths({"test.jsonl", "/x/test.jsonl"}).place({"test.jsonl", 1, 0}),
+            "test.jsonl:1");
 }
 
 TEST(Report, NamesTheKnownMetrics) {

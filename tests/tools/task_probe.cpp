@@ -48,7 +48,7 @@ Json score(const Json& request) {
   const std::vector<Record> gold = records_of(request.at("gold"));
   for (size_t i = 0; i < gold.size(); ++i) scorer->add(gold[i], request.at("predicted").at(i));
   const Report report = scorer->report();
-  return {{"report", report.json()}, {"text", report_text(report)}};
+  return {{"report", report.json()}, {"text", report_text(report, {})}};
 }
 
 Json encode(const Json& request) {

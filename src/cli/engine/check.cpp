@@ -121,8 +121,10 @@ std::string leak_text(const std::vector<Leak>& leaks) {
   for (const Leak& leak : leaks) {
     text += fmt::format("  {} texts of {} stand in {}, {} more nearly so\n", leak.exact, leak.split,
                         leak.other, leak.near);
-    for (const auto& [here, there] : leak.examples)
-      text += fmt::format("    {} = {}\n", here.str(), there.str());
+    for (const LeakExample& e : leak.examples) {
+      text += fmt::format("    {} = {} ({:.0f} % alike): {}\n", e.here.str(), e.there.str(),
+                          100 * e.similarity, e.text);
+    }
   }
   return text;
 }

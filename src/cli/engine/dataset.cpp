@@ -5,11 +5,13 @@
 #include <algorithm>
 
 #include "data/fingerprint.h"
+#include "tasks/fields.h"
 
 namespace hone {
 namespace {
 
-constexpr size_t kExamples = 100;  // of bad rows, as many as SplitAudit holds
+constexpr size_t kShownText = 300;  // code points of a leaked text
+constexpr size_t kExamples = 100;   // of bad rows, as many as SplitAudit holds
 
 void count_bad_row(SplitAudit& audit, const BadRow& row) {
   ++audit.dropped;
@@ -141,8 +143,31 @@ void Dataset::scan(Task* learner, const Task& task) {
     if (has(split))
       scan_split(split, split == "train" ? learner : nullptr, task, leakage ? &*leakage : nullptr);
   }
-  if (leakage) leaks_ = leakage->find();
+  if (leakage) {
+    leaks_ = leakage->find();
+    read_leaked_texts();
+  }
   if (learner) learner->finish_learning();
+}
+
+void Dataset::read_leaked_texts() {
+  std::map<std::string, std::map<std::string, std::vector<std::string*>>> wanted;  // split, place
+  for (Leak& leak : leaks_) {
+    for (LeakExample& e : leak.examples) {
+      wanted[leak.split][e.here.str()].push_back(&e.text);
+      wanted[leak.other][e.there.str()].push_back(&e.other_text);
+    }
+  }
+  for (auto& [split, places] : wanted) {
+    const auto stream = open(split);
+    while (const std::optional<Record> record = places.empty() ? std::nullopt : stream->next()) {
+      const auto found = places.find(Where{record->where().file, record->line, 0}.str());
+      if (found == places.end()) continue;
+      for (std::string* text : found->second)
+        *text = shortened(text_of_fields(*record, text_fields_), kShownText);
+      places.erase(found);
+    }
+  }
 }
 
 void Dataset::assign_parts_of(const Task& task) {

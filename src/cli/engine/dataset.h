@@ -66,6 +66,7 @@ class Dataset {
   void assign_parts_of(const Task& task);
   void scan_split(const std::string& split, Task* learner, const Task& task,
                   LeakageFinder* leakage);
+  void read_leaked_texts();  // into the examples of leaks_
   std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
 
   DataOptions options_;

@@ -54,8 +54,8 @@ int run_eval(const CLI::App& arguments) {
                                          predictions ? &*predictions : nullptr, audit);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  summary.title = fmt::format("{}: {}", pipeline->info().name, source.path);
   summary.model = text_of(arguments, "MODEL");
+  summary.title = run_name(summary.model);
   summary.command = fmt::format("hone eval {} {}", summary.model, source.path);
   summary.timing = {
       {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},

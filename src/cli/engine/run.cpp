@@ -28,8 +28,8 @@ void tell_dropped(const std::string& split, const SplitAudit& audit) {
 void tell_leak(const Leak& leak) {
   const std::string example =
       leak.examples.empty() ? ""
-                            : fmt::format(", e.g. {} and {}", leak.examples.front().first.str(),
-                                          leak.examples.front().second.str());
+                            : fmt::format(", e.g. {} and {}", leak.examples.front().here.str(),
+                                          leak.examples.front().there.str());
   log_warn("{} texts of {} stand in {} too, {} nearly so{}: scores will be too good", leak.exact,
            leak.split, leak.other, leak.near, example);
 }
@@ -106,7 +106,7 @@ void RunFolder::prepare() const {
 }
 
 void write_reports(const std::string& folder, const Report& report, const RunSummary& summary) {
-  write_file(folder + "/report.txt", report_text(report));
+  write_file(folder + "/report.txt", report_text(report, summary));
   write_file(folder + "/report.html", report_html(report, summary));
   write_file(folder + "/report.json",
              report_json(report, summary).dump(2) + "\n");  // last: it marks a finished run
@@ -120,7 +120,8 @@ void PredictionFile::add(const Record& record, const Json& result) {
 }
 
 void print_report(const Report& report, const RunSummary& summary, bool as_json) {
-  std::cout << (as_json ? report_json(report, summary).dump() + "\n" : report_text(report));
+  std::cout << (as_json ? report_json(report, summary).dump() + "\n"
+                        : report_text(report, summary));
 }
 
 }  // namespace hone

@@ -52,7 +52,7 @@ int run_score(const CLI::App& arguments) {
   if (audit.rows == 0)
     throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
   audit.used = audit.rows;
-  summary.title = fmt::format("{}: {}", text_of(arguments, "TASK"), scoring.gold.path);
+  summary.title = run_name(predictions.path);
   summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"),
                                 scoring.gold.path, predictions.path);
   print_report(scorer->report(), summary, flag_of(arguments, "--json"));

@@ -126,8 +126,8 @@ class TrainCommand {
 
   RunSummary describe(Dataset& dataset, const std::string& split, Pipeline& pipeline) {
     RunSummary summary;
-    summary.title = fmt::format("{}: {} data {}", pipeline.info().name, split,
-                                config_.data.sources.at(split).path);
+    summary.title = run_name(folder_.path());
+    summary.split = split;
     summary.model = config_.model;
     summary.command = "hone train " + config_.path;
     summary.data = dataset.audits();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "tasks/classify/gold.h"
 #include "tasks/fields.h"
@@ -57,6 +58,13 @@ std::vector<Json> result_labels(const Record& gold, const Json& result, Type typ
   });
 }
 
+// The class that is there most often, the first of equals; 0 where there is none.
+size_t most_frequent(const std::vector<metrics::ClassCounts>& counts) {
+  const auto most = std::max_element(counts.begin(), counts.end(),
+                                     [](const auto& a, const auto& b) { return a.gold < b.gold; });
+  return static_cast<size_t>(most - counts.begin());
+}
+
 Report empty_report(const char* metric, int64_t n) {
   Report report;
   report.task = kTaskName;
@@ -65,19 +73,10 @@ Report empty_report(const char* metric, int64_t n) {
   return report;
 }
 
-void set_metrics(Report& report, const std::vector<const char*>& names,
-                 const std::vector<double>& values, const std::vector<Interval>& intervals) {
-  for (size_t i = 0; i < names.size(); ++i) {
-    report.metrics.emplace_back(names[i], values[i]);
-    if (i < intervals.size()) report.intervals[names[i]] = intervals[i];
-    if (report.metric == names[i]) report.score = values[i];
-  }
-}
-
 void set_calibration(Report& report, const metrics::Calibration& calibration) {
   if (calibration.count() == 0) return;
   report.reliability = calibration.bins();
-  report.metrics.emplace_back("ece", calibration.expected_error());
+  report.add({"ece"}, {calibration.expected_error()});
 }
 
 class SingleScorer : public Scorer {
@@ -103,11 +102,15 @@ class SingleScorer : public Scorer {
     const std::vector<int32_t> once(pairs_.size(), 1);
     const std::vector<metrics::ClassCounts> counts = count(once);
     fill_classes(counts, report);
-    set_metrics(report,
-                {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"},
-                scores(once), metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) {
-                  return scores(weights);
-                }));
+    const size_t most = most_frequent(counts);
+    if (report.n > 0)
+      report.baseline = fmt::format("always {}", labels_.name(static_cast<int32_t>(most)));
+    report.add(
+        {"accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "mcc"},
+        scores(counts),
+        metrics::bootstrap(
+            report.n, [&](std::span<const int32_t> weights) { return scores(count(weights)); }),
+        report.n > 0 ? scores(always(most, counts)) : std::vector<double>());
     set_calibration(report, calibration_);
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -128,8 +131,8 @@ class SingleScorer : public Scorer {
     return counts;
   }
 
-  std::vector<double> scores(std::span<const int32_t> weights) const {
-    const std::vector<metrics::ClassCounts> counts = metrics::present(count(weights));
+  std::vector<double> scores(const std::vector<metrics::ClassCounts>& all) const {
+    const std::vector<metrics::ClassCounts> counts = metrics::present(all);
     const metrics::Scores macro = metrics::macro_average(counts);
     return {metrics::micro_average(counts).f1,
             macro.f1,
@@ -137,6 +140,19 @@ class SingleScorer : public Scorer {
             macro.precision,
             macro.recall,
             metrics::matthews(counts, static_cast<int64_t>(pairs_.size()))};
+  }
+
+  // The counts if each record were said to be of this class.
+  static std::vector<metrics::ClassCounts> always(size_t label,
+                                                  std::vector<metrics::ClassCounts> counts) {
+    int64_t records = 0;
+    for (metrics::ClassCounts& c : counts) {
+      records += c.gold;
+      c.hits = c.predicted = 0;
+    }
+    counts[label].hits = counts[label].gold;
+    counts[label].predicted = records;
+    return counts;
   }
 
   // The classes that gold or results have, in order: what scikit-learn takes for all classes.
@@ -170,13 +186,9 @@ class MultiScorer : public Scorer {
   MultiScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
   void add(const Record& gold, const Json& result) override {
-    Row row;
-    row.sets.gold =
+    const std::vector<int32_t> are =
         indices(labels_in(need_field(gold, options_.label), Type::kMulti, options_, gold));
-    row.sets.predicted = indices(result_labels(gold, result, Type::kMulti, options_));
-    std::set_intersection(row.sets.gold.begin(), row.sets.gold.end(), row.sets.predicted.begin(),
-                          row.sets.predicted.end(), std::back_inserter(row.hits));
-    row.f1 = metrics::sample_scores(row.sets).f1;
+    Row row({are, indices(result_labels(gold, result, Type::kMulti, options_))});
     calibrate(row, result);
     if (row.sets.gold != row.sets.predicted) note_mistake(row, gold, result);
     rows_.push_back(std::move(row));
@@ -185,13 +197,17 @@ class MultiScorer : public Scorer {
   Report report() const override {
     Report report = empty_report("micro_f1", static_cast<int64_t>(rows_.size()));
     const std::vector<int32_t> once(rows_.size(), 1);
-    fill_classes(count(once), report);
-    set_metrics(
-        report,
+    const std::vector<metrics::ClassCounts> counts = count(once);
+    fill_classes(counts, report);
+    const auto most = static_cast<int32_t>(most_frequent(counts));
+    const bool has_baseline = report.n > 0 && !counts.empty();
+    if (has_baseline) report.baseline = fmt::format("always {}", labels_.name(most));
+    report.add(
         {"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss"},
-        scores(once), metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) {
-          return scores(weights);
-        }));
+        scores(once),
+        metrics::bootstrap(report.n,
+                           [&](std::span<const int32_t> weights) { return scores(weights); }),
+        has_baseline ? always(most).scores(once) : std::vector<double>());
     set_calibration(report, calibration_);
     report.mistakes = mistakes_.most_confident_first();
     return report;
@@ -199,6 +215,11 @@ class MultiScorer : public Scorer {
 
  private:
   struct Row {
+    explicit Row(metrics::LabelSets both) : sets(std::move(both)) {
+      std::set_intersection(sets.gold.begin(), sets.gold.end(), sets.predicted.begin(),
+                            sets.predicted.end(), std::back_inserter(hits));
+      f1 = metrics::sample_scores(sets).f1;
+    }
     metrics::LabelSets sets;    // both sorted
     std::vector<int32_t> hits;  // in both
     double f1 = 0;
@@ -213,6 +234,15 @@ class MultiScorer : public Scorer {
     std::sort(result.begin(), result.end());
     result.erase(std::unique(result.begin(), result.end()), result.end());
     return result;
+  }
+
+  // The same records, each said to have this label alone.
+  MultiScorer always(int32_t label) const {
+    MultiScorer other(options_, {});
+    other.labels_ = labels_;
+    for (const Row& row : rows_)
+      other.rows_.emplace_back(metrics::LabelSets{row.sets.gold, {label}});
+    return other;
   }
 
   // Every (record, label) pair: how often is a label there that was given probability p?
@@ -330,14 +360,26 @@ class NumberScorer : public Scorer {
               metrics::mean_squared_error(gold_, predicted_, weights),
               metrics::mean_absolute_error(gold_, predicted_, weights)};
     };
-    set_metrics(report, {"pearson", "spearman", "mse", "mae"},
-                scores(std::vector<int32_t>(gold_.size(), 1)),
-                metrics::bootstrap(report.n, scores));
+    const std::vector<int32_t> once(gold_.size(), 1);
+    report.add({"pearson", "spearman", "mse", "mae"}, scores(once),
+               metrics::bootstrap(report.n, scores), constant_scores(once));
+    if (report.n > 0) report.baseline = "always the mean; for mae the median";
+    report.mistake_measure = "error";
     report.mistakes = mistakes_.most_confident_first();
     return report;
   }
 
  private:
+  // Of the best constants: nothing correlates with them.
+  std::vector<double> constant_scores(std::span<const int32_t> once) const {
+    if (gold_.empty()) return {};
+    const double mean =
+        std::accumulate(gold_.begin(), gold_.end(), 0.0) / static_cast<double>(gold_.size());
+    const auto constant = [&](double value) { return std::vector<double>(gold_.size(), value); };
+    return {0, 0, metrics::mean_squared_error(gold_, constant(mean), once),
+            metrics::mean_absolute_error(gold_, constant(metrics::percentile(gold_, 0.5)), once)};
+  }
+
   Options options_;
   std::vector<double> gold_, predicted_;
   MistakeList mistakes_;  // by absolute error

@@ -16,10 +16,12 @@ void Calibration::add(double confidence, bool is_right) {
 
 std::vector<ReliabilityBin> Calibration::bins() const {
   std::vector<ReliabilityBin> result;
-  for (const Sums& s : sums_) {
-    const double count = static_cast<double>(s.count);
+  for (size_t i = 0; i < sums_.size(); ++i) {
+    const Sums& s = sums_[i];
+    const double count = static_cast<double>(s.count), low = static_cast<double>(i);
     if (s.count > 0)
-      result.push_back({s.confidence / count, static_cast<double>(s.right) / count, s.count});
+      result.push_back({s.confidence / count, static_cast<double>(s.right) / count, s.count,
+                        low / kReliabilityBins, (low + 1) / kReliabilityBins});
   }
   return result;
 }

@@ -87,14 +87,16 @@ Scores sample_scores(const LabelSets& sets) {
                     static_cast<int64_t>(sets.gold.size())});
 }
 
-ClassRow class_row(const std::string& label, const Scores& scores, int64_t support) {
-  return {label, scores.precision, scores.recall, scores.f1, support};
+ClassRow class_row(const std::string& label, const Scores& scores, int64_t support,
+                   int64_t predicted) {
+  return {label, scores.precision, scores.recall, scores.f1, support, predicted};
 }
 
 void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes,
                      const std::string& micro_name, Report& report) {
   for (size_t i = 0; i < classes.size(); ++i)
-    report.per_class.push_back(class_row(labels[i], scores_of(classes[i]), classes[i].gold));
+    report.per_class.push_back(
+        class_row(labels[i], scores_of(classes[i]), classes[i].gold, classes[i].predicted));
   const int64_t support = total_support(classes);
   report.averages.push_back(class_row(micro_name, micro_average(classes), support));
   report.averages.push_back(class_row("macro avg", macro_average(classes), support));

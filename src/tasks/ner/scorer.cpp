@@ -22,7 +22,7 @@ constexpr const char* kNone = "(none)";
 struct Compared {
   std::string text;
   std::vector<Entity> gold, predicted;
-  int64_t tags = 0, right_tags = 0;  // tokens only
+  int64_t tags = 0, right_tags = 0, outside_tags = 0;  // tokens only
 };
 
 bool is_same(const Entity& a, const Entity& b) {
@@ -52,6 +52,7 @@ class EntityScorer : public Scorer {
     records_.push_back(count(c));
     tags_ += c.tags;
     right_tags_ += c.right_tags;
+    outside_tags_ += c.outside_tags;
     if (const auto found = result.find(kWithoutPieces); found != result.end() && found->is_array())
       without_pieces_ += static_cast<int64_t>(found->size());
     for (const Entity& e : c.predicted) {
@@ -86,13 +87,14 @@ class EntityScorer : public Scorer {
     const std::vector<std::string> tokens = tokens_of(gold, options_);
     const std::vector<std::string> gold_tags = tags_of_record(gold, options_),
                                    predicted_tags = result_tags(gold, result, tokens.size());
-    Compared c{joined(tokens), {}, {}, static_cast<int64_t>(tokens.size()), 0};
+    Compared c{joined(tokens), {}, {}, static_cast<int64_t>(tokens.size()), 0, 0};
     const Characters characters(c.text);
     c.gold = entities(gold_tags, tokens, characters);
     c.predicted = entities(predicted_tags, tokens, characters);
     take_scores(result, c.predicted);
     const std::vector<std::string> gold_iob2 = to_iob2(gold_tags).tags;
     for (size_t i = 0; i < tokens.size(); ++i) c.right_tags += gold_iob2[i] == predicted_tags[i];
+    c.outside_tags = std::count(gold_iob2.begin(), gold_iob2.end(), "O");
     return c;
   }
 
@@ -224,23 +226,22 @@ class EntityScorer : public Scorer {
             metrics::weighted_average(counts).f1};
   }
 
+  double share_of_tags(int64_t count) const {
+    return static_cast<double>(count) / static_cast<double>(tags_);
+  }
+
   void fill_metrics(const std::vector<double>& values, const std::vector<Interval>& intervals,
                     Report& report) const {
-    const char* names[] = {"precision", "recall", "f1", "macro_f1", "weighted_f1"};
-    for (size_t i = 0; i < std::size(names); ++i) {
-      report.metrics.emplace_back(names[i], values[i]);
-      if (i < intervals.size()) report.intervals[names[i]] = intervals[i];
-    }
-    report.score = values[2];
+    if (report.n > 0) report.baseline = "no entities";
+    report.add({"precision", "recall", "f1", "macro_f1", "weighted_f1"}, values, intervals,
+               std::vector<double>(values.size(), 0));
     if (tags_ > 0)
-      report.metrics.emplace_back("accuracy",
-                                  static_cast<double>(right_tags_) / static_cast<double>(tags_));
+      report.add({"accuracy"}, {share_of_tags(right_tags_)}, {}, {share_of_tags(outside_tags_)});
     if (calibration_.count() > 0) {
       report.reliability = calibration_.bins();
-      report.metrics.emplace_back("ece", calibration_.expected_error());
+      report.add({"ece"}, {calibration_.expected_error()});
     }
-    if (without_pieces_ > 0)
-      report.metrics.emplace_back(kWithoutPieces, static_cast<double>(without_pieces_));
+    if (without_pieces_ > 0) report.add({kWithoutPieces}, {static_cast<double>(without_pieces_)});
   }
 
   void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
@@ -265,7 +266,7 @@ class EntityScorer : public Scorer {
   std::map<std::string, int32_t> types_;  // sorted by name, as seqeval prints them
   std::vector<std::vector<TypeCounts>> records_;
   std::map<std::pair<std::string, std::string>, int64_t> confusions_;
-  int64_t tags_ = 0, right_tags_ = 0, without_pieces_ = 0;
+  int64_t tags_ = 0, right_tags_ = 0, outside_tags_ = 0, without_pieces_ = 0;
   bool has_scores_ = false;
   metrics::Calibration calibration_;
   MistakeList mistakes_;

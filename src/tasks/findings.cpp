@@ -1,0 +1,96 @@
+#include "tasks/findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace hone {
+namespace {
+
+constexpr double kManyUnknown = 0.01;  // share of unknown tokens from which on it is told
+
+std::vector<Finding> of_split(const RunSummary& run) {
+  if (run.split == "test") return {};
+  return {{fmt::format("these are scores on {} data, which chose the model: they are too good; "
+                       "give data.test to know how good it is",
+                       run.split),
+           {},
+           {}}};
+}
+
+std::string counted_leak(const Leak& leak) {
+  const int64_t told = leak.exact > 0 ? leak.exact : leak.near;
+  const std::string text = fmt::format(
+      "{} {} of {} {}{} in {} too", told, told == 1 ? "text" : "texts", leak.split,
+      told == 1 ? "stands" : "stand", leak.exact > 0 ? "" : " nearly the same", leak.other);
+  const bool has_both = leak.exact > 0 && leak.near > 0;
+  return has_both ? text + fmt::format(", {} more nearly so", leak.near) : text;
+}
+
+std::vector<Finding> of_leaks(const RunSummary& run) {
+  std::vector<Finding> found;
+  for (const Leak& leak : run.leaks) {
+    if (leak.exact + leak.near == 0) continue;
+    Finding finding{counted_leak(leak) + ": scores are too good", {}, {}};
+    for (const LeakExample& e : leak.examples) {
+      finding.examples.push_back(
+          {e.here, e.there, e.text, e.other_text,
+           e.similarity < 1 ? fmt::format("{:.0f} % alike", 100 * e.similarity) : "equal"});
+    }
+    found.push_back(std::move(finding));
+  }
+  return found;
+}
+
+std::vector<Finding> of_baseline(const Report& report) {
+  const auto main = std::find_if(report.metrics.begin(), report.metrics.end(),
+                                 [&](const Metric& m) { return m.name == report.metric; });
+  if (main == report.metrics.end() || !main->baseline || report.n == 0) return {};
+  const bool better =
+      main->greater_is_better ? main->value > *main->baseline : main->value < *main->baseline;
+  if (better) return {};
+  return {{fmt::format("{} {:.4f} is no better than {}, which gets {:.4f}", main->name, main->value,
+                       report.baseline, *main->baseline),
+           {},
+           {}}};
+}
+
+std::vector<Finding> of_classes(const Report& report) {
+  std::vector<std::string> never;
+  size_t there = 0;
+  for (const ClassRow& row : report.per_class) {
+    if (row.support == 0) continue;
+    ++there;
+    if (row.predicted == 0) never.push_back(row.label);
+  }
+  if (never.empty()) return {};
+  return {{fmt::format("{} of {} classes {} never predicted", never.size(), there,
+                       never.size() == 1 ? "is" : "are"),
+           never,
+           {}}};
+}
+
+}  // namespace
+
+Json Finding::json() const {
+  Json rows = Json::array();
+  for (const Comparison& c : examples) {
+    rows.push_back({{"here", c.here.str()},
+                    {"there", c.there.str()},
+                    {"text", c.text},
+                    {"other_text", c.other_text},
+                    {"note", c.note}});
+  }
+  return {{"text", text}, {"names", names}, {"examples", rows}};
+}
+
+std::vector<Finding> findings(const Report& report, const RunSummary& run) {
+  std::vector<Finding> all;
+  for (const std::vector<Finding>& some :
+       {of_split(run), of_leaks(run), of_baseline(report), of_classes(report)})
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
+}
+
+}  // namespace hone
