@@ -8,8 +8,6 @@
 namespace hone {
 namespace {
 
-constexpr double kManyUnknown = 0.01;  // share of unknown tokens from which on it is told
-
 std::vector<Finding> of_split(const RunSummary& run) {
   if (run.split == "test") return {};
   return {{fmt::format("these are scores on {} data, which chose the model: they are too good; "

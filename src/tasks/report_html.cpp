@@ -45,7 +45,7 @@ ShortPaths files_named(const std::vector<Finding>& found, const Report& report,
   return ShortPaths(files);
 }
 
-std::string number(double value) {
+std::string shown_number(double value) {
   return fmt::format("<span class='number'>{}</span>", human_score(value));
 }
 
@@ -66,11 +66,12 @@ std::string range_bar(const Metric& metric) {
 
 std::string interval_text(const Metric& metric) {
   if (!metric.interval) return "";
-  return fmt::format("{} to {}", number(metric.interval->low), number(metric.interval->high));
+  return fmt::format("{} to {}", shown_number(metric.interval->low),
+                     shown_number(metric.interval->high));
 }
 
 std::string baseline_text(const Metric& metric) {
-  return metric.baseline ? "baseline " + number(*metric.baseline) : "";
+  return metric.baseline ? "baseline " + shown_number(*metric.baseline) : "";
 }
 
 std::string score_card(const Report& report, const RunSummary& run) {
@@ -87,7 +88,7 @@ std::string score_card(const Report& report, const RunSummary& run) {
   out += "<div class='soft'>" + note + "</div>";
   if (main != report.metrics.end() && main->baseline)
     out += fmt::format("<div class='soft'>baseline ({}): {}</div>", html::name(report.baseline),
-                       number(*main->baseline));
+                       shown_number(*main->baseline));
   return card(out, "facts");
 }
 
@@ -167,17 +168,17 @@ std::string class_row(const ClassRow& row) {
       human_count(row.support));
 }
 
-std::string class_table(const std::vector<ClassRow>& rows, const std::vector<ClassRow>& averages) {
+std::string class_table(const char* label, const std::vector<ClassRow>& rows,
+                        const std::vector<ClassRow>& averages) {
   std::string body, foot;
   for (const ClassRow& row : rows) body += class_row(row);
   for (const ClassRow& row : averages) foot += class_row(row);
   return scroller(
-      "scores by class",
-      "<table class='" + std::string(rows.size() > 1 ? "sortable " : "") +
-          "stack'><thead><tr><th scope='col'>class</th>"
-          "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th>"
-          "<td class='wide plain'></td><th scope='col'>rows</th></tr></thead><tbody>" +
-          body + "</tbody><tfoot>" + foot + "</tfoot></table>");
+      label, "<table class='" + std::string(rows.size() > 1 ? "sortable " : "") +
+                 "stack'><thead><tr><th scope='col'>class</th>"
+                 "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th>"
+                 "<td class='wide plain'></td><th scope='col'>rows</th></tr></thead><tbody>" +
+                 body + "</tbody><tfoot>" + foot + "</tfoot></table>");
 }
 
 // The first few classes by an order: enough to see where the work is.
@@ -202,16 +203,16 @@ std::string extreme_classes(const char* title, const Report& report, Less less) 
 std::string classes_section(const Report& report) {
   if (report.per_class.empty()) return "";
   if (report.per_class.size() <= kClassesShown)
-    return card(class_table(report.per_class, report.averages));
+    return card(class_table("scores by class", report.per_class, report.averages));
   const auto worse = [](const ClassRow& a, const ClassRow& b) {
     return a.f1 != b.f1 ? a.f1 < b.f1 : a.support > b.support;
   };
   const auto larger = [](const ClassRow& a, const ClassRow& b) { return a.support > b.support; };
   return "<div class='two'>" + extreme_classes("Worst", report, worse) +
          extreme_classes("Largest", report, larger) + "</div>" +
-         card(class_table({}, report.averages) +
+         card(class_table("averages", {}, report.averages) +
               fold(fmt::format("show all {} classes", report.per_class.size()),
-                   class_table(report.per_class, {})));
+                   class_table("scores by class", report.per_class, {})));
 }
 
 // Confusion.
@@ -263,8 +264,8 @@ Confusion most_confused(const Confusion& confusion) {
   return part;
 }
 
-std::string matrix(const Confusion& confusion) {
-  return scroller("confusion matrix", svg::heat_map(confusion.labels, confusion.counts));
+std::string matrix(const char* label, const Confusion& confusion) {
+  return scroller(label, svg::heat_map(confusion.labels, confusion.counts));
 }
 
 std::string confusion_section(const Report& report) {
@@ -276,9 +277,11 @@ std::string confusion_section(const Report& report) {
     const Confusion part = most_confused(all);
     body += fmt::format("<p class='soft'>the {} most confused of {} classes</p>",
                         part.labels.size(), all.labels.size()) +
-            matrix(part) + fold(fmt::format("show all {} classes", all.labels.size()), matrix(all));
+            matrix("confusion matrix", part) +
+            fold(fmt::format("show all {} classes", all.labels.size()),
+                 matrix("whole confusion matrix", all));
   } else {
-    body += matrix(all);
+    body += matrix("confusion matrix", all);
   }
   return "<div class='beside'>" + card(body) + top_confusions(all) + "</div>";
 }
