@@ -37,7 +37,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem}
 th{font-weight:600;color:var(--soft);text-align:right;padding:5px 8px;vertical-align:bottom;
 border-bottom:1px solid var(--rule)}
 td{text-align:right;padding:5px 8px;border-bottom:1px solid var(--rule);vertical-align:top}
-th:first-child,td:first-child,tbody th{text-align:left}tbody th{vertical-align:top}
+th:first-child,td:first-child{text-align:left}
 td,thead th{white-space:nowrap;font-variant-numeric:tabular-nums}
 tfoot td{color:var(--soft)}
 .name{overflow-wrap:anywhere}

@@ -53,7 +53,7 @@ def entity_row(i):
 DATA = {
     "two": ("classify", class_rows(["spam", "ham"], 60)),
     "twelve": ("classify", class_rows(LABELS, 240)),
-    "many": ("classify", class_rows([f"{LABELS[i % 12]}_{i}" for i in range(118)], 590)),
+    "many": ("classify", rows_of(590, lambda i: {"label": f"{LABELS[i % 118 % 12]}_{i % 118}"})),
     "multi": ("classify", rows_of(90, lambda i: {"label": LABELS[i % 5 : i % 5 + i % 3]})),
     "number": ("classify", rows_of(60, lambda i: {"label": i % 7 / 2})),
     "entities": ("ner", [entity_row(i) for i in range(40)]),
