@@ -14,11 +14,45 @@ std::string Where::str() const {
   return fmt::format("{}:{}:{}", file, line, column);
 }
 
+size_t line_end_length(std::string_view text, size_t at) {
+  const std::string_view rest = text.substr(std::min(at, text.size()), 3);
+  if (rest.starts_with('\n')) return 1;
+  if (!rest.starts_with('\r')) return 0;
+  return rest == "\r\r\n" ? 3 : rest.starts_with("\r\n") ? 2 : 1;
+}
+
+Where advance(Where start, std::string_view text, size_t offset) {
+  const std::string_view before = text.substr(0, offset);
+  const bool has_returns = before.find('\r') != before.npos;
+  size_t line = 0;  // where the line begins
+  for (;;) {
+    size_t end = has_returns ? before.find_first_of("\r\n", line) : before.find('\n', line);
+    if (end == before.npos || (end += line_end_length(text, end)) > offset) break;
+    line = end;
+    ++start.line;
+    start.column = 1;
+  }
+  start.column += static_cast<int64_t>(offset - line);
+  return start;
+}
+
 namespace {
 
 std::string with_place(const Where& where, const std::string& message) {
   const std::string place = where.str();
   return place.empty() ? message : place + ": " + message;
+}
+
+// A name in a message may be as long as a file. What is wrong stands at the beginning, what to do
+// at the end.
+std::string without_middle(const std::string& message) {
+  constexpr size_t kLongest = 4096, kHead = 2800, kTail = 1200;
+  if (message.size() <= kLongest) return message;
+  const auto border = [&](size_t at) {  // of a character of UTF-8
+    while (at > 0 && (static_cast<unsigned char>(message[at]) & 0xC0) == 0x80) --at;
+    return at;
+  };
+  return message.substr(0, border(kHead)) + " … " + message.substr(border(message.size() - kTail));
 }
 
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
@@ -47,10 +81,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 Error::Error(ErrorKind kind, Where where, const std::string& message)
-    : std::runtime_error(with_place(where, message)),
+    : std::runtime_error(with_place(where, without_middle(message))),
       kind_(kind),
       where_(std::move(where)),
-      message_(message) {}
+      message_(without_middle(message)) {}
 
 std::string nearest(std::string_view name, std::span<const std::string> candidates) {
   constexpr size_t kLongest =

@@ -24,6 +24,13 @@ struct Where {
   std::string str() const;  // "train.jsonl:17:3", "train.jsonl:17", "train.jsonl" or ""
 };
 
+// Length of the line end at text[at]: LF, CRLF, a lone CR (old Macs), or CR CR LF (what Python's
+// csv writes on Windows without newline=''); 0 where there is none.
+size_t line_end_length(std::string_view text, size_t at);
+
+// The place of text[offset], where `start` is the place of text[0].
+Where advance(Where start, std::string_view text, size_t offset);
+
 class Error : public std::runtime_error {
  public:
   // The message shown is "<where>: <message>", or the message alone where `where` is empty.

@@ -23,8 +23,8 @@ constexpr size_t kFewKeys =
 // quadratic in a vocabulary of 250,000 entries.
 class Parser {
  public:
-  Parser(std::string_view text, const Where& where, ErrorKind kind)
-      : text_(text), where_(where), kind_(kind) {}
+  Parser(std::string_view text, const Where& where, ErrorKind kind, size_t most_values)
+      : text_(text), where_(where), kind_(kind), most_values_(most_values) {}
 
   Json document() {
     Json value;
@@ -40,15 +40,20 @@ class Parser {
   using Object = Json::object_t;
 
   [[noreturn]] void fail(size_t at, const std::string& message) const {
-    Where where = where_;
-    const std::string_view before = text_.substr(0, at);
-    const int64_t breaks = std::count(before.begin(), before.end(), '\n');
-    const size_t last = before.rfind('\n');
-    const int64_t base = breaks == 0 && where_.column > 0 ? where_.column - 1 : 0;
-    where.line = std::max<int64_t>(where_.line, 1) + breaks;
-    where.column =
-        static_cast<int64_t>(last == std::string_view::npos ? at : at - last - 1) + 1 + base;
-    throw Error(kind_, where, "not valid JSON: " + message);
+    throw Error(kind_, place(at), "not valid JSON: " + message);
+  }
+
+  Where place(size_t at) const {
+    const Where start{where_.file, std::max<int64_t>(where_.line, 1),
+                      std::max<int64_t>(where_.column, 1)};
+    return advance(start, text_, at);
+  }
+
+  void count_value() {
+    if (++values_ > most_values_)
+      throw Error(kind_, place(at_),
+                  fmt::format("more than {} values, keys counted; so many are no row of data",
+                              most_values_));
   }
 
   std::string found(size_t at) const {
@@ -76,6 +81,7 @@ class Parser {
 
   void parse_value(Json& out, int depth) {
     if (at_ >= text_.size()) fail(at_, "the text ends where a value should begin");
+    count_value();
     switch (text_[at_]) {
       case '{':
         return parse_object(out, depth);
@@ -136,6 +142,7 @@ class Parser {
       if (at_ >= text_.size() || text_[at_] != '"')
         fail(at_, fmt::format("{} where a key in quotes was expected", found(at_)));
       std::string key;
+      count_value();
       parse_string(key);
       refuse_duplicate(key, key_at, members, seen);
       skip_space();
@@ -144,6 +151,7 @@ class Parser {
       // ordered_map is a vector of pairs: appending there avoids its search through all earlier
       // keys.
       auto& pairs = static_cast<Object::Container&>(members);
+      make_room(pairs);
       pairs.emplace_back(std::move(key), Json());
       parse_value(pairs.back().second, depth + 1);
       skip_space();
@@ -151,6 +159,16 @@ class Parser {
       if (!take(',')) fail(at_, fmt::format("{} where ',' or '}}' was expected", found(at_)));
       skip_space();
     }
+  }
+
+  // A vector of pairs with constant keys copies them when it grows, values and all; here the values
+  // move.
+  static void make_room(Object::Container& pairs) {
+    if (pairs.size() < pairs.capacity()) return;
+    Object::Container larger;
+    larger.reserve(std::max<size_t>(4, 2 * pairs.size()));
+    for (auto& [key, value] : pairs) larger.emplace_back(key, std::move(value));
+    pairs = std::move(larger);
   }
 
   void refuse_duplicate(const std::string& key, size_t at, const Object& members,
@@ -296,13 +314,14 @@ class Parser {
   std::string_view text_;
   const Where& where_;
   ErrorKind kind_;
+  size_t values_ = 0, most_values_;
   size_t at_ = 0;
 };
 
 }  // namespace
 
-Json parse_json(std::string_view text, const Where& where, ErrorKind kind) {
-  return Parser(text, where, kind).document();
+Json parse_json(std::string_view text, const Where& where, ErrorKind kind, size_t most_values) {
+  return Parser(text, where, kind, most_values).document();
 }
 
 Json read_json(const std::string& path, ErrorKind kind) {

@@ -2,6 +2,7 @@
 // column.
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -13,8 +14,10 @@ using Json = nlohmann::ordered_json;
 
 // Parses one JSON document. Duplicate keys, trailing text, invalid UTF-8 and nesting deeper than
 // 512 levels are errors of `kind` at `where` (the line of `where` is the line of the text's first
-// byte).
-Json parse_json(std::string_view text, const Where& where, ErrorKind kind);
+// byte), and so are more than `most_values` values, keys among them: an empty text costs 20 times
+// its two bytes.
+Json parse_json(std::string_view text, const Where& where, ErrorKind kind,
+                size_t most_values = std::numeric_limits<size_t>::max());
 
 // Reads and parses a whole file.
 Json read_json(const std::string& path, ErrorKind kind);

@@ -79,7 +79,7 @@ struct Leak {
 };
 class LeakageFinder {
  public:
-  // Keeps about 150 bytes a row, no text.
+  // Keeps about 160 bytes a row, no text.
   void add(const std::string& split, const Record& record,
            const std::vector<std::string>& text_fields);
   std::vector<Leak> find() const;  // of each pair of splits that share texts; `other` is train, or

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "data/format.h"
 #include "data/row_reader.h"
 #include "data/tag_scheme.h"
 
@@ -12,89 +13,12 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
-// The columns of one sentence; `fault` is the first line of it that is bad.
-struct Sentence {
-  int64_t line = 0;
-  std::vector<std::vector<std::string>> columns;  // [column][token]
-  std::vector<int64_t> lines;                     // of each token
-  std::optional<Error> fault;
-};
-
-// Cuts the text into sentences and their lines into columns.
-class SentenceScanner {
- public:
-  SentenceScanner(TextStream& text, const SourceOptions& options)
-      : text_(text), separator_(options.separator), wanted_(options.columns.size()) {}
-
-  // The next sentence, wholly consumed; false at the end.
-  bool next(Sentence& sentence) {
-    sentence = Sentence{};
-    std::string_view line;
-    while (text_.next_line(line)) {
-      const bool is_break =
-          std::all_of(line.begin(), line.end(), is_space) || is_document_start(line);
-      if (is_break && sentence.line > 0) return true;
-      if (!is_break) add_line(line, sentence);
-    }
-    return sentence.line > 0;
-  }
-
- private:
-  static bool is_document_start(std::string_view line) {
-    constexpr std::string_view kMark = "-DOCSTART-";
-    return line.starts_with(kMark) && (line.size() == kMark.size() || is_space(line[kMark.size()]));
-  }
-
-  void add_line(std::string_view line, Sentence& sentence) {
-    const Where start{*text_.file(), text_.line_number(), 1};
-    if (sentence.line == 0) sentence.line = start.line;
-    if (sentence.fault) return;
-    try {
-      text_.check_text(line, start);
-      split(line);
-      if (wanted_ == 0) wanted_ = values_.size();
-      if (values_.size() != wanted_) {
-        throw Error(ErrorKind::kData, start,
-                    fmt::format("{} columns where {} were expected", values_.size(), wanted_));
-      }
-    } catch (const Error& error) {
-      sentence.fault = error;
-      return;
-    }
-    sentence.lines.push_back(start.line);
-    sentence.columns.resize(wanted_);
-    for (size_t i = 0; i < wanted_; ++i) sentence.columns[i].emplace_back(values_[i]);
-  }
-
-  void split(std::string_view line) {
-    values_.clear();
-    if (!separator_.empty()) {
-      for (size_t start = 0; start != line.npos;) {
-        const size_t end = line.find(separator_, start);
-        values_.push_back(line.substr(start, end - start));
-        start = end == line.npos ? end : end + separator_.size();
-      }
-      return;
-    }
-    for (size_t at = 0;;) {
-      while (at < line.size() && is_space(line[at])) ++at;
-      if (at == line.size()) return;
-      const size_t start = at;
-      while (at < line.size() && !is_space(line[at])) ++at;
-      values_.push_back(line.substr(start, at - start));
-    }
-  }
-
-  TextStream& text_;
-  std::string separator_;
-  size_t wanted_;  // columns of each line: as many as are named, else as the first line has
-  std::vector<std::string_view> values_;
-};
-
 // Which columns become which fields.
 struct Layout {
   std::vector<std::string> names;  // by column; "" is left out
   size_t tags = std::string::npos;
+
+  bool keeps(size_t column) const { return column == tags || !names[column].empty(); }
 };
 
 Layout layout_of(const SourceOptions& options, size_t columns) {
@@ -116,10 +40,129 @@ Layout layout_of(const SourceOptions& options, size_t columns) {
   return layout;
 }
 
+// One sentence; its tokens stand on lines without a gap.
+struct Sentence {
+  int64_t line = 0;                               // of the first token; 0: none yet
+  std::vector<std::vector<std::string>> columns;  // [column][token]; empty where it is left out
+  size_t bytes = 0, values = 0;
+  std::optional<Error> fault;  // of the first line that is bad
+};
+
+// Cuts the text into sentences and their lines into columns.
+class SentenceScanner {
+ public:
+  SentenceScanner(TextStream& text, const SourceOptions& options)
+      : text_(text), options_(options) {}
+
+  // The next sentence, wholly consumed; false at the end.
+  bool next(Sentence& sentence) {
+    sentence = Sentence{};
+    std::string_view line;
+    while (text_.next_line(line)) {
+      split(line);
+      const bool is_break = values_.empty() || is_document_start(line) || is_comment(line);
+      if (is_break && sentence.line > 0) return true;
+      if (!is_break) add_line(line, sentence);
+    }
+    return sentence.line > 0;
+  }
+
+  const Layout& layout() const { return layout_; }  // known once a sentence was read
+
+ private:
+  static bool is_document_start(std::string_view line) {
+    constexpr std::string_view kMark = "-DOCSTART-";
+    return line.starts_with(kMark) && (line.size() == kMark.size() || is_space(line[kMark.size()]));
+  }
+
+  // "# id = 1", but not a token "#" with its tag.
+  bool is_comment(std::string_view line) const {
+    return std::any_of(options_.comment.begin(), options_.comment.end(),
+                       [&](const std::string& start) { return line.starts_with(start); }) &&
+           !(values_.size() > 1 && (width() == 0 || values_.size() == width()) &&
+             is_span_tag(values_.back()));
+  }
+
+  size_t width() const { return layout_.names.size(); }  // of each line; 0: not known yet
+
+  void add_line(std::string_view line, Sentence& sentence) {
+    const Where start{*text_.file(), text_.line_number(), 1};
+    if (sentence.line == 0) sentence.line = start.line;
+    if (sentence.fault) return;
+    try {
+      text_.check_text(line, start);
+      if (values_.size() > kMostValues)
+        throw Error(ErrorKind::kData, start,
+                    fmt::format("more than {} columns; is the separator right?", kMostValues));
+      if (width() == 0) begin_layout(line);
+      if (values_.size() != width()) throw wrong_width(line, start);
+      store(line, sentence);
+    } catch (const Error& error) {
+      sentence.fault = error;
+      sentence.columns.clear();
+    }
+  }
+
+  void begin_layout(std::string_view line) {
+    layout_ =
+        layout_of(options_, options_.columns.empty() ? values_.size() : options_.columns.size());
+    is_hash_first_ = line.starts_with('#');
+  }
+
+  Error wrong_width(std::string_view line, const Where& where) const {
+    const bool is_hash = is_hash_first_ || line.starts_with('#');
+    return {ErrorKind::kData, where,
+            fmt::format(
+                "{} columns where {} were expected{}", values_.size(), width(),
+                is_hash ? "; where lines that begin with # are comments, say comment: \"#\"" : "")};
+  }
+
+  void store(std::string_view line, Sentence& sentence) {
+    sentence.columns.resize(width());
+    sentence.bytes += line.size();
+    for (size_t i = 0; i < width(); ++i) {
+      if (!layout_.keeps(i)) continue;
+      sentence.columns[i].emplace_back(values_[i]);
+      ++sentence.values;
+    }
+    if (sentence.bytes <= kLongestRow && sentence.values <= kMostValues) return;
+    throw Error(ErrorKind::kData, {*text_.file(), sentence.line},
+                fmt::format("a sentence of more than {} MiB or {} values begins here; is it "
+                            "sentences without blank lines between them?",
+                            kLongestRow >> 20, kMostValues));
+  }
+
+  void split(std::string_view line) {
+    values_.clear();
+    if (std::all_of(line.begin(), line.end(), is_space)) return;
+    if (!options_.separator.empty()) {
+      for (size_t start = 0; start != line.npos && values_.size() <= kMostValues;) {
+        const size_t end = line.find(options_.separator, start);
+        values_.push_back(line.substr(start, end - start));
+        start = end == line.npos ? end : end + options_.separator.size();
+      }
+      return;
+    }
+    for (size_t at = 0; values_.size() <= kMostValues;) {
+      while (at < line.size() && is_space(line[at])) ++at;
+      if (at == line.size()) return;
+      const size_t start = at;
+      while (at < line.size() && !is_space(line[at])) ++at;
+      values_.push_back(line.substr(start, at - start));
+    }
+  }
+
+  TextStream& text_;
+  const SourceOptions& options_;
+  Layout layout_;
+  bool is_hash_first_ = false;  // the line that gave the layout begins with "#"
+  std::vector<std::string_view> values_;
+};
+
 class ConllReader : public RowReader {
  public:
   ConllReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
-      : RowReader(options, std::move(text)), scanner_(this->text(), options) {
+      : RowReader(options, std::move(text)), scanner_(this->text(), this->options()) {
     is_strict_ = options.tag_scheme != "auto";
     scheme_ = is_strict_ ? tag_scheme_of(options.tag_scheme).value() : detect(options);
   }
@@ -130,29 +173,37 @@ class ConllReader : public RowReader {
     if (!scanner_.next(sentence)) return false;
     record.line = sentence.line;
     if (sentence.fault) throw *sentence.fault;
-    if (layout_.names.empty()) layout_ = layout_of(options(), sentence.columns.size());
-    if (layout_.tags < sentence.columns.size()) convert_tags(sentence);
+    const Layout& layout = scanner_.layout();
+    if (layout.tags < sentence.columns.size()) convert_tags(sentence);
     record.fields = Json::object();
     for (size_t i = 0; i < sentence.columns.size(); ++i) {
-      if (!layout_.names[i].empty())
-        record.fields[layout_.names[i]] = std::move(sentence.columns[i]);
+      if (!layout.names[i].empty()) record.fields[layout.names[i]] = list_of(sentence.columns[i]);
     }
     return true;
   }
 
  private:
+  // Moves each text: two copies of a long sentence are too many.
+  static Json list_of(std::vector<std::string>& texts) {
+    Json list = Json::array();
+    auto& items = list.get_ref<Json::array_t&>();
+    items.reserve(texts.size());
+    for (std::string& text : texts) items.emplace_back(std::move(text));
+    texts = {};
+    return list;
+  }
+
   // The scheme shows only in the whole file: IOB1 differs from IOB2 in few places.
-  static TagScheme detect(const SourceOptions& options) {
-    if (options.path == "-")
+  TagScheme detect(const SourceOptions& options) {
+    if (comes_once(options.path))
       throw Error(
-          ErrorKind::kUsage, Where{"standard input"},
+          ErrorKind::kUsage, Where{*text().file()},
           "tag_scheme: auto reads a file twice; name the scheme (IOB1, IOB2, BMES, BIOES, none)");
-    TextStream text(options);
-    SentenceScanner scanner(text, options);
+    TextStream again(options);
+    SentenceScanner scanner(again, options);
     TagSchemeDetector detector;
     for (Sentence sentence; scanner.next(sentence);) {
-      if (sentence.columns.empty()) continue;
-      const size_t tags = layout_of(options, sentence.columns.size()).tags;
+      const size_t tags = scanner.layout().tags;
       if (tags < sentence.columns.size()) detector.add(sentence.columns[tags]);
     }
     log_debug("{}: tags read as {}", options.path, name_of(detector.scheme()));
@@ -160,9 +211,10 @@ class ConllReader : public RowReader {
   }
 
   void convert_tags(Sentence& sentence) {
-    const std::optional<TagFault> fault = to_iob2(scheme_, sentence.columns[layout_.tags]);
+    const std::optional<TagFault> fault =
+        to_iob2(scheme_, sentence.columns[scanner_.layout().tags]);
     if (!fault) return;
-    const Where where = place(sentence.lines[fault->index], 0);
+    const Where where = place(sentence.line + static_cast<int64_t>(fault->index), 0);
     if (is_strict_ || !fault->is_readable) throw Error(ErrorKind::kData, where, fault->reason);
     note_repair(where, fault->reason);
   }
@@ -170,7 +222,6 @@ class ConllReader : public RowReader {
   SentenceScanner scanner_;
   TagScheme scheme_ = TagScheme::kNone;
   bool is_strict_ = false;
-  Layout layout_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "data/row_reader.h"
 
@@ -18,18 +19,21 @@ class DelimitedReader : public RowReader {
         has_quotes_(options.has_quotes.value_or(options.format != "tsv")),
         columns_(options.columns) {}
 
+  std::vector<std::string> advice() const override {
+    if (options().has_quotes || values_in_quotes_ == 0) return {};
+    return {
+        fmt::format("{}: {} values stand wholly in double quotes and were read with them; if "
+                    "these only enclose the values, say has_quotes: true",
+                    *file(), values_in_quotes_)};
+  }
+
  protected:
   bool read_row(Record& record) override {
     if (!is_begun_) begin();
     if (!split_row()) return false;
     record.line = row_.line;
     if (columns_.empty()) number_columns();
-    if (values_.size() != columns_.size()) {
-      throw Error(
-          ErrorKind::kData, surplus_,
-          fmt::format("{} columns, but {} has {}; is the separator right, is a quote missing?",
-                      values_.size(), origin_, columns_.size()));
-    }
+    if (values_.size() != columns_.size()) throw wrong_width();
     record.fields = Json::object();
     auto& pairs = static_cast<Json::object_t::Container&>(record.fields.get_ref<Json::object_t&>());
     pairs.reserve(columns_.size());
@@ -39,6 +43,12 @@ class DelimitedReader : public RowReader {
   }
 
  private:
+  Error wrong_width() const {
+    return {ErrorKind::kData, surplus_,
+            fmt::format("{} columns, but {} has {}; is the separator right, is a quote missing?",
+                        values_.size(), origin_, columns_.size())};
+  }
+
   void begin() {
     is_begun_ = true;
     if (!columns_.empty()) origin_ = "\"columns\"";
@@ -52,13 +62,23 @@ class DelimitedReader : public RowReader {
       throw StreamError(ErrorKind::kData, error.where(), error.message());
     }
     if (is_named) return;
-    columns_ = values_;
+    columns_ = std::move(values_);
     origin_ = "the header";
     refuse_duplicates(row_);
+    refuse_quoted_header();
+  }
+
+  // Quotes may belong to a text here and there; around each name they are quoting.
+  void refuse_quoted_header() {
+    const auto count = static_cast<size_t>(std::exchange(values_in_quotes_, 0));
+    if (has_quotes_ || options().has_quotes || columns_.empty() || count < columns_.size()) return;
+    throw StreamError(ErrorKind::kData, row_,
+                      "all names of the header stand in double quotes; say has_quotes: true, or "
+                      "false where the quotes belong to the values");
   }
 
   void refuse_duplicates(const Where& where) const {
-    std::vector<std::string> sorted = columns_;
+    std::vector<std::string_view> sorted(columns_.begin(), columns_.end());
     std::sort(sorted.begin(), sorted.end());
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
     if (twice == sorted.end()) return;
@@ -85,6 +105,7 @@ class DelimitedReader : public RowReader {
       const bool is_quoted = has_quotes_ && scan_quoted();
       if (is_quoted) return true;
       if (!text().next_line(line)) return false;
+      read_ += line.size();
       if (line.empty()) continue;
       text().check_text(line, row_);
       split_plain(line);
@@ -94,66 +115,89 @@ class DelimitedReader : public RowReader {
 
   bool is_last_column() const {
     return options().max_columns > 0 &&
-           static_cast<int64_t>(values_.size()) + 1 == options().max_columns;
+           static_cast<int64_t>(values_.size()) == options().max_columns;
+  }
+
+  std::string& add_value() {
+    if (values_.size() == kMostValues)
+      throw Error(ErrorKind::kData, row_,
+                  fmt::format("more than {} columns; is the separator right?", kMostValues));
+    return values_.emplace_back();
   }
 
   void split_plain(std::string_view line) {
     for (size_t start = 0;;) {
-      const size_t end = is_last_column() ? line.npos : line.find(separator_, start);
       if (values_.size() == columns_.size()) surplus_.column = static_cast<int64_t>(start) + 1;
-      values_.emplace_back(line.substr(start, end - start));
+      std::string& value = add_value();
+      const size_t end = is_last_column() ? line.npos : line.find(separator_, start);
+      value = line.substr(start, end - start);
+      if (is_in_quotes(value)) ++values_in_quotes_;
       if (end == line.npos) return;
       start = end + separator_.size();
     }
   }
 
-  // The whole first line is in the window, or the whole text.
-  std::string_view first_line() {
-    for (size_t scanned = 0;;) {
-      const std::string_view window = text().window();
-      const size_t end = window.find('\n', scanned);
-      if (end != window.npos) return window.substr(0, end + 1);
-      scanned = window.size();
-      if (!text().more()) return text().window();
-    }
+  static bool is_in_quotes(std::string_view value) {
+    return value.size() > 1 && value.front() == '"' && value.back() == '"';
   }
 
   // Reads a row that holds a quote; false where the next line holds none, which is the quick and
   // usual case.
   bool scan_quoted() {
-    const std::string_view line = first_line();
-    if (line.find('"') == line.npos) return false;
-    size_t at = 0;
+    const size_t line = text().first_line().size;
+    if (text().window().substr(0, line).find('"') == std::string_view::npos) return false;
     try {
-      at = scan_row();
+      scan_row();
     } catch (const StreamError&) {
       throw;
-    } catch (const Error&) {
-      text().consume(first_line().size());  // the next row is looked for on the next line
+    } catch (const Error& error) {
+      if (text().first_line().size > kLongestRow)  // there is no next line to go on with
+        throw StreamError(error.kind(), error.where(), error.message());
+      pass_over_first_line();
       throw;
     }
-    const std::string_view row = text().window().substr(0, at);
+    read_ += at_;
+    const std::string_view row = text().window().substr(0, at_);
     struct Consume {
       TextStream& text;
       size_t size;
       ~Consume() { text.consume(size); }
-    } const after{text(), at};
+    } const after{text(), at_};
     text().check_text(row, row_);
     return true;
   }
 
-  // Fills values_ from the window and gives the row's length, its end included.
-  size_t scan_row() {
-    size_t at = 0;
+  // After a row that has no end the next one is looked for on the next line. Such looks may go over
+  // the same text again and again; here they end.
+  void pass_over_first_line() {
+    std::string_view line;
+    text().next_line(line);
+    read_ += line.size();
+    looked_ahead_ += at_ - std::min(at_, line.size());
+    if (looked_ahead_ > kLongestRow + 8 * read_)
+      throw StreamError(ErrorKind::kData, row_,
+                        "too many quotes here and before are not closed, so that rows cannot be "
+                        "told apart (has_quotes: false reads quotes as plain characters)");
+  }
+
+  // Fills values_ from the window; at_ is then the row's length, its end included.
+  void scan_row() {
+    at_ = 0;
     for (;;) {
-      if (values_.size() == columns_.size()) surplus_ = text().where(at);
-      std::string& value = values_.emplace_back();
-      at = has(at) && text().window()[at] == '"' ? scan_quoted_value(at, value)
-                                                 : scan_plain_value(at, value);
-      if (!has(at)) return at;
-      if (text().window()[at] == '\n') return at + 1;
-      if (text().window()[at] == '\r') return has(at + 1) ? at + 2 : at + 1;
-      at += separator_.size();
+      if (values_.size() == columns_.size()) surplus_ = text().where(at_);
+      std::string& value = add_value();
+      if (has(at_) && text().window()[at_] == '"') {
+        scan_quoted_value(value);
+      } else {
+        scan_plain_value(value);
+      }
+      if (!has(at_)) return;
+      if (is_row_end()) {
+        has(at_ + 2);
+        at_ += line_end_length(text().window(), at_);
+        return;
+      }
+      at_ += separator_.size();
     }
   }
 
@@ -164,56 +208,56 @@ class DelimitedReader : public RowReader {
     return true;
   }
 
-  bool is_separator_at(size_t at) {
-    return !(options().max_columns > 0 &&
-             static_cast<int64_t>(values_.size()) == options().max_columns) &&
-           has(at + separator_.size() - 1) &&
-           text().window().substr(at, separator_.size()) == separator_;
+  bool is_separator() {
+    return !is_last_column() && has(at_ + separator_.size() - 1) &&
+           text().window().substr(at_, separator_.size()) == separator_;
   }
-  bool is_row_end_at(size_t at) {
-    const char c = text().window()[at];
-    return c == '\n' || (c == '\r' && (!has(at + 1) || text().window()[at + 1] == '\n'));
-  }
+  bool is_row_end() { return text().window()[at_] == '\n' || text().window()[at_] == '\r'; }
 
-  size_t scan_plain_value(size_t at, std::string& value) {
-    while (has(at) && !is_row_end_at(at) && !is_separator_at(at))
-      value.push_back(text().window()[at++]);
-    return at;
+  void scan_plain_value(std::string& value) {
+    while (has(at_) && !is_row_end() && !is_separator()) value.push_back(text().window()[at_++]);
   }
 
   // Two quotes in a quoted value stand for one; line breaks belong to the value.
-  size_t scan_quoted_value(size_t open, std::string& value) {
-    size_t at = open + 1;
+  void scan_quoted_value(std::string& value) {
+    const size_t open = at_++;
     for (;;) {
-      if (!has(at))
-        throw Error(
-            ErrorKind::kData, text().where(open),
-            "this quote is never closed (has_quotes: false reads quotes as plain characters)");
-      const std::string_view rest = text().window().substr(at);
+      const bool is_too_long = at_ >= text().window().size() && text().is_full();
+      if (is_too_long || !has(at_)) throw never_closed(open, is_too_long);
+      const std::string_view rest = text().window().substr(at_);
       const size_t run = std::min(rest.find('"'), rest.size());
       value.append(rest.substr(0, run));
-      at += run;
+      at_ += run;
       if (run == rest.size()) continue;
-      ++at;
-      if (!has(at) || text().window()[at] != '"') break;
+      ++at_;
+      if (!has(at_) || text().window()[at_] != '"') break;
       value.push_back('"');
-      ++at;
+      ++at_;
     }
-    if (has(at) && !is_row_end_at(at) && !is_separator_at(at)) {
-      throw Error(ErrorKind::kData, text().where(at),
+    if (has(at_) && !is_row_end() && !is_separator()) {
+      throw Error(ErrorKind::kData, text().where(at_),
                   "text after a closing quote; a quote inside a quoted value is written twice "
                   "(has_quotes: false reads quotes as plain "
                   "characters)");
     }
-    return at;
+  }
+
+  Error never_closed(size_t open, bool is_too_long) {
+    return {ErrorKind::kData, text().where(open),
+            fmt::format("{}this quote is never closed (has_quotes: false reads quotes as plain "
+                        "characters)",
+                        is_too_long ? "a row longer than 64 MiB: " : "")};
   }
 
   std::string separator_;
   bool has_quotes_, is_begun_ = false;
   std::vector<std::string> columns_;
-  std::string origin_;               // where the columns' names come from, for messages
-  std::vector<std::string> values_;  // of the row at hand
-  Where row_, surplus_;              // where it begins; where its first value too many begins
+  std::string origin_;                  // where the columns' names come from, for messages
+  std::vector<std::string> values_;     // of the row at hand
+  Where row_, surplus_;                 // where it begins; where its first value too many begins
+  size_t at_ = 0;                       // in the window, while a quoted row is scanned
+  size_t read_ = 0, looked_ahead_ = 0;  // bytes of rows; bytes looked at for rows without an end
+  int64_t values_in_quotes_ = 0;        // that were read with them
 };
 
 }  // namespace

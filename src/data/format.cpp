@@ -25,23 +25,16 @@ std::string lower_extension(const std::filesystem::path& path) {
 std::vector<std::string_view> lines_of(std::string_view text, bool is_whole) {
   std::vector<std::string_view> lines;
   for (size_t start = 0; start < text.size();) {
-    const size_t end = text.find('\n', start);
+    const size_t end = text.find_first_of("\r\n", start);
     if (end == text.npos && !is_whole && !lines.empty()) break;
-    std::string_view line = text.substr(start, end - start);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
+    lines.push_back(text.substr(start, end - start));
     if (end == text.npos) break;
-    start = end + 1;
+    start = end + line_end_length(text, end);
   }
   return lines;
 }
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(kSpace) == line.npos; }
-
-bool is_tag(std::string_view text) {
-  return text == "O" || (text.size() > 2 && text[1] == '-' &&
-                         std::string_view("BIMESLU").find(text[0]) != std::string_view::npos);
-}
 
 // Lines of at least two columns, as many on each, the last of them tags.
 bool looks_like_conll(const std::vector<std::string_view>& lines) {
@@ -56,7 +49,7 @@ bool looks_like_conll(const std::vector<std::string_view>& lines) {
       start = line.find_first_not_of(kSpace, end);
     }
     if (seen++ == 0) columns = count;
-    if (count < 2 || count != columns || !is_tag(last)) return false;
+    if (count < 2 || count != columns || !is_span_tag(last)) return false;
   }
   return seen > 0;
 }
@@ -97,6 +90,11 @@ std::string json_kind(std::string_view text, const std::vector<std::string_view>
 }
 
 }  // namespace
+
+bool is_span_tag(std::string_view text) {
+  return text == "O" || (text.size() > 2 && text[1] == '-' &&
+                         std::string_view("BIMESLU").find(text[0]) != std::string_view::npos);
+}
 
 std::string format_of_name(const std::string& path) {
   static const std::map<std::string, std::string> kFormats = {

@@ -7,14 +7,16 @@
 namespace hone {
 namespace {
 
-bool is_json_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+constexpr std::string_view kJsonSpace = " \t\r\n";
+
+bool is_json_space(char c) { return kJsonSpace.find(c) != kJsonSpace.npos; }
 
 bool is_blank_line(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+  return text.find_first_not_of(kJsonSpace) == std::string_view::npos;
 }
 
 Json parse_row(std::string_view text, const Where& where) {
-  Json value = parse_json(text, where, ErrorKind::kData);
+  Json value = parse_json(text, where, ErrorKind::kData, kMostValues);
   if (!value.is_object())
     throw Error(ErrorKind::kData, where,
                 fmt::format("a row must be a JSON object; found {} {}",
@@ -51,6 +53,7 @@ class JsonReader : public RowReader {
     const size_t size = element_size();
     const Where start = text().here();
     record.line = start.line;
+    record.column = start.column;
     const std::string_view element = text().window().substr(0, size);
     const Consume after{text(), size};  // also where the element turns out to be bad
     text().check_text(element, start);
@@ -71,14 +74,14 @@ class JsonReader : public RowReader {
 
   // Passes over white space; the next character, or NUL at the end.
   char skip_space() {
-    for (;;) {
-      const std::string_view window = text().window();
-      size_t at = 0;
-      while (at < window.size() && is_json_space(window[at])) ++at;
-      text().consume(at);
-      if (!text().window().empty()) return text().window()[0];
-      if (!text().more()) return '\0';
+    size_t at = 0;
+    while (text().window().find_first_not_of(kJsonSpace, at) == std::string_view::npos) {
+      at = text().window().size();
+      if (!text().more()) break;
     }
+    at = std::min(text().window().find_first_not_of(kJsonSpace, at), text().window().size());
+    text().consume(at);  // at once: a line end may not be cut in two
+    return text().window().empty() ? '\0' : text().window()[0];
   }
 
   void begin() {

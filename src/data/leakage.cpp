@@ -5,6 +5,7 @@
 
 #include "data/clean.h"
 #include "data/fingerprint.h"
+#include "data/places.h"
 
 namespace hone {
 namespace {
@@ -12,16 +13,11 @@ namespace {
 constexpr double kNear = 0.9;
 constexpr size_t kExamples = 20;
 
-struct Row {
-  uint64_t fingerprint;
-  int64_t line;
-  uint32_t file;  // index into the files seen
-};
-
 struct Split {
   std::string name;
-  std::vector<Row> rows;
-  std::vector<Sketch> sketches;  // of the rows, in their order: 128 bytes a row
+  std::vector<uint64_t> texts = {};   // fingerprints of the rows
+  Places places = {};                 // of the rows, in the same order
+  std::vector<Sketch> sketches = {};  // the same: 128 bytes a row
 };
 
 // Train comes before validation before test before any other name.
@@ -34,40 +30,24 @@ int rank(const std::string& name) {
 
 struct LeakageFinder::State {
   std::vector<Split> splits;
-  std::vector<std::shared_ptr<const std::string>> files;
 
   Split& split(const std::string& name) {
     const auto it = std::find_if(splits.begin(), splits.end(),
                                  [&](const Split& other) { return other.name == name; });
-    return it != splits.end() ? *it : splits.emplace_back(Split{name, {}, {}});
-  }
-
-  uint32_t file_index(const std::shared_ptr<const std::string>& file) {
-    const auto same = [&](const std::shared_ptr<const std::string>& other) {
-      return other == file || (other && file && *other == *file);
-    };
-    const auto it = std::find_if(files.begin(), files.end(), same);
-    const auto index =
-        static_cast<uint32_t>(it - files.begin());  // before push_back, which may move the list
-    if (it == files.end()) files.push_back(file);
-    return index;
-  }
-
-  Where where(const Row& row) const {
-    return {files[row.file] ? *files[row.file] : "", row.line, 0};
+    return it != splits.end() ? *it : splits.emplace_back(Split{name});
   }
 
   // For each row of `split` the row of `other` that holds its text, or -1.
   static std::vector<int64_t> exact_matches(const Split& split, const Split& other) {
     std::unordered_map<uint64_t, int64_t> first;
-    for (const Row& row : split.rows)
-      first.emplace(row.fingerprint, -1);  // the smaller split makes the smaller table
-    for (size_t i = 0; i < other.rows.size(); ++i) {
-      const auto it = first.find(other.rows[i].fingerprint);
+    for (const uint64_t text : split.texts)
+      first.emplace(text, -1);  // the smaller split makes the smaller table
+    for (size_t i = 0; i < other.texts.size(); ++i) {
+      const auto it = first.find(other.texts[i]);
       if (it != first.end() && it->second < 0) it->second = static_cast<int64_t>(i);
     }
     std::vector<int64_t> matches;
-    for (const Row& row : split.rows) matches.push_back(first.at(row.fingerprint));
+    for (const uint64_t text : split.texts) matches.push_back(first.at(text));
     return matches;
   }
 
@@ -77,27 +57,27 @@ struct LeakageFinder::State {
     NearIndex index(kNear);
     std::unordered_map<uint64_t, int64_t>
         texts;  // fingerprint -> row of `other`; each text is looked for once
-    for (size_t i = 0; i < split.rows.size(); ++i) {
-      if (exact[i] < 0 && texts.emplace(split.rows[i].fingerprint, -1).second)
+    for (size_t i = 0; i < split.texts.size(); ++i) {
+      if (exact[i] < 0 && texts.emplace(split.texts[i], -1).second)
         index.add(split.sketches[i], static_cast<int64_t>(i));
     }
-    for (size_t i = 0; i < other.rows.size(); ++i) {
+    for (size_t i = 0; i < other.texts.size(); ++i) {
       index.each(other.sketches[i], [&](int64_t row) {
-        int64_t& match = texts[split.rows[static_cast<size_t>(row)].fingerprint];
+        int64_t& match = texts[split.texts[static_cast<size_t>(row)]];
         if (match < 0) match = static_cast<int64_t>(i);
         return true;
       });
     }
     std::vector<int64_t> matches;
-    for (size_t i = 0; i < split.rows.size(); ++i)
-      matches.push_back(exact[i] < 0 ? texts.at(split.rows[i].fingerprint) : -1);
+    for (size_t i = 0; i < split.texts.size(); ++i)
+      matches.push_back(exact[i] < 0 ? texts.at(split.texts[i]) : -1);
     return matches;
   }
 
-  LeakExample example(const Split& split, size_t row, const Split& other, size_t match) const {
-    const bool is_exact = split.rows[row].fingerprint == other.rows[match].fingerprint;
-    return {where(split.rows[row]),
-            where(other.rows[match]),
+  static LeakExample example(const Split& split, size_t row, const Split& other, size_t match) {
+    const bool is_exact = split.texts[row] == other.texts[match];
+    return {split.places.at(row),
+            other.places.at(match),
             is_exact ? 1 : similarity(split.sketches[row], other.sketches[match]),
             {},
             {}};
@@ -127,7 +107,8 @@ void LeakageFinder::add(const std::string& split, const Record& record,
                         const std::vector<std::string>& text_fields) {
   const std::string text = normalised_text(text_of_fields(record, text_fields));
   Split& rows = state_->split(split);
-  rows.rows.push_back({hash_bytes(text), record.line, state_->file_index(record.file)});
+  rows.texts.push_back(hash_bytes(text));
+  rows.places.add(record);
   rows.sketches.push_back(sketch_of(text));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/files.h"
 #include "data/format.h"
 #include "data/row_reader.h"
 #include "data/tag_scheme.h"
@@ -44,13 +45,23 @@ std::string format_of(const SourceOptions& options, TextStream& text) {
               "json, csv, tsv, conll or text");
 }
 
+// Options whose path is a list: a part for each.
+void read_paths(Config& section, SourceOptions& options) {
+  const std::vector<std::string> paths = section.get("path", std::vector<std::string>());
+  if (paths.empty()) throw section.error("path", "\"path\" lists no file");
+  options.path = fmt::format("{}", fmt::join(paths, ", "));
+  const SourceOptions whole = options;
+  for (const std::string& path : paths) options.parts.emplace_back(whole).path = path;
+}
+
 }  // namespace
 
 SourceOptions SourceOptions::read(Config& section) {
   SourceOptions options;
-  options.path = section.require("path");
-  options.format = section.choice("format", options.format,
-                                  {"auto", "jsonl", "json", "csv", "tsv", "conll", "text"});
+  const bool is_list = section.is_list("path");
+  if (!is_list) options.path = section.require("path");
+  options.format = section.choice(
+      "format", options.format, {"auto", "jsonl", "json", "csv", "tsv", "conll", "text", "folder"});
   options.compression =
       section.choice("compression", options.compression, {"auto", "none", "gzip", "zstd"});
   options.encoding = section.get("encoding", options.encoding);
@@ -67,6 +78,7 @@ SourceOptions SourceOptions::read(Config& section) {
   options.max_columns = section.get("max_columns", options.max_columns);
   if (options.max_columns < 0)
     throw section.error("max_columns", "\"max_columns\" counts columns; 0 means no limit");
+  options.comment = section.get("comment", options.comment);
   options.tag_scheme = section.get("tag_scheme", options.tag_scheme);
   if (options.tag_scheme != "auto" && !tag_scheme_of(options.tag_scheme)) {
     section.choice("tag_scheme", "auto",
@@ -74,21 +86,49 @@ SourceOptions SourceOptions::read(Config& section) {
   }
   options.fields = read_fields(section.section("fields"));
   options.on_bad_row = section.choice("on_bad_row", options.on_bad_row, {"error", "skip"});
+  if (is_list) read_paths(section, options);
+  return options;
+}
+
+SourceOptions SourceOptions::read_split(Config& data, const std::string& split) {
+  if (!data.is_list(split)) {
+    Config section = data.section(split);
+    return read(section);
+  }
+  SourceOptions options;
+  for (Config& section : data.sections(split)) {
+    options.parts.push_back(read(section));
+    const SourceOptions& part = options.parts.back();
+    options.path += (options.path.empty() ? "" : ", ") + part.path;
+    if (part.on_bad_row != options.parts.front().on_bad_row)
+      throw section.error("on_bad_row", "\"on_bad_row\" must be the same for all files of a split");
+    options.on_bad_row = part.on_bad_row;
+  }
+  if (options.parts.empty()) throw data.error(split, fmt::format("\"{}\" lists no file", split));
   return options;
 }
 
 std::unique_ptr<RecordReader> open_reader(const SourceOptions& options) {
+  std::vector<SourceFile> files = files_of(options);
+  if (files.size() == 1) return open_file(files.front());
+  return read_files(std::move(files));
+}
+
+std::unique_ptr<RecordReader> open_file(const SourceFile& file) {
+  SourceOptions options = *file.options;
+  options.path = file.path;
   auto text = std::make_unique<TextStream>(options);
-  SourceOptions resolved = options;
-  resolved.format = format_of(options, *text);
-  if (resolved.format == "jsonl") return read_jsonl(resolved, std::move(text));
-  if (resolved.format == "json") return read_json(resolved, std::move(text));
-  if (resolved.format == "csv" || resolved.format == "tsv")
-    return read_delimited(resolved, std::move(text));
-  if (resolved.format == "conll") return read_conll(resolved, std::move(text));
-  if (resolved.format == "text") return read_text(resolved, std::move(text));
+  options.format = format_of(options, *text);
+  if (options.format == "jsonl") return read_jsonl(options, std::move(text));
+  if (options.format == "json") return read_json(options, std::move(text));
+  if (options.format == "csv" || options.format == "tsv")
+    return read_delimited(options, std::move(text));
+  if (options.format == "conll") return read_conll(options, std::move(text));
+  if (options.format == "text") return read_text(options, std::move(text));
+  if (options.format == "folder") return read_whole(options, std::move(text));
   throw Error(ErrorKind::kUsage, Where{options.path},
-              fmt::format("\"{}\" is no format; use auto, jsonl, json, csv, tsv, conll or text",
+              fmt::format("\"{}\" is no format; use auto, jsonl, json, csv, tsv, conll, text or "
+                          "folder",
                           options.format));
 }
 

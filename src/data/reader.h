@@ -16,9 +16,11 @@
 namespace hone {
 
 struct SourceOptions {
-  std::string path;  // a file; "-" is standard input
-  std::string format =
-      "auto";  // auto (by name and first bytes) | jsonl | json | csv | tsv | conll | text
+  std::string path;  // a file, a pattern ("data/*.jsonl"), a folder of texts; "-": standard input
+  std::vector<SourceOptions> parts;  // several, read one after the other; `path` lists their paths
+  std::string format = "auto";       // auto (by name and first bytes) | jsonl | json | csv | tsv |
+                                     // conll | text | folder (a folder for each label, in it files
+                                     // of one text each)
   std::string compression = "auto";  // auto | none | gzip | zstd
   std::string encoding = "utf-8";    // utf-8 | gb18030 | iso-8859-1 | … any name ICU knows
   bool has_header = true;  // csv, tsv: first row names the columns; else columns are "0", "1", …
@@ -29,6 +31,8 @@ struct SourceOptions {
       0;  // csv, tsv: the last of so many columns takes the rest of the row; 0: no limit
   std::vector<std::string> columns;  // names for columns (csv/tsv without header; conll: default
                                      // tokens … tags = first and last)
+  std::vector<std::string>
+      comment;  // conll: lines that begin so are passed over, unless they look like a token's
   std::string tag_scheme =
       "auto";  // conll: auto | IOB1 | IOB2 | BMES | BIOES | BILOU | none; read tags become IOB2
   std::map<std::string, std::string> fields;  // new name -> name in the file ("text: sentence")
@@ -38,13 +42,19 @@ struct SourceOptions {
   // or tsv says that there is no header row, unless has_header: true is given too (then the names
   // replace the header's).
   static SourceOptions read(Config& section);
+  // The same of a split, whose value is a section or a list of sections.
+  static SourceOptions read_split(Config& data, const std::string& split);
 };
+
+bool comes_once(const std::string& path);  // standard input, a pipe: it cannot be read again
 
 // Why a row was not used.
 struct BadRow {
   Where where;
   std::string reason;
 };
+
+constexpr size_t kKeptBadRows = 1000;  // kept in full by a reader; all are counted
 
 class RecordReader {
  public:
@@ -59,6 +69,8 @@ class RecordReader {
   // read as conlleval reads them).
   virtual int64_t repaired_count() const = 0;
   virtual const std::vector<BadRow>& repaired_rows() const = 0;  // the first 1,000
+  // What the rows read so far say about the options (values that look quoted, say), for people.
+  virtual std::vector<std::string> advice() const = 0;
   // Bytes of the (compressed) file consumed and its size, for progress.
   virtual std::pair<int64_t, int64_t> position() const = 0;
 };

@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <utility>
 
 namespace hone {
 namespace {
 
-constexpr size_t kKept = 1000;  // bad rows kept in full
-
 void keep(std::vector<BadRow>& rows, Where where, std::string reason) {
-  if (rows.size() < kKept) rows.push_back({std::move(where), std::move(reason)});
+  if (rows.size() < kKeptBadRows) rows.push_back({std::move(where), std::move(reason)});
 }
 
-Json* step_into(Json& value, const std::string& name) {
+const Json* step_into(const Json& value, const std::string& name) {
   if (value.is_object()) {
     const auto it = value.find(name);
     return it == value.end() ? nullptr : &*it;
@@ -27,9 +27,9 @@ Json* step_into(Json& value, const std::string& name) {
 }
 
 // The value of a field name, which may be a path into nested values ("answers.text", "pair.0").
-Json* find_field(Json& fields, const std::string& name) {
-  if (Json* whole = step_into(fields, name)) return whole;
-  Json* value = &fields;
+const Json* find_field(const Json& fields, const std::string& name) {
+  if (const Json* whole = step_into(fields, name)) return whole;
+  const Json* value = &fields;
   for (size_t start = 0; value != nullptr && start <= name.size();) {
     const size_t dot = std::min(name.find('.', start), name.size());
     value = step_into(*value, name.substr(start, dot - start));
@@ -72,29 +72,30 @@ void RowReader::note_repair(Where where, std::string reason) {
 // New names take the place of the old ones; a field of the file that has the same name as a new one
 // gives way.
 void RowReader::map_fields(Record& record) const {
-  Json mapped = Json::object();
-  const auto is_source = [&](const std::string& name) {
-    return std::any_of(options_.fields.begin(), options_.fields.end(),
-                       [&](const auto& pair) { return pair.second == name; });
-  };
-  for (const auto& [name, value] : record.fields.items()) {
+  std::map<std::string, Json> values;  // by new name
+  for (const auto& [to, from] : options_.fields) values[to] = mapped_value(record, from, to);
+  Json old = std::exchange(record.fields, Json::object());
+  using Fields = Json::object_t::Container;  // appending there avoids a search for each name
+  Fields& fields = static_cast<Fields&>(record.fields.get_ref<Json::object_t&>());
+  for (auto& [name, value] : old.get_ref<Json::object_t&>()) {
+    bool is_moved = false;
     for (const auto& [to, from] : options_.fields) {
-      if (from == name) mapped[to] = value;
+      if (from != name) continue;
+      is_moved = true;
+      fields.emplace_back(to, std::move(values.extract(to).mapped()));
     }
-    if (!is_source(name) && !options_.fields.contains(name)) mapped[name] = value;
+    if (!is_moved && !options_.fields.contains(name)) fields.emplace_back(name, std::move(value));
   }
-  for (const auto& [to, from] : options_.fields) {
-    if (mapped.contains(to)) continue;
-    const Json* value = find_field(record.fields, from);
-    if (value == nullptr) {
-      const std::vector<std::string> names = names_of(record.fields);
-      throw Error(ErrorKind::kData, record.where(),
-                  fmt::format("no field \"{}\" (wanted as \"{}\"); this row has {}{}", from, to,
-                              fmt::join(names, ", "), did_you_mean(from, names)));
-    }
-    mapped[to] = *value;
-  }
-  record.fields = std::move(mapped);
+  for (auto& [to, value] : values) fields.emplace_back(to, std::move(value));
+}
+
+Json RowReader::mapped_value(const Record& record, const std::string& from,
+                             const std::string& to) const {
+  if (const Json* value = find_field(record.fields, from)) return *value;
+  const std::vector<std::string> names = names_of(record.fields);
+  throw Error(ErrorKind::kData, record.where(),
+              fmt::format("no field \"{}\" (wanted as \"{}\"); this row has {}{}", from, to,
+                          fmt::join(names, ", "), did_you_mean(from, names)));
 }
 
 }  // namespace hone

@@ -12,6 +12,11 @@
 
 namespace hone {
 
+// Values of a row (cells, tokens and their tags, entries and keys of JSON). Each costs some 100
+// bytes beside its text, so that a row stays below four times kLongestRow in memory, whatever it
+// holds.
+constexpr size_t kMostValues = size_t{1} << 19;
+
 class RowReader : public RecordReader {
  public:
   RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
@@ -22,20 +27,24 @@ class RowReader : public RecordReader {
   const std::vector<BadRow>& bad_rows() const final { return bad_rows_; }
   int64_t repaired_count() const final { return repaired_count_; }
   const std::vector<BadRow>& repaired_rows() const final { return repaired_rows_; }
+  std::vector<std::string> advice() const override { return {}; }
   std::pair<int64_t, int64_t> position() const final { return text_->position(); }
 
  protected:
-  // Reads one row into `record` (fields and line); false at the end. Throws Error(kData) for a bad
-  // row, which must be consumed by then, and StreamError where no further row can be found.
+  // Reads one row into `record` (fields, line, perhaps column); false at the end. Throws
+  // Error(kData) for a bad row, which must be consumed by then, and StreamError where no further
+  // row can be found.
   virtual bool read_row(Record& record) = 0;
 
   void note_repair(Where where, std::string reason);
   TextStream& text() { return *text_; }
   const SourceOptions& options() const { return options_; }
+  const std::shared_ptr<const std::string>& file() const { return text_->file(); }
   Where place(int64_t line, int64_t column) const { return {*text_->file(), line, column}; }
 
  private:
   void map_fields(Record& record) const;
+  Json mapped_value(const Record& record, const std::string& from, const std::string& to) const;
 
   SourceOptions options_;
   std::unique_ptr<TextStream> text_;
@@ -54,5 +63,8 @@ std::unique_ptr<RecordReader> read_conll(const SourceOptions& options,
                                          std::unique_ptr<TextStream> text);
 std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
                                         std::unique_ptr<TextStream> text);  // {"text": line}
+std::unique_ptr<RecordReader> read_whole(
+    const SourceOptions& options,
+    std::unique_ptr<TextStream> text);  // one row: {"text": the file, "label": its folder's name}
 
 }  // namespace hone

@@ -12,24 +12,27 @@ namespace hone {
 namespace {
 
 constexpr size_t kChunk = size_t{256} << 10;
-constexpr size_t kLongestRow = size_t{64} << 20;
-constexpr size_t kEvidence = size_t{64} << 10;  // bytes shown to the encoding detector
+constexpr size_t kLongestWindow = kLongestRow + 3;  // with its line end, CR CR LF at most
+constexpr size_t kEvidence = size_t{64} << 10;      // bytes shown to the encoding detector
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+// The first LF or CR from `from` on, or npos. Each is looked for in short pieces, so that a text
+// without one of them is not searched anew for each line.
+size_t find_line_end(std::string_view text, size_t from) {
+  constexpr size_t kPiece = 4096;
+  for (; from < text.size(); from += kPiece) {
+    const std::string_view piece = text.substr(from, kPiece);
+    const size_t feed = std::min(piece.find('\n'), piece.size());
+    const size_t end = std::min(piece.substr(0, feed).find('\r'), feed);
+    if (end < piece.size()) return from + end;
+  }
+  return std::string_view::npos;
+}
+
 }  // namespace
 
-Where advance(Where start, std::string_view text, size_t offset) {
-  const std::string_view before = text.substr(0, offset);
-  const size_t last = before.rfind('\n');
-  if (last == std::string_view::npos) {
-    start.column += static_cast<int64_t>(before.size());
-  } else {
-    start.line += std::count(before.begin(), before.end(), '\n');
-    start.column = static_cast<int64_t>(before.size() - last);
-  }
-  return start;
-}
+bool TextStream::is_full() const { return window().size() == kLongestWindow; }
 
 TextStream::TextStream(const SourceOptions& options)
     : file_(std::make_shared<const std::string>(options.path == "-" ? "standard input"
@@ -44,22 +47,31 @@ TextStream::TextStream(const SourceOptions& options)
 }
 
 bool TextStream::more() {
-  if (end_ - begin_ > kLongestRow) {
-    throw StreamError(
-        ErrorKind::kData, here(),
-        fmt::format(
-            "a row longer than {} MiB begins here; is the format right, is a quote left open?",
-            kLongestRow >> 20));
-  }
+  if (is_full()) throw too_long();
+  make_room();
+  const size_t got = bytes_->read(buffer_.data() + end_, buffer_.size() - end_);
+  end_ += got;
+  return got > 0;
+}
+
+StreamError TextStream::too_long() const {
+  return {ErrorKind::kData, here(),
+          fmt::format(
+              "a row longer than {} MiB begins here; is the format right, is a quote left open?",
+              kLongestRow >> 20)};
+}
+
+// Moves the window to the front, and doubles the buffer up to the longest row and its line end.
+void TextStream::make_room() {
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
   }
-  if (buffer_.size() - end_ < kChunk / 2) buffer_.resize(buffer_.size() * 2);
-  const size_t got = bytes_->read(buffer_.data() + end_, buffer_.size() - end_);
-  end_ += got;
-  return got > 0;
+  if (buffer_.size() - end_ >= kChunk / 2 || buffer_.size() == kLongestWindow) return;
+  const size_t size = buffer_.size() < kLongestRow / 2 ? buffer_.size() * 2 : kLongestWindow;
+  buffer_.reserve(size);  // `resize` alone may take twice as much
+  buffer_.resize(size);
 }
 
 void TextStream::consume(size_t size) {
@@ -69,28 +81,23 @@ void TextStream::consume(size_t size) {
   begin_ += size;
 }
 
-bool TextStream::next_line(std::string_view& line) {
-  size_t scanned = 0, length = 0, consumed = 0;
-  for (;;) {
-    const std::string_view text = window();
-    const void* found = text.size() > scanned
-                            ? std::memchr(text.data() + scanned, '\n', text.size() - scanned)
-                            : nullptr;
-    if (found != nullptr) {
-      length = static_cast<size_t>(static_cast<const char*>(found) - text.data());
-      consumed = length + 1;
-      break;
-    }
-    scanned = text.size();
-    if (more()) continue;
-    if (window().empty()) return false;
-    length = consumed = window().size();
-    break;
+TextStream::Line TextStream::first_line() {
+  for (size_t from = 0;;) {
+    from = std::min(find_line_end(window(), from), window().size());
+    const std::string_view end = window().substr(from, 3);  // a CR may be the first of three bytes
+    const bool is_certain =
+        end.starts_with('\n') || end.size() == 3 || (end.size() == 2 && end != "\r\r");
+    if (is_certain || is_full() || !more()) return {from, line_end_length(window(), from)};
   }
-  line = window().substr(0, length);
-  if (line.ends_with('\r')) line.remove_suffix(1);
+}
+
+bool TextStream::next_line(std::string_view& line) {
+  const Line first = first_line();
+  if (window().empty()) return false;
+  if (first.size > kLongestRow) throw too_long();
+  line = window().substr(0, first.size);
   returned_line_ = line_;
-  begin_ += consumed;
+  begin_ += first.size + first.end_size;
   ++line_;
   column_ = 1;
   return true;
@@ -98,18 +105,14 @@ bool TextStream::next_line(std::string_view& line) {
 
 Where TextStream::where(size_t offset) const { return advance(here(), window(), offset); }
 
-void TextStream::check_text(std::string_view text, const Where& start) const {
+void TextStream::check_text(std::string_view text, const Where& start) {
   if (!simdjson::validate_utf8(text.data(), text.size())) {
     const size_t bad = invalid_utf8(text);
     const Where where = advance(start, text, bad);
     if (!is_utf8_name(encoding_))
       throw Error(ErrorKind::kData, where,
                   fmt::format("a character here is not valid in the encoding {}", encoding_));
-    // All that is in the buffer after the bad row speaks for or against an encoding.
-    const std::string_view evidence(
-        text.data(),
-        std::min<size_t>(static_cast<size_t>(buffer_.data() + end_ - text.data()), kEvidence));
-    const std::string likely = likely_encoding(evidence);
+    const std::string& likely = likely_encoding_at(text.data());
     std::string message =
         fmt::format("the byte 0x{:02X} is not UTF-8; ", static_cast<unsigned char>(text[bad]));
     if (likely.empty() || is_utf8_name(likely)) {
@@ -128,6 +131,16 @@ void TextStream::check_text(std::string_view text, const Where& start) const {
                 "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 needs "
                 "\"encoding: utf-16\")");
   }
+}
+
+// The file's encoding as its first bad row shows it: all that is in the buffer after that row's
+// beginning speaks for or against one.
+const std::string& TextStream::likely_encoding_at(const char* evidence) {
+  if (!likely_encoding_) {
+    const size_t size = static_cast<size_t>(buffer_.data() + end_ - evidence);
+    likely_encoding_ = likely_encoding({evidence, std::min(size, kEvidence)});
+  }
+  return *likely_encoding_;
 }
 
 }  // namespace hone

@@ -45,6 +45,17 @@ class ReaderTest : public testing::Test {
     return options;
   }
 
+  SourceOptions file(const std::string& name) const {
+    SourceOptions options;
+    options.path = folder_.path() + "/" + name;
+    return options;
+  }
+  static SourceOptions mapped(const std::string& to, const std::string& from) {
+    SourceOptions options;
+    options.fields = {{to, from}};
+    return options;
+  }
+
   TemporaryFolder folder_;
   std::unique_ptr<RecordReader> reader_;
   std::vector<int64_t> lines_;
@@ -101,6 +112,19 @@ TEST_F(ReaderTest, NamesTheColumnInsideAJsonDocument) {
               StartsWith("a.json:1:12: a row must be a JSON object; found a number"));
   EXPECT_THAT(error("a.json", "{\"a\": 1}\n{\"a\": "),
               StartsWith("a.json:2:7: not valid JSON: the text ends"));
+}
+
+TEST_F(ReaderTest, PlacesEachElementOfAOneLineDocument) {
+  rows("a.json", "[{\"a\": 1}, {\"a\": 2},{\"a\": 3}]");
+  std::vector<std::string> places;
+  const auto reader = open_reader(file("a.json"));
+  for (const Record& record : read_all(*reader)) {
+    const std::string place = record.where().str();
+    places.push_back(place.substr(place.rfind('/') + 1));
+  }
+  EXPECT_THAT(places, ElementsAre("a.json:1:2", "a.json:1:12", "a.json:1:21"));
+  EXPECT_THAT(error("a.json", "[{\"a\": 1}, {\"b\": 2}]", mapped("text", "a")),
+              StartsWith("a.json:1:12: no field \"a\""));
 }
 
 TEST_F(ReaderTest, SkipsBadElementsOfADocument) {
@@ -179,10 +203,108 @@ TEST_F(ReaderTest, NamesThePlaceOfAQuoteThatIsWrong) {
   EXPECT_EQ(reader_->bad_count(), 1);
 }
 
+TEST_F(ReaderTest, NamesTheOpeningOfAQuoteThatRunsPastTheLongestRow) {
+  EXPECT_THAT(error("a.csv", "a,b\nx,\"" + std::string(70 << 20, 'y') + "\nz,w\n"),
+              StartsWith("a.csv:2:3: a row longer than 64 MiB: this quote is never closed"));
+}
+
+TEST_F(ReaderTest, SkipsRowsWithoutAnEndInLinearTime) {
+  // Each of these lines opens a quote that only the end of the file ends.
+  std::string text = "a,b\n";
+  while (text.size() < 2 << 20) text += "x\",\"\"\"\n";
+  EXPECT_THAT(
+      error("a.csv", text, skipping()),
+      HasSubstr("too many quotes here and before are not closed, so that rows cannot be told "
+                "apart (has_quotes: false"));
+  SourceOptions options = skipping();
+  options.has_quotes = false;
+  EXPECT_GT(rows("a.csv", text, options).size(), 200000U);
+}
+
+TEST_F(ReaderTest, ReadsOnAfterManyStrayQuotes) {
+  std::string text = "a,b\n";
+  for (int i = 0; i < 20000; ++i) text += i % 10 == 0 ? "\"stray,1\n" : "fine,2\n";
+  EXPECT_EQ(rows("a.csv", text, skipping()).size(), 18000U);
+  EXPECT_EQ(reader_->bad_count(), 2000);
+}
+
+TEST_F(ReaderTest, SaysThatValuesLookQuoted) {
+  const std::string text = "text\tlabel\n\"a b\"\tx\n\"c \"\"d\"\"\"\ty\nsay \"hi\"\tz\n";
+  EXPECT_EQ(rows("a.tsv", text).front(), R"({"text":"\"a b\"","label":"x"})");
+  ASSERT_EQ(reader_->advice().size(), 1U);
+  EXPECT_THAT(reader_->advice().front(), HasSubstr("2 values stand wholly in double quotes"));
+  EXPECT_THAT(reader_->advice().front(), HasSubstr("has_quotes: true"));
+  SourceOptions options;
+  options.has_quotes = false;
+  rows("a.tsv", text, options);
+  EXPECT_THAT(reader_->advice(), ElementsAre()) << "the user has decided";
+  options.has_quotes = true;
+  EXPECT_EQ(rows("a.tsv", text, options)[1], R"({"text":"c \"d\"","label":"y"})");
+  EXPECT_THAT(reader_->advice(), ElementsAre());
+  rows("a.csv", "a,b\n\"1\",\"2\"\n");
+  EXPECT_THAT(reader_->advice(), ElementsAre());
+  EXPECT_THAT(error("a.tsv", "\"text\"\t\"label\"\na\tb\n"),
+              StartsWith("a.tsv:1:1: all names of the header stand in double quotes; say "
+                         "has_quotes: true"));
+}
+
 TEST_F(ReaderTest, RefusesAHeaderThatIsNone) {
   EXPECT_THAT(error("a.csv", "1,1\n2,3\n"), StartsWith("a.csv:1:1: two columns are named \"1\""));
   EXPECT_THAT(rows("a.csv", ""), ElementsAre());
   EXPECT_THAT(rows("a.csv", "a,b\n"), ElementsAre());
+}
+
+TEST_F(ReaderTest, EndsRowsAtLineEndsOfEveryKind) {
+  for (const std::string end : {"\n", "\r\n", "\r\r\n", "\r"}) {
+    const auto lines = [&](const std::vector<std::string>& all) {
+      std::string text;
+      for (const std::string& line : all) text += line + end;
+      return text;
+    };
+    SCOPED_TRACE(Json(end).dump());
+    EXPECT_THAT(
+        rows("a.csv", lines({"t,l", "a,x", "", "\"b\",y", "c,\"z\""})),
+        ElementsAre(R"({"t":"a","l":"x"})", R"({"t":"b","l":"y"})", R"({"t":"c","l":"z"})"));
+    EXPECT_THAT(lines_, ElementsAre(2, 4, 5));
+    EXPECT_THAT(rows("a.tsv", lines({"t\tl", "a\tx"}) + "b\ty"),
+                ElementsAre(R"({"t":"a","l":"x"})", R"({"t":"b","l":"y"})"));
+    EXPECT_THAT(rows("a.jsonl", lines({R"({"a": 1})", "", R"({"a": 2})"})),
+                ElementsAre(R"({"a":1})", R"({"a":2})"));
+    EXPECT_THAT(rows("a.json", lines({"[", R"({"a": 1},)", "{", R"("a": 2})", "]"})),
+                ElementsAre(R"({"a":1})", R"({"a":2})"));
+    EXPECT_THAT(lines_, ElementsAre(2, 3));
+    EXPECT_THAT(rows("a.conll", lines({"a B-X", "b O", "", "c O"})),
+                ElementsAre(R"({"tokens":["a","b"],"tags":["B-X","O"]})",
+                            R"({"tokens":["c"],"tags":["O"]})"));
+    EXPECT_THAT(lines_, ElementsAre(1, 4));
+    EXPECT_THAT(rows("a.txt", lines({"one", "", "two"})),
+                ElementsAre(R"({"text":"one"})", R"({"text":""})", R"({"text":"two"})"));
+    EXPECT_THAT(rows("a.data", lines({"t,l", "a,x"})), ElementsAre(R"({"t":"a","l":"x"})"));
+    EXPECT_THAT(error("a.json", lines({"[{", "\"a\":", "x}]"})), StartsWith("a.json:3:1:"));
+    EXPECT_THAT(error("a.csv", lines({"t,l", "\"p", "q\",1,2"})), StartsWith("a.csv:3:6:"));
+  }
+}
+
+TEST_F(ReaderTest, MixesLineEndsInOneFileAndKeepsThemInQuotes) {
+  EXPECT_THAT(rows("a.csv", "t,l\r\r\na,x\rb,y\n\"c\rd\",z\r\n\"e\r\nf\",z\r\r\ng,w"),
+              ElementsAre(R"({"t":"a","l":"x"})", R"({"t":"b","l":"y"})", R"({"t":"c\rd","l":"z"})",
+                          R"({"t":"e\r\nf","l":"z"})", R"({"t":"g","l":"w"})"));
+  EXPECT_THAT(lines_, ElementsAre(2, 3, 4, 6, 8));
+}
+
+// A line end of several bytes may fall across the pieces in which a file is read.
+TEST_F(ReaderTest, FindsLineEndsAcrossThePiecesOfAFile) {
+  for (const std::string end : {"\r\n", "\r\r\n", "\r"}) {
+    for (size_t before = (size_t{256} << 10) - 4; before <= size_t{256} << 10; ++before) {
+      const std::string first(before, 'x');
+      const std::vector<std::string> found = rows("a.txt", first + end + "b" + end);
+      ASSERT_EQ(found.size(), 2U) << before;
+      EXPECT_EQ(found[0].size(), before + std::string(R"({"text":""})").size());
+      EXPECT_EQ(rows("a.csv", "t\n\"" + first + "\"" + end + "b" + end).size(), 2U) << before;
+      EXPECT_EQ(rows("a.json", "{\"a\": \"" + first + "\"}" + end + "{\"a\": 1}").size(), 2U);
+      EXPECT_EQ(lines_.back(), 2);
+    }
+  }
 }
 
 std::string csv_value(const std::string& value) {
@@ -306,6 +428,33 @@ TEST_F(ReaderTest, RefusesASentenceWithAnOddLineAsAWhole) {
   EXPECT_THAT(rows("a.conll", "a O\nb\nc O\n\nd O\n", skipping()),
               ElementsAre(R"({"tokens":["d"],"tags":["O"]})"));
   EXPECT_EQ(reader_->bad_count(), 1);
+}
+
+TEST_F(ReaderTest, PassesOverCommentsOfConllWhereTheyAreNamed) {
+  const std::string text = "# id = 1\nEU B-ORG\n\n#doc 3\n# O\n#tag O\nx B-Y\n";
+  SourceOptions options = format("conll");
+  options.comment = {"#"};
+  EXPECT_THAT(rows("x", text, options),
+              ElementsAre(R"({"tokens":["EU"],"tags":["B-ORG"]})",
+                          R"({"tokens":["#","#tag","x"],"tags":["O","O","B-Y"]})"))
+      << "a token that begins so is none";
+  options.comment = {"# id", "#doc"};
+  EXPECT_EQ(rows("x", text, options).size(), 2U);
+  EXPECT_EQ(
+      rows("x", "# id 52-a domain=en\na _ _ B-X\n\n# id 53 domain=en\nb _ _ O\n", options).size(),
+      2U)
+      << "a comment may have as many columns";
+  EXPECT_EQ(rows("x", "a O\n# id = 2\nb O\n", options).size(), 2U) << "it ends a sentence";
+}
+
+TEST_F(ReaderTest, AdvisesToNameCommentsOfConll) {
+  EXPECT_EQ(rows("a.conll", "# O\na O\n").front(), R"({"tokens":["#","a"],"tags":["O","O"]})");
+  EXPECT_THAT(
+      error("a.conll", "a O\n\n# id = 1\nb O\n"),
+      StartsWith("a.conll:3:1: 4 columns where 2 were expected; where lines that begin with "
+                 "# are comments, say comment: \"#\""));
+  EXPECT_THAT(error("a.conll", "# id = 1\nb O\n"),
+              StartsWith("a.conll:2:1: 2 columns where 4 were expected; where lines that begin"));
 }
 
 // ---- plain text ----
@@ -480,6 +629,20 @@ TEST_F(ReaderTest, NamesTheLikelyEncodingOfBytesThatAreNotUtf8) {
   EXPECT_EQ(reader_->bad_count(), 1);
 }
 
+TEST_F(ReaderTest, GuessesTheEncodingOnceForAFile) {
+  // The first bad row speaks for all: the second alone would be taken for Chinese.
+  const std::string text =
+      "d\xE9j\xE0 vu, un caf\xE9 tr\xE8s bon et pas cher du tout\nplain\n" +
+      encoded(u"这家酒店的服务态度非常好，房间也很干净，下次还会再来。\n", "gb18030");
+  EXPECT_THAT(rows("a.txt", text, skipping()), ElementsAre(R"({"text":"plain"})"));
+  ASSERT_EQ(reader_->bad_count(), 2);
+  const auto guess = [&](size_t row) {
+    const std::string reason = reader_->bad_rows()[row].reason;
+    return reason.substr(reason.find("; "));
+  };
+  EXPECT_EQ(guess(0), guess(1));
+}
+
 TEST_F(ReaderTest, RefusesNulBytes) {
   using std::string_literals::operator""s;
   EXPECT_THAT(error("a.txt", "a\nb\0c\n"s), StartsWith("a.txt:2:2: a NUL byte"));
@@ -501,9 +664,56 @@ TEST_F(ReaderTest, ReadsRowsOfManyMegabytes) {
   EXPECT_EQ(rows("a.conll", large + " O\n").size(), 1U);
 }
 
+TEST_F(ReaderTest, ReadsLinesOfUpTo64Mebibytes) {
+  const std::string longest(size_t{64} << 20, 'x');
+  EXPECT_EQ(rows("a.txt", longest + "\r\nb").size(), 2U);
+  EXPECT_EQ(rows("a.txt", longest).size(), 1U);
+  EXPECT_THAT(error("a.txt", "b\n" + longest + "x\n"),
+              StartsWith("a.txt:2:1: a row longer than 64 MiB begins here"));
+}
+
 TEST_F(ReaderTest, EndsWhereARowHasNoEnd) {
   EXPECT_THAT(error("a.csv", "a,b\n\"" + std::string(70 << 20, 'x'), skipping()),
               HasSubstr("a.csv:2:1: a row longer than 64 MiB"));
+}
+
+TEST_F(ReaderTest, KeepsMessagesShortWhateverANameIsLong) {
+  const std::string name(3 << 20, 'n');
+  for (const std::string& message :
+       {error("a.csv", name + "," + name + "\n1,2\n"),
+        error("a.csv", name + ",b\n1,2\n", mapped("t", "x")),
+        error("a.jsonl", "{\"" + name + "\": 1, \"" + name + "\": 2}\n")}) {
+    EXPECT_THAT(message, StartsWith("a."));
+    EXPECT_LT(message.size(), 5000U);
+  }
+  EXPECT_THAT(error("a.csv", name + "," + name + "\n"), HasSubstr("has_header: false"))
+      << "what to do stands at the end and stays";
+}
+
+TEST_F(ReaderTest, RefusesRowsOfMoreValuesThanAnyRowHas) {
+  const auto repeated = [](const std::string& text, int count) {
+    std::string out;
+    for (int i = 0; i < count; ++i) out += text;
+    return out;
+  };
+  const int many = (1 << 19) + 1;
+  EXPECT_THAT(error("a.csv", "a,b\n" + repeated(",", many) + "\n"),
+              StartsWith("a.csv:2:1: more than 524288 columns; is the separator right?"));
+  EXPECT_THAT(error("a.jsonl", "{\"a\": [" + repeated("0,", many) + "0]}\n"),
+              HasSubstr("more than 524288 values"));
+  EXPECT_THAT(error("a.json", "[{\"a\": [" + repeated("[],", many) + "0]}]\n"),
+              HasSubstr("more than 524288 values"));
+  const std::string sentence = repeated("a O\n", many / 2 + 1);
+  EXPECT_THAT(
+      error("a.conll", "b O\n\n" + sentence),
+      StartsWith("a.conll:3: a sentence of more than 64 MiB or 524288 values begins here; is "
+                 "it sentences without blank lines between them?"));
+  EXPECT_EQ(rows("a.conll", sentence + "\nb O\n", skipping()).size(), 1U);
+  EXPECT_EQ(
+      rows("a.csv", "a,b\n" + repeated(",", many) + "\n\"" + repeated("\",\"", many) + "\"\n1,2\n",
+           skipping())
+          .size(),
+      1U);
 }
 
 TEST_F(ReaderTest, CountsAllBadRowsAndKeepsTheFirstThousand) {

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import struct
@@ -35,6 +36,16 @@ def config_line(old, new):
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+
+    return change
+
+
+def instead_of_train(name, text):
+    """The training data under another name, which tells its format."""
+
+    def change(folder, model):
+        (folder / name).write_text(text)
+        config_line("/train.jsonl", "/" + name)(folder, model)
 
     return change
 
@@ -171,6 +182,39 @@ DATA = {  # change, exit code, pieces of the message
         ),
         3,
         [r"train\.jsonl"],
+    ),
+    "a quote that is never closed": (
+        instead_of_train("train.csv", 'text,label\ngood,positive\n"bad,negative\n'),
+        3,
+        [r"train\.csv:3:1", "never closed"],
+    ),
+    "a header in quotes that were not asked for": (
+        instead_of_train("train.tsv", '"text"\t"label"\n"good"\t"positive"\n'),
+        3,
+        [r"train\.tsv:1:1", "has_quotes: true"],
+    ),
+    "a row of commas": (
+        instead_of_train("train.csv", "text,label\n" + "," * 600_000 + "\n"),
+        3,
+        [r"train\.csv:2:1", "more than 524288 columns"],
+    ),
+    "comments in CoNLL": (
+        instead_of_train("train.conll", "# id = 1\ngood O\n"),
+        3,
+        [r"train\.conll:2:1", 'comment: "#"'],
+    ),
+    "a pattern that fits nothing": (
+        config_line("/train.jsonl", "/*.csv"),
+        3,
+        [r"\*\.csv", "no file fits"],
+    ),
+    "a pipe": (
+        lambda folder, model: (
+            (folder / "train.jsonl").unlink(),
+            os.mkfifo(folder / "train.jsonl"),
+        ),
+        2,
+        [r"train\.jsonl", "read only once"],
     ),
     "a folder instead of a file": (config_line("/train.jsonl", "/"), 3, ["folder|directory"]),
     "lists and single labels": (

@@ -318,6 +318,38 @@ def test_bad_rows_can_be_skipped_and_are_counted(hone, tiny_model, tmp_path):
     assert report["n"] == 10 and report["data"]["test"]["dropped"] == 1
 
 
+def test_a_split_may_stand_in_several_files_and_folders(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    rows = (tmp_path / "test.jsonl").read_text().splitlines()
+    (tmp_path / "one.json").write_text("[" + ", ".join(rows[:5]) + "]")
+    (tmp_path / "two.jsonl").write_text("\n".join(rows[5:]))
+    for label, text in [("positive", "good film"), ("negative", "bad film")]:
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        (tmp_path / "texts" / label / "1.txt").write_text(text)
+    hone(
+        "train",
+        config,
+        f"data.train=[{{path: {tmp_path}/train.jsonl}}, {{path: {tmp_path}/texts}}]",
+        f"data.test.path=[{tmp_path}/one.json, {tmp_path}/two.jsonl]",
+    )
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["data"]["train"]["used"] == 42
+    places = [
+        (line["file"].rsplit("/")[-1], line["line"], "column" in line)
+        for line in map(json.loads, (tmp_path / "run/predictions.jsonl").read_text().splitlines())
+    ]
+    assert places == [("one.json", 1, True)] * 5 + [("two.jsonl", i, False) for i in range(1, 6)]
+
+
+def test_quotes_that_may_be_quoting_are_told_of(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    text = "".join(f'"{row["text"]}"\t{row["label"]}\n' for row in rows)
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + text)
+    told = hone("check", config, f"data.train.path={tmp_path}/train.tsv").stderr
+    assert told.count("has_quotes: true") == 1 and "40 values stand wholly in double quotes" in told
+
+
 def test_check_audits_and_estimates_and_trains_nothing(hone, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model)
     shown = json.loads(hone("check", config, "--json").stdout)

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "data/files.h"
 #include "data/fingerprint.h"
 #include "tasks/fields.h"
 
@@ -85,6 +87,16 @@ class KeptStream : public RecordStream {
   Cleaner cleaner_;
 };
 
+// A run reads its data several times.
+void refuse_pipes(const SourceOptions& source) {
+  for (const SourceFile& file : files_of(source)) {
+    if (comes_once(file.path))
+      throw Error(ErrorKind::kUsage, {file.path == "-" ? "standard input" : file.path},
+                  "can be read only once, and a run reads its data several times; write them to a "
+                  "file.");
+  }
+}
+
 Part part_named(const std::string& split) {
   return split == "train" ? Part::kTrain : split == "validation" ? Part::kValidation : Part::kTest;
 }
@@ -100,6 +112,7 @@ void count_reader(const RecordReader& reader, SplitAudit& audit) {
     audit.reasons["bad row"] += more;
   }
   audit.repaired += reader.repaired_count();
+  for (const std::string& text : reader.advice()) log_warn("{}", text);
 }
 
 DataOptions DataOptions::read(Config& section) {
@@ -119,8 +132,7 @@ DataOptions DataOptions::read(Config& section) {
       throw section.error(split, fmt::format("\"{}\" stands beside \"path\"; give one path and "
                                              "\"split\", or a path for each split.",
                                              split));
-    Config source = section.section(split);
-    options.sources[split] = SourceOptions::read(source);
+    options.sources[split] = SourceOptions::read_split(section, split);
   }
   if (!options.sources.contains("train"))
     throw section.error(
@@ -132,7 +144,9 @@ DataOptions DataOptions::read(Config& section) {
 }
 
 Dataset::Dataset(DataOptions options, std::vector<std::string> text_fields)
-    : options_(std::move(options)), text_fields_(std::move(text_fields)) {}
+    : options_(std::move(options)), text_fields_(std::move(text_fields)) {
+  for (const auto& [split, source] : options_.sources) refuse_pipes(source);
+}
 Dataset::~Dataset() = default;
 
 void Dataset::scan(Task* learner, const Task& task) {

@@ -4,6 +4,7 @@
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/inference.h"
+#include "data/files.h"
 #include "data/format.h"
 #include "data/row_reader.h"
 
@@ -15,7 +16,10 @@ constexpr size_t kChunk = 1024;  // records predicted at a time; results are wri
 // Unlike labelled data, what is to be predicted is lines of text unless its name or first character
 // says otherwise: a text with commas in it is no CSV.
 std::unique_ptr<RecordReader> open_inputs(const SourceOptions& source) {
-  if (source.format != "auto" || !format_of_name(source.path).empty()) return open_reader(source);
+  const std::vector<SourceFile> files = files_of(source);
+  const bool is_told = files.front().options->format != "auto";
+  if (is_told || files.size() > 1 || !format_of_name(files.front().path).empty())
+    return open_reader(source);
   auto text = std::make_unique<TextStream>(source);
   size_t first;
   while ((first = text->window().find_first_not_of(" \t\r\n")) == std::string_view::npos &&

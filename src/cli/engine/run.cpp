@@ -62,8 +62,8 @@ TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
   TrainingData data{SampleStore(config.output_dir), {}};
   encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer,
                [&](Encoded& encoded) {
-                 const auto record = static_cast<int64_t>(data.lines.size());
-                 data.lines.push_back(encoded.record.line);
+                 const auto record = static_cast<int64_t>(data.places.size());
+                 data.places.add(encoded.record);
                  for (Sample& sample : encoded.samples) {
                    sample.record = record;
                    data.samples.add(sample);
@@ -116,6 +116,7 @@ void PredictionFile::add(const Record& record, const Json& result) {
   Json line = with_inputs(record, result, task_);
   line["file"] = record.where().file;
   line["line"] = record.line;
+  if (record.column > 0) line["column"] = record.column;
   file_.write(line.dump() + "\n");
 }
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "cli/engine/dataset.h"
 #include "cli/engine/run_config.h"
+#include "data/places.h"
 #include "data/sample_store.h"
 #include "tasks/pipeline.h"
 
@@ -23,10 +24,10 @@ struct Prepared {
 
 Prepared prepare(const RunConfig& config);
 
-// The training split as samples, and the line of each record.
+// The training split as samples, and where each record stands.
 struct TrainingData {
   SampleStore samples;
-  std::vector<int64_t> lines;
+  Places places;
 };
 // Encodes all splits, then warns of dropped rows and leakage: a bad row of the test data is an
 // error before training, not after it.

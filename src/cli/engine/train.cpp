@@ -60,10 +60,7 @@ class TrainCommand {
     TrainerInputs inputs;
     inputs.pipeline = &pipeline;
     inputs.train = &data.samples;
-    inputs.where_of = [&](int64_t record) {
-      return Where{config_.data.sources.at("train").path,
-                   data.lines.at(static_cast<size_t>(record)), 0};
-    };
+    inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
       inputs.evaluate = [&] {
         const auto stream = dataset.open("validation");
