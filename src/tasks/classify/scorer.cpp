@@ -10,6 +10,7 @@
 #include "tasks/metrics/bootstrap.h"
 #include "tasks/metrics/calibration.h"
 #include "tasks/metrics/classes.h"
+#include "tasks/metrics/confusion.h"
 #include "tasks/metrics/regression.h"
 #include "tasks/mistakes.h"
 
@@ -151,9 +152,9 @@ class SingleScorer : public Scorer {
       shown.push_back(counts[label]);
     }
     metrics::fill_class_rows(names, shown, "accuracy", report);
-    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(
-                                            names.size(), std::vector<int64_t>(names.size(), 0))};
-    for (const Pair& pair : pairs_) ++report.confusion->counts[row[pair.gold]][row[pair.predicted]];
+    metrics::ConfusionCells cells;
+    for (const Pair& pair : pairs_) ++cells[{row[pair.gold], row[pair.predicted]}];
+    report.confusion = metrics::confusion_table(names, cells);
   }
 
   Options options_;
