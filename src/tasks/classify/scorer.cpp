@@ -218,6 +218,7 @@ class MultiScorer : public Scorer {
 
   // Every (record, label) pair: how often is a label there that was given probability p?
   void calibrate(const Row& row, const Json& result) {
+    if (!result.contains("scores")) return;
     for (size_t label = 0; label < labels_.size(); ++label) {
       const std::optional<double> p = score_of(result, labels_.name(static_cast<int32_t>(label)));
       if (p)

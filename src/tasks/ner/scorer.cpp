@@ -54,15 +54,15 @@ int64_t count_unreachable(const std::vector<TagSpan>& gold, const Json& result) 
   });
 }
 
-// Where the tokens that a result names stand in its text; none where one cannot be found.
-std::vector<Span> located(const Json& tokens, const std::string& text) {
+// Where the tokens that a result names stand in its text; nothing where one cannot be found.
+std::optional<std::vector<Span>> located(const Json& tokens, const std::string& text) {
   std::vector<Span> spans;
   size_t at = 0;
   for (const Json& token : tokens) {
-    if (!token.is_string()) return {};
+    if (!token.is_string()) return std::nullopt;
     const auto& string = token.get_ref<const std::string&>();
     const size_t start = text.find(string, at);
-    if (start == std::string::npos) return {};
+    if (start == std::string::npos) return std::nullopt;
     at = start + string.size();
     spans.push_back({static_cast<int32_t>(start), static_cast<int32_t>(at)});
   }
@@ -155,10 +155,9 @@ class EntityScorer : public Scorer {
   Compared compare_text(const Record& gold, const Json& result) {
     Compared c{text_of(gold, options_), entities_of(gold, options_), result_entities(gold, result)};
     const auto tokens = result.find(options_.tokens);
-    if (tokens != result.end() && tokens->is_array() && !tokens->empty()) {
-      const std::vector<Span> spans = located(*tokens, c.text);
-      if (!spans.empty())
-        c.unreachable = static_cast<int64_t>(align(c.gold, spans, c.text).misfits.size());
+    if (tokens != result.end() && tokens->is_array()) {
+      if (const auto spans = located(*tokens, c.text))
+        c.unreachable = static_cast<int64_t>(align(c.gold, *spans, c.text).misfits.size());
     }
     has_scores_ = has_scores_ || std::any_of(c.predicted.begin(), c.predicted.end(),
                                              [](const Entity& e) { return e.score > 0; });
