@@ -92,6 +92,15 @@ def test_rows_that_a_run_leaves_out_are_left_out_of_the_score(hone, tmp_path):
         assert result["data"]["test"]["dropped"] == 1
 
 
+def test_an_error_in_the_place_of_an_answer_is_named(hone, tmp_path):
+    gold = write_jsonl(tmp_path / "g.jsonl", rows_of("classify", 2))
+    said = [rows_of("classify", 1)[0], {"error": 'g.jsonl:2: "text" is null.'}]
+    message = hone(
+        "score", "classify", gold, write_jsonl(tmp_path / "p.jsonl", said), code=3
+    ).stderr
+    assert "p.jsonl:2:" in message and '"text" is null' in message
+
+
 def test_offsets_of_another_text_are_refused(hone, tmp_path):
     entities = [{"start": 2, "end": 6, "label": "PER"}]
     gold = write_jsonl(tmp_path / "g.jsonl", [{"text": "  Anna", "entities": entities}])

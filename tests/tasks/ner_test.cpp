@@ -368,6 +368,16 @@ TEST(Ner, RefusesEntitiesOfAResultThatAreNotInTheText) {
   EXPECT_THAT(add(R"({"text": " Ann met Bo", "entities": []})"), HasSubstr("another text"));
 }
 
+TEST(Ner, TakesLabelsWithoutTheBlanksAroundThem) {
+  auto task = make("{}");
+  task->learn(
+      record(R"({"text": "a", "entities": [{"start": 0, "end": 1, "label": " Lieu\u0301 "}]})"));
+  task->learn(record(R"({"tokens": ["a", "b"], "tags": ["B-X ", " O"]})"));
+  task->finish_learning();
+  EXPECT_THAT(static_cast<const Ner&>(*task).tags(),
+              ElementsAre("O", "B-Lieu\u0301", "I-Lieu\u0301", "B-X", "I-X"));
+}
+
 TEST(Ner, RefusesDataWithoutEntities) {
   auto task = make("{}");
   task->learn(record(R"({"tokens": ["a"], "tags": ["O"]})"));

@@ -93,6 +93,7 @@ class Pairs {
                     fmt::format("ends after {} rows; the gold data goes on at {}.", taken_,
                                 record->where().str()));
       refuse_another_row(identity_of(*ahead_));
+      refuse_error(*ahead_);
       return std::pair{std::move(*record), take().fields};
     }
     if (ahead_)
@@ -132,6 +133,17 @@ class Pairs {
                             "Predictions stand in the order of the rows that they are of; {}",
                             here_.where.str(), field, dump(predicted.fields.at(field)),
                             dump(here_.fields.at(field)), likely_cause(predicted)));
+  }
+
+  // What `hone predict` writes in the place of an answer.
+  static void refuse_error(const Record& predicted) {
+    const Json* error = find_field(predicted, "error");
+    if (error != nullptr && error->is_string())
+      throw Error(
+          ErrorKind::kData, predicted.where(),
+          fmt::format("holds an error and no answer ({}). Leave this row out of both files, "
+                      "or mend it and predict again.",
+                      shortened(error->get_ref<const std::string&>(), 200)));
   }
 
   std::string likely_cause(const Identity& predicted) {

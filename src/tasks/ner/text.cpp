@@ -14,8 +14,9 @@ namespace {
 
 // Without blanks at its ends: they make no other label.
 std::string without_blanks(const std::string& label) {
-  const Span span = visible_part(label, {0, static_cast<int32_t>(label.size())});
-  return label.substr(span.start, span.end - span.start);
+  const auto size = static_cast<int32_t>(label.size());
+  const Span span = visible_part(label, {0, size});
+  return label.substr(span.start, character_end(label, span.end, size) - span.start);
 }
 
 int64_t offset_of(const Json& entity, const char* key, const Record& record,
@@ -84,7 +85,10 @@ std::string fault_of(const Entity& e, const std::string& text, const Characters&
                        place_of(e), e.start, e.start + 1);
   const Span seen = visible_part(text, characters.bytes(e.start, e.end));
   if (seen.start == seen.end)
-    return fmt::format("has {}, where the text has nothing but white space", place_of(e));
+    return fmt::format(
+        "has {}, where the text has nothing but white space or "
+        "characters that cannot be seen",
+        place_of(e));
   return "";
 }
 
