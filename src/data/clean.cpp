@@ -5,7 +5,6 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "data/fingerprint.h"
 
@@ -16,47 +15,73 @@ constexpr size_t kExamples = 100;
 
 bool is_trimmed(UChar32 c) { return c == 0xFEFF || u_isUWhiteSpace(c) != 0; }
 
-void trim(std::string& text) {
-  const char* bytes = text.data();
+// C0 but for tab and line feed, DEL, C1.
+bool is_control(UChar32 c) {
+  return (c >= 0 && c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7F && c < 0xA0);
+}
+
+// The bytes that are not trimmed. Control characters are passed over where they go anyway.
+Span inner(const std::string& text, const CleanOptions& options) {
   const auto size = static_cast<int32_t>(text.size());
-  int32_t start = 0, end = size;
-  for (int32_t at = 0; at < size; start = at) {
-    UChar32 c;
-    U8_NEXT(bytes, at, size, c);
-    if (!is_trimmed(c)) break;
-  }
-  for (int32_t at = size; at > start; end = at) {
-    UChar32 c;
-    U8_PREV(bytes, start, at, c);
-    if (!is_trimmed(c)) break;
-  }
-  if (start > 0 || end < size)
-    text = text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start));
-}
-
-// Length of the control character at `at` (C0 but for tab and line feed, DEL, C1), or 0.
-size_t control_length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  Span span{0, size};
+  if (!options.trim) return span;
+  const auto goes = [&](UChar32 c) {
+    return is_trimmed(c) || (options.remove_control && is_control(c));
   };
-  const unsigned char c = byte(at);
-  if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7F) return 1;
-  return c == 0xC2 && byte(at + 1) >= 0x80 && byte(at + 1) < 0xA0 ? 2 : 0;
-}
-
-void remove_control(std::string& text) {
-  size_t kept = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = control_length(text, at);
-    if (length == 0) text[kept++] = text[at++];
-    at += length;
+  UChar32 c;
+  for (int32_t at = 0; at < size; span.start = at) {
+    U8_NEXT(text.data(), at, size, c);
+    if (!goes(c)) break;
   }
-  text.resize(kept);
+  for (int32_t at = size; at > span.start; span.end = at) {
+    U8_PREV(text.data(), span.start, at, c);
+    if (!goes(c)) break;
+  }
+  return span;
 }
 
-bool is_empty(const Json& value) {
+bool has_control(const std::string& text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0)
+      return true;
+    if (byte < 0x80 && is_control(byte)) return true;
+  }
+  return false;
+}
+
+// Removes the control characters of `span`. Those that are white space part words: they become a
+// space, but for the CR of a CR LF.
+std::string without_control(const std::string& text, Span span, TextEdits& edits) {
+  std::string kept;
+  for (int32_t at = span.start, begin = at; at < span.end; begin = at) {
+    UChar32 c;
+    U8_NEXT(text.data(), at, span.end, c);
+    const auto from = static_cast<size_t>(begin), to = static_cast<size_t>(at);
+    const bool is_crlf = c == '\r' && at < span.end && text[to] == '\n';
+    if (!is_control(c)) {
+      kept.append(text, from, to - from);
+    } else if (u_isUWhiteSpace(c) != 0 && !is_crlf) {
+      edits.cut(from, to - 1);
+      kept.push_back(' ');
+    } else {
+      edits.cut(from, to);
+    }
+  }
+  return kept;
+}
+
+bool is_empty(std::string text, const CleanOptions& options) {
+  clean_text(text, options);
+  return text.empty();
+}
+
+// A text without a character, or tokens that are all empty once they are cleaned.
+bool is_empty(const Json& value, const CleanOptions& options) {
   if (value.is_string()) return value.get_ref<const std::string&>().empty();
-  return value.is_array() && value.empty();
+  return value.is_array() && std::all_of(value.begin(), value.end(), [&](const Json& token) {
+           return token.is_string() && is_empty(token.get<std::string>(), options);
+         });
 }
 
 }  // namespace
@@ -77,6 +102,20 @@ CleanOptions CleanOptions::read(Config& section) {
                                     options.near_threshold));
   }
   return options;
+}
+
+std::optional<TextEdits> clean_text(std::string& text, const CleanOptions& options) {
+  const Span span = inner(text, options);
+  const auto start = static_cast<size_t>(span.start), end = static_cast<size_t>(span.end);
+  const bool removes = options.remove_control && has_control(text);
+  if (start == 0 && end == text.size() && !removes) return std::nullopt;
+  TextEdits edits(text);
+  edits.cut(0, start);
+  std::string cleaned =
+      removes ? without_control(text, span, edits) : text.substr(start, end - start);
+  edits.cut(end, text.size());
+  text = std::move(cleaned);
+  return edits;
 }
 
 Json SplitAudit::json() const {
@@ -123,16 +162,15 @@ struct Cleaner::State {
     for (const std::string& name : text_fields) {
       const auto it = record.fields.find(name);
       if (it == record.fields.end() || !it->is_string()) continue;
-      auto& text = it->get_ref<std::string&>();
-      if (options.remove_control) remove_control(text);
-      if (options.trim) trim(text);
+      if (std::optional<TextEdits> edits = clean_text(it->get_ref<std::string&>(), options))
+        record.edits.insert_or_assign(name, std::move(*edits));
     }
   }
 
   Verdict find_empty(const Record& record) const {
     for (const std::string& name : text_fields) {
       const auto it = record.fields.find(name);
-      if (it == record.fields.end() || !is_empty(*it)) continue;
+      if (it == record.fields.end() || !is_empty(*it, options)) continue;
       const std::string detail = fmt::format("\"{}\" is empty", name);
       if (options.empty_texts == "error")
         throw Error(ErrorKind::kData, record.where(),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,12 +15,14 @@
 #include "base/config.h"
 #include "data/reader.h"
 #include "data/record.h"
+#include "data/text_edits.h"
 
 namespace hone {
 
 struct CleanOptions {
   bool trim = true;                  // white space at both ends of text fields
-  bool remove_control = true;        // control characters other than tab and line feed
+  bool remove_control = true;        // control characters other than tab and line feed; those that
+                                     // are white space become a space
   std::string empty_texts = "drop";  // drop | keep | error
   std::string duplicates =
       "keep";  // keep | drop: texts equal after normalising (NFKC, case, white space)
@@ -29,6 +32,9 @@ struct CleanOptions {
 
   static CleanOptions read(Config& section);  // data.clean
 };
+
+// Cleans a text in place; nothing where it is clean already.
+std::optional<TextEdits> clean_text(std::string& text, const CleanOptions& options);
 
 // Counts of one split, and the first places of each kind: becomes report.json's data.<split>.
 struct SplitAudit {
@@ -48,9 +54,9 @@ struct SplitAudit {
 class Cleaner {
  public:
   Cleaner(CleanOptions options, std::vector<std::string> text_fields, SplitAudit& audit);
-  // Cleans the text fields that are strings in place (arrays of tokens stay as they are) and counts
-  // the row as used or dropped; false where it is dropped. Error(kData) at the record's place for
-  // an empty text with empty_texts: error.
+  // Cleans the text fields that are strings in place, noting in Record::edits what went (arrays of
+  // tokens stay as they are), and counts the row as used or dropped; false where it is dropped.
+  // Error(kData) at the record's place for an empty text with empty_texts: error.
   bool accept(Record& record);
 
  private:

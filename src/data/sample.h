@@ -43,6 +43,9 @@ struct Sample {
   std::vector<Target> targets;
   int64_t record = 0;  // index of the record within its split
   int32_t window = 0;  // which part of a long record, from 0
+  // Of a record's first sample: what its targets cannot say as the gold record does; "" where they
+  // say all. For who counts; a SampleStore does not keep it.
+  std::string repair = {};
 
   int64_t size() const;  // tokens of all streams: what the planner counts
 };

@@ -21,6 +21,7 @@ char common_letter(char letter) {
     case 'L':
       return 'E';
     case 'U':
+    case 'W':
       return 'S';
     default:
       return letter;
@@ -34,8 +35,13 @@ std::string_view letters(TagScheme scheme) {
     case TagScheme::kIob1:
     case TagScheme::kIob2:
       return "BI";
+    case TagScheme::kIoe1:
+    case TagScheme::kIoe2:
+      return "IE";
     case TagScheme::kBmes:
       return "BMES";
+    case TagScheme::kBmewo:
+      return "BMEW";
     case TagScheme::kBioes:
       return "BIES";
     case TagScheme::kBilou:
@@ -66,7 +72,10 @@ std::string fault(TagScheme scheme, const Tag& before, const Tag& tag) {
   const bool continues_span = continues(before, tag);
   switch (scheme) {
     case TagScheme::kNone:
+    case TagScheme::kIoe1:
       return "";
+    case TagScheme::kIoe2:
+      return is_open(before) && !continues_span ? "comes before the span was ended" : "";
     case TagScheme::kIob1:
       if (tag.place != 'B' || (is_open(before) && before.type == tag.type)) return "";
       return "begins a span with B where no span of the same type ends";
@@ -81,7 +90,8 @@ std::string fault(TagScheme scheme, const Tag& before, const Tag& tag) {
 }
 
 bool must_end(TagScheme scheme) {
-  return scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
+  return scheme != TagScheme::kNone && scheme != TagScheme::kIob1 && scheme != TagScheme::kIob2 &&
+         scheme != TagScheme::kIoe1;
 }
 
 std::string iob2(const Tag& before, const Tag& tag) {
@@ -91,9 +101,15 @@ std::string iob2(const Tag& before, const Tag& tag) {
   return out;
 }
 
-constexpr std::array<TagScheme, 6> kSchemes = {TagScheme::kNone,  TagScheme::kIob1,
-                                               TagScheme::kIob2,  TagScheme::kBmes,
-                                               TagScheme::kBioes, TagScheme::kBilou};
+constexpr std::array kSchemes = {TagScheme::kNone,  TagScheme::kIob1,  TagScheme::kIob2,
+                                 TagScheme::kIoe1,  TagScheme::kIoe2,  TagScheme::kBmes,
+                                 TagScheme::kBmewo, TagScheme::kBioes, TagScheme::kBilou};
+
+constexpr std::pair<std::string_view, TagScheme> kOtherNames[] = {
+    {"BIO", TagScheme::kIob2},    {"BIO2", TagScheme::kIob2},   {"IOBES", TagScheme::kBioes},
+    {"BIESO", TagScheme::kBioes}, {"BMESO", TagScheme::kBmes},  {"BILUO", TagScheme::kBilou},
+    {"BIOUL", TagScheme::kBilou}, {"BIOLU", TagScheme::kBilou},
+};
 
 }  // namespace
 
@@ -105,8 +121,14 @@ const char* name_of(TagScheme scheme) {
       return "IOB1";
     case TagScheme::kIob2:
       return "IOB2";
+    case TagScheme::kIoe1:
+      return "IOE1";
+    case TagScheme::kIoe2:
+      return "IOE2";
     case TagScheme::kBmes:
       return "BMES";
+    case TagScheme::kBmewo:
+      return "BMEWO";
     case TagScheme::kBioes:
       return "BIOES";
     case TagScheme::kBilou:
@@ -120,7 +142,9 @@ std::optional<TagScheme> tag_scheme_of(const std::string& name) {
   std::transform(upper.begin(), upper.end(), upper.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   if (upper == "NONE") return TagScheme::kNone;
-  if (upper == "BIO") return TagScheme::kIob2;
+  for (const auto& [other, scheme] : kOtherNames) {
+    if (upper == other) return scheme;
+  }
   for (const TagScheme scheme : kSchemes) {
     if (upper == name_of(scheme)) return scheme;
   }
@@ -167,7 +191,7 @@ std::optional<TagFault> to_iob2(TagScheme scheme, std::vector<std::string>& tags
 void TagSchemeDetector::add(const std::vector<std::string>& tags) {
   Tag before;
   for (const std::string& text : tags) {
-    const std::optional<Tag> tag = parse_tag(text, "BIMESLU");
+    const std::optional<Tag> tag = parse_tag(text, "BIMESLUW");
     if (!tag) ++strangers_;
     if (tag) ++prefixes_[static_cast<unsigned char>(text[0])];
     const Tag now = tag.value_or(Tag{});
@@ -183,9 +207,11 @@ TagScheme TagSchemeDetector::scheme() const {
     for (const char letter : letters) sum += prefixes_[static_cast<unsigned char>(letter)];
     return sum;
   };
-  if (strangers_ > count("BIMESLU")) return TagScheme::kNone;
+  if (strangers_ > count("BIMESLUW")) return TagScheme::kNone;
+  if (count("W") > count("S")) return TagScheme::kBmewo;
   if (count("M") > count("I")) return TagScheme::kBmes;
   if (count("LU") > count("ES")) return TagScheme::kBilou;
+  if (count("E") > count("BSW")) return TagScheme::kIoe1;  // IOE2 is read in the same way
   if (count("ES") > 0) return TagScheme::kBioes;
   return iob1_faults_ < iob2_faults_ ? TagScheme::kIob1 : TagScheme::kIob2;
 }

@@ -1,9 +1,12 @@
 // Schemes that write spans as one tag per token, and their conversion to IOB2. Pure functions on
 // the tags of one sentence.
 //
-//   IOB1   I-X inside; B-X only where two spans of one type touch      IOB2 (BIO)   B-X begins
-//   every span BMES   begin, middle, end, single                                  BIOES, BILOU
-//   begin, inside, end (last), single (unit)
+//   IOB1           I-X inside; B-X only where two spans of one type touch
+//   IOB2 (BIO)     B-X begins every span
+//   IOE1           I-X inside; E-X ends a span only where another of its type follows
+//   IOE2           E-X ends every span
+//   BMES, BMEWO    begin, middle, end, single (whole)
+//   BIOES, BILOU   begin, inside, end (last), single (unit)
 #pragma once
 
 #include <array>
@@ -14,11 +17,12 @@
 
 namespace hone {
 
-enum class TagScheme { kNone, kIob1, kIob2, kBmes, kBioes, kBilou };
+enum class TagScheme { kNone, kIob1, kIob2, kIoe1, kIoe2, kBmes, kBmewo, kBioes, kBilou };
 
 const char* name_of(TagScheme scheme);
-std::optional<TagScheme> tag_scheme_of(
-    const std::string& name);  // any case; "BIO" is IOB2; nothing for "auto" and unknown names
+// In any case, and by other names that are in use ("BIO" is IOB2, "IOBES" is BIOES, "BILUO" is
+// BILOU); nothing for "auto" and unknown names.
+std::optional<TagScheme> tag_scheme_of(const std::string& name);
 
 struct TagFault {
   size_t index = 0;  // of the tag

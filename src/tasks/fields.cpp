@@ -46,6 +46,20 @@ const std::string& need_text(const Record& record, const std::string& name) {
   return value.get_ref<const std::string&>();
 }
 
+const std::string& need_text_as_read(const Record& record, const std::string& name) {
+  const std::string& cleaned = need_text(record, name);
+  const auto edits = record.edits.find(name);
+  return edits == record.edits.end() ? cleaned : edits->second.as_read();
+}
+
+Encoding encode_field(const Record& record, const std::string& name, const Tokenizer& tokenizer) {
+  Encoding pieces = tokenizer.encode(need_text(record, name));
+  const auto edits = record.edits.find(name);
+  if (edits == record.edits.end()) return pieces;
+  for (Span& span : pieces.offsets) span = edits->second.as_read(span);
+  return pieces;
+}
+
 std::vector<std::string> need_strings(const Record& record, const std::string& name) {
   const Json& value = need_field(record, name);
   if (!value.is_array())

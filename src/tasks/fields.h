@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/record.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace hone {
 
@@ -14,6 +15,10 @@ const Json* find_field(const Record& record,
 const Json& need_field(const Record& record,
                        const std::string& name);  // Error(kData) with the fields that are there
 const std::string& need_text(const Record& record, const std::string& name);  // a string
+// The same before cleaning: what offsets in records and results count in.
+const std::string& need_text_as_read(const Record& record, const std::string& name);
+// The pieces of a text; their offsets count in the text as it was read.
+Encoding encode_field(const Record& record, const std::string& name, const Tokenizer& tokenizer);
 std::vector<std::string> need_strings(const Record& record,
                                       const std::string& name);  // a list of strings
 

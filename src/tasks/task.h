@@ -63,6 +63,9 @@ class Task {
 
   virtual void learn(
       const Record& gold) = 0;  // labels from training data, before anything is encoded
+  // What the tokens of training data can express, where that decides how data are encoded. After
+  // `learn` of the same record.
+  virtual void learn_tokens(const Record& gold, const Tokenizer& tokenizer) {}
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
 

@@ -50,11 +50,34 @@ TEST_F(CleanerTest, TrimsWhiteSpaceOfAnyScript) {
 }
 
 TEST_F(CleanerTest, RemovesControlCharactersButTabAndLineFeed) {
-  EXPECT_THAT(kept({}, {"a\x01\tb\nc\r\x7F\u0085\u0090é👩\u200D🚀"}),
-              ElementsAre("a\tb\ncé👩\u200D🚀"));
+  EXPECT_THAT(kept({}, {"a\x01\tb\nc\x7F\u0090é👩\u200D🚀"}), ElementsAre("a\tb\ncé👩\u200D🚀"));
   CleanOptions options;
   options.remove_control = false;
   EXPECT_THAT(kept(options, {"a\x01z"}), ElementsAre("a\x01z"));
+}
+
+TEST_F(CleanerTest, PartsWordsWhereAWhiteControlCharacterGoes) {
+  EXPECT_THAT(kept({}, {"a\rb", "a\vb\fc", "a\u0085b", "a\r\nb", "\ra\r"}),
+              ElementsAre("a b", "a b c", "a b", "a\nb", "a"));
+}
+
+TEST_F(CleanerTest, TrimsWhatRemovedControlCharactersHid) {
+  EXPECT_THAT(kept({}, {"\x01 a \x02 "}), ElementsAre("a"));
+  CleanOptions options;
+  options.remove_control = false;
+  EXPECT_THAT(kept(options, {" \x01 a "}), ElementsAre("\x01 a"));
+}
+
+TEST_F(CleanerTest, KeepsTheTextAsItWasReadBesideTheCleanedOne) {
+  SplitAudit audit;
+  Cleaner cleaner({}, {"text"}, audit);
+  Record record = record_of("  a\x01z");
+  ASSERT_TRUE(cleaner.accept(record));
+  EXPECT_EQ(record.fields["text"], "az");
+  EXPECT_EQ(record.edits.at("text").as_read(), "  a\x01z");
+  Record clean = record_of("az");
+  ASSERT_TRUE(cleaner.accept(clean));
+  EXPECT_TRUE(clean.edits.empty());
 }
 
 TEST_F(CleanerTest, DropsKeepsOrRefusesEmptyTexts) {
@@ -79,8 +102,11 @@ TEST_F(CleanerTest, LeavesTokensAsTheyAre) {
   Record record{Json::parse(R"({"tokens": [" a ", "\u0001"], "tags": ["O", "O"]})"), nullptr, 1};
   EXPECT_TRUE(cleaner.accept(record));
   EXPECT_EQ(record.fields["tokens"].dump(), R"([" a ","\u0001"])");
-  Record empty{Json::parse(R"({"tokens": [], "tags": []})"), nullptr, 2};
-  EXPECT_FALSE(cleaner.accept(empty));
+  for (const char* empty :
+       {R"({"tokens": [], "tags": []})", R"({"tokens": [" ", "\u0001"], "tags": ["O", "O"]})"}) {
+    Record row{Json::parse(empty), nullptr, 2};
+    EXPECT_FALSE(cleaner.accept(row)) << empty;
+  }
 }
 
 TEST_F(CleanerTest, DropsDuplicatesOnlyWhenAsked) {

@@ -18,16 +18,23 @@ struct Entity {
 // Writes spans in a scheme, straight from its definition.
 Tags write(TagScheme scheme, const std::vector<Entity>& spans, size_t tokens) {
   Tags tags(tokens, "O");
-  const bool has_ends =
-      scheme == TagScheme::kBmes || scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
-  const std::string inside = scheme == TagScheme::kBmes ? "M-" : "I-",
+  const bool is_ioe = scheme == TagScheme::kIoe1 || scheme == TagScheme::kIoe2;
+  const bool has_ends = scheme == TagScheme::kBmes || scheme == TagScheme::kBmewo ||
+                        scheme == TagScheme::kBioes || scheme == TagScheme::kBilou;
+  const bool is_middle = scheme == TagScheme::kBmes || scheme == TagScheme::kBmewo;
+  const std::string inside = is_middle ? "M-" : "I-",
                     last = scheme == TagScheme::kBilou ? "L-" : "E-",
-                    single = scheme == TagScheme::kBilou ? "U-" : "S-";
+                    single = scheme == TagScheme::kBilou   ? "U-"
+                             : scheme == TagScheme::kBmewo ? "W-"
+                                                           : "S-";
   for (size_t s = 0; s < spans.size(); ++s) {
     const Entity& span = spans[s];
     for (size_t i = span.start; i < span.end; ++i) tags[i] = inside + span.type;
     const bool touches = s > 0 && spans[s - 1].end == span.start && spans[s - 1].type == span.type;
-    if (scheme != TagScheme::kIob1 || touches) tags[span.start] = "B-" + span.type;
+    const bool is_touched =
+        s + 1 < spans.size() && spans[s + 1].start == span.end && spans[s + 1].type == span.type;
+    if (is_ioe && (scheme == TagScheme::kIoe2 || is_touched)) tags[span.end - 1] = "E-" + span.type;
+    if (!is_ioe && (scheme != TagScheme::kIob1 || touches)) tags[span.start] = "B-" + span.type;
     if (has_ends)
       tags[span.end - 1] = span.end - span.start == 1 ? single + span.type : last + span.type;
   }
@@ -45,8 +52,9 @@ RC_GTEST_PROP(TagScheme, EveryWritingOfTheSameSpansBecomesTheSameIob2, ()) {
   }
   const size_t tokens = at + *rc::gen::inRange<size_t>(0, 3);
   const Tags expected = write(TagScheme::kIob2, spans, tokens);
-  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes,
-                                 TagScheme::kBioes, TagScheme::kBilou}) {
+  for (const TagScheme scheme :
+       {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kIoe1, TagScheme::kIoe2, TagScheme::kBmes,
+        TagScheme::kBmewo, TagScheme::kBioes, TagScheme::kBilou}) {
     Tags tags = write(scheme, spans, tokens);
     RC_ASSERT(!to_iob2(scheme, tags));
     RC_ASSERT(tags == expected);
@@ -55,9 +63,10 @@ RC_GTEST_PROP(TagScheme, EveryWritingOfTheSameSpansBecomesTheSameIob2, ()) {
 
 RC_GTEST_PROP(TagScheme, WhateverTheTagsTheResultIsSoundIob2, ()) {
   const auto tags = *rc::gen::container<Tags>(rc::gen::element<std::string>(
-      "O", "B-X", "I-X", "E-X", "S-X", "M-X", "L-X", "U-X", "B-Y", "I-Y", "E-Y", "B", "I"));
-  for (const TagScheme scheme : {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kBmes,
-                                 TagScheme::kBioes, TagScheme::kBilou}) {
+      "O", "B-X", "I-X", "E-X", "S-X", "M-X", "L-X", "U-X", "W-X", "B-Y", "I-Y", "E-Y", "B", "I"));
+  for (const TagScheme scheme :
+       {TagScheme::kIob1, TagScheme::kIob2, TagScheme::kIoe1, TagScheme::kIoe2, TagScheme::kBmes,
+        TagScheme::kBmewo, TagScheme::kBioes, TagScheme::kBilou}) {
     Tags converted = tags;
     const std::optional<TagFault> fault = to_iob2(scheme, converted);
     RC_ASSERT(converted.size() == tags.size());
@@ -118,6 +127,8 @@ TEST(TagScheme, DetectsByMajority) {
   EXPECT_EQ(detect({{"B-X", "I-X"}, {"B-Y"}, {"O", "I-Y"}}), TagScheme::kIob2);
   EXPECT_EQ(detect({{"B-X", "M-X", "E-X"}}), TagScheme::kBmes);
   EXPECT_EQ(detect({{"B-X", "E-X"}, {"S-X"}}), TagScheme::kBioes);
+  EXPECT_EQ(detect({{"B-X", "E-X"}, {"W-X"}}), TagScheme::kBmewo);
+  EXPECT_EQ(detect({{"I-X", "E-X", "O"}, {"E-X"}}), TagScheme::kIoe1);
   EXPECT_EQ(detect({{"B-X", "I-X", "L-X"}}), TagScheme::kBilou);
   EXPECT_EQ(detect({{"NN", "VBZ", "O"}}), TagScheme::kNone);
 }

@@ -32,6 +32,7 @@ TEST(Bio, ReadsOtherSchemesByTheirLetters) {
   const Spans expected = {{"X", 0, 3}, {"Y", 3, 4}};
   EXPECT_EQ(spans_of({"B-X", "I-X", "E-X", "S-Y"}), expected);  // BIOES
   EXPECT_EQ(spans_of({"B-X", "M-X", "E-X", "S-Y"}), expected);  // BMES
+  EXPECT_EQ(spans_of({"B-X", "M-X", "E-X", "W-Y"}), expected);  // BMEWO
   EXPECT_EQ(spans_of({"B-X", "I-X", "L-X", "U-Y"}), expected);  // BILOU
   EXPECT_EQ(spans_of({"I-X", "I-X", "I-X", "I-Y"}), expected);  // IOB1
 }
@@ -57,7 +58,8 @@ TEST(Bio, TurnsSpansBackIntoTags) {
 }
 
 TEST(Bio, KnowsATagWhenItSeesOne) {
-  for (const char* tag : {"O", "B-PER", "I-a b", "S-x", "M-x"}) EXPECT_TRUE(is_tag(tag)) << tag;
+  for (const char* tag : {"O", "B-PER", "I-a b", "S-x", "M-x", "W-x"})
+    EXPECT_TRUE(is_tag(tag)) << tag;
   for (const char* tag : {"", "PER", "B", "B-", "X-PER", "BPER", "o", "b-PER"})
     EXPECT_FALSE(is_tag(tag)) << tag;
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/clean.h"
 #include "support/errors.h"
 #include "tasks/ner/text.h"
 #include "tasks/toy.h"
@@ -190,13 +191,191 @@ TEST(Ner, NamesDefectsOfEntities) {
   };
   EXPECT_THAT(learn(R"([{"start": 0, "end": 11, "label": "X"}])"),
               HasSubstr("the text has 10 characters"));
-  EXPECT_THAT(learn(R"([{"start": 3, "end": 3, "label": "X"}])"), HasSubstr("3 to 3"));
+  EXPECT_THAT(learn(R"([{"start": 3, "end": 3, "label": "X"}])"),
+              AllOf(HasSubstr("3 to 3"), HasSubstr("empty"), HasSubstr("3 to 4")));
+  EXPECT_THAT(learn(R"([{"start": 7, "end": 3, "label": "X"}])"),
+              HasSubstr("ends before it begins"));
+  EXPECT_THAT(learn(R"([{"start": -1, "end": 3, "label": "X"}])"), HasSubstr("-1 to 3"));
+  EXPECT_THAT(learn(R"([{"start": 0, "end": 18446744073709551615, "label": "X"}])"),
+              HasSubstr("a whole number \"end\""));
+  EXPECT_THAT(learn(R"([{"start": 3, "end": 4, "label": "X"}])"),
+              HasSubstr("nothing but white space"));
+  EXPECT_THAT(learn(R"([{"start": 0, "end": 3, "label": " "}])"), HasSubstr("\"label\""));
   EXPECT_THAT(
       learn(R"([{"start": 0, "end": 5, "label": "X"}, {"start": 4, "end": 7, "label": "Y"}])"),
       HasSubstr("overlap"));
   EXPECT_THAT(learn(R"([{"start": 0, "label": "X"}])"), HasSubstr("\"end\""));
   EXPECT_THAT(learn(R"([{"start": 0, "end": 3}])"), HasSubstr("\"label\""));
   EXPECT_THAT(learn(R"({"start": 0})"), HasSubstr("must be a list of entities"));
+}
+
+TEST(Ner, TellsOffsetsOfOtherUnits) {
+  auto task = make("{}");
+  EXPECT_THAT(error_of([&] {
+                task->learn(record(
+                    R"({"text": "Zoë 😀", "entities": [{"start": 0, "end": 6, "label": "X"}]})"));
+              }),
+              AllOf(HasSubstr("the text has 5 characters"), HasSubstr("6 UTF-16 units"),
+                    HasSubstr("9 bytes")));
+}
+
+// A record as cleaning leaves it.
+Record cleaned(Record row) {
+  SplitAudit audit;
+  Cleaner cleaner({}, {"text"}, audit);
+  EXPECT_TRUE(cleaner.accept(row));
+  return row;
+}
+
+// Learns rows and encodes the first.
+std::pair<std::unique_ptr<Task>, Sample> learned(const std::vector<Record>& rows) {
+  auto task = make("{}");
+  for (const Record& row : rows) {
+    task->learn(row);
+    task->learn_tokens(row, toy::ToyTokenizer());
+  }
+  task->finish_learning();
+  Sample sample = task->encode(rows.front(), toy::ToyTokenizer(), true).at(0);
+  return {std::move(task), std::move(sample)};
+}
+
+// Logits that say what the targets say.
+Json echoed(const Task& task, const Record& row) {
+  const Sample sample = task.encode(row, toy::ToyTokenizer(), true).at(0);
+  at::Tensor logits = at::zeros({sample.size(), 9});
+  for (int64_t i = 0; i < sample.size(); ++i) {
+    if (sample.targets[0].values[i] != kNone)
+      logits[i][static_cast<int64_t>(sample.targets[0].values[i])] = 20;
+  }
+  const auto classes = static_cast<int64_t>(static_cast<const Ner&>(task).tags().size());
+  const std::vector<Row> rows = {{&sample, logits.slice(1, 0, classes).contiguous()}};
+  return task.decode(row, rows, toy::ToyTokenizer());
+}
+
+double score_of(const Task& task, const Record& gold, const Json& result) {
+  const auto scorer = task.make_scorer();
+  scorer->add(gold, result);
+  return scorer->report().score;
+}
+
+TEST(Ner, CountsInTheTextAsReadWhateverCleaningTookOut) {
+  const char* json =
+      R"({"text": "   Le\u0001na flew", "entities": [{"start": 3, "end": 8, "label": "PER"}]})";
+  const Record as_read = record(json), row = cleaned(as_read);
+  const auto [task, sample] = learned({row});
+  EXPECT_THAT(sample.targets[0].values, ElementsAre(kNone, 1, kNone, 0, kNone, kNone));
+  EXPECT_EQ(sample.streams[0].offsets[1], (Span{3, 7}));  // "Le\x01n"
+  const Json result = echoed(*task, row);
+  EXPECT_EQ(result["text"], as_read.fields["text"]);
+  EXPECT_EQ(result["entities"][0]["start"], 3);
+  EXPECT_EQ(result["entities"][0]["end"], 8);
+  EXPECT_EQ(result["entities"][0]["text"], "Le\x01na");
+  EXPECT_EQ(score_of(*task, row, result), 1);
+  EXPECT_EQ(score_of(*task, as_read, result), 1) << "hone score reads the file alone";
+}
+
+TEST(Ner, TakesBlanksAtTheEndsOfAnEntityForNoDifference) {
+  const Record row = record(
+      R"({"text": "yesterday Lena left", "entities": [{"start": 9, "end": 15, "label": "PER"}]})");
+  const auto [task, sample] = learned({row});
+  const Json result = echoed(*task, row);
+  EXPECT_EQ(result["entities"][0]["text"], "Lena");
+  EXPECT_EQ(score_of(*task, row, result), 1);
+}
+
+TEST(Ner, TagsPiecesWhereAnEntityEndsInsideAWord) {
+  const Record row = record(
+      R"({"text": "abc123 x", "entities": [{"start": 0, "end": 3, "label": "A"}, {"start": 3, "end": 6, "label": "B"}]})");
+  const auto [task, sample] = learned({row});
+  EXPECT_EQ(task->state()["by_pieces"], true);
+  EXPECT_THAT(sample.targets[0].values, ElementsAre(kNone, 1, 3, 0, kNone));
+  EXPECT_EQ(sample.repair, "");
+  const Json result = echoed(*task, row);
+  EXPECT_EQ(result["tokens"], Json::parse(R"(["abc", "123", "x"])"));
+  EXPECT_EQ(score_of(*task, row, result), 1);
+}
+
+TEST(Ner, TagsWordsWherePiecesSayNoMore) {
+  const Record row = record(
+      R"({"text": "abcd xy", "entities": [{"start": 0, "end": 2, "label": "A"}, {"start": 5, "end": 7, "label": "A"}]})");
+  const auto [task, sample] = learned({row});
+  EXPECT_EQ(task->state()["by_pieces"], false);
+  EXPECT_THAT(sample.repair, AllOf(HasSubstr("at 0 to 2"), HasSubstr("learned as \"abcd\"")));
+  const auto scorer = task->make_scorer();
+  scorer->add(row, echoed(*task, row));
+  EXPECT_EQ(scorer->report().value("unreachable_entities"), 1);
+  EXPECT_EQ(scorer->report().score, 0.5);
+}
+
+TEST(Ner, KeepsAnEntityWholeAroundATokenWithoutPieces) {
+  const Record row = record(
+      R"({"tokens": ["Acme", "\u0001", "Corp", "\u0001", "x"], "tags": ["B-ORG", "I-ORG", "I-ORG", "O", "O"]})");
+  const auto [task, sample] = learned({row});
+  EXPECT_EQ(sample.repair, "");
+  const Json result = echoed(*task, row);
+  EXPECT_EQ(result["tags"], row.fields["tags"]);
+  EXPECT_EQ(result["entities"][0]["score"], 1.0) << "the mean of those that have a probability";
+  EXPECT_EQ(score_of(*task, row, result), 1);
+}
+
+TEST(Ner, BeginsAnEntityAtItsFirstTokenWithPieces) {
+  const Record row = record(R"({"tokens": ["\u0001", "Corp"], "tags": ["B-ORG", "I-ORG"]})");
+  const auto [task, sample] = learned({row});
+  EXPECT_THAT(sample.targets[0].values, ElementsAre(kNone, 1, kNone, kNone));
+  EXPECT_THAT(sample.repair, HasSubstr("tokens 0 to 2"));
+  const auto scorer = task->make_scorer();
+  scorer->add(row, echoed(*task, row));
+  EXPECT_EQ(scorer->report().value("unreachable_entities"), 1);
+}
+
+TEST(Ner, ScoresAnySchemeAgainstItselfAndAgainstIob2) {
+  const std::vector<std::pair<const char*, const char*>> schemes = {
+      {"IOB1", R"(["I-X", "I-X", "B-X", "O", "I-Y"])"},
+      {"IOB2", R"(["B-X", "I-X", "B-X", "O", "B-Y"])"},
+      {"IOE2", R"(["I-X", "E-X", "E-X", "O", "E-Y"])"},
+      {"BIOES", R"(["B-X", "E-X", "S-X", "O", "S-Y"])"},
+      {"BMES", R"(["B-X", "E-X", "S-X", "O", "S-Y"])"},
+      {"BMEWO", R"(["B-X", "E-X", "W-X", "O", "W-Y"])"},
+      {"BILOU", R"(["B-X", "L-X", "U-X", "O", "U-Y"])"}};
+  const auto scored = [](const char* gold, const char* predicted) {
+    const auto scorer = make("{}")->make_scorer();
+    scorer->add({Json{{"tokens", {"a", "b", "c", "d", "e"}}, {"tags", Json::parse(gold)}}, nullptr},
+                Json{{"tags", Json::parse(predicted)}});
+    return scorer->report();
+  };
+  for (const auto& [name, tags] : schemes) {
+    for (const auto& [other, other_tags] : {std::pair(name, tags), schemes[1]}) {
+      const Report report = scored(tags, other_tags);
+      EXPECT_EQ(report.value("accuracy"), 1) << name << " against " << other;
+      EXPECT_EQ(report.score, 1) << name << " against " << other;
+    }
+  }
+}
+
+TEST(Ner, RefusesEntitiesOfAResultThatAreNotInTheText) {
+  const auto scorer = make("{}")->make_scorer();
+  const Record gold = record(R"({"text": "Ann met Bo", "entities": []})", 8);
+  const auto add = [&](const char* result) {
+    return error_of([&] { scorer->add(gold, Json::parse(result)); });
+  };
+  for (const char* bounds : {R"("start": -5, "end": 3)", R"("start": 5, "end": 300)"}) {
+    EXPECT_THAT(add((std::string(R"({"entities": [{"label": "X", )") + bounds + "}]}").c_str()),
+                AllOf(HasSubstr("data.jsonl:8: in the result for this row"), HasSubstr("at ")));
+  }
+  EXPECT_THAT(
+      add(R"({"entities": [{"label": "X", "start": 0, "end": 3}, {"label": "X", "start": 0, "end": 3}]})"),
+      HasSubstr("overlap"));
+  EXPECT_THAT(add(R"({"text": " Ann met Bo", "entities": []})"), HasSubstr("another text"));
+}
+
+TEST(Ner, TakesLabelsWithoutTheBlanksAroundThem) {
+  auto task = make("{}");
+  task->learn(
+      record(R"({"text": "a", "entities": [{"start": 0, "end": 1, "label": " Lieu\u0301 "}]})"));
+  task->learn(record(R"({"tokens": ["a", "b"], "tags": ["B-X ", " O"]})"));
+  task->finish_learning();
+  EXPECT_THAT(static_cast<const Ner&>(*task).tags(),
+              ElementsAre("O", "B-Lieu\u0301", "I-Lieu\u0301", "B-X", "I-X"));
 }
 
 TEST(Ner, RefusesDataWithoutEntities) {
@@ -253,13 +432,14 @@ TEST(Characters, CountCodePoints) {
   EXPECT_EQ(characters.at_byte(10), 4);
 }
 
-TEST(Align, WidensAnEntityToWholeTokens) {
-  bool widened = false;
-  const Characters characters("Rome's walls");
-  const std::vector<TagSpan> spans =
-      align({{"LOC", 0, 4}}, {{0, 6}, {7, 12}}, characters, &widened);
-  EXPECT_EQ(spans, (std::vector<TagSpan>{{"LOC", 0, 1}}));
-  EXPECT_TRUE(widened);
+TEST(Align, WidensAnEntityToWholeTokensAndSaysSo) {
+  const Alignment alignment =
+      align({{"LOC", 0, 4}, {"X", 4, 6}, {"Y", 7, 12}}, {{0, 6}, {7, 12}}, "Rome's walls");
+  EXPECT_EQ(alignment.spans, (std::vector<TagSpan>{{"LOC", 0, 1}, {"Y", 1, 2}}));
+  ASSERT_EQ(alignment.misfits.size(), 2u);
+  EXPECT_EQ(alignment.misfits[0].aligned, "Rome's");
+  EXPECT_EQ(alignment.misfits[1].entity.label, "X");
+  EXPECT_EQ(alignment.misfits[1].aligned, "");
 }
 
 }  // namespace

@@ -149,13 +149,14 @@ Dataset::Dataset(DataOptions options, std::vector<std::string> text_fields)
 }
 Dataset::~Dataset() = default;
 
-void Dataset::scan(Task* learner, const Task& task) {
+void Dataset::scan(Task* learner, const Task& task, const Tokenizer& tokenizer) {
   if (options_.split) assign_parts_of(task);
   std::optional<LeakageFinder> leakage;
   if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
   for (const std::string split : kSplits) {
     if (has(split))
-      scan_split(split, split == "train" ? learner : nullptr, task, leakage ? &*leakage : nullptr);
+      scan_split(split, split == "train" ? learner : nullptr, task, tokenizer,
+                 leakage ? &*leakage : nullptr);
   }
   if (leakage) {
     leaks_ = leakage->find();
@@ -200,7 +201,7 @@ void Dataset::assign_parts_of(const Task& task) {
 }
 
 void Dataset::scan_split(const std::string& split, Task* learner, const Task& task,
-                         LeakageFinder* leakage) {
+                         const Tokenizer& tokenizer, LeakageFinder* leakage) {
   SplitAudit& audit = audits_[split];
   std::vector<bool>& kept = kept_[split];
   Cleaner cleaner(options_.clean, text_fields_, audit);
@@ -209,7 +210,10 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
     kept.push_back(cleaner.accept(*record));
     if (!kept.back()) continue;
     try {
-      if (learner) learner->learn(*record);
+      if (learner) {
+        learner->learn(*record);
+        learner->learn_tokens(*record, tokenizer);
+      }
       if (const std::string label = task.label_of(*record); !label.empty()) ++audit.labels[label];
     } catch (const Error& error) {
       drop(split, kept.size() - 1, error);

@@ -47,9 +47,9 @@ class Dataset {
   Dataset(DataOptions options, std::vector<std::string> text_fields);
   ~Dataset();
 
-  // Learns from the training split by way of `task` (which may be null: a saved model's labels
+  // Learns from the training split by way of `learner` (which may be null: a saved model's labels
   // stand). Error(kData) for a bad row unless its source says on_bad_row: skip.
-  void scan(Task* learner, const Task& task);
+  void scan(Task* learner, const Task& task, const Tokenizer& tokenizer);
 
   bool has(const std::string& split) const { return options_.sources.contains(split); }
   std::unique_ptr<RecordStream> open(const std::string& split) const;  // REQUIRES: scan was called
@@ -65,7 +65,7 @@ class Dataset {
  private:
   void assign_parts_of(const Task& task);
   void scan_split(const std::string& split, Task* learner, const Task& task,
-                  LeakageFinder* leakage);
+                  const Tokenizer& tokenizer, LeakageFinder* leakage);
   void read_leaked_texts();  // into the examples of leaks_
   std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
 

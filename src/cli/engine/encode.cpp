@@ -44,6 +44,7 @@ void encode_chunk(std::vector<Outcome>& chunk, const Task& task, const Tokenizer
 
 void count(const Encoded& encoded, SplitAudit& audit) {
   audit.truncated += encoded.truncated;
+  audit.repaired += !encoded.samples.empty() && !encoded.samples.front().repair.empty();
   for (const Sample& sample : encoded.samples) {
     const auto length = static_cast<size_t>(sample.size());
     if (audit.lengths.size() <= length) audit.lengths.resize(length + 1);

@@ -35,7 +35,9 @@ Json with_inputs(const Record& record, const Json& result, const Task& task) {
   std::vector<std::string> inputs = task.text_fields();
   inputs.insert(inputs.begin(), "id");
   for (const std::string& name : inputs) {
-    if (record.fields.contains(name)) line[name] = record.fields[name];
+    if (!record.fields.contains(name)) continue;
+    const auto edits = record.edits.find(name);
+    line[name] = edits == record.edits.end() ? record.fields[name] : Json(edits->second.as_read());
   }
   line.update(result);
   return line;

@@ -22,7 +22,8 @@ SourceOptions source_from(const std::string& path, const std::vector<std::string
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
 PredictOptions predict_options(const CLI::App& arguments);
 
-// What is written for a record: its id and texts, and the result's fields over them.
+// What is written for a record: its id and texts as they were read, and the result's fields over
+// them.
 Json with_inputs(const Record& record, const Json& result, const Task& task);
 
 }  // namespace hone

@@ -54,7 +54,7 @@ Prepared prepare(const RunConfig& config) {
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
-  prepared.dataset.scan(task.get(), *task);
+  prepared.dataset.scan(task.get(), *task, *tokenizer);
   return prepared;
 }
 

@@ -1,10 +1,14 @@
 #include <fmt/format.h>
 
 #include <iostream>
+#include <map>
 
+#include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/run.h"
+#include "data/fingerprint.h"
+#include "tasks/fields.h"
 
 namespace hone {
 namespace {
@@ -12,6 +16,7 @@ namespace {
 struct Scoring {
   std::unique_ptr<Task> task;
   SourceOptions gold;
+  CleanOptions clean;
 };
 
 // The task's options and, under "data", how to read the gold file.
@@ -19,12 +24,147 @@ Scoring configure(const CLI::App& arguments) {
   std::vector<std::string> overrides = {"data.path=" + Json(text_of(arguments, "GOLD")).dump()};
   for (const std::string& option : list_of(arguments, "KEY=VALUE")) overrides.push_back(option);
   Config config = Config::parse("", "command line", overrides);
-  Config data = config.section("data");
-  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0),
-                  SourceOptions::read(data)};
+  Config data = config.section("data"), clean = data.section("clean");
+  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0), SourceOptions::read(data),
+                  CleanOptions::read(clean)};
   config.refuse_unknown();
   return scoring;
 }
+
+// What tells one row from another: its id and its texts, as far as it has them.
+struct Identity {
+  std::map<std::string, Json> fields;
+  Where where;
+};
+
+// The field that two rows both have and in which they differ; "" where there is none. Texts that
+// differ in blanks, case or control characters only are the same.
+std::string difference(const Identity& a, const Identity& b) {
+  const auto normalised = [](const Json& value) {
+    const Record record{Json{{"value", value}}, nullptr};
+    std::string text = value.is_structured() || value.is_string()
+                           ? text_of_fields(record, {"value"})
+                           : value.dump();
+    clean_text(text, {});
+    return normalised_text(text);
+  };
+  for (const auto& [name, value] : a.fields) {
+    const auto other = b.fields.find(name);
+    if (other != b.fields.end() && other->second != value &&
+        normalised(other->second) != normalised(value))
+      return name;
+  }
+  return "";
+}
+
+bool is_same(const Identity& a, const Identity& b) {
+  const bool can_tell = std::any_of(a.fields.begin(), a.fields.end(), [&](const auto& field) {
+    return b.fields.contains(field.first);
+  });
+  return can_tell && difference(a, b).empty();
+}
+
+// Gold rows and predictions side by side. A prediction that is of another row is an error: scoring
+// it would give a number that means nothing.
+class Pairs {
+ public:
+  Pairs(const Scoring& scoring, const SourceOptions& predictions, SplitAudit& audit)
+      : names_(scoring.task->text_fields()),
+        gold_path_(scoring.gold.path),
+        predictions_path_(predictions.path),
+        gold_(open_reader(scoring.gold)),
+        predictions_(open_reader(predictions)),
+        cleaner_(scoring.clean, names_, audit),
+        ahead_(predictions_->next()) {
+    names_.insert(names_.begin(), "id");
+  }
+
+  // The next gold row that cleaning keeps, and what was predicted of it.
+  std::optional<std::pair<Record, Json>> next() {
+    while (std::optional<Record> record = gold_->next()) {
+      before_ = std::move(here_);
+      here_ = identity_of(*record);
+      if (!cleaner_.accept(*record)) {
+        pass_over();
+        continue;
+      }
+      if (!ahead_)
+        throw Error(ErrorKind::kData, {predictions_path_},
+                    fmt::format("ends after {} rows; the gold data goes on at {}.", taken_,
+                                record->where().str()));
+      refuse_another_row(identity_of(*ahead_));
+      refuse_error(*ahead_);
+      return std::pair{std::move(*record), take().fields};
+    }
+    if (ahead_)
+      throw Error(ErrorKind::kData, ahead_->where(),
+                  fmt::format("is one row more than the {} of {}.", taken_, gold_path_));
+    return std::nullopt;
+  }
+
+ private:
+  Identity identity_of(const Record& record) const {
+    Identity identity{{}, record.where()};
+    for (const std::string& name : names_) {
+      if (const Json* value = find_field(record, name)) identity.fields[name] = *value;
+    }
+    return identity;
+  }
+
+  Record take() {
+    Record record = std::move(*ahead_);
+    ahead_ = predictions_->next();
+    ++taken_;
+    return record;
+  }
+
+  // A row that cleaning leaves out has a prediction if it was predicted before it was left out.
+  void pass_over() {
+    if (!ahead_) return;
+    const Identity predicted = identity_of(*ahead_);
+    if (predicted.fields.empty() || is_same(here_, predicted)) take();
+  }
+
+  void refuse_another_row(const Identity& predicted) {
+    const std::string field = difference(here_, predicted);
+    if (field.empty()) return;
+    throw Error(ErrorKind::kData, predicted.where,
+                fmt::format("is of another row than {}: its \"{}\" is {}, there it is {}. "
+                            "Predictions stand in the order of the rows that they are of; {}",
+                            here_.where.str(), field, dump(predicted.fields.at(field)),
+                            dump(here_.fields.at(field)), likely_cause(predicted)));
+  }
+
+  // What `hone predict` writes in the place of an answer.
+  static void refuse_error(const Record& predicted) {
+    const Json* error = find_field(predicted, "error");
+    if (error != nullptr && error->is_string())
+      throw Error(
+          ErrorKind::kData, predicted.where(),
+          fmt::format("holds an error and no answer ({}). Leave this row out of both files, "
+                      "or mend it and predict again.",
+                      shortened(error->get_ref<const std::string&>(), 200)));
+  }
+
+  std::string likely_cause(const Identity& predicted) {
+    if (is_same(before_, predicted))
+      return fmt::format("this one is of {}, the row before: is a line of {} doubled?",
+                         before_.where.str(), predictions_path_);
+    const std::optional<Record> after = gold_->next();
+    if (after && is_same(identity_of(*after), predicted))
+      return fmt::format("this one is of {}, the next row: is a line missing in {}?",
+                         after->where().str(), predictions_path_);
+    return fmt::format("were they made of {}?", gold_path_);
+  }
+
+  std::vector<std::string> names_;
+  std::string gold_path_, predictions_path_;
+  std::unique_ptr<RecordReader> gold_, predictions_;
+  Cleaner cleaner_;
+  std::optional<Record> ahead_;  // the next prediction
+  Identity before_, here_;       // the last gold rows
+  int64_t taken_ = 0;
+};
 
 }  // namespace
 
@@ -32,26 +172,17 @@ int run_score(const CLI::App& arguments) {
   const Scoring scoring = configure(arguments);
   SourceOptions predictions;
   predictions.path = text_of(arguments, "PREDICTED");
-  const auto gold = open_reader(scoring.gold), predicted = open_reader(predictions);
-  const auto scorer = scoring.task->make_scorer();
   RunSummary summary;
   SplitAudit& audit = summary.data["test"];
-  while (std::optional<Record> record = gold->next()) {
-    const std::optional<Record> result = predicted->next();
-    if (!result)
-      throw Error(ErrorKind::kData, {predictions.path},
-                  fmt::format("ends after {} rows; the gold data goes on at {}.", audit.rows,
-                              record->where().str()));
-    scorer->add(*record, result->fields);
-    ++audit.rows;
-  }
-  if (const std::optional<Record> extra = predicted->next()) {
-    throw Error(ErrorKind::kData, extra->where(),
-                fmt::format("is one row more than the {} of {}.", audit.rows, scoring.gold.path));
-  }
-  if (audit.rows == 0)
+  Pairs pairs(scoring, predictions, audit);
+  const auto scorer = scoring.task->make_scorer();
+  while (const auto pair = pairs.next()) scorer->add(pair->first, pair->second);
+  if (audit.used == 0)
     throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
-  audit.used = audit.rows;
+  if (audit.dropped > 0)
+    log_warn("{}: {} of {} rows are left out of the score, the first: {}: {}", scoring.gold.path,
+             audit.dropped, audit.rows, audit.examples.front().where.str(),
+             audit.examples.front().reason);
   summary.title = run_name(predictions.path);
   summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"),
                                 scoring.gold.path, predictions.path);

@@ -11,6 +11,7 @@
 #include "tasks/metrics/bootstrap.h"
 #include "tasks/metrics/calibration.h"
 #include "tasks/metrics/classes.h"
+#include "tasks/metrics/confusion.h"
 #include "tasks/metrics/regression.h"
 #include "tasks/mistakes.h"
 
@@ -167,9 +168,9 @@ class SingleScorer : public Scorer {
       shown.push_back(counts[label]);
     }
     metrics::fill_class_rows(names, shown, "accuracy", report);
-    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(
-                                            names.size(), std::vector<int64_t>(names.size(), 0))};
-    for (const Pair& pair : pairs_) ++report.confusion->counts[row[pair.gold]][row[pair.predicted]];
+    metrics::ConfusionCells cells;
+    for (const Pair& pair : pairs_) ++cells[{row[pair.gold], row[pair.predicted]}];
+    report.confusion = metrics::confusion_table(names, cells);
   }
 
   Options options_;
@@ -247,6 +248,7 @@ class MultiScorer : public Scorer {
 
   // Every (record, label) pair: how often is a label there that was given probability p?
   void calibrate(const Row& row, const Json& result) {
+    if (!result.contains("scores")) return;
     for (size_t label = 0; label < labels_.size(); ++label) {
       const std::optional<double> p = score_of(result, labels_.name(static_cast<int32_t>(label)));
       if (p)

@@ -11,6 +11,7 @@ char letter_of(std::string_view tag) {
     case 'L':
       return 'E';
     case 'U':
+    case 'W':
       return 'S';
     default:
       return tag.empty() ? 'O' : tag.front();
@@ -50,7 +51,7 @@ bool starts_at(const Tag& before, const Tag& now) {
 bool is_tag(std::string_view tag) {
   if (tag == "O") return true;
   return tag.size() > 2 && tag[1] == '-' &&
-         std::string_view("BIESMLU").find(tag[0]) != std::string_view::npos;
+         std::string_view("BIESMLUW").find(tag[0]) != std::string_view::npos;
 }
 
 std::vector<TagSpan> spans_of(const std::vector<std::string>& tags) {

@@ -1,5 +1,6 @@
 // Tags and spans: pure functions. Inside, tags are IOB2 (B-X begins an entity, I-X goes on, O is
-// none); what is read may be IOB1, IOE, BIOES, BMES or BILOU as well, told apart by their letters.
+// none); what is read may be IOB1, IOE, BIOES, BMES, BMEWO or BILOU as well, told apart by their
+// letters.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "data/text_bounds.h"
 #include "models/kernels/cross_entropy.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -41,16 +42,18 @@ Encoding encode_tokens(const std::vector<std::string>& tokens, const std::vector
   return all;
 }
 
-// A text's tokens are the tokenizer's pre-tokens that have pieces, numbered without gaps.
-Encoding encode_text(const std::string& text, const Tokenizer& tokenizer) {
-  Encoding all = tokenizer.encode(text);
-  int32_t token = -1, before = -1;
-  for (int32_t& word : all.words) {
-    token += word != before;
-    before = word;
-    word = token;
+// The tokens of a text, numbered without gaps: its pre-tokens that have pieces, or the pieces
+// themselves, where those that share a character are one.
+void number_tokens(bool by_pieces, Encoding& pieces) {
+  int32_t token = -1, word_before = -1, end = 0;
+  for (size_t i = 0; i < pieces.ids.size(); ++i) {
+    const Span& span = pieces.offsets[i];
+    const bool begins = by_pieces ? span.start >= end : pieces.words[i] != word_before;
+    token += begins || token < 0;
+    word_before = pieces.words[i];
+    end = std::max(end, span.end);
+    pieces.words[i] = token;
   }
-  return all;
 }
 
 Encoding part_of(const Encoding& all, const Window& window) {
@@ -59,9 +62,10 @@ Encoding part_of(const Encoding& all, const Window& window) {
           {all.words.begin() + window.begin, all.words.begin() + window.end}};
 }
 
-// What the pieces of each word cover.
+// What the pieces of each word cover, without blanks, and with the marks that a tokenizer strips.
 std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words,
-                             const std::vector<std::span<const Span>>& offsets) {
+                             const std::vector<std::span<const Span>>& offsets,
+                             const std::string& text) {
   std::vector<Span> spans;
   for (size_t w = 0; w < words.size(); ++w) {
     for (size_t i = 0; i < words[w].size(); ++i) {
@@ -72,6 +76,13 @@ std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words,
       spans[word] = {std::min(spans[word].start, piece.start),
                      std::max(spans[word].end, piece.end)};
     }
+  }
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const Span seen = visible_part(text, spans[i]);
+    if (seen.start == seen.end) continue;
+    const auto limit = i + 1 < spans.size() ? std::max(spans[i + 1].start, seen.end)
+                                            : static_cast<int32_t>(text.size());
+    spans[i] = {seen.start, character_end(text, seen.end, limit)};
   }
   return spans;
 }
@@ -103,12 +114,70 @@ std::vector<std::string> tag_names(const std::set<std::string>& types) {
   return tags;
 }
 
+// Which tokens have pieces.
+std::vector<bool> with_pieces(const std::vector<int32_t>& words, size_t tokens) {
+  std::vector<bool> result(tokens);
+  for (const int32_t word : words) result[word] = true;
+  return result;
+}
+
+// What is said of the first of some misfits.
+std::string repair_of(const std::vector<std::string>& misfits) {
+  if (misfits.empty()) return "";
+  return misfits.size() == 1 ? misfits.front()
+                             : fmt::format("{} (and {} more)", misfits.front(), misfits.size() - 1);
+}
+
+// The tags of entities where not every token carries one: an entity begins at its first that does.
+std::vector<std::string> carried_tags(const std::vector<TagSpan>& spans,
+                                      const std::vector<bool>& carries, std::string& repair) {
+  std::vector<std::string> tags = tags_of(spans, static_cast<int64_t>(carries.size()));
+  std::vector<std::string> misfits;
+  for (const TagSpan& span : spans) {
+    int64_t first = span.start;
+    while (first < span.end && !carries[first]) ++first;
+    if (first < span.end) tags[first] = "B-" + span.label;
+    if (first > span.start || !carries[span.end - 1])
+      misfits.push_back(
+          fmt::format("the entity \"{}\" of tokens {} to {} begins or ends with a token that the "
+                      "tokenizer makes nothing of, and is learned without it",
+                      span.label, span.start, span.end));
+  }
+  repair = repair_of(misfits);
+  return tags;
+}
+
+std::string misfit_text(const Misfit& misfit) {
+  const Entity& e = misfit.entity;
+  const std::string entity = fmt::format("the entity \"{}\" at {} to {}", e.label, e.start, e.end);
+  if (misfit.aligned.empty()) return entity + " has no token of its own, and is not learned";
+  return fmt::format("{} begins or ends inside a token, and is learned as \"{}\"", entity,
+                     shortened(misfit.aligned, 60));
+}
+
+// The tags of all tokens, from those (IOB2) of the tokens that carry one: what lies within an
+// entity belongs to it.
+std::vector<std::string> spread_tags(const std::vector<std::string>& carried,
+                                     const std::vector<bool>& carries) {
+  std::vector<std::string> tags(carries.size(), "O");
+  size_t next = 0;
+  for (size_t i = 0; i < tags.size(); ++i) {
+    const bool is_within = next < carried.size() && carried[next].starts_with('I');
+    if (carries[i] || is_within) tags[i] = carried[next];
+    next += carries[i];
+  }
+  return tags;
+}
+
 }  // namespace
 
 Ner::Ner(Options options) : options_(std::move(options)) {}
 
-Ner::Ner(Options options, const std::vector<std::string>& types)
-    : options_(std::move(options)), types_(types.begin(), types.end()), tags_(tag_names(types_)) {}
+Ner::Ner(Options options, const std::vector<std::string>& types, bool by_pieces)
+    : options_(std::move(options)),
+      types_(types.begin(), types.end()),
+      tags_(tag_names(types_)),
+      by_pieces_(by_pieces) {}
 
 const TaskInfo& Ner::info() const { return kInfo; }
 
@@ -126,6 +195,39 @@ void Ner::learn(const Record& gold) {
   if (iob2.repaired > 0 && repaired_records_++ == 0) first_repaired_ = gold.where();
 }
 
+struct Ner::Tokenized {
+  Encoding pieces;           // words: the token of each piece
+  std::vector<Span> tokens;  // bytes of the text, or of the tokens joined by spaces
+};
+
+Ner::Tokenized Ner::tokenize(const Record& record, const Tokenizer& tokenizer,
+                             bool by_pieces) const {
+  if (has_tokens(record, options_)) {
+    const std::vector<std::string> tokens = tokens_of(record, options_);
+    const std::vector<Span> spans = spans_in_joined(tokens);
+    return {encode_tokens(tokens, spans, tokenizer), spans};
+  }
+  Encoding pieces = encode_field(record, options_.text, tokenizer);
+  number_tokens(by_pieces, pieces);
+  std::vector<Span> tokens =
+      word_spans({pieces.words}, {pieces.offsets}, text_of(record, options_));
+  return {std::move(pieces), std::move(tokens)};
+}
+
+void Ner::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
+  if (by_pieces_ || has_tokens(gold, options_)) return;
+  const std::vector<Entity> entities = entities_of(gold, options_);
+  if (entities.empty()) return;
+  const auto misfits = [&](bool by_pieces) {
+    return align(entities, tokenize(gold, tokenizer, by_pieces).tokens, text_of(gold, options_))
+        .misfits.size();
+  };
+  const size_t of_words = misfits(false);
+  if (of_words == 0 || misfits(true) >= of_words) return;
+  by_pieces_ = true;
+  first_by_pieces_ = gold.where();
+}
+
 void Ner::finish_learning() {
   if (types_.empty()) {
     throw Error(
@@ -140,22 +242,19 @@ void Ner::finish_learning() {
         "as IOB1 and seqeval do",
         repaired_records_, first_repaired_.str());
   }
+  if (by_pieces_)
+    log_info(
+        "{}: an entity begins or ends inside a word; every sub-word of a text carries a tag of its "
+        "own",
+        first_by_pieces_.str());
   tags_ = tag_names(types_);
 }
 
 std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                                 bool* truncated) const {
   if (truncated != nullptr) *truncated = false;
-  Encoding all;
-  std::vector<Span> tokens;
-  if (has_tokens(record, options_)) {
-    const std::vector<std::string> strings = tokens_of(record, options_);
-    tokens = spans_in_joined(strings);
-    all = encode_tokens(strings, tokens, tokenizer);
-  } else {
-    all = encode_text(need_text(record, options_.text), tokenizer);
-    tokens = word_spans({all.words}, {all.offsets});
-  }
+  const Tokenized tokenized = tokenize(record, tokenizer, by_pieces_);
+  const Encoding& all = tokenized.pieces;
   std::vector<Sample> samples;
   const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
   const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(false), 1);
@@ -167,7 +266,7 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
     samples.push_back(std::move(sample));
   }
   if (!with_targets) return samples;
-  const std::vector<float> gold = gold_tags(record, tokens);
+  const std::vector<float> gold = gold_tags(record, tokenized, &samples.front().repair);
   for (Sample& sample : samples)
     sample.targets.push_back(
         {kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
@@ -180,21 +279,19 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
   return samples;
 }
 
-std::vector<float> Ner::gold_tags(const Record& record, const std::vector<Span>& tokens) const {
+std::vector<float> Ner::gold_tags(const Record& record, const Tokenized& tokenized,
+                                  std::string* repair) const {
   std::vector<std::string> tags;
   if (has_tokens(record, options_)) {
-    tags = to_iob2(tags_of_record(record, options_)).tags;
+    tags = carried_tags(spans_of(tags_of_record(record, options_)),
+                        with_pieces(tokenized.pieces.words, tokenized.tokens.size()), *repair);
   } else {
-    bool widened = false;
-    const Characters characters(need_text(record, options_.text));
-    tags = tags_of(align(entities_of(record, options_), tokens, characters, &widened),
-                   static_cast<int64_t>(tokens.size()));
-    if (widened && !warned_of_widening_.exchange(true)) {
-      log_warn(
-          "{}: an entity begins or ends inside a token; it is learned as the whole token (said "
-          "once)",
-          record.where().str());
-    }
+    const Alignment alignment =
+        align(entities_of(record, options_), tokenized.tokens, text_of(record, options_));
+    tags = tags_of(alignment.spans, static_cast<int64_t>(tokenized.tokens.size()));
+    std::vector<std::string> misfits;
+    for (const Misfit& misfit : alignment.misfits) misfits.push_back(misfit_text(misfit));
+    *repair = repair_of(misfits);
   }
   std::vector<float> indices;
   for (const std::string& tag : tags) indices.push_back(tag_index(tag, record));
@@ -234,21 +331,25 @@ struct Tagged {
   std::vector<Span> spans;  // bytes of `text`
   std::string text;
   std::vector<std::string> tags;      // IOB2
-  std::vector<double> probabilities;  // of each token's tag
+  std::vector<bool> carries;          // of each token: it has a tag of its own
+  std::vector<double> probabilities;  // of each token's tag; 0 where it carries none
   std::vector<int64_t> without_pieces;
 };
 
 Json entity_json(const Tagged& t, const TagSpan& span, const Characters& characters) {
   const int32_t start = t.spans[span.start].start, end = t.spans[span.end - 1].end;
-  double sum = 0;
-  for (int64_t i = span.start; i < span.end; ++i) sum += t.probabilities[i];
+  double sum = 0, count = 0;
+  for (int64_t i = span.start; i < span.end; ++i) {
+    sum += t.probabilities[i];
+    count += t.carries[i];
+  }
   return {{"label", span.label},
           {"text", t.text.substr(start, end - start)},
           {"start", characters.at_byte(start)},
           {"end", characters.at_byte(end)},
           {"token_start", span.start},
           {"token_end", span.end},
-          {"score", probability(sum / static_cast<double>(span.end - span.start))}};
+          {"score", probability(sum / count)}};
 }
 
 Json result_json(const Tagged& t, const Options& options, bool from_text) {
@@ -277,8 +378,8 @@ Tagged tokens_of_rows(const Record& record, std::span<const Row> rows,
   }
   std::vector<std::span<const Span>> offsets;
   for (const Row& row : rows) offsets.emplace_back(row.sample->streams[0].offsets);
-  t.text = need_text(record, options.text);
-  t.spans = word_spans(words, offsets);
+  t.text = text_of(record, options);
+  t.spans = word_spans(words, offsets, t.text);
   for (const Span& span : t.spans)
     t.tokens.push_back(t.text.substr(span.start, span.end - span.start));
   return t;
@@ -291,27 +392,29 @@ Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenize
   for (const Row& row : rows) words.emplace_back(row.sample->streams[0].words);
   Tagged t = tokens_of_rows(record, rows, words, options_);
   const std::vector<Place> places = answering_places(words, static_cast<int64_t>(t.tokens.size()));
+  const bool from_text = !has_tokens(record, options_);
+  std::vector<std::string> carried;
   for (size_t i = 0; i < places.size(); ++i) {
-    Choice choice{0, 1};
-    if (places[i].window < 0) {
-      t.without_pieces.push_back(static_cast<int64_t>(i));
-    } else {
-      choice =
-          choose(rows[places[i].window].output.data_ptr<float>() + places[i].piece * tags_.size(),
-                 tags_.size());
-    }
-    t.tags.push_back(tags_[choice.tag]);
-    t.probabilities.push_back(choice.probability);
+    if (places[i].window < 0) t.without_pieces.push_back(static_cast<int64_t>(i));
+    const Span seen = visible_part(t.text, t.spans[i]);
+    t.carries.push_back(places[i].window >= 0 && !(from_text && seen.start == seen.end));
+    t.probabilities.push_back(0);
+    if (!t.carries.back()) continue;
+    const float* logits = rows[places[i].window].output.data_ptr<float>();
+    const Choice choice = choose(logits + places[i].piece * tags_.size(), tags_.size());
+    carried.push_back(tags_[choice.tag]);
+    t.probabilities.back() = choice.probability;
   }
-  t.tags = to_iob2(t.tags).tags;
-  return result_json(t, options_, !has_tokens(record, options_));
+  t.tags = spread_tags(to_iob2(carried).tags, t.carries);
+  return result_json(t, options_, from_text);
 }
 
 std::unique_ptr<Scorer> Ner::make_scorer() const { return ner::make_scorer(options_); }
 
 Json Ner::state() const {
   return {{"options", options_.json()},
-          {"types", std::vector<std::string>(types_.begin(), types_.end())}};
+          {"types", std::vector<std::string>(types_.begin(), types_.end())},
+          {"by_pieces", by_pieces_}};
 }
 
 void Ner::write_model_config(const ModelConfig& model, Json& config) const {
@@ -328,7 +431,8 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 
 std::unique_ptr<Task> restore(const Json& state) {
   return std::make_unique<Ner>(Options::from_json(state.at("options")),
-                               state.at("types").get<std::vector<std::string>>());
+                               state.at("types").get<std::vector<std::string>>(),
+                               state.value("by_pieces", false));
 }
 
 }  // namespace

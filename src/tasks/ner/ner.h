@@ -1,7 +1,6 @@
 // Named-entity recognition: a tag for every token, entities from the tags.
 #pragma once
 
-#include <atomic>
 #include <set>
 
 #include "tasks/ner/options.h"
@@ -12,15 +11,18 @@ namespace hone::ner {
 class Ner : public Task {
  public:
   explicit Ner(Options options);
-  Ner(Options options, const std::vector<std::string>& types);  // with what was learned before
+  // With what was learned before.
+  Ner(Options options, const std::vector<std::string>& types, bool by_pieces);
 
   const TaskInfo& info() const override;
   std::vector<std::string> text_fields() const override;
   std::string label_of(const Record&) const override { return ""; }
   void learn(const Record& gold) override;
+  void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
   void finish_learning() override;
   // One sample for each window of a long text; the first piece of a token carries its tag, the rest
-  // none. Nothing is ever cut off.
+  // none. Nothing is ever cut off. A text's tokens are its pre-tokens, or its pieces where an
+  // entity of the training data begins or ends inside a pre-token.
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
@@ -36,17 +38,20 @@ class Ner : public Task {
   const std::vector<std::string>& tags() const { return tags_; }  // O, B-X, I-X, B-Y, …
 
  private:
-  std::vector<float> gold_tags(const Record& record,
-                               const std::vector<Span>& tokens)
-      const;  // index of each token's tag, kNoTarget for unknown types
+  struct Tokenized;
+  Tokenized tokenize(const Record& record, const Tokenizer& tokenizer, bool by_pieces) const;
+  std::vector<float> gold_tags(
+      const Record& record, const Tokenized& tokenized,
+      std::string* repair) const;  // index of each token's tag, kNoTarget for unknown types
   float tag_index(const std::string& tag, const Record& record) const;
 
   Options options_;
   std::set<std::string> types_;
   std::vector<std::string> tags_;
+  bool by_pieces_ = false;
+  Where first_by_pieces_;
   int64_t repaired_records_ = 0;
   Where first_repaired_;
-  mutable std::atomic<bool> warned_of_widening_ = false;
 };
 
 extern const TaskInfo kInfo;

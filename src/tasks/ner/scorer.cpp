@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
 #include "tasks/metrics/calibration.h"
 #include "tasks/metrics/classes.h"
+#include "tasks/metrics/confusion.h"
 #include "tasks/mistakes.h"
 #include "tasks/ner/text.h"
 
@@ -23,7 +25,49 @@ struct Compared {
   std::string text;
   std::vector<Entity> gold, predicted;
   int64_t tags = 0, right_tags = 0, outside_tags = 0;  // tokens only
+  int64_t unreachable = 0;  // entities that no tags of the result's tokens can express
 };
+
+// Tags that mean the same. Schemes may differ: hone answers in IOB2 whatever it is asked in. Tags
+// that agree as they are written are right in any scheme; results in the letters of IOB2 are not
+// repaired before they are compared, as seqeval does.
+int64_t count_right(const std::vector<std::string>& gold,
+                    const std::vector<std::string>& predicted) {
+  const bool is_iob2 = std::all_of(predicted.begin(), predicted.end(), [](const std::string& tag) {
+    return std::string_view("BIO").find(tag[0]) != std::string_view::npos;
+  });
+  const std::vector<std::string> gold_iob2 = to_iob2(gold).tags,
+                                 predicted_iob2 = is_iob2 ? predicted : to_iob2(predicted).tags;
+  int64_t right = 0;
+  for (size_t i = 0; i < gold.size(); ++i)
+    right += gold[i] == predicted[i] || gold_iob2[i] == predicted_iob2[i];
+  return right;
+}
+
+// Entities that begin or end with a token of which the tokenizer made nothing.
+int64_t count_unreachable(const std::vector<TagSpan>& gold, const Json& result) {
+  const auto list = result.find(kWithoutPieces);
+  if (list == result.end() || !list->is_array()) return 0;
+  const std::set<Json> without(list->begin(), list->end());
+  return std::count_if(gold.begin(), gold.end(), [&](const TagSpan& span) {
+    return without.contains(span.start) || without.contains(span.end - 1);
+  });
+}
+
+// Where the tokens that a result names stand in its text; nothing where one cannot be found.
+std::optional<std::vector<Span>> located(const Json& tokens, const std::string& text) {
+  std::vector<Span> spans;
+  size_t at = 0;
+  for (const Json& token : tokens) {
+    if (!token.is_string()) return std::nullopt;
+    const auto& string = token.get_ref<const std::string&>();
+    const size_t start = text.find(string, at);
+    if (start == std::string::npos) return std::nullopt;
+    at = start + string.size();
+    spans.push_back({static_cast<int32_t>(start), static_cast<int32_t>(at)});
+  }
+  return spans;
+}
 
 bool is_same(const Entity& a, const Entity& b) {
   return a.start == b.start && a.end == b.end && a.label == b.label;
@@ -42,6 +86,16 @@ const Entity* with_bounds(const std::vector<Entity>& entities, const Entity& ent
   return found == entities.end() ? nullptr : &*found;
 }
 
+// What `read` makes of a result; a complaint says that the result is meant.
+template <typename Read>
+auto of_result(const Record& gold, Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, gold.where(), "in the result for this row, " + error.message());
+  }
+}
+
 class EntityScorer : public Scorer {
  public:
   explicit EntityScorer(const Options& options) : options_(options) {}
@@ -53,6 +107,7 @@ class EntityScorer : public Scorer {
     tags_ += c.tags;
     right_tags_ += c.right_tags;
     outside_tags_ += c.outside_tags;
+    unreachable_ += c.unreachable;
     if (const auto found = result.find(kWithoutPieces); found != result.end() && found->is_array())
       without_pieces_ += static_cast<int64_t>(found->size());
     for (const Entity& e : c.predicted) {
@@ -87,21 +142,26 @@ class EntityScorer : public Scorer {
     const std::vector<std::string> tokens = tokens_of(gold, options_);
     const std::vector<std::string> gold_tags = tags_of_record(gold, options_),
                                    predicted_tags = result_tags(gold, result, tokens.size());
-    Compared c{joined(tokens), {}, {}, static_cast<int64_t>(tokens.size()), 0, 0};
+    Compared c{joined(tokens), {}, {}, static_cast<int64_t>(tokens.size())};
     const Characters characters(c.text);
-    c.gold = entities(gold_tags, tokens, characters);
-    c.predicted = entities(predicted_tags, tokens, characters);
+    const std::vector<TagSpan> gold_spans = spans_in(gold_tags);
+    c.gold = entities(gold_spans, tokens, characters);
+    c.predicted = entities(spans_in(predicted_tags), tokens, characters);
     take_scores(result, c.predicted);
+    c.right_tags = count_right(gold_tags, predicted_tags);
+    c.unreachable = count_unreachable(gold_spans, result);
     const std::vector<std::string> gold_iob2 = to_iob2(gold_tags).tags;
-    for (size_t i = 0; i < tokens.size(); ++i) c.right_tags += gold_iob2[i] == predicted_tags[i];
     c.outside_tags = std::count(gold_iob2.begin(), gold_iob2.end(), "O");
     return c;
   }
 
   Compared compare_text(const Record& gold, const Json& result) {
-    Compared c{need_text(gold, options_.text), entities_of(gold, options_), {}};
-    c.predicted =
-        parse_entities(need_result(gold, result, options_.entities), gold, options_.entities);
+    Compared c{text_of(gold, options_), entities_of(gold, options_), result_entities(gold, result)};
+    const auto tokens = result.find(options_.tokens);
+    if (tokens != result.end() && tokens->is_array()) {
+      if (const auto spans = located(*tokens, c.text))
+        c.unreachable = static_cast<int64_t>(align(c.gold, *spans, c.text).misfits.size());
+    }
     has_scores_ = has_scores_ || std::any_of(c.predicted.begin(), c.predicted.end(),
                                              [](const Entity& e) { return e.score > 0; });
     return c;
@@ -112,19 +172,29 @@ class EntityScorer : public Scorer {
     need_result(gold, result, options_.tags);
     Record as_record = gold;
     as_record.fields[options_.tags] = result.at(options_.tags);
-    try {
-      return tags_of_record(as_record, options_);
-    } catch (const Error& error) {
-      throw Error(ErrorKind::kData, gold.where(), "in the result for this row, " + error.message());
-    }
+    return of_result(gold, [&] { return tags_of_record(as_record, options_); });
   }
 
-  std::vector<Entity> entities(const std::vector<std::string>& tags,
-                               const std::vector<std::string>& tokens,
-                               const Characters& characters) const {
+  std::vector<Entity> result_entities(const Record& gold, const Json& result) const {
+    const Json& list = need_result(gold, result, options_.entities);
+    const auto text = result.find(options_.text);
+    if (text != result.end() && *text != text_of(gold, options_))
+      throw field_error(
+          gold, options_.text,
+          "in the result for this row is another text, and its offsets do not count in this one");
+    return of_result(gold, [&] { return entities_in(list, gold, options_); });
+  }
+
+  std::vector<TagSpan> spans_in(const std::vector<std::string>& tags) const {
+    return options_.scoring == "strict" ? strict_spans(tags) : spans_of(tags);
+  }
+
+  static std::vector<Entity> entities(const std::vector<TagSpan>& tag_spans,
+                                      const std::vector<std::string>& tokens,
+                                      const Characters& characters) {
     const std::vector<Span> spans = spans_in_joined(tokens);
     std::vector<Entity> result;
-    for (const TagSpan& span : options_.scoring == "strict" ? strict_spans(tags) : spans_of(tags)) {
+    for (const TagSpan& span : tag_spans) {
       result.push_back({span.label, characters.at_byte(spans[span.start].start),
                         characters.at_byte(spans[span.end - 1].end), 0});
     }
@@ -242,6 +312,7 @@ class EntityScorer : public Scorer {
       report.add({"ece"}, {calibration_.expected_error()});
     }
     if (without_pieces_ > 0) report.add({kWithoutPieces}, {static_cast<double>(without_pieces_)});
+    if (unreachable_ > 0) report.add({"unreachable_entities"}, {static_cast<double>(unreachable_)});
   }
 
   void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
@@ -252,21 +323,20 @@ class EntityScorer : public Scorer {
       ordered.push_back(counts[index]);
     }
     metrics::fill_class_rows(names, ordered, "micro avg", report);
+    std::map<std::string, int64_t> place = {{kNone, static_cast<int64_t>(names.size())}};
+    for (size_t i = 0; i < names.size(); ++i) place.emplace(names[i], static_cast<int64_t>(i));
     names.push_back(kNone);
-    report.confusion = Confusion{names, std::vector<std::vector<int64_t>>(
-                                            names.size(), std::vector<int64_t>(names.size(), 0))};
-    const auto place = [&](const std::string& label) {
-      return std::find(names.begin(), names.end(), label) - names.begin();
-    };
+    metrics::ConfusionCells cells;
     for (const auto& [pair, number] : confusions_)
-      report.confusion->counts[place(pair.first)][place(pair.second)] += number;
+      cells[{place.at(pair.first), place.at(pair.second)}] += number;
+    report.confusion = metrics::confusion_table(names, cells);
   }
 
   Options options_;
   std::map<std::string, int32_t> types_;  // sorted by name, as seqeval prints them
   std::vector<std::vector<TypeCounts>> records_;
   std::map<std::pair<std::string, std::string>, int64_t> confusions_;
-  int64_t tags_ = 0, right_tags_ = 0, outside_tags_ = 0, without_pieces_ = 0;
+  int64_t tags_ = 0, right_tags_ = 0, outside_tags_ = 0, without_pieces_ = 0, unreachable_ = 0;
   bool has_scores_ = false;
   metrics::Calibration calibration_;
   MistakeList mistakes_;

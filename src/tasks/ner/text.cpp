@@ -3,17 +3,28 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/utf8.h"
+#include "data/text_bounds.h"
 #include "tasks/fields.h"
 
 namespace hone::ner {
 namespace {
 
+// Without blanks at its ends: they make no other label.
+std::string without_blanks(const std::string& label) {
+  const auto size = static_cast<int32_t>(label.size());
+  const Span span = visible_part(label, {0, size});
+  return label.substr(span.start, character_end(label, span.end, size) - span.start);
+}
+
 int64_t offset_of(const Json& entity, const char* key, const Record& record,
                   const std::string& field) {
   const auto found = entity.find(key);
-  if (found == entity.end() || !found->is_number_integer()) {
+  const bool is_too_large = found != entity.end() && found->is_number_unsigned() &&
+                            found->get<uint64_t>() > std::numeric_limits<int64_t>::max();
+  if (found == entity.end() || !found->is_number_integer() || is_too_large) {
     throw field_error(record, field,
                       fmt::format("needs a whole number \"{}\" in every entity, but holds {}", key,
                                   dump(entity)));
@@ -31,36 +42,67 @@ Entity parse_entity(const Json& json, const Record& record, const std::string& f
   entity.start = offset_of(json, "start", record, field);
   entity.end = offset_of(json, "end", record, field);
   const auto label = json.find("label");
-  if (label == json.end() || !label->is_string() || label->get_ref<const std::string&>().empty()) {
+  if (label != json.end() && label->is_string())
+    entity.label = without_blanks(label->get<std::string>());
+  if (entity.label.empty()) {
     throw field_error(
         record, field,
         fmt::format("needs a text \"label\" in every entity, but holds {}", dump(json)));
   }
-  entity.label = label->get<std::string>();
   if (const auto score = json.find("score"); score != json.end() && score->is_number())
     entity.score = score->get<double>();
   return entity;
 }
 
-void check_apart(const std::vector<Entity>& entities, int64_t characters, const Record& record,
-                 const std::string& field) {
-  for (size_t i = 0; i < entities.size(); ++i) {
-    const Entity& e = entities[i];
-    if (e.start < 0 || e.end <= e.start || e.end > characters) {
-      throw field_error(record, field,
-                        fmt::format("has the entity \"{}\" at {} to {}, but the text has {} "
-                                    "characters (offsets count characters from 0, "
-                                    "the end is exclusive)",
-                                    e.label, e.start, e.end, characters));
-    }
-    if (i > 0 && e.start < entities[i - 1].end) {
-      throw field_error(
-          record, field,
-          fmt::format("has entities that overlap: \"{}\" at {} to {} and \"{}\" at {} to {}",
-                      entities[i - 1].label, entities[i - 1].start, entities[i - 1].end, e.label,
-                      e.start, e.end));
-    }
-  }
+std::string place_of(const Entity& e) {
+  return fmt::format("the entity \"{}\" at {} to {}", e.label, e.start, e.end);
+}
+
+// What offsets may have counted that run past the characters of a text; "" where all are as many.
+std::string other_units(const std::string& text, int64_t characters) {
+  const auto bytes = static_cast<int64_t>(text.size());
+  if (bytes == characters) return "";
+  const auto beyond_16_bits = std::count_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xF0; });
+  return fmt::format("; it is {} UTF-16 units or {} bytes long: are the offsets in these?",
+                     characters + beyond_16_bits, bytes);
+}
+
+// What is wrong with the bounds of an entity; "" where nothing is.
+std::string fault_of(const Entity& e, const std::string& text, const Characters& characters) {
+  if (e.end < e.start)
+    return fmt::format(
+        "has {}: it ends before it begins (offsets are first character, one past "
+        "the last)",
+        place_of(e));
+  if (e.start < 0 || e.end > characters.count())
+    return fmt::format(
+        "has {}, but the text has {} characters (offsets count characters from 0, "
+        "the end is exclusive{})",
+        place_of(e), characters.count(), other_units(text, characters.count()));
+  if (e.end == e.start)
+    return fmt::format("has {}, which is empty: the end is exclusive, so one character is {} to {}",
+                       place_of(e), e.start, e.start + 1);
+  const Span seen = visible_part(text, characters.bytes(e.start, e.end));
+  if (seen.start == seen.end)
+    return fmt::format(
+        "has {}, where the text has nothing but white space or "
+        "characters that cannot be seen",
+        place_of(e));
+  return "";
+}
+
+std::vector<Entity> parse_entities(const Json& list, const Record& record,
+                                   const std::string& field) {
+  if (!list.is_array())
+    throw field_error(record, field,
+                      fmt::format("must be a list of entities, but is {}", dump(list)));
+  std::vector<Entity> entities;
+  for (const Json& json : list) entities.push_back(parse_entity(json, record, field));
+  std::sort(entities.begin(), entities.end(), [](const Entity& a, const Entity& b) {
+    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+  });
+  return entities;
 }
 
 }  // namespace
@@ -87,35 +129,42 @@ std::vector<std::string> tags_of_record(const Record& record, const Options& opt
         fmt::format("has {} entries but \"{}\" has {}", tags.size(), options.tokens, tokens));
   }
   for (size_t i = 0; i < tags.size(); ++i) {
+    tags[i] = without_blanks(tags[i]);
     if (is_tag(tags[i])) continue;
     throw field_error(record, options.tags,
                       fmt::format("has the entry \"{}\" (number {}), which is no tag: write O, "
                                   "B-TYPE, I-TYPE (IOB1 and IOB2), or the "
-                                  "letters of BIOES, BMES or BILOU",
+                                  "letters of BIOES, BMES, BMEWO or BILOU",
                                   shortened(tags[i], 40), i + 1));
   }
   return tags;
 }
 
-std::vector<Entity> parse_entities(const Json& list, const Record& record,
-                                   const std::string& field) {
-  if (!list.is_array())
-    throw field_error(record, field,
-                      fmt::format("must be a list of entities, but is {}", dump(list)));
-  std::vector<Entity> entities;
-  for (const Json& json : list) entities.push_back(parse_entity(json, record, field));
-  std::sort(entities.begin(), entities.end(), [](const Entity& a, const Entity& b) {
-    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
-  });
-  return entities;
+const std::string& text_of(const Record& record, const Options& options) {
+  return need_text_as_read(record, options.text);
+}
+
+std::vector<Entity> entities_in(const Json& list, const Record& record, const Options& options) {
+  const std::string& text = text_of(record, options);
+  const Characters characters(text);
+  std::vector<Entity> result;
+  for (const Entity& e : parse_entities(list, record, options.entities)) {
+    if (const std::string fault = fault_of(e, text, characters); !fault.empty())
+      throw field_error(record, options.entities, fault);
+    const Span seen = visible_part(text, characters.bytes(e.start, e.end));
+    const Entity entity{e.label, characters.at_byte(seen.start), characters.at_byte(seen.end),
+                        e.score};
+    if (!result.empty() && entity.start < result.back().end)
+      throw field_error(record, options.entities,
+                        fmt::format("has entities that overlap: {} and {}", place_of(result.back()),
+                                    place_of(e)));
+    result.push_back(entity);
+  }
+  return result;
 }
 
 std::vector<Entity> entities_of(const Record& record, const Options& options) {
-  std::vector<Entity> entities =
-      parse_entities(need_field(record, options.entities), record, options.entities);
-  check_apart(entities, static_cast<int64_t>(count_code_points(need_text(record, options.text))),
-              record, options.entities);
-  return entities;
+  return entities_in(need_field(record, options.entities), record, options);
 }
 
 std::string joined(const std::vector<std::string>& tokens) {
@@ -142,21 +191,27 @@ int64_t Characters::at_byte(int64_t byte) const {
   return std::upper_bound(starts_.begin(), starts_.end(), byte) - starts_.begin() - 1;
 }
 
-std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
-                           const Characters& characters, bool* widened) {
-  std::vector<TagSpan> spans;
+Alignment align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
+                const std::string& text) {
+  Alignment result;
+  const Characters characters(text);
   size_t token = 0;  // entities and tokens both come in order
   for (const Entity& entity : entities) {
-    const int64_t start = characters.byte(entity.start), end = characters.byte(entity.end);
-    while (token < tokens.size() && tokens[token].end <= start) ++token;
+    const Span bytes = characters.bytes(entity.start, entity.end);
+    while (token < tokens.size() && tokens[token].end <= bytes.start) ++token;
     size_t last = token;
-    while (last < tokens.size() && tokens[last].start < end) ++last;
-    if (last == token) continue;  // nothing but white space, or pieces that the last entity took
-    if (tokens[token].start < start || tokens[last - 1].end > end) *widened = true;
-    spans.push_back({entity.label, static_cast<int64_t>(token), static_cast<int64_t>(last)});
+    while (last < tokens.size() && tokens[last].start < bytes.end) ++last;
+    if (last == token) {  // the tokenizer makes nothing of it, or its token went to the one before
+      result.misfits.push_back({entity, ""});
+      continue;
+    }
+    const Span taken{tokens[token].start, tokens[last - 1].end};
+    if (visible_part(text, taken) != bytes)
+      result.misfits.push_back({entity, text.substr(taken.start, taken.end - taken.start)});
+    result.spans.push_back({entity.label, static_cast<int64_t>(token), static_cast<int64_t>(last)});
     token = last;
   }
-  return spans;
+  return result;
 }
 
 }  // namespace hone::ner

@@ -12,15 +12,12 @@
 
 namespace hone::ner {
 
-// An entity as records and results hold it. Offsets count characters (code points) of the text; for
-// tokens, of the tokens joined by a space.
+// An entity as records and results hold it. Offsets count characters (code points) of the text as
+// it was read; for tokens, of the tokens joined by a space.
 struct Entity {
   std::string label;
   int64_t start = 0, end = 0;
   double score = 0;
-  std::string key() const {
-    return label + ' ' + std::to_string(start) + ' ' + std::to_string(end);
-  }
 };
 
 bool has_tokens(const Record& record,
@@ -31,10 +28,12 @@ std::vector<std::string> tokens_of(const Record& record,
 std::vector<std::string> tags_of_record(
     const Record& record,
     const Options& options);  // as many as tokens, each of them a tag; as written
-std::vector<Entity> entities_of(const Record& record,
-                                const Options& options);  // sorted, within the text, apart
-std::vector<Entity> parse_entities(const Json& list, const Record& record,
-                                   const std::string& field);
+
+const std::string& text_of(const Record& record, const Options& options);  // as it was read
+// The entities of a text, sorted. Each is within the text, apart from the others and seen: bounds
+// go by visible_part, so that a blank at an end makes no other entity.
+std::vector<Entity> entities_of(const Record& record, const Options& options);
+std::vector<Entity> entities_in(const Json& list, const Record& record, const Options& options);
 
 std::string joined(const std::vector<std::string>& tokens);
 std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens);  // bytes
@@ -46,14 +45,25 @@ class Characters {
   int64_t count() const { return static_cast<int64_t>(starts_.size()) - 1; }
   int64_t at_byte(int64_t byte) const;  // the character that holds the byte; count() at the end
   int64_t byte(int64_t character) const { return starts_[character]; }
+  Span bytes(int64_t start, int64_t end) const {
+    return {static_cast<int32_t>(starts_[start]), static_cast<int32_t>(starts_[end])};
+  }
 
  private:
   std::vector<int64_t> starts_;  // byte where each character starts, and the text's length
 };
 
+// An entity that no tokens say as it is: it begins or ends inside one, or has none to itself.
+struct Misfit {
+  Entity entity;
+  std::string aligned;  // what the tokens say instead; "" for nothing
+};
+struct Alignment {
+  std::vector<TagSpan> spans;
+  std::vector<Misfit> misfits;
+};
 // Entities as spans of tokens (bytes of the text): every token that one touches belongs to it.
-// `widened`: one began or ended inside a token.
-std::vector<TagSpan> align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
-                           const Characters& characters, bool* widened);
+Alignment align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
+                const std::string& text);
 
 }  // namespace hone::ner
