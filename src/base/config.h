@@ -33,6 +33,7 @@ class Config {
                           const std::string& name);  // e.g. a task's saved options
 
   bool has(const std::string& key) const;
+  bool is_text(const std::string& key) const;  // one value, no list and no section
   std::vector<std::string> keys()
       const;  // those the file has, in its order: for sections whose keys are the user's own names
 

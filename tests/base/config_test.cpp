@@ -238,7 +238,7 @@ TEST(Config, KnowsWhatOtherProgramsCallAKey) {
   EXPECT_THAT(refused("epochs: 3"), HasSubstr("did you mean \"train.num_train_epochs\"?"));
   EXPECT_THAT(refused("data: {learning_rate: 3}"),
               HasSubstr("did you mean \"train.learning_rate\"?"));
-  EXPECT_THAT(refused("seed: 3"), HasSubstr("did you mean \"data.split.seed\" or \"train.seed\"?"));
+  EXPECT_THAT(refused("seed: 3"), HasSubstr("did you mean \"train.seed\" or \"data.split.seed\"?"));
 }
 
 TEST(Config, RequireKnowsOtherNamesOfKeysAndSections) {
