@@ -150,3 +150,11 @@ def test_a_list_in_a_cell_is_a_list(hone, tiny_model, tmp_path):
     labels = json.loads(hone("check", config, "--json").stdout)["data"]["train"]["labels"]
     assert labels == {"a, b": 5, "a": 5, "b": 5}
     assert "is a list in a text: \"['a', 'b']\"" in complaint(hone, config, "task.type=single")
+
+
+def test_the_starter_of_a_folder_with_an_odd_name_is_valid(hone, tiny_model, tmp_path):
+    name = 'a: b, {c} #d "e"'
+    hone("init", "classify", name, cwd=tmp_path)
+    words = (f"{name}/config.yaml", f"model.path={tiny_model}")
+    done = hone("check", *words, cwd=tmp_path, code=3)
+    assert f"{name}/train.jsonl: no such file" in done.stderr
