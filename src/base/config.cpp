@@ -717,27 +717,33 @@ std::string called(const std::string& key, const std::vector<std::string>& prese
   return "";
 }
 
-std::string misnamed(const std::string& key, const std::vector<std::string>& present) {
+std::string misspelt(const std::string& key, const std::vector<std::string>& present) {
   const std::string name = called(key, present);
   return name.empty() ? nearest(key, present) : name;
 }
 
+std::string meant(const std::string& found, const std::string& key) {
+  return found.empty() ? "" : fmt::format("; is \"{}\" meant to be \"{}\"?", found, key);
+}
+
 }  // namespace
+
+std::string Config::misnamed(const std::string& key) const {
+  // The likeliest cause is a misspelt key, or section, or a key outside of its section.
+  for (const std::string& advice : {meant(misspelt(key, node_->present()), key),
+                                    meant(misspelt(node_->name, node_->beside), node_->name),
+                                    meant(called(key, node_->beside), node_->name + "." + key)}) {
+    if (!advice.empty()) return advice;
+  }
+  return "";
+}
 
 std::string Config::require(const std::string& key) {
   if (node_->find(key)) return get(key, "");
   node_->looked_for.push_back(key);
   std::string message = fmt::format("\"{}\" is missing", key);
   if (!node_->name.empty()) message += fmt::format(" in \"{}\"", node_->name);
-  // The likeliest cause is a misspelt key, so say which of those present is near.
-  const auto ask_about = [&](const std::string& found, const std::string& meant) {
-    if (!found.empty()) message += fmt::format("; is \"{}\" meant to be \"{}\"?", found, meant);
-    return !found.empty();
-  };
-  ask_about(misnamed(key, node_->present()), key) ||
-      ask_about(misnamed(node_->name, node_->beside), node_->name) ||
-      ask_about(called(key, node_->beside), node_->name + "." + key);
-  throw Error(ErrorKind::kUsage, node_->where, message);
+  throw Error(ErrorKind::kUsage, node_->where, message + misnamed(key));
 }
 
 std::string Config::choice(const std::string& key, const std::string& fallback,

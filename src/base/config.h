@@ -57,6 +57,10 @@ class Config {
   std::vector<Config> sections(
       const std::string& key);  // a sequence of mappings, or one mapping taken as a sequence of one
 
+  // For a key that is missing: which of those present is likely meant to be it ("; is \"pth\" meant
+  // to be \"path\"?"), or "".
+  std::string misnamed(const std::string& key) const;
+
   Where where(
       const std::string& key) const;  // of the key's value; of this section where the key is absent
   Error error(const std::string& key, const std::string& message) const;  // kUsage at where(key)

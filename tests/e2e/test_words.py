@@ -56,6 +56,11 @@ def test_a_configuration_of_one_comma_ends(hone, tmp_path):
     assert "put it in quotes" in hone("check", path, code=2).stderr
 
 
+def test_training_data_under_another_name_are_asked_about(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, data=f"  train_file: {{path: {tmp_path}/train.jsonl}}")
+    assert 'is "train_file" meant to be "train"?' in hone("check", config, code=2).stderr
+
+
 def test_a_relative_path_says_where_it_starts(hone, tiny_model, tmp_path):
     config = run_of(tmp_path, tiny_model, "train.jsonl")
     elsewhere = tmp_path / "elsewhere"

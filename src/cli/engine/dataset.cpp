@@ -153,14 +153,15 @@ DataOptions DataOptions::read(Config& section) {
     Config source = section.section(split);
     options.sources[split] = SourceOptions::read(source);
   }
+  if (!options.sources.contains("train")) {
+    const std::string advice = section.misnamed("train");
+    throw section.error(
+        "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\"" +
+                     (advice.empty() ? "." : advice));
+  }
   Config clean = section.section("clean");
   options.clean = CleanOptions::read(clean);
   options.leakage = section.choice("leakage", "warn", {"warn", "error", "off"});
-  if (!options.sources.contains("train")) {
-    section.refuse_unknown();  // "training" is likelier misspelt than left out
-    throw section.error(
-        "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\".");
-  }
   return options;
 }
 

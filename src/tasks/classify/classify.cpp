@@ -122,14 +122,17 @@ void Classify::learn(const Record& gold) {
 
 void Classify::learn_labels(const Json& value, const Record& gold) {
   if (options_.type == Type::kAuto && type_ != type_of(value, options_, labels_)) {
+    const char* found = value.is_object()        ? "a mapping"
+                        : type_ == Type::kSingle ? "a list"
+                                                 : "a single value";
     throw field_error(
         gold, options_.label,
-        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none",
-                    type_ == Type::kMulti ? "a single value" : "a list",
+        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none", found,
                     type_ == Type::kMulti ? "list" : "single value", first_label_.str()));
   }
   const GoldLabels labels = labels_in(value, type_, options_, labels_, gold);
-  for (const Json& label : labels.present) learn_label(label, gold);
+  for (const Json& label : labels.present) check_label(label, gold);  // a bad row teaches nothing
+  for (const Json& label : labels.present) learn_label(label);
   for (const Json& label : labels.absent) {
     if (!labels_.is_fixed()) labels_.add(label);
   }
@@ -138,23 +141,25 @@ void Classify::learn_labels(const Json& value, const Record& gold) {
   ++rows_;
 }
 
-void Classify::learn_label(const Json& label, const Record& gold) {
-  const std::optional<int32_t> known = labels_.is_fixed() ? labels_.find(label) : std::nullopt;
-  if (!known && options_.type == Type::kAuto && is_decimal(label)) {
+void Classify::check_label(const Json& label, const Record& gold) const {
+  if (labels_.is_fixed() && labels_.find(label)) return;
+  if (options_.type == Type::kAuto && is_decimal(label)) {
     throw field_error(gold, options_.label,
                       fmt::format("is the fractional number {}; say \"type: regression\" to "
                                   "predict numbers, or \"type: {}\" where each is a class",
                                   dump(label), type_name(type_)));
   }
-  if (known) {
-    seen_.insert(*known);
-  } else if (labels_.is_fixed()) {
-    throw unknown_label(label, gold);
-  } else {
-    labels_.add(label);
-    const auto [entry, is_new] = is_shared_.emplace(*label_text(label), false);
-    if (!is_new) entry->second = true;
+  if (labels_.is_fixed()) throw unknown_label(label, gold);
+}
+
+void Classify::learn_label(const Json& label) {
+  if (labels_.is_fixed()) {
+    seen_.insert(*labels_.find(label));
+    return;
   }
+  labels_.add(label);
+  const auto [entry, is_new] = is_shared_.emplace(*label_text(label), false);
+  if (!is_new) entry->second = true;
 }
 
 void Classify::finish_learning() {

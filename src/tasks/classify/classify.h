@@ -46,7 +46,8 @@ class Classify : public Task {
   Json chosen_labels(const std::vector<double>& p)
       const;  // multi: those from the threshold on, as the data writes them
   void learn_labels(const Json& value, const Record& gold);
-  void learn_label(const Json& label, const Record& gold);
+  void check_label(const Json& label, const Record& gold) const;  // may training data have it?
+  void learn_label(const Json& label);
   void finish_labels();  // fixes those of the data, and tells of what is odd about them
   void refuse_one_class() const;
   int64_t labels_without_mates() const;
