@@ -1,13 +1,21 @@
 #include "base/config.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <unordered_map>
 
 #include "base/file.h"
+#include "base/other_names.h"
+#include "base/utf8.h"
 
 namespace hone {
 
@@ -37,6 +45,7 @@ struct Config::Node {
   std::string name;  // of the section, for messages; "" at the root
   std::vector<Asked> asked;
   std::vector<std::string> looked_for;  // by `has`: known names, for suggestions only
+  std::vector<std::string> beside;      // of a section that the file lacks: the keys there are
 
   std::shared_ptr<Node> find(const std::string& key) const {
     const auto it = std::find_if(members.begin(), members.end(),
@@ -53,33 +62,74 @@ struct Config::Node {
 
   void record(const std::string& key, Json value) { ask(key).value = std::move(value); }
 
+  // The dotted names under which each key is known, in this node and below.
+  using Places = std::map<std::string, std::vector<std::string>>;
+  void collect(const std::string& prefix, Places& places) const {
+    for (const std::string& key : known()) places[key].push_back(prefix + key);
+    for (const Asked& entry : asked) {
+      for (const std::shared_ptr<Node>& node : entry.nodes)
+        node->collect(prefix + entry.key + ".", places);
+    }
+  }
+
   // Throws for the first key, in the order of the file, that nobody asked for.
-  void refuse_unknown() const {
+  void refuse_unknown(const Places& places) const {
     for (const Member& member : members) {
       const auto it = std::find_if(asked.begin(), asked.end(),
                                    [&](const Asked& entry) { return entry.key == member.key; });
       const bool is_left_out = member.value->kind == Kind::kNull &&
                                std::count(looked_for.begin(), looked_for.end(), member.key) > 0;
       if (is_left_out) continue;  // `test: null` is the same as no test
-      if (it == asked.end()) throw unknown(member);
-      for (const std::shared_ptr<Node>& node : it->nodes) node->refuse_unknown();
+      if (it == asked.end()) throw unknown(member, places);
+      for (const std::shared_ptr<Node>& node : it->nodes) node->refuse_unknown(places);
     }
   }
 
-  Error unknown(const Member& member) const {
-    std::vector<std::string> known = looked_for;
-    for (const Asked& entry : asked) known.push_back(entry.key);
+  Error unknown(const Member& member, const Places& places) const {
     std::string message = fmt::format("unknown key \"{}\"", member.key);
     if (!name.empty()) message += fmt::format(" in \"{}\"", name);
-    const std::string suggestion = did_you_mean(member.key, known);
-    if (suggestion.empty() && !known.empty())
-      return Error(ErrorKind::kUsage, member.key_where, message + "; known here: " + join(known));
-    return Error(ErrorKind::kUsage, member.key_where, message + suggestion);
+    std::string advice = other_name(member.key, places);
+    if (advice.empty()) advice = did_you_mean(member.key, known());
+    if (advice.empty() && !known().empty()) advice = "; known here: " + join(known());
+    return Error(ErrorKind::kUsage, member.key_where, message + advice);
   }
 
-  static std::string join(std::vector<std::string> names) {
+  // A key of this section or of another one that is called so elsewhere.
+  std::string other_name(const std::string& key, const Places& places) const {
+    const std::vector<std::string> here = known();
+    const std::vector<std::string> meant = keys_called(key);
+    for (const std::string& candidate : meant) {
+      if (candidate != key && std::find(here.begin(), here.end(), candidate) != here.end())
+        return fmt::format("; did you mean \"{}\"?", candidate);
+    }
+    std::vector<std::string> dotted;
+    if (const auto it = places.find(key); it != places.end()) dotted = it->second;
+    for (const std::string& candidate : meant) {
+      const auto it = places.find(candidate);
+      if (dotted.empty() && it != places.end()) dotted = it->second;
+    }
+    if (dotted.empty()) return "";
+    constexpr size_t kMost = 3;
+    return fmt::format(
+        "; did you mean \"{}\"?",
+        fmt::join(dotted.begin(), dotted.begin() + std::min(kMost, dotted.size()), "\" or \""));
+  }
+
+  std::vector<std::string> known() const {
+    std::vector<std::string> names = looked_for;
+    for (const Asked& entry : asked) names.push_back(entry.key);
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+  }
+
+  std::vector<std::string> present() const {
+    std::vector<std::string> keys;
+    for (const Member& member : members) keys.push_back(member.key);
+    return keys;
+  }
+
+  static std::string join(const std::vector<std::string>& names) {
     return fmt::format("{}", fmt::join(names, ", "));
   }
 
@@ -104,8 +154,12 @@ struct Config::Node {
 
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr size_t kMaxDepth = 64;
+constexpr uintmax_t kMaxBytes = 1 << 20;  // of a file: no configuration comes near
 constexpr int64_t kMaxNodes = 100'000;  // aliases of aliases can name more nodes than memory holds
+
+constexpr const char* kCommaFirst =
+    "not valid YAML: a value cannot begin with ','; put it in quotes, as \",\"";
 
 std::string quote(const std::string& text) {
   constexpr size_t kLongest = 60;
@@ -221,51 +275,11 @@ void write_yaml(const Json& object, const std::string& indent, std::string& out)
 
 namespace {
 
-// Builds our tree of a YAML tree or of a JSON value.
+// Makes nodes, and ends where there are more, or deeper ones, than any configuration has.
 template <typename Node>
-class Builder {
+class NodeMaker {
  public:
-  explicit Builder(std::string name) : name_(std::move(name)) {}
-
-  std::shared_ptr<Node> build(const YAML::Node& from, const std::string& path, int depth = 0) {
-    auto node = start(place(from.Mark()), path, depth);
-    if (from.IsScalar()) {
-      set_scalar(*node, from.Scalar(), from.Tag() == "!");
-    } else if (from.IsSequence()) {
-      node->kind = Node::Kind::kSequence;
-      for (const YAML::Node& item : from) node->items.push_back(build(item, path, depth + 1));
-    } else if (from.IsMap()) {
-      node->kind = Node::Kind::kMapping;
-      for (const auto& pair : from) add_member(*node, pair.first, pair.second, depth);
-    }
-    return node;
-  }
-
-  std::shared_ptr<Node> build(const Json& from, const std::string& path, int depth = 0) {
-    auto node = start(Where{name_}, path, depth);
-    if (from.is_object()) {
-      node->kind = Node::Kind::kMapping;
-      for (const auto& [key, value] : from.items())
-        node->members.push_back({key, node->where, build(value, key, depth + 1)});
-    } else if (from.is_array()) {
-      node->kind = Node::Kind::kSequence;
-      for (const Json& item : from) node->items.push_back(build(item, path, depth + 1));
-    } else if (!from.is_null()) {
-      node->kind = Node::Kind::kScalar;
-      node->scalar = from.is_string() ? from.get<std::string>() : yaml_scalar(from);
-      node->is_quoted = from.is_string();
-    }
-    return node;
-  }
-
-  Where place(const YAML::Mark& mark) const {
-    return mark.is_null() || !has_places_ ? Where{name_}
-                                          : Where{name_, mark.line + 1, mark.column + 1};
-  }
-  void forget_places() { has_places_ = false; }
-
- private:
-  std::shared_ptr<Node> start(Where where, const std::string& name, int depth) {
+  std::shared_ptr<Node> make(Where where, const std::string& name, size_t depth) {
     if (depth > kMaxDepth)
       throw Error(ErrorKind::kUsage, where, fmt::format("nested deeper than {} levels", kMaxDepth));
     if (++nodes_ > kMaxNodes)
@@ -277,47 +291,198 @@ class Builder {
     return node;
   }
 
-  static void set_scalar(Node& node, const std::string& text, bool is_quoted) {
-    if (!is_quoted && is_null_word(text)) return;
-    node.kind = Node::Kind::kScalar;
-    node.scalar = text;
-    node.is_quoted = is_quoted;
-  }
-
-  void add_member(Node& node, const YAML::Node& key, const YAML::Node& value, int depth) {
-    const Where where = place(key.Mark());
-    if (!key.IsScalar()) throw Error(ErrorKind::kUsage, where, "a key must be plain text");
-    for (const auto& member : node.members) {
-      if (member.key != key.Scalar()) continue;
-      const std::string first = member.key_where.line > 0
-                                    ? fmt::format(" (first in line {})", member.key_where.line)
-                                    : "";
-      throw Error(
-          ErrorKind::kUsage, where,
-          fmt::format("the key \"{}\" stands twice{}; remove one of the two", member.key, first));
-    }
-    node.members.push_back({key.Scalar(), where, build(value, key.Scalar(), depth + 1)});
-  }
-
-  std::string name_;
-  bool has_places_ = true;
+ private:
   int64_t nodes_ = 0;
 };
 
+// Builds our tree from the parser's events, so that it ends while it reads: an alias of aliases, a
+// text of brackets and a stream of documents without end never stand in memory.
 template <typename Node>
-std::shared_ptr<Node> parse_yaml(const std::string& text, const std::string& name,
-                                 const std::string& key, bool has_places) {
-  Builder<Node> builder(name);
-  if (!has_places) builder.forget_places();
-  try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1)
-      throw Error(ErrorKind::kUsage, builder.place(documents[1].Mark()),
+class YamlTree : public YAML::EventHandler {
+ public:
+  using Anchor = YAML::anchor_t;
+  using Style = YAML::EmitterStyle::value;
+
+  // `file` without lines where `has_places` is false: an override is one short text.
+  YamlTree(std::string_view text, std::string file, std::string name, bool has_places)
+      : text_(text), file_(std::move(file)), name_(std::move(name)), has_places_(has_places) {}
+
+  std::shared_ptr<Node> root() { return root_ ? root_ : maker_.make(Where{file_}, name_, 0); }
+
+  Where place(const YAML::Mark& mark) const {
+    return mark.is_null() || !has_places_ ? Where{file_}
+                                          : Where{file_, mark.line + 1, mark.column + 1};
+  }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    // The parser gives empty documents for ever before a comma that stands where a value begins.
+    if (root_ && text_.substr(std::min<size_t>(mark.pos, text_.size())).starts_with(','))
+      throw Error(ErrorKind::kUsage, place(mark), kCommaFirst);
+    if (root_)
+      throw Error(ErrorKind::kUsage, place(mark),
                   "a second YAML document begins here; only one is read");
-    return builder.build(documents.empty() ? YAML::Node() : documents[0], key);
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, Anchor anchor) override { add(start(mark, anchor), mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, Anchor anchor,
+                const std::string& value) override {
+    const auto node = start(mark, anchor);
+    node->is_quoted = tag == "!";
+    node->scalar = value;
+    if (node->is_quoted || !is_null_word(value)) node->kind = Node::Kind::kScalar;
+    add(node, mark);
+  }
+  void OnAlias(const YAML::Mark& mark, Anchor anchor) override {
+    const std::shared_ptr<Node> named = anchors_.at(anchor);
+    for (const Open& open : open_) {
+      if (open.node == named)
+        throw Error(ErrorKind::kUsage, place(mark), "this alias stands within what it names");
+    }
+    add(copy(*named, open_.size()), mark);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, Anchor anchor, Style) override {
+    open(mark, anchor, Node::Kind::kSequence);
+  }
+  void OnSequenceEnd() override { open_.pop_back(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, Anchor anchor, Style) override {
+    open(mark, anchor, Node::Kind::kMapping);
+  }
+  void OnMapEnd() override { open_.pop_back(); }
+
+ private:
+  // A mapping or sequence that is not yet at its end.
+  struct Open {
+    std::shared_ptr<Node> node;
+    std::optional<std::string> key;  // of a mapping: read, its value not yet
+    Where key_where;
+    std::unordered_map<std::string, int64_t> lines;  // of the keys so far
+  };
+
+  std::shared_ptr<Node> start(const YAML::Mark& mark, Anchor anchor) {
+    const std::string& name = open_.empty()      ? name_
+                              : open_.back().key ? *open_.back().key
+                                                 : open_.back().node->name;
+    auto node = maker_.make(place(mark), name, open_.size());
+    if (anchor != 0) anchors_[anchor] = node;
+    return node;
+  }
+
+  void open(const YAML::Mark& mark, Anchor anchor, typename Node::Kind kind) {
+    const auto node = start(mark, anchor);
+    node->kind = kind;
+    add(node, mark);
+    open_.push_back({node, std::nullopt, {}, {}});
+  }
+
+  void add(const std::shared_ptr<Node>& node, const YAML::Mark& mark) {
+    if (open_.empty()) {
+      root_ = node;
+    } else if (Open& parent = open_.back(); parent.node->kind == Node::Kind::kSequence) {
+      parent.node->items.push_back(node);
+    } else if (parent.key) {
+      parent.node->members.push_back({*parent.key, parent.key_where, node});
+      parent.key.reset();
+    } else {
+      take_key(parent, *node, place(mark));
+    }
+  }
+
+  void take_key(Open& mapping, const Node& key, const Where& where) {
+    if (key.kind == Node::Kind::kSequence || key.kind == Node::Kind::kMapping ||
+        (key.kind == Node::Kind::kNull && key.scalar.empty()))
+      throw Error(ErrorKind::kUsage, where, "a key must be plain text");
+    const auto [first, is_new] = mapping.lines.emplace(key.scalar, where.line);
+    if (!is_new) {
+      throw Error(
+          ErrorKind::kUsage, where,
+          fmt::format("the key \"{}\" stands twice{}; remove one of the two", key.scalar,
+                      where.line > 0 ? fmt::format(" (first in line {})", first->second) : ""));
+    }
+    mapping.key = key.scalar;
+    mapping.key_where = where;
+  }
+
+  std::shared_ptr<Node> copy(const Node& from, size_t depth) {
+    auto node = maker_.make(from.where, from.name, depth);
+    node->kind = from.kind;
+    node->scalar = from.scalar;
+    node->is_quoted = from.is_quoted;
+    for (const auto& item : from.items) node->items.push_back(copy(*item, depth + 1));
+    for (const auto& member : from.members)
+      node->members.push_back({member.key, member.key_where, copy(*member.value, depth + 1)});
+    return node;
+  }
+
+  std::string_view text_;
+  std::string file_, name_;
+  bool has_places_;
+  NodeMaker<Node> maker_;
+  std::shared_ptr<Node> root_;
+  std::vector<Open> open_;
+  std::unordered_map<Anchor, std::shared_ptr<Node>> anchors_;
+};
+
+template <typename Node>
+std::shared_ptr<Node> build_json(NodeMaker<Node>& maker, const Json& from, const Where& where,
+                                 const std::string& name, size_t depth = 0) {
+  auto node = maker.make(where, name, depth);
+  if (from.is_object()) {
+    node->kind = Node::Kind::kMapping;
+    for (const auto& [key, value] : from.items())
+      node->members.push_back({key, where, build_json(maker, value, where, key, depth + 1)});
+  } else if (from.is_array()) {
+    node->kind = Node::Kind::kSequence;
+    for (const Json& item : from)
+      node->items.push_back(build_json(maker, item, where, name, depth + 1));
+  } else if (!from.is_null()) {
+    node->kind = Node::Kind::kScalar;
+    node->scalar = from.is_string() ? from.get<std::string>() : yaml_scalar(from);
+    node->is_quoted = from.is_string();
+  }
+  return node;
+}
+
+// The parser takes any bytes and turns some of them into others.
+void refuse_odd_bytes(std::string_view text, const std::string& file, bool has_places) {
+  const size_t at = std::min(invalid_utf8(text), text.find('\0'));
+  if (at == std::string_view::npos) return;
+  const std::string_view before = text.substr(0, at);
+  const size_t line_begin = before.rfind('\n') + 1;  // 0 where there is none
+  const Where where = has_places ? Where{file, std::count(before.begin(), before.end(), '\n') + 1,
+                                         static_cast<int64_t>(at - line_begin) + 1}
+                                 : Where{file};
+  throw Error(ErrorKind::kUsage, where,
+              text[at] == '\0'
+                  ? std::string("a NUL byte; this is no configuration, or it is not UTF-8")
+                  : fmt::format("the byte 0x{:02X} is not UTF-8; save the configuration as UTF-8",
+                                static_cast<unsigned char>(text[at])));
+}
+
+// What is behind those of the parser's complaints that do not say it.
+std::optional<std::string> yaml_advice(std::string_view text, const YAML::Mark& mark) {
+  const std::string_view before = text.substr(0, std::max(mark.pos, 0));
+  if (text.substr(before.size()).starts_with(',')) return kCommaFirst;
+  const std::string_view line = text.substr(before.rfind('\n') + 1);
+  if (line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos)
+    return "not valid YAML: a tab cannot indent a line; use spaces";
+  return std::nullopt;
+}
+
+template <typename Node>
+std::shared_ptr<Node> parse_yaml(std::string_view text, const std::string& file,
+                                 const std::string& name, bool has_places) {
+  refuse_odd_bytes(text, file, has_places);
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  YamlTree<Node> tree(text, file, name, has_places);
+  std::istringstream stream{std::string(text)};
+  try {
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(tree)) {  // a second document is refused as it begins
+    }
+    return tree.root();
   } catch (const YAML::Exception& error) {
-    throw Error(ErrorKind::kUsage, builder.place(error.mark),
-                fmt::format("not valid YAML: {}", error.msg));
+    throw Error(ErrorKind::kUsage, tree.place(error.mark),
+                yaml_advice(text, error.mark).value_or("not valid YAML: " + error.msg));
   }
 }
 
@@ -365,6 +530,15 @@ void assign(Node& node, const std::string& path, const std::string& argument,
   }
 }
 
+// `separator=,` and `separator=|` mean the character, whatever YAML makes of it. "~" is null, and
+// brackets and quotes have their meaning where they are closed.
+bool is_punctuation(std::string_view text) {
+  if (text.size() == 1) return std::ispunct(static_cast<unsigned char>(text[0])) && text != "~";
+  return text.starts_with(',') ||
+         (!text.empty() && text.find_first_not_of(" !#$%&*+,-./:;<=>?@\\^_`|") == text.npos &&
+          text.find_first_not_of(' ') != text.npos);
+}
+
 template <typename Node>
 void apply_override(Node& root, const std::string& argument) {
   const size_t equals = argument.find('=');
@@ -372,13 +546,31 @@ void apply_override(Node& root, const std::string& argument) {
     throw Error(ErrorKind::kUsage, Where{argument},
                 "not an override; write section.key=value, as train.seed=1");
   }
-  assign(root, argument.substr(0, equals), argument,
-         parse_yaml<Node>(argument.substr(equals + 1), argument, "", false));
+  const std::string text = argument.substr(equals + 1);
+  std::shared_ptr<Node> value;
+  if (is_punctuation(text)) {
+    value = NodeMaker<Node>().make(Where{argument}, "", 0);
+    value->kind = Node::Kind::kScalar;
+    value->scalar = text;
+    value->is_quoted = true;
+  } else {
+    value = parse_yaml<Node>(text, argument, "", false);
+  }
+  assign(root, argument.substr(0, equals), argument, std::move(value));
 }
 
 }  // namespace
 
 Config Config::load(const std::string& path, const std::vector<std::string>& overrides) {
+  std::error_code ignored;  // a file that is not there is told of by read_file
+  if (const uintmax_t bytes = std::filesystem::file_size(path, ignored);
+      !ignored && bytes > kMaxBytes) {
+    throw Error(ErrorKind::kUsage, Where{path},
+                fmt::format("has {} bytes; a configuration has at most {}. Is this a data file?",
+                            bytes, kMaxBytes));
+  }
+  if (std::filesystem::is_character_file(path, ignored))
+    throw Error(ErrorKind::kUsage, Where{path}, "is a device, no configuration");
   return parse(read_file(path, ErrorKind::kUsage), path, overrides);
 }
 
@@ -398,7 +590,8 @@ Config Config::from_json(const Json& value, const std::string& name) {
   if (!value.is_object())
     throw Error(ErrorKind::kUsage, Where{name},
                 fmt::format("expected an object, found {}", value.type_name()));
-  return Config(Builder<Node>(name).build(value, ""));
+  NodeMaker<Node> maker;
+  return Config(build_json(maker, value, Where{name}, ""));
 }
 
 bool Config::has(const std::string& key) const {
@@ -409,6 +602,11 @@ bool Config::has(const std::string& key) const {
 bool Config::is_list(const std::string& key) const {
   const auto node = node_->find(key);
   return node && node->kind == Node::Kind::kSequence;
+}
+
+bool Config::is_text(const std::string& key) const {
+  const auto node = node_->find(key);
+  return node && node->kind == Node::Kind::kScalar;
 }
 
 std::vector<std::string> Config::keys() const {
@@ -513,17 +711,44 @@ std::vector<std::string> Config::get(const std::string& key,
   return value;
 }
 
+namespace {
+
+// Which of the keys present other programs use for `key`; "" if none.
+std::string called(const std::string& key, const std::vector<std::string>& present) {
+  for (const std::string& name : present) {
+    const std::vector<std::string> meant = keys_called(name);
+    if (std::find(meant.begin(), meant.end(), key) != meant.end()) return name;
+  }
+  return "";
+}
+
+std::string misspelt(const std::string& key, const std::vector<std::string>& present) {
+  const std::string name = called(key, present);
+  return name.empty() ? nearest(key, present) : name;
+}
+
+std::string meant(const std::string& found, const std::string& key) {
+  return found.empty() ? "" : fmt::format("; is \"{}\" meant to be \"{}\"?", found, key);
+}
+
+}  // namespace
+
+std::string Config::misnamed(const std::string& key) const {
+  // The likeliest cause is a misspelt key, or section, or a key outside of its section.
+  for (const std::string& advice : {meant(misspelt(key, node_->present()), key),
+                                    meant(misspelt(node_->name, node_->beside), node_->name),
+                                    meant(called(key, node_->beside), node_->name + "." + key)}) {
+    if (!advice.empty()) return advice;
+  }
+  return "";
+}
+
 std::string Config::require(const std::string& key) {
   if (node_->find(key)) return get(key, "");
   node_->looked_for.push_back(key);
   std::string message = fmt::format("\"{}\" is missing", key);
   if (!node_->name.empty()) message += fmt::format(" in \"{}\"", node_->name);
-  // The likeliest cause is a misspelt key, so say which of the keys present comes nearest.
-  std::vector<std::string> present;
-  for (const auto& member : node_->members) present.push_back(member.key);
-  const std::string near = nearest(key, present);
-  if (!near.empty()) message += fmt::format("; is \"{}\" meant to be \"{}\"?", near, key);
-  throw Error(ErrorKind::kUsage, node_->where, message);
+  throw Error(ErrorKind::kUsage, node_->where, message + misnamed(key));
 }
 
 std::string Config::choice(const std::string& key, const std::string& fallback,
@@ -545,6 +770,7 @@ Config Config::section(const std::string& key) {
       node->kind = Node::Kind::kMapping;
       node->where = node_->where;
       node->name = key;
+      node->beside = node_->present();
     }
     entry.nodes.push_back(node);
   }
@@ -568,7 +794,11 @@ std::vector<Config> Config::sections(const std::string& key) {
   return out;
 }
 
-void Config::refuse_unknown() const { node_->refuse_unknown(); }
+void Config::refuse_unknown() const {
+  Node::Places places;
+  node_->collect("", places);
+  node_->refuse_unknown(places);
+}
 
 Json Config::resolved_json() const { return node_->resolved(); }
 

@@ -34,6 +34,7 @@ class Config {
 
   bool has(const std::string& key) const;
   bool is_list(const std::string& key) const;
+  bool is_text(const std::string& key) const;  // one value, no list and no section
   std::vector<std::string> keys()
       const;  // those the file has, in its order: for sections whose keys are the user's own names
 
@@ -56,6 +57,10 @@ class Config {
   Config section(const std::string& key);  // empty where absent; an error where it is not a mapping
   std::vector<Config> sections(
       const std::string& key);  // a sequence of mappings, or one mapping taken as a sequence of one
+
+  // For a key that is missing: which of those present is likely meant to be it ("; is \"pth\" meant
+  // to be \"path\"?"), or "".
+  std::string misnamed(const std::string& key) const;
 
   Where where(
       const std::string& key) const;  // of the key's value; of this section where the key is absent

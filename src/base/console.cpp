@@ -1,10 +1,13 @@
 #include "base/console.h"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <mutex>
+
+#include "base/utf8.h"
 
 namespace hone::console {
 namespace {
@@ -21,6 +24,18 @@ State& state() {  // never destroyed: a message may come from another object's d
   return *instance;
 }
 
+bool is_control(char32_t c) {
+  return (c < 0x20 && c != '\t') || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
+         (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+std::string escaped(char32_t c) {
+  if (c == '\n') return "\\n";
+  if (c == '\r') return "\\r";
+  return c < 0x80 ? fmt::format("\\x{:02x}", static_cast<uint32_t>(c))
+                  : fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
+}
+
 void put(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
 
 }  // namespace
@@ -33,13 +48,26 @@ int columns() {
   return 80;
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t start = at;
+    const char32_t c = next_code_point(text, at);
+    const std::string_view bytes = text.substr(start, at - start);
+    if (c == 0xFFFD && bytes.size() == 1) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes.front()));
+    } else {
+      out += is_control(c) ? escaped(c) : std::string(bytes);
+    }
+  }
+  return out;
+}
+
 void print_line(std::string_view line) {
   State& console = state();
   const std::lock_guard lock(console.mutex);
   if (!console.bar.empty()) put(kClear);
-  std::string whole(line);
-  whole += '\n';
-  put(whole);
+  put(printable(line) + "\n");
   put(console.bar);
   std::fflush(stderr);
 }

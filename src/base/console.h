@@ -10,7 +10,13 @@ namespace hone::console {
 bool is_terminal();  // is stderr one?
 int columns();       // its width, 80 where unknown
 
-// Writes a whole line; a bar that is shown is taken away first and drawn again below.
+// `text` as it may stand within a line for people: control characters (line breaks and those that
+// turn the direction of writing among them) and bytes that are no UTF-8 as \n, \x1b, \u202e.
+// Labels, names and texts come from files of anybody, and a terminal obeys what it is sent.
+std::string printable(std::string_view text);
+
+// Writes one whole line, made printable; a bar that is shown is taken away first and drawn again
+// below.
 void print_line(std::string_view line);
 
 // Draws `bar` (without a line break) over the last one. An empty bar takes the last one away.

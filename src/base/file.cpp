@@ -33,15 +33,25 @@ std::string nearest_name(const std::string& path) {
   return did_you_mean(fs::path(path).filename().string(), names);
 }
 
+// Where a relative path starts, which a user who wrote it beside a configuration elsewhere
+// mistakes.
+std::string looked_from(const std::string& path) {
+  std::error_code ignored;
+  return fs::path(path).is_absolute() ? ""
+                                      : fmt::format(" (looked for from {}, where hone runs)",
+                                                    fs::current_path(ignored).string());
+}
+
 [[noreturn]] void cannot_open(const std::string& path, ErrorKind kind, int reason) {
   if (reason != ENOENT)
     throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(reason)));
   std::error_code ignored;
   if (!fs::exists(parent_of(path), ignored)) {
     throw Error(kind, Where{path},
-                fmt::format("no such file: there is no folder \"{}\"", parent_of(path)));
+                fmt::format("no such file: there is no folder \"{}\"{}", parent_of(path),
+                            looked_from(path)));
   }
-  throw Error(kind, Where{path}, "no such file" + nearest_name(path));
+  throw Error(kind, Where{path}, "no such file" + looked_from(path) + nearest_name(path));
 }
 
 // An open file descriptor that closes itself.

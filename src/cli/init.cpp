@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
@@ -12,9 +13,23 @@
 namespace hone {
 namespace {
 
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
+// A folder's name may hold characters that mean something in YAML: such a value goes in quotes.
+std::string yaml_text(const std::string& text) {
+  const bool is_plain = text.find_first_not_of(
+                            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "0123456789_./-") == std::string::npos;
+  return is_plain ? text : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Replaces each value that begins with `prefix`, up to its end, by one that begins with `instead`.
+void replace_values(std::string& config, const std::string& prefix, const std::string& instead) {
+  for (size_t at = config.find(prefix); at != std::string::npos;) {
+    const size_t end = config.find_first_of(" ,}\n", at);
+    const std::string value =
+        yaml_text(instead + config.substr(at + prefix.size(), end - at - prefix.size()));
+    config.replace(at, end - at, value);
+    at = config.find(prefix, at + value.size());
+  }
 }
 
 // The examples' paths start at the project's root, a user's at the folder where hone runs; the run
@@ -22,9 +37,9 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 // the example.
 std::string for_folder(std::string config, const std::string& task, const std::string& folder) {
   config.erase(0, config.find('\n') + 1);
-  replace_all(config, "examples/" + task + "/", folder == "." ? "" : folder + "/");
+  replace_values(config, "examples/" + task + "/", folder == "." ? "" : folder + "/");
   const std::string name = std::filesystem::absolute(folder).lexically_normal().filename().string();
-  if (!name.empty()) replace_all(config, "runs/" + task, "runs/" + name);
+  if (!name.empty()) replace_values(config, "runs/" + task, "runs/" + name);
   return config;
 }
 

@@ -98,20 +98,21 @@ class LeakageFinder {
   std::unique_ptr<State> state_;
 };
 
-// One path and `split`: which part a row falls into; deterministic in (seed, row text), stratified
-// by label where given. parts: fractions of validation and test, e.g. {0.1, 0.1}. rule "mod10": row
-// number mod 10: 0 test, 1 validation, else train.
+// One path and `split`: which part a row falls into; deterministic in seed and texts (or groups),
+// stratified by label where given. parts: fractions of validation and test, e.g. {0.1, 0.1}. rule
+// "mod10": row number mod 10: 0 test, 1 validation, else train.
 struct SplitOptions {
   std::string rule = "random";  // random | mod10
   double validation = 0.1, test = 0.1;
   std::string stratify;  // a field name, or ""
+  std::string group;     // a field whose value keeps rows in one part, or "": equal texts do
   int64_t seed = 42;
   static SplitOptions read(Config& section);  // data.split
 };
 enum class Part { kTrain, kValidation, kTest };
-// One part for each row; `strata` is each row's label ("" for none), `texts` its fingerprint (equal
-// texts stay together).
+// One part for each row; `strata` is each row's label ("" for none). Rows of equal `keys` stay
+// together: fingerprints of their texts, or of the values of `options.group`.
 std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata,
-                               const std::vector<uint64_t>& texts);
+                               const std::vector<uint64_t>& keys);
 
 }  // namespace hone

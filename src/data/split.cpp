@@ -3,37 +3,43 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <unordered_map>
 
 #include "base/random.h"
 #include "data/clean.h"
+#include "data/fingerprint.h"
 
 namespace hone {
 namespace {
 
-// Rows of equal text: they stay together, else a test text would be trained on.
+// Rows of equal text, or of one group: they stay together, else a test text would be trained on.
 struct Group {
-  uint64_t order;  // of the seed and the text: groups are dealt out in this order
-  std::string stratum;
+  uint64_t order;       // of the seed and the key: groups are dealt out in this order
+  std::string stratum;  // where it has several, one of them, whatever the order of the rows
   std::vector<size_t> rows;
 };
 
+const std::string& stratum_of(size_t row, const std::vector<std::string>& strata) {
+  static const std::string kNone;
+  return row < strata.size() ? strata[row] : kNone;
+}
+
 std::vector<Group> groups_of(const SplitOptions& options, const std::vector<std::string>& strata,
-                             const std::vector<uint64_t>& texts) {
+                             const std::vector<uint64_t>& keys) {
   std::unordered_map<uint64_t, size_t> index;
   std::vector<Group> groups;
-  for (size_t row = 0; row < texts.size(); ++row) {
-    const std::string& stratum = row < strata.size() ? strata[row] : std::string();
-    const auto [it, is_new] = index.emplace(texts[row], groups.size());
+  for (size_t row = 0; row < keys.size(); ++row) {
+    const std::string& stratum = stratum_of(row, strata);
+    const auto [it, is_new] = index.emplace(keys[row], groups.size());
     if (is_new)
-      groups.push_back({mix(static_cast<uint64_t>(options.seed), texts[row]), stratum, {}});
+      groups.push_back({mix(static_cast<uint64_t>(options.seed), keys[row]), stratum, {}});
     Group& group = groups[it->second];
-    group.stratum =
-        std::min(group.stratum,
-                 stratum);  // equal texts of several labels: one of these, whatever their order
+    group.stratum = std::min(group.stratum, stratum);
     group.rows.push_back(row);
   }
   std::sort(groups.begin(), groups.end(),
@@ -41,37 +47,57 @@ std::vector<Group> groups_of(const SplitOptions& options, const std::vector<std:
   return groups;
 }
 
-// Shares of `fraction` of each stratum, rounded so that they add up to the share of the whole
-// (largest remainders first), none of more than its `room`: rows that no other part has taken.
-std::vector<int64_t> quotas(const std::vector<int64_t>& sizes, double fraction,
-                            const std::vector<int64_t>& room) {
-  std::vector<int64_t> out(sizes.size());
-  std::vector<double> remainders(sizes.size());
-  int64_t open = std::llround(
-      fraction * static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0})));
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    const double exact = fraction * static_cast<double>(sizes[i]);
-    out[i] = std::min(static_cast<int64_t>(exact), room[i]);
-    remainders[i] = exact - static_cast<double>(out[i]);
-    open -= out[i];
+struct Stratum {
+  std::string name;
+  int64_t rows = 0;
+  int64_t room = 0;  // rows that no part has taken yet
+};
+
+// The strata in the order in which they give one of the rows left over by rounding: by chance, the
+// likelier the larger the remainder (Efraimidis and Spirakis 2006, "Weighted random sampling with a
+// reservoir"), so that over seeds each gives its share. One that would be left without a row comes
+// last: training needs to see each label.
+std::vector<size_t> order_of_giving(const std::vector<Stratum>& strata,
+                                    const std::vector<int64_t>& taken, double fraction,
+                                    uint64_t key) {
+  std::vector<std::pair<bool, double>> rank(strata.size());
+  for (size_t i = 0; i < strata.size(); ++i) {
+    const double remainder =
+        fraction * static_cast<double>(strata[i].rows) - static_cast<double>(taken[i]);
+    const double chance = RandomStream(mix(key, hash_bytes(strata[i].name))).uniform();
+    rank[i] = {taken[i] + 1 >= strata[i].room, -std::log1p(-chance) / std::max(remainder, 1e-9)};
   }
-  std::vector<size_t> order(sizes.size());
+  std::vector<size_t> order(strata.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  // Of equal remainders the larger stratum gives: the only row of a rare label stays in train.
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return remainders[a] != remainders[b] ? remainders[a] > remainders[b] : sizes[a] > sizes[b];
-  });
-  for (bool gives = true;
-       gives && open > 0;) {  // a second round where strata without room left some over
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return rank[a] < rank[b]; });
+  return order;
+}
+
+// Rows of each stratum for one part: `fraction` of it, rounded so that they add up to the share of
+// the whole, none of more than its room, which shrinks by them.
+std::vector<int64_t> take(std::vector<Stratum>& strata, double fraction, uint64_t key) {
+  std::vector<int64_t> taken(strata.size());
+  int64_t all = 0;
+  for (const Stratum& stratum : strata) all += stratum.rows;
+  int64_t open = std::llround(fraction * static_cast<double>(all));
+  for (size_t i = 0; i < strata.size(); ++i) {
+    taken[i] = std::min(static_cast<int64_t>(fraction * static_cast<double>(strata[i].rows)),
+                        strata[i].room);
+    open -= taken[i];
+  }
+  const std::vector<size_t> order = order_of_giving(strata, taken, fraction, key);
+  for (bool gives = true; gives && open > 0;) {  // again where strata without room left some over
     gives = false;
     for (const size_t i : order) {
-      if (open == 0 || out[i] >= room[i]) continue;
-      ++out[i];
+      if (open == 0 || taken[i] >= strata[i].room) continue;
+      ++taken[i];
       --open;
       gives = true;
     }
   }
-  return out;
+  for (size_t i = 0; i < strata.size(); ++i) strata[i].room -= taken[i];
+  return taken;
 }
 
 std::vector<Part> by_row_number(size_t rows) {
@@ -79,6 +105,71 @@ std::vector<Part> by_row_number(size_t rows) {
   for (size_t row = 0; row < rows; ++row) {
     if (row % 10 == 0) parts[row] = Part::kTest;
     if (row % 10 == 1) parts[row] = Part::kValidation;
+  }
+  return parts;
+}
+
+// Exact to the row in each stratum, as far as equal texts allow.
+std::vector<Part> by_share(const SplitOptions& options, const std::vector<Group>& groups,
+                           size_t rows) {
+  std::map<std::string, size_t> index;
+  for (const Group& group : groups) index.emplace(group.stratum, 0);
+  std::vector<Stratum> strata;
+  for (auto& [name, number] : index) {
+    number = strata.size();
+    strata.push_back({name});
+  }
+  for (const Group& group : groups)
+    strata[index.at(group.stratum)].rows += static_cast<int64_t>(group.rows.size());
+  for (Stratum& stratum : strata) stratum.room = stratum.rows;
+  const auto seed = static_cast<uint64_t>(options.seed);
+  std::vector<int64_t> test = take(strata, options.test, mix(seed, 1));
+  std::vector<int64_t> validation = take(strata, options.validation, mix(seed, 2));
+  std::vector<Part> parts(rows, Part::kTrain);
+  for (const Group& group : groups) {
+    const size_t stratum = index.at(group.stratum);
+    const auto size = static_cast<int64_t>(group.rows.size());
+    Part part = Part::kTrain;
+    // A group larger than what its stratum may still give stays in train.
+    if (size <= test[stratum]) {
+      part = Part::kTest;
+      test[stratum] -= size;
+    } else if (size <= validation[stratum]) {
+      part = Part::kValidation;
+      validation[stratum] -= size;
+    }
+    for (const size_t row : group.rows) parts[row] = part;
+  }
+  return parts;
+}
+
+// What each part lacks to its share of the rows dealt out so far.
+using Lacks = std::array<double, 3>;
+
+// Groups of any size and any mixture of strata: each goes where it brings the parts nearest to
+// their shares, of all rows and of each stratum (the smallest sum of squares).
+std::vector<Part> by_group(const SplitOptions& options, const std::vector<Group>& groups,
+                           const std::vector<std::string>& strata, size_t rows) {
+  const Lacks shares = {1 - options.validation - options.test, options.validation, options.test};
+  Lacks of_all{};
+  std::unordered_map<std::string, Lacks> of_stratum;
+  std::vector<Part> parts(rows, Part::kTrain);
+  for (const Group& group : groups) {
+    std::map<std::string, double> counts;
+    for (const size_t row : group.rows) ++counts[stratum_of(row, strata)];
+    const auto size = static_cast<double>(group.rows.size());
+    Lacks gain{};
+    for (size_t part = 0; part < shares.size(); ++part) {
+      gain[part] = size * (of_all[part] += shares[part] * size);
+      for (const auto& [name, count] : counts)
+        gain[part] += count * (of_stratum[name][part] += shares[part] * count);
+      if (shares[part] == 0) gain[part] = -std::numeric_limits<double>::infinity();
+    }
+    const auto best =
+        static_cast<size_t>(std::max_element(gain.begin(), gain.end()) - gain.begin());
+    of_all[best] -= size;
+    for (const auto& [name, count] : counts) of_stratum[name][best] -= count;
+    for (const size_t row : group.rows) parts[row] = static_cast<Part>(best);
   }
   return parts;
 }
@@ -104,41 +195,20 @@ SplitOptions SplitOptions::read(Config& section) {
                     options.validation + options.test));
   }
   options.stratify = section.get("stratify", options.stratify);
+  options.group = section.get("group", options.group);
+  if (options.rule == "mod10" && !options.group.empty())
+    throw section.error("group",
+                        "\"rule: mod10\" goes by row numbers and keeps no groups together");
   options.seed = section.get("seed", options.seed);
   return options;
 }
 
 std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata,
-                               const std::vector<uint64_t>& texts) {
-  if (options.rule == "mod10") return by_row_number(texts.size());
-  const std::vector<Group> groups = groups_of(options, strata, texts);
-  std::map<std::string, size_t> index;
-  for (const Group& group : groups) index.emplace(group.stratum, 0);
-  size_t next = 0;
-  for (auto& [name, number] : index) number = next++;
-  std::vector<int64_t> sizes(index.size());
-  for (const Group& group : groups)
-    sizes[index.at(group.stratum)] += static_cast<int64_t>(group.rows.size());
-
-  std::vector<int64_t> test = quotas(sizes, options.test, sizes), room = sizes;
-  for (size_t i = 0; i < room.size(); ++i) room[i] -= test[i];
-  std::vector<int64_t> validation = quotas(sizes, options.validation, room);
-  std::vector<Part> parts(texts.size(), Part::kTrain);
-  for (const Group& group : groups) {
-    const size_t stratum = index.at(group.stratum);
-    const auto size = static_cast<int64_t>(group.rows.size());
-    Part part = Part::kTrain;
-    // A group larger than what its stratum may still give stays in train.
-    if (size <= test[stratum]) {
-      part = Part::kTest;
-      test[stratum] -= size;
-    } else if (size <= validation[stratum]) {
-      part = Part::kValidation;
-      validation[stratum] -= size;
-    }
-    for (const size_t row : group.rows) parts[row] = part;
-  }
-  return parts;
+                               const std::vector<uint64_t>& keys) {
+  if (options.rule == "mod10") return by_row_number(keys.size());
+  const std::vector<Group> groups = groups_of(options, strata, keys);
+  return options.group.empty() ? by_share(options, groups, keys.size())
+                               : by_group(options, groups, strata, keys.size());
 }
 
 }  // namespace hone

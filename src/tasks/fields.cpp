@@ -17,11 +17,41 @@ std::vector<std::string> names_of(const Json& object) {
   return names;
 }
 
+bool looks_like_data(const std::string& name) {
+  constexpr size_t kLongName = 30;
+  return name.empty() || name.size() > kLongName || name.find(' ') != std::string::npos ||
+         name.find_first_not_of("0123456789.+-") == std::string::npos;
+}
+
+// What is likely wrong with a table whose columns have these names; "" where nothing is.
+std::string table_advice(const std::vector<std::string>& names, const Json& row) {
+  const bool is_table =
+      std::all_of(row.begin(), row.end(), [](const Json& value) { return value.is_string(); });
+  if (!is_table) return "";
+  if (names.size() == 1) {
+    for (const std::string separator : {"\t", ";", "|", ","}) {
+      if (names[0].find(separator) != std::string::npos)
+        return fmt::format("; its only column seems to be several: is \"separator: '{}'\" missing?",
+                           separator == "\t" ? "tab" : separator);
+    }
+  }
+  if (std::all_of(names.begin(), names.end(), [](const std::string& name) {
+        return name.find_first_not_of("0123456789") == std::string::npos;
+      }))
+    return "; columns without names are numbered: name them, as \"columns: [text, label]\"";
+  if (std::any_of(names.begin(), names.end(), looks_like_data))
+    return "; does the file begin without a header row? Then name its columns, as \"columns: "
+           "[text, label]\"";
+  return "";
+}
+
 std::string absent_message(const std::string& name, const Json& object, const char* whole) {
   const std::vector<std::string> names = names_of(object);
   if (names.empty()) return fmt::format("the {} has no field \"{}\": it is empty.", whole, name);
+  std::string advice = did_you_mean(name, names);
+  if (advice.empty()) advice = table_advice(names, object);
   return fmt::format("the {} has no field \"{}\"; it has \"{}\"{}", whole, name,
-                     fmt::join(names, "\", \""), did_you_mean(name, names));
+                     fmt::join(names, "\", \""), advice);
 }
 
 }  // namespace

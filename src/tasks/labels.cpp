@@ -1,6 +1,7 @@
 #include "tasks/labels.h"
 
 #include <fmt/format.h>
+#include <unicode/uchar.h>
 
 #include <algorithm>
 #include <charconv>
@@ -8,6 +9,8 @@
 #include <numeric>
 
 #include "base/file.h"
+#include "base/utf8.h"
+#include "data/fingerprint.h"
 
 namespace hone {
 namespace {
@@ -17,6 +20,15 @@ std::optional<int64_t> whole_number(const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return std::to_string(value) == text ? std::optional(value) : std::nullopt;  // "007" is a name
+}
+
+// What people read a name as.
+std::string read_as(const std::string& name) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const bool is_number = error == std::errc() && end == name.data() + name.size() &&
+                         std::abs(number) < 1e15;  // false for nan; beyond, digits get lost
+  return is_number ? fmt::format("{}", number) : normalised_text(name);
 }
 
 }  // namespace
@@ -29,6 +41,20 @@ std::optional<std::string> label_text(const Json& value) {
   if (number == std::floor(number) && std::abs(number) < 1e15)
     return std::to_string(static_cast<int64_t>(number));
   return value.dump();
+}
+
+std::string trimmed_label(const std::string& text) {
+  const auto is_blank = [](char32_t c) {
+    return c == 0xFEFF || u_isUWhiteSpace(static_cast<UChar32>(c)) != 0;
+  };
+  size_t begin = 0, end = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t start = at;
+    if (is_blank(next_code_point(text, at))) continue;
+    if (end == 0) begin = start;
+    end = at;
+  }
+  return text.substr(begin, end - begin);
 }
 
 Labels::Labels(const std::vector<std::string>& names, int64_t ids_from) : ids_from_(ids_from) {
@@ -69,6 +95,18 @@ std::optional<int32_t> Labels::find(const Json& value) const {
   const std::optional<int64_t> id = accepts_ids_ ? whole_number(*text) : std::nullopt;
   if (!id || *id < ids_from_ || *id - ids_from_ >= size()) return std::nullopt;
   return static_cast<int32_t>(*id - ids_from_);
+}
+
+std::vector<std::string> Labels::look_alikes() const {
+  constexpr size_t kMost = 5;
+  std::unordered_map<std::string, std::string> first;
+  std::vector<std::string> pairs;
+  for (const std::string& name : names_) {
+    const auto [like, is_new] = first.emplace(read_as(name), name);
+    if (!is_new && pairs.size() < kMost)
+      pairs.push_back(fmt::format("\"{}\" and \"{}\"", like->second, name));
+  }
+  return pairs;
 }
 
 Json Labels::json() const {
@@ -116,7 +154,7 @@ std::vector<int32_t> LabelIndex::order() const {
 
 std::vector<std::string> read_labels(const std::string& path) {
   std::string text = read_file(path, ErrorKind::kData);
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
   if (text.empty())
     throw Error(ErrorKind::kData, {path},
@@ -125,8 +163,7 @@ std::vector<std::string> read_labels(const std::string& path) {
   std::unordered_map<std::string, int64_t> seen;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string name = text.substr(begin, end - begin);
-    if (name.ends_with('\r')) name.pop_back();
+    std::string name = trimmed_label(text.substr(begin, end - begin));
     const auto line = static_cast<int64_t>(names.size()) + 1;
     if (name.empty()) throw Error(ErrorKind::kData, {path, line}, "an empty line is no label.");
     if (!seen.emplace(name, line).second)

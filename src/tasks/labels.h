@@ -15,6 +15,10 @@ namespace hone {
 // an object, a list).
 std::optional<std::string> label_text(const Json& value);
 
+// Without white space of any script at its ends: a label is a name, and no name begins with a
+// blank.
+std::string trimmed_label(const std::string& text);
+
 class Labels {
  public:
   Labels() = default;
@@ -23,14 +27,19 @@ class Labels {
   Labels(const std::vector<std::string>& names, int64_t ids_from);
 
   bool is_fixed() const { return is_fixed_; }
-  void add(const Json& value);  // REQUIRES: !is_fixed(), and label_text(value)
-  void fix();                   // the order: by number where all are whole numbers, else by bytes
+  bool accepts_ids() const { return accepts_ids_; }  // numbers stand for names
+  void add(const Json& value);                       // REQUIRES: !is_fixed(), and label_text(value)
+  void fix();  // the order: by number where all are whole numbers, else by bytes
 
   std::optional<int32_t> find(const Json& value) const;
   int64_t size() const { return static_cast<int64_t>(names_.size()); }
   const std::string& name(int64_t index) const { return names_[index]; }
   const std::vector<std::string>& names() const { return names_; }
   const Json& value(int64_t index) const { return values_[index]; }
+
+  // The first few pairs of names, in quotes, that are one after normalising: in case, in the form
+  // of accents and widths, in blanks within, or as numbers ("1" and "1.0").
+  std::vector<std::string> look_alikes() const;
 
   Json json() const;
   static Labels from_json(const Json& json);
@@ -52,6 +61,7 @@ class LabelIndex {
     index_names();
   }
 
+  const Labels& known() const { return known_; }
   int32_t index(const Json& value);  // REQUIRES: label_text(value)
   const std::string& name(int32_t index) const { return names_[index]; }
   size_t size() const { return names_.size(); }
@@ -66,8 +76,8 @@ class LabelIndex {
   std::unordered_map<std::string, int32_t> index_;
 };
 
-// One name a line; empty lines at the end do not count. Error(kData) for an empty file, an empty
-// line or a name that stands twice.
+// One name a line, without blanks around it; empty lines at the end do not count. Error(kData) for
+// an empty file, an empty line or a name that stands twice.
 std::vector<std::string> read_labels(const std::string& path);
 
 // id2label and label2id as Transformers writes them.

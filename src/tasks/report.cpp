@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "base/console.h"
 #include "base/utf8.h"
 #include "tasks/findings.h"
 
@@ -63,11 +64,11 @@ std::string right_aligned(const std::string& text, size_t width) {
 std::string class_table(const Report& report) {
   size_t width = std::string_view("weighted avg").size();
   for (const ClassRow& row : report.per_class)
-    width = std::max(width, count_code_points(row.label));
+    width = std::max(width, count_code_points(console::printable(row.label)));
   std::string text = fmt::format("{}  {:>9} {:>9} {:>9} {:>9}\n\n", std::string(width, ' '),
                                  "precision", "recall", "f1-score", "support");
   const auto line = [&](const ClassRow& row) {
-    text += right_aligned(row.label, width);
+    text += right_aligned(console::printable(row.label), width);
     if (row.label == "accuracy") {
       text += fmt::format("  {:>9} {:>9} {:>9.4f} {:>9}\n", "", "", row.f1, row.support);
     } else {
@@ -109,8 +110,9 @@ std::string mistake_lines(const Report& report) {
     const Mistake& m = report.mistakes[i];
     const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence)
                                                     : "";  // predictions without scores have none
-    text += fmt::format("  {}: {}, predicted {}{}: {}\n", m.where.str(), m.gold, m.predicted,
-                        confidence, m.text);
+    text += console::printable(fmt::format("  {}: {}, predicted {}{}: {}", m.where.str(), m.gold,
+                                           m.predicted, confidence, m.text)) +
+            "\n";
   }
   if (report.mistakes.size() > kMistakesPrinted)
     text += fmt::format("  … {} more in report.json\n", report.mistakes.size() - kMistakesPrinted);

@@ -5,6 +5,8 @@
 
 #include <functional>
 
+#include "base/file.h"
+
 namespace hone {
 namespace {
 
@@ -129,6 +131,48 @@ TEST(Config, EndsOnNestingAndAliasesThatGrowWithoutBound) {
   EXPECT_NE(message_of([&] { Config::parse("a: &a [*a]\n", "c"); }), "no error");
 }
 
+TEST(Config, EndsOnACommaWhereAValueBegins) {
+  for (const char* text : {",", ",a", "  ,", "# note\n,\n", "[],", "{},", "!!str ,", "a: 1\n,"})
+    EXPECT_THAT(message_of([&] { Config::parse(text, "c"); }), HasSubstr("put it in quotes"))
+        << text;
+  EXPECT_EQ(message_of([] { Config::parse("separator: ,\n", "c"); }),
+            "c:1:12: not valid YAML: a value cannot begin with ','; put it in quotes, as \",\"");
+}
+
+TEST(Config, TakesPunctuationOnTheCommandLineAsItStands) {
+  for (const std::string text : {",", ";", "|", "||", ":", "#",  "*", "&",  "!",  "%",  "@", "`",
+                                 "-", ">", "?", "]",  "}", "\"", "'", ", ", ",a", "..", "\\"}) {
+    Config root = Config::parse("separator: x", "c", {"separator=" + text});
+    EXPECT_EQ(root.get("separator", ""), text);
+  }
+  Config root = Config::parse("a: x\nb: x\nc: x", "c", {"a=~", "b=[]", "c=\"\""});
+  EXPECT_EQ(root.get("a", "none"), "none");
+  EXPECT_THAT(root.get("b", std::vector<std::string>{"x"}), ElementsAre());
+  EXPECT_EQ(root.get("c", "none"), "");
+}
+
+TEST(Config, NamesThePlaceOfBytesThatAreNoText) {
+  EXPECT_EQ(message_of([] { Config::parse("a: 1\nb: caf\xE9\n", "c"); }),
+            "c:2:7: the byte 0xE9 is not UTF-8; save the configuration as UTF-8");
+  EXPECT_THAT(message_of([] { Config::parse(std::string("a: b\0c", 7), "c"); }),
+              HasSubstr("c:1:5: a NUL byte"));
+  EXPECT_EQ(message_of([] { Config::parse("a:\n\tb: 1\n", "c"); }),
+            "c:2:3: not valid YAML: a tab cannot indent a line; use spaces");
+}
+
+TEST(Config, ReadsAnAliasAsACopyOfWhatItNames) {
+  Config root = Config::parse("a: &x {k: 1}\nb: *x\n", "c", {"b.k=2"});
+  EXPECT_EQ(root.section("a").get("k", int64_t{0}), 1);
+  EXPECT_EQ(root.section("b").get("k", int64_t{0}), 2);
+}
+
+TEST(Config, RefusesAFileThatIsNoConfiguration) {
+  const std::string path = ::testing::TempDir() + "config_test_large.yaml";
+  write_file(path, std::string(2 << 20, '#'));
+  EXPECT_THAT(message_of([&] { Config::load(path, {}); }), HasSubstr("Is this a data file?"));
+  EXPECT_THAT(message_of([] { Config::load("/dev/zero", {}); }), HasSubstr("is a device"));
+}
+
 TEST(Config, OverridesComeAfterTheFile) {
   Config root = Config::parse(
       "train: {seed: 1, lr: 1}\nparts: [{path: a}]\n", "c",
@@ -174,6 +218,38 @@ TEST(Config, RequireNamesTheSectionAndALikelyMisspelling) {
   Config model = root.section("model");
   EXPECT_EQ(message_of([&] { model.require("path"); }),
             "c:2:3: \"path\" is missing in \"model\"; is \"pth\" meant to be \"path\"?");
+}
+
+TEST(Config, KnowsWhatOtherProgramsCallAKey) {
+  const auto refused = [](const std::string& text) {
+    Config root = Config::parse(text, "c");
+    Config train = root.section("train"), data = root.section("data");
+    train.get("learning_rate", 1.0);
+    train.get("num_train_epochs", 3.0);
+    train.get("seed", int64_t{1});
+    data.has("validation");
+    data.section("split").get("seed", int64_t{1});
+    return message_of([&] { root.refuse_unknown(); });
+  };
+  EXPECT_EQ(refused("train: {lr: 1}"),
+            "c:1:9: unknown key \"lr\" in \"train\"; did you mean \"learning_rate\"?");
+  EXPECT_THAT(refused("train: {Num-Epochs: 1}"), HasSubstr("did you mean \"num_train_epochs\"?"));
+  EXPECT_THAT(refused("data: {dev: x}"), HasSubstr("did you mean \"validation\"?"));
+  EXPECT_THAT(refused("epochs: 3"), HasSubstr("did you mean \"train.num_train_epochs\"?"));
+  EXPECT_THAT(refused("data: {learning_rate: 3}"),
+              HasSubstr("did you mean \"train.learning_rate\"?"));
+  EXPECT_THAT(refused("seed: 3"), HasSubstr("did you mean \"train.seed\" or \"data.split.seed\"?"));
+}
+
+TEST(Config, RequireKnowsOtherNamesOfKeysAndSections) {
+  const auto missing = [](const std::string& text) {
+    Config root = Config::parse(text, "c");
+    return message_of([&] { root.section("output").require("dir"); });
+  };
+  EXPECT_THAT(missing("output: {folder: x}"), HasSubstr("is \"folder\" meant to be \"dir\"?"));
+  EXPECT_THAT(missing("outptu: {dir: x}"), HasSubstr("is \"outptu\" meant to be \"output\"?"));
+  EXPECT_THAT(missing("output_dir: x"), HasSubstr("is \"output_dir\" meant to be \"output.dir\"?"));
+  EXPECT_EQ(missing("model: x"), "c:1:1: \"dir\" is missing in \"output\"");
 }
 
 // Asks the same questions of any configuration.

@@ -56,6 +56,14 @@ TEST(Log, WritesWhatTheLevelAllows) {
   unsetenv("HONE_LOG");
 }
 
+TEST(Log, EscapesWhatATerminalWouldObey) {
+  testing::internal::CaptureStderr();
+  log_info("label \"{}\", file {}", "a\x1b[31m\nerror: b\r\x7f\xC2\x9B\xE2\x80\xAE", "caf\xE9");
+  log_info("é 中\tأ");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "label \"a\\x1b[31m\\nerror: b\\r\\x7f\\u009b\\u202e\", file caf\\xe9\né 中\tأ\n");
+}
+
 TEST(Progress, DrawsNoBarInALog) {
   testing::internal::CaptureStderr();
   {

@@ -52,6 +52,88 @@ TEST(AssignParts, LeavesTheOnlyRowOfALabelInTrain) {
   EXPECT_EQ(count(parts, Part::kValidation), 10);
 }
 
+TEST(AssignParts, GivesEachSmallLabelItsChance) {
+  constexpr size_t kLabels = 50, kRows = 4, kSeeds = 200;
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < kLabels * kRows; ++i) labels.push_back("c" + std::to_string(i / kRows));
+  std::map<std::string, int> tested;
+  for (size_t seed = 0; seed < kSeeds; ++seed) {
+    SplitOptions options;
+    options.seed = static_cast<int64_t>(seed);
+    const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(labels.size()));
+    EXPECT_EQ(count(parts, Part::kTest), 20);
+    EXPECT_EQ(count(parts, Part::kValidation), 20);
+    for (size_t i = 0; i < parts.size(); ++i)
+      if (parts[i] == Part::kTest) ++tested[labels[i]];
+  }
+  // Each is drawn with probability 0.4: 80 times of 200, with a standard deviation of 7.
+  ASSERT_EQ(tested.size(), kLabels);
+  for (const auto& [label, times] : tested) {
+    EXPECT_GT(times, 45) << label;
+    EXPECT_LT(times, 115) << label;
+  }
+}
+
+TEST(AssignParts, GivesSmallerRemaindersASmallerChanceNotNone) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < 25 * 9; ++i)
+    labels.push_back(i % 9 < 5 ? "five" + std::to_string(i / 9) : "four" + std::to_string(i / 9));
+  int four = 0, five = 0;
+  for (int64_t seed = 0; seed < 100; ++seed) {
+    SplitOptions options;
+    options.seed = seed;
+    const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(labels.size()));
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i] != Part::kTest) continue;
+      ++(labels[i].starts_with("four") ? four : five);
+    }
+  }
+  EXPECT_GT(four, 700);
+  EXPECT_GT(five, four);
+}
+
+TEST(AssignParts, LeavesARowOfEachLabelInTrain) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < 80; ++i) labels.push_back("pair" + std::to_string(i / 2));
+  for (int64_t seed = 0; seed < 20; ++seed) {
+    SplitOptions options;
+    options.validation = options.test = 0.2;
+    options.seed = seed;
+    const std::vector<Part> parts = assign_parts(options, labels, distinct_texts(80));
+    for (size_t i = 0; i < 80; i += 2)
+      EXPECT_TRUE(parts[i] == Part::kTrain || parts[i + 1] == Part::kTrain) << seed;
+  }
+}
+
+RC_GTEST_PROP(AssignParts, GroupsStayTogetherNearTheSharesOfRowsAndLabels, ()) {
+  const auto rows = *rc::gen::inRange<size_t>(300, 1500);
+  const auto largest = *rc::gen::inRange<size_t>(1, 12);
+  std::vector<uint64_t> groups;
+  std::vector<std::string> labels;
+  for (uint64_t group = 0; groups.size() < rows; ++group) {
+    const size_t size = 1 + mix(group, 7) % largest;
+    for (size_t i = 0; i < size; ++i) {
+      groups.push_back(group);
+      labels.push_back((mix(group, 3) + i) % 4 == 0 ? "rare" : "common");
+    }
+  }
+  SplitOptions options;
+  options.group = "dialogue";
+  options.seed = *rc::gen::arbitrary<int64_t>();
+  const std::vector<Part> parts = assign_parts(options, labels, groups);
+  std::map<uint64_t, Part> of_group;
+  double rare = 0, rare_in_test = 0;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    RC_ASSERT(of_group.emplace(groups[i], parts[i]).first->second == parts[i]);
+    rare += labels[i] == "rare" ? 1 : 0;
+    rare_in_test += labels[i] == "rare" && parts[i] == Part::kTest ? 1 : 0;
+  }
+  const auto near = static_cast<double>(2 * largest + 2);
+  RC_ASSERT(std::abs(static_cast<double>(count(parts, Part::kTest)) -
+                     0.1 * static_cast<double>(groups.size())) <= near);
+  RC_ASSERT(std::abs(rare_in_test - 0.1 * rare) <= near);
+}
+
 TEST(AssignParts, DependsOnTheSeed) {
   SplitOptions options, other;
   other.seed = 43;
@@ -123,6 +205,8 @@ TEST(SplitOptions, RefuseSharesThatLeaveNothingToTrainOn) {
   Config negative = Config::parse("test: -0.1\n", "c");
   EXPECT_THAT(error_of([&] { SplitOptions::read(negative); }),
               HasSubstr("c:1:7: \"test\" is -0.1"));
+  Config grouped = Config::parse("rule: mod10\ngroup: id\n", "c");
+  EXPECT_THAT(error_of([&] { SplitOptions::read(grouped); }), HasSubstr("c:2:8"));
   Config good = Config::parse("rule: mod10\nstratify: label\nseed: 7\n", "c");
   const SplitOptions options = SplitOptions::read(good);
   EXPECT_EQ(options.rule, "mod10");

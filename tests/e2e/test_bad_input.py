@@ -323,7 +323,7 @@ CONFIG = {
         2,
         [r"config\.yaml"],
     ),
-    "not YAML": (append("config.yaml", "train: [\n"), 2, [r"config\.yaml:\d+"]),
+    "not YAML": (append("config.yaml", "more: [\n"), 2, [r"config\.yaml:\d+"]),
     "empty configuration": (replace("config.yaml", ""), 2, ["model"]),
     "unknown key": (
         append("config.yaml", "trian: {}\n"),

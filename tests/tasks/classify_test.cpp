@@ -128,6 +128,197 @@ TEST(Classify, GivesALabelFromTheThresholdOn) {
   EXPECT_EQ(decoded(*task, {2, 3})["label"], Json::parse(R"(["y"])"));
 }
 
+// ---- how rows of several labels are written ----
+
+std::unique_ptr<Task> toxic(const std::string& more, const std::vector<const char*>& rows) {
+  return trained("{type: multi, labels: [toxic, insult, threat]" + more + "}", rows);
+}
+
+Record labelled(const Json& label) {
+  Record row = record(R"({"text": "x"})", 7);
+  row.fields["label"] = label;
+  return row;
+}
+
+std::vector<float> target_of(const Task& task, const Json& label) {
+  return task.encode(labelled(label), toy::ToyTokenizer(), true).at(0).targets.at(0).values;
+}
+
+std::string complaint(const Task& task, const Json& label) {
+  return error_of([&] { task.encode(labelled(label), toy::ToyTokenizer(), true); });
+}
+
+TEST(ClassifyRows, ReadAZeroOrOneForEachName) {
+  const auto task = toxic("", {R"({"text": "a", "label": [1, 0, 1]})"});
+  for (const char* row :
+       {"[0, 1, 1]", "[0.0, 1.0, 1.0]", "[false, true, true]", R"(["0", "1", "1"])", R"("0 1 1")",
+        R"("0,1,1")", R"("[0, 1, 1]")", R"("[0. 1. 1.]")", R"("[False, True, True]")",
+        R"({"toxic": 0, "insult": 1, "threat": 1})", R"("{'toxic': 0, 'insult': 1, 'threat': 1}")",
+        R"({"insult": true, "threat": "1"})", R"(["insult", "threat"])",
+        R"("['insult', 'threat']")"}) {
+    EXPECT_THAT(target_of(*task, Json::parse(row)), ElementsAre(0, 1, 1)) << row;
+  }
+}
+
+TEST(ClassifyRows, RefuseWhatCanBeReadInTwoWays) {
+  const auto two = make("{type: multi, labels: [a, b]}");
+  for (const char* row : {"[0, 1]", "[1, 0]", R"("0 1")"})
+    EXPECT_THAT(complaint(*two, Json::parse(row)),
+                AllOf(HasSubstr("label_format: list"), HasSubstr("label_format: multi_hot")))
+        << row;
+  EXPECT_THAT(target_of(*two, Json::parse("[1, 1]")), ElementsAre(1, 1));
+  EXPECT_THAT(
+      target_of(*make("{type: multi, labels: [a, b], label_format: list}"), Json::parse("[0, 1]")),
+      ElementsAre(1, 1));
+  EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b], label_format: multi_hot}"),
+                        Json::parse("[0, 1]")),
+              ElementsAre(0, 1));
+}
+
+TEST(ClassifyRows, AreWrittenInOneWay) {
+  const auto bits = toxic("", {R"({"text": "a", "label": [1, 0, 1]})"});
+  EXPECT_THAT(complaint(*bits, Json::parse("[0, 1]")),
+              HasSubstr("2 zeros and ones, but there are 3 labels"));
+  EXPECT_THAT(complaint(*bits, Json::parse("[2, 1]")), HasSubstr("as other rows are"));
+  const auto ids = toxic("", {R"({"text": "a", "label": [0, 2]})"});
+  EXPECT_THAT(target_of(*ids, Json::parse("[0, 1]")), ElementsAre(1, 1, 0));
+  EXPECT_THAT(complaint(*ids, Json::parse("[0, 1, 0]")), HasSubstr("names a label twice"));
+}
+
+TEST(ClassifyRows, OfZerosAndOnesNeedNames) {
+  auto task = make("{}");
+  EXPECT_THAT(error_of([&] { task->learn(labelled(Json::parse("[0, 1, 0]"))); }),
+              AllOf(HasSubstr("data.jsonl:7"), HasSubstr("labels: [first, second")));
+  EXPECT_THAT(error_of([] {
+                trained("{}", {R"({"text": "a", "label": [0, 1]})", R"({"label": [1, 0]})"});
+              }),
+              HasSubstr("label_format: list"));
+  EXPECT_THAT(error_of([] { make("label_format: multi_hot"); }), HasSubstr("needs \"labels\""));
+}
+
+TEST(ClassifyRows, StayNumbersWhereLabelsAreNumbers) {
+  const auto task = trained("{}", {R"({"text": "a", "label": [0, 1]})", R"({"label": [2]})"});
+  EXPECT_THAT(target_of(*task, Json::parse("[0, 2]")), ElementsAre(1, 0, 1));
+  EXPECT_THAT(complaint(*task, Json::parse("[0, 1, 0]")), HasSubstr("names a label twice"));
+}
+
+TEST(ClassifyRows, MayStandInAColumnForEachLabel) {
+  const auto task =
+      trained("label: [toxic, insult]", {R"({"text": "a", "toxic": "1", "insult": "0"})"});
+  EXPECT_THAT(target(*task, R"({"text": "x", "toxic": 0, "insult": 1.0})"), ElementsAre(0, 1));
+  EXPECT_EQ(decoded(*task, {1, -1})["label"], Json::parse(R"(["toxic"])"));
+  EXPECT_THAT(error_of([&] { target(*task, R"({"text": "x", "toxic": 0})"); }),
+              HasSubstr("no field \"insult\""));
+  EXPECT_THAT(error_of([&] { target(*task, R"({"text": "x", "toxic": 0, "insult": "maybe"})"); }),
+              HasSubstr("\"insult\" must be 0 or 1"));
+  const auto scorer = make("label: [toxic, insult]")->make_scorer();
+  scorer->add(record(R"({"text": "x", "toxic": 1, "insult": 1})"),
+              Json::parse(R"({"label": ["toxic"]})"));
+  EXPECT_DOUBLE_EQ(scorer->report().value("hamming_loss"), 0.5);
+}
+
+TEST(ClassifyRows, ScoreAZeroOrOneForEachNameAsItsNames) {
+  const auto scorer = make("{type: multi, labels: [toxic, insult, threat]}")->make_scorer();
+  scorer->add(labelled(Json::parse("[0, 1, 0]")), Json::parse(R"({"label": ["toxic", "insult"]})"));
+  EXPECT_NEAR(scorer->report().value("micro_f1"), 2.0 / 3, 1e-12);
+  scorer->add(labelled(Json::parse("[0, 1, 1]")), Json::parse(R"({"label": [0, 1, 1]})"));
+  EXPECT_DOUBLE_EQ(scorer->report().value("subset_accuracy"), 0.5);
+}
+
+TEST(ClassifyRows, ReadAListThatWasWrittenIntoAText) {
+  for (const char* text : {"['a', 'b']", "[\"a\", \"b\"]", "[a, b]", "['a' 'b']", "('a', 'b')",
+                           "{'a', 'b'}", " ['a','b',] ", "[ 'a' ,\n \"b\" ]"}) {
+    EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b]}"), text), ElementsAre(1, 1)) << text;
+    EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b], label_separator: ','}"), text),
+                ElementsAre(1, 1))
+        << text;
+  }
+  const auto task = trained("{}", {R"({"text": "a", "label": "['it\\'s', 'very good']"})",
+                                   R"({"text": "a", "label": "[]"})"});
+  EXPECT_EQ(task->state()["labels"]["values"], Json::parse(R"(["it's", "very good"])"));
+}
+
+TEST(ClassifyRows, RefuseAListInATextThatIsBroken) {
+  const auto task = make("{type: multi, labels: [a, b], label_separator: ','}");
+  for (const char* text : {"['a', 'b'", "['a', 'b]", "['a', ['b']]"})
+    EXPECT_THAT(complaint(*task, text), HasSubstr("begins as a list, but is none")) << text;
+}
+
+TEST(ClassifyRows, RefuseAListInATextWhereOneLabelIsMeant) {
+  auto task = make("type: single");
+  for (const char* text : {"['a', 'b']", "['a']", "[a, b]"}) {
+    EXPECT_THAT(error_of([&] { task->learn(labelled(text)); }),
+                AllOf(HasSubstr("data.jsonl:7"), HasSubstr("type: multi")))
+        << text;
+  }
+  const auto names = trained("{}", {R"({"label": "[NEUTRAL]"})", R"j({"label": "(a, b)"})j"});
+  EXPECT_THAT(target_of(*names, "[NEUTRAL]"), ElementsAre(1)) << "one word in brackets is a name";
+}
+
+TEST(ClassifyLabels, HaveNoBlanksAroundThem) {
+  testing::internal::CaptureStderr();
+  const auto task =
+      trained("{}", {R"({"label": "y "})", R"({"label": " y"})", R"({"label": "y\n"})",
+                     R"({"label": "\u00a0n"})", R"({"label": "y"})"});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("4 training rows"), HasSubstr("data.jsonl:1)")));
+  EXPECT_EQ(task->state()["labels"]["values"], Json::parse(R"(["n", "y"])"));
+  EXPECT_THAT(target_of(*task, "\ty "), ElementsAre(1));
+  for (const Json& blank : {Json(" "), Json("\n"), Json("\u3000")})
+    EXPECT_THAT(complaint(*task, blank), HasSubstr("data.jsonl:7: \"label\" is blank"));
+  EXPECT_THAT(complaint(*make("{type: multi, labels: [a]}"), Json::parse(R"(["a", " "])")),
+              HasSubstr("is blank"));
+}
+
+TEST(ClassifyLabels, OfDecimalsInATextGetTheAdviceThatNumbersGet) {
+  for (const Json& label : {Json(2.5), Json("2.5"), Json("1.0"), Json("-0.25")}) {
+    auto task = make("{}");
+    EXPECT_THAT(
+        error_of([&] { task->learn(labelled(label)); }),
+        AllOf(HasSubstr("data.jsonl:7"), HasSubstr("type: regression"), HasSubstr("type: single")))
+        << label;
+  }
+  EXPECT_THAT(
+      target_of(*trained("type: single", {R"({"label": "1.10"})", R"({"label": "1.1"})"}), "1.10"),
+      ElementsAre(1));
+}
+
+TEST(ClassifyLabels, ThatStandInOneRowEachAreToldOf) {
+  testing::internal::CaptureStderr();
+  trained("{}", {R"({"label": "a1"})", R"({"label": "b2"})", R"({"label": "c3"})"});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("3 of 3 training rows"), HasSubstr("right field")));
+}
+
+TEST(ClassifyLabels, ThatDifferInSpellingOnlyAreToldOf) {
+  testing::internal::CaptureStderr();
+  trained("type: single", {R"({"label": "Spam"})", R"({"label": "spam"})", R"({"label": "é"})",
+                           R"({"label": "e\u0301"})", R"({"label": "1"})", R"({"label": "1.0"})"});
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("\"Spam\" and \"spam\""), HasSubstr("\"1\" and \"1.0\""),
+                    HasSubstr("\"e\u0301\" and \"é\"")));
+}
+
+TEST(ClassifyLabels, AreNoNumbersThatMergeWithTheirNeighbours) {
+  auto task = make("{}");
+  EXPECT_THAT(error_of([&] { task->learn(labelled(1e30)); }),
+              AllOf(HasSubstr("too large"), HasSubstr("in quotes")));
+  EXPECT_EQ(trained("{}", {R"({"label": "1000000000000000000000000000000"})",
+                           R"({"label": "1000000000000000000000000000001"})"})
+                ->state()["labels"]["values"]
+                .size(),
+            2);
+  const auto number = make("type: regression");
+  EXPECT_THAT(error_of([&] { number->learn(labelled(1e39)); }), HasSubstr("more than a model"));
+}
+
+TEST(ClassifyLabels, AreGivenAsAListOrAsTheFileThatHoldsThem) {
+  EXPECT_THAT(target_of(*make("{type: multi, labels: [toxic]}"), Json::array({"toxic"})),
+              ElementsAre(1));
+  EXPECT_THAT(error_of([] { make("labels: toxic"); }), HasSubstr("is written [toxic]"));
+  EXPECT_THAT(error_of([] { make("labels: [a, ' ']"); }), HasSubstr("blank"));
+}
+
 TEST(Classify, RefusesListsBesideSingleLabels) {
   auto task = make("{}");
   task->learn(record(kAnimals[0], 1));
@@ -195,6 +386,7 @@ TEST(Classify, RefusesOptionsThatContradictEachOther) {
   EXPECT_THAT(error_of([] { make("labels: [a, b, a]"); }), HasSubstr("stands twice"));
   EXPECT_THAT(error_of([] { make("type: many"); }), HasSubstr("multi"));
   EXPECT_THAT(error_of([] { make("labels: /no/such/labels.txt"); }), HasSubstr("labels.txt"));
+  EXPECT_THAT(error_of([] { make("{label: [a, b], labels: [c, d]}"); }), HasSubstr("columns"));
 }
 
 TEST(Classify, RestoresWhatItLearned) {

@@ -87,7 +87,7 @@ class LabelsFile : public ::testing::Test {
 
 TEST_F(LabelsFile, HoldsOneNameALine) {
   EXPECT_THAT(read("\xEF\xBB\xBF"
-                   "anger\r\njoy\r\n\r\n"),
+                   "anger \r\n joy\r\n\r\n"),
               ElementsAre("anger", "joy"));
 }
 

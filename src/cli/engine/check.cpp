@@ -5,6 +5,7 @@
 #include <iostream>
 #include <utility>
 
+#include "base/console.h"
 #include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
@@ -88,8 +89,8 @@ std::string histogram(const std::vector<int64_t>& lengths) {
 std::string label_table(const std::map<std::string, int64_t>& labels) {
   std::vector<std::pair<int64_t, std::string>> sorted;
   size_t width = 0;
-  for (const auto& [label, count] : labels)
-    sorted.emplace_back(-count, label), width = std::max(width, label.size());
+  for (const auto& [label, count] : labels) sorted.emplace_back(-count, console::printable(label));
+  for (const auto& [count, label] : sorted) width = std::max(width, label.size());
   std::sort(sorted.begin(), sorted.end());
   std::string text = "  labels\n";
   for (size_t i = 0; i < std::min(kShownRows, sorted.size()); ++i) {
@@ -109,7 +110,9 @@ std::string split_text(const std::string& split, const SplitAudit& audit) {
       split, audit.rows, audit.used, audit.dropped, audit.repaired, audit.truncated,
       100 * share(audit.truncated, audit.used), lengths.samples, lengths.tokens, lengths.longest);
   for (size_t i = 0; i < std::min(kShownRows, audit.examples.size()); ++i)
-    text += fmt::format("  {}: {}\n", audit.examples[i].where.str(), audit.examples[i].reason);
+    text += console::printable(
+                fmt::format("  {}: {}", audit.examples[i].where.str(), audit.examples[i].reason)) +
+            "\n";
   if (audit.examples.size() > kShownRows) text += "  … more in --json\n";
   if (!audit.labels.empty()) text += label_table(audit.labels);
   if (!audit.lengths.empty()) text += histogram(audit.lengths);
@@ -122,8 +125,9 @@ std::string leak_text(const std::vector<Leak>& leaks) {
     text += fmt::format("  {} texts of {} stand in {}, {} more nearly so\n", leak.exact, leak.split,
                         leak.other, leak.near);
     for (const LeakExample& e : leak.examples) {
-      text += fmt::format("    {} = {} ({:.0f} % alike): {}\n", e.here.str(), e.there.str(),
-                          100 * e.similarity, e.text);
+      text += console::printable(fmt::format("    {} = {} ({:.0f} % alike): {}", e.here.str(),
+                                             e.there.str(), 100 * e.similarity, e.text)) +
+              "\n";
     }
   }
   return text;

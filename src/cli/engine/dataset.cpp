@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
 #include "tasks/fields.h"
@@ -27,6 +28,37 @@ std::string label_or_empty(const Task& task, const Record& record) {
   } catch (const Error&) {
     return "";  // a bad row is told of when its split is scanned
   }
+}
+
+std::string text_in(const Record& record, const std::string& field) {
+  const Json& value = need_field(record, field);
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+// Throws where a field that decides on the part is absent.
+void need_split_fields(const SplitOptions& split, const Record& record) {
+  for (const std::string& field : {split.stratify, split.group}) {
+    if (!field.empty()) need_field(record, field);
+  }
+}
+
+bool lacks_split_field(const SplitOptions& split, const Record& record) {
+  try {
+    need_split_fields(split, record);
+    return false;
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+// "12 empty text, 3 bad row; the first is train.jsonl:4: …"
+std::string why_dropped(const SplitAudit& audit) {
+  std::string text;
+  for (const auto& [reason, count] : audit.reasons)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, reason);
+  if (audit.examples.empty()) return text;
+  return fmt::format("{}; the first is {}: {}", text, audit.examples.front().where.str(),
+                     audit.examples.front().reason);
 }
 
 // The rows of a file that belong to one part of it.
@@ -134,9 +166,12 @@ DataOptions DataOptions::read(Config& section) {
                                              split));
     options.sources[split] = SourceOptions::read_split(section, split);
   }
-  if (!options.sources.contains("train"))
+  if (!options.sources.contains("train")) {
+    const std::string advice = section.misnamed("train");
     throw section.error(
-        "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\".");
+        "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\"" +
+                     (advice.empty() ? "." : advice));
+  }
   Config clean = section.section("clean");
   options.clean = CleanOptions::read(clean);
   options.leakage = section.choice("leakage", "warn", {"warn", "error", "off"});
@@ -186,18 +221,24 @@ void Dataset::read_leaked_texts() {
 }
 
 void Dataset::assign_parts_of(const Task& task) {
-  SplitOptions split = *options_.split;
+  const SplitOptions& split = *options_.split;
+  const SourceOptions& source = options_.sources.at("train");
   std::vector<std::string> strata;
-  std::vector<uint64_t> texts;
-  const auto reader = open_reader(options_.sources.at("train"));
+  std::vector<uint64_t> keys;
+  const auto reader = open_reader(source);
   while (const std::optional<Record> record = reader->next()) {
-    const bool has_field = !split.stratify.empty() && record->fields.contains(split.stratify);
-    const Json* field = has_field ? &record->fields[split.stratify] : nullptr;
-    strata.push_back(field ? (field->is_string() ? field->get<std::string>() : field->dump())
-                           : label_or_empty(task, *record));
-    texts.push_back(text_fingerprint(text_of_fields(*record, text_fields_)));
+    const bool has_fields = source.on_bad_row != "skip" || !lacks_split_field(split, *record);
+    if (!has_fields) {  // the scan drops and counts it
+      strata.emplace_back();
+      keys.push_back(mix(keys.size(), 0));
+      continue;
+    }
+    strata.push_back(split.stratify.empty() ? label_or_empty(task, *record)
+                                            : text_in(*record, split.stratify));
+    keys.push_back(split.group.empty() ? text_fingerprint(text_of_fields(*record, text_fields_))
+                                       : hash_bytes(text_in(*record, split.group)));
   }
-  parts_ = assign_parts(split, strata, texts);
+  parts_ = assign_parts(split, strata, keys);
 }
 
 void Dataset::scan_split(const std::string& split, Task* learner, const Task& task,
@@ -210,6 +251,7 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
     kept.push_back(cleaner.accept(*record));
     if (!kept.back()) continue;
     try {
+      if (options_.split) need_split_fields(*options_.split, *record);
       if (learner) {
         learner->learn(*record);
         learner->learn_tokens(*record, tokenizer);
@@ -221,15 +263,28 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
     }
     if (leakage) leakage->add(split, *record, text_fields_);
   }
-  if (std::find(kept.begin(), kept.end(), true) == kept.end()) {
-    throw Error(ErrorKind::kData, {options_.sources.at(split).path},
-                kept.empty()
-                    ? fmt::format("holds no rows; {} data needs some.", split)
-                    : fmt::format("leaves no row for {} data, of {} read.", split, kept.size()));
-  }
   // Rows that the reader passed over belong to no part of the one file; they are counted once.
   if (split == "train" || !options_.split)
     count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
+  if (size(split) == 0) throw no_rows(split);
+}
+
+std::string Dataset::other_split(const std::string& split) const {
+  if (options_.split->rule == "mod10") return "\"rule: random\" takes shares of any file";
+  if (split == "train") return "give smaller shares to validation and test";
+  return fmt::format("give \"{}\" a larger share, or 0", split);
+}
+
+Error Dataset::no_rows(const std::string& split) const {
+  const SplitAudit& audit = audits_.at(split);
+  std::string why = fmt::format("holds no rows; {} data needs some.", split);
+  if (audit.dropped > 0)
+    why =
+        fmt::format("leaves no row for {} data, of {}: {}.", split, audit.rows, why_dropped(audit));
+  if (audit.dropped == 0 && !parts_.empty())
+    why = fmt::format("\"split\" leaves no row for {} data, of {} in the file; {}.", split,
+                      parts_.size(), other_split(split));
+  return Error(ErrorKind::kData, {options_.sources.at(split).path}, why);
 }
 
 void Dataset::drop(const std::string& split, size_t row, const Error& error) {

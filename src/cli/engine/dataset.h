@@ -66,7 +66,9 @@ class Dataset {
   void assign_parts_of(const Task& task);
   void scan_split(const std::string& split, Task* learner, const Task& task,
                   const Tokenizer& tokenizer, LeakageFinder* leakage);
-  void read_leaked_texts();  // into the examples of leaks_
+  void read_leaked_texts();                                 // into the examples of leaks_
+  Error no_rows(const std::string& split) const;            // why a split is empty
+  std::string other_split(const std::string& split) const;  // what would give it rows
   std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
 
   DataOptions options_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "models/kernels/cross_entropy.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
@@ -93,10 +94,13 @@ std::vector<std::string> Classify::text_fields() const {
 }
 
 std::string Classify::label_of(const Record& gold) const {
-  const Json* value = find_field(gold, options_.label);
-  if (value == nullptr || type_ == Type::kRegression) return "";
+  if (type_ == Type::kRegression ||
+      (options_.label_columns.empty() && find_field(gold, options_.label) == nullptr))
+    return "";
+  const Json value = gold_value(gold, options_);
+  const Type type = type_ == Type::kAuto ? type_of(value, options_, labels_) : type_;
   std::string text;
-  for (const Json& label : labels_in(*value, type_of(*value, options_), options_, gold)) {
+  for (const Json& label : labels_in(value, type, options_, labels_, gold).present) {
     const std::optional<int32_t> known = labels_.is_fixed() ? labels_.find(label) : std::nullopt;
     text += (text.empty() ? "" : ", ") + (known ? labels_.name(*known) : *label_text(label));
   }
@@ -104,9 +108,9 @@ std::string Classify::label_of(const Record& gold) const {
 }
 
 void Classify::learn(const Record& gold) {
-  const Json& value = need_field(gold, options_.label);
+  const Json value = gold_value(gold, options_);
   if (type_ == Type::kAuto) {
-    type_ = type_of(value, options_);
+    type_ = type_of(value, options_, labels_);
     first_label_ = gold.where();
   }
   if (type_ == Type::kRegression) {
@@ -117,36 +121,90 @@ void Classify::learn(const Record& gold) {
 }
 
 void Classify::learn_labels(const Json& value, const Record& gold) {
-  if (options_.type == Type::kAuto && type_ != type_of(value, options_)) {
+  if (options_.type == Type::kAuto && type_ != type_of(value, options_, labels_)) {
+    const char* found = value.is_object()        ? "a mapping"
+                        : type_ == Type::kSingle ? "a list"
+                                                 : "a single value";
     throw field_error(
         gold, options_.label,
-        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none",
-                    value.is_array() ? "a list" : "a single value",
+        fmt::format("is {}, but a {} at {}; labels are lists in every row or in none", found,
                     type_ == Type::kMulti ? "list" : "single value", first_label_.str()));
   }
-  for (const Json& label : labels_in(value, type_, options_, gold)) {
-    if (options_.type == Type::kAuto && label.is_number_float() &&
-        label.get<double>() != std::floor(label.get<double>())) {
-      throw field_error(gold, options_.label,
-                        fmt::format("is the fractional number {}; say \"type: regression\" to "
-                                    "predict numbers, or \"type: single\" "
-                                    "where each is a class",
-                                    dump(label)));
-    }
-    if (!labels_.is_fixed()) {
-      labels_.add(label);
-    } else if (const auto known = labels_.find(label)) {
-      seen_.insert(*known);
-    } else {
-      throw unknown_label(label, gold);
-    }
+  const GoldLabels labels = labels_in(value, type_, options_, labels_, gold);
+  for (const Json& label : labels.present) check_label(label, gold);  // a bad row teaches nothing
+  for (const Json& label : labels.present) learn_label(label);
+  for (const Json& label : labels.absent) {
+    if (!labels_.is_fixed()) labels_.add(label);
   }
+  if (options_.label_format == Format::kAuto) options_.label_format = labels.format;
+  if (labels.was_trimmed && trimmed_++ == 0) first_trimmed_ = gold.where();
+  ++rows_;
+}
+
+void Classify::check_label(const Json& label, const Record& gold) const {
+  if (labels_.is_fixed() && labels_.find(label)) return;
+  if (options_.type == Type::kAuto && is_decimal(label)) {
+    throw field_error(gold, options_.label,
+                      fmt::format("is the fractional number {}; say \"type: regression\" to "
+                                  "predict numbers, or \"type: {}\" where each is a class",
+                                  dump(label), type_name(type_)));
+  }
+  if (labels_.is_fixed()) throw unknown_label(label, gold);
+}
+
+void Classify::learn_label(const Json& label) {
+  if (labels_.is_fixed()) {
+    seen_.insert(*labels_.find(label));
+    return;
+  }
+  labels_.add(label);
+  const auto [entry, is_new] = is_shared_.emplace(*label_text(label), false);
+  if (!is_new) entry->second = true;
 }
 
 void Classify::finish_learning() {
   if (type_ == Type::kRegression) return;
-  if (!labels_.is_fixed()) labels_.fix();
-  if (type_ == Type::kAuto) type_ = type_of(Json(), options_);
+  if (trimmed_ > 0)
+    log_warn(
+        "{} training rows have labels with blanks or line breaks around them, which are left "
+        "out (the first is {})",
+        trimmed_, first_trimmed_.str());
+  if (type_ == Type::kAuto) type_ = type_of(Json(), options_, labels_);
+  if (!labels_.is_fixed()) finish_labels();
+  refuse_one_class();
+}
+
+void Classify::finish_labels() {
+  labels_.fix();
+  if (type_ == Type::kMulti && options_.label_format == Format::kAuto) {
+    const std::vector<std::string>& names = labels_.names();
+    if (names == std::vector<std::string>{"0", "1"} ||
+        names == std::vector<std::string>{"false", "true"}) {
+      throw Error(ErrorKind::kData,
+                  fmt::format("the only labels are {}: if each row holds a zero or one for each "
+                              "label, name them in that order, \"labels: [first, second, …]\"; if "
+                              "not, say \"label_format: list\".",
+                              labels_.list()));
+    }
+    options_.label_format = Format::kList;
+  }
+  for (const std::string& pair : labels_.look_alikes())
+    log_warn("the labels {} are two classes, though they differ only in spelling", pair);
+  const int64_t alone = labels_without_mates();
+  if (type_ == Type::kSingle && labels_.size() > 2 && 2 * alone > rows_) {
+    log_warn(
+        "{} of {} training rows have a label that no other row has. Is \"{}\" the right "
+        "field? To predict numbers say \"type: regression\"",
+        alone, rows_, options_.label);
+  }
+}
+
+int64_t Classify::labels_without_mates() const {
+  return std::count_if(is_shared_.begin(), is_shared_.end(),
+                       [](const auto& entry) { return !entry.second; });
+}
+
+void Classify::refuse_one_class() const {
   const int64_t classes =
       options_.labels.empty() ? labels_.size() : static_cast<int64_t>(seen_.size());
   if (classes >= (type_ == Type::kMulti ? 1 : 2)) return;
@@ -182,13 +240,13 @@ Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
 }
 
 Target Classify::target_of(const Record& record) const {
-  const Json& value = need_field(record, options_.label);
+  const Json value = gold_value(record, options_);
   Target target{kTarget, false, static_cast<int32_t>(outputs()), {}};
   if (type_ == Type::kRegression) {
     target.values = {static_cast<float>(number_in(value, options_, record))};
     return target;
   }
-  const std::vector<Json> labels = labels_in(value, type_, options_, record);
+  const std::vector<Json> labels = labels_in(value, type_, options_, labels_, record).present;
   if (type_ == Type::kSingle) {
     const std::optional<int32_t> known = class_of(labels.front(), record);
     target.width = 1;

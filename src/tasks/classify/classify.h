@@ -2,6 +2,8 @@
 #pragma once
 
 #include <set>
+#include <string>
+#include <unordered_map>
 
 #include "tasks/classify/options.h"
 #include "tasks/labels.h"
@@ -44,12 +46,20 @@ class Classify : public Task {
   Json chosen_labels(const std::vector<double>& p)
       const;  // multi: those from the threshold on, as the data writes them
   void learn_labels(const Json& value, const Record& gold);
+  void check_label(const Json& label, const Record& gold) const;  // may training data have it?
+  void learn_label(const Json& label);
+  void finish_labels();  // fixes those of the data, and tells of what is odd about them
+  void refuse_one_class() const;
+  int64_t labels_without_mates() const;
 
   Options options_;
   Type type_;  // kAuto until the first label was seen
   Labels labels_;
-  std::set<int32_t> seen_;  // of given labels, those that training data has
-  Where first_label_;       // where the type was decided
+  std::set<int32_t> seen_;          // of given labels, those that training data has
+  Where first_label_;               // where the type was decided
+  int64_t rows_ = 0, trimmed_ = 0;  // learned, and of these with blanks to trim
+  Where first_trimmed_;
+  std::unordered_map<std::string, bool> is_shared_;  // of each label learned: by several rows?
 };
 
 extern const TaskInfo kInfo;

@@ -4,22 +4,74 @@
 
 #include <algorithm>
 
+#include "base/file.h"
 #include "tasks/labels.h"
 
 namespace hone::classify {
 namespace {
 
 const std::vector<std::string> kTypes = {"auto", "single", "multi", "regression"};
+const std::vector<std::string> kFormats = {"auto", "list", "multi_hot"};
 
-// A list of names, or the one path of a file that holds them.
-std::vector<std::string> label_names(Config& section) {
-  std::vector<std::string> names = section.get("labels", std::vector<std::string>{});
-  if (names.size() == 1) return read_labels(names.front());
+template <typename Enum>
+Enum named(const std::vector<std::string>& names, const std::string& name) {
+  return static_cast<Enum>(std::find(names.begin(), names.end(), name) - names.begin());
+}
+
+void check_names(const std::string& key, const std::vector<std::string>& names, Config& section) {
   for (auto name = names.begin(); name != names.end(); ++name) {
+    if (name->empty()) throw section.error(key, fmt::format("an entry of \"{}\" is blank", key));
     if (std::find(names.begin(), name, *name) != name)
-      throw section.error("labels", fmt::format("label \"{}\" stands twice", *name));
+      throw section.error(key, fmt::format("label \"{}\" stands twice", *name));
   }
+}
+
+// A list of names, or the path of a file that holds them.
+std::vector<std::string> label_names(Config& section) {
+  if (section.is_text("labels")) {
+    const std::string path = section.get("labels", "");
+    if (!std::filesystem::exists(path)) {
+      throw section.error("labels", fmt::format("there is no file \"{}\" with one label a line; a "
+                                                "list of labels is written [{}]",
+                                                path, path));
+    }
+    return read_labels(path);
+  }
+  std::vector<std::string> names = section.get("labels", std::vector<std::string>{});
+  for (std::string& name : names) name = trimmed_label(name);
+  check_names("labels", names, section);
   return names;
+}
+
+// `label: toxic` is a field; `label: [toxic, insult]` are columns of zeros and ones.
+void read_label(Config& section, Options& o) {
+  if (!section.has("label") || section.is_text("label")) {
+    o.label = section.get("label", o.label);
+    return;
+  }
+  o.label_columns = section.get("label", o.label_columns);
+  check_names("label", o.label_columns, section);
+  if (o.label_columns.empty()) throw section.error("label", "\"label\" names no field");
+}
+
+void check_columns(const Options& options, Config& section) {
+  if (options.label_columns.empty()) return;
+  if (section.has("labels"))
+    throw section.error("labels", "the columns of \"label\" name the labels; leave out \"labels\"");
+  if (options.type != Type::kMulti && options.type != Type::kAuto)
+    throw section.error("label", "several columns are for several labels, but \"type\" is " +
+                                     type_name(options.type));
+}
+
+void check_format(const Options& options, Config& section) {
+  if (options.label_format == Format::kAuto) return;
+  if (options.type == Type::kSingle || options.type == Type::kRegression)
+    throw section.error("label_format", "is for rows of several labels, but \"type\" is " +
+                                            type_name(options.type));
+  if (options.label_format == Format::kMultiHot && options.labels.empty())
+    throw section.error("label_format",
+                        "multi_hot needs \"labels\": their names, in the order of the zeros and "
+                        "ones");
 }
 
 void check(const Options& options, Config& section) {
@@ -35,29 +87,34 @@ void check(const Options& options, Config& section) {
   }
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");
+  check_columns(options, section);
+  check_format(options, section);
 }
 
 }  // namespace
 
 std::string type_name(Type type) { return kTypes[static_cast<size_t>(type)]; }
 
-Type type_named(const std::string& name) {
-  return static_cast<Type>(std::find(kTypes.begin(), kTypes.end(), name) - kTypes.begin());
-}
+Type type_named(const std::string& name) { return named<Type>(kTypes, name); }
 
 Options Options::read(Config& section, int64_t max_seq_length) {
   Options o;
   o.text = section.get("text", o.text);
   o.text_pair = section.get("text_pair", o.text_pair);
-  o.label = section.get("label", o.label);
+  read_label(section, o);
   o.type = type_named(section.choice("type", "auto", kTypes));
   o.label_separator = section.get("label_separator", o.label_separator);
   o.labels = label_names(section);
   o.label_ids_from = section.get("label_ids_from", o.label_ids_from);
+  o.label_format = named<Format>(kFormats, section.choice("label_format", "auto", kFormats));
   o.threshold = section.get("threshold", o.threshold);
   o.unknown_labels = section.choice("unknown_labels", o.unknown_labels, {"error", "count"});
   o.max_seq_length = max_seq_length;
   check(o, section);
+  if (!o.label_columns.empty()) {
+    o.labels = o.label_columns;
+    o.type = Type::kMulti;
+  }
   return o;
 }
 
@@ -65,8 +122,10 @@ Json Options::json() const {
   return {{"text", text},
           {"text_pair", text_pair},
           {"label", label},
+          {"label_columns", label_columns},
           {"type", type_name(type)},
           {"label_separator", label_separator},
+          {"label_format", kFormats[static_cast<size_t>(label_format)]},
           {"threshold", threshold},
           {"unknown_labels", unknown_labels},
           {"max_seq_length", max_seq_length}};
@@ -82,6 +141,8 @@ Options Options::from_json(const Json& json) {
   json.at("threshold").get_to(o.threshold);
   json.at("unknown_labels").get_to(o.unknown_labels);
   json.at("max_seq_length").get_to(o.max_seq_length);
+  o.label_columns = json.value("label_columns", o.label_columns);  // models of earlier versions
+  o.label_format = named<Format>(kFormats, json.value("label_format", "auto"));
   return o;
 }
 

@@ -12,11 +12,17 @@ namespace hone::classify {
 // kSingle; never kRegression.
 enum class Type { kAuto, kSingle, kMulti, kRegression };
 
+// How a row of several labels is written: by their names or numbers, or as a zero or one for each
+// label. kAuto becomes one of the two with the first row that can be read in one way only.
+enum class Format { kAuto, kList, kMultiHot };
+
 struct Options {
-  std::string text = "text";    // field of the text
-  std::string text_pair;        // field of a second text, or "": sentence pairs
-  std::string label = "label";  // field of the label
+  std::string text = "text";               // field of the text
+  std::string text_pair;                   // field of a second text, or "": sentence pairs
+  std::string label = "label";             // field of the label, also in results
+  std::vector<std::string> label_columns;  // fields that each hold a zero or one, named as labels
   Type type = Type::kAuto;
+  Format label_format = Format::kAuto;
   std::string label_separator;      // "," where several labels stand in one string
   std::vector<std::string> labels;  // names in their order; "": those of the training data. In the
                                     // file: a list, or the path of a file

@@ -52,10 +52,13 @@ auto from_result(const Record& gold, const Json& result, const Options& options,
   }
 }
 
-std::vector<Json> result_labels(const Record& gold, const Json& result, Type type,
-                                const Options& options) {
+// Results name labels; where names are numbers, [0, 1] are two of them, whatever the gold rows
+// hold.
+GoldLabels result_labels(const Record& gold, const Json& result, Type type, Options options,
+                         const Labels& known) {
+  if (!known.accepts_ids()) options.label_format = Format::kList;
   return from_result(gold, result, options, [&](const Json& value, const Record& record) {
-    return labels_in(value, type, options, record);
+    return labels_in(value, type, options, known, record);
   });
 }
 
@@ -64,6 +67,10 @@ size_t most_frequent(const std::vector<metrics::ClassCounts>& counts) {
   const auto most = std::max_element(counts.begin(), counts.end(),
                                      [](const auto& a, const auto& b) { return a.gold < b.gold; });
   return static_cast<size_t>(most - counts.begin());
+}
+
+GoldLabels gold_labels(const Record& gold, Type type, const Options& options, const Labels& known) {
+  return labels_in(gold_value(gold, options), type, options, known, gold);
 }
 
 Report empty_report(const char* metric, int64_t n) {
@@ -86,8 +93,9 @@ class SingleScorer : public Scorer {
 
   void add(const Record& gold, const Json& result) override {
     const Json gold_label =
-        labels_in(need_field(gold, options_.label), Type::kSingle, options_, gold).front();
-    const Json predicted_label = result_labels(gold, result, Type::kSingle, options_).front();
+        gold_labels(gold, Type::kSingle, options_, labels_.known()).present.front();
+    const Json predicted_label =
+        result_labels(gold, result, Type::kSingle, options_, labels_.known()).present.front();
     const int32_t is = labels_.index(gold_label), said = labels_.index(predicted_label);
     pairs_.push_back({is, said});
     const std::optional<double> confidence = score_of(result, labels_.name(said));
@@ -188,8 +196,8 @@ class MultiScorer : public Scorer {
 
   void add(const Record& gold, const Json& result) override {
     const std::vector<int32_t> are =
-        indices(labels_in(need_field(gold, options_.label), Type::kMulti, options_, gold));
-    Row row({are, indices(result_labels(gold, result, Type::kMulti, options_))});
+        indices(gold_labels(gold, Type::kMulti, options_, labels_.known()));
+    Row row({are, indices(result_labels(gold, result, Type::kMulti, options_, labels_.known()))});
     calibrate(row, result);
     if (row.sets.gold != row.sets.predicted) note_mistake(row, gold, result);
     rows_.push_back(std::move(row));
@@ -229,9 +237,12 @@ class MultiScorer : public Scorer {
     }
   };
 
-  std::vector<int32_t> indices(const std::vector<Json>& labels) {
+  std::vector<int32_t> indices(const GoldLabels& labels) {
     std::vector<int32_t> result;
-    for (const Json& label : labels) result.push_back(labels_.index(label));
+    for (const Json& label : labels.present) result.push_back(labels_.index(label));
+    if (!labels_.known().is_fixed()) {
+      for (const Json& label : labels.absent) labels_.index(label);  // a column too
+    }
     std::sort(result.begin(), result.end());
     result.erase(std::unique(result.begin(), result.end()), result.end());
     return result;
@@ -340,7 +351,7 @@ class NumberScorer : public Scorer {
   explicit NumberScorer(const Options& options) : options_(options) {}
 
   void add(const Record& gold, const Json& result) override {
-    const double is = number_in(need_field(gold, options_.label), options_, gold);
+    const double is = number_in(gold_value(gold, options_), options_, gold);
     const double said =
         from_result(gold, result, options_, [&](const Json& value, const Record& record) {
           return number_in(value, options_, record);
@@ -394,7 +405,8 @@ class AutoScorer : public Scorer {
 
   void add(const Record& gold, const Json& result) override {
     if (!scorer_)
-      scorer_ = make_scorer(options_, type_of(need_field(gold, options_.label), options_), labels_);
+      scorer_ =
+          make_scorer(options_, type_of(gold_value(gold, options_), options_, labels_), labels_);
     scorer_->add(gold, result);
   }
   Report report() const override {
