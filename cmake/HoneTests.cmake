@@ -14,3 +14,8 @@ hone_probe(task_probe LINK hone_tasks)
 
 # Every registered task passes the same trial.
 hone_tests(conformance TORCH LINK hone_tasks)
+
+# Preloaded by tests/attack: makes operations on files fail.
+add_library(fault_injection SHARED ${PROJECT_SOURCE_DIR}/tests/tools/fault_injection.cpp)
+hone_options(fault_injection)
+target_link_libraries(fault_injection PRIVATE ${CMAKE_DL_LIBS})

@@ -3,13 +3,18 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
+#include <climits>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -91,20 +96,76 @@ size_t read_some(const Descriptor& file, char* to, size_t size, const std::strin
   }
 }
 
-void sync_folder(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);  // some file systems refuse this for folders; the rename itself has happened
-  ::close(fd);
-}
-
 [[noreturn]] void cannot_write(const std::string& path, int reason) {
   std::string message = fmt::format("cannot be written: {}", std::strerror(reason));
   if (reason == ENOSPC || reason == EDQUOT) {
     message += fmt::format("; {} bytes are free there. Free some space or choose another folder",
                            free_disk_bytes(path));
   }
+  if (reason == EFBIG) message += "; \"ulimit -f\" or the file system allows no larger file";
   throw Error(ErrorKind::kUsage, Where{path}, message);
+}
+
+// The temporary files of this process: fixed memory, for a signal handler may do little more than
+// read it and unlink.
+class Temporaries {
+ public:
+  void add(const std::string& path) {
+    if (path.size() >= PATH_MAX) return;
+    for (Slot& slot : slots_) {
+      int expected = kFree;
+      if (!slot.state.compare_exchange_strong(expected, kFilling)) continue;
+      std::memcpy(slot.path.data(), path.c_str(), path.size() + 1);
+      slot.state = kInUse;
+      return;
+    }
+  }
+  void forget(const std::string& path) {
+    for (Slot& slot : slots_) {
+      if (slot.state == kInUse && path == slot.path.data()) slot.state = kFree;
+    }
+  }
+  bool holds(const std::string& path) const {
+    return std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+      return slot.state == kInUse && path == slot.path.data();
+    });
+  }
+  void remove_all() const noexcept {
+    for (const Slot& slot : slots_) {
+      if (slot.state == kInUse) ::unlink(slot.path.data());
+    }
+  }
+
+ private:
+  static constexpr int kFree = 0, kFilling = 1, kInUse = 2;
+  static_assert(std::atomic<int>::is_always_lock_free);
+  struct Slot {
+    std::atomic<int> state{kFree};
+    std::array<char, PATH_MAX> path{};
+  };
+  std::array<Slot, 16> slots_;  // files written at one time
+};
+constinit Temporaries temporaries;
+
+void end_cleanly(int signal) {
+  remove_temporaries();
+  ::raise(signal);  // its own action stands again: SA_RESETHAND
+}
+
+constexpr std::string_view kTemporary = ".tmp-";
+
+// The process in "report.json.tmp-<process>-<serial>"; 0 where the name is none of AtomicFile's.
+pid_t writer_of(std::string_view name) {
+  const size_t at = name.rfind(kTemporary);
+  if (at == std::string_view::npos) return 0;
+  name.remove_prefix(at + kTemporary.size());
+  pid_t process = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), process);
+  const std::string_view serial(end, static_cast<size_t>(name.data() + name.size() - end));
+  const bool is_ours = error == std::errc() && process > 0 && serial.size() > 1 &&
+                       serial.front() == '-' &&
+                       serial.find_first_not_of("0123456789", 1) == std::string_view::npos;
+  return is_ours ? process : 0;
 }
 
 class Sha256 {
@@ -125,6 +186,11 @@ class Sha256 {
  private:
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
+
+// In a container most programs have the same few numbers: a file of this number may be another's.
+bool has_ended(pid_t process) {
+  return process == ::getpid() || (::kill(process, 0) != 0 && errno == ESRCH);
+}
 
 }  // namespace
 
@@ -152,16 +218,21 @@ std::string read_file(const std::string& path, ErrorKind kind) {
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   static std::atomic<int> serial{0};
-  temporary_ = fmt::format("{}.tmp-{}-{}", path_, ::getpid(), serial.fetch_add(1));
+  temporary_ = fmt::format("{}{}{}-{}", path_, kTemporary, ::getpid(), serial.fetch_add(1));
+  temporaries.add(temporary_);
   file_ = std::fopen(temporary_.c_str(), "wbe");
-  if (file_ == nullptr) cannot_write(path_, errno);
+  if (file_ == nullptr) {
+    const int reason = errno;
+    temporaries.forget(temporary_);
+    cannot_write(path_, reason);
+  }
   std::setvbuf(file_, nullptr, _IOFBF, size_t{1} << 20);
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_ == nullptr) return;
-  std::fclose(file_);
-  ::unlink(temporary_.c_str());
+  if (file_ != nullptr) std::fclose(file_);
+  if (!is_committed_) ::unlink(temporary_.c_str());
+  temporaries.forget(temporary_);
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -172,11 +243,8 @@ void AtomicFile::commit() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) cannot_write(path_, errno);
   const int closed = std::fclose(file_);
   file_ = nullptr;
-  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(temporary_.c_str());
-    cannot_write(path_, reason);
-  }
+  if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) cannot_write(path_, errno);
+  is_committed_ = true;
   sync_folder(parent_of(path_));
 }
 
@@ -184,6 +252,49 @@ void write_file(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+void sync_folder(const std::string& folder) {
+  const auto fail = [&](int reason) {
+    throw Error(ErrorKind::kUsage, Where{folder},
+                fmt::format("the folder cannot be synced: {}", std::strerror(reason)));
+  };
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES) return;  // names may be made here, but not listed
+  if (fd < 0) fail(errno);
+  const int reason = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  if (reason != 0 && reason != EINVAL && reason != EOPNOTSUPP) fail(reason);
+}
+
+void rename_path(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return;
+  throw Error(ErrorKind::kUsage, Where{to},
+              fmt::format("cannot be renamed from \"{}\": {}", from, std::strerror(errno)));
+}
+
+void remove_leftovers(const std::string& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator it(folder, ignored), end; it != end; it.increment(ignored)) {
+    const pid_t writer = writer_of(it->path().filename().string());
+    if (writer != 0 && has_ended(writer) && !temporaries.holds(it->path().string()))
+      found.push_back(it->path());
+  }
+  for (const fs::path& path : found) fs::remove(path, ignored);
+}
+
+void remove_temporaries() noexcept { temporaries.remove_all(); }
+
+void clean_up_on_signals() {
+  ::signal(SIGXFSZ, SIG_IGN);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {};
+    if (::sigaction(signal, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    action.sa_handler = end_cleanly;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    ::sigaction(signal, &action, nullptr);
+  }
 }
 
 MappedFile::MappedFile(const std::string& path, ErrorKind kind) {

@@ -19,7 +19,7 @@ std::string read_file(const std::string& path, ErrorKind kind);
 
 // A file written under a temporary name beside `path`; `commit` syncs it and renames it over
 // `path`. Destroyed without commit, it leaves nothing behind. A full disk is an Error that names
-// path and bytes.
+// path and bytes; so is any other failure, that of closing and of syncing the folder included.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -33,9 +33,24 @@ class AtomicFile {
  private:
   std::string path_, temporary_;
   std::FILE* file_ = nullptr;
+  bool is_committed_ = false;
 };
 
 void write_file(const std::string& path, std::string_view bytes);  // AtomicFile in one call
+
+// Makes the names in a folder last: what was created, renamed or removed there survives a loss of
+// power. Error(kUsage) where the disk fails; a file system that syncs no folders is left in peace.
+void sync_folder(const std::string& folder);
+// Of a file or a folder. Error(kUsage) with both names.
+void rename_path(const std::string& from, const std::string& to);
+
+// Removes the temporary files of AtomicFile that processes which ended left in this folder.
+void remove_leftovers(const std::string& folder);
+// Removes those of this process. May be called by a signal handler.
+void remove_temporaries() noexcept;
+// SIGINT, SIGTERM and SIGHUP remove them before they end the program, and a file that grows past
+// `ulimit -f` is an error of that file, not the program's death.
+void clean_up_on_signals();
 
 // A read-only mapping of a whole file.
 class MappedFile {

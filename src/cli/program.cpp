@@ -13,6 +13,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
@@ -152,6 +153,7 @@ int report_failure(const char* message, ErrorKind kind) {
 
 int run_program(int argc, char** argv, const std::vector<Runner>& runners) {
   std::ios::sync_with_stdio(false);
+  clean_up_on_signals();
   try {
     return parse_and_run(argc, argv, runners);
   } catch (const Error& error) {

@@ -168,6 +168,8 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
 class SpillFile {
  public:
   explicit SpillFile(const std::string& folder) : folder_(existing_folder(folder)) {
+    fd_ = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd_ >= 0) return;  // else a file system that makes no file without a name
     std::string name = folder_ + "/hone-samples-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
     if (fd_ < 0)

@@ -18,9 +18,9 @@ struct SentenceHeadStyle {
   bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
                              // then "classifier". A backbone has a pooler only where this is true:
                              // a task whose head does not pool clears it first
-  std::string dense;       // name of a dense layer before the output layer: "classifier.dense",
-                           // "pre_classifier" or ""
-  std::string activation;  // of that layer: "tanh", "relu", "gelu"
+  std::string dense;         // name of a dense layer before the output layer: "classifier.dense",
+                             // "pre_classifier" or ""
+  std::string activation;    // of that layer: "tanh", "relu", "gelu"
   std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
   bool dropout_before_dense =
       false;  // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out

@@ -1,9 +1,8 @@
 #include "tune/checkpoint.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 
 #include "base/file.h"
@@ -12,26 +11,12 @@ namespace hone {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kFormat = 2;  // 2: rows of embedding tables may owe steps
+// 2: rows of embedding tables may owe steps; 3: what the run was begun with (tune/identity.h).
+constexpr int kFormat = 3, kOldestFormat = 2;
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "trainer_state.json";
 constexpr int64_t kSlack = int64_t{1} << 20;  // headers, state, logs
-
-void sync_folder(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);  // some file systems refuse this for folders; the rename itself has happened
-  ::close(fd);
-}
-
-void rename_folder(const std::string& from, const std::string& to) {
-  std::error_code failed;
-  fs::rename(from, to, failed);
-  if (failed)
-    throw Error(ErrorKind::kUsage, Where{to},
-                fmt::format("cannot be renamed from \"{}\": {}", from, failed.message()));
-}
 
 void make_folder(const std::string& folder) {
   std::error_code failed;
@@ -72,12 +57,31 @@ class NewFolder {
   bool kept_ = false;
 };
 
+// Reads a file back and compares it with what was to be written, bit for bit.
+void require_equal(const std::string& path, const StateDict& tensors) {
+  const auto differs = [&](const std::string& why) {
+    return Error(ErrorKind::kUsage, Where{path}, "was not written as it should be: " + why);
+  };
+  const StateDict written = read_safetensors(path);
+  if (written.size() != tensors.size()) throw differs("it holds another number of tensors");
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = written.find(name);
+    const at::Tensor plain = tensor.cpu().contiguous();
+    const bool is_equal =
+        found != written.end() && found->second.nbytes() == plain.nbytes() &&
+        (plain.nbytes() == 0 ||
+         std::memcmp(found->second.const_data_ptr(), plain.const_data_ptr(), plain.nbytes()) == 0);
+    if (!is_equal) throw differs(fmt::format("\"{}\" is another", name));
+  }
+}
+
 void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   Json files = Json::object();
   const auto write = [&](const char* name, const StateDict& tensors) {
     const std::string path = folder + "/" + name;
     write_safetensors(path, tensors);
     files[name] = fingerprint(path);
+    require_equal(path, tensors);
   };
   write(kWeights, checkpoint.weights);
   if (!checkpoint.optimizer.empty()) write(kOptimizer, checkpoint.optimizer);
@@ -96,10 +100,11 @@ Json read_state(const std::string& folder) {
   Json state = read_json(path, ErrorKind::kModel);
   if (!state.is_object() || !state.contains("format") || !state.contains("sha256"))
     throw damaged("damaged: it lacks its format or checksum");
-  if (state["format"] != kFormat) {
+  const Json& format = state["format"];
+  if (!format.is_number_integer() || format < kOldestFormat || format > kFormat) {
     throw damaged(fmt::format(
-        "written by format {}, this program reads {}; it was made by another version of hone",
-        state["format"].dump(), kFormat));
+        "written by format {}, this program reads {} to {}; it was made by another version of hone",
+        format.dump(), kOldestFormat, kFormat));
   }
   const Json expected = state["sha256"];
   state.erase("sha256");
@@ -108,7 +113,8 @@ Json read_state(const std::string& folder) {
   return state;
 }
 
-Checkpoint read_checkpoint(const std::string& folder) {
+// The state, after every file that it lists was compared with its checksum.
+Json read_verified_state(const std::string& folder) {
   const Json state = read_state(folder);
   for (const auto& [name, expected] : state.at("files").items()) {
     const std::string path = folder + "/" + name;
@@ -120,14 +126,32 @@ Checkpoint read_checkpoint(const std::string& folder) {
                 fmt::format("damaged: {} bytes where {} were saved, or another checksum",
                             found["bytes"].dump(), expected["bytes"].dump()));
   }
+  return state;
+}
+
+Checkpoint read_checkpoint(const std::string& folder) {
+  const Json state = read_verified_state(folder);
   Checkpoint checkpoint{state.at("state"), read_safetensors(folder + "/" + kWeights), {}};
   if (state.at("files").contains(kOptimizer))
     checkpoint.optimizer = read_safetensors(folder + "/" + kOptimizer);
   return checkpoint;
 }
 
-bool is_complete(const std::string& folder) try {
-  read_state(folder);
+bool is_good(const std::string& folder) try {
+  read_verified_state(folder);
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
+// The same without reading the files: their sizes alone.
+bool looks_good(const std::string& folder) try {
+  const Json state = read_state(folder);
+  std::error_code failed;
+  for (const auto& [name, expected] : state.at("files").items()) {
+    const auto size = static_cast<int64_t>(fs::file_size(folder + "/" + name, failed));
+    if (failed || expected.at("bytes") != size) return false;
+  }
   return true;
 } catch (const Error&) {
   return false;
@@ -138,26 +162,43 @@ bool is_complete(const std::string& folder) try {
 std::string CheckpointFolder::save(const std::string& name, const Checkpoint& checkpoint) const {
   const std::string path = folder_ + "/" + name, fresh = path + ".new",
                     previous = path + ".previous";
-  const bool replaces_complete = is_complete(path);
-  if (replaces_complete) fs::remove_all(previous);  // room for the new one, which `path` outlives
+  const int64_t bytes = bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) + kSlack;
   NewFolder folder(fresh);
-  require_disk(folder_, bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) + kSlack,
-               fmt::format("the checkpoint \"{}\"", name));
+  // Three of them at a time, unless the disk has no room: then the good one must outlive the write.
+  if (free_disk_bytes(folder_) < bytes && is_good(path)) fs::remove_all(previous);
+  require_disk(folder_, bytes, fmt::format("the checkpoint \"{}\"", name));
   write_checkpoint(fresh, checkpoint);
   folder.keep();
-  if (replaces_complete) {
-    rename_folder(path, previous);
+  if (looks_good(path)) {
+    fs::remove_all(previous);
+    rename_path(path, previous);
   } else {
     fs::remove_all(path);
   }
-  rename_folder(fresh, path);
+  rename_path(fresh, path);
   sync_folder(folder_);
+  fs::remove_all(path + ".damaged");
   return path;
+}
+
+bool CheckpointFolder::has_last() const {
+  return fs::exists(folder_ + "/last") || fs::exists(folder_ + "/last.previous");
+}
+
+std::optional<Json> CheckpointFolder::last_state() const {
+  for (const char* name : {"/last", "/last.previous"}) {
+    try {
+      return read_state(folder_ + name).at("state");
+    } catch (const Error&) {  // `load_last` tells of it
+    }
+  }
+  return std::nullopt;
 }
 
 Checkpoint CheckpointFolder::load(const std::string& name,
                                   const std::function<void(const std::string&)>& warn) const {
-  const std::string path = folder_ + "/" + name, previous = path + ".previous";
+  const std::string path = folder_ + "/" + name, previous = path + ".previous",
+                    damaged = path + ".damaged";
   if (!fs::exists(path) && !fs::exists(previous)) {
     throw Error(ErrorKind::kUsage, Where{path},
                 "there is no complete checkpoint here to continue from; start the run again, with "
@@ -169,8 +210,11 @@ Checkpoint CheckpointFolder::load(const std::string& name,
     if (!fs::exists(previous)) throw;
     Checkpoint checkpoint = read_checkpoint(previous);
     warn(fmt::format("{}; going on from the checkpoint before it", error.what()));
-    fs::remove_all(path);  // so that the next save does not take it for the good one
-    rename_folder(previous, path);
+    // So that the next save does not take it for the good one. It goes when that one is there.
+    fs::remove_all(damaged);
+    if (fs::exists(path)) rename_path(path, damaged);
+    rename_path(previous, path);
+    sync_folder(folder_);
     return checkpoint;
   }
 }
@@ -178,6 +222,16 @@ Checkpoint CheckpointFolder::load(const std::string& name,
 int64_t disk_needed(int64_t parameters, bool keeps_last) {
   constexpr int64_t kFloat = 4;
   return parameters * kFloat * ((keeps_last ? 2 * 3 : 0) + 2 * 1 + 1) + kSlack;
+}
+
+int64_t bytes_below(const std::string& folder) {
+  std::error_code ignored;
+  int64_t bytes = 0;
+  for (fs::recursive_directory_iterator it(folder, ignored), end; it != end;
+       it.increment(ignored)) {
+    if (it->is_regular_file(ignored)) bytes += static_cast<int64_t>(it->file_size(ignored));
+  }
+  return bytes;
 }
 
 void require_disk(const std::string& folder, int64_t bytes, const std::string& what) {

@@ -3,12 +3,14 @@
 // A checkpoint is a folder with model.safetensors, optimizer.safetensors (not in `best`) and
 // trainer_state.json, which is written last and holds sizes and checksums of the others: without
 // it, or where a checksum differs, the folder does not count. It is written as `<name>.new`,
-// synced, and renamed; the one before stays as `<name>.previous`. At every moment one of the two is
-// complete, so a run killed anywhere finds a good checkpoint.
+// synced, compared with what was to be written, and renamed; the one before stays as
+// `<name>.previous`. A good one is removed only when a better one is known to be good, so a run
+// killed anywhere finds a good checkpoint.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -30,6 +32,10 @@ class CheckpointFolder {
   std::string save_last(const Checkpoint& checkpoint) const { return save("last", checkpoint); }
   std::string save_best(const Checkpoint& checkpoint) const { return save("best", checkpoint); }
 
+  bool has_last() const;  // or the one before it, whether or not they can be read
+  // The state of `last`, or of the one before it; nothing where neither has a good one.
+  std::optional<Json> last_state() const;
+
   // Where `last` is damaged or missing, the one before it, and `warn` is told. Error(kModel) that
   // names the file and the defect where neither is good, Error(kUsage) where there is none at all.
   Checkpoint load_last(const std::function<void(const std::string&)>& warn) const {
@@ -49,10 +55,11 @@ class CheckpointFolder {
   std::string folder_;
 };
 
-// The most that a run's checkpoints and its model take at one time, for `parameters` trained
-// numbers: two of `last` (weights and two moments) where there is one, two of `best`, and the
-// model.
+// What a run's checkpoints and its model take at one time, for `parameters` trained numbers: two of
+// `last` (weights and two moments) where there is one, two of `best`, and the model.
 int64_t disk_needed(int64_t parameters, bool keeps_last = true);
+
+int64_t bytes_below(const std::string& folder);  // of all files in it; 0 where it is not there
 
 // Error(kUsage) with both figures where `folder`'s file system has less than `bytes` free. `what`
 // says for what they are.

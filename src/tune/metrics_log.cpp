@@ -1,5 +1,7 @@
 #include "tune/metrics_log.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -61,6 +63,8 @@ class MetricsLog {
         stepped != nullptr && stepped->is_logged)
       write(line_of(*stepped));
     if (const auto* evaluated = std::get_if<Evaluated>(&event)) write(line_of(*evaluated));
+    // A checkpoint goes on from these lines, so they must last as long.
+    if (std::holds_alternative<Saved>(event) && ::fsync(::fileno(file_)) != 0) fail();
   }
 
  private:

@@ -87,4 +87,17 @@ void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& pa
   throw Error(ErrorKind::kData, where_of(rows.front()), message);
 }
 
+void refuse_diverged(const std::vector<AdamWParameter>& parameters, int64_t steps_done) {
+  for (const AdamWParameter& parameter : parameters) {
+    if (parameter.value.numel() == 0) continue;
+    const auto [least, most] = at::aminmax(parameter.value.detach());  // one pass, no copy
+    if (std::isfinite(least.item<double>()) && std::isfinite(most.item<double>())) continue;
+    throw Error(ErrorKind::kData,
+                fmt::format("after step {} the weights are no longer finite (\"{}\"): they have "
+                            "diverged, and are not saved. Try a smaller \"learning_rate\" or more "
+                            "warm-up; earlier checkpoints are untouched",
+                            steps_done, parameter.name));
+  }
+}
+
 }  // namespace hone

@@ -1,4 +1,4 @@
-// When a loss or a gradient is no number: which rows did it.
+// When a loss or a gradient is no number: which rows did it. When a weight is none.
 #pragma once
 
 #include <cstdint>
@@ -26,5 +26,9 @@ struct Suspects {
                                     const SampleStore& samples,
                                     const std::function<Where(int64_t record)>& where_of,
                                     const Suspects& suspects);
+
+// Error(kData) with the step and a weight's name where a weight is no number or infinite: such a
+// model is neither evaluated nor saved.
+void refuse_diverged(const std::vector<AdamWParameter>& parameters, int64_t steps_done);
 
 }  // namespace hone

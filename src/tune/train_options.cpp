@@ -10,6 +10,9 @@
 namespace hone {
 namespace {
 
+constexpr double kMostEpochs = 1e9;
+constexpr int64_t kMostSteps = 1'000'000'000'000'000, kMostPlannedEpochs = 1'000'000;
+
 // What a key with a closed list of values allows; empty for the others.
 std::vector<std::string> choices(const std::string& key) {
   if (key == "lr_scheduler_type")
@@ -54,7 +57,16 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.refuse(o.max_steps == 0 || o.max_steps < -1, "max_steps",
                fmt::format("\"max_steps\" is {}; give a number of steps, or -1 to count epochs",
                            o.max_steps));
-  check.inside("num_train_epochs", o.num_train_epochs, 0, Checker::kNoLimit, false);
+  check.inside("num_train_epochs", o.num_train_epochs, 0, kMostEpochs, false);
+  check.refuse(
+      o.max_steps > kMostSteps, "max_steps",
+      fmt::format("\"max_steps\" is {}; at most {} can be counted", o.max_steps, kMostSteps));
+  check.refuse(
+      o.max_tokens_per_batch > 0 && o.max_steps < 0 && o.num_train_epochs > kMostPlannedEpochs,
+      "num_train_epochs",
+      fmt::format("\"num_train_epochs\" is {}; with \"max_tokens_per_batch\" each epoch "
+                  "is planned before the first, and {} is the most. Give \"max_steps\"",
+                  o.num_train_epochs, kMostPlannedEpochs));
   check.at_least("per_device_train_batch_size", o.per_device_train_batch_size, 1);
   check.at_least("max_tokens_per_batch", o.max_tokens_per_batch, 0);
   check.at_least("gradient_accumulation_steps", o.gradient_accumulation_steps, 1);

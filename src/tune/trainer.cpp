@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "base/random.h"
 #include "tune/batch_loader.h"
@@ -86,6 +89,7 @@ class Trainer {
         device_(resolve_device(options.device)),
         precision_(choose_precision()),
         timeline_(make_timeline(inputs, options)),
+        base_model_(weights_fingerprint(weights_of(pipeline_.network()))),
         schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
         criterion_(criterion_named(options.metric_for_best_model, pipeline_.info())),
         parameters_(prepare_parameters()),
@@ -103,8 +107,14 @@ class Trainer {
   void begin();
   void refuse_old_checkpoints() const;
   void check_criterion();
+  int64_t disk_still_needed(int64_t trained) const;
   void resume();
-  void compare_with(const Json& saved);
+  Json begun_with() const;
+  void compare_with(const Json& saved) const;
+  void compare_origin(const Json& before) const;
+  void compare_plan(const Json& saved) const;
+  void warn_of_changes(const Json& saved) const;
+  [[noreturn]] void refuse_change(const std::string& change) const;
 
   void train_step(BatchLoader& batches);
   double clip_factor(double norm) const;
@@ -125,6 +135,7 @@ class Trainer {
   }
 
   TrainResult finish(bool interrupted);
+  std::optional<Checkpoint> read_best() const;
   void load_best();
 
   void emit(const Event& event) const {
@@ -142,6 +153,7 @@ class Trainer {
   at::Device device_;
   Precision precision_;
   Timeline timeline_;
+  std::string base_model_;  // a fingerprint of the weights that the run starts from
   std::function<double(int64_t)> schedule_;
   Criterion criterion_;
   std::vector<AdamWParameter> parameters_;
@@ -245,11 +257,17 @@ bool Trainer::evaluate_if_due() {
   if (!evaluates_after(step) || progress_.evaluated_step == step) return false;
   const Clock clock;
   optimizer_.flush();  // whoever evaluates may read more than looked-up rows
+  refuse_diverged(parameters_, step);
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
-  const double score = criterion_.value(report, loss);
-  if (!std::isfinite(score))
-    warn(fmt::format("the score of this evaluation, {}, does not count as an improvement", score));
+  double score = criterion_.value(report, loss);
+  if (!std::isfinite(score) || !std::isfinite(loss)) {
+    warn(
+        fmt::format("the evaluation after step {} has the score {} and the loss {}: it does not "
+                    "count as an improvement",
+                    step, score, loss));
+    score = std::numeric_limits<double>::quiet_NaN();
+  }
   const bool is_best = progress_.best.add(step, score);
   progress_.evaluated_step = step;
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
@@ -263,6 +281,7 @@ bool Trainer::evaluate_if_due() {
 // The best weights, saved after an evaluation's flush, will be read as a model; the last ones only
 // by a run that goes on, with rows that wait as the optimizer's state says.
 void Trainer::save(bool is_best) {
+  refuse_diverged(parameters_, progress_.step);
   const Checkpoint checkpoint{state(), weights_of(pipeline_.network()),
                               is_best ? StateDict{} : optimizer_.state()};
   emit(Saved{progress_.step,
@@ -285,6 +304,7 @@ Json Trainer::state() const {
           {"device", device_.str()},
           {"threads", threads_},
           {"data", data_identity(inputs_.train->lengths(), options_)},
+          {"begun_with", begun_with()},
           {"options", options_json(options_)}};
 }
 
@@ -312,11 +332,11 @@ void Trainer::begin() {
   if (inputs_.resume) {
     resume();
   } else {
-    refuse_old_checkpoints();
     check_criterion();
   }
-  require_disk(inputs_.output_dir, disk_needed(trained, options_.save_strategy != "no"),
-               "this run's checkpoints and model");
+  require_disk(inputs_.output_dir, disk_still_needed(trained), "this run's checkpoints and model");
+  if (inputs_.begin) inputs_.begin();
+  if (!inputs_.resume) refuse_old_checkpoints();
   pipeline_.network().train();
   clear_gradients(parameters_);
   Started started;
@@ -331,8 +351,14 @@ void Trainer::begin() {
   emit(started);
 }
 
-// A new run must not mix with the checkpoints of another, and hours of an unfinished one must not
-// be lost by a forgotten --resume.
+// What a run that goes on has written already is replaced, not added to.
+int64_t Trainer::disk_still_needed(int64_t trained) const {
+  const int64_t needed = disk_needed(trained, options_.save_strategy != "no");
+  if (!inputs_.resume) return needed;
+  return std::max<int64_t>(0, needed - bytes_below(checkpoints_.path()));
+}
+
+// A new run must not mix with the checkpoints of another.
 void Trainer::refuse_old_checkpoints() const {
   if (!std::filesystem::exists(checkpoints_.path())) return;
   throw Error(ErrorKind::kUsage, Where{checkpoints_.path()},
@@ -357,33 +383,79 @@ void Trainer::resume() {
   optimizer_.load_state(resumed_->optimizer);
   progress_.step = saved.at("step").get<int64_t>();
   progress_.evaluated_step = saved.at("evaluated_step").get<int64_t>();
-  progress_.stopped_early = saved.at("stopped_early").get<bool>();
   progress_.seconds = saved.at("seconds").get<double>();
   progress_.tokens = saved.at("tokens").get<int64_t>();
   progress_.best.load_state(saved.at("best"));
+  // A run that is given more patience goes on.
+  progress_.stopped_early = saved.at("stopped_early").get<bool>() && progress_.best.is_exhausted();
   progress_.statistics.load_state(saved.at("statistics"));
   resumed_.reset();
 }
 
-// A change of what forms a step is refused; a change of anything else is the user's right, but then
-// the result is not the uninterrupted run's.
-void Trainer::compare_with(const Json& saved) {
-  const Where place{checkpoints_.path() + "/last"};
+Json Trainer::begun_with() const {
+  return {{"task", pipeline_.info().name},
+          {"state", pipeline_.task().state()},
+          {"model", base_model_},
+          {"train", inputs_.train_rows.json()},
+          {"validation", inputs_.validation_rows.json()}};
+}
+
+void Trainer::refuse_change(const std::string& change) const {
+  throw Error(ErrorKind::kUsage, Where{checkpoints_.path() + "/last"},
+              fmt::format("this run cannot go on: {}. Set it back, or begin anew with --overwrite",
+                          change));
+}
+
+// A change of what the run is made of, or of what forms a step, is refused; a change of anything
+// else is the user's right, but then the result is not the uninterrupted run's.
+void Trainer::compare_with(const Json& saved) const {
+  if (saved.contains("begun_with")) {
+    compare_origin(saved["begun_with"]);
+  } else {
+    warn(
+        "the checkpoint was made by an earlier version, which kept no fingerprints: whether "
+        "labels, rows or the model changed since is not known");
+  }
+  compare_plan(saved);
+  warn_of_changes(saved);
+}
+
+void Trainer::compare_origin(const Json& before) const {
+  if (before.at("task") != pipeline_.info().name)
+    refuse_change(fmt::format("its task was {}, now it is \"{}\"", before.at("task").dump(),
+                              pipeline_.info().name));
+  const auto changes = task_differences(before.at("state"), pipeline_.task().state());
+  if (!changes.empty())
+    refuse_change(fmt::format("the task changed: {}", fmt::join(changes, "; ")));
+  for (const auto& [name, rows] : {std::pair("train", &inputs_.train_rows),
+                                   std::pair("validation", &inputs_.validation_rows)}) {
+    const std::string difference = rows->difference(before.at(name));
+    if (!difference.empty())
+      refuse_change(fmt::format("the {} data changed: {} (its text, its label or the tokenizer)",
+                                name, difference));
+  }
+  if (before.at("model") != base_model_)
+    refuse_change("the base model changed: its weights are not those that the run began with");
+}
+
+void Trainer::compare_plan(const Json& saved) const {
   const Json data = data_identity(inputs_.train->lengths(), options_);
   for (const auto& [key, value] : data.items()) {
-    if (saved.at("data").value(key, Json()) == value) continue;
-    throw Error(ErrorKind::kUsage, place,
-                fmt::format("made with {} {}, now it is {}: the place in the data would be another "
-                            "one. Set it back, or start without --resume",
-                            key, saved.at("data").value(key, Json()).dump(), value.dump()));
+    const Json before = saved.at("data").value(key, Json());
+    if (before == value) continue;
+    refuse_change(key == "lengths"
+                      ? "the training rows have other lengths than before"
+                      : fmt::format("it was made with {} {}, now it is {}: the place in the data "
+                                    "would be another one",
+                                    key, before.dump(), value.dump()));
   }
-  if (saved.at("metric") != criterion_.metric) {
-    throw Error(
-        ErrorKind::kUsage, place,
-        fmt::format(
-            "its best was chosen by {}, now it would be by \"{}\"; the two cannot be compared",
-            saved.at("metric").dump(), criterion_.metric));
-  }
+  if (saved.at("metric") != criterion_.metric)
+    refuse_change(fmt::format(
+        "its best was chosen by {}, now it would be by \"{}\"; the two cannot be compared",
+        saved.at("metric").dump(), criterion_.metric));
+}
+
+void Trainer::warn_of_changes(const Json& saved) const {
   const auto warn_of_change = [&](const std::string& key, const Json& before, const Json& now) {
     if (before != now)
       warn(fmt::format(
@@ -392,7 +464,8 @@ void Trainer::compare_with(const Json& saved) {
   };
   const Json options = options_json(options_);
   for (const auto& [key, value] : options.items()) {
-    if (key != "precision" && key != "device" && key != "threads" && !data.contains(key))
+    if (key != "precision" && key != "device" && key != "threads" &&
+        !saved.at("data").contains(key))
       warn_of_change(key, saved.at("options").value(key, Json()), value);
   }
   warn_of_change("precision", saved.at("precision"), precision_name(precision_));
@@ -402,6 +475,7 @@ void Trainer::compare_with(const Json& saved) {
 
 TrainResult Trainer::finish(bool interrupted) {
   optimizer_.flush();
+  refuse_diverged(parameters_, progress_.step);
   if (!interrupted) load_best();
   TrainResult result;
   result.steps = progress_.step;
@@ -416,22 +490,28 @@ TrainResult Trainer::finish(bool interrupted) {
   return result;
 }
 
+// A run whose `last` is good can end, whatever became of `best`.
+std::optional<Checkpoint> Trainer::read_best() const {
+  std::string why;
+  try {
+    Checkpoint best = checkpoints_.load_best([this](const std::string& message) { warn(message); });
+    if (best.state.at("step") == progress_.best.best_step()) return best;
+    why = fmt::format("the best checkpoint is of step {}", best.state["step"].dump());
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  warn(fmt::format("{}; the last weights are kept, not the best, which were those of step {}", why,
+                   progress_.best.best_step()));
+  return std::nullopt;
+}
+
 void Trainer::load_best() {
   if (!options_.load_best_model_at_end || !progress_.best.best_score() ||
       progress_.best.best_step() == progress_.step)
     return;
-  const Checkpoint best =
-      checkpoints_.load_best([this](const std::string& message) { warn(message); });
-  if (best.state.at("step") != progress_.best.best_step()) {
-    // Killed between saving `best` and `last`, and resumed with other options: then the two are of
-    // different runs.
-    warn(
-        fmt::format("the best checkpoint is of step {}, not of step {}, whose score was the best; "
-                    "the last weights are kept",
-                    best.state.at("step").dump(), progress_.best.best_step()));
-    return;
-  }
-  load_weights(pipeline_.network(), best.weights, checkpoints_.path() + "/best/model.safetensors");
+  if (const std::optional<Checkpoint> best = read_best())
+    load_weights(pipeline_.network(), best->weights,
+                 checkpoints_.path() + "/best/model.safetensors");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "data/sample_store.h"
 #include "tasks/pipeline.h"
 #include "tune/events.h"
+#include "tune/identity.h"
 #include "tune/optim/adamw.h"
 #include "tune/schedule.h"
 
@@ -68,8 +69,12 @@ struct TrainerInputs {
   std::function<Where(int64_t record)> where_of;  // of a training record
   // Score and mean loss on validation data; empty where there is none.
   std::function<std::pair<Report, double>()> evaluate;
+  RowFingerprint train_rows, validation_rows;  // compared at resume
   std::string output_dir;
   bool resume = false;  // continue from output_dir/checkpoints/last
+  // Called (where there is one) when all that may fail before training has not failed, before
+  // anything is written.
+  std::function<void()> begin;
   std::atomic<bool>* stop_requested =
       nullptr;  // set by SIGINT or SIGTERM: end after the step, save, return interrupted
 };

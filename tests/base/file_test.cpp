@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -94,6 +95,52 @@ TEST_F(FileTest, KeepsTheOldFileWhereTheNewOneDoesNotFit) {
   EXPECT_THAT(message, HasSubstr("cannot be written: File too large"));
   EXPECT_EQ(read_file(path("x"), ErrorKind::kData), "old");
   EXPECT_EQ(count(), 1);
+}
+
+TEST_F(FileTest, RemovesWhatProcessesThatEndedLeft) {
+  const pid_t ended = ::fork();
+  if (ended == 0) ::_exit(0);
+  ::waitpid(ended, nullptr, 0);
+  const std::string dead = "a.json.tmp-" + std::to_string(ended) + "-0",
+                    alive = "a.json.tmp-" + std::to_string(::getppid()) + "-3";
+  for (const std::string& name :
+       {dead, alive, dead + "x", std::string("b.tmp-notes"), std::string("c.tmp-12")})
+    std::ofstream(path(name)) << "x";
+  AtomicFile mine(path("mine"));
+  remove_leftovers(folder_.string());
+  EXPECT_FALSE(fs::exists(path(dead)));
+  EXPECT_EQ(count(), 5);
+}
+
+TEST_F(FileTest, ASignalRemovesWhatIsHalfWritten) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::signal(signal, SIG_DFL);
+      clean_up_on_signals();
+      AtomicFile file(path("x"));
+      ::raise(signal);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal);
+    EXPECT_EQ(count(), 0);
+  }
+}
+
+TEST_F(FileTest, SyncsFoldersAndNamesTheOneThatCannotBe) {
+  sync_folder(folder_.string());
+  EXPECT_THAT(message_of([&] { sync_folder(path("none")); }),
+              testing::AllOf(HasSubstr("none"), HasSubstr("cannot be synced")));
+}
+
+TEST_F(FileTest, RenamesOrNamesBoth) {
+  write_file(path("a"), "x");
+  rename_path(path("a"), path("b"));
+  EXPECT_EQ(read_file(path("b"), ErrorKind::kData), "x");
+  EXPECT_THAT(message_of([&] { rename_path(path("a"), path("c")); }),
+              testing::AllOf(HasSubstr("/a\""), HasSubstr("/c")));
 }
 
 TEST(Sha256, GivesTheKnownAnswers) {  // FIPS 180-4 examples

@@ -12,13 +12,13 @@ from conftest import HONE, ROOT, sentiment, write_jsonl, write_run
 
 FILES = [
     "checkpoints",
-    "config.yaml",
     "metrics.jsonl",
     "model",
     "predictions.jsonl",
     "report.html",
     "report.json",
     "report.txt",
+    "resolved_config.yaml",
     "tensorboard",
 ]
 
@@ -191,7 +191,7 @@ def test_prediction_alone_equals_prediction_in_company(hone, finished):
 
 def test_resolved_configuration_repeats_the_run(hone, finished, tmp_path):
     folder, _ = finished
-    hone("train", folder / "run/config.yaml", f"output.dir={tmp_path}/again")
+    hone("train", folder / "run/resolved_config.yaml", f"output.dir={tmp_path}/again")
     for name in ("model/model.safetensors", "predictions.jsonl"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / "run" / name).read_bytes(), (
             name

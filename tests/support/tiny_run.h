@@ -41,6 +41,7 @@ class TinyRun {
   }
 
   std::vector<Record>& train_records() { return train_; }
+  std::vector<Record>& validation_records() { return validation_; }
   std::string output() const { return folder_ / "run"; }
   const std::string& folder() const { return folder_.path(); }
   std::atomic<bool> stop{false};
@@ -58,8 +59,11 @@ class TinyRun {
     for (const Record& record : train_) task->learn(record);
     task->finish_learning();
     store_ = std::make_unique<SampleStore>();
+    train_rows_ = {};
     for (size_t i = 0; i < train_.size(); ++i) {
-      for (Sample& sample : task->encode(train_[i], *tokenizer, true)) {
+      std::vector<Sample> samples = task->encode(train_[i], *tokenizer, true);
+      train_rows_.add(train_[i].where(), samples);
+      for (Sample& sample : samples) {
         sample.record = static_cast<int64_t>(i);
         store_->add(sample);
       }
@@ -79,6 +83,8 @@ class TinyRun {
     inputs.where_of = [this](int64_t record) {
       return train_[static_cast<size_t>(record)].where();
     };
+    inputs.train_rows = train_rows_;
+    if (options.eval_strategy != "no") inputs.validation_rows = validation_rows();
     inputs.output_dir = output();
     inputs.resume = resume;
     inputs.stop_requested = &stop;
@@ -87,6 +93,13 @@ class TinyRun {
     const std::vector<Listener> listeners = {
         also, [this](const Event& event) { events.push_back(event); }};
     return hone::train(inputs, options, listeners);
+  }
+
+  RowFingerprint validation_rows() {
+    RowFingerprint rows;
+    for (const Record& record : validation_)
+      rows.add(record.where(), pipeline_->task().encode(record, pipeline_->tokenizer(), true));
+    return rows;
   }
 
   std::pair<Report, double> evaluate() {
@@ -120,6 +133,7 @@ class TinyRun {
   std::string task_name_;
   std::vector<Record> train_, validation_;
   std::unique_ptr<SampleStore> store_;
+  RowFingerprint train_rows_;
   std::unique_ptr<Pipeline> pipeline_;
 };
 

@@ -133,6 +133,61 @@ TEST(Checkpoint, SaysThatThereIsNone) {
       HasSubstr("start the run again"));
 }
 
+// A save that cannot end must not have cost the last good one: `last` is damaged, unseen so far.
+TEST(Checkpoint, ADamagedLastAndASaveThatFailsLeaveTheOneBefore) {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(folder.path());
+  checkpoints.save_last(checkpoint_of(1));
+  checkpoints.save_last(checkpoint_of(2));
+  flip_byte(folder / "last/model.safetensors", 1);
+  Checkpoint impossible = checkpoint_of(3);
+  impossible.weights["w"] = at::zeros({2}, at::kComplexFloat);  // no type of safetensors
+  EXPECT_THROW(checkpoints.save_last(impossible), Error);
+  Warnings warnings;
+  EXPECT_EQ(step_of(checkpoints.load_last(warnings.sink())), 1);
+  EXPECT_EQ(warnings.list.size(), 1U);
+}
+
+TEST(Checkpoint, ADamagedOneStaysUntilTheNextIsThere) {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(folder.path());
+  checkpoints.save_last(checkpoint_of(1));
+  checkpoints.save_last(checkpoint_of(2));
+  flip_byte(folder / "last/model.safetensors", 1);
+  checkpoints.load_last([](const std::string&) {});
+  EXPECT_TRUE(fs::exists(folder / "last.damaged"));
+  checkpoints.save_last(checkpoint_of(3));
+  EXPECT_FALSE(fs::exists(folder / "last.damaged"));
+  EXPECT_EQ(step_of(checkpoints.load_last([](const std::string&) {})), 3);
+}
+
+TEST(Checkpoint, KnowsWhetherARunCanGoOn) {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(folder.path());
+  fs::create_directory(folder / "last.new");
+  checkpoints.save_best(checkpoint_of(1));
+  EXPECT_FALSE(checkpoints.has_last());
+  EXPECT_FALSE(checkpoints.last_state());
+  checkpoints.save_last(checkpoint_of(1));
+  checkpoints.save_last(checkpoint_of(2));
+  EXPECT_TRUE(checkpoints.has_last());
+  EXPECT_EQ(checkpoints.last_state()->at("step"), 2);
+  fs::remove(folder / "last/trainer_state.json");
+  EXPECT_EQ(checkpoints.last_state()->at("step"), 1);
+}
+
+TEST(Checkpoint, OfTheFormatBeforeIsRead) {
+  const TemporaryFolder folder;
+  const CheckpointFolder checkpoints(folder.path());
+  checkpoints.save_last(checkpoint_of(1));
+  Json state = read_json(folder / "last/trainer_state.json", ErrorKind::kModel);
+  state.erase("sha256");
+  state["format"] = 2;
+  state["sha256"] = sha256(state.dump());
+  write_file(folder / "last/trainer_state.json", state.dump());
+  EXPECT_EQ(step_of(checkpoints.load_last([](const std::string&) {})), 1);
+}
+
 TEST(Checkpoint, OfANewerFormatIsRefusedByName) {
   const TemporaryFolder folder;
   const CheckpointFolder checkpoints(folder.path());

@@ -39,6 +39,19 @@ TEST(Timeline, MaxStepsWinsOverEpochs) {
   EXPECT_EQ(Timeline(lengths, {.batch_size = 4}, 1, 700).steps(), 700);
 }
 
+// A number of steps costs no memory and no time before they are made.
+TEST(Timeline, TakesAnyNumberOfSteps) {
+  const auto lengths = lengths_of(10);
+  for (const int64_t max_tokens : {int64_t{0}, int64_t{40}}) {
+    Timeline timeline(lengths, {.batch_size = 4, .max_tokens = max_tokens}, 3, 10'000'000'000);
+    EXPECT_EQ(timeline.steps(), 10'000'000'000);
+    EXPECT_GT(timeline.epochs(), 1e9);
+    EXPECT_EQ(timeline.micro_batches(0).size(), 1U);
+    EXPECT_FALSE(timeline.ends_epoch(1));
+  }
+  EXPECT_EQ(Timeline(lengths, {.batch_size = 4}, 1e8, -1).steps(), 300'000'000);
+}
+
 TEST(Timeline, CoversEverySampleOnceInEachEpoch) {
   const auto lengths = lengths_of(23);
   for (const int64_t max_tokens : {int64_t{0}, int64_t{40}}) {

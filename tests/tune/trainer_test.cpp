@@ -237,7 +237,7 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
   options.per_device_train_batch_size = 8;
   EXPECT_THAT(complaint([&] { run.train(options, true); }, ErrorKind::kUsage),
               testing::AllOf(HasSubstr("per_device_train_batch_size 4, now it is 8"),
-                             HasSubstr("--resume")));
+                             HasSubstr("--overwrite")));
   options = tiny_options();
   options.learning_rate = 1e-3;
   run.train(options, true);
@@ -246,12 +246,59 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
               HasSubstr("learning_rate was 0.002 before and is 0.001 now"));
 }
 
-TEST(Trainer, ResumeRefusesOtherData) {
+// What was changed between a run and its continuation, and what the refusal says of it.
+void expect_refused(const std::function<void(TinyRun&)>& change, const std::string& words) {
+  SCOPED_TRACE(words);
   TinyRun run;
   run.train(tiny_options());
-  run.train_records().pop_back();
+  change(run);
   EXPECT_THAT(complaint([&] { run.train(tiny_options(), true); }, ErrorKind::kUsage),
-              HasSubstr("samples 21, now it is 20"));
+              testing::AllOf(HasSubstr(words), HasSubstr("--overwrite")));
+}
+
+TEST(Trainer, ResumeRefusesWhatTheRunWasNotBegunWithAndSaysWhatChanged) {
+  expect_refused([](TinyRun& run) { run.train_records().pop_back(); },
+                 "the train data changed: row count 21 -> 20");
+  expect_refused([](TinyRun& run) { run.train_records()[6].fields["text"] = "word1 word2"; },
+                 "row 7 is another (train.jsonl:7)");
+  expect_refused([](TinyRun& run) { run.validation_records()[2].fields["label"] = "a"; },
+                 "the validation data changed: row 3 is another (dev.jsonl:3)");
+  expect_refused(
+      [](TinyRun& run) {
+        for (auto* records : {&run.train_records(), &run.validation_records()}) {
+          for (Record& record : *records)
+            record.fields["label"] = "new_" + record.fields["label"].get<std::string>();
+        }
+      },
+      "labels: a, b, c -> new_a, new_b, new_c");
+  expect_refused(
+      [](TinyRun& run) { testing_support::write_tiny_bert(run.folder() + "/model", {}, 2); },
+      "the base model changed");
+  expect_refused([](TinyRun& run) { run.task_yaml = "{label_separator: x, type: multi}"; },
+                 "type: single -> multi");
+}
+
+TEST(Trainer, ALongerRunGoesOnFromAFinishedOne) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  run.train(options);
+  options.num_train_epochs = 3;
+  const TrainResult result = run.train(options, true);
+  EXPECT_EQ(result.steps, 18);
+  EXPECT_EQ(run.events_of<Started>().at(0).step, 12);
+  EXPECT_THAT(run.events_of<Warned>().at(0).message, HasSubstr("num_train_epochs was 2.0"));
+}
+
+TEST(Trainer, ARunThatStoppedEarlyGoesOnWhereItIsGivenMorePatience) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  options.num_train_epochs = 6;
+  options.early_stopping_patience = 1;
+  run.evaluate_instead = [] { return std::pair(Report{.metric = "accuracy", .score = 0.5}, 1.0); };
+  EXPECT_TRUE(run.train(options).stopped_early);
+  options.early_stopping_patience = 3;
+  const TrainResult result = run.train(options, true);
+  EXPECT_EQ(result.steps, 24);
 }
 
 TEST(Trainer, ResumeWithoutACheckpointSaysSo) {
@@ -280,6 +327,60 @@ Report scripted(double score) {
   report.score = score;
   report.metrics = {{"accuracy", score}, {"error_rate", 1 - score}};
   return report;
+}
+
+TEST(Trainer, ALossThatIsNoNumberIsNeverTheBest) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  const std::vector<std::pair<double, double>> evaluations = {
+      {0.9, std::nan("")}, {0.4, 1.0}, {std::nan(""), 1.0}};
+  options.num_train_epochs = 3;
+  size_t next = 0;
+  run.evaluate_instead = [&] {
+    const auto [score, loss] = evaluations[next++];
+    return std::pair(scripted(score), loss);
+  };
+  EXPECT_EQ(run.train(options).best_step, 12);
+  ASSERT_EQ(run.events_of<Warned>().size(), 2U);
+  EXPECT_THAT(run.events_of<Warned>()[0].message, HasSubstr("after step 6"));
+}
+
+TEST(Trainer, EndsWithTheLastWeightsWhereTheBestAreDamaged) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  double score = 1;
+  std::map<std::string, at::Tensor> last;
+  run.evaluate_instead = [&] {
+    last = run.weights();
+    return std::pair(scripted(score -= 0.1), 1.0);
+  };
+  run.train(options);
+  for (const char* name : {"best", "best.previous"})
+    fs::remove(run.output() + "/checkpoints/" + name + "/model.safetensors");
+  run.train(options, true);
+  EXPECT_EQ(first_difference(last, run.weights()), "");
+  EXPECT_THAT(
+      run.events_of<Warned>().at(0).message,
+      testing::AllOf(HasSubstr("best/model.safetensors"), HasSubstr("last weights are kept")));
+}
+
+TEST(Trainer, BeginsWhenAllThatMayFailBeforeHasNotFailed) {
+  TinyRun run;
+  run.load_pipeline();
+  TrainerInputs inputs;
+  inputs.pipeline = &run.pipeline();
+  inputs.train = &run.store();
+  inputs.output_dir = run.output();
+  inputs.evaluate = [&] { return run.evaluate(); };
+  bool began = false;
+  inputs.begin = [&] { began = true; };
+  TrainOptions options = tiny_options();
+  options.metric_for_best_model = "acuracy";
+  complaint([&] { train(inputs, options, {}); }, ErrorKind::kUsage);
+  EXPECT_FALSE(began);
+  fs::create_directories(run.output() + "/checkpoints");
+  inputs.begin = [&] { fs::remove_all(run.output() + "/checkpoints"); };
+  EXPECT_EQ(train(inputs, tiny_options(), {}).steps, 12);
 }
 
 TEST(Trainer, EvaluatesAndSavesWhenAskedTo) {
@@ -446,6 +547,21 @@ TEST(Trainer, SaysWhenTheWeightsThemselvesHaveDiverged) {
   const std::string message = complaint([&] { run.train(options); }, ErrorKind::kData);
   EXPECT_THAT(message, testing::AllOf(HasSubstr("train.jsonl:"), HasSubstr("diverged"),
                                       HasSubstr("learning_rate")));
+}
+
+TEST(Trainer, NeitherEvaluatesNorSavesWeightsThatAreNoNumbers) {
+  for (const std::string evaluates : {"epoch", "no"}) {
+    TinyRun run;
+    TrainOptions options = tiny_options();
+    options.learning_rate = 1e38;
+    options.warmup_ratio = 0;
+    options.max_steps = 1;
+    options.eval_strategy = evaluates;
+    EXPECT_THAT(complaint([&] { run.train(options); }, ErrorKind::kData),
+                testing::AllOf(HasSubstr("after step 1"), HasSubstr("learning_rate")));
+    EXPECT_TRUE(run.events_of<Saved>().empty());
+    EXPECT_TRUE(run.events_of<Evaluated>().empty());
+  }
 }
 
 TEST(Trainer, RefusesAnEmptyTrainingSet) {

@@ -56,7 +56,7 @@ int run_eval(const CLI::App& arguments) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   summary.model = text_of(arguments, "MODEL");
   summary.title = run_name(summary.model);
-  summary.command = fmt::format("hone eval {} {}", summary.model, source.path);
+  summary.command = command_line(arguments);
   summary.timing = {
       {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
       {"test_seconds", seconds},

@@ -2,19 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <iostream>
 
 #include "base/hub.h"
 #include "base/log.h"
 #include "cli/engine/encode.h"
 #include "cli/engine/inference.h"
-#include "tune/checkpoint.h"
 
 namespace hone {
 namespace {
-
-namespace fs = std::filesystem;
 
 void tell_dropped(const std::string& split, const SplitAudit& audit) {
   if (audit.dropped == 0) return;
@@ -59,50 +55,28 @@ Prepared prepare(const RunConfig& config) {
 }
 
 TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
-  TrainingData data{SampleStore(config.output_dir), {}};
+  TrainingData data{SampleStore(config.output_dir), {}, {}, {}};
   encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer,
                [&](Encoded& encoded) {
                  const auto record = static_cast<int64_t>(data.places.size());
                  data.places.add(encoded.record);
+                 data.train_rows.add(encoded.record.where(), encoded.samples);
                  for (Sample& sample : encoded.samples) {
                    sample.record = record;
                    data.samples.add(sample);
                  }
                });
   data.samples.seal();
-  for (const char* split : {"validation", "test"}) {
-    if (prepared.dataset.has(split))
-      encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer, [](Encoded&) {});
+  for (const std::string split : {"validation", "test"}) {
+    if (!prepared.dataset.has(split)) continue;
+    encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer,
+                 [&](const Encoded& encoded) {
+                   if (split == "validation")
+                     data.validation_rows.add(encoded.record.where(), encoded.samples);
+                 });
   }
   tell_audit(prepared.dataset, config.data);
   return data;
-}
-
-bool RunFolder::open(bool resume, bool overwrite) const {
-  // A run without validation and test data ends without a report.
-  const bool is_finished = fs::exists(file("report.json")) || fs::exists(file("model")),
-             has_checkpoint = fs::exists(file("checkpoints"));
-  if (resume && is_finished)
-    throw Error(ErrorKind::kUsage, {path_}, "holds a finished run; there is nothing to resume.");
-  if (resume && !has_checkpoint)
-    log_warn("{}: no checkpoint yet; the run starts from the beginning", path_);
-  if (resume) return has_checkpoint;
-  if ((is_finished || has_checkpoint) && !overwrite) {
-    throw Error(
-        ErrorKind::kUsage, {path_},
-        fmt::format("holds {} run. Name another output.dir, {}or replace it with --overwrite.",
-                    is_finished ? "a finished" : "an interrupted",
-                    is_finished ? "" : "continue it with --resume, "));
-  }
-  return false;
-}
-
-void RunFolder::prepare() const {
-  for (const char* name : {"report.json", "report.html", "report.txt", "predictions.jsonl",
-                           "metrics.jsonl", "config.yaml"})
-    fs::remove(file(name));
-  for (const char* name : {"model", "checkpoints", "tensorboard"}) fs::remove_all(file(name));
-  fs::create_directories(path_);
 }
 
 void write_reports(const std::string& folder, const Report& report, const RunSummary& summary) {

@@ -11,6 +11,7 @@
 #include "data/places.h"
 #include "data/sample_store.h"
 #include "tasks/pipeline.h"
+#include "tune/identity.h"
 
 namespace hone {
 
@@ -24,31 +25,15 @@ struct Prepared {
 
 Prepared prepare(const RunConfig& config);
 
-// The training split as samples, and where each record stands.
+// The training split as samples, where each record stands, and what identifies the rows.
 struct TrainingData {
   SampleStore samples;
   Places places;
+  RowFingerprint train_rows, validation_rows;
 };
 // Encodes all splits, then warns of dropped rows and leakage: a bad row of the test data is an
 // error before training, not after it.
 TrainingData encode_data(const RunConfig& config, Prepared& prepared);
-
-// The folder of a run (output.dir).
-class RunFolder {
- public:
-  explicit RunFolder(std::string path) : path_(std::move(path)) {}
-
-  // Whether the run continues. Error(kUsage) where the folder holds a run that neither is to be
-  // continued nor may be replaced.
-  bool open(bool resume, bool overwrite) const;
-  void prepare() const;  // for a new run: the folder is there and holds nothing that a run writes;
-                         // whatever else it holds stays
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // report.json, report.html and report.txt.
 void write_reports(const std::string& folder, const Report& report, const RunSummary& summary);

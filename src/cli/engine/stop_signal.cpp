@@ -4,6 +4,8 @@
 
 #include <csignal>
 
+#include "base/file.h"
+
 namespace hone {
 namespace {
 
@@ -14,7 +16,9 @@ static_assert(std::atomic<bool>::is_always_lock_free &&
 
 void on_signal(int signal) {
   received = signal;
-  if (requested.exchange(true)) _exit(128 + signal);
+  if (!requested.exchange(true)) return;
+  remove_temporaries();
+  _exit(128 + signal);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "base/file.h"
@@ -10,6 +11,7 @@
 #include "cli/engine/engine.h"
 #include "cli/engine/environment.h"
 #include "cli/engine/run.h"
+#include "cli/engine/run_folder.h"
 #include "cli/engine/stop_signal.h"
 #include "tune/console.h"
 #include "tune/machine.h"
@@ -27,35 +29,60 @@ double seconds_since(Clock::time_point start) {
 
 class TrainCommand {
  public:
-  TrainCommand(RunConfig config, bool resume, bool as_json)
+  TrainCommand(RunConfig config, const CLI::App& arguments)
       : config_(std::move(config)),
-        folder_(config_.output_dir),
-        resume_(resume),
-        as_json_(as_json),
+        command_(command_line(arguments)),
+        resume_(flag_of(arguments, "--resume")),
+        as_json_(flag_of(arguments, "--json")),
+        changes_config_(!list_of(arguments, "KEY=VALUE").empty()),
+        folder_(locked_folder(config_)),
         stop_(catch_stop_signals()) {}
 
   int run() {
-    resume_ = folder_.open(resume_, config_.overwrite);
+    resume_ = folder_.open(resume_, config_.overwrite, config_.train);
     use_threads(config_.train.threads);
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
     Prepared prepared = prepare(config_);
-    if (!resume_) folder_.prepare();
+    refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
     const TrainingData data = encode_data(config_, prepared);
-    write_file(folder_.file("config.yaml"), config_.resolved);
     const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                            static_cast<uint64_t>(config_.train.seed));
     const TrainResult result = fine_tune(*pipeline, prepared.dataset, data);
     if (result.interrupted) {
       log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
-               result.steps, config_.path);
+               result.steps, shell_quoted(folder_.config()));
       return stop_exit_code();
     }
-    pipeline->save(folder_.file("model"));
+    folder_.save_model(*pipeline);
     test(*pipeline, prepared.dataset, result);
+    folder_.finish();
     return 0;
   }
 
  private:
+  // What the run reads must not lie where it writes; that is looked at before anything is touched.
+  static RunFolder locked_folder(const RunConfig& config) {
+    std::vector<std::string> inputs;
+    if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
+    for (const auto& [split, source] : config.data.sources) inputs.push_back(source.path);
+    if (!is_own_config(config)) inputs.push_back(config.path);
+    refuse_inputs_in_run(config.output_dir, inputs);
+    const auto& sources = config.data.sources;
+    return RunFolder(config.output_dir, sources.contains("test") || sources.contains("validation"));
+  }
+
+  // Whether the run was started by the configuration that one in this folder left.
+  static bool is_own_config(const RunConfig& config) {
+    std::error_code not_there;
+    return std::filesystem::equivalent(config.path, RunFolder::config_in(config.output_dir),
+                                       not_there);
+  }
+
+  void begin() {
+    // As the user wrote it, comments and all, where it is the folder's own and stands as it is.
+    folder_.begin(is_own_config(config_) && !changes_config_ ? "" : config_.resolved);
+  }
+
   TrainResult fine_tune(Pipeline& pipeline, Dataset& dataset, const TrainingData& data) {
     TrainerInputs inputs;
     inputs.pipeline = &pipeline;
@@ -69,12 +96,19 @@ class TrainCommand {
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
+    inputs.train_rows = data.train_rows;
+    inputs.validation_rows = data.validation_rows;
     inputs.output_dir = folder_.path();
     inputs.resume = resume_;
+    inputs.begin = [this] { begin(); };
     inputs.stop_requested = &stop_;
+    const Listener replace_earlier = [this](const Event& event) {
+      const auto* saved = std::get_if<Saved>(&event);
+      if (saved != nullptr && !saved->is_best) folder_.replace_earlier();
+    };
     return hone::train(inputs, config_.train,
                        {console_log(), metrics_log(folder_.file("metrics.jsonl")),
-                        tensorboard_log(folder_.file("tensorboard"))});
+                        tensorboard_log(folder_.file("tensorboard")), replace_earlier});
   }
 
   PredictOptions predict_options() const {
@@ -126,7 +160,7 @@ class TrainCommand {
     summary.title = run_name(folder_.path());
     summary.split = split;
     summary.model = config_.model;
-    summary.command = "hone train " + config_.path;
+    summary.command = command_;
     summary.data = dataset.audits();
     summary.leaks = dataset.leaks();
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
@@ -137,8 +171,9 @@ class TrainCommand {
   }
 
   RunConfig config_;
+  std::string command_;
+  bool resume_, as_json_, changes_config_;
   RunFolder folder_;
-  bool resume_, as_json_;
   std::atomic<bool>& stop_;
 };
 
@@ -147,9 +182,7 @@ class TrainCommand {
 int run_train(const CLI::App& arguments) {
   RunConfig config = RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
   config.overwrite |= flag_of(arguments, "--overwrite");
-  return TrainCommand(std::move(config), flag_of(arguments, "--resume"),
-                      flag_of(arguments, "--json"))
-      .run();
+  return TrainCommand(std::move(config), arguments).run();
 }
 
 }  // namespace hone

@@ -1,0 +1,125 @@
+#include "tune/identity.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/random.h"
+#include "data/fingerprint.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kMostBlocks = 2048;
+constexpr size_t kShownWords = 12;
+
+template <typename T>
+uint64_t hash_values(const std::vector<T>& values) {
+  return hash_bytes({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+}
+
+uint64_t hash_sample(const Sample& sample) {
+  auto hash = static_cast<uint64_t>(sample.window);
+  for (const Sequence& stream : sample.streams)
+    hash = mix(mix(hash, hash_values(stream.ids)), hash_values(stream.segments));
+  for (const Target& target : sample.targets)
+    hash = mix(mix(hash, hash_bytes(target.name)), hash_values(target.values));
+  return hash;
+}
+
+std::string in_words(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.is_null() ? "none" : value.dump();
+  std::vector<std::string> words;
+  for (size_t i = 0; i < std::min(value.size(), kShownWords); ++i)
+    words.push_back(in_words(value[i]));
+  const size_t more = value.size() - words.size();
+  return fmt::format("{}{}", fmt::join(words, ", "),
+                     more > 0 ? fmt::format(" and {} more", more) : "");
+}
+
+// "options.text" is the task's key "text", "labels.values" are the labels.
+std::string shown_name(std::string name) {
+  if (name.starts_with("options.")) name.erase(0, name.find('.') + 1);
+  if (name.ends_with(".values")) name.erase(name.rfind('.'));
+  return name;
+}
+
+void add_differences(const std::string& name, const Json& before, const Json& now,
+                     std::vector<std::string>& out) {
+  if (before == now) return;
+  if (!before.is_object() || !now.is_object()) {
+    out.push_back(fmt::format("{}: {} -> {}", shown_name(name), in_words(before), in_words(now)));
+    return;
+  }
+  Json keys = before;
+  keys.update(now);
+  for (const auto& [key, ignored] : keys.items())
+    add_differences(name.empty() ? key : name + "." + key, before.value(key, Json()),
+                    now.value(key, Json()), out);
+}
+
+}  // namespace
+
+// A block's hash is a sum, so that two blocks are joined by adding; a row's place counts in it.
+void RowFingerprint::add(const Where& where, const std::vector<Sample>& samples) {
+  auto hash = static_cast<uint64_t>(rows_);
+  for (const Sample& sample : samples) hash = mix(hash, hash_sample(sample));
+  if (rows_ % block_ == 0 && hashes_.size() == kMostBlocks) join_blocks();
+  if (rows_ % block_ == 0) {
+    hashes_.push_back(0);
+    starts_.push_back(where);
+  }
+  hashes_.back() += hash;
+  ++rows_;
+}
+
+void RowFingerprint::join_blocks() {
+  for (size_t i = 0; i < kMostBlocks / 2; ++i) {
+    hashes_[i] = hashes_[2 * i] + hashes_[2 * i + 1];
+    starts_[i] = starts_[2 * i];
+  }
+  hashes_.resize(kMostBlocks / 2);
+  starts_.resize(kMostBlocks / 2);
+  block_ *= 2;
+}
+
+Json RowFingerprint::json() const {
+  Json hashes = Json::array();
+  for (const uint64_t hash : hashes_) hashes.push_back(fmt::format("{:016x}", hash));
+  return {{"rows", rows_}, {"block", block_}, {"hashes", hashes}};
+}
+
+std::string RowFingerprint::difference(const Json& saved) const {
+  const Json now = json();
+  if (saved == now) return "";
+  if (saved.at("rows") != now["rows"])
+    return fmt::format("row count {} -> {}", saved.at("rows").dump(), rows_);
+  size_t block = 0;
+  while (block + 1 < hashes_.size() && saved.at("hashes").at(block) == now["hashes"][block])
+    ++block;
+  const auto first = static_cast<int64_t>(block) * block_ + 1;
+  if (block_ == 1) return fmt::format("row {} is another ({})", first, starts_[block].str());
+  return fmt::format("rows {} to {} are others (from {} on)", first,
+                     std::min(first + block_ - 1, rows_), starts_[block].str());
+}
+
+std::vector<std::string> task_differences(const Json& before, const Json& now) {
+  std::vector<std::string> out;
+  add_differences("", before, now, out);
+  return out;
+}
+
+std::string weights_fingerprint(const StateDict& weights) {
+  uint64_t hash = weights.size();
+  for (const auto& [name, tensor] : weights) {
+    const at::Tensor plain = tensor.detach().cpu().contiguous();
+    hash = mix(mix(hash, hash_bytes(name)),
+               hash_bytes({static_cast<const char*>(plain.const_data_ptr()), plain.nbytes()}));
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+}  // namespace hone
