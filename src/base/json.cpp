@@ -15,6 +15,10 @@ namespace hone {
 namespace {
 
 constexpr int kMaxDepth = 512;
+// A file of a model may come from anybody. A value takes up to a hundred bytes of memory, and
+// written as "[]," only three of the file: a vocabulary of 500,000 tokens and their merges has two
+// million.
+constexpr size_t kMostModelValues = 4'000'000;
 constexpr size_t kFewKeys =
     12;  // up to here a duplicate key is looked for one by one, beyond in a hash set
 
@@ -76,6 +80,8 @@ class Parser {
 
   void parse_value(Json& out, int depth) {
     if (at_ >= text_.size()) fail(at_, "the text ends where a value should begin");
+    if (++values_ > kMostModelValues && kind_ == ErrorKind::kModel)
+      fail(at_, fmt::format("more than {} values; no model has as many", kMostModelValues));
     switch (text_[at_]) {
       case '{':
         return parse_object(out, depth);
@@ -296,7 +302,7 @@ class Parser {
   std::string_view text_;
   const Where& where_;
   ErrorKind kind_;
-  size_t at_ = 0;
+  size_t at_ = 0, values_ = 0;
 };
 
 }  // namespace
