@@ -70,7 +70,7 @@ class Vocabulary {
   bool has(int32_t id) const { return id >= 0 && id < end_id() && places_[id].size != kNoToken; }
   int32_t end_id() const {
     return static_cast<int32_t>(places_.size());
-  }                                            // one past the largest id
+  }  // one past the largest id
   size_t longest() const { return longest_; }  // bytes of the longest token
 
  private:
