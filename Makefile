@@ -5,7 +5,7 @@ HONE := $(BUILD)/hone
 PEERS := .venv-peers/bin/python
 CONFIGURE := $(BUILD)/build.ninja
 
-.PHONY: demo test program build configure test-cpp test-python bench asan format check-format \
+.PHONY: demo test program build configure test-cpp test-python attack bench asan format check-format \
         setup setup-peers clean
 CPP_FILES = $$(git ls-files '*.cpp' '*.h')
 PYTHON_FILES = $$(git ls-files '*.py') bench/run
@@ -29,6 +29,9 @@ test-cpp: build
 
 test-python: build setup-peers
 	$(PEERS) -m pytest -q tests
+
+attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub
+	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run

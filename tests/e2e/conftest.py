@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HONE = Path(os.environ.get("HONE_BIN", ROOT / "build/release/hone")).resolve()
 SHARED = Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
 MINILM = ROOT / "models/all-MiniLM-L6-v2"
+ATTACK = os.environ.get("HONE_ATTACK") == "1"  # the long form of the tests in tests/attack
 
 WORDS = "good bad fine awful the a film was plot actor very not and it is my card lost order late Anna Smith Paris Berlin Acme Corp lives in works at".split()
 
