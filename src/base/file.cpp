@@ -19,9 +19,14 @@
 #include <memory>
 #include <vector>
 
+#include "base/model_files.h"
+
 namespace hone {
 namespace fs = std::filesystem;
 namespace {
+
+// A model's weights are mapped; what is read whole of it are its JSON files and its vocabulary.
+constexpr size_t kMostModelText = size_t{256} << 20;
 
 std::string parent_of(const std::string& path) {
   const fs::path parent = fs::path(path).parent_path();
@@ -62,11 +67,15 @@ std::string looked_from(const std::string& path) {
 // An open file descriptor that closes itself.
 class Descriptor {
  public:
+  // A model's folder may come from anybody: nothing in it but files is opened, as a pipe or a
+  // device would be read for ever.
   Descriptor(const std::string& path, ErrorKind kind)
-      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+      : fd_(::open(path.c_str(),
+                   O_RDONLY | O_CLOEXEC | (kind == ErrorKind::kModel ? O_NONBLOCK : 0))) {
     if (fd_ < 0) cannot_open(path, kind, errno);
-    if (::fstat(fd_, &status_) != 0) fail(path, kind, errno);
-    if (S_ISDIR(status_.st_mode)) fail(path, kind, EISDIR);
+    if (::fstat(fd_, &status_) != 0) fail(path, kind, std::strerror(errno));
+    if (S_ISDIR(status_.st_mode)) fail(path, kind, std::strerror(EISDIR));
+    if (kind == ErrorKind::kModel && !is_regular()) fail(path, kind, "it is no regular file");
   }
   ~Descriptor() { ::close(fd_); }
   Descriptor(const Descriptor&) = delete;
@@ -77,9 +86,9 @@ class Descriptor {
   size_t size() const { return static_cast<size_t>(status_.st_size); }
 
  private:
-  [[noreturn]] void fail(const std::string& path, ErrorKind kind, int reason) {
+  [[noreturn]] void fail(const std::string& path, ErrorKind kind, const char* reason) {
     ::close(fd_);
-    throw Error(kind, Where{path}, fmt::format("cannot be read: {}", std::strerror(reason)));
+    throw Error(kind, Where{path}, fmt::format("cannot be read: {}", reason));
   }
 
   int fd_;
@@ -196,6 +205,11 @@ bool has_ended(pid_t process) {
 
 std::string read_file(const std::string& path, ErrorKind kind) {
   const Descriptor file(path, kind);
+  if (kind == ErrorKind::kModel && file.size() > kMostModelText) {
+    throw Error(kind, Where{path},
+                fmt::format("has {} bytes; a text of a model has at most {}.", file.size(),
+                            kMostModelText));
+  }
   std::string out;
   if (file.is_regular()) out.resize(file.size());
   size_t filled = 0;
@@ -213,6 +227,7 @@ std::string read_file(const std::string& path, ErrorKind kind) {
     filled += got;
   }
   out.resize(filled);
+  if (kind == ErrorKind::kModel) refuse_stand_in(out, path, kind);
   return out;
 }
 

@@ -14,7 +14,9 @@
 namespace hone {
 
 // The whole file. Throws Error(kind) "no such file" with the nearest name in that folder, or the
-// reason of the system.
+// reason of the system. A model's folder may come from anybody: with kModel only regular files are
+// read, here and below, texts of at most 256 MiB, and a Git LFS pointer or web page in place of one
+// is named.
 std::string read_file(const std::string& path, ErrorKind kind);
 
 // A file written under a temporary name beside `path`; `commit` syncs it and renames it over

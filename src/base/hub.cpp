@@ -9,22 +9,21 @@
 // a blob.
 #include "base/hub.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
@@ -32,8 +31,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/http.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/model_files.h"
 #include "base/progress.h"
 
 namespace hone {
@@ -127,6 +128,35 @@ std::optional<Repository> parse_repository(const std::string& name) {
   return repository;
 }
 
+// ---- checksums: a blob's name is its contents' SHA-256 (large files) or git blob id ----
+
+bool is_checksum(const std::string& name) { return is_hex(name, 64) || is_hex(name, 40); }
+
+std::string git_blob_id(const std::string& path) {
+  const MappedFile file(path, ErrorKind::kModel);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        EVP_MD_CTX_free);
+  const std::string header = fmt::format("blob {}", file.bytes().size());
+  EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr);
+  EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);  // with the terminating zero
+  EVP_DigestUpdate(context.get(), file.bytes().data(), file.bytes().size());
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_DigestFinal_ex(context.get(), digest, &size);
+  std::string hex;
+  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
+  return hex;
+}
+
+std::string checksum_like(const std::string& name, const std::string& path) {
+  return is_hex(name, 64) ? sha256_file(path) : git_blob_id(path);
+}
+
+bool is_whole(const fs::path& blob) {
+  const std::string name = blob.filename().string();
+  return fs::exists(blob) && checksum_like(name, blob.string()) == name;
+}
+
 // ---- what is on disk ----
 
 std::vector<std::string> shards_of(const std::string& index_path) {
@@ -178,147 +208,70 @@ std::string cached_snapshot(const Repository& repository) {
   if (fs::is_regular_file(reference)) {
     commit = read_file(reference, ErrorKind::kModel);
     std::erase_if(commit, [](unsigned char c) { return std::isspace(c); });
+    if (!is_hex(commit, 40)) return "";
   }
   const std::string folder = repository.folder() + "/snapshots/" + commit;
   return is_complete(folder) ? folder : "";
 }
 
-// ---- HTTP ----
-
-struct Response {
-  long status = 0;
-  std::map<std::string, std::string> headers;  // lower-case names; of the last response
-  std::string body;
-  CURLcode code = CURLE_OK;
-  std::string failure;  // the reason where `code` is not CURLE_OK
-};
-
-struct Request {
-  std::string url;
-  bool is_head = false;
-  bool has_token = true;  // never sent to another host than the endpoint
-  int64_t from = 0;       // first byte wanted
-  std::function<bool(const Response&, std::string_view)> sink =
-      {};  // takes the body of a success instead of Response::body; false aborts
-};
-
-struct Transfer {
-  const Request& request;
-  Response& response;
-};
-
-size_t on_header(char* data, size_t, size_t size, void* user) {
-  Response& response = *static_cast<Response*>(user);
-  std::string_view line(data, size);
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
-  if (line.starts_with("HTTP/")) {
-    response.headers.clear();
-    const size_t space = line.find(' ');
-    response.status =
-        space == std::string_view::npos ? 0 : std::strtol(line.data() + space, nullptr, 10);
+// The files that are read of a snapshot.
+std::vector<std::string> files_of(const std::string& snapshot) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& name) {
+    if (fs::exists(snapshot + "/" + name)) files.push_back(snapshot + "/" + name);
+  };
+  for (const char* name : kOtherFiles) add(name);
+  for (const char* name : kTokenizerFiles) add(name);
+  const auto weights =
+      std::find_if(std::begin(kWeightFiles), std::end(kWeightFiles),
+                   [&](const char* name) { return fs::exists(snapshot + "/" + name); });
+  add(*weights);
+  if (files.back().ends_with("index.json")) {
+    for (const std::string& shard : shards_of(files.back())) add(shard);
   }
-  if (const size_t colon = line.find(':'); colon != std::string_view::npos) {
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(), ::tolower);
-    line.remove_prefix(colon + 1);
-    while (line.starts_with(' ')) line.remove_prefix(1);
-    response.headers[name] = line;
-  }
-  return size;
+  return files;
 }
 
-size_t on_body(char* data, size_t, size_t size, void* user) {
-  auto& [request, response] = *static_cast<Transfer*>(user);
-  const bool is_success = response.status / 100 == 2;
-  if (request.sink && is_success) return request.sink(response, {data, size}) ? size : 0;
-  if (response.body.size() < (64U << 20)) response.body.append(data, size);
-  return size;
+// The first file whose contents are not what its blob is named by, or "". A copy that links to no
+// blob, and a blob that another program named otherwise, cannot be checked.
+std::string damaged_file(const std::string& snapshot) {
+  for (const std::string& file : files_of(snapshot)) {
+    std::error_code error;
+    const fs::path blob = fs::read_symlink(file, error);
+    if (!error && is_checksum(blob.filename().string()) && !is_whole(fs::path(snapshot) / blob))
+      return file;
+  }
+  return "";
 }
 
-Response perform(const Request& request) {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(),
-                                                                 curl_easy_cleanup);
-  Response response;
-  Transfer transfer{request, response};
-  char failure[CURL_ERROR_SIZE] = "";
-  curl_slist* headers = nullptr;
-  if (const std::string secret = request.has_token ? token() : ""; !secret.empty()) {
-    headers = curl_slist_append(headers, ("Authorization: Bearer " + secret).c_str());
-  }
-  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owner(headers,
-                                                                          curl_slist_free_all);
-  const std::string range = std::to_string(request.from) + "-";
-  curl_easy_setopt(curl.get(), CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers);
-  curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "hone/" HONE_VERSION);
-  curl_easy_setopt(curl.get(), CURLOPT_NOBODY, request.is_head ? 1L : 0L);
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT, 10L);
-  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_LIMIT,
-                   1L);  // a stalled transfer ends after a minute and is resumed
-  curl_easy_setopt(curl.get(), CURLOPT_LOW_SPEED_TIME, 60L);
-  curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, failure);
-  curl_easy_setopt(curl.get(), CURLOPT_HEADERFUNCTION, on_header);
-  curl_easy_setopt(curl.get(), CURLOPT_HEADERDATA, &response);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &transfer);
-  if (request.sink) {
-    curl_easy_setopt(curl.get(), CURLOPT_FOLLOWLOCATION,
-                     1L);  // libcurl keeps the token from other hosts
-    curl_easy_setopt(curl.get(), CURLOPT_MAXREDIRS, 5L);
-  }
-  if (request.from > 0) curl_easy_setopt(curl.get(), CURLOPT_RANGE, range.c_str());
-  response.code = curl_easy_perform(curl.get());
-  if (response.code != CURLE_OK)
-    response.failure = *failure ? failure : curl_easy_strerror(response.code);
-  return response;
-}
-
-// Dropped connections, time-outs and a busy server are worth another try.
-bool is_passing(const Response& response) {
-  switch (response.code) {
-    case CURLE_OK:
-      return response.status == 429 || response.status >= 500;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
-      return true;
-    default:
-      return false;
-  }
-}
+// ---- asking the hub ----
 
 constexpr int kTries = 5;
 
-void wait_before_retry(int attempt, const Response& response, const std::string& what) {
+void wait_before_retry(int attempt, const HttpResponse& response, const std::string& what) {
   const auto pause = std::chrono::milliseconds(250 << attempt);
   const std::string reason =
-      response.code == CURLE_OK ? fmt::format("status {}", response.status) : response.failure;
+      response.failure.empty() ? fmt::format("status {}", response.status) : response.failure;
   log_warn("{}: {}; trying again in {:.2g} s", what, reason,
            std::chrono::duration<double>(pause).count());
   std::this_thread::sleep_for(pause);
 }
 
 // Follows redirects within the endpoint (a renamed repository); one to another host stays the
-// caller's.
-Response perform_here(Request request, const std::string& what) {
+// caller's, and so does one that says what the file is.
+HttpResponse ask_hub(HttpRequest request, const std::string& what) {
+  request.token = token();
   for (int attempt = 0, hops = 0;; ++attempt) {
-    Response response = perform(request);
-    const auto location = response.headers.find("location");
-    if (response.status / 100 == 3 && location != response.headers.end() &&
-        location->second.starts_with('/') && ++hops <= 5) {
-      request.url = endpoint() + location->second;
+    HttpResponse response = http_perform(request);
+    const std::string target = response.status / 100 == 3 && response.failure.empty()
+                                   ? http_resolved(request.url, response.header("location"))
+                                   : "";
+    if (http_same_origin(target, endpoint()) && response.header("x-linked-etag").empty() &&
+        ++hops <= 5) {
+      request.url = target;
       continue;
     }
-    if (!is_passing(response) || attempt + 1 >= kTries) return response;
+    if (!response.is_passing || attempt + 1 >= kTries) return response;
     wait_before_retry(attempt, response, what);
   }
 }
@@ -328,12 +281,10 @@ std::string describe(const Repository& repository) {
 }
 
 [[noreturn]] void refuse(const Repository& repository, const std::string& file,
-                         const Response& response) {
+                         const HttpResponse& response) {
   const std::string what =
       "model \"" + describe(repository) + "\"" + (file.empty() ? "" : ", " + file);
-  const auto header = response.headers.find("x-error-code");
-  const std::string code = header == response.headers.end() ? "" : header->second;
-  if (response.code != CURLE_OK) {
+  if (!response.failure.empty()) {
     throw Error(ErrorKind::kModel,
                 fmt::format("{}: there is no such folder here, and {} could not be reached ({}). "
                             "Give a model folder, or set HF_HUB_OFFLINE=1 to use "
@@ -350,7 +301,7 @@ std::string describe(const Repository& repository) {
                             : "the token in use may not read it"));
   }
   if (response.status == 404) {
-    const std::string missing = code == "RevisionNotFound"
+    const std::string missing = response.header("x-error-code") == "RevisionNotFound"
                                     ? "has no revision \"" + repository.revision + "\""
                                     : "has none of that name";
     throw Error(ErrorKind::kModel,
@@ -363,57 +314,53 @@ std::string describe(const Repository& repository) {
 
 // ---- fetching one file ----
 
-std::string git_blob_id(const std::string& path) {
-  const MappedFile file(path, ErrorKind::kModel);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        EVP_MD_CTX_free);
-  const std::string header = fmt::format("blob {}", file.bytes().size());
-  EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr);
-  EVP_DigestUpdate(context.get(), header.c_str(), header.size() + 1);  // with the terminating zero
-  EVP_DigestUpdate(context.get(), file.bytes().data(), file.bytes().size());
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  EVP_DigestFinal_ex(context.get(), digest, &size);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
-
 struct RemoteFile {
   std::string name, url, etag = {};
   int64_t size = -1;  // -1: not stated
-  bool has_token = true;
 };
+
+int64_t size_of(const std::string& stated, const std::string& name) {
+  int64_t size = -1;
+  const auto [end, error] = std::from_chars(stated.data(), stated.data() + stated.size(), size);
+  if (stated.empty()) return -1;
+  if (error != std::errc() || end != stated.data() + stated.size() || size < 0)
+    throw Error(ErrorKind::kModel, fmt::format("{}: {} gives \"{}\" as its size.", name, endpoint(),
+                                               stated.substr(0, 60)));
+  return size;
+}
+
+std::string etag_of(const HttpResponse& response, const std::string& name) {
+  const std::string linked = response.header("x-linked-etag");
+  std::string etag = linked.empty() ? response.header("etag") : linked;
+  if (etag.starts_with("W/")) etag.erase(0, 2);
+  std::erase(etag, '"');
+  if (!is_checksum(etag)) {
+    throw Error(ErrorKind::kModel,
+                fmt::format("{}: {} gives \"{}\" as its checksum, which is neither a SHA-256 nor a "
+                            "git blob id; the file cannot be verified.",
+                            name, endpoint(), etag.substr(0, 80)));
+  }
+  return etag;
+}
 
 // Where a file's bytes are, and what they must add up to.
 RemoteFile locate(const Repository& repository, const std::string& commit,
                   const std::string& name) {
   RemoteFile file{.name = name,
                   .url = endpoint() + "/" + repository.id + "/resolve/" + commit + "/" + name};
-  const Response response = perform_here({.url = file.url, .is_head = true}, name);
-  if (response.code != CURLE_OK || response.status >= 400) refuse(repository, name, response);
-  const auto header = [&](const char* key) {
-    const auto found = response.headers.find(key);
-    return found == response.headers.end() ? std::string() : found->second;
-  };
-  std::string etag = header("x-linked-etag").empty() ? header("etag") : header("x-linked-etag");
-  if (etag.starts_with("W/")) etag.erase(0, 2);
-  std::erase(etag, '"');
-  if (!is_hex(etag, 64) && !is_hex(etag, 40)) {
-    throw Error(ErrorKind::kModel,
-                fmt::format("{}: {} gives \"{}\" as its checksum, which is neither a SHA-256 nor a "
-                            "git blob id; the file cannot be verified.",
-                            name, endpoint(), etag));
-  }
-  file.etag = etag;
+  const HttpResponse response = ask_hub({.url = file.url, .is_head = true}, name);
+  if (!response.failure.empty() || response.status >= 400) refuse(repository, name, response);
+  file.etag = etag_of(response, name);
   const bool is_redirect = response.status / 100 == 3;
-  const std::string size = header("x-linked-size").empty() && !is_redirect
-                               ? header("content-length")
-                               : header("x-linked-size");
-  if (!size.empty()) file.size = std::strtoll(size.c_str(), nullptr, 10);
+  const std::string linked = response.header("x-linked-size");
+  file.size =
+      size_of(linked.empty() && !is_redirect ? response.header("content-length") : linked, name);
   if (is_redirect) {
-    file.url = header("location");
-    file.has_token = file.url.starts_with(endpoint() + "/");
+    const std::string location = response.header("location");
+    file.url = http_resolved(file.url, location);
+    if (file.url.empty())
+      throw Error(ErrorKind::kModel, fmt::format("{}: {} redirects to \"{}\", which is no URL.",
+                                                 name, endpoint(), location.substr(0, 200)));
   }
   return file;
 }
@@ -421,12 +368,13 @@ RemoteFile locate(const Repository& repository, const std::string& commit,
 // The partial file of a download. Locked, so that two processes do not write it at once.
 class PartialFile {
  public:
-  explicit PartialFile(const std::string& path)
-      : path_(path), descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0)
-      throw Error(ErrorKind::kModel, {path},
-                  fmt::format("cannot be written: {}.", std::strerror(errno)));
-    flock(descriptor_, LOCK_EX);
+  explicit PartialFile(const std::string& path) : path_(path) {
+    do {
+      if (descriptor_ >= 0) close(descriptor_);
+      descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+      if (descriptor_ < 0) fail("written", "");
+      flock(descriptor_, LOCK_EX);
+    } while (!is_still_here());
   }
   ~PartialFile() { close(descriptor_); }
   PartialFile(const PartialFile&) = delete;
@@ -434,30 +382,37 @@ class PartialFile {
 
   int64_t size() const { return lseek(descriptor_, 0, SEEK_END); }
   void clear() {
-    if (ftruncate(descriptor_, 0) != 0)
-      throw Error(ErrorKind::kModel, {path_},
-                  fmt::format("cannot be emptied: {}.", std::strerror(errno)));
+    if (ftruncate(descriptor_, 0) != 0) fail("emptied", "");
   }
   void append(std::string_view bytes) {
     lseek(descriptor_, 0, SEEK_END);
     while (!bytes.empty()) {
       const ssize_t written = write(descriptor_, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0)
-        throw Error(ErrorKind::kModel, {path_},
-                    fmt::format("cannot be written: {}. Is the disk full?", std::strerror(errno)));
+      if (written <= 0) fail("written", " Is the disk full?");
       bytes.remove_prefix(static_cast<size_t>(written));
     }
   }
   void commit(const std::string& target) {
-    fsync(descriptor_);
-    fs::rename(path_, target);
+    if (fsync(descriptor_) != 0) fail("written", " Is the disk full?");
+    if (rename(path_.c_str(), target.c_str()) != 0) fail("renamed", "");
   }
   const std::string& path() const { return path_; }
 
  private:
+  [[noreturn]] void fail(const char* what, const char* hint) const {
+    throw Error(ErrorKind::kModel, {path_},
+                fmt::format("cannot be {}: {}.{}", what, std::strerror(errno), hint));
+  }
+  // False where another process renamed or removed the file while this one waited for the lock.
+  bool is_still_here() const {
+    struct stat mine{}, named{};
+    return fstat(descriptor_, &mine) == 0 && stat(path_.c_str(), &named) == 0 &&
+           mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+  }
+
   std::string path_;
-  int descriptor_;
+  int descriptor_ = -1;
 };
 
 void check_space(const RemoteFile& file, int64_t have, const std::string& folder) {
@@ -470,32 +425,64 @@ void check_space(const RemoteFile& file, int64_t have, const std::string& folder
   }
 }
 
+// Takes one answer's bytes into the partial file, and no more of them than were announced.
+class Download {
+ public:
+  Download(const RemoteFile& file, PartialFile& partial, Progress& progress)
+      : file_(file), partial_(partial), progress_(progress) {}
+
+  void take(const HttpResponse& response, std::string_view bytes) {
+    if (std::exchange(is_first_, false)) begin(response);
+    if (have_ + static_cast<int64_t>(bytes.size()) > announced_) {
+      throw Error(ErrorKind::kModel,
+                  fmt::format("{}: {} sends more than the {} bytes that it announced.", file_.name,
+                              endpoint(), announced_));
+    }
+    partial_.append(bytes);
+    have_ += static_cast<int64_t>(bytes.size());
+    progress_.advance_to(have_ / 1'000'000);
+  }
+
+ private:
+  void begin(const HttpResponse& response) {
+    if (response.status != 206) partial_.clear();  // the server starts over
+    have_ = partial_.size();
+    announced_ = file_.size;
+    if (announced_ >= 0) return;
+    const int64_t rest = size_of(response.header("content-length"), file_.name);
+    if (rest < 0)
+      throw Error(ErrorKind::kModel,
+                  fmt::format("{}: {} does not say how long it is.", file_.name, endpoint()));
+    announced_ = have_ + rest;
+  }
+
+  const RemoteFile& file_;
+  PartialFile& partial_;
+  Progress& progress_;
+  bool is_first_ = true;
+  int64_t have_ = 0, announced_ = 0;
+};
+
 // Fetches what the partial file lacks, resuming after each break.
 void fetch_rest(const Repository& repository, const RemoteFile& file, PartialFile& partial) {
   Progress progress(file.name, file.size > 0 ? file.size / 1'000'000 : 0, "MB");
   for (int attempt = 0;; ++attempt) {
-    int64_t have = partial.size();
-    if (file.size >= 0 && have > file.size) partial.clear(), have = 0;
-    if (file.size >= 0 && have == file.size) return;
-    std::exception_ptr failure;  // must not fly through libcurl
-    bool is_first = true;
-    Request request{.url = file.url, .has_token = file.has_token, .from = have};
-    request.sink = [&](const Response& response, std::string_view bytes) {
-      try {
-        if (std::exchange(is_first, false) && response.status != 206)
-          partial.clear(), have = 0;  // the server starts over
-        partial.append(bytes);
-        progress.advance_to((have += static_cast<int64_t>(bytes.size())) / 1'000'000);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      return failure == nullptr;
+    if (file.size >= 0 && partial.size() > file.size) partial.clear();
+    if (file.size >= 0 && partial.size() == file.size) return;
+    Download download(file, partial, progress);
+    HttpRequest request{.url = file.url, .from = partial.size()};
+    if (http_same_origin(file.url, endpoint())) request.token = token();
+    request.sink = [&](const HttpResponse& response, std::string_view bytes) {
+      download.take(response, bytes);
     };
-    const Response response = perform(request);
-    if (failure) std::rethrow_exception(failure);
-    const bool is_whole = response.code == CURLE_OK && response.status / 100 == 2;
+    const HttpResponse response = http_perform(request);
+    const bool is_whole = response.is_success();
     if (is_whole && (file.size < 0 || partial.size() == file.size)) return;
-    if (attempt + 1 >= kTries || !(is_whole || is_passing(response)))
+    if (attempt + 1 >= kTries && is_whole)
+      throw Error(ErrorKind::kModel,
+                  fmt::format("{}: {} sends {} bytes, not the {} that it announced.", file.name,
+                              endpoint(), partial.size(), file.size));
+    if (attempt + 1 >= kTries || !(is_whole || response.is_passing))
       refuse(repository, file.name, response);
     wait_before_retry(attempt, response, file.name);
   }
@@ -506,20 +493,22 @@ std::string fetch_blob(const Repository& repository, const RemoteFile& file) {
   const std::string folder = repository.folder() + "/blobs", blob = folder + "/" + file.etag;
   fs::create_directories(folder);
   for (bool is_retry : {false, true}) {
-    if (fs::exists(blob)) return blob;
+    if (is_whole(blob)) return blob;
     PartialFile partial(blob + ".incomplete");
-    if (fs::exists(blob)) return blob;  // another process was faster
+    if (is_whole(blob)) {  // another process was faster
+      fs::remove(partial.path());
+      return blob;
+    }
     check_space(file, partial.size(), folder);
     fetch_rest(repository, file, partial);
-    const std::string found =
-        is_hex(file.etag, 64) ? sha256_file(partial.path()) : git_blob_id(partial.path());
+    const std::string found = checksum_like(file.etag, partial.path());
     if (found == file.etag) {
       partial.commit(blob);
       return blob;
     }
     fs::remove(partial.path());
     const std::string message = fmt::format("{}: checksum {} expected, {} found after {} bytes",
-                                            file.name, file.etag, found, file.size);
+                                            file.name, file.etag, found, partial.size());
     if (is_retry)
       throw Error(ErrorKind::kModel,
                   message + "; fetched twice. The connection or the hub's copy is damaged.");
@@ -528,13 +517,18 @@ std::string fetch_blob(const Repository& repository, const RemoteFile& file) {
   return blob;
 }
 
+// Made under another name and renamed: at every moment, to every process, the file is there or not.
 void link_file(const std::string& blob, const std::string& snapshot, const std::string& name) {
   const fs::path path = fs::path(snapshot) / name;
   const fs::path target = fs::path("../../blobs") / fs::path(blob).filename();
   std::error_code error;
-  fs::remove(path, error);
-  fs::create_symlink(target, path, error);
-  if (error) fs::copy_file(blob, path);  // a file system without links
+  if (fs::read_symlink(path, error) == target) return;
+  const fs::path temporary = fmt::format("{}.tmp-{}", path.string(), getpid());
+  fs::remove(temporary, error);
+  fs::create_symlink(target, temporary, error);
+  if (error)  // a file system without links
+    fs::copy_file(blob, temporary, fs::copy_options::overwrite_existing);
+  fs::rename(temporary, path);
 }
 
 // ---- fetching a model ----
@@ -563,19 +557,31 @@ class Fetch {
   void ask() {
     const std::string url =
         endpoint() + "/api/models/" + repository_.id + "/revision/" + repository_.revision;
-    const Response response = perform_here({.url = url}, repository_.id);
-    if (response.code != CURLE_OK || response.status != 200) refuse(repository_, "", response);
-    const Json info = parse_json(response.body, {url}, ErrorKind::kModel);
-    commit_ = info.value("sha", "");
-    if (!is_hex(commit_, 40))
-      throw Error(ErrorKind::kModel, {url},
-                  "the answer has no commit in \"sha\"; is HF_ENDPOINT a hub?");
-    for (const Json& file : info.value("siblings", Json::array()))
-      names_.insert(file.value("rfilename", ""));
+    const HttpResponse response = ask_hub({.url = url}, repository_.id);
+    if (!response.is_success() || response.status != 200) refuse(repository_, "", response);
+    read_answer(parse_json(response.body, {url}, ErrorKind::kModel), url);
     if (!names_.contains("config.json")) {
       throw Error(ErrorKind::kModel,
-                  fmt::format("model \"{}\" has no config.json; it is not a Transformers model.",
-                              describe(repository_)));
+                  fmt::format("model \"{}\" has no config.json{}", describe(repository_),
+                              foreign({names_.begin(), names_.end()},
+                                      "; it is not a Transformers model.")));
+    }
+  }
+
+  void read_answer(const Json& answer, const std::string& url) {
+    const auto defect = [&](const char* what) {
+      return Error(ErrorKind::kModel, {url}, fmt::format("{}; is HF_ENDPOINT a hub?", what));
+    };
+    if (!answer.is_object()) throw defect("the answer is no JSON object");
+    const Json commit = answer.value("sha", Json()), files = answer.value("siblings", Json());
+    if (!commit.is_string() || !is_hex(commit.get_ref<const std::string&>(), 40))
+      throw defect("the answer has no commit in \"sha\"");
+    if (!files.is_array()) throw defect("the answer has no list of files in \"siblings\"");
+    commit_ = commit;
+    for (const Json& file : files) {
+      const Json name = file.is_object() ? file.value("rfilename", Json()) : Json();
+      if (!name.is_string()) throw defect("a file in \"siblings\" has no name in \"rfilename\"");
+      names_.insert(name.get<std::string>());
     }
   }
 
@@ -600,9 +606,11 @@ class Fetch {
       }
       return;
     }
-    throw Error(ErrorKind::kModel, fmt::format("model \"{}\" has none of model.safetensors and "
-                                               "pytorch_model.bin; other formats cannot be read.",
-                                               describe(repository_)));
+    throw Error(
+        ErrorKind::kModel,
+        fmt::format("model \"{}\" has none of model.safetensors and pytorch_model.bin{}",
+                    describe(repository_),
+                    foreign({names_.begin(), names_.end()}, "; other formats cannot be read.")));
   }
 
   Repository repository_;
@@ -621,12 +629,26 @@ class Fetch {
                           did_you_mean(name, near)));
 }
 
+// The snapshot if its contents are what their names say; else the same commit fetched again.
+std::string verified(const Repository& repository, const std::string& snapshot, bool is_offline) {
+  const std::string damaged = damaged_file(snapshot);
+  if (damaged.empty()) return snapshot;
+  if (is_offline) {
+    throw Error(ErrorKind::kModel, {damaged},
+                "is damaged: its contents do not have the checksum that its blob is named by, and "
+                "HF_HUB_OFFLINE forbids fetching it again.");
+  }
+  log_warn("{}: is damaged in the cache; fetching it again", damaged);
+  return Fetch({repository.id, fs::path(snapshot).filename().string()}).run();
+}
+
 std::string find_model(const std::string& name, bool asks_first) {
   const std::optional<Repository> repository = parse_repository(name);
   if (!repository) refuse_name(name);
   const std::string cached = cached_snapshot(*repository);
   const bool is_offline = environment_flag("HF_HUB_OFFLINE");
-  if (!cached.empty() && (is_offline || !asks_first)) return cached;
+  if (!cached.empty() && (is_offline || !asks_first))
+    return verified(*repository, cached, is_offline);
   if (is_offline) {
     throw Error(ErrorKind::kModel, fmt::format("\"{}\" is no folder here, and the cache {} does "
                                                "not hold it; HF_HUB_OFFLINE forbids fetching it.",
@@ -639,6 +661,9 @@ std::string find_model(const std::string& name, bool asks_first) {
 
 std::string resolve_model(const std::string& name_or_path) {
   if (fs::is_directory(name_or_path)) return name_or_path;
+  if (fs::exists(name_or_path))
+    throw Error(ErrorKind::kModel, {name_or_path},
+                "is a file" + foreign({name_or_path}, "; name the folder that holds the model."));
   return find_model(name_or_path, false);
 }
 

@@ -15,6 +15,10 @@ namespace hone {
 namespace {
 
 constexpr int kMaxDepth = 512;
+// A file of a model may come from anybody. A value takes up to a hundred bytes of memory, and
+// written as "[]," only three of the file: a vocabulary of 500,000 tokens and their merges has two
+// million.
+constexpr size_t kMostModelValues = 4'000'000;
 constexpr size_t kFewKeys =
     12;  // up to here a duplicate key is looked for one by one, beyond in a hash set
 
@@ -52,8 +56,8 @@ class Parser {
   void count_value() {
     if (++values_ > most_values_)
       throw Error(kind_, place(at_),
-                  fmt::format("more than {} values, keys counted; so many are no row of data",
-                              most_values_));
+                  fmt::format("more than {} values, keys counted; {} has as many", most_values_,
+                              kind_ == ErrorKind::kModel ? "no model" : "no row of data"));
   }
 
   std::string found(size_t at) const {
@@ -321,6 +325,7 @@ class Parser {
 }  // namespace
 
 Json parse_json(std::string_view text, const Where& where, ErrorKind kind, size_t most_values) {
+  if (kind == ErrorKind::kModel) most_values = std::min(most_values, kMostModelValues);
   return Parser(text, where, kind, most_values).document();
 }
 

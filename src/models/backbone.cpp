@@ -4,8 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <set>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "base/model_files.h"
 #include "base/random.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
@@ -21,9 +25,8 @@ const FamilyInfo& family_of(const std::string& model_type) {
     known.emplace_back(family.model_type);
   }
   throw ConfigDefect(
-      "model_type",
-      fmt::format("\"model_type\" \"{}\" is not supported{}; known are {}.", model_type,
-                  did_you_mean(model_type, known), fmt::join(known, ", ")));
+      "model_type", fmt::format("\"model_type\" \"{}\" is not supported; known are {}.", model_type,
+                                fmt::join(known, ", ")));
 }
 
 // FNV-1a: the same on every machine.
@@ -56,16 +59,83 @@ ModelConfig read_family_config(const Json& config) {
   return out;
 }
 
+// One more than the largest N of "….layer.N.…" among the names; 0 where there is none.
+int64_t layers_in(const StateDict& weights) {
+  constexpr std::string_view kLayer = "layer.";
+  int64_t layers = 0;
+  for (const auto& [name, tensor] : weights) {
+    const size_t at = name.find(kLayer);
+    int64_t number = -1;
+    if (at != std::string::npos)
+      std::from_chars(name.data() + at + kLayer.size(), name.data() + name.size(), number);
+    layers = std::max(layers, number + 1);
+  }
+  return layers;
+}
+
+// Tensors may share their storage.
+int64_t bytes_of(const StateDict& weights) {
+  std::set<const void*> seen;
+  int64_t bytes = 0;
+  for (const auto& [name, tensor] : weights) {
+    if (seen.insert(tensor.storage().unsafeGetStorageImpl()).second)
+      bytes += static_cast<int64_t>(tensor.storage().nbytes());
+  }
+  return bytes;
+}
+
+// The matrices of the blocks and a row for each word: less than any family has.
+double least_weights(const ModelConfig& config) {
+  const double hidden = static_cast<double>(config.hidden_size);
+  return static_cast<double>(config.num_layers) * hidden *
+             (4 * hidden + 2 * static_cast<double>(config.intermediate_size)) +
+         static_cast<double>(config.vocab_size) + static_cast<double>(config.max_positions);
+}
+
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& folder) {
   const std::string path = (std::filesystem::path(folder) / "config.json").string();
+  if (!std::filesystem::exists(path)) {
+    const std::string instead = foreign_in(folder, "");
+    if (!instead.empty())
+      throw Error(ErrorKind::kModel, Where{folder}, "has no config.json" + instead);
+  }
   const std::string text = read_file(path, ErrorKind::kModel);
   try {
     return read_family_config(parse_json(text, Where{path, 1}, ErrorKind::kModel));
   } catch (const ConfigDefect& defect) {
     throw Error(ErrorKind::kModel, Where{path, line_of(text, defect.key())}, defect.message());
   }
+}
+
+void refuse_too_large(double weights, const ModelConfig& config) {
+  constexpr double kLeastBytes = 2;  // of a weight: half precision
+  if (config.checkpoint_bytes == 0 ||
+      weights * kLeastBytes <= static_cast<double>(config.checkpoint_bytes))
+    return;
+  throw Error(ErrorKind::kModel, Where{"config.json"},
+              fmt::format("describes a network of {:.3g} million weights, but the checkpoint has "
+                          "{:.3g} MB; does config.json belong to these weights?",
+                          weights / 1e6, static_cast<double>(config.checkpoint_bytes) / 1e6));
+}
+
+void ModelConfig::compare_with(const StateDict& weights, const std::string& folder) {
+  checkpoint_bytes = std::max<int64_t>(bytes_of(weights), 1);
+  const int64_t layers = layers_in(weights);
+  if (layers > 0 && num_layers > layers) {
+    throw Error(ErrorKind::kModel, Where{folder},
+                fmt::format("config.json says {} layers, but the weights have {}; does config.json "
+                            "belong to these weights?",
+                            num_layers, layers));
+  }
+  if (num_layers < layers) {
+    log_warn("{}: the weights have {} layers, but config.json says {}: {} not used", folder, layers,
+             num_layers,
+             num_layers + 1 == layers ? fmt::format("layer {} is", num_layers)
+                                      : fmt::format("layers {} to {} are", num_layers, layers - 1));
+  }
+  refuse_too_large(least_weights(*this), *this);
 }
 
 at::Tensor Backbone::forward_first(const Packed& tokens) {

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "models/packed.h"
+#include "models/weights.h"
 
 namespace hone {
 
@@ -37,12 +38,18 @@ struct ModelConfig {
   int64_t hidden_size = 0, num_layers = 0, num_heads = 0, intermediate_size = 0, vocab_size = 0;
   int64_t max_positions =
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
+  int64_t checkpoint_bytes = 0;  // of the weights beside config.json; 0: not looked at yet
   double initializer_range = 0.02;
   double token_dropout = 0.1;  // before a token-classification layer
   SentenceHeadStyle sentence_head;
 
   static ModelConfig load(
       const std::string& folder);  // reads config.json; Error(kModel) with the place
+
+  // config.json decides how much memory a network takes, and anybody may have written it. Sets
+  // checkpoint_bytes, and refuses what the weights cannot fill before anything is built: more
+  // layers than they have, or larger ones. Layers that would not be used are told.
+  void compare_with(const StateDict& weights, const std::string& folder);
 };
 
 enum class Precision {
@@ -82,6 +89,9 @@ struct FamilyInfo {
   std::shared_ptr<Backbone> (*make)(const ModelConfig& config);
 };
 const std::vector<FamilyInfo>& families();  // models/registry.cpp: one line each
+
+// Error(kModel) where so many weights cannot come from config.checkpoint_bytes.
+void refuse_too_large(double weights, const ModelConfig& config);
 
 std::shared_ptr<Backbone> make_backbone(
     const ModelConfig& config);  // Error(kModel) for an unknown model_type, with the known ones

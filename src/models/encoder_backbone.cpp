@@ -6,8 +6,21 @@
 
 namespace hone {
 
+namespace {
+
+double weights_of(const EncoderPlan& plan) {
+  const TokenEmbeddingsOptions& tables = plan.embeddings;
+  const double hidden = double(plan.blocks.hidden),
+               rows = double(tables.words) + double(tables.positions) + double(tables.segments);
+  return rows * double(tables.width) +
+         double(plan.blocks.layers) * hidden * (4 * hidden + 2 * double(plan.blocks.intermediate));
+}
+
+}  // namespace
+
 EncoderBackbone::EncoderBackbone(ModelConfig config, const EncoderPlan& plan)
     : Backbone(std::move(config)) {
+  refuse_too_large(weights_of(plan), config_);
   embeddings_ = register_module("embeddings", TokenEmbeddings(plan.embeddings));
   if (plan.embeddings.width != plan.blocks.hidden) {
     projection_ =

@@ -63,10 +63,11 @@ constexpr std::string_view kOrderedDict = "collections.OrderedDict",
                            kRebuildTensor2 = "torch._utils._rebuild_tensor_v2",
                            kRebuildParameter = "torch._utils._rebuild_parameter";
 
-// A value takes far more memory than the byte that may ask for it: a tensor needs about twenty, and
-// no model has so many tensors.
-constexpr size_t kValueLimit = 4'000'000;
+// A value takes eighty times the memory of the byte that may ask for it: a tensor needs about
+// twenty, and no model has so many tensors.
+constexpr size_t kValueLimit = 1'000'000;
 constexpr size_t kDimensionLimit = 16;
+constexpr size_t kTextLimit = 4096;  // bytes; names of weights are shorter
 
 std::optional<at::ScalarType> storage_type(std::string_view global) {
   for (const StorageName& known : kStorages) {
@@ -75,12 +76,25 @@ std::optional<at::ScalarType> storage_type(std::string_view global) {
   return std::nullopt;
 }
 
-bool is_known_global(std::string_view global) {
-  return global == kOrderedDict || global == kRebuildTensor || global == kRebuildTensor2 ||
-         global == kRebuildParameter || storage_type(global);
+// The same name as it stands above, or "" for any other.
+std::string_view known_global(std::string_view global) {
+  for (const std::string_view known :
+       {kOrderedDict, kRebuildTensor, kRebuildTensor2, kRebuildParameter}) {
+    if (global == known) return known;
+  }
+  for (const StorageName& known : kStorages) {
+    if (global == known.name) return known.name;
+  }
+  return "";
 }
 
 }  // namespace
+
+std::vector<int64_t> numbers_of(const PickleValue& tuple) {
+  std::vector<int64_t> out;
+  for (const PickleValue* item : tuple.items) out.push_back(item->number);
+  return out;
+}
 
 Error Unpickler::defect(const std::string& message) const {
   return Error(ErrorKind::kModel, Where{path_},
@@ -223,6 +237,9 @@ void Unpickler::push_long() {
 
 void Unpickler::push_text(size_t size) {
   const std::string_view text = take(size);
+  if (size > kTextLimit)
+    throw defect(
+        fmt::format("a text has {} bytes; names of weights have at most {}.", size, kTextLimit));
   if (invalid_utf8(text) != std::string_view::npos) throw defect("a text is not valid UTF-8.");
   push(Kind::kText).text = text;
 }
@@ -349,13 +366,14 @@ bool Unpickler::call(unsigned char opcode) {
 void Unpickler::push_global() {
   const std::string module(take_line());
   const std::string name = module + "." + std::string(take_line());
-  if (!is_known_global(name)) {
+  const std::string_view known = known_global(name);
+  if (known.empty()) {
     throw defect(
         fmt::format("the global \"{}\" is refused: only tensors are read from pickled weights. If "
                     "you trust the file, convert it to safetensors.",
                     name.substr(0, 200)));
   }
-  push(Kind::kGlobal).text = name;
+  push(Kind::kGlobal).text = known;
 }
 
 // ("storage", class, key, location, elements), and in old files None for a view.
@@ -368,8 +386,10 @@ void Unpickler::push_storage() {
     throw defect("the id of a storage is not of a known form.");
   const auto type = storage_type(items[1]->text);
   if (!type) throw defect(fmt::format("\"{}\" is no storage.", items[1]->text));
-  push(Kind::kStorage).storage = {
-      .key = items[2]->text, .type = *type, .elements = number_of(*items[4])};
+  PickleValue& storage = push(Kind::kStorage);
+  storage.text = items[2]->text;
+  storage.type = *type;
+  storage.number = number_of(*items[4]);
 }
 
 // Attributes of an OrderedDict ("_metadata": versions of modules) say nothing about weights.
@@ -417,12 +437,12 @@ PickleValue& Unpickler::rebuild_tensor(const PickleValue& arguments) {
   if (items.size() < 4 || items[0]->kind != Kind::kStorage)
     throw defect("a tensor is not made of storage, offset, size and stride.");
   PickleValue& tensor = make(Kind::kTensor);
-  tensor.storage = items[0]->storage;
-  tensor.offset = number_of(*items[1]);
-  tensor.sizes = numbers_of(*items[2]);
-  tensor.strides = numbers_of(*items[3]);
-  if (tensor.sizes.size() != tensor.strides.size())
+  tensor.number = number_of(*items[1]);
+  require_numbers(*items[2]);
+  require_numbers(*items[3]);
+  if (items[2]->items.size() != items[3]->items.size())
     throw defect("a tensor has not as many strides as sizes.");
+  tensor.items = {items[0], items[2], items[3]};
   return tensor;
 }
 
@@ -432,12 +452,10 @@ int64_t Unpickler::number_of(const PickleValue& value) const {
   return value.number;
 }
 
-std::vector<int64_t> Unpickler::numbers_of(const PickleValue& value) const {
+void Unpickler::require_numbers(const PickleValue& value) const {
   if (value.kind != Kind::kTuple || value.items.size() > kDimensionLimit)
     throw defect(fmt::format("expected a tuple of at most {} numbers.", kDimensionLimit));
-  std::vector<int64_t> out;
-  for (const PickleValue* item : value.items) out.push_back(number_of(*item));
-  return out;
+  for (const PickleValue* item : value.items) number_of(*item);
 }
 
 }  // namespace hone

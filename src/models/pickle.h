@@ -19,12 +19,7 @@
 
 namespace hone {
 
-struct PickledStorage {
-  std::string key;
-  at::ScalarType type;
-  int64_t elements = 0;
-};
-
+// Small, and without copies: a byte of the file may make a value, or name one again.
 struct PickleValue {
   enum class Kind {
     kMark,
@@ -39,20 +34,25 @@ struct PickleValue {
     kTensor
   };
   Kind kind = Kind::kNone;
-  int64_t number = 0;  // kNumber (floats are not needed by tensors and count as 0)
-  std::string text;    // kText; "module.name" of kGlobal; raw bytes of a number wider than 64 bits
-  std::vector<PickleValue*> items;  // kTuple, kList; kDict: key, value, key, value, …
-  PickledStorage storage;           // kStorage, kTensor
-  int64_t offset = 0;               // kTensor, in elements
-  std::vector<int64_t> sizes, strides;
+  at::ScalarType type = at::kFloat;  // kStorage
+  // kNumber (floats are not needed by tensors and count as 0); kStorage: elements; kTensor: its
+  // first element in the storage.
+  int64_t number = 0;
+  // kText; "module.name" of kGlobal; raw bytes of a number wider than 64 bits; kStorage: its key.
+  std::string_view text;
+  // kTuple, kList; kDict: key, value, key, value, …; kTensor: storage, sizes, strides (both tuples
+  // of as many numbers).
+  std::vector<PickleValue*> items;
 };
+
+std::vector<int64_t> numbers_of(const PickleValue& tuple);  // of a tuple of numbers
 
 class Unpickler {
  public:
   Unpickler(std::string_view bytes, std::string path) : bytes_(bytes), path_(std::move(path)) {}
 
   // Runs the pickle at the current position up to its STOP. The value lives as long as the
-  // unpickler.
+  // unpickler and the bytes.
   const PickleValue& next();
   size_t position() const { return position_; }  // after what was read
 
@@ -88,7 +88,7 @@ class Unpickler {
   PickleValue& rebuild_tensor(const PickleValue& arguments);
   PickleValue& ordered_dict(const PickleValue& arguments);
   int64_t number_of(const PickleValue& value) const;
-  std::vector<int64_t> numbers_of(const PickleValue& value) const;
+  void require_numbers(const PickleValue& value) const;
 
   std::string_view bytes_;
   std::string path_;

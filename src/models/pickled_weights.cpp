@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/model_files.h"
 #include "models/pickle.h"
 #include "models/private_mapping.h"
 #include "models/weights.h"
@@ -13,7 +14,7 @@
 namespace hone {
 namespace {
 
-using Bytes = std::map<std::string, std::string_view>;  // of storages, by key
+using Bytes = std::map<std::string, std::string_view, std::less<>>;  // of storages, by key
 
 constexpr std::string_view kOldMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
                                      10);  // 0x1950a86a20f9469cfc6c
@@ -33,11 +34,12 @@ class StateDictBuilder {
         throw Error(ErrorKind::kModel, Where{path_},
                     "has a key that is no text; expected a dict of tensors.");
       if (value.kind != PickleValue::Kind::kTensor) {
-        throw defect(key.text,
+        throw defect(std::string(key.text),
                      "is not a tensor. The file should hold a plain state dict; save "
                      "model.state_dict() alone.");
       }
-      out.insert_or_assign(key.text, tensor(key.text, value));
+      const std::string name(key.text);
+      out.insert_or_assign(name, tensor(name, value));
     }
     return out;
   }
@@ -49,48 +51,49 @@ class StateDictBuilder {
 
   at::Tensor tensor(const std::string& name, const PickleValue& value) {
     check_extent(name, value);
-    const at::Tensor whole = storage(name, value.storage);
-    return whole.as_strided(value.sizes, value.strides, value.offset);
+    const at::Tensor whole = storage(name, *value.items[0]);
+    return whole.as_strided(numbers_of(*value.items[1]), numbers_of(*value.items[2]), value.number);
   }
 
   // The last element must lie in the storage, and a tensor may not be larger than what holds it.
   void check_extent(const std::string& name, const PickleValue& value) const {
-    int64_t elements = 1, last = value.offset;
+    const std::vector<int64_t> sizes = numbers_of(*value.items[1]),
+                               strides = numbers_of(*value.items[2]);
+    int64_t elements = 1, last = value.number;
     bool overflows = false;
-    for (size_t i = 0; i < value.sizes.size(); ++i) {
+    for (size_t i = 0; i < sizes.size(); ++i) {
       int64_t step = 0;
-      overflows |= __builtin_mul_overflow(elements, value.sizes[i], &elements);
-      overflows |=
-          value.sizes[i] > 0 && __builtin_mul_overflow(value.sizes[i] - 1, value.strides[i], &step);
+      overflows |= __builtin_mul_overflow(elements, sizes[i], &elements);
+      overflows |= sizes[i] > 0 && __builtin_mul_overflow(sizes[i] - 1, strides[i], &step);
       overflows |= __builtin_add_overflow(last, step, &last);
     }
-    const int64_t available = value.storage.elements;
-    if (overflows || elements > available || value.offset > available ||
+    const int64_t available = value.items[0]->number;
+    if (overflows || elements > available || value.number > available ||
         (elements > 0 && last >= available)) {
       throw defect(name, fmt::format("reaches outside of its storage of {} elements.", available));
     }
   }
 
-  at::Tensor storage(const std::string& name, const PickledStorage& wanted) {
-    const auto it = storages_.find(wanted.key);
+  at::Tensor storage(const std::string& name, const PickleValue& wanted) {
+    const auto it = storages_.find(wanted.text);
     if (it == storages_.end())
       throw defect(name,
-                   fmt::format("needs the storage \"{}\" that is not in the file.", wanted.key));
+                   fmt::format("needs the storage \"{}\" that is not in the file.", wanted.text));
     const uint64_t element = at::elementSize(wanted.type);
     if (it->second.size() % element != 0 ||
-        uint64_t(wanted.elements) != it->second.size() / element) {
+        uint64_t(wanted.number) != it->second.size() / element) {
       throw defect(name, fmt::format("needs {} elements of {} bytes but its storage has {} bytes.",
-                                     wanted.elements, element, it->second.size()));
+                                     wanted.number, element, it->second.size()));
     }
-    at::Tensor& known = tensors_[{wanted.key, wanted.type}];
-    if (!known.defined()) known = tensor_over(mapping_, it->second, wanted.type, {wanted.elements});
+    at::Tensor& known = tensors_[{it->first, wanted.type}];
+    if (!known.defined()) known = tensor_over(mapping_, it->second, wanted.type, {wanted.number});
     return known;
   }
 
   std::shared_ptr<PrivateMapping> mapping_;
   Bytes storages_;
   const std::string& path_;
-  std::map<std::pair<std::string, at::ScalarType>, at::Tensor> tensors_;
+  std::map<std::pair<std::string_view, at::ScalarType>, at::Tensor> tensors_;
 };
 
 StateDict read_archive(const std::shared_ptr<PrivateMapping>& mapping, const std::string& path) {
@@ -118,28 +121,28 @@ StateDict read_archive(const std::shared_ptr<PrivateMapping>& mapping, const std
 
 // The keys of the storages in the order of their bytes, each with 8 bytes of its number of elements
 // first.
-Bytes old_storages(const std::vector<PickledStorage>& order, std::string_view bytes,
+Bytes old_storages(const std::vector<const PickleValue*>& order, std::string_view bytes,
                    const std::string& path) {
   Bytes out;
-  for (const PickledStorage& storage : order) {
+  for (const PickleValue* storage : order) {
     int64_t elements = -1;
     if (bytes.size() >= 8) std::memcpy(&elements, bytes.data(), 8);
-    const uint64_t element = at::elementSize(storage.type);
-    if (elements != storage.elements || (bytes.size() - 8) / element < uint64_t(elements)) {
+    const uint64_t element = at::elementSize(storage->type);
+    if (elements != storage->number || (bytes.size() - 8) / element < uint64_t(elements)) {
       throw Error(ErrorKind::kModel, Where{path},
-                  fmt::format("the storage \"{}\" is cut off or damaged.", storage.key));
+                  fmt::format("the storage \"{}\" is cut off or damaged.", storage->text));
     }
-    out.emplace(storage.key, bytes.substr(8, uint64_t(elements) * element));
+    out.emplace(storage->text, bytes.substr(8, uint64_t(elements) * element));
     bytes.remove_prefix(8 + uint64_t(elements) * element);
   }
   return out;
 }
 
 // All storages that tensors of the dict name, by key.
-std::map<std::string, PickledStorage> named_storages(const PickleValue& root) {
-  std::map<std::string, PickledStorage> out;
+std::map<std::string_view, const PickleValue*> named_storages(const PickleValue& root) {
+  std::map<std::string_view, const PickleValue*> out;
   for (const PickleValue* item : root.items) {
-    if (item->kind == PickleValue::Kind::kTensor) out.emplace(item->storage.key, item->storage);
+    if (item->kind == PickleValue::Kind::kTensor) out.emplace(item->items[0]->text, item->items[0]);
   }
   return out;
 }
@@ -153,7 +156,7 @@ StateDict read_old(const std::shared_ptr<PrivateMapping>& mapping, const std::st
   const PickleValue& root = unpickler.next();
   const PickleValue& keys = unpickler.next();
   const auto storages = named_storages(root);
-  std::vector<PickledStorage> order;
+  std::vector<const PickleValue*> order;
   for (const PickleValue* key : keys.items) {
     const auto it = storages.find(key->text);
     if (it == storages.end())
@@ -169,6 +172,7 @@ StateDict read_old(const std::shared_ptr<PrivateMapping>& mapping, const std::st
 
 StateDict read_pickled(const std::string& path) {
   const auto mapping = std::make_shared<PrivateMapping>(path);
+  refuse_stand_in(mapping->bytes(), path, ErrorKind::kModel);
   if (mapping->bytes().starts_with("PK")) return read_archive(mapping, path);
   if (mapping->bytes().starts_with("\x80\x02")) return read_old(mapping, path);
   throw Error(ErrorKind::kModel, Where{path},

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/model_files.h"
 #include "models/private_mapping.h"
 #include "models/weights.h"
 
@@ -68,6 +69,7 @@ class HeaderReader {
   }
 
   std::string_view header_text() {
+    refuse_stand_in(bytes_, path_, ErrorKind::kModel);
     if (bytes_.size() < 8)
       throw defect(
           fmt::format("has {} bytes, too few for a safetensors file; was the download cut off?",

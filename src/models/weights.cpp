@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
 #include "base/file.h"
+#include "base/model_files.h"
 
 namespace hone {
 namespace {
@@ -75,6 +77,28 @@ bool is_derived_buffer(const std::string& name) {
   return name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
 }
 
+// Wrappers of torch.nn (DataParallel, torch.compile) put their name before every other.
+StateDict without_wrappers(StateDict weights) {
+  for (const std::string_view wrapper : {"module.", "_orig_mod.", "module."}) {
+    const bool is_wrapped =
+        !weights.empty() && std::all_of(weights.begin(), weights.end(), [&](const auto& item) {
+          return item.first.starts_with(wrapper);
+        });
+    if (!is_wrapped) continue;
+    StateDict bare;
+    for (const auto& [name, tensor] : weights) bare.emplace(name.substr(wrapper.size()), tensor);
+    weights = std::move(bare);
+  }
+  return weights;
+}
+
+// The first number of `values` that is none, by its place; -1 where all are finite.
+int64_t first_not_finite(const at::Tensor& values) {
+  if (!values.is_floating_point() || std::isfinite(values.sum().item<double>())) return -1;
+  const at::Tensor bad = at::isfinite(values).logical_not().flatten();
+  return bad.any().item<bool>() ? bad.to(at::kByte).argmax().item<int64_t>() : -1;
+}
+
 // The weights under the names that parameters may be asked by.
 class WeightNames {
  public:
@@ -117,11 +141,16 @@ void copy_weight(const at::Tensor& parameter, const std::string& name, const at:
                     c10::toString(weight.scalar_type()), c10::toString(parameter.scalar_type())));
   }
   parameter.detach().copy_(weight);
+  if (const int64_t at = first_not_finite(parameter.detach()); at >= 0) {
+    throw Error(ErrorKind::kModel, where,
+                fmt::format("\"{}\" has the value {} (number {} of {}): the weights are damaged, "
+                            "or their training had diverged.",
+                            name, parameter.detach().flatten()[at].item<double>(), at + 1,
+                            parameter.numel()));
+  }
 }
 
-}  // namespace
-
-StateDict load_state_dict(const std::string& folder) {
+StateDict read_weights(const std::string& folder) {
   const auto in_folder = [&](const char* name) { return (fs::path(folder) / name).string(); };
   const auto exists = [&](const char* name) { return fs::exists(in_folder(name)); };
   if (exists("model.safetensors")) return read_safetensors(in_folder("model.safetensors"));
@@ -130,9 +159,17 @@ StateDict load_state_dict(const std::string& folder) {
   if (exists("pytorch_model.bin")) return read_pickled(in_folder("pytorch_model.bin"));
   if (exists("pytorch_model.bin.index.json"))
     return read_shards(in_folder("pytorch_model.bin.index.json"), read_pickled);
-  throw Error(ErrorKind::kModel, Where{folder},
-              "has no weights: none of model.safetensors, model.safetensors.index.json, "
-              "pytorch_model.bin, pytorch_model.bin.index.json is there.");
+  throw Error(
+      ErrorKind::kModel, Where{folder},
+      "has no weights" + foreign_in(folder,
+                                    ": none of model.safetensors, model.safetensors.index.json, "
+                                    "pytorch_model.bin, pytorch_model.bin.index.json is there."));
+}
+
+}  // namespace
+
+StateDict load_state_dict(const std::string& folder) {
+  return without_wrappers(read_weights(folder));
 }
 
 LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,

@@ -15,8 +15,8 @@ namespace hone {
 using StateDict = std::map<std::string, at::Tensor>;
 
 // Every tensor of a folder's weights (model.safetensors, its shards, else pytorch_model.bin, its
-// shards). Tensors of a safetensors file share one private mapping of it (copy on write).
-// Error(kModel) names file, tensor and defect.
+// shards), without the names of wrappers ("module."). Tensors of a safetensors file share one
+// private mapping of it (copy on write). Error(kModel) names file, tensor and defect.
 StateDict load_state_dict(const std::string& folder);
 
 StateDict read_safetensors(const std::string& path, Json* metadata = nullptr);
@@ -34,7 +34,8 @@ struct LoadReport {
 };
 // Copies tensors into named parameters and buffers. Names may carry the base-model prefix or lack
 // it; old names
-// ("LayerNorm.gamma") are known. A wrong shape is an Error; `missing` ones are left as initialised.
+// ("LayerNorm.gamma") are known. A wrong shape, a NaN and an infinite value are Errors; `missing`
+// ones are left as initialised.
 LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                      const StateDict& weights, const std::string& base_prefix,
                      const std::string& source);

@@ -115,7 +115,11 @@ Json Labels::json() const {
 
 Labels Labels::from_json(const Json& json) {
   Labels labels;
-  for (const Json& value : json.at("values")) labels.add(value);
+  for (const Json& value : json.at("values")) {
+    if (!label_text(value))
+      throw Error(ErrorKind::kModel, fmt::format("{} is no label.", value.dump()));
+    labels.add(value);
+  }
   labels.accepts_ids_ = json.at("accepts_ids").get<bool>();
   labels.ids_from_ = json.at("ids_from").get<int64_t>();
   labels.is_fixed_ = true;

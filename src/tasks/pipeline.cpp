@@ -70,12 +70,27 @@ bool has_same_labels(const Json& before, const Task& task, const ModelConfig& co
 
 // A head of other labels is no start for this one; taking it would fail on its shape, or worse, not
 // fail.
-void drop_foreign_head(StateDict& weights, const Network& network, const ModelConfig& config,
-                       const Task& task) {
+void drop_foreign_head(StateDict& weights, Network& network, const Task& task,
+                       const std::string& source) {
+  const ModelConfig& config = network.backbone().config();
   if (has_same_labels(config.raw, task, config)) return;
+  std::vector<std::string> dropped;
   for (const auto& [name, tensor] : network.weights()) {
-    if (!name.starts_with(config.base_prefix + ".")) weights.erase(name);
+    if (!name.starts_with(config.base_prefix + ".") && weights.erase(name) > 0)
+      dropped.push_back(name);
   }
+  if (!dropped.empty())
+    log_info(
+        "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "
+        "fresh one takes its place",
+        source, shown(dropped));
+}
+
+// Weights that nothing took: heads of pre-training, a pooler, and what should not be there.
+void tell_unused(const LoadReport& report, const std::string& source) {
+  if (!report.unexpected.empty())
+    log_info("{}: of the checkpoint, {} not used ({})", source,
+             count_of(report.unexpected.size(), "weight"), shown(report.unexpected));
 }
 
 // Fresh weights for what the checkpoint lacks. Only a head and a pooler may be lacking.
@@ -134,6 +149,8 @@ Json read_manifest(const std::string& folder) {
     if (!manifest.contains(key))
       throw Error(ErrorKind::kModel, {path}, fmt::format("\"{}\" is missing.", key));
   }
+  if (!manifest["files"].is_object())
+    throw Error(ErrorKind::kModel, {path}, "\"files\" must be an object of names and checksums.");
   if (!manifest["format"].is_number_integer() || manifest["format"].get<int64_t>() > kFormat) {
     throw Error(ErrorKind::kModel, {path},
                 fmt::format("written by format {}, this program reads up to {}; it was probably "
@@ -145,6 +162,9 @@ Json read_manifest(const std::string& folder) {
 
 void verify_checksums(const Json& files, const std::string& folder) {
   for (const auto& [name, sum] : files.items()) {
+    if (std::find(std::begin(kChecked), std::end(kChecked), name) == std::end(kChecked))
+      throw Error(ErrorKind::kModel, {in(folder, kManifest)},
+                  fmt::format("\"files\" lists \"{}\", which is no file of a model.", name));
     const std::string path = in(folder, name.c_str());
     if (!std::filesystem::exists(path))
       throw Error(ErrorKind::kModel, {path},
@@ -159,17 +179,45 @@ void verify_checksums(const Json& files, const std::string& folder) {
   }
 }
 
+// A base model's files are what was saved, or it is told that nobody can know.
+void verify_source(const std::string& folder) {
+  if (std::filesystem::exists(in(folder, kManifest)))
+    return verify_checksums(read_manifest(folder)["files"], folder);
+  if (!std::filesystem::is_symlink(in(folder, "config.json")))  // not of the hub's cache
+    log_info(
+        "{}: has no checksums, as models that hone saved and the hub's cache have them; a "
+        "damaged byte in it would not be noticed",
+        folder);
+}
+
 std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& folder) {
   const std::string path = in(folder, kManifest);
   if (!manifest["task"].is_string())
     throw Error(ErrorKind::kModel, {path}, "\"task\" must be a name.");
   try {
     return task_named(manifest["task"].get<std::string>()).restore(manifest["state"]);
+  } catch (const Error& error) {  // a name or value that no task has
+    throw Error(ErrorKind::kModel, {path}, error.what());
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kModel, {path},
                 fmt::format("\"state\" is not what task {} wrote ({}).", manifest["task"].dump(),
                             error.what()));
   }
+}
+
+// The longest sample that the saved options name, where they do, must be one that special tokens
+// leave room in and that the model has positions for.
+void check_saved_length(const Json& state, const Tokenizer& tokenizer, const ModelConfig& config,
+                        const std::string& folder) {
+  if (!state.contains("options") || !state["options"].contains("max_seq_length")) return;
+  const Json& length = state["options"]["max_seq_length"];
+  const auto least = static_cast<uint64_t>(tokenizer.special_tokens_added(false)),
+             most = static_cast<uint64_t>(config.max_positions);
+  const uint64_t tokens = length.is_number_unsigned() ? length.get<uint64_t>() : UINT64_MAX;
+  if (tokens == 0 || (tokens >= least && tokens <= most)) return;
+  throw Error(ErrorKind::kModel, {in(folder, kManifest)},
+              fmt::format("\"max_seq_length\" is {}; this model takes {} to {} tokens.",
+                          length.dump(), least, most));
 }
 
 // Evaluation mode while it lives, the mode before afterwards.
@@ -335,7 +383,8 @@ int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, in
 std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed) {
-  const ModelConfig config = ModelConfig::load(model_folder);
+  verify_source(model_folder);
+  ModelConfig config = ModelConfig::load(model_folder);
   if (tokenizer->vocab_size() > config.vocab_size) {
     throw Error(ErrorKind::kModel, {model_folder},
                 fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
@@ -343,14 +392,14 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                             tokenizer->vocab_size(), config.vocab_size));
   }
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  pipeline->network_ = make_network(config, *task);
   StateDict weights = load_state_dict(model_folder);
-  drop_foreign_head(weights, *pipeline->network_, config, *task);
+  config.compare_with(weights, model_folder);
+  pipeline->network_ = make_network(config, *task);
+  drop_foreign_head(weights, *pipeline->network_, *task, model_folder);
   const LoadReport report =
       load_into(pipeline->network_->weights(), weights, config.base_prefix, model_folder);
   start_missing(*pipeline->network_, report.missing, model_folder, seed);
-  log_debug("{}: {} weights not used ({})", model_folder, report.unexpected.size(),
-            shown(report.unexpected));
+  tell_unused(report, model_folder);
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
   pipeline->task_ = std::move(task);
@@ -364,10 +413,13 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder) {
   pipeline->task_ = restore_task(manifest, folder);
   pipeline->info_ = &pipeline->task_->info();
   pipeline->tokenizer_ = Tokenizer::load(folder);
-  const ModelConfig config = ModelConfig::load(folder);
+  ModelConfig config = ModelConfig::load(folder);
+  check_saved_length(manifest["state"], *pipeline->tokenizer_, config, folder);
+  const StateDict weights = load_state_dict(folder);
+  config.compare_with(weights, folder);
   pipeline->network_ = make_network(config, *pipeline->task_);
   const LoadReport report =
-      load_into(pipeline->network_->weights(), load_state_dict(folder), config.base_prefix, folder);
+      load_into(pipeline->network_->weights(), weights, config.base_prefix, folder);
   if (!report.missing.empty()) {
     throw Error(ErrorKind::kModel, {in(folder, kWeights)},
                 fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"),

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,8 +47,7 @@ TEST(LoadTokenizer, ReadsTheOptionsOfItsConfiguration) {
   const TemporaryFolder folder;
   folder.write(
       "tokenizer_config.json",
-      R"({"do_lower_case": true, "strip_accents": false, "tokenize_chinese_chars": false, "model_max_length": 1e30,
-    "added_tokens_decoder": {"3": {"content": "[PAD]", "special": true}}})");
+      R"({"do_lower_case": true, "strip_accents": false, "tokenize_chinese_chars": false, "model_max_length": 1e30})");
   folder.write("vocab.txt", kSmallVocabulary);
   folder.write("added_tokens.json", R"({"<new>": 29})");
   const auto tokenizer = Tokenizer::load(folder.path());
@@ -55,6 +55,40 @@ TEST(LoadTokenizer, ReadsTheOptionsOfItsConfiguration) {
             "\u00e9 \u4e2d ##\u56fd <new>");
   EXPECT_EQ(tokenizer->max_length(), 0);
   EXPECT_EQ(tokenizer->vocab_size(), 30);
+}
+
+TEST(LoadTokenizer, FindsTheSpecialTokensThatFilesBesideItList) {
+  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    for (const char* tokens :
+         {R"("additional_special_tokens": ["cafe"])", R"("extra_special_tokens": ["cafe"])",
+          R"("additional_special_tokens": [{"content": "cafe"}])",
+          R"("extra_special_tokens": {"drink": "cafe"})", R"("drink_token": "cafe")"}) {
+      const TemporaryFolder folder;
+      folder.write("tokenizer_config.json", R"({"do_lower_case": true})");
+      folder.write("vocab.txt", kSmallVocabulary);
+      folder.write(file, fmt::format(R"({{"do_lower_case": true, {}}})", tokens));
+      const auto tokenizer = Tokenizer::load(folder.path());
+      EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("thecafes")), "the cafe [UNK]")
+          << file << tokens;
+    }
+  }
+}
+
+TEST(LoadTokenizer, RefusesANormalizerThatMakesTheTextGrowWithoutEnd) {
+  std::string steps;
+  for (int i = 0; i < 30; ++i)
+    steps += R"({"type": "Replace", "pattern": {"String": "e"}, "content": "ee"},)";
+  const TemporaryFolder folder;
+  const std::string normalizer =
+      R"("normalizer": {"type": "Sequence", "normalizers": [)" + steps + R"({"type": "NFC"}]})";
+  const auto tokenizer =
+      load_text(folder, "tokenizer.json",
+                with(R"("normalizer": {"type": "BertNormalizer", "clean_text": true, )"
+                     R"("handle_chinese_chars": true, "strip_accents": null, "lowercase": true})",
+                     normalizer));
+  EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("th")), "[UNK]");
+  EXPECT_THAT(error_of([&] { tokenizer->encode("the"); }),
+              HasSubstr("the tokenizer's normalizer makes more than"));
 }
 
 TEST(LoadTokenizer, IgnoresTruncationAndPaddingOfTheFile) {

@@ -1,6 +1,7 @@
 """A local server that answers like the Hugging Face hub: API, resolve with a redirect to a storage host, ETag, Range; and its failures."""
 
 import hashlib
+import itertools
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,20 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 def git_blob_id(data):
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def environment(hub, home, **extra):
+    """What makes hone ask `hub` and keep what it fetches below `home`."""
+    return {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home),
+        "HF_HUB_CACHE": "",
+        "HF_TOKEN": "",
+        "HF_TOKEN_PATH": "",
+        "HF_HUB_OFFLINE": "",
+        "no_proxy": "127.0.0.1",
+        **extra,
+    }
 
 
 class Hub:
@@ -23,6 +38,11 @@ class Hub:
         self.corrupt = {}  # file name -> how many answers carry a wrong byte
         self.busy = 0  # how many answers are 503
         self.ignores_range = False
+        self.prefix = ""  # a path below which everything stands, as on a mirror
+        self.info = None  # the answer about a repository, in place of the right one
+        self.headers = {}  # file name -> headers of its HEAD answer that replace the right ones
+        self.endless = set()  # file names, or "info": bodies without length and without end
+        self.extra = {}  # file name -> bytes sent after the announced ones
         self.requests = []  # (method, path, headers)
         self.lock = threading.Lock()
 
@@ -58,7 +78,7 @@ class Hub:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http://127.0.0.1:{self.server.server_address[1]}{self.prefix}"
 
     @property
     def storage_url(self):
@@ -71,7 +91,7 @@ class Hub:
             self.busy -= is_busy
         if is_busy:
             return self.send(handler, 503, b"busy", {}, has_body)
-        path = handler.path.lstrip("/")
+        path = handler.path.removeprefix(self.prefix).lstrip("/")
         if handler.server is self.storage:
             repository, name = path.removeprefix("storage/").rsplit(":", 1)
             return self.send_file(handler, self.repositories[repository][name], name, {}, has_body)
@@ -79,14 +99,17 @@ class Hub:
             return self.send(handler, 401, b"{}", {"X-Error-Code": "GatedRepo"}, has_body)
         for old, new in self.renamed.items():
             if f"{old}/" in path:
-                return self.send(
-                    handler, 307, b"", {"Location": "/" + path.replace(old, new, 1)}, has_body
-                )
+                target = f"{self.prefix}/{path.replace(old, new, 1)}"
+                return self.send(handler, 307, b"", {"Location": target}, has_body)
         if path.startswith("api/models/"):
             return self.send_info(handler, path.removeprefix("api/models/"), has_body)
         self.send_resolved(handler, path, has_body)
 
     def send_info(self, handler, path, has_body):
+        if "info" in self.endless:
+            return self.send_endless(handler, 200, {})
+        if self.info is not None:
+            return self.send(handler, 200, self.info, {}, has_body)
         repository, revision = path.split("/revision/")
         if repository not in self.repositories:
             return self.send(handler, 404, b"{}", {"X-Error-Code": "RepoNotFound"}, has_body)
@@ -109,13 +132,18 @@ class Hub:
                 "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"',
                 "X-Linked-Size": str(len(data)),
                 "Location": f"{self.storage_url}/storage/{repository}:{name}",
+                **self.headers.get(name, {}),
             }
             return self.send(handler, 302, b"", headers, has_body)
         self.send_file(
             handler,
             data,
             name,
-            {"X-Repo-Commit": COMMIT, "ETag": f'"{git_blob_id(data)}"'},
+            {
+                "X-Repo-Commit": COMMIT,
+                "ETag": f'"{git_blob_id(data)}"',
+                **self.headers.get(name, {}),
+            },
             has_body,
         )
 
@@ -131,12 +159,33 @@ class Hub:
         if has_body and self.corrupt.get(name, 0) > 0:
             self.corrupt[name] -= 1
             body = bytes([body[0] ^ 1]) + body[1:]
+        if has_body and name in self.endless:
+            return self.send_endless(handler, status, headers)
+        if has_body and name in self.extra:
+            return self.send_chunked(handler, status, headers, [body, self.extra[name]])
         if has_body and self.break_after.get(name):
             cut = self.break_after[name].pop(0)
             return self.send(
                 handler, status, body[:cut], {**headers, "Content-Length": str(len(body))}, has_body
             )
         self.send(handler, status, body, headers, has_body)
+
+    def send_endless(self, handler, status, headers):
+        """Until the client has had enough."""
+        self.send_chunked(handler, status, headers, itertools.repeat(b"[" * 65536))
+
+    def send_chunked(self, handler, status, headers, pieces):
+        handler.send_response(status)
+        for name, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.close_connection = True
+        try:
+            for piece in pieces:
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            handler.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            pass
 
     def send(self, handler, status, body, headers, has_body):
         handler.send_response(status)

@@ -247,7 +247,7 @@ MODEL = {
             lambda data: data.replace(b'"model_type": "bert"', b'"model_type": "brt"'),
         ),
         4,
-        ['"brt"', 'did you mean "bert"'],
+        ['"brt"', "known are bert, distilbert, electra, roberta"],
     ),
     "hidden size does not divide": (
         model_file(

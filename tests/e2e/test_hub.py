@@ -6,7 +6,7 @@ import os
 
 import pytest
 from conftest import HONE
-from hub_server import COMMIT, Hub, git_blob_id
+from hub_server import COMMIT, Hub, environment, git_blob_id
 
 WEIGHTS = bytes(i * 7 % 251 for i in range(300_000))
 FILES = {
@@ -30,17 +30,7 @@ def hub():
 @pytest.fixture
 def pull(hone, hub, tmp_path):
     def run(name, code=0, **extra):
-        env = {
-            "HF_ENDPOINT": hub.url,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_CACHE": "",
-            "HF_TOKEN": "",
-            "HF_TOKEN_PATH": "",
-            "HF_HUB_OFFLINE": "",
-            "no_proxy": "127.0.0.1",
-            **extra,
-        }
-        return hone("pull", name, code=code, env=env)
+        return hone("pull", name, code=code, env=environment(hub, tmp_path / "home", **extra))
 
     return run
 
@@ -240,3 +230,124 @@ def test_repository_without_weights_or_configuration(pull, hub):
     assert "no config.json" in pull("org/data", code=4).stderr
     hub.repositories["org/onnx"] = {"config.json": b"{}", "model.onnx": b""}
     assert "none of model.safetensors" in pull("org/onnx", code=4).stderr
+
+
+# ---- what the cache holds ----
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "vocab.txt"])
+def test_damaged_blob_is_fetched_again_by_pull(pull, tmp_path, name):
+    snapshot = folder(tmp_path) / "snapshots" / COMMIT
+    pull("org/tiny")
+    damage((snapshot / name).resolve())
+    pull("org/tiny")
+    assert (snapshot / name).read_bytes() == FILES[name]
+
+
+def test_damaged_blob_is_noticed_when_the_model_is_used(hone, pull, hub, tmp_path):
+    snapshot = folder(tmp_path) / "snapshots" / COMMIT
+    pull("org/tiny")
+    damage((snapshot / "model.safetensors").resolve())
+    result = pull("org/tiny", code=4, HF_HUB_OFFLINE="1")
+    assert "model.safetensors: is damaged" in result.stderr and "HF_HUB_OFFLINE" in result.stderr
+    result = hone(  # fetched again, though its tokenizer is none
+        "tokenize", "org/tiny", stdin=b"", code=4, env=environment(hub, tmp_path / "home")
+    )
+    assert "is damaged in the cache; fetching it again" in result.stderr
+    assert (snapshot / "model.safetensors").read_bytes() == WEIGHTS
+
+
+# ---- a hub with a path, and a hub that means harm ----
+
+
+def test_endpoint_with_a_path_follows_redirects(pull, hub):
+    hub.prefix = "/mirror/hf"
+    hub.renamed["old/name"] = "org/tiny"
+    pull("old/name")
+    assert not [path for _, path, _ in hub.requests if path.count("/mirror/hf") > 1]
+
+
+SHA = f'"sha": "{COMMIT}"'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[]",
+        "null",
+        "7",
+        '"text"',
+        "{}",
+        '{"sha": 7, "siblings": []}',
+        '{"sha": null, "siblings": []}',
+        '{"sha": ["a"], "siblings": []}',
+        f"{{{SHA}}}",
+        f'{{{SHA}, "siblings": null}}',
+        f'{{{SHA}, "siblings": {{"rfilename": "config.json"}}}}',
+        f'{{{SHA}, "siblings": ["config.json"]}}',
+        f'{{{SHA}, "siblings": [7]}}',
+        f'{{{SHA}, "siblings": [{{"rfilename": 7}}]}}',
+        f'{{{SHA}, "siblings": [{{"name": "config.json"}}]}}',
+        "<html>not json</html>",
+        "",
+        "[" * 100_000,
+    ],
+)
+def test_answers_of_the_wrong_kind_are_told(pull, hub, answer):
+    hub.info = answer.encode()
+    stderr = pull("org/tiny", code=4).stderr
+    assert "internal error" not in stderr and hub.url in stderr
+
+
+@pytest.mark.parametrize(
+    "headers, words",
+    [
+        ({"ETag": '"7"', "X-Linked-Etag": '"7"'}, "neither a SHA-256 nor a git blob id"),
+        ({"X-Linked-Size": "many"}, 'gives "many" as its size'),
+        ({"X-Linked-Size": "-5"}, 'gives "-5" as its size'),
+        ({"X-Linked-Size": "9" * 30}, "as its size"),
+        ({"X-Linked-Size": "4000000000000000000"}, "MB are free"),
+        ({"Location": "http://[broken"}, "which is no URL"),
+        ({"Location": "file:///etc/passwd"}, "could not be reached"),
+    ],
+)
+def test_headers_of_the_wrong_kind_are_told(pull, hub, headers, words):
+    hub.headers["model.safetensors"] = headers
+    assert words in pull("org/tiny", code=4).stderr
+
+
+@pytest.mark.parametrize("name", ["info", "config.json", "model.safetensors"])
+def test_endless_answers_are_left(pull, hub, tmp_path, name):
+    hub.endless.add(name)
+    stderr = pull("org/tiny", code=4).stderr
+    assert ("longer than any should be" if name == "info" else "more than the") in stderr
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.incomplete")) <= len(WEIGHTS)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_file_longer_than_announced_is_refused(pull, hub, name):
+    hub.extra[name] = b"more"
+    stderr = pull("org/tiny", code=4).stderr
+    assert f"{name}: {hub.url} sends more than the {len(FILES[name])} bytes" in stderr
+
+
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        (["README.md", "adapter_config.json", "adapter_model.safetensors"], "a PEFT adapter"),
+        (["modules.json", "0_Transformer/config.json"], "is in 0_Transformer"),
+        (["config.json", "model-Q4.gguf"], "a GGUF file"),
+        (["config.json", "tf_model.h5"], "TensorFlow weights"),
+        (["config.json", "flax_model.msgpack"], "Flax weights"),
+        (["config.json", "onnx/model.onnx"], "an ONNX model"),
+    ],
+)
+def test_repository_of_another_format_is_named(pull, hub, names, words):
+    hub.repositories["org/other"] = dict.fromkeys(names, b"{}")
+    assert words in pull("org/other", code=4).stderr

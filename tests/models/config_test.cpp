@@ -1,3 +1,4 @@
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -64,8 +65,7 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
   for (const FamilyInfo& family : families())
     known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   EXPECT_THAT(error_loading(R"({"model_type": "brt"})"),
-              HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; did you mean "
-                        "\"bert\"?; known are " +
+              HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; known are " +
                         known + "."));
   EXPECT_THAT(
       error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
@@ -86,6 +86,36 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
   EXPECT_THAT(error_loading("[]"), HasSubstr("should be a JSON object"));
   EXPECT_THAT(error_loading(R"({"model_type": "roberta", "max_position_embeddings": 2})"),
               HasSubstr("leaves no position"));
+}
+
+// A network of two layers, 4 wide, with weights for as many.
+std::string error_comparing(const std::string& sizes, int64_t layers) {
+  ModelConfig config = load(
+      R"({"model_type": "bert", "num_attention_heads": 1, "vocab_size": 10, "max_position_embeddings": 8, )" +
+      sizes + "}");
+  StateDict weights = {{"embeddings.word_embeddings.weight", at::zeros({10, 4})}};
+  for (int64_t i = 0; i < layers; ++i)
+    weights.emplace("bert.encoder.layer." + std::to_string(i) + ".all", at::zeros({4, 40}));
+  return error_of([&] {
+    config.compare_with(weights, "model");
+    make_backbone(config);
+  });
+}
+
+TEST(ModelConfig, IsComparedWithTheWeightsBeforeAnythingIsBuilt) {
+  const std::string fits = R"("hidden_size": 4, "intermediate_size": 8, )";
+  EXPECT_EQ(error_comparing(fits + R"("num_hidden_layers": 2)", 2), "no error");
+  EXPECT_EQ(error_comparing(fits + R"("num_hidden_layers": 2)", 3), "no error");
+  EXPECT_EQ(error_comparing(fits + R"("num_hidden_layers": 3)", 2),
+            "model: config.json says 3 layers, but the weights have 2; does config.json belong to "
+            "these weights?");
+  for (
+      const char* large :
+      {R"("hidden_size": 2000000000, "num_hidden_layers": 2)",
+       R"("hidden_size": 4, "intermediate_size": 2000000000, "num_hidden_layers": 2)",
+       R"("hidden_size": 4, "intermediate_size": 8, "num_hidden_layers": 2, "type_vocab_size": 2000000000)"}) {
+    EXPECT_THAT(error_comparing(large, 2), HasSubstr("describes a network of")) << large;
+  }
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "base/file.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -82,6 +85,19 @@ TEST(LoadInto, WidensHalfTypes) {
   }
 }
 
+TEST(LoadInto, NamesTheFirstValueThatIsNoNumber) {
+  const auto load = [](const at::Tensor& weight) {
+    return error_of([&] { load_into({{"w", at::zeros({2, 2})}}, {{"w", weight}}, "", "x"); });
+  };
+  const float nan = std::nanf(""), infinite = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(load(at::tensor({1.0f, 2.0f, nan, nan}).view({2, 2})),
+              HasSubstr("\"w\" has the value nan (number 3 of 4)"));
+  EXPECT_THAT(load(at::tensor({1.0f, -infinite, infinite, 0.0f}).view({2, 2})),
+              HasSubstr("\"w\" has the value -inf (number 2 of 4)"));
+  EXPECT_EQ(load(at::full({2, 2}, std::numeric_limits<float>::max())), "no error")
+      << "only their sum is infinite";
+}
+
 class Shards : public testing::Test {
  protected:
   void SetUp() override {
@@ -116,6 +132,20 @@ TEST_F(Shards, WithDefectsAreNamed) {
               HasSubstr("should be a file name in this folder, not 7"));
   EXPECT_THAT(error_with(R"({"weights":{}})"),
               HasSubstr("model.safetensors.index.json: has no \"weight_map\""));
+}
+
+TEST(LoadStateDict, LeavesOutTheNamesOfWrappersWhereAllHaveThem) {
+  const TemporaryFolder folder;
+  const auto names = [&](const StateDict& weights) {
+    write_safetensors(folder / "model.safetensors", weights);
+    std::vector<std::string> out;
+    for (const auto& [name, tensor] : load_state_dict(folder.path())) out.push_back(name);
+    return out;
+  };
+  const at::Tensor one = at::ones({1});
+  EXPECT_THAT(names({{"module.a", one}, {"module.b", one}}), ElementsAre("a", "b"));
+  EXPECT_THAT(names({{"_orig_mod.module.a", one}}), ElementsAre("a"));
+  EXPECT_THAT(names({{"module.a", one}, {"b", one}}), ElementsAre("b", "module.a"));
 }
 
 TEST(LoadStateDict, SaysWhichFilesWereLookedFor) {

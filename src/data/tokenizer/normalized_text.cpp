@@ -1,7 +1,10 @@
 #include "data/tokenizer/normalized_text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/utf8.h"
 #include "data/tokenizer/unicode.h"
 
@@ -9,6 +12,10 @@ namespace hone {
 namespace {
 
 using Change = NormalizedText::Change;
+
+// Steps of a normalizer that each make more of the text ("a" -> "aa", thirty times) would fill any
+// memory. What the most generous of Unicode's own does to a text is eleven times as many bytes.
+constexpr size_t kMostGrowth = 16, kFreeGrowth = 4096;
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
@@ -104,6 +111,14 @@ void NormalizedText::set_changed() {
   }
 }
 
+void NormalizedText::check_growth(size_t bytes) const {
+  if (bytes <= kMostGrowth * static_cast<size_t>(end_ - begin_) + kFreeGrowth) return;
+  throw Error(ErrorKind::kModel,
+              fmt::format("the tokenizer's normalizer makes more than {} bytes of {}; no model "
+                          "needs that. Is its tokenizer.json damaged?",
+                          bytes - 1, end_ - begin_));
+}
+
 void NormalizedText::transform(const std::vector<Change>& changes, int32_t removed_at_start) {
   set_changed();
   std::string bytes;
@@ -125,6 +140,7 @@ void NormalizedText::transform(const std::vector<Change>& changes, int32_t remov
     }
     const size_t before = bytes.size();
     append_utf8(bytes, change.code);
+    check_growth(bytes.size());
     align.insert(align.end(), bytes.size() - before, span);
   }
   bytes_ = std::move(bytes);
@@ -229,6 +245,7 @@ void NormalizedText::replace(std::string_view pattern, std::string_view by) {
   size_t at = 0;
   for (size_t found; (found = bytes_.find(pattern, at)) != std::string::npos;
        at = found + pattern.size()) {
+    check_growth(bytes.size() + (found - at) + by.size());
     bytes.append(bytes_, at, found - at).append(by);
     align.insert(align.end(), align_.begin() + static_cast<int64_t>(at),
                  align_.begin() + static_cast<int64_t>(found));
@@ -244,6 +261,7 @@ void NormalizedText::replace(std::string_view pattern, std::string_view by) {
 
 void NormalizedText::prepend(std::string_view prefix) {
   if (view().empty()) return;
+  check_growth(view().size() + prefix.size());
   set_changed();
   align_.insert(align_.begin(), prefix.size(), align_.front());
   bytes_.insert(0, prefix);

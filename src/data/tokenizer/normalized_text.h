@@ -50,6 +50,7 @@ class NormalizedText {
   std::vector<Span> align_;  // for each byte of bytes_
 
   void set_changed();
+  void check_growth(size_t bytes) const;
 };
 
 }  // namespace hone

@@ -13,6 +13,9 @@ namespace {
 
 using Part = PostProcessor::Part;
 
+// A template may name a list of ids any number of times: a small file, and no end of tokens.
+constexpr size_t kMostParts = 1000;
+
 int32_t read_id(const JsonNode& node) {
   return static_cast<int32_t>(node.integer(0, Vocabulary::kMostIds - 1));
 }
@@ -37,6 +40,7 @@ void read_part(const JsonNode& node, const JsonNode& special_tokens, bool is_pai
   }
   const JsonNode special = node.at("SpecialToken");
   for (const JsonNode& id : special_tokens.at(special.at("id").text()).at("ids").items()) {
+    if (out.size() >= kMostParts) throw special.error("more special tokens than a text can have");
     out.push_back({read_id(id), 0, read_id(special.at("type_id"))});
   }
 }

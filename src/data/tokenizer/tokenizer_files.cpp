@@ -2,84 +2,22 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/file.h"
-#include "base/log.h"
+#include "base/model_files.h"
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/hf_tokenizer.h"
 #include "data/tokenizer/json_node.h"
+#include "data/tokenizer/special_tokens.h"
 #include "data/tokenizer/wordpiece.h"
 
 namespace hone {
 namespace {
 
 namespace fs = std::filesystem;
-
-Json added_token(const std::string& content, int32_t id, bool is_special) {
-  return {{"id", id},        {"content", content},        {"single_word", false}, {"lstrip", false},
-          {"rstrip", false}, {"normalized", !is_special}, {"special", is_special}};
-}
-
-// tokenizer_config.json, completed from special_tokens_map.json as older folders have it; an empty
-// object where neither is there.
-Json read_config(const fs::path& folder) {
-  Json config = Json::object();
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const fs::path file = folder / name;
-    if (!fs::is_regular_file(file)) continue;
-    const Json found = read_json(file.string(), ErrorKind::kModel);
-    for (const auto& [key, value] : JsonNode(found, file.string()).object().items()) {
-      if (!config.contains(key)) config[key] = value;
-    }
-  }
-  return config;
-}
-
-std::string text_of(const JsonNode& config, const std::string& name, const std::string& fallback) {
-  const auto found = config.find(name);
-  if (!found) return fallback;
-  return found->json().is_object() ? found->at("content").text() : found->text();
-}
-
-// The tokens that a folder without tokenizer.json adds: tokenizer_config.json's
-// "added_tokens_decoder", then added_tokens.json, then the special tokens by their names.
-Json collect_added_tokens(const JsonNode& config, const fs::path& folder,
-                          const Vocabulary& vocabulary, const std::vector<std::string>& special) {
-  Json out = Json::array();
-  std::set<std::string> known;
-  const auto add = [&](Json token) {
-    if (known.insert(token["content"].get<std::string>()).second) out.push_back(std::move(token));
-  };
-  if (const auto list = config.find("added_tokens_decoder")) {
-    for (const auto& [id, token] : list->object().items()) {
-      Json entry = JsonNode(token, config.file(), "added_tokens_decoder." + id).object();
-      JsonNode(entry, config.file(), "added_tokens_decoder." + id).at("content").text();
-      if (id.empty() || id.size() > 9 || id.find_first_not_of("0123456789") != std::string::npos)
-        throw list->error(fmt::format("\"{}\" is not an id", id));
-      entry["id"] = std::stoi(id);
-      add(std::move(entry));
-    }
-  }
-  if (const fs::path file = folder / "added_tokens.json"; fs::is_regular_file(file)) {
-    const Json list = read_json(file.string(), ErrorKind::kModel);
-    for (const auto& [content, id] : JsonNode(list, file.string()).object().items()) {
-      add(added_token(
-          content,
-          static_cast<int32_t>(
-              JsonNode(id, file.string(), content).integer(0, Vocabulary::kMostIds - 1)),
-          false));
-    }
-  }
-  for (const std::string& content : special) {
-    if (const int32_t id = vocabulary.find(content); id != Vocabulary::kNone)
-      add(added_token(content, id, true));
-  }
-  return out;
-}
 
 int32_t require_token(const Vocabulary& vocabulary, const std::string& token,
                       const std::string& file) {
@@ -112,7 +50,7 @@ Json bert_template(const std::string& cls, int32_t cls_id, const std::string& se
 // vocab.txt says nothing of how its tokens were made, so what BERT does is assumed, and lower case
 // must be told.
 TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions& options,
-                                    Json config, const std::string& config_file) {
+                                    const Json& config, const std::string& config_file) {
   const JsonNode node(config, config_file);
   const auto stated = node.find("do_lower_case");
   if (!stated && !options.do_lower_case) {
@@ -123,16 +61,16 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   }
   const bool lowercase = options.do_lower_case ? *options.do_lower_case : stated->boolean();
   const auto strip = node.find("strip_accents");
-  const std::string cls = text_of(node, "cls_token", "[CLS]"),
-                    sep = text_of(node, "sep_token", "[SEP]"),
-                    unk = text_of(node, "unk_token", "[UNK]");
+  const std::string cls = token_text(node, "cls_token", "[CLS]"),
+                    sep = token_text(node, "sep_token", "[SEP]"),
+                    unk = token_text(node, "unk_token", "[UNK]");
   TokenizerParts parts;
   auto model = std::make_unique<WordPiece>(read_vocab_txt(file.string()), WordPieceOptions{unk},
                                            Where{file.string()});
   const Vocabulary& vocabulary = model->vocabulary();
-  parts.added_tokens = collect_added_tokens(
-      node, file.parent_path(), vocabulary,
-      {text_of(node, "pad_token", "[PAD]"), unk, cls, sep, text_of(node, "mask_token", "[MASK]")});
+  parts.added_tokens = with_added_tokens(Json::array(), node, file.parent_path(), vocabulary,
+                                         {token_text(node, "pad_token", "[PAD]"), unk, cls, sep,
+                                          token_text(node, "mask_token", "[MASK]")});
   parts.normalizer = {{"type", "BertNormalizer"},
                       {"clean_text", true},
                       {"handle_chinese_chars", node.boolean_or("tokenize_chinese_chars", true)},
@@ -144,6 +82,8 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   parts.post_processor = bert_template(cls, cls_id, sep, sep_id);
   parts.decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
   parts.model = std::move(model);
+  parts.config = config;
+  parts.config_file = config_file;
   parts.file = file.string();
   return parts;
 }
@@ -169,24 +109,28 @@ TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config,
                    {"trim_offsets", true},
                    {"use_regex", true}};
   if (is_roberta) {
-    const std::string cls = text_of(node, "cls_token", "<s>"),
-                      sep = text_of(node, "sep_token", "</s>");
+    const std::string cls = token_text(node, "cls_token", "<s>"),
+                      sep = token_text(node, "sep_token", "</s>");
     parts.post_processor = {{"type", "RobertaProcessing"},
                             {"sep", Json::array({sep, require_token(vocabulary, sep, file)})},
                             {"cls", Json::array({cls, require_token(vocabulary, cls, file)})},
                             {"trim_offsets", node.boolean_or("trim_offsets", true)},
                             {"add_prefix_space", adds_prefix_space}};
-    parts.added_tokens =
-        collect_added_tokens(node, folder, vocabulary, {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
-    for (Json& token : parts.added_tokens)
-      token["lstrip"] = token["content"] == "<mask>";  // it takes the blank before it along
+    parts.added_tokens = with_added_tokens(Json::array(), node, folder, vocabulary,
+                                           {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
+    for (Json& token : parts.added_tokens) {  // it takes the blank before it along
+      if (token["content"] == "<mask>") token["lstrip"] = true;
+    }
   } else {
     parts.post_processor = {{"type", "ByteLevel"},
                             {"add_prefix_space", true},
                             {"trim_offsets", false},
                             {"use_regex", true}};
-    parts.added_tokens = collect_added_tokens(node, folder, vocabulary, {"<|endoftext|>"});
+    parts.added_tokens =
+        with_added_tokens(Json::array(), node, folder, vocabulary, {"<|endoftext|>"});
   }
+  parts.config = config;
+  parts.config_file = config_file;
   parts.file = file;
   return parts;
 }
@@ -201,7 +145,8 @@ void refuse_contradiction(const JsonNode& normalizer, const TokenizerOptions& op
                           lowercase, !lowercase));
 }
 
-TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions& options) {
+TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions& options,
+                                   const Json& config, const std::string& config_file) {
   const Json json = read_json(file.string(), ErrorKind::kModel);
   const JsonNode root(json, file.string());
   if (const auto version = root.find("version"); version && version->text() != "1.0") {
@@ -210,10 +155,11 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
   }
   require_known_model(root.at("model"));
   TokenizerParts parts;
+  parts.file = file.string();
   const auto take = [&](const char* key, Json& to) {
     if (const auto found = root.find(key)) to = found->json();
   };
-  take("added_tokens", parts.added_tokens);
+  if (const auto tokens = root.find("added_tokens")) parts.added_tokens = tokens->array();
   take("normalizer", parts.normalizer);
   take("pre_tokenizer", parts.pre_tokenizer);
   take("post_processor", parts.post_processor);
@@ -222,23 +168,13 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
       make_pre_tokenizer({parts.pre_tokenizer, file.string(), "pre_tokenizer"});
   parts.model =
       make_model(root.at("model"), pre_tokenizer != nullptr && pre_tokenizer->is_byte_level());
-  parts.file = file.string();
   refuse_contradiction({parts.normalizer, file.string(), "normalizer"}, options);
+  parts.config = config;
+  parts.config_file = config_file;
+  settle_conflicts(parts, root);
+  parts.added_tokens = with_added_tokens(std::move(parts.added_tokens), {parts.config, config_file},
+                                         file.parent_path(), parts.model->vocabulary());
   return parts;
-}
-
-// tokenizer.json rules; Transformers, though, rebuilds BERT's normalizer from
-// tokenizer_config.json, so a difference is worth a word.
-void warn_of_contradiction(const TokenizerParts& parts) {
-  const auto stated = parts.config.find("do_lower_case");
-  if (!parts.normalizer.is_object() || stated == parts.config.end() || !stated->is_boolean())
-    return;
-  const auto found = parts.normalizer.find("lowercase");
-  if (found != parts.normalizer.end() && *found != *stated) {
-    log_warn(
-        "{}: \"do_lower_case\" is {}, but tokenizer.json lower-cases: {}; the latter is followed",
-        parts.config_file, stated->dump(), found->dump());
-  }
 }
 
 TokenizerParts read_parts(const std::string& path, const TokenizerOptions& options) {
@@ -248,28 +184,23 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   const bool is_folder = fs::is_directory(path);
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
-  Json config = read_config(folder);
+  const Json config = read_tokenizer_config(folder);
   const auto has = [&](const char* name) {
     return is_folder && fs::is_regular_file(folder / name);
   };
   const std::string extension = is_folder ? "" : fs::path(path).extension().string();
-  TokenizerParts parts;
-  if (extension == ".json" || has("tokenizer.json")) {
-    parts = read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options);
-  } else if (extension == ".txt" || has("vocab.txt")) {
-    parts = read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config,
-                                 config_file);
-  } else if (has("vocab.json") && has("merges.txt")) {
-    parts = read_bpe_parts(folder, config, config_file);
-  } else {
-    throw Error(ErrorKind::kModel, Where{path},
-                "no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with merges.txt were "
-                "looked for");
-  }
-  parts.config = std::move(config);
-  parts.config_file = config_file;
-  warn_of_contradiction(parts);
-  return parts;
+  if (extension == ".json" || has("tokenizer.json"))
+    return read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options,
+                               config, config_file);
+  if (extension == ".txt" || has("vocab.txt"))
+    return read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config,
+                                config_file);
+  if (has("vocab.json") && has("merges.txt")) return read_bpe_parts(folder, config, config_file);
+  throw Error(ErrorKind::kModel, Where{path},
+              "no tokenizer here" +
+                  foreign_in(path,
+                             ": tokenizer.json, vocab.txt, or vocab.json with merges.txt were "
+                             "looked for"));
 }
 
 }  // namespace

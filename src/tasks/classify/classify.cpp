@@ -232,8 +232,9 @@ Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
-  const int64_t room =
-      length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair);
+  const int64_t room = std::max<int64_t>(
+      length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair),
+      0);
   const bool was_cut = truncate_longest_first(first, is_pair ? &second : nullptr, room);
   if (truncated != nullptr) *truncated = was_cut;
   return tokenizer.post_process(first, is_pair ? &second : nullptr);

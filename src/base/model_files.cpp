@@ -1,0 +1,84 @@
+#include "base/model_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Format {
+  const char* ending;  // of a file's name
+  const char* what;
+  const char* advice;
+};
+
+// In the order in which they are looked for.
+constexpr Format kFormats[] = {
+    {"adapter_config.json", "a PEFT adapter, not a whole model",
+     "merge it into its base model (PEFT: model.merge_and_unload().save_pretrained(…))"},
+    {"0_Transformer/config.json", "an old sentence-transformers model",
+     "its Transformer is in 0_Transformer: fetch it and name that folder"},
+    {".gguf", "a GGUF file (llama.cpp)", "give the model's safetensors"},
+    {"tf_model.h5", "TensorFlow weights",
+     "convert them (Transformers: from_pretrained(…, from_tf=True).save_pretrained(…))"},
+    {".ckpt.index", "a TensorFlow checkpoint", "convert it with Transformers"},
+    {"flax_model.msgpack", "Flax weights",
+     "convert them (Transformers: from_pretrained(…, from_flax=True).save_pretrained(…))"},
+    {".onnx", "an ONNX model", "give the model that it was exported from"},
+    {".pth", "weights of another program", "save them as model.safetensors"},
+    {".pt", "weights of another program", "save them as model.safetensors"},
+};
+
+bool begins_with_ignoring_case(std::string_view text, std::string_view beginning) {
+  return text.size() >= beginning.size() &&
+         std::equal(beginning.begin(), beginning.end(), text.begin(), [](char a, char b) {
+           return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
+         });
+}
+
+}  // namespace
+
+std::string foreign(const std::vector<std::string>& names, const std::string& otherwise) {
+  for (const Format& format : kFormats) {
+    for (const std::string& name : names) {
+      if (name.ends_with(format.ending))
+        return fmt::format(", but {} is there: {}; {}.", name, format.what, format.advice);
+    }
+  }
+  return otherwise;
+}
+
+std::string foreign_in(const std::string& folder, const std::string& otherwise) {
+  constexpr size_t kMost = 1000;
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (fs::recursive_directory_iterator it(folder, ignored), end; it != end && names.size() < kMost;
+       it.increment(ignored)) {
+    if (it.depth() > 0) it.disable_recursion_pending();
+    names.push_back(it->path().lexically_relative(folder).string());
+  }
+  std::sort(names.begin(), names.end());
+  return foreign(names, otherwise);
+}
+
+void refuse_stand_in(std::string_view bytes, const std::string& path, ErrorKind kind) {
+  bytes = bytes.substr(0, 1024);
+  if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
+    throw Error(kind, Where{path},
+                "is a Git LFS pointer, not the file itself; run \"git lfs pull\" in its folder.");
+  }
+  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  if (begins_with_ignoring_case(bytes, "<!doctype html") ||
+      begins_with_ignoring_case(bytes, "<html")) {
+    throw Error(kind, Where{path},
+                "is a web page, not the file itself; was a page's address fetched instead of the "
+                "file's (\"resolve\", not \"blob\")?");
+  }
+}
+
+}  // namespace hone
