@@ -329,6 +329,10 @@ Json parse_json(std::string_view text, const Where& where, ErrorKind kind, size_
   return Parser(text, where, kind, most_values).document();
 }
 
+std::string to_text(const Json& value, int indent) {
+  return value.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
+
 Json read_json(const std::string& path, ErrorKind kind) {
   const std::string text = read_file(path, kind);
   std::string_view view = text;

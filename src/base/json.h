@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -18,6 +19,9 @@ using Json = nlohmann::ordered_json;
 // its two bytes.
 Json parse_json(std::string_view text, const Where& where, ErrorKind kind,
                 size_t most_values = std::numeric_limits<size_t>::max());
+
+// JSON as text. What is no UTF-8 (a file's name may hold any bytes) becomes U+FFFD.
+std::string to_text(const Json& value, int indent = -1);
 
 // Reads and parses a whole file.
 Json read_json(const std::string& path, ErrorKind kind);

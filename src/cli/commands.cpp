@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kOverrides =
     "Configuration values by their dotted names, e.g. train.learning_rate=3e-5";
 constexpr const char* kSourceOptions =
-    "How to read the data, with the keys of a data section, e.g. format=csv fields.text=sentence";
+    "How to read the data, with the keys of a data section, e.g. format=csv fields.text=sentence "
+    "clean.trim=false; options of the task, e.g. task.unknown_labels=count";
 
 CLI::Option* positional(CLI::App& app, const std::string& name, const std::string& help) {
   return app.add_option(name, CLI::callback_t{}, help)->type_name("");

@@ -1,5 +1,6 @@
 #include "cli/program.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -10,13 +11,13 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
-#include <new>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/failure.h"
 
 namespace hone {
 namespace {
@@ -96,11 +97,7 @@ int run_parsed(const Command& command, const CLI::App& arguments, char** argv,
     if (std::string_view(runner.name) != command.name) continue;
     if (has_flag(arguments, "--quiet") || has_flag(arguments, "--json")) Progress::set_quiet(true);
     if (has_flag(arguments, "--quiet")) setenv("HONE_LOG", "warn", /*overwrite=*/0);
-    const int code = runner.run(arguments);
-    std::cout.flush();
-    if (!std::cout)
-      throw Error(ErrorKind::kInternal, "standard output could not be written; is the disk full?");
-    return code;
+    return runner.run(arguments);
   }
   start_engine(argv);
 }
@@ -144,33 +141,49 @@ int parse_and_run(int argc, char** argv, const std::vector<Runner>& runners) {
   return run_command(command, std::move(words), argv, runners);
 }
 
-int report_failure(const char* message, ErrorKind kind) {
-  log_line(LogLevel::kError, message);
-  return static_cast<int>(kind);
+// What the command of this name can be asked to do with less memory.
+std::string memory_advice(const std::string& name) {
+  for (const Command& command : commands()) {
+    if (command.name != name) continue;
+    CLI::App app;
+    command.define(app);
+    if (app.get_option_no_throw("--max-tokens") != nullptr)
+      return "A smaller --max-tokens needs less.";
+    if (app.get_option_no_throw("CONFIG") != nullptr)
+      return "A smaller train.per_device_train_batch_size (with more "
+             "train.gradient_accumulation_steps), a smaller train.max_seq_length or "
+             "train.recompute=true need less.";
+  }
+  return "";
+}
+
+// A file opened later would take the place of a standard stream that is closed, and get what is
+// written to that. What stands in for it fails as a closed one does.
+void keep_standard_places() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    if (::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) std::abort();
+  }
 }
 
 }  // namespace
 
-int run_program(int argc, char** argv, const std::vector<Runner>& runners) {
+int run_program(int argc, char** argv, const std::vector<Runner>& runners, Translate translate) {
+  keep_standard_places();
   std::ios::sync_with_stdio(false);
   clean_up_on_signals();
+  std::cin.tie(nullptr);  // else reading writes, and takes a failure to write for its own
   try {
-    return parse_and_run(argc, argv, runners);
-  } catch (const Error& error) {
-    return report_failure(error.what(), error.kind());
-  } catch (const std::filesystem::filesystem_error&
-               error) {  // a folder that may not be written, a disk that is full
-    return report_failure(
-        fmt::format("{}: {}.", error.path1().string(), error.code().message()).c_str(),
-        ErrorKind::kUsage);
-  } catch (const std::bad_alloc&) {
-    return report_failure(
-        "out of memory. Smaller batches (train.per_device_train_batch_size, --max-tokens) need "
-        "less.",
-        ErrorKind::kInternal);
-  } catch (const std::exception& error) {
-    return report_failure(fmt::format("internal error: {}", error.what()).c_str(),
-                          ErrorKind::kInternal);
+    std::cout.exceptions(std::ios::badbit | std::ios::failbit);  // nothing is computed for nobody
+    const int code = parse_and_run(argc, argv, runners);
+    std::cout.flush();
+    return code;
+  } catch (...) {
+    const std::exception_ptr thrown = std::current_exception();
+    const Error error = error_of(translate != nullptr ? translate(thrown) : thrown,
+                                 memory_advice(argc > 1 ? argv[1] : ""));
+    log_line(LogLevel::kError, error.what());
+    return static_cast<int>(error.kind());
   }
 }
 

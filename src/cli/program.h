@@ -2,6 +2,7 @@
 // to exit codes.
 #pragma once
 
+#include <exception>
 #include <vector>
 
 namespace CLI {
@@ -18,9 +19,13 @@ struct Runner {
   Run run;
 };
 
+// Makes another exception of one: for a library that this file does not know.
+using Translate = std::exception_ptr (*)(std::exception_ptr failure);
+
 // Parses the command line and runs its command. One that is not among `runners` is handed to the
-// engine beside this program. Exit codes: 0 done; 1 our fault; 2 usage or configuration; 3 data; 4
-// model files; 130 and 143 interrupted.
-int run_program(int argc, char** argv, const std::vector<Runner>& runners);
+// engine beside this program. Whatever is thrown becomes one message. Exit codes: 0 done; 1 our
+// fault; 2 usage, configuration or memory; 3 data; 4 model files; 130 and 143 interrupted.
+int run_program(int argc, char** argv, const std::vector<Runner>& runners,
+                Translate translate = nullptr);
 
 }  // namespace hone

@@ -84,10 +84,21 @@ bool is_empty(const Json& value, const CleanOptions& options) {
          });
 }
 
+Json rows_json(const std::vector<BadRow>& rows) {
+  Json places = Json::array();
+  for (const BadRow& row : rows) {
+    places.push_back({{"file", row.where.file},
+                      {"line", row.where.line},
+                      {"column", row.where.column},
+                      {"reason", row.reason}});
+  }
+  return places;
+}
+
 }  // namespace
 
-CleanOptions CleanOptions::read(Config& section) {
-  CleanOptions options;
+CleanOptions CleanOptions::read(Config& section, const CleanOptions& defaults) {
+  CleanOptions options = defaults;
   options.trim = section.get("trim", options.trim);
   options.remove_control = section.get("remove_control", options.remove_control);
   options.empty_texts =
@@ -118,17 +129,41 @@ std::optional<TextEdits> clean_text(std::string& text, const CleanOptions& optio
   return edits;
 }
 
+Json CleanOptions::json() const {
+  return {{"trim", trim},
+          {"remove_control", remove_control},
+          {"empty_texts", empty_texts},
+          {"duplicates", duplicates},
+          {"near_duplicates", near_duplicates},
+          {"near_threshold", near_threshold}};
+}
+
+CleanOptions CleanOptions::keeping_all() const {
+  CleanOptions options = *this;
+  if (empty_texts == "drop") options.empty_texts = "keep";
+  options.duplicates = options.near_duplicates = "keep";
+  return options;
+}
+
+double SplitAudit::unknown_share() const {
+  return text_tokens == 0 ? 0
+                          : static_cast<double>(unknown_tokens) / static_cast<double>(text_tokens);
+}
+
 Json SplitAudit::json() const {
-  Json places = Json::array();
-  for (const BadRow& row : examples) {
-    places.push_back({{"file", row.where.file},
-                      {"line", row.where.line},
-                      {"column", row.where.column},
-                      {"reason", row.reason}});
-  }
-  return {{"rows", rows},         {"used", used},           {"dropped", dropped},
-          {"repaired", repaired}, {"truncated", truncated}, {"reasons", reasons},
-          {"examples", places},   {"labels", labels},       {"lengths", lengths}};
+  return {{"rows", rows},
+          {"used", used},
+          {"dropped", dropped},
+          {"repaired", repaired},
+          {"truncated", truncated},
+          {"reasons", reasons},
+          {"examples", rows_json(examples)},
+          {"repairs", rows_json(repairs)},
+          {"labels", labels},
+          {"lengths", lengths},
+          {"text_tokens", text_tokens},
+          {"unknown_tokens", unknown_tokens},
+          {"conflicts", conflicts.json()}};
 }
 
 Json Leak::json() const {

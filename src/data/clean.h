@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "data/conflicts.h"
 #include "data/reader.h"
 #include "data/record.h"
 #include "data/text_edits.h"
@@ -30,7 +31,12 @@ struct CleanOptions {
       "keep";  // keep | drop: Jaccard similarity of character shingles >= near_threshold (MinHash)
   double near_threshold = 0.9;
 
-  static CleanOptions read(Config& section);  // data.clean
+  // data.clean; what it does not name is as in `defaults`.
+  static CleanOptions read(Config& section, const CleanOptions& defaults);
+  static CleanOptions read(Config& section) { return read(section, CleanOptions()); }
+  Json json() const;  // as `read` takes it
+  // The same without leaving rows out: each row has its answer, or was chosen before.
+  CleanOptions keeping_all() const;
 };
 
 // Cleans a text in place; nothing where it is clean already.
@@ -39,13 +45,18 @@ std::optional<TextEdits> clean_text(std::string& text, const CleanOptions& optio
 // Counts of one split, and the first places of each kind: becomes report.json's data.<split>.
 struct SplitAudit {
   int64_t rows = 0, used = 0, dropped = 0, truncated = 0;
-  int64_t repaired =
-      0;  // rows used after a repair (RecordReader::repaired_rows); not in `examples`
+  int64_t repaired = 0;  // rows used after a repair
   std::map<std::string, int64_t>
       reasons;                   // reason -> count ("empty text", "duplicate", "bad row: …")
-  std::vector<BadRow> examples;  // the first 100
+  std::vector<BadRow> examples;  // of the rows left out, the first 100
+  std::vector<BadRow> repairs;   // of the repaired rows, the first 100
   std::map<std::string, int64_t> labels;  // filled by the task
   std::vector<int64_t> lengths;           // histogram: lengths[i] = samples with i tokens
+  int64_t text_tokens = 0;                // of the samples, without special tokens
+  int64_t unknown_tokens = 0;             // of these: what the vocabulary has no token for
+  Conflicts conflicts;                    // equal texts with other targets
+
+  double unknown_share() const;  // unknown_tokens / text_tokens; 0 where there are none
 
   Json json() const;
 };

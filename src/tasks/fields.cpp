@@ -133,7 +133,7 @@ std::string shortened(std::string_view text, size_t code_points) {
 }
 
 std::string dump(const Json& value, size_t bytes) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = to_text(value);
   return text.size() <= bytes ? text : shortened(text, bytes);
 }
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
 #include <filesystem>
 
 #include "base/file.h"
@@ -13,6 +12,7 @@
 #include "base/random.h"
 #include "data/plan.h"
 #include "models/weights.h"
+#include "tasks/encode.h"
 
 namespace hone {
 namespace {
@@ -20,6 +20,7 @@ namespace {
 constexpr int64_t kFormat =
     1;  // of hone.json; raise it when an older program could not read what is written
 constexpr const char* kManifest = "hone.json";
+constexpr const char* kSum = "sha256";  // of hone.json's other bytes
 constexpr const char* kWeights = "model.safetensors";
 constexpr int64_t kRecordsAtOnce =
     2048;  // outputs of more records than this are never held together
@@ -135,6 +136,43 @@ Json checksums(const std::string& folder) {
   return sums;
 }
 
+// The manifest as text. Its last value is the checksum of all its other bytes.
+std::string seal(Json manifest) {
+  manifest[kSum] = "";
+  std::string text = to_text(manifest, 2) + "\n";
+  text.insert(text.rfind("\"\n}"), sha256(text));
+  return text;
+}
+
+// Models of before have no such checksum.
+void verify_seal(const Json& manifest, std::string text, const std::string& path) {
+  if (!manifest.contains(kSum)) return;
+  const std::string sum = manifest[kSum].is_string() ? manifest[kSum].get<std::string>() : "";
+  const size_t at = text.rfind(sum);
+  if (at != std::string::npos) text.erase(at, sum.size());
+  if (sha256(text) == sum) return;
+  throw Error(ErrorKind::kModel, {path},
+              fmt::format("the file is not the one that was saved: it differs from its own "
+                          "checksum. If you changed it on purpose, remove its line \"{}\".",
+                          kSum));
+}
+
+void check_keys(const Json& manifest, const std::string& path) {
+  static const std::vector<std::string> known = {"format", "task", "state", "data", "files", kSum};
+  if (!manifest.is_object()) throw Error(ErrorKind::kModel, {path}, "must be a JSON object.");
+  for (const char* key : {"format", "task", "state", "files"}) {
+    if (!manifest.contains(key))
+      throw Error(ErrorKind::kModel, {path}, fmt::format("\"{}\" is missing.", key));
+  }
+  for (const auto& [key, value] : manifest.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      throw Error(ErrorKind::kModel, {path},
+                  fmt::format("\"{}\" is no key of this file: it is damaged, or a newer version "
+                              "made it.",
+                              key));
+  }
+}
+
 Json read_manifest(const std::string& folder) {
   const std::string path = in(folder, kManifest);
   if (!std::filesystem::exists(path)) {
@@ -144,11 +182,9 @@ Json read_manifest(const std::string& folder) {
                             "configuration and run \"hone train\".",
                             kManifest));
   }
-  Json manifest = read_json(path, ErrorKind::kModel);
-  for (const char* key : {"format", "task", "state", "files"}) {
-    if (!manifest.contains(key))
-      throw Error(ErrorKind::kModel, {path}, fmt::format("\"{}\" is missing.", key));
-  }
+  const std::string text = read_file(path, ErrorKind::kModel);
+  Json manifest = parse_json(text, {path, 1}, ErrorKind::kModel);
+  check_keys(manifest, path);
   if (!manifest["files"].is_object())
     throw Error(ErrorKind::kModel, {path}, "\"files\" must be an object of names and checksums.");
   if (!manifest["format"].is_number_integer() || manifest["format"].get<int64_t>() > kFormat) {
@@ -157,6 +193,7 @@ Json read_manifest(const std::string& folder) {
                             "made by a newer version.",
                             manifest["format"].dump(), kFormat));
   }
+  verify_seal(manifest, text, path);
   return manifest;
 }
 
@@ -173,8 +210,8 @@ void verify_checksums(const Json& files, const std::string& folder) {
       throw Error(ErrorKind::kModel, {path},
                   fmt::format("the file is not the one that was saved: its checksum differs from "
                               "the one in {}. If you changed it on "
-                              "purpose, remove its line from \"files\" there.",
-                              kManifest));
+                              "purpose, remove its line from \"files\" there, and the line \"{}\".",
+                              kManifest, kSum));
     }
   }
 }
@@ -190,13 +227,36 @@ void verify_source(const std::string& folder) {
         folder);
 }
 
-std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& folder) {
+// A task's saved options with others in their place, checked as those of a configuration are.
+Json replace_options(const TaskInfo& info, Json state, const std::vector<std::string>& others) {
+  const Json saved = state.at("options");
+  Json shown = saved;
+  shown.erase("max_seq_length");  // no key of a task's section
+  Config section = Config::parse(to_text(shown), "the model's task", others);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : shown.items()) names.push_back(name);
+  for (const std::string& key : section.keys()) {
+    if (!shown.contains(key))
+      throw section.error(key, fmt::format("\"{}\" is no option that a saved model of task {} can "
+                                           "change{}",
+                                           key, info.name, did_you_mean(key, names)));
+  }
+  state["options"] =
+      info.make(section, saved.value("max_seq_length", int64_t{0}))->state().at("options");
+  return state;
+}
+
+std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& folder,
+                                   const std::vector<std::string>& options) {
   const std::string path = in(folder, kManifest);
   if (!manifest["task"].is_string())
     throw Error(ErrorKind::kModel, {path}, "\"task\" must be a name.");
   try {
-    return task_named(manifest["task"].get<std::string>()).restore(manifest["state"]);
+    const TaskInfo& info = task_named(manifest["task"].get<std::string>());
+    const Json& state = manifest["state"];
+    return info.restore(options.empty() ? state : replace_options(info, state, options));
   } catch (const Error& error) {  // a name or value that no task has
+    if (!options.empty()) throw;
     throw Error(ErrorKind::kModel, {path}, error.what());
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kModel, {path},
@@ -218,6 +278,20 @@ void check_saved_length(const Json& state, const Tokenizer& tokenizer, const Mod
   throw Error(ErrorKind::kModel, {in(folder, kManifest)},
               fmt::format("\"max_seq_length\" is {}; this model takes {} to {} tokens.",
                           length.dump(), least, most));
+}
+
+// Of models of before, the defaults: they were in force unless data.clean said otherwise.
+CleanOptions restore_clean(const Json& manifest, const std::string& folder) {
+  if (!manifest.contains("data")) return {};
+  try {
+    Config data = Config::from_json(manifest["data"], in(folder, kManifest));
+    Config clean = data.section("clean");
+    const CleanOptions options = CleanOptions::read(clean);
+    data.refuse_unknown();
+    return options;
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kModel, error.where(), error.message());
+  }
 }
 
 // Evaluation mode while it lives, the mode before afterwards.
@@ -246,7 +320,10 @@ class Pass {
         options_(options),
         with_targets_(with_targets) {}
 
-  std::vector<Json> run(std::span<const Record> records) {
+  // Results in the order of the records, null where one failed. `first`: the place of the first
+  // record in all the data.
+  std::vector<Json> run(std::span<const Record> records, int64_t first) {
+    first_ = first;
     encode(records);
     std::vector<int32_t> lengths;
     for (const Sample& sample : samples_) lengths.push_back(static_cast<int32_t>(sample.size()));
@@ -257,36 +334,24 @@ class Pass {
   }
 
   double loss_sum = 0, loss_count = 0;
-  int64_t tokens = 0, truncated = 0;
+  int64_t tokens = 0;
 
  private:
-  struct Encoded {
-    std::vector<Sample> samples;
-    bool truncated = false;
-    std::exception_ptr failure;
-  };
-
-  Encoded encode_one(const Record& record) const {
-    Encoded result;
-    try {
-      result.samples = task_.encode(record, tokenizer_, with_targets_, &result.truncated);
-    } catch (...) {
-      result.failure = std::current_exception();
-    }
-    return result;
+  void fail(size_t record, const Error& error) const {
+    if (!options_.failed) throw error;  // of several, the first in the data's order
+    options_.failed(first_ + static_cast<int64_t>(record), error);
   }
 
   void encode(std::span<const Record> records) {
-    std::vector<Encoded> encoded(records.size());
-    at::parallel_for(0, static_cast<int64_t>(records.size()), 16, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) encoded[i] = encode_one(records[i]);
-    });
+    std::vector<Encoded> encoded = encode_records(records, task_, tokenizer_, with_targets_);
     samples_.clear();
     first_sample_.assign(1, 0);
     for (size_t i = 0; i < encoded.size(); ++i) {
-      if (encoded[i].failure)
-        std::rethrow_exception(encoded[i].failure);  // of several, the first in the data's order
-      truncated += encoded[i].truncated;
+      if (encoded[i].failure) {
+        fail(i, *encoded[i].failure);
+      } else if (options_.encoded) {
+        options_.encoded(records[i], encoded[i].samples, encoded[i].truncated);
+      }
       for (Sample& sample : encoded[i].samples) {
         sample.record = static_cast<int64_t>(i);
         samples_.push_back(std::move(sample));
@@ -328,7 +393,7 @@ class Pass {
         std::vector<Row> rows;
         for (size_t s = first_sample_[i]; s < first_sample_[i + 1]; ++s)
           rows.push_back({&samples_[s], outputs_[s]});
-        results[i] = task_.decode(records[i], rows, tokenizer_);
+        if (!rows.empty()) results[i] = task_.decode(records[i], rows, tokenizer_);
       }
     });
     return results;
@@ -342,6 +407,7 @@ class Pass {
   std::vector<Sample> samples_;
   std::vector<size_t> first_sample_;  // [records + 1]
   std::vector<at::Tensor> outputs_;   // of each sample
+  int64_t first_ = 0;
 };
 
 std::vector<Json> run_all(Pass& pass, const std::vector<Record>& records,
@@ -350,7 +416,7 @@ std::vector<Json> run_all(Pass& pass, const std::vector<Record>& records,
   const auto n = static_cast<int64_t>(records.size());
   for (int64_t begin = 0; begin < n; begin += kRecordsAtOnce) {
     const int64_t count = std::min(kRecordsAtOnce, n - begin);
-    std::vector<Json> part = pass.run(std::span(records).subspan(begin, count));
+    std::vector<Json> part = pass.run(std::span(records).subspan(begin, count), begin);
     std::move(part.begin(), part.end(), std::back_inserter(results));
     if (options.progress) options.progress(begin + count);
   }
@@ -382,7 +448,8 @@ int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, in
 
 std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
-                                           std::shared_ptr<Task> task, uint64_t seed) {
+                                           std::shared_ptr<Task> task, uint64_t seed,
+                                           const CleanOptions& clean) {
   verify_source(model_folder);
   ModelConfig config = ModelConfig::load(model_folder);
   if (tokenizer->vocab_size() > config.vocab_size) {
@@ -403,14 +470,17 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
   pipeline->task_ = std::move(task);
+  pipeline->clean_ = clean;
   return pipeline;
 }
 
-std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder) {
+std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
+                                         const std::vector<std::string>& task_options) {
   const Json manifest = read_manifest(folder);
   verify_checksums(manifest["files"], folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  pipeline->task_ = restore_task(manifest, folder);
+  pipeline->task_ = restore_task(manifest, folder, task_options);
+  pipeline->clean_ = restore_clean(manifest, folder);
   pipeline->info_ = &pipeline->task_->info();
   pipeline->tokenizer_ = Tokenizer::load(folder);
   ModelConfig config = ModelConfig::load(folder);
@@ -434,14 +504,15 @@ void Pipeline::save(const std::string& folder) const {
   task_->write_model_config(config(), model_config);
   model_config["torch_dtype"] = "float32";
   model_config.erase("dtype");
-  write_file(in(folder, "config.json"), model_config.dump(2) + "\n");
+  write_file(in(folder, "config.json"), to_text(model_config, 2) + "\n");
   write_safetensors(in(folder, kWeights), state_of(*network_));
   tokenizer_->save(folder);
   const Json manifest = {{"format", kFormat},
                          {"task", info_->name},
                          {"state", task_->state()},
+                         {"data", {{"clean", clean_.json()}}},
                          {"files", checksums(folder)}};
-  write_file(in(folder, kManifest), manifest.dump(2) + "\n");
+  write_file(in(folder, kManifest), seal(manifest));
 }
 
 std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
@@ -468,18 +539,19 @@ Evaluation Pipeline::evaluate(const RecordSource& next, const PredictOptions& op
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();
   int64_t done = 0;
   for (std::vector<Record> part = read_part(next); !part.empty(); part = read_part(next)) {
-    const std::vector<Json> results = pass.run(part);
+    const std::vector<Json> results = pass.run(part, done);
+    done += static_cast<int64_t>(part.size());
     for (size_t i = 0; i < part.size(); ++i) {
+      if (results[i].is_null()) continue;
       scorer->add(part[i], results[i]);
       if (sink) sink(part[i], results[i]);
     }
-    if (options.progress) options.progress(done += static_cast<int64_t>(part.size()));
+    if (options.progress) options.progress(done);
   }
   Evaluation evaluation;
   evaluation.report = scorer->report();
   evaluation.loss = pass.loss_count == 0 ? 0 : pass.loss_sum / pass.loss_count;
   evaluation.tokens = pass.tokens;
-  evaluation.truncated = pass.truncated;
   return evaluation;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/clean.h"
 #include "data/tokenizer/tokenizer.h"
 #include "tasks/task.h"
 
@@ -17,6 +18,11 @@ struct PredictOptions {
   int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few
                               // enough to stay near the caches
   std::function<void(int64_t done)> progress;
+  // Each record with its samples, in order.
+  std::function<void(const Record&, const std::vector<Sample>&, bool truncated)> encoded = nullptr;
+  // A record that cannot be encoded, by its place in the data from 0: it has no result
+  // (null), its neighbours have theirs. Where this is empty, the error is thrown.
+  std::function<void(int64_t record, const Error& error)> failed = nullptr;
 };
 
 // The longest sample that model and tokenizer allow; `asked` (max_seq_length) where that is
@@ -29,7 +35,6 @@ struct Evaluation {
   Report report;
   double loss = 0;            // mean over targets
   int64_t tokens = 0;         // real tokens that went through the network
-  int64_t truncated = 0;      // records that lost tokens
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
 
@@ -43,9 +48,12 @@ class Pipeline {
   // weights are expected; missing backbone weights are an Error(kModel) that names them.
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
-                                          std::shared_ptr<Task> task, uint64_t seed);
+                                          std::shared_ptr<Task> task, uint64_t seed,
+                                          const CleanOptions& clean = {});
   // A folder that `save` wrote. Checks the format version and the checksums in hone.json.
-  static std::unique_ptr<Pipeline> load(const std::string& folder);
+  // `task_options` ("key=value") stand in for those that were saved.
+  static std::unique_ptr<Pipeline> load(const std::string& folder,
+                                        const std::vector<std::string>& task_options = {});
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last.
   void save(const std::string& folder) const;
@@ -61,6 +69,7 @@ class Pipeline {
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }
+  const CleanOptions& clean() const { return clean_; }  // how texts are read, at any time
   const TaskInfo& info() const { return *info_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ModelConfig& config() const;
@@ -70,6 +79,7 @@ class Pipeline {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
   std::shared_ptr<Task> task_;
+  CleanOptions clean_;
   const TaskInfo* info_ = nullptr;
 };
 

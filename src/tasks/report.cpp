@@ -103,7 +103,7 @@ std::string metric_lines(const Report& report) {
   return report.baseline.empty() ? text : text + fmt::format("(baseline: {})\n", report.baseline);
 }
 
-std::string mistake_lines(const Report& report) {
+std::string mistake_lines(const Report& report, const std::string& rest) {
   if (report.mistakes.empty()) return "";
   std::string text = fmt::format("\n{}\n", mistakes_title(report));
   for (size_t i = 0; i < std::min(kMistakesPrinted, report.mistakes.size()); ++i) {
@@ -115,7 +115,7 @@ std::string mistake_lines(const Report& report) {
             "\n";
   }
   if (report.mistakes.size() > kMistakesPrinted)
-    text += fmt::format("  … {} more in report.json\n", report.mistakes.size() - kMistakesPrinted);
+    text += fmt::format("  … {} more {}\n", report.mistakes.size() - kMistakesPrinted, rest);
   return text;
 }
 
@@ -169,7 +169,7 @@ void Report::add(const std::vector<const char*>& names, const std::vector<double
 }
 
 double Report::value(const std::string& metric_name) const {
-  std::vector<std::string> known;
+  std::vector<std::string> known = {"loss"};
   for (const Metric& m : metrics) {
     if (m.name == metric_name) return m.value;
     known.push_back(m.name);
@@ -221,9 +221,9 @@ std::string run_name(const std::string& folder) {
   return name.empty() ? folder : name;
 }
 
-std::string report_text(const Report& report, const RunSummary& run) {
+std::string report_text(const Report& report, const RunSummary& run, const std::string& rest) {
   return finding_lines(report, run) + (report.per_class.empty() ? "" : class_table(report)) +
-         metric_lines(report) + mistake_lines(report);
+         metric_lines(report) + mistake_lines(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {

@@ -89,8 +89,10 @@ std::string run_name(const std::string& folder);
 
 std::string mistakes_title(const Report& report);  // "most confident mistakes", "largest errors"
 
-// Findings, classification_report's look, metrics with intervals and baseline, mistakes.
-std::string report_text(const Report& report, const RunSummary& run);
+// Findings, classification_report's look, metrics with intervals and baseline, mistakes; `rest`
+// says where the mistakes that are not shown stand.
+std::string report_text(const Report& report, const RunSummary& run,
+                        const std::string& rest = "in report.json");
 // No outside link; inline SVG, a few lines of script to sort; light and dark; phone width; print.
 std::string report_html(const Report& report, const RunSummary& run);
 Json report_json(const Report& report, const RunSummary& run);

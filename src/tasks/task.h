@@ -59,7 +59,12 @@ class Task {
   virtual std::vector<std::string> text_fields()
       const = 0;  // fields that are cleaned, searched for leakage and duplicates
   virtual std::string label_of(
-      const Record& gold) const = 0;  // for stratifying and the label table; "" where it has none
+      const Record& gold) const = 0;  // for stratifying; "" where it has none
+  // For the table of labels: each as often as it stands in the record. Error(kData) as in learn.
+  virtual std::vector<std::string> labels_of(const Record& gold) const {
+    const std::string label = label_of(gold);
+    return label.empty() ? std::vector<std::string>{} : std::vector{label};
+  }
 
   virtual void learn(
       const Record& gold) = 0;  // labels from training data, before anything is encoded

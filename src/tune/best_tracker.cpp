@@ -9,7 +9,9 @@ double Criterion::value(const Report& report, double loss) const {
   return metric == "loss" ? loss : report.value(metric);
 }
 
-Criterion criterion_named(const std::string& metric, const TaskInfo& info) {
+// Transformers' names are taken too: "eval_loss".
+Criterion criterion_named(const std::string& name, const TaskInfo& info) {
+  const std::string metric = name.starts_with("eval_") ? name.substr(5) : name;
   const bool is_main = metric.empty() || metric == info.main_metric;
   return {metric, is_main ? info.greater_is_better : greater_is_better(metric)};
 }

@@ -19,8 +19,9 @@ struct Criterion {
   double value(const Report& report, double loss) const;  // Error(kUsage) naming the known metrics
 };
 
-// The direction of the report's own metric is the task's; of others it follows the name.
-Criterion criterion_named(const std::string& metric, const TaskInfo& info);
+// The direction of the report's own metric is the task's; of others it follows the name. A prefix
+// "eval_" says nothing.
+Criterion criterion_named(const std::string& name, const TaskInfo& info);
 
 class BestTracker {
  public:

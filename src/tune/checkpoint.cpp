@@ -86,8 +86,8 @@ void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   write(kWeights, checkpoint.weights);
   if (!checkpoint.optimizer.empty()) write(kOptimizer, checkpoint.optimizer);
   Json state = {{"format", kFormat}, {"state", checkpoint.state}, {"files", files}};
-  state["sha256"] = sha256(state.dump());
-  write_file(folder + "/" + kState, state.dump(1) + "\n");
+  state["sha256"] = sha256(to_text(state));
+  write_file(folder + "/" + kState, to_text(state, 1) + "\n");
   sync_folder(folder);
 }
 
@@ -108,7 +108,7 @@ Json read_state(const std::string& folder) {
   }
   const Json expected = state["sha256"];
   state.erase("sha256");
-  if (expected != sha256(state.dump()))
+  if (expected != sha256(to_text(state)))
     throw damaged("damaged: its checksum differs from its content");
   return state;
 }

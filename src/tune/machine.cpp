@@ -21,6 +21,9 @@
 namespace hone {
 namespace {
 
+// More threads than cores gain nothing; some more are let through, for trials.
+constexpr int64_t kThreadsOfACore = 4, kAnyThreads = 64;
+
 // Cores that a container may use: "<quota> <period>" in microseconds, or "max <period>".
 // https://docs.kernel.org/admin-guide/cgroup-v2.html
 int64_t container_cores() {
@@ -119,6 +122,12 @@ const char* precision_name(Precision precision) {
 }
 
 int64_t use_threads(int64_t threads) {
+  if (const int64_t most = std::max(kThreadsOfACore * available_cores(), kAnyThreads);
+      threads > most)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("threads is {}, but this machine has {} cores; more than {} threads "
+                            "would only wait for each other. 0 means one a core",
+                            threads, available_cores(), most));
   const int64_t chosen = threads > 0 ? threads : available_cores();
   at::set_num_threads(static_cast<int>(chosen));
   return chosen;

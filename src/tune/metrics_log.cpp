@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "base/log.h"
 
 namespace hone {
 namespace {
@@ -34,17 +35,45 @@ Json line_of(const Evaluated& e) {
           {"metrics", metrics},    {"is_best", e.is_best}, {"seconds", e.seconds}};
 }
 
-// The lines of an earlier part of the run up to `step`. A last line that was cut off by a kill is
-// dropped.
+bool is_number(const Json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_number();
+}
+
+// An event as line_of wrote it; null for a line that is damaged.
+Json event_of(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !is_number(json, "step") || !is_number(json, "epoch")) return {};
+  const Json event = json.value("event", Json());
+  const bool is_evaluation = event == "evaluation" && json.value("metrics", Json()).is_object();
+  return event == "step" || is_evaluation ? json : Json();
+}
+
+// Calls `take` with the text and the event of each line. A damaged line is told; a last line that
+// was cut off by a kill (it has no line break) is what a kill leaves.
+template <typename Take>
+void each_event(const std::string& path, Take take) {
+  if (!std::filesystem::exists(path)) return;
+  std::istringstream lines(read_file(path, ErrorKind::kData));
+  int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    const Json event = event_of(line);
+    if (!event.is_null()) {
+      take(line, event);
+    } else if (!lines.eof()) {
+      log_warn("{}:{}: the line is damaged; it is left out of the curves", path, number);
+    }
+  }
+}
+
+// The lines of an earlier part of the run up to `step`.
 std::string lines_until(const std::string& path, int64_t step) {
   std::string kept;
-  if (step == 0 || !std::filesystem::exists(path)) return kept;
-  std::istringstream lines(read_file(path, ErrorKind::kData));
-  for (std::string line; std::getline(lines, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.value("step", int64_t{0}) <= step && json.contains("event"))
-      kept += line + "\n";
-  }
+  if (step == 0) return kept;
+  each_event(path, [&](const std::string& line, const Json& event) {
+    if (event["step"].get<double>() <= static_cast<double>(step)) kept += line + "\n";
+  });
   return kept;
 }
 
@@ -74,7 +103,7 @@ class MetricsLog {
     if (file_ == nullptr) fail();
   }
   void write(const Json& line) {
-    const std::string text = line.dump() + "\n";
+    const std::string text = to_text(line) + "\n";
     if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0)
       fail();
   }
@@ -95,25 +124,20 @@ Listener metrics_log(const std::string& path) {
 
 std::map<std::string, std::vector<RunSummary::Point>> read_curves(const std::string& path) {
   std::map<std::string, std::vector<RunSummary::Point>> curves;
-  if (!std::filesystem::exists(path)) return curves;
-  std::istringstream lines(read_file(path, ErrorKind::kData));
-  for (std::string text; std::getline(lines, text);) {
-    const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object() || !line.contains("event")) continue;
+  each_event(path, [&](const std::string&, const Json& event) {
     const auto add = [&](const std::string& curve, const Json& value) {
       if (value.is_number())
         curves[curve].push_back(
-            {line.value("step", int64_t{0}), line.value("epoch", 0.0), value.get<double>()});
+            {event["step"].get<int64_t>(), event["epoch"].get<double>(), value.get<double>()});
     };
-    if (line["event"] == "step") {
-      add("loss", line.value("loss", Json()));
-      add("learning rate", line.value("learning_rate", Json()));
+    if (event["event"] == "step") {
+      add("loss", event.value("loss", Json()));
+      add("learning rate", event.value("learning_rate", Json()));
     } else {
-      add("validation loss", line.value("loss", Json()));
-      const Json metrics = line.value("metrics", Json::object());
-      for (const auto& [name, value] : metrics.items()) add("validation " + name, value);
+      add("validation loss", event.value("loss", Json()));
+      for (const auto& [name, value] : event["metrics"].items()) add("validation " + name, value);
     }
-  }
+  });
   return curves;
 }
 

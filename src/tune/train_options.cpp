@@ -101,16 +101,27 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("label_smoothing_factor", o.label_smoothing_factor, 0, 1, true);
 }
 
-void check_stopping(const Checker& check, const TrainOptions& o) {
+void check_stopping(const Checker& check, const TrainOptions& o, bool has_validation) {
   check.at_least("early_stopping_patience", o.early_stopping_patience, 0);
   check.inside("early_stopping_threshold", o.early_stopping_threshold, 0, Checker::kNoLimit, true);
   check.refuse(o.early_stopping_patience > 0 && o.eval_strategy == "no", "early_stopping_patience",
                "early stopping needs evaluations; set \"eval_strategy\" to \"epoch\" or \"steps\"");
+  check.refuse(!o.metric_for_best_model.empty() && o.eval_strategy == "no", "metric_for_best_model",
+               "\"metric_for_best_model\" chooses among evaluations; set \"eval_strategy\" to "
+               "\"epoch\" or \"steps\"");
+  const auto needs_validation = [&](bool is_asked_for, const char* key) {
+    check.refuse(is_asked_for && !has_validation, key,
+                 fmt::format("\"{}\" needs validation data, and there are none; give "
+                             "data.validation, or one data.path with data.split",
+                             key));
+  };
+  needs_validation(o.early_stopping_patience > 0, "early_stopping_patience");
+  needs_validation(!o.metric_for_best_model.empty(), "metric_for_best_model");
 }
 
 }  // namespace
 
-TrainOptions TrainOptions::read(Config& section) {
+TrainOptions TrainOptions::read(Config& section, bool has_validation) {
   TrainOptions o;
   for_each_option(o, [&](const char* key, auto& value) {
     if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
@@ -123,7 +134,7 @@ TrainOptions TrainOptions::read(Config& section) {
   const Checker check(section);
   check_amounts(check, o);
   check_numbers(check, o);
-  check_stopping(check, o);
+  check_stopping(check, o, has_validation);
   return o;
 }
 
@@ -131,6 +142,40 @@ Json options_json(const TrainOptions& options) {
   Json json = Json::object();
   for_each_option(options, [&](const char* key, const auto& value) { json[key] = value; });
   return json;
+}
+
+std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation) {
+  const TrainOptions usual;
+  const bool has_warmup = o.warmup_ratio > 0 || o.warmup_steps > 0,
+             has_end = o.lr_end != usual.lr_end || o.lr_power != usual.lr_power;
+  std::vector<std::string> idle;
+  const auto tell = [&](bool is_idle, const char* sentence) {
+    if (is_idle) idle.emplace_back(sentence);
+  };
+  tell(
+      !has_validation && o.eval_strategy != "no",
+      "there are no validation data: nothing is evaluated during training (eval_strategy), and the "
+      "last weights are kept (load_best_model_at_end). Give data.validation, or set eval_strategy "
+      "to no");
+  tell(has_validation && o.eval_strategy == "no" && o.load_best_model_at_end,
+       "eval_strategy is no: the last weights are kept, not the best (load_best_model_at_end)");
+  tell(o.eval_steps != usual.eval_steps && o.eval_strategy != "steps",
+       "eval_steps does nothing unless eval_strategy is steps");
+  tell(o.save_steps != usual.save_steps && o.save_strategy != "steps",
+       "save_steps does nothing unless save_strategy is steps");
+  tell(o.early_stopping_threshold > 0 && o.early_stopping_patience == 0,
+       "early_stopping_threshold does nothing unless early_stopping_patience is more than 0");
+  tell(o.max_steps > 0 && o.num_train_epochs != usual.num_train_epochs,
+       "num_train_epochs does nothing beside max_steps");
+  tell(o.max_tokens_per_batch > 0 &&
+           o.per_device_train_batch_size != usual.per_device_train_batch_size,
+       "per_device_train_batch_size does nothing beside max_tokens_per_batch");
+  tell(o.warmup_ratio > 0 && o.warmup_steps > 0, "warmup_ratio does nothing beside warmup_steps");
+  tell(has_warmup && o.lr_scheduler_type == "constant",
+       "lr_scheduler_type constant has no warm-up; constant_with_warmup has");
+  tell(has_end && o.lr_scheduler_type != "polynomial",
+       "lr_end and lr_power do nothing unless lr_scheduler_type is polynomial");
+  return idle;
 }
 
 PlanOptions plan_options(const TrainOptions& o) {

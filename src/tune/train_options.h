@@ -51,6 +51,9 @@ void for_each_option(Options& o, Visitor&& visit) {
 
 Json options_json(const TrainOptions& options);
 
+// A sentence for each value that was asked for and does nothing beside the others.
+std::vector<std::string> idle_options(const TrainOptions& options, bool has_validation);
+
 PlanOptions plan_options(const TrainOptions& options);
 ScheduleOptions schedule_options(const TrainOptions& options, int64_t total_steps);
 

@@ -53,7 +53,9 @@ struct TrainOptions {
   std::string metric_for_best_model;  // "": the task's main metric; "loss" is known too
   bool load_best_model_at_end = true;
 
-  static TrainOptions read(Config& section);  // validates: every complaint names its place
+  // Validates: every complaint names its place. What only validation data can give is refused
+  // where there are none.
+  static TrainOptions read(Config& section, bool has_validation = true);
 };
 
 struct TrainResult {

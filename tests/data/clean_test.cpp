@@ -162,10 +162,20 @@ TEST(SplitAudit, BecomesJson) {
   audit.examples.push_back({{"f", 2, 0}, "why"});
   audit.labels["x"] = 2;
   audit.lengths = {0, 2};
+  audit.repaired = 1;
+  audit.repairs.push_back({{"f", 3, 0}, "how"});
+  audit.text_tokens = 8;
+  audit.unknown_tokens = 2;
+  audit.conflicts = {1, 2, {{{"f", 1, 0}, {"f", 3, 0}}}};
   EXPECT_EQ(
       audit.json().dump(),
-      R"({"rows":3,"used":2,"dropped":1,"repaired":0,"truncated":0,"reasons":{"empty text":1},)"
-      R"("examples":[{"file":"f","line":2,"column":0,"reason":"why"}],"labels":{"x":2},"lengths":[0,2]})");
+      R"({"rows":3,"used":2,"dropped":1,"repaired":1,"truncated":0,"reasons":{"empty text":1},)"
+      R"("examples":[{"file":"f","line":2,"column":0,"reason":"why"}],)"
+      R"("repairs":[{"file":"f","line":3,"column":0,"reason":"how"}],"labels":{"x":2},"lengths":[0,2],)"
+      R"("text_tokens":8,"unknown_tokens":2,)"
+      R"("conflicts":{"texts":1,"rows":2,"examples":[["f:1","f:3"]]}})");
+  EXPECT_EQ(audit.unknown_share(), 0.25);
+  EXPECT_EQ(SplitAudit{}.unknown_share(), 0);
 }
 
 TEST(CleanOptions, ComeFromAConfiguration) {

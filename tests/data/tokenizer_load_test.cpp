@@ -30,7 +30,7 @@ std::string with(std::string_view from, std::string_view to, std::string text = 
 TEST(LoadTokenizer, AsksForTheCaseOfABareVocabulary) {
   EXPECT_THAT(load_error("vocab.txt", kSmallVocabulary),
               StartsWith("vocab.txt: a vocabulary alone does not say whether its tokens are "
-                         "lower-case; give --do-lower-case"));
+                         "lower-case; write {\"do_lower_case\""));
   const TemporaryFolder folder;
   folder.write("tokenizer_config.json", R"({"do_lower_case": false, "model_max_length": 512})");
   folder.write("vocab.txt", kSmallVocabulary);

@@ -518,7 +518,18 @@ def damaged(hone, tiny_model, folder, name, edit):
             [r"hone\.json", "99", "newer"],
         ),
         ("hone.json", lambda data: data[: len(data) // 2], [r"hone\.json:\d+"]),
-        ("hone.json", lambda data: data.replace(b'"classify"', b'"clasify"'), ["clasify"]),
+        (
+            "hone.json",
+            lambda data: data.replace(b"positive", b"posidive"),
+            [r"hone\.json", "checksum"],
+        ),
+        (
+            "hone.json",
+            lambda data: re.sub(
+                rb',\s*"sha256": "\w+"', b"", data.replace(b"classify", b"clasify")
+            ),
+            ["clasify"],
+        ),
     ],
 )
 def test_damaged_saved_model_is_refused(hone, tiny_model, tmp_path, name, edit, pieces):

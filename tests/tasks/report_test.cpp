@@ -197,7 +197,8 @@ TEST(Report, NamesTheKnownMetrics) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("did you mean \"accuracy\""), HasSubstr("ece")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("did you mean \"accuracy\""), HasSubstr("ece"), HasSubstr("loss")));
   }
 }
 

@@ -52,6 +52,7 @@ class ToyTokenizer : public Tokenizer {
   std::optional<int32_t> id(std::string_view) const override { return std::nullopt; }
   int64_t vocab_size() const override { return 100; }
   int32_t pad_id() const override { return 0; }
+  int32_t unk_id() const override { return -1; }
   int64_t max_length() const override { return 0; }
   void save(const std::string&) const override {}
 

@@ -69,6 +69,9 @@ TEST(Criterion, FollowsTheTaskThenTheName) {
   EXPECT_FALSE(criterion_named("loss", info).greater_is_better);
   EXPECT_FALSE(criterion_named("mse", info).greater_is_better);
   EXPECT_TRUE(criterion_named("macro_f1", info).greater_is_better);
+  EXPECT_EQ(criterion_named("eval_loss", info).metric, "loss");
+  EXPECT_FALSE(criterion_named("eval_loss", info).greater_is_better);
+  EXPECT_EQ(criterion_named("eval_accuracy", info).metric, "accuracy");
 }
 
 TEST(Criterion, TakesItsValueFromTheReport) {

@@ -41,6 +41,20 @@ TEST(Machine, UsesTheThreadsAskedFor) {
   at::set_num_threads(before);
 }
 
+TEST(Machine, RefusesThreadsThatNoMachineCanStart) {
+  const int before = at::get_num_threads();
+  for (const int64_t threads : {5000, 100000}) {
+    try {
+      use_threads(threads);
+      ADD_FAILURE() << threads << " threads were taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+      EXPECT_NE(std::string(error.what()).find(std::to_string(threads)), std::string::npos);
+    }
+  }
+  EXPECT_EQ(at::get_num_threads(), before);
+}
+
 TEST(Machine, ParallelLoopsRunOnAllThreadsAskedFor) {
   const int before = at::get_num_threads();
   for (const int64_t threads : {1, 2, 3}) {

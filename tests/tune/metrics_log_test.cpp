@@ -102,6 +102,34 @@ TEST(MetricsLog, GivesTheCurvesOfTheReport) {
   EXPECT_TRUE(read_curves(folder / "none.jsonl").empty());
 }
 
+TEST(MetricsLog, LeavesOutDamagedLinesAndTellsOfThem) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  {
+    const Listener log = metrics_log(path);
+    log(started(0));
+    log(stepped(1));
+  }
+  std::ofstream(path, std::ios::app)
+      << R"({"event": "step", "step": "2", "epoch": 1})" << "\n"
+      << R"({"event": "step", "step": 2, "epoch": []})" << "\n"
+      << R"({"event": 5, "step": 2, "epoch": 1})" << "\n"
+      << R"({"event": "evaluation", "step": 2, "epoch": 1, "metrics": 3})" << "\n"
+      << R"([1, 2])" << "\n"
+      << "\xFF\xFE\n";
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(read_curves(path).at("loss").size(), 1U);
+  const std::string told = testing::internal::GetCapturedStderr();
+  for (const int line : {2, 3, 4, 5, 6, 7})
+    EXPECT_NE(told.find(path + ":" + std::to_string(line) + ": "), std::string::npos) << line;
+  {
+    const Listener log = metrics_log(path);
+    log(started(2));
+    log(stepped(3));
+  }
+  EXPECT_EQ(lines_of(path).size(), 2U);
+}
+
 TEST(MetricsLog, NamesTheFileThatCannotBeWritten) {
   const TemporaryFolder folder;
   try {

@@ -102,6 +102,44 @@ TEST(TrainOptions, RefuseEarlyStoppingWithoutEvaluations) {
   EXPECT_THROW(read("train: {early_stopping_patience: 2, eval_strategy: \"no\"}"), Error);
 }
 
+TEST(TrainOptions, RefuseWhatOnlyValidationDataCanGive) {
+  for (const char* line : {"early_stopping_patience: 2", "metric_for_best_model: loss"}) {
+    const std::string yaml = std::string("train: {") + line + "}";
+    EXPECT_NO_THROW(read(yaml));
+    Config root = Config::parse(yaml, "run.yaml");
+    Config section = root.section("train");
+    try {
+      TrainOptions::read(section, /*has_validation=*/false);
+      ADD_FAILURE() << line << " was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+      EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("run.yaml:1:"), HasSubstr("validation")));
+    }
+  }
+  EXPECT_THROW(read("train: {metric_for_best_model: loss, eval_strategy: \"no\"}"), Error);
+}
+
+TEST(TrainOptions, ThatDoNothingAreNamed) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"eval_steps: 7", "eval_steps"},
+      {"save_steps: 7", "save_steps"},
+      {"early_stopping_threshold: 0.1", "early_stopping_threshold"},
+      {"max_steps: 5, num_train_epochs: 2", "num_train_epochs"},
+      {"max_tokens_per_batch: 100, per_device_train_batch_size: 4", "per_device_train_batch_size"},
+      {"warmup_ratio: 0.1, warmup_steps: 3", "warmup_ratio"},
+      {"lr_scheduler_type: constant, warmup_steps: 3", "constant_with_warmup"},
+      {"lr_power: 2", "polynomial"},
+      {"eval_strategy: \"no\"", "load_best_model_at_end"},
+  };
+  for (const auto& [line, said] : cases)
+    EXPECT_THAT(idle_options(read("train: {" + line + "}"), true),
+                testing::ElementsAre(HasSubstr(said)));
+  EXPECT_THAT(idle_options(read("train: {}"), true), testing::IsEmpty());
+  EXPECT_THAT(idle_options(read("train: {}"), false),
+              testing::ElementsAre(HasSubstr("no validation data")));
+  EXPECT_THAT(idle_options(read("train: {eval_strategy: \"no\"}"), false), testing::IsEmpty());
+}
+
 TEST(TrainOptions, WarmupStepsWinOverTheRatio) {
   TrainOptions o;
   o.warmup_ratio = 0.1;

@@ -17,7 +17,7 @@ namespace hone {
 namespace {
 
 constexpr int64_t kBars = 12, kBarWidth = 40;
-constexpr size_t kShownRows = 20;
+constexpr size_t kShownLabels = 20;
 
 struct Lengths {
   int64_t samples = 0, tokens = 0, longest = 0;
@@ -60,6 +60,7 @@ Json split_json(const SplitAudit& audit) {
   json["tokens"] = lengths.tokens;
   json["longest"] = lengths.longest;
   json["truncated_share"] = share(audit.truncated, audit.used);
+  json["unknown_share"] = audit.unknown_share();
   return json;
 }
 
@@ -93,12 +94,31 @@ std::string label_table(const std::map<std::string, int64_t>& labels) {
   for (const auto& [count, label] : sorted) width = std::max(width, label.size());
   std::sort(sorted.begin(), sorted.end());
   std::string text = "  labels\n";
-  for (size_t i = 0; i < std::min(kShownRows, sorted.size()); ++i) {
+  for (size_t i = 0; i < std::min(kShownLabels, sorted.size()); ++i) {
     text += fmt::format("  {:<{}} {:>8}  {}\n", sorted[i].second, width, -sorted[i].first,
                         bar(-sorted[i].first, -sorted.front().first));
   }
-  if (sorted.size() > kShownRows)
-    text += fmt::format("  … {} more in --json\n", sorted.size() - kShownRows);
+  if (sorted.size() > kShownLabels)
+    text += fmt::format("  … {} more in --json\n", sorted.size() - kShownLabels);
+  return text;
+}
+
+// All that the audit names of `all` rows.
+std::string rows_text(const char* what, const std::vector<BadRow>& rows, int64_t all) {
+  if (rows.empty()) return "";
+  std::string text = fmt::format("  {}\n", what);
+  for (const BadRow& row : rows)
+    text += console::printable(fmt::format("  {}: {}", row.where.str(), row.reason)) + "\n";
+  const int64_t more = all - static_cast<int64_t>(rows.size());
+  return more > 0 ? text + fmt::format("  … and {} more\n", more) : text;
+}
+
+std::string conflicts_text(const Conflicts& conflicts) {
+  if (conflicts.texts == 0) return "";
+  std::string text = fmt::format("  equal texts with different labels: {} in {} rows\n",
+                                 conflicts.texts, conflicts.rows);
+  for (const auto& [first, other] : conflicts.examples)
+    text += fmt::format("    {} = {}\n", first.str(), other.str());
   return text;
 }
 
@@ -109,11 +129,11 @@ std::string split_text(const std::string& split, const SplitAudit& audit) {
       "tokens, longest {}\n",
       split, audit.rows, audit.used, audit.dropped, audit.repaired, audit.truncated,
       100 * share(audit.truncated, audit.used), lengths.samples, lengths.tokens, lengths.longest);
-  for (size_t i = 0; i < std::min(kShownRows, audit.examples.size()); ++i)
-    text += console::printable(
-                fmt::format("  {}: {}", audit.examples[i].where.str(), audit.examples[i].reason)) +
-            "\n";
-  if (audit.examples.size() > kShownRows) text += "  … more in --json\n";
+  text += fmt::format("  unknown tokens: {} of {} ({:.1f} %)\n", audit.unknown_tokens,
+                      audit.text_tokens, 100 * audit.unknown_share());
+  text += rows_text("left out", audit.examples, audit.dropped);
+  text += rows_text("used after a repair", audit.repairs, audit.repaired);
+  text += conflicts_text(audit.conflicts);
   if (!audit.labels.empty()) text += label_table(audit.labels);
   if (!audit.lengths.empty()) text += histogram(audit.lengths);
   return text + "\n";
@@ -149,7 +169,7 @@ int run_check(const CLI::App& arguments) {
     for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
     json["estimate"]["free_disk_bytes"] = free_bytes;
     for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
-    std::cout << json.dump() << '\n';
+    std::cout << to_text(json) << '\n';
     return 0;
   }
   for (const std::string split : kSplits) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "cli/engine/audit.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
 #include "tasks/fields.h"
@@ -14,13 +15,6 @@ namespace hone {
 namespace {
 
 constexpr size_t kShownText = 300;  // code points of a leaked text
-constexpr size_t kExamples = 100;   // of bad rows, as many as SplitAudit holds
-
-void count_bad_row(SplitAudit& audit, const BadRow& row) {
-  ++audit.dropped;
-  ++audit.reasons["bad row"];
-  if (audit.examples.size() < kExamples) audit.examples.push_back(row);
-}
 
 std::string label_or_empty(const Task& task, const Record& record) {
   try {
@@ -61,63 +55,11 @@ std::string why_dropped(const SplitAudit& audit) {
                      audit.examples.front().reason);
 }
 
-// The rows of a file that belong to one part of it.
-class PartStream : public RecordStream {
- public:
-  PartStream(std::unique_ptr<RecordReader> reader, const std::vector<Part>* parts, Part part)
-      : reader_(std::move(reader)), parts_(parts), part_(part) {}
-
-  std::optional<Record> next() override {
-    while (std::optional<Record> record = reader_->next()) {
-      const size_t row = read_++;
-      if (parts_ != nullptr && (row >= parts_->size() || (*parts_)[row] != part_)) continue;
-      ++given_;
-      return record;
-    }
-    return std::nullopt;
-  }
-  size_t row() const override { return given_ - 1; }
-  const RecordReader& reader() const { return *reader_; }
-
- private:
-  std::unique_ptr<RecordReader> reader_;
-  const std::vector<Part>* parts_;  // null: all rows
-  Part part_;
-  size_t read_ = 0, given_ = 0;
-};
-
-// The records that the scan kept, cleaned again in the same way.
-class KeptStream : public RecordStream {
- public:
-  KeptStream(std::unique_ptr<RecordStream> raw, const std::vector<bool>& kept, CleanOptions clean,
-             const std::vector<std::string>& fields)
-      : raw_(std::move(raw)), kept_(kept), cleaner_(everything(std::move(clean)), fields, audit_) {}
-
-  std::optional<Record> next() override {
-    while (std::optional<Record> record = raw_->next()) {
-      if (row() >= kept_.size())
-        throw Error(ErrorKind::kData, record->where(),
-                    "was not there when the file was first read; it changed during the run.");
-      if (!kept_[row()]) continue;
-      cleaner_.accept(*record);
-      return record;
-    }
-    return std::nullopt;
-  }
-  size_t row() const override { return raw_->row(); }
-
- private:
-  // What is dropped was decided by the scan.
-  static CleanOptions everything(CleanOptions clean) {
-    clean.empty_texts = clean.duplicates = clean.near_duplicates = "keep";
-    return clean;
-  }
-
-  std::unique_ptr<RecordStream> raw_;
-  const std::vector<bool>& kept_;
-  SplitAudit audit_;
-  Cleaner cleaner_;
-};
+[[noreturn]] void refuse_change(const std::string& path) {
+  throw Error(ErrorKind::kData, {path},
+              "its rows are not those that were first read: the file changed during the run. Keep "
+              "data files as they are while a run reads them, and start it again.");
+}
 
 // A run reads its data several times.
 void refuse_pipes(const SourceOptions& source) {
@@ -135,17 +77,134 @@ Part part_named(const std::string& split) {
 
 }  // namespace
 
-void count_reader(const RecordReader& reader, SplitAudit& audit) {
-  audit.rows += reader.bad_count();
-  for (const BadRow& row : reader.bad_rows()) count_bad_row(audit, row);
-  if (const int64_t more = reader.bad_count() - static_cast<int64_t>(reader.bad_rows().size());
-      more > 0) {
-    audit.dropped += more;
-    audit.reasons["bad row"] += more;
+// The rows of a file that belong to one part of it.
+class Dataset::PartStream : public RecordStream {
+ public:
+  PartStream(const Dataset& data, const std::string& split)
+      : path_(data.options_.sources.at(split).path),
+        reader_(open_reader(data.options_.sources.at(split))),
+        parts_(data.options_.split ? &data.parts_ : nullptr),
+        part_(part_named(split)) {}
+
+  std::optional<Record> next() override {
+    while (std::optional<Record> record = reader_->next()) {
+      const size_t row = read_++;
+      if (parts_ != nullptr && row >= parts_->size()) refuse_change(path_);
+      if (parts_ != nullptr && (*parts_)[row] != part_) continue;
+      ++read_part_.rows;
+      read_part_.hash = mix(read_part_.hash, std::hash<Json>()(record->fields));
+      return record;
+    }
+    if (parts_ != nullptr && read_ < parts_->size()) refuse_change(path_);
+    return std::nullopt;
   }
-  audit.repaired += reader.repaired_count();
-  for (const std::string& text : reader.advice()) log_warn("{}", text);
-}
+  size_t row() const override { return read_part_.rows - 1; }
+  const RecordReader& reader() const { return *reader_; }
+  const ReadRows& read_rows() const { return read_part_; }
+
+ private:
+  std::string path_;
+  std::unique_ptr<RecordReader> reader_;
+  const std::vector<Part>* parts_;  // null: all rows
+  Part part_;
+  size_t read_ = 0;
+  ReadRows read_part_;
+};
+
+// The first reading of a split: records are learned from, cleaned, and counted.
+class Dataset::FirstPass : public RecordStream {
+ public:
+  FirstPass(Dataset& data, std::string split, Task* learner, const Tokenizer* tokenizer)
+      : data_(data),
+        split_(std::move(split)),
+        learner_(learner),
+        tokenizer_(tokenizer),
+        audit_(data.audits_[split_]),
+        kept_(data.kept_[split_]),
+        cleaner_(data.options_.clean, data.text_fields_, audit_),
+        raw_(data, split_) {}
+
+  std::optional<Record> next() override {
+    while (std::optional<Record> record = is_done_ ? std::nullopt : raw_.next()) {
+      kept_.push_back(true);
+      if (is_used(*record)) return record;
+      kept_.back() = false;
+    }
+    if (!is_done_) finish();
+    is_done_ = true;
+    return std::nullopt;
+  }
+  size_t row() const override { return raw_.row(); }
+
+ private:
+  bool is_used(Record& record) {
+    const int64_t used_before = audit_.used;
+    try {
+      if (!cleaner_.accept(record)) return false;
+      if (data_.options_.split) need_split_fields(*data_.options_.split, record);
+      if (learner_) {
+        learner_->learn(record);
+        learner_->learn_tokens(record, *tokenizer_);
+      }
+      return true;
+    } catch (const Error& error) {
+      audit_.used = used_before + 1;  // which leave_out takes back
+      data_.leave_out(split_, error);
+      return false;
+    }
+  }
+
+  void finish() {
+    data_.read_rows_[split_] = raw_.read_rows();
+    // Rows that the reader passed over belong to no part of the one file; they are counted once.
+    if (split_ == "train" || !data_.options_.split) {
+      count_reader(raw_.reader(), audit_);
+      for (const std::string& text : raw_.reader().advice()) log_warn("{}", text);
+    }
+    if (data_.size(split_) == 0) throw data_.no_rows(split_);
+  }
+
+  Dataset& data_;
+  std::string split_;
+  Task* learner_;  // may be null, then the tokenizer too
+  const Tokenizer* tokenizer_;
+  SplitAudit& audit_;
+  std::vector<bool>& kept_;
+  Cleaner cleaner_;
+  PartStream raw_;
+  bool is_done_ = false;
+};
+
+// The records that the first pass kept, cleaned again in the same way.
+class Dataset::KeptStream : public RecordStream {
+ public:
+  KeptStream(const Dataset& data, const std::string& split)
+      : path_(data.options_.sources.at(split).path),
+        kept_(data.kept_.at(split)),
+        read_before_(data.read_rows_.at(split)),
+        cleaner_(data.options_.clean.keeping_all(), data.text_fields_, audit_),
+        raw_(data, split) {}
+
+  std::optional<Record> next() override {
+    while (std::optional<Record> record = raw_.next()) {
+      if (row() >= kept_.size()) refuse_change(path_);
+      if (!kept_[row()]) continue;
+      cleaner_.accept(*record);
+      return record;
+    }
+    if (raw_.read_rows() != read_before_) refuse_change(path_);
+    return std::nullopt;
+  }
+  size_t row() const override { return raw_.row(); }
+
+ private:
+  std::string path_;
+  const std::vector<bool>& kept_;
+  ReadRows read_before_;
+  SplitAudit audit_;
+  Cleaner cleaner_;
+  PartStream raw_;
+};
 
 DataOptions DataOptions::read(Config& section) {
   DataOptions options;
@@ -179,18 +238,17 @@ DataOptions DataOptions::read(Config& section) {
 }
 
 Dataset::Dataset(DataOptions options, std::vector<std::string> text_fields)
-    : options_(std::move(options)), text_fields_(std::move(text_fields)) {
-  for (const auto& [split, source] : options_.sources) refuse_pipes(source);
-}
+    : options_(std::move(options)), text_fields_(std::move(text_fields)) {}
 Dataset::~Dataset() = default;
 
 void Dataset::scan(Task* learner, const Task& task, const Tokenizer& tokenizer) {
+  for (const auto& [split, source] : options_.sources) refuse_pipes(source);
   if (options_.split) assign_parts_of(task);
   std::optional<LeakageFinder> leakage;
   if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
   for (const std::string split : kSplits) {
     if (has(split))
-      scan_split(split, split == "train" ? learner : nullptr, task, tokenizer,
+      scan_split(split, split == "train" ? learner : nullptr, tokenizer,
                  leakage ? &*leakage : nullptr);
   }
   if (leakage) {
@@ -241,32 +299,12 @@ void Dataset::assign_parts_of(const Task& task) {
   parts_ = assign_parts(split, strata, keys);
 }
 
-void Dataset::scan_split(const std::string& split, Task* learner, const Task& task,
-                         const Tokenizer& tokenizer, LeakageFinder* leakage) {
-  SplitAudit& audit = audits_[split];
-  std::vector<bool>& kept = kept_[split];
-  Cleaner cleaner(options_.clean, text_fields_, audit);
-  const auto stream = open_raw(split);
-  while (std::optional<Record> record = stream->next()) {
-    kept.push_back(cleaner.accept(*record));
-    if (!kept.back()) continue;
-    try {
-      if (options_.split) need_split_fields(*options_.split, *record);
-      if (learner) {
-        learner->learn(*record);
-        learner->learn_tokens(*record, tokenizer);
-      }
-      if (const std::string label = task.label_of(*record); !label.empty()) ++audit.labels[label];
-    } catch (const Error& error) {
-      drop(split, kept.size() - 1, error);
-      continue;
-    }
+void Dataset::scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
+                         LeakageFinder* leakage) {
+  FirstPass records(*this, split, learner, &tokenizer);
+  while (const std::optional<Record> record = records.next()) {
     if (leakage) leakage->add(split, *record, text_fields_);
   }
-  // Rows that the reader passed over belong to no part of the one file; they are counted once.
-  if (split == "train" || !options_.split)
-    count_reader(static_cast<const PartStream&>(*stream).reader(), audit);
-  if (size(split) == 0) throw no_rows(split);
 }
 
 std::string Dataset::other_split(const std::string& split) const {
@@ -287,23 +325,25 @@ Error Dataset::no_rows(const std::string& split) const {
   return Error(ErrorKind::kData, {options_.sources.at(split).path}, why);
 }
 
-void Dataset::drop(const std::string& split, size_t row, const Error& error) {
+void Dataset::leave_out(const std::string& split, const Error& error) {
   if (options_.sources.at(split).on_bad_row != "skip" || error.kind() != ErrorKind::kData)
     throw error;
   SplitAudit& audit = audits_[split];
-  kept_.at(split).at(row) = false;
   --audit.used;
-  count_bad_row(audit, {error.where(), error.message()});
+  count_bad_row({error.where(), error.message()}, audit);
 }
 
-std::unique_ptr<RecordStream> Dataset::open_raw(const std::string& split) const {
-  return std::make_unique<PartStream>(open_reader(options_.sources.at(split)),
-                                      options_.split ? &parts_ : nullptr, part_named(split));
+void Dataset::drop(const std::string& split, size_t row, const Error& error) {
+  leave_out(split, error);
+  kept_.at(split).at(row) = false;
+}
+
+std::unique_ptr<RecordStream> Dataset::open_once(const std::string& split) {
+  return std::make_unique<FirstPass>(*this, split, nullptr, nullptr);
 }
 
 std::unique_ptr<RecordStream> Dataset::open(const std::string& split) const {
-  return std::make_unique<KeptStream>(open_raw(split), kept_.at(split), options_.clean,
-                                      text_fields_);
+  return std::make_unique<KeptStream>(*this, split);
 }
 
 int64_t Dataset::size(const std::string& split) const {

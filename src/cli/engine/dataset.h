@@ -27,9 +27,6 @@ struct DataOptions {
   static DataOptions read(Config& section);
 };
 
-// Adds to the audit what the reader passed over or repaired, once it has come to its end.
-void count_reader(const RecordReader& reader, SplitAudit& audit);
-
 // Splits in the order in which they are shown.
 constexpr const char* kSplits[] = {"train", "validation", "test"};
 
@@ -51,31 +48,47 @@ class Dataset {
   // stand). Error(kData) for a bad row unless its source says on_bad_row: skip.
   void scan(Task* learner, const Task& task, const Tokenizer& tokenizer);
 
+  // In place of `scan`, for data that are read once (which standard input cannot be twice): the
+  // records as scan keeps them, with a saved model's labels.
+  std::unique_ptr<RecordStream> open_once(const std::string& split);
+
   bool has(const std::string& split) const { return options_.sources.contains(split); }
   std::unique_ptr<RecordStream> open(const std::string& split) const;  // REQUIRES: scan was called
   int64_t size(const std::string& split) const;                        // records kept
 
-  // A row (RecordStream::row) that turned out bad: left out from now on and counted where its
-  // source says so, else `error` is thrown.
+  // A row that turned out bad: counted as left out where its source says so, else `error` is
+  // thrown.
+  void leave_out(const std::string& split, const Error& error);
+  // The same, and `open` does not give it again. `row` as RecordStream::row.
   void drop(const std::string& split, size_t row, const Error& error);
 
   std::map<std::string, SplitAudit>& audits() { return audits_; }
   const std::vector<Leak>& leaks() const { return leaks_; }
 
  private:
+  class PartStream;
+  class FirstPass;
+  class KeptStream;
+  // What a pass has read, to find files that change between two of them.
+  struct ReadRows {
+    size_t rows = 0;
+    uint64_t hash = 0;
+    bool operator==(const ReadRows&) const = default;
+  };
+
   void assign_parts_of(const Task& task);
-  void scan_split(const std::string& split, Task* learner, const Task& task,
-                  const Tokenizer& tokenizer, LeakageFinder* leakage);
+  void scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
+                  LeakageFinder* leakage);
   void read_leaked_texts();                                 // into the examples of leaks_
   Error no_rows(const std::string& split) const;            // why a split is empty
   std::string other_split(const std::string& split) const;  // what would give it rows
-  std::unique_ptr<RecordStream> open_raw(const std::string& split) const;
 
   DataOptions options_;
   std::vector<std::string> text_fields_;
   std::map<std::string, SplitAudit> audits_;
   std::map<std::string, std::vector<bool>> kept_;  // by row of the split, before cleaning
-  std::vector<Part> parts_;                        // by row of the one file, where there is `split`
+  std::map<std::string, ReadRows> read_rows_;
+  std::vector<Part> parts_;  // by row of the one file, where there is `split`
   std::vector<Leak> leaks_;
 };
 

@@ -1,79 +1,52 @@
 #include "cli/engine/encode.h"
 
-#include <ATen/Parallel.h>
-
-#include <exception>
-
 #include "base/progress.h"
+#include "cli/engine/audit.h"
+#include "tasks/encode.h"
 
 namespace hone {
 namespace {
 
 constexpr size_t kChunk = 2048;  // records encoded at a time: enough for all threads, little memory
 
-struct Outcome {
-  Encoded encoded;
-  size_t row;  // of the split
-  std::exception_ptr failure = nullptr;
+struct Chunk {
+  std::vector<Record> records;
+  std::vector<size_t> rows;  // of the split
 };
 
-std::vector<Outcome> read_chunk(RecordStream& stream) {
-  std::vector<Outcome> chunk;
-  while (chunk.size() < kChunk) {
+Chunk read_chunk(RecordStream& stream) {
+  Chunk chunk;
+  while (chunk.records.size() < kChunk) {
     std::optional<Record> record = stream.next();
     if (!record) break;
-    chunk.push_back({{std::move(*record), {}, false}, stream.row()});
+    chunk.records.push_back(std::move(*record));
+    chunk.rows.push_back(stream.row());
   }
   return chunk;
-}
-
-// Failures are kept beside their record: the first one in the data's order is told of, whichever
-// thread met one first.
-void encode_chunk(std::vector<Outcome>& chunk, const Task& task, const Tokenizer& tokenizer) {
-  at::parallel_for(0, static_cast<int64_t>(chunk.size()), 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      auto& [encoded, row, failure] = chunk[static_cast<size_t>(i)];
-      try {
-        encoded.samples = task.encode(encoded.record, tokenizer, true, &encoded.truncated);
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    }
-  });
-}
-
-void count(const Encoded& encoded, SplitAudit& audit) {
-  audit.truncated += encoded.truncated;
-  audit.repaired += !encoded.samples.empty() && !encoded.samples.front().repair.empty();
-  for (const Sample& sample : encoded.samples) {
-    const auto length = static_cast<size_t>(sample.size());
-    if (audit.lengths.size() <= length) audit.lengths.resize(length + 1);
-    ++audit.lengths[length];
-  }
 }
 
 }  // namespace
 
 void encode_split(Dataset& dataset, const std::string& split, const Task& task,
-                  const Tokenizer& tokenizer, const std::function<void(Encoded&)>& take) {
+                  const Tokenizer& tokenizer,
+                  const std::function<void(const Record&, std::vector<Sample>&)>& take) {
   const auto stream = dataset.open(split);
   Progress progress("encoding " + split, dataset.size(split), "rows");
+  EncodingAudit audit(dataset.audits()[split], task, tokenizer);
   int64_t done = 0;
-  for (std::vector<Outcome> chunk = read_chunk(*stream); !chunk.empty();
-       chunk = read_chunk(*stream)) {
-    encode_chunk(chunk, task, tokenizer);
-    for (auto& [encoded, row, failure] : chunk) {
-      try {
-        if (failure) std::rethrow_exception(failure);
-      } catch (const Error& error) {
-        dataset.drop(split, row, error);
+  for (Chunk chunk = read_chunk(*stream); !chunk.records.empty(); chunk = read_chunk(*stream)) {
+    std::vector<Encoded> encoded = encode_records(chunk.records, task, tokenizer, true);
+    for (size_t i = 0; i < encoded.size(); ++i) {
+      if (encoded[i].failure) {
+        dataset.drop(split, chunk.rows[i], *encoded[i].failure);
         continue;
       }
-      count(encoded, dataset.audits()[split]);
-      take(encoded);
+      audit.add(chunk.records[i], encoded[i].samples, encoded[i].truncated);
+      take(chunk.records[i], encoded[i].samples);
     }
-    progress.advance_to(done += static_cast<int64_t>(chunk.size()));
+    progress.advance_to(done += static_cast<int64_t>(chunk.records.size()));
   }
+  audit.finish();
 }
 
 }  // namespace hone

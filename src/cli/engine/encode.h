@@ -1,7 +1,6 @@
-// Records to samples, on all threads, in order.
+// A split's records to samples, in order.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -10,16 +9,11 @@
 
 namespace hone {
 
-struct Encoded {
-  Record record;
-  std::vector<Sample> samples;
-  bool truncated = false;  // tokens were lost
-};
-
-// Encodes a split with targets and gives each record's samples to `take` in the order of the data;
-// lengths and truncated records are counted in the split's audit. Rows that cannot be encoded are
+// Encodes a split with targets and gives each record and its samples to `take` in the order of the
+// data; what encoding shows is counted in the split's audit. Rows that cannot be encoded are
 // errors, or dropped where their source says so.
 void encode_split(Dataset& dataset, const std::string& split, const Task& task,
-                  const Tokenizer& tokenizer, const std::function<void(Encoded&)>& take);
+                  const Tokenizer& tokenizer,
+                  const std::function<void(const Record&, std::vector<Sample>&)>& take);
 
 }  // namespace hone

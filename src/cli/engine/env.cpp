@@ -20,7 +20,7 @@ int run_env(const CLI::App& arguments) {
   environment["models"] = Json::array();
   for (const FamilyInfo& family : families()) environment["models"].push_back(family.model_type);
   if (flag_of(arguments, "--json")) {
-    std::cout << environment.dump() << '\n';
+    std::cout << to_text(environment) << '\n';
     return 0;
   }
   for (const auto& [name, value] : environment.items()) {

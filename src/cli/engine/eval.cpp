@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "cli/arguments.h"
+#include "cli/engine/audit.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/environment.h"
 #include "cli/engine/inference.h"
@@ -15,23 +16,30 @@
 namespace hone {
 namespace {
 
+constexpr const char* kSplit = "test";  // what the data are, as in a run's report
+
+Dataset dataset_of(const Reading& reading, const Task& task) {
+  DataOptions options;
+  options.sources[kSplit] = reading.source;
+  options.clean = reading.clean;
+  return {std::move(options), task.text_fields()};
+}
+
 // Scores the data, and writes a line for each record where `predictions` is given.
-Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const PredictOptions& options,
-                    PredictionFile* predictions, SplitAudit& audit) {
-  const auto reader = open_reader(source);
-  int64_t used = 0;
-  const Evaluation evaluation = pipeline.evaluate([&] { return reader->next(); }, options,
-                                                  [&](const Record& record, const Json& result) {
-                                                    ++used;
-                                                    if (predictions)
-                                                      predictions->add(record, result);
-                                                  });
-  if (used == 0)
-    throw Error(ErrorKind::kData, {source.path}, "holds no rows; there is nothing to score.");
+Evaluation evaluate(Pipeline& pipeline, Dataset& data, PredictOptions options,
+                    PredictionFile* predictions) {
+  EncodingAudit audit(data.audits()[kSplit], pipeline.task(), pipeline.tokenizer());
+  options.encoded = [&](const Record& record, const std::vector<Sample>& samples, bool truncated) {
+    audit.add(record, samples, truncated);
+  };
+  options.failed = [&](int64_t, const Error& error) { data.leave_out(kSplit, error); };
+  const auto records = data.open_once(kSplit);
+  Evaluation evaluation = pipeline.evaluate([&] { return records->next(); }, options,
+                                            [&](const Record& record, const Json& result) {
+                                              if (predictions) predictions->add(record, result);
+                                            });
+  audit.finish();
   if (predictions) predictions->commit();
-  audit.rows = audit.used = used;
-  count_reader(*reader, audit);
-  audit.truncated = evaluation.truncated;
   return evaluation;
 }
 
@@ -39,10 +47,9 @@ Evaluation evaluate(Pipeline& pipeline, const SourceOptions& source, const Predi
 
 int run_eval(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
-  const SourceOptions source =
-      source_from(text_of(arguments, "DATA"), list_of(arguments, "KEY=VALUE"));
+  const std::string path = text_of(arguments, "DATA");
+  Dataset data = dataset_of(reading_of(path, arguments, *pipeline), pipeline->task());
   RunSummary summary;
-  SplitAudit& audit = summary.data["test"];
   const std::string folder = text_of(arguments, "--report");
   std::optional<PredictionFile> predictions;
   if (!folder.empty()) {
@@ -50,10 +57,16 @@ int run_eval(const CLI::App& arguments) {
     predictions.emplace(folder + "/predictions.jsonl", pipeline->task());
   }
   const auto start = std::chrono::steady_clock::now();
-  const Evaluation evaluation = evaluate(*pipeline, source, predict_options(arguments),
-                                         predictions ? &*predictions : nullptr, audit);
+  const Evaluation evaluation =
+      evaluate(*pipeline, data, predict_options(arguments), predictions ? &*predictions : nullptr);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  summary.data = data.audits();
+  tell_audit(path, summary.data[kSplit],
+             folder.empty() ? "--report FOLDER" : folder + "/report.json");
+  if (evaluation.report.n == 0)
+    throw Error(ErrorKind::kData, {path},
+                fmt::format("leaves no row to score, of {} read.", summary.data[kSplit].rows));
   summary.model = text_of(arguments, "MODEL");
   summary.title = run_name(summary.model);
   summary.command = command_line(arguments);
@@ -67,7 +80,8 @@ int run_eval(const CLI::App& arguments) {
   summary.environment["precision"] =
       precision_name(resolve_precision(text_of(arguments, "--precision"), device));
   summary.environment["threads"] = at::get_num_threads();
-  print_report(evaluation.report, summary, flag_of(arguments, "--json"));
+  print_report(evaluation.report, summary, flag_of(arguments, "--json"),
+               folder.empty() ? "with --json" : "in report.json");
   if (predictions) write_reports(folder, evaluation.report, summary);
   return 0;
 }

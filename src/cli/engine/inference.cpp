@@ -6,18 +6,39 @@
 
 namespace hone {
 
-SourceOptions source_from(const std::string& path, const std::vector<std::string>& key_values) {
-  std::vector<std::string> overrides = {"path=" + Json(path).dump()};  // a JSON string is YAML too
-  overrides.insert(overrides.end(), key_values.begin(), key_values.end());
-  Config config = Config::parse("", "command line", overrides);
-  SourceOptions options = SourceOptions::read(config);
+namespace {
+
+// The KEY=VALUE words of the task's section; or the others, those of a data section, which may
+// bear its name as messages write it.
+std::vector<std::string> words_of(const CLI::App& arguments, bool of_task) {
+  constexpr std::string_view kTask = "task.", kData = "data.";
+  std::vector<std::string> words;
+  for (const std::string& word : list_of(arguments, "KEY=VALUE")) {
+    const std::string_view section = word.starts_with(kTask)   ? kTask
+                                     : word.starts_with(kData) ? kData
+                                                               : "";
+    if ((section == kTask) == of_task) words.push_back(word.substr(section.size()));
+  }
+  return words;
+}
+
+}  // namespace
+
+Reading reading_of(const std::string& path, const CLI::App& arguments, const Pipeline& pipeline) {
+  std::vector<std::string> words = words_of(arguments, false);
+  words.emplace_back("path=\"-\"");  // the name itself may hold any bytes, which YAML may not
+  Config config = Config::parse("", "command line", words);
+  Config clean = config.section("clean");
+  Reading reading{SourceOptions::read(config), CleanOptions::read(clean, pipeline.clean())};
   config.refuse_unknown();
-  return options;
+  reading.source.path = path;
+  return reading;
 }
 
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
   use_threads(number_of(arguments, "--threads"));
-  std::unique_ptr<Pipeline> pipeline = Pipeline::load(resolve_model(text_of(arguments, "MODEL")));
+  std::unique_ptr<Pipeline> pipeline =
+      Pipeline::load(resolve_model(text_of(arguments, "MODEL")), words_of(arguments, true));
   pipeline->network().move_to(resolve_device(text_of(arguments, "--device")));
   pipeline->network().set_precision(
       resolve_precision(text_of(arguments, "--precision"), pipeline->network().device()));

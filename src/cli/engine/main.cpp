@@ -2,6 +2,7 @@
 // already.
 #include "cli/engine/engine.h"
 #include "cli/program.h"
+#include "tune/torch_error.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -32,5 +33,6 @@ int main(int argc, char** argv) {
                                {"score", hone::run_score},
                                {"check", hone::run_check},
                                {"env", hone::run_env},
-                           });
+                           },
+                           hone::without_torch);
 }

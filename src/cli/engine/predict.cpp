@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <iostream>
 
+#include "base/log.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
@@ -11,7 +14,7 @@
 namespace hone {
 namespace {
 
-constexpr size_t kChunk = 1024;  // records predicted at a time; results are written after each
+constexpr size_t kRowsAtOnce = 1024;  // records predicted at a time; results are written after each
 
 // Unlike labelled data, what is to be predicted is lines of text unless its name or first character
 // says otherwise: a text with commas in it is no CSV.
@@ -39,35 +42,111 @@ void name_plain_text(Record& record, const std::vector<std::string>& text_fields
   record.fields = {{text_fields.front(), record.fields["text"]}};
 }
 
-std::vector<Record> read_chunk(RecordReader& reader, const std::vector<std::string>& text_fields) {
-  std::vector<Record> chunk;
-  while (chunk.size() < kChunk) {
-    std::optional<Record> record = reader.next();
-    if (!record) break;
-    name_plain_text(*record, text_fields);
-    chunk.push_back(std::move(*record));
+// A row of the input: a record, or what is wrong with it; and its answer.
+struct Input {
+  Record record;
+  std::optional<Error> error;
+  Json answer;
+};
+
+// Answers rows in their order, a bad one by its error.
+class Predictor {
+ public:
+  Predictor(Pipeline& pipeline, const Reading& reading, const PredictOptions& options)
+      : pipeline_(pipeline),
+        text_fields_(pipeline.task().text_fields()),
+        options_(options),
+        reader_(open_inputs(each_row(reading.source))),
+        cleaner_(reading.clean.keeping_all(), text_fields_, audit_) {}
+
+  void run() {
+    Progress progress("predicting", 0, "rows");
+    for (auto chunk = read_chunk(); !chunk.empty(); chunk = read_chunk()) {
+      answer(chunk);
+      for (const Input& input : chunk) write(input);
+      std::cout.flush();
+      progress.advance_to(rows_);
+    }
+    if (end_of_file_) throw *end_of_file_;
   }
-  return chunk;
-}
+
+  int64_t rows() const { return rows_; }
+  int64_t bad_rows() const { return bad_rows_; }
+  const std::optional<Error>& first_error() const { return first_error_; }
+
+ private:
+  // A reader that passes over bad rows would lose their places.
+  static SourceOptions each_row(SourceOptions source) {
+    source.on_bad_row = "error";
+    return source;
+  }
+
+  std::vector<Input> read_chunk() {
+    std::vector<Input> chunk;
+    while (chunk.size() < kRowsAtOnce && !end_of_file_) {
+      Input input;
+      try {
+        std::optional<Record> record = reader_->next();
+        if (!record) break;
+        input.record = std::move(*record);
+        name_plain_text(input.record, text_fields_);
+        cleaner_.accept(input.record);
+      } catch (const StreamError& error) {  // no row can be found behind this place
+        end_of_file_ = error;
+        break;
+      } catch (const Error& error) {
+        input.error = error;
+      }
+      chunk.push_back(std::move(input));
+    }
+    return chunk;
+  }
+
+  void answer(std::vector<Input>& chunk) {
+    std::vector<Record> records;
+    std::vector<Input*> inputs;
+    for (Input& input : chunk) {
+      if (input.error) continue;
+      records.push_back(input.record);
+      inputs.push_back(&input);
+    }
+    options_.failed = [&](int64_t record, const Error& error) {
+      inputs[static_cast<size_t>(record)]->error = error;
+    };
+    std::vector<Json> results = pipeline_.predict(records, options_);
+    for (size_t i = 0; i < inputs.size(); ++i) inputs[i]->answer = std::move(results[i]);
+  }
+
+  void write(const Input& input) {
+    const Json answer = input.error ? Json{{"error", input.error->what()}} : input.answer;
+    std::cout << to_text(with_inputs(input.record, answer, pipeline_.task())) << '\n';
+    ++rows_;
+    if (input.error && bad_rows_++ == 0) first_error_ = input.error;
+  }
+
+  Pipeline& pipeline_;
+  std::vector<std::string> text_fields_;
+  PredictOptions options_;
+  std::unique_ptr<RecordReader> reader_;
+  SplitAudit audit_;
+  Cleaner cleaner_;
+  std::optional<Error> end_of_file_, first_error_;
+  int64_t rows_ = 0, bad_rows_ = 0;
+};
 
 }  // namespace
 
 int run_predict(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
-  const SourceOptions source =
-      source_from(text_of(arguments, "FILE"), list_of(arguments, "KEY=VALUE"));
-  const auto reader = open_inputs(source);
-  const std::vector<std::string> text_fields = pipeline->task().text_fields();
-  Progress progress("predicting", 0, "rows");
-  int64_t done = 0;
-  for (auto chunk = read_chunk(*reader, text_fields); !chunk.empty();
-       chunk = read_chunk(*reader, text_fields)) {
-    const std::vector<Json> results = pipeline->predict(chunk, predict_options(arguments));
-    for (size_t i = 0; i < chunk.size(); ++i)
-      std::cout << with_inputs(chunk[i], results[i], pipeline->task()).dump() << '\n';
-    std::cout.flush();
-    progress.advance_to(done += static_cast<int64_t>(chunk.size()));
-  }
+  const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
+  Predictor predictor(*pipeline, reading, predict_options(arguments));
+  predictor.run();
+  if (predictor.bad_rows() == 0) return 0;
+  const std::string message =
+      fmt::format("{} of {} rows have no answer, in its place stands an \"error\"; the first: {}",
+                  predictor.bad_rows(), predictor.rows(), predictor.first_error()->what());
+  if (reading.source.on_bad_row != "skip") throw Error(ErrorKind::kData, message);
+  log_warn("{}", message);
   return 0;
 }
 

@@ -6,20 +6,13 @@
 
 #include "base/hub.h"
 #include "base/log.h"
+#include "cli/engine/audit.h"
 #include "cli/engine/encode.h"
 #include "cli/engine/inference.h"
+#include "tune/train_options.h"
 
 namespace hone {
 namespace {
-
-void tell_dropped(const std::string& split, const SplitAudit& audit) {
-  if (audit.dropped == 0) return;
-  std::string reasons;
-  for (const auto& [reason, count] : audit.reasons)
-    reasons += fmt::format("{}{} {}", reasons.empty() ? "" : ", ", count, reason);
-  log_warn("{}: {} of {} rows are left out ({}); hone check lists them", split, audit.dropped,
-           audit.rows, reasons);
-}
 
 void tell_leak(const Leak& leak) {
   const std::string example =
@@ -30,9 +23,9 @@ void tell_leak(const Leak& leak) {
            leak.split, leak.other, leak.near, example);
 }
 
-void tell_audit(Dataset& dataset, const DataOptions& options) {
+void tell_data(Dataset& dataset, const DataOptions& options) {
   for (const std::string split : kSplits) {
-    if (dataset.has(split)) tell_dropped(split, dataset.audits()[split]);
+    if (dataset.has(split)) tell_audit(split, dataset.audits()[split], "hone check");
   }
   for (const Leak& leak : dataset.leaks()) tell_leak(leak);
   if (options.leakage == "error" && !dataset.leaks().empty()) {
@@ -45,6 +38,9 @@ void tell_audit(Dataset& dataset, const DataOptions& options) {
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
+  for (const std::string& idle :
+       idle_options(config.train, config.data.sources.contains("validation")))
+    log_warn("train: {}", idle);
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
@@ -57,12 +53,12 @@ Prepared prepare(const RunConfig& config) {
 TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
   TrainingData data{SampleStore(config.output_dir), {}, {}, {}};
   encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer,
-               [&](Encoded& encoded) {
-                 const auto record = static_cast<int64_t>(data.places.size());
-                 data.places.add(encoded.record);
-                 data.train_rows.add(encoded.record.where(), encoded.samples);
-                 for (Sample& sample : encoded.samples) {
-                   sample.record = record;
+               [&](const Record& record, std::vector<Sample>& samples) {
+                 const auto index = static_cast<int64_t>(data.places.size());
+                 data.places.add(record);
+                 data.train_rows.add(record.where(), samples);
+                 for (Sample& sample : samples) {
+                   sample.record = index;
                    data.samples.add(sample);
                  }
                });
@@ -70,12 +66,11 @@ TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
   for (const std::string split : {"validation", "test"}) {
     if (!prepared.dataset.has(split)) continue;
     encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer,
-                 [&](const Encoded& encoded) {
-                   if (split == "validation")
-                     data.validation_rows.add(encoded.record.where(), encoded.samples);
+                 [&](const Record& record, const std::vector<Sample>& samples) {
+                   if (split == "validation") data.validation_rows.add(record.where(), samples);
                  });
   }
-  tell_audit(prepared.dataset, config.data);
+  tell_data(prepared.dataset, config.data);
   return data;
 }
 
@@ -83,7 +78,7 @@ void write_reports(const std::string& folder, const Report& report, const RunSum
   write_file(folder + "/report.txt", report_text(report, summary));
   write_file(folder + "/report.html", report_html(report, summary));
   write_file(folder + "/report.json",
-             report_json(report, summary).dump(2) + "\n");  // last: it marks a finished run
+             to_text(report_json(report, summary), 2) + "\n");  // last: it marks a finished run
 }
 
 void PredictionFile::add(const Record& record, const Json& result) {
@@ -91,12 +86,13 @@ void PredictionFile::add(const Record& record, const Json& result) {
   line["file"] = record.where().file;
   line["line"] = record.line;
   if (record.column > 0) line["column"] = record.column;
-  file_.write(line.dump() + "\n");
+  file_.write(to_text(line) + "\n");
 }
 
-void print_report(const Report& report, const RunSummary& summary, bool as_json) {
-  std::cout << (as_json ? report_json(report, summary).dump() + "\n"
-                        : report_text(report, summary));
+void print_report(const Report& report, const RunSummary& summary, bool as_json,
+                  const std::string& rest) {
+  std::cout << (as_json ? to_text(report_json(report, summary)) + "\n"
+                        : report_text(report, summary, rest));
 }
 
 }  // namespace hone

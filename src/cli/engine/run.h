@@ -51,6 +51,8 @@ class PredictionFile {
 };
 
 // stdout: the report for people, or as one JSON line.
-void print_report(const Report& report, const RunSummary& summary, bool as_json);
+// `rest` says where mistakes stand that the text does not show.
+void print_report(const Report& report, const RunSummary& summary, bool as_json,
+                  const std::string& rest);
 
 }  // namespace hone

@@ -19,7 +19,7 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   Config data = root.section("data"), train = root.section("train"),
          output = root.section("output");
   config.data = DataOptions::read(data);
-  config.train = TrainOptions::read(train);
+  config.train = TrainOptions::read(train, config.data.sources.contains("validation"));
   config.output_dir = output.require("dir");
   config.overwrite = output.get("overwrite", false);
   root.refuse_unknown();

@@ -21,13 +21,15 @@ struct Scoring {
 
 // The task's options and, under "data", how to read the gold file.
 Scoring configure(const CLI::App& arguments) {
-  std::vector<std::string> overrides = {"data.path=" + Json(text_of(arguments, "GOLD")).dump()};
-  for (const std::string& option : list_of(arguments, "KEY=VALUE")) overrides.push_back(option);
+  std::vector<std::string> overrides = list_of(arguments, "KEY=VALUE");
+  overrides.emplace_back(
+      "data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
   Config config = Config::parse("", "command line", overrides);
   Config data = config.section("data"), clean = data.section("clean");
   Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0), SourceOptions::read(data),
                   CleanOptions::read(clean)};
   config.refuse_unknown();
+  scoring.gold.path = text_of(arguments, "GOLD");
   return scoring;
 }
 
@@ -186,7 +188,7 @@ int run_score(const CLI::App& arguments) {
   summary.title = run_name(predictions.path);
   summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"),
                                 scoring.gold.path, predictions.path);
-  print_report(scorer->report(), summary, flag_of(arguments, "--json"));
+  print_report(scorer->report(), summary, flag_of(arguments, "--json"), "with --json");
   return 0;
 }
 

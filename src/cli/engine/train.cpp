@@ -45,8 +45,9 @@ class TrainCommand {
     Prepared prepared = prepare(config_);
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
     const TrainingData data = encode_data(config_, prepared);
-    const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                           static_cast<uint64_t>(config_.train.seed));
+    const auto pipeline =
+        Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                         static_cast<uint64_t>(config_.train.seed), config_.data.clean);
     const TrainResult result = fine_tune(*pipeline, prepared.dataset, data);
     if (result.interrupted) {
       log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
@@ -149,7 +150,7 @@ class TrainCommand {
                        static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
                       {"peak_memory_bytes", peak_memory_bytes()}};
     write_reports(folder_.path(), evaluation.report, summary);
-    print_report(evaluation.report, summary, as_json_);
+    print_report(evaluation.report, summary, as_json_, "in report.json");
     if (!as_json_)
       std::cout << "\nmodel   " << folder_.file("model") << "\nreport  "
                 << folder_.file("report.html") << '\n';

@@ -82,8 +82,12 @@ HfTokenizer::HfTokenizer(TokenizerParts parts)
     throw JsonNode(parts_.post_processor, parts_.file, "post_processor")
         .error(fmt::format("no token has the id {}", special));
   }
-  if (const std::string pad = special_token("pad_token"); !pad.empty())
-    pad_id_ = id(pad).value_or(-1);
+  const auto id_of_special = [&](const char* name) {
+    const std::string token = special_token(name);
+    return token.empty() ? -1 : id(token).value_or(-1);
+  };
+  pad_id_ = id_of_special("pad_token");
+  unk_id_ = id_of_special("unk_token");
   max_length_ = read_max_length(parts_.config);
   if (post_processor_.trims_offsets()) find_spaces();
 }
@@ -293,12 +297,12 @@ void HfTokenizer::save(const std::string& folder) const {
           parts_.post_processor.dump(), parts_.decoder.dump(), model));
   parts_.model->save_files(folder);
   const Json config = saved_config();
-  write_file(folder + "/tokenizer_config.json", config.dump(2) + "\n");
+  write_file(folder + "/tokenizer_config.json", to_text(config, 2) + "\n");
   Json special = Json::object();
   for (const auto& [name, spellings] : kSpecialNames) {
     if (config.contains(name) && !config[name].is_null()) special[name] = config[name];
   }
-  write_file(folder + "/special_tokens_map.json", special.dump(2) + "\n");
+  write_file(folder + "/special_tokens_map.json", to_text(special, 2) + "\n");
 }
 
 }  // namespace hone

@@ -69,7 +69,7 @@ Error JsonNode::error(const std::string& message) const {
 }
 
 void JsonNode::wrong_type(const char* expected) const {
-  std::string found = value_->dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string found = to_text(*value_);
   if (found.size() > 60) found = found.substr(0, 57) + "...";
   throw error(fmt::format("expected {}, found {}", expected, found));
 }

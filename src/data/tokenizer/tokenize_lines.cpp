@@ -66,11 +66,13 @@ std::string tokenized_json(const Tokenizer& tokenizer, const Sequence& sequence)
 void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name,
                     const TokenizeLinesOptions& options, std::ostream& out) {
   std::string line;
-  for (int64_t number = 1; std::getline(in, line); ++number) {
+  int64_t number = 1;
+  for (; std::getline(in, line); ++number) {
     const Sequence sequence =
         sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
     out << tokenized_json(tokenizer, sequence) << '\n';
   }
+  if (in.bad()) throw Error(ErrorKind::kData, Where{name, number, 0}, "cannot be read on.");
 }
 
 void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> texts, int threads,

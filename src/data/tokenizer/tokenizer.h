@@ -56,6 +56,7 @@ class Tokenizer {
   virtual std::optional<int32_t> id(std::string_view token) const = 0;
   virtual int64_t vocab_size() const = 0;  // with added tokens
   virtual int32_t pad_id() const = 0;      // -1 where there is none
+  virtual int32_t unk_id() const = 0;      // of what the vocabulary lacks; -1 where there is none
   virtual int64_t max_length() const = 0;  // model_max_length, 0 where not stated
 
   // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies,

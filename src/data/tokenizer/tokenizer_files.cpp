@@ -55,9 +55,9 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   const auto stated = node.find("do_lower_case");
   if (!stated && !options.do_lower_case) {
     throw Error(ErrorKind::kModel, Where{file.string()},
-                "a vocabulary alone does not say whether its tokens are lower-case; give "
-                "--do-lower-case true or false, "
-                "or \"do_lower_case\" in a tokenizer_config.json beside it");
+                "a vocabulary alone does not say whether its tokens are lower-case; write "
+                "{\"do_lower_case\": true} or false into a tokenizer_config.json beside it (hone "
+                "tokenize takes --do-lower-case true or false too)");
   }
   const bool lowercase = options.do_lower_case ? *options.do_lower_case : stated->boolean();
   const auto strip = node.find("strip_accents");

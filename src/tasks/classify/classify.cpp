@@ -271,7 +271,7 @@ Error Classify::unknown_label(const Json& label, const Record& record) const {
   const std::string text = *label_text(label), suggestion = did_you_mean(text, labels_.names());
   return field_error(record, options_.label,
                      fmt::format("has the label \"{}\", which {}; known: {}{} In validation and "
-                                 "test data \"unknown_labels: count\" scores such "
+                                 "test data task.unknown_labels=count scores such "
                                  "rows as wrong instead",
                                  text,
                                  options_.labels.empty() ? "the training data does not have"
@@ -342,9 +342,13 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  return std::make_unique<Classify>(Options::from_json(state.at("options")),
-                                    type_named(state.at("type").get<std::string>()),
-                                    Labels::from_json(state.at("labels")));
+  const Options options = Options::from_json(state.at("options"));
+  const Type learned = type_named(state.at("type").get<std::string>());
+  if (options.type != Type::kAuto && options.type != learned)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the model was trained with type {}, which cannot become {}.",
+                            type_name(learned), type_name(options.type)));
+  return std::make_unique<Classify>(options, learned, Labels::from_json(state.at("labels")));
 }
 
 }  // namespace

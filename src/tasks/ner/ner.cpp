@@ -183,6 +183,17 @@ const TaskInfo& Ner::info() const { return kInfo; }
 
 std::vector<std::string> Ner::text_fields() const { return {options_.tokens, options_.text}; }
 
+std::vector<std::string> Ner::labels_of(const Record& gold) const {
+  std::vector<std::string> types;
+  if (has_tokens(gold, options_)) {
+    for (const TagSpan& span : spans_of(to_iob2(tags_of_record(gold, options_)).tags))
+      types.push_back(span.label);
+  } else {
+    for (const Entity& entity : entities_of(gold, options_)) types.push_back(entity.label);
+  }
+  return types;
+}
+
 void Ner::learn(const Record& gold) {
   if (!has_tokens(gold, options_)) {
     for (const Entity& entity : entities_of(gold, options_)) types_.insert(entity.label);
@@ -307,7 +318,7 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
   throw field_error(
       record, has_tokens(record, options_) ? options_.tags : options_.entities,
       fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} "
-                  "\"unknown_labels: count\" scores such "
+                  "In validation and test data task.unknown_labels=count scores such "
                   "entities as missed instead",
                   type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
 }

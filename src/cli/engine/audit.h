@@ -1,0 +1,43 @@
+// What reading and encoding show of a split: counted into its audit, and told.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/clean.h"
+#include "data/conflicts.h"
+#include "tasks/task.h"
+
+namespace hone {
+
+// Counts what encoded records show.
+class EncodingAudit {
+ public:
+  EncodingAudit(SplitAudit& audit, const Task& task, const Tokenizer& tokenizer)
+      : audit_(audit),
+        task_(task),
+        text_fields_(task.text_fields()),
+        unknown_(tokenizer.unk_id()) {}
+
+  // `samples` have targets; `truncated`: tokens were lost.
+  void add(const Record& record, const std::vector<Sample>& samples, bool truncated);
+  void finish();  // after the last record
+
+ private:
+  void count_tokens(const Sample& sample);
+
+  SplitAudit& audit_;
+  const Task& task_;
+  std::vector<std::string> text_fields_;
+  int32_t unknown_;
+  ConflictFinder conflicts_;
+};
+
+// Adds what the reader passed over or repaired, once it has come to its end.
+void count_reader(const RecordReader& reader, SplitAudit& audit);
+void count_bad_row(const BadRow& row, SplitAudit& audit);
+
+// Warns of what the audit holds. `lister` is what shows the rows in full: "hone check".
+void tell_audit(const std::string& split, const SplitAudit& audit, const std::string& lister);
+
+}  // namespace hone
