@@ -111,7 +111,7 @@ constexpr Model kModels[] = {{"MiniLM", 384, 1536, 12}, {"BERT-base", 768, 3072,
 struct Load {
   int64_t sequences, length;
 };
-constexpr Load kLoads[] = {{32, 14}, {32, 32}, {32, 128}, {8, 512}};
+constexpr Load kLoads[] = {{1, 12}, {32, 14}, {32, 32}, {32, 128}, {8, 512}};
 
 std::string title(const char* what, const Model& model, const Load& load, at::ScalarType type) {
   return std::string(what) + " " + model.name + " " + std::to_string(load.sequences) + "x" +
@@ -151,19 +151,20 @@ void attention(Bench& bench, const Model& model, const Load& load, at::ScalarTyp
   }
 }
 
-// A layer from hidden to inner. ATen's gradient of the weight is rounded to bf16 before it is fp32.
-void product(Bench& bench, const Model& model, const Load& load) {
+// A layer from hidden to inner. ATen's bf16 gradient of the weight is rounded to bf16 before it is
+// fp32.
+void product(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
   const int64_t tokens = load.sequences * load.length;
-  const at::Tensor x = normal({tokens, model.hidden}, at::kBFloat16),
-                   weight = normal({model.inner, model.hidden}, at::kBFloat16);
-  const at::Tensor bias = normal({model.inner}, at::kFloat), typed_bias = bias.to(at::kBFloat16),
-                   g = normal({tokens, model.inner}, at::kBFloat16);
-  if (!kernels::has_product(x, weight)) return;
+  const at::Tensor x = normal({tokens, model.hidden}, type),
+                   weight = normal({model.inner, model.hidden}, type);
+  const at::Tensor bias = normal({model.inner}, at::kFloat), typed_bias = bias.to(type),
+                   g = normal({tokens, model.inner}, type);
   const double flops = 2e-9 * static_cast<double>(tokens * model.hidden * model.inner);
-  const auto name = [&](const char* what) { return title(what, model, load, at::kBFloat16); };
+  const auto name = [&](const char* what) { return title(what, model, load, type); };
   bench.compare(
       name("linear forward"), flops, "GFLOP", [&] { kernels::product(x, weight, bias); },
       [&] { at::linear(x, weight, typed_bias); });
+  if (!kernels::has_product_gradients(x, weight)) return;
   bench.compare(
       name("linear gradient of x"), flops, "GFLOP",
       [&] { kernels::product_input_gradient(g, weight); }, [&] { at::mm(g, weight); });
@@ -311,8 +312,8 @@ Json run(const Settings& settings) {
         norm(bench, model, load, type);
         activation(bench, model, load, type);
         dropout(bench, model, load, type);
+        product(bench, model, load, type);
       }
-      if (load.length < 512) product(bench, model, load);
       embedding(bench, model, load);
     }
     adamw(bench, model);

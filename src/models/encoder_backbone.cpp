@@ -1,7 +1,6 @@
 #include "models/encoder_backbone.h"
 
-#include <ATen/ops/tanh.h>
-
+#include "models/kernels/activation.h"
 #include "models/layers/adopt.h"
 
 namespace hone {
@@ -46,7 +45,9 @@ at::Tensor EncoderBackbone::forward_first(const Packed& tokens) {
 }
 
 at::Tensor EncoderBackbone::pool(const at::Tensor& first) {
-  return pooler_ ? at::tanh(pooler_(first)) : Backbone::pool(first);
+  if (!pooler_) return Backbone::pool(first);
+  return kernels::bias_activation(pooler_->forward_without_bias(first), pooler_->bias,
+                                  kernels::Activation::kTanh);
 }
 
 void EncoderBackbone::set_precision(Precision precision) {

@@ -5,7 +5,7 @@
 #include <ATen/native/CPUBlas.h>
 
 // oneDNN's block products keep one compiled kernel per shape and thread, so callers round sizes up
-// to a few shapes.
+// to a few shapes. The fp32 ones are in block_product_simd.cpp.
 namespace hone::kernels {
 
 void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const Bf16* b,
@@ -14,11 +14,6 @@ void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const
                               reinterpret_cast<const at::BFloat16*>(a),
                               reinterpret_cast<const at::BFloat16*>(b), c,
                               /*is_vnni=*/true);
-}
-
-void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
-              int64_t ldb, float* c, int64_t ldc, bool adds) {
-  at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, adds, a, b, c, /*is_vnni=*/false);
 }
 
 // AMX processors have avx512_bf16 as well. Without either, oneDNN would emulate, slower than fp32.

@@ -1,5 +1,5 @@
-// Products of blocks that fit a core's cache, on the calling thread: what attention and the bf16
-// products of layers are made of.
+// Products of blocks that fit a core's cache, on the calling thread: what attention and the
+// products of layers are made of. A row's bits do not depend on the rows beside it.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace hone::kernels {
 
-// c [m, n] (+)= a [m, k] b [k, n], row-major with leading dimensions; b of bf16 comes in pairs of
-// rows: [k / 2, n, 2].
+// c [m, n] (+)= a [m, k] b [k, n], row-major with leading dimensions, n a multiple of 16; b of bf16
+// comes in pairs of rows: [k / 2, n, 2].
 void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const Bf16* b,
               int64_t ldb, float* c, int64_t ldc, bool adds);
 void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,

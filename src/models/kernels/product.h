@@ -1,7 +1,8 @@
-// The three products of a linear layer in bf16, with sums in fp32: block products
-// (at::native::cpublas::brgemm, which is oneDNN's) over operands that are packed as they are
-// needed. at::mm computes at the same rate but sets every product up anew, for 0.1 ms on one
-// thread; a product of a small model takes 0.5.
+// The three products of a linear layer on the CPU, with sums in fp32: block products (see
+// block_product.h) over operands that are packed as they are needed. The forward product takes fp32
+// and bf16; the gradients are bf16's. Of fp32, at::mm (MKL's) computes as fast but chooses its
+// order of sums by the number of rows and of threads; of bf16, it sets every product up anew, for
+// 0.1 ms on one thread: a product of a small model takes 0.5.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,15 +11,18 @@
 
 namespace hone::kernels {
 
-// Whether the functions below may be used for a layer with weight [out, in] on rows like x's ([N,
-// in] or [N, out]): both bf16, on a CPU that multiplies bf16, `in` and `out` multiples of 16.
+// Whether `product` may be used for a layer with weight [out, in] on rows like x's [N, in]: both
+// fp32 or both bf16, on a CPU.
 bool has_product(const at::Tensor& x, const at::Tensor& weight);
+// The same of the gradients, on rows [N, in] or [N, out]: both bf16, on a CPU that multiplies bf16,
+// `in` and `out` multiples of 16.
+bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight);
 
-// All REQUIRE has_product of the layer; tensors that are not contiguous are copied. Results do not
-// depend on the number of threads, and a row of the first two not on other rows. No autograd. Throw
-// c10::Error where sizes or types do not agree.
+// REQUIRE the above of the layer; tensors that are not contiguous are copied. Results do not depend
+// on the number of threads, and a row of the first two, to the last bit, not on other rows or how
+// many there are. No autograd. Throw c10::Error where sizes or types do not agree.
 
-// x Wᵀ + bias: x [N, in], weight [out, in], bias [out] fp32 -> [N, out] bf16, rounded once.
+// x Wᵀ + bias: x [N, in], weight [out, in], bias [out] fp32 -> [N, out] in x's type, rounded once.
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
                    const std::optional<at::Tensor>& bias);
 // g W: g [N, out] -> [N, in] bf16.

@@ -18,48 +18,103 @@ namespace {
 constexpr int64_t kBlock = 64;    // rows of a block product
 constexpr int64_t kDepth = 4096;  // of a block product: both operands of it fit a core's cache
 
-// The unit's columns of `right` as [depth / 2, width, 2].
-void pack_panel(const ProductJob& job, int64_t column, int64_t width, Bf16* panel) {
-  job.is_transposed ? transpose_pairs(job.right + column * job.depth, width, job.depth, panel)
-                    : pair_rows(job.right + column, job.columns, job.depth, width, panel);
-}
+template <class T>
+constexpr bool kIsBf16 = sizeof(T) == 2;
 
-void write_block(const ProductJob& job, const float* sums, int64_t row, int64_t rows,
-                 int64_t column, int64_t width) {
-  const float* bias = job.bias == nullptr ? nullptr : job.bias + column;
-  for (int64_t i = 0; i < rows; ++i) {
-    Bf16* out = job.out + (row + i) * job.columns + column;
-    for (int64_t c = 0; c < width; c += lanes()) {
-      const VF value = load(sums + i * width + c);
-      // The quick rounding keeps the NaNs that products make, but not every one that a bias may
-      // hold.
-      store_upper(bias == nullptr ? rounded_bf16(value)
-                                  : rounded_bf16_or_nan(hn::Add(value, load(bias + c))),
-                  out + c);
-    }
+// The product of a unit, of In in memory and T as operands. Columns are padded to multiples of 16,
+// bf16's depth too.
+template <class In, class T>
+class PanelProduct {
+ public:
+  PanelProduct(const ProductJob& job, const ProductUnit& unit)
+      : job_(job), unit_(unit), width_(HWY_MIN(kPanel, job.columns - unit.column)) {
+    Scratch scratch(sizeof(T) * deep_ * (2 * wide_ + kBlock) + 4 * kBlock * wide_ + 4 * 64);
+    panel_ = scratch.take<T>(deep_ * wide_);
+    right_rows_ = scratch.take<T>(deep_ * wide_);
+    left_rows_ = scratch.take<T>(deep_ * kBlock);
+    sums_ = scratch.take<float>(kBlock * wide_);
   }
-}
 
-void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
-  const int64_t width = HWY_MIN(kPanel, job.columns - unit.column), depth = job.depth;
-  Scratch scratch(static_cast<size_t>(2 * depth * (width + kBlock) + 4 * kBlock * width + 3 * 64));
-  Bf16 *panel = scratch.take<Bf16>(depth * width), *last = scratch.take<Bf16>(kBlock * depth);
-  float* sums = scratch.take<float>(kBlock * width);
-  pack_panel(job, unit.column, width, panel);
-  for (int64_t row = unit.row_begin; row < unit.row_end; row += kBlock) {
-    const int64_t count = HWY_MIN(kBlock, unit.row_end - row),
-                  rows = (count + 7) / 8 * 8;  // few sizes: each is compiled once
-    const Bf16* left = job.left + row * depth;
-    if (rows > count) {
-      copy_rows(left, depth, count, depth, last, rows, depth);
-      left = last;
+  void run() const {
+    pack_panel();
+    for (int64_t row = unit_.row_begin; row < unit_.row_end; row += kBlock)
+      multiply_block(row, HWY_MIN(kBlock, unit_.row_end - row));
+  }
+
+ private:
+  struct Operand {
+    const T* rows;
+    int64_t stride;
+  };
+
+  static constexpr bool kIsWidened = sizeof(In) < sizeof(T);
+
+  // The unit's columns of `right` as [deep, wide] (bf16: [deep / 2, wide, 2]).
+  void pack_panel() const {
+    const In* right = static_cast<const In*>(job_.right);
+    if constexpr (kIsBf16<T>) {
+      if (!job_.is_transposed)
+        return pair_rows(right + unit_.column, job_.columns, job_.depth, width_, panel_);
+    }
+    const In* columns = right + unit_.column * job_.depth;
+    if constexpr (!kIsWidened) {
+      if (width_ == wide_ && job_.depth == deep_)
+        return transpose_pairs(columns, wide_, deep_, panel_);
+    }
+    copy_rows(columns, job_.depth, width_, job_.depth, right_rows_, wide_, deep_);
+    transpose_pairs(right_rows_, wide_, deep_, panel_);
+  }
+
+  // `count` rows of `left`, of which a block product reads `rows`: where they lie, or copied.
+  Operand left_operand(int64_t row, int64_t count, int64_t rows) const {
+    const In* left = static_cast<const In*>(job_.left) + row * job_.depth;
+    if constexpr (!kIsWidened) {
+      if (rows == count && (!kIsBf16<T> || job_.depth == deep_)) return {left, job_.depth};
+    }
+    copy_rows(left, job_.depth, count, job_.depth, left_rows_, rows, deep_);
+    return {left_rows_, deep_};
+  }
+
+  void multiply_block(int64_t row, int64_t count) const {
+    // oneDNN compiles a kernel for each number of rows, so there are few of bf16.
+    const int64_t rows = kIsBf16<T> ? (count + 7) / 8 * 8 : count,
+                  depth = kIsBf16<T> ? deep_ : job_.depth;
+    const Operand left = left_operand(row, count, rows);
+    In* out = static_cast<In*>(job_.out) + row * job_.columns + unit_.column;
+    float* sums = sums_;
+    int64_t stride = wide_;
+    if constexpr (!kIsBf16<In>) {
+      if (width_ == wide_) sums = out, stride = job_.columns;  // in their place at once
     }
     for (int64_t k = 0; k < depth; k += kDepth) {
-      multiply(rows, width, HWY_MIN(kDepth, depth - k), left + k, depth, panel + k * width, width,
-               sums, width, k > 0);
+      multiply(rows, wide_, HWY_MIN(kDepth, depth - k), left.rows + k, left.stride,
+               panel_ + k * wide_, wide_, sums, stride, k > 0);
     }
-    write_block(job, sums, row, count, unit.column, width);
+    write_block(sums, stride, count, out);
   }
+
+  void write_block(const float* sums, int64_t stride, int64_t count, In* out) const {
+    const float* bias = job_.bias == nullptr ? nullptr : job_.bias + unit_.column;
+    if (static_cast<const void*>(sums) == out && bias == nullptr) return;
+    for (int64_t i = 0; i < count; ++i, sums += stride, out += job_.columns) {
+      for_columns(width_, [&](int64_t c, auto part) HWY_ATTR {
+        const VF value = load(sums + c);
+        store(bias == nullptr ? value : hn::Add(value, load(bias + c, part)), out + c, part);
+      });
+    }
+  }
+
+  const ProductJob& job_;
+  const ProductUnit& unit_;
+  const int64_t width_, wide_ = padded(width_), deep_ = padded(job_.depth);
+  T *panel_, *right_rows_, *left_rows_;
+  float* sums_;  // [kBlock, wide]
+};
+
+void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
+  if (job.multiplies_bf16) return PanelProduct<Bf16, Bf16>(job, unit).run();
+  job.is_bf16 ? PanelProduct<Bf16, float>(job, unit).run()
+              : PanelProduct<float, float>(job, unit).run();
 }
 
 // Calls body(first row, rows, rows padded) for each piece of rows.

@@ -11,13 +11,16 @@ constexpr int64_t kPanel = 64;          // columns of a packed right operand
 constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradient sums at a time; no
                                         // power of two, whose lines would evict each other
 
-// out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one.
+// out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one. Left,
+// right and out are fp32, or bf16.
 struct ProductJob {
+  bool is_bf16 = false;
+  bool multiplies_bf16 = false;  // on bf16 operands (REQUIRES: is_bf16), else on widened values
   int64_t rows, depth, columns;
-  const Bf16 *left, *right;
+  const void *left, *right;
   bool is_transposed;  // right is [columns, depth], else [depth, columns]
   const float* bias;
-  Bf16* out;
+  void* out;
 };
 
 // Some rows of one panel of columns.

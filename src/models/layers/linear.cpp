@@ -31,13 +31,13 @@ at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand,
 }
 
 at::Tensor input_gradient(const at::Tensor& g, const at::Tensor& operand) {
-  return kernels::has_product(g, operand) ? kernels::product_input_gradient(g, operand)
-                                          : at::mm(g, operand);
+  return kernels::has_product_gradients(g, operand) ? kernels::product_input_gradient(g, operand)
+                                                    : at::mm(g, operand);
 }
 
 at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& operand) {
-  return kernels::has_product(x, operand) ? kernels::product_weight_gradient(g, x)
-                                          : at::mm(g.t(), x).to(at::kFloat);
+  return kernels::has_product_gradients(x, operand) ? kernels::product_weight_gradient(g, x)
+                                                    : at::mm(g.t(), x).to(at::kFloat);
 }
 
 // y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product

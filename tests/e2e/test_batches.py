@@ -1,0 +1,88 @@
+"""An answer is the same to the last digit alone and in any batch, in any order, on any number of threads, in every precision.
+
+HONE_ATTACK=1: every combination of them, on a model of MiniLM's width."""
+
+import itertools
+import json
+import os
+import random
+
+import pytest
+from conftest import WORDS, write_jsonl, write_run
+
+IS_ATTACK = "HONE_ATTACK" in os.environ
+ROWS = 158 if IS_ATTACK else 60
+PRECISIONS = ("fp32", "bf16", "int8")
+TASKS = {
+    "single": "{name: classify}",
+    "multi": "{name: classify, type: multi}",
+    "number": "{name: classify, type: regression}",
+    "ner": "{name: ner}",
+}
+# Tokens in a forward pass, threads, order of the rows.
+WAYS = (
+    list(itertools.product((1, 7, 64, 2048), (1, 2, 3), ("as they are", "shuffled")))
+    if IS_ATTACK
+    else [(1, 3, "shuffled"), (64, 2, "as they are")]
+)
+
+
+def sentence(i):
+    length = 1 + i * 7 % 40
+    return " ".join(WORDS[(i * 5 + k * (3 + i % 4)) % len(WORDS)] for k in range(length))
+
+
+def row(kind, i):
+    labels = ["first", "second", "third"]
+    if kind == "ner":
+        tokens = sentence(i).split()
+        return {"tokens": tokens, "tags": ["B-PER" if t[0].isupper() else "O" for t in tokens]}
+    label = {"single": labels[i % 3], "multi": labels[: 1 + i % 3], "number": i % 11 / 4}[kind]
+    return {"text": sentence(i), "label": label}
+
+
+@pytest.fixture(scope="module")
+def wide_model(tiny_model, tmp_path_factory):
+    """As wide as models are: what depends on the number of rows shows in long sums."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("wide")
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (folder / name).write_bytes((tiny_model / name).read_bytes())
+    config = transformers.BertConfig.from_pretrained(tiny_model)
+    width = 384 if IS_ATTACK else 192
+    config.update({"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": 6})
+    torch.manual_seed(0)
+    transformers.BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_an_answer_depends_on_its_row_alone(hone, wide_model, tmp_path, kind):
+    config = write_run(tmp_path, wide_model, TASKS[kind], max_steps=4, save_strategy="no")
+    rows = [row(kind, i) for i in range(ROWS)]
+    for name in ("train", "dev", "test"):
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+    hone("train", config)
+    order = list(range(ROWS))
+    random.Random(1).shuffle(order)
+    write_jsonl(tmp_path / "shuffled.jsonl", [rows[i] for i in order])
+
+    def answers(precision, tokens, threads, shuffled):
+        file = tmp_path / ("shuffled.jsonl" if shuffled else "test.jsonl")
+        how = ("--precision", precision, "--max-tokens", tokens, "--threads", threads)
+        lines = hone("predict", tmp_path / "run/model", file, *how).stdout.splitlines()
+        assert len(lines) == ROWS
+        return [lines[order.index(i)] for i in range(ROWS)] if shuffled else lines
+
+    for precision in PRECISIONS:
+        expected = answers(precision, 2048, 1, shuffled=False)
+        assert len({json.dumps(json.loads(line), sort_keys=True) for line in expected}) > ROWS // 2
+        for tokens, threads, how in WAYS:
+            found = answers(precision, tokens, threads, how == "shuffled")
+            off = [i for i in range(ROWS) if found[i] != expected[i]]
+            assert not off, (
+                f"{precision}, {tokens} tokens, {threads} threads, {how}: {len(off)} rows differ, "
+                f"the first: {found[off[0]]}, expected {expected[off[0]]}"
+            )
