@@ -82,7 +82,8 @@ SourceOptions SourceOptions::read(Config& section) {
   options.tag_scheme = section.get("tag_scheme", options.tag_scheme);
   if (options.tag_scheme != "auto" && !tag_scheme_of(options.tag_scheme)) {
     section.choice("tag_scheme", "auto",
-                   {"auto", "IOB1", "IOB2", "BMES", "BIOES", "BILOU", "none"});  // throws
+                   {"auto", "IOB1", "IOB2", "IOE1", "IOE2", "BMES", "BMEWO", "BIOES", "BILOU",
+                    "none"});  // throws
   }
   options.fields = read_fields(section.section("fields"));
   options.on_bad_row = section.choice("on_bad_row", options.on_bad_row, {"error", "skip"});

@@ -151,8 +151,14 @@ std::string finding_lines(const Report& report, const RunSummary& run) {
 }  // namespace
 
 bool greater_is_better(const std::string& metric) {
-  static const std::array<const char*, 7> losses = {
-      "loss", "mse", "rmse", "mae", "ece", "hamming_loss", "tokens_without_pieces"};
+  static const std::array<const char*, 8> losses = {"loss",
+                                                    "mse",
+                                                    "rmse",
+                                                    "mae",
+                                                    "ece",
+                                                    "hamming_loss",
+                                                    "tokens_without_pieces",
+                                                    "unreachable_entities"};
   return std::none_of(losses.begin(), losses.end(),
                       [&](const char* name) { return metric == name; });
 }

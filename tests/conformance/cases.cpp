@@ -145,19 +145,23 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-std::shared_ptr<Task> make_task(const Case& c) {
+std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
   Config section = Config::parse(c.config, c.name).section("task");
   section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
-  for (const Record& record : c.records) task->learn(record);
+  for (const Record& record : c.records) {
+    task->learn(record);
+    task->learn_tokens(record, tokenizer);
+  }
   task->finish_learning();
   return task;
 }
 
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder) {
   write_tiny_bert(vocabulary_of(c.records), folder);
-  return Pipeline::create(folder, Tokenizer::load(folder), make_task(c), /*seed=*/7);
+  const auto tokenizer = Tokenizer::load(folder);
+  return Pipeline::create(folder, tokenizer, make_task(c, *tokenizer), /*seed=*/7);
 }
 
 }  // namespace hone::conformance

@@ -24,7 +24,7 @@ std::vector<Case> all_cases();
 constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or windowed
 
 // The task of a case, which has learned its labels.
-std::shared_ptr<Task> make_task(const Case& c);
+std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer);
 
 // A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is
 // spelled in letters.

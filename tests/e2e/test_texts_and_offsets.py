@@ -73,6 +73,9 @@ def test_entities_are_learned_answered_and_scored_in_the_text_of_the_file(
         assert len(predicted["entities"]) == len(row["entities"])
         for entity in predicted["entities"]:
             assert predicted["text"][entity["start"] : entity["end"]] == entity["text"]
+    again = hone("predict", tmp_path / "run/model", tmp_path / "rows.jsonl", "--precision", "fp32")
+    for row, predicted in zip(again.rows, predictions, strict=True):
+        assert row["text"] == predicted["text"] and row["tags"] == predicted["tags"]
     scored = hone(
         "score", "ner", tmp_path / "rows.jsonl", tmp_path / "run/predictions.jsonl", "--json"
     )

@@ -56,7 +56,10 @@ class TinyRun {
     const auto tokenizer = Tokenizer::load(folder_ / "model");
     Config options = Config::parse(task_yaml, "task");
     std::shared_ptr<Task> task = task_named(task_name_).make(options, 0);
-    for (const Record& record : train_) task->learn(record);
+    for (const Record& record : train_) {
+      task->learn(record);
+      task->learn_tokens(record, *tokenizer);
+    }
     task->finish_learning();
     store_ = std::make_unique<SampleStore>();
     train_rows_ = {};

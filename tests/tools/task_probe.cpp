@@ -36,9 +36,13 @@ std::shared_ptr<Task> make_task(const Json& request) {
   return task;
 }
 
-std::shared_ptr<Task> make_learned(const Json& request, const std::vector<Record>& records) {
+std::shared_ptr<Task> make_learned(const Json& request, const std::vector<Record>& records,
+                                   const Tokenizer& tokenizer) {
   auto task = make_task(request);
-  for (const Record& record : records) task->learn(record);
+  for (const Record& record : records) {
+    task->learn(record);
+    task->learn_tokens(record, tokenizer);
+  }
   task->finish_learning();
   return task;
 }
@@ -53,8 +57,8 @@ Json score(const Json& request) {
 
 Json encode(const Json& request) {
   const std::vector<Record> records = records_of(request.at("records"));
-  const auto task = make_learned(request, records);
   const auto tokenizer = Tokenizer::load(request.at("model").get<std::string>());
+  const auto task = make_learned(request, records, *tokenizer);
   Json answer = Json::array();
   for (const Record& record : records) {
     bool truncated = false;
@@ -76,8 +80,9 @@ Json step(const Json& request) {
   const std::vector<Record> records = records_of(request.at("records"));
   const std::string model = request.at("model").get<std::string>(),
                     out = request.at("out").get<std::string>();
+  const auto tokenizer = Tokenizer::load(model);
   const auto pipeline =
-      Pipeline::create(model, Tokenizer::load(model), make_learned(request, records), 3);
+      Pipeline::create(model, tokenizer, make_learned(request, records, *tokenizer), 3);
   pipeline->save(out + "/model");
   pipeline->network().eval();
   std::vector<Sample> samples;

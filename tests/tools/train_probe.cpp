@@ -63,7 +63,10 @@ void run(const std::string& config_path, const std::string& folder) {
                 sequence_limit(ModelConfig::load(model), *tokenizer, options.max_seq_length));
   config.refuse_unknown();
 
-  for (const Record& record : records) task->learn(record);
+  for (const Record& record : records) {
+    task->learn(record);
+    task->learn_tokens(record, *tokenizer);
+  }
   task->finish_learning();
   SampleStore store;
   for (size_t i = 0; i < records.size(); ++i) {
