@@ -604,11 +604,6 @@ bool Config::is_list(const std::string& key) const {
   return node && node->kind == Node::Kind::kSequence;
 }
 
-bool Config::is_text(const std::string& key) const {
-  const auto node = node_->find(key);
-  return node && node->kind == Node::Kind::kScalar;
-}
-
 std::vector<std::string> Config::keys() const {
   std::vector<std::string> out;
   for (const Node::Member& member : node_->members) out.push_back(member.key);

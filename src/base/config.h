@@ -34,7 +34,6 @@ class Config {
 
   bool has(const std::string& key) const;
   bool is_list(const std::string& key) const;
-  bool is_text(const std::string& key) const;  // one value, no list and no section
   std::vector<std::string> keys()
       const;  // those the file has, in its order: for sections whose keys are the user's own names
 

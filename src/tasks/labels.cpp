@@ -1,7 +1,6 @@
 #include "tasks/labels.h"
 
 #include <fmt/format.h>
-#include <unicode/uchar.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +8,7 @@
 #include <numeric>
 
 #include "base/file.h"
-#include "base/utf8.h"
+#include "data/clean.h"
 #include "data/fingerprint.h"
 
 namespace hone {
@@ -43,18 +42,11 @@ std::optional<std::string> label_text(const Json& value) {
   return value.dump();
 }
 
-std::string trimmed_label(const std::string& text) {
-  const auto is_blank = [](char32_t c) {
-    return c == 0xFEFF || u_isUWhiteSpace(static_cast<UChar32>(c)) != 0;
-  };
-  size_t begin = 0, end = 0;
-  for (size_t at = 0; at < text.size();) {
-    const size_t start = at;
-    if (is_blank(next_code_point(text, at))) continue;
-    if (end == 0) begin = start;
-    end = at;
-  }
-  return text.substr(begin, end - begin);
+std::string trimmed_label(std::string text) {
+  CleanOptions ends_only;
+  ends_only.remove_control = false;
+  clean_text(text, ends_only);
+  return text;
 }
 
 Labels::Labels(const std::vector<std::string>& names, int64_t ids_from) : ids_from_(ids_from) {

@@ -139,6 +139,29 @@ TEST(Config, EndsOnACommaWhereAValueBegins) {
             "c:1:12: not valid YAML: a value cannot begin with ','; put it in quotes, as \",\"");
 }
 
+TEST(Config, EndsOnAnyThreeCharactersThatMeanSomething) {
+  const std::string alphabet = ",[]{}:-?&*!|>'\"%@`#~ \n\ta";
+  int64_t taken = 0, refused = 0;
+  const auto count = [&](const std::string& text, const std::vector<std::string>& overrides) {
+    try {
+      Config::parse(text, "c", overrides);
+      ++taken;
+    } catch (const Error&) {
+      ++refused;
+    }
+  };
+  for (const char a : alphabet) {
+    for (const char b : alphabet) {
+      for (const char c : alphabet) {
+        count({a, b, c}, {});
+        count("", {std::string("key=") + a + b + c});
+      }
+    }
+  }
+  EXPECT_GT(taken, 0);
+  EXPECT_GT(refused, 0);
+}
+
 TEST(Config, TakesPunctuationOnTheCommandLineAsItStands) {
   for (const std::string text : {",", ";", "|", "||", ":", "#",  "*", "&",  "!",  "%",  "@", "`",
                                  "-", ">", "?", "]",  "}", "\"", "'", ", ", ",a", "..", "\\"}) {

@@ -28,7 +28,7 @@ void check_names(const std::string& key, const std::vector<std::string>& names, 
 
 // A list of names, or the path of a file that holds them.
 std::vector<std::string> label_names(Config& section) {
-  if (section.is_text("labels")) {
+  if (section.has("labels") && !section.is_list("labels")) {
     const std::string path = section.get("labels", "");
     if (!std::filesystem::exists(path)) {
       throw section.error("labels", fmt::format("there is no file \"{}\" with one label a line; a "
@@ -45,7 +45,7 @@ std::vector<std::string> label_names(Config& section) {
 
 // `label: toxic` is a field; `label: [toxic, insult]` are columns of zeros and ones.
 void read_label(Config& section, Options& o) {
-  if (!section.has("label") || section.is_text("label")) {
+  if (!section.is_list("label")) {
     o.label = section.get("label", o.label);
     return;
   }
