@@ -120,6 +120,26 @@ TEST_F(CleanerTest, DropsDuplicatesOnlyWhenAsked) {
   EXPECT_EQ(audit_.examples[1].reason, "the same text as in line 1");
 }
 
+TEST_F(CleanerTest, NamesTheFileOfADuplicateWhereItIsAnother) {
+  CleanOptions options;
+  options.duplicates = "drop";
+  SplitAudit audit;
+  Cleaner cleaner(options, {"text"}, audit);
+  const auto add = [&](const std::string& text, const std::string& file, int64_t column) {
+    Record record{{{"text", text}}, std::make_shared<const std::string>(file), 1, column};
+    cleaner.accept(record);
+  };
+  add("a", "one.json", 2);
+  add("b", "two.jsonl", 0);
+  add("a", "one.json", 30);
+  add("b", "three.jsonl", 0);
+  add("b", "two.jsonl", 0);
+  ASSERT_EQ(audit.examples.size(), 3U);
+  EXPECT_EQ(audit.examples[0].reason, "the same text as at one.json:1:2");
+  EXPECT_EQ(audit.examples[1].reason, "the same text as at two.jsonl:1");
+  EXPECT_EQ(audit.examples[2].reason, "the same text as in line 1");
+}
+
 std::string sentence(uint64_t key, size_t words) {
   RandomStream random(key);
   std::string text;

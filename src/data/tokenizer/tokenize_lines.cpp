@@ -67,6 +67,7 @@ void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::str
                     const TokenizeLinesOptions& options, std::ostream& out) {
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) {
+    while (line.ends_with('\r')) line.pop_back();  // CRLF, CR CR LF
     const Sequence sequence =
         sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
     out << tokenized_json(tokenizer, sequence) << '\n';
