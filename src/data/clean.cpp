@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "data/fingerprint.h"
+#include "data/places.h"
 
 namespace hone {
 namespace {
@@ -176,13 +177,14 @@ Json Leak::json() const {
           {"near", near},   {"examples", places}, {"texts", texts}};
 }
 
-// The texts seen so far, with the line where each stood first.
+// The texts seen so far, with the place where each stood first.
 struct Cleaner::State {
   CleanOptions options;
   std::vector<std::string> text_fields;
   SplitAudit& audit;
-  std::unordered_map<uint64_t, int64_t> seen;
-  NearIndex near;
+  std::unordered_map<uint64_t, size_t> seen;  // index into places
+  NearIndex near;                             // its tags are the same
+  Places places;
 
   State(CleanOptions given, std::vector<std::string> fields, SplitAudit& counts)
       : options(std::move(given)),
@@ -218,20 +220,30 @@ struct Cleaner::State {
   Verdict find_duplicate(const Record& record) {
     if (options.duplicates == "keep" && options.near_duplicates == "keep") return std::nullopt;
     const std::string text = normalised_text(text_of_fields(record, text_fields));
-    const auto [first, is_new] = seen.emplace(hash_bytes(text), record.line);
+    const auto [first, is_new] = seen.emplace(hash_bytes(text), places.size());
     if (!is_new && options.duplicates == "drop")
-      return std::pair{"duplicate", fmt::format("the same text as in line {}", first->second)};
-    if (!is_new || options.near_duplicates == "keep") return std::nullopt;
+      return std::pair{"duplicate", "the same text as " + place(first->second, record)};
+    if (!is_new) return std::nullopt;
+    places.add(record);
+    if (options.near_duplicates == "keep") return std::nullopt;
     const Sketch sketch = sketch_of(text);
-    int64_t like = 0;
-    near.each(sketch, [&](int64_t line) {
-      like = line;
+    std::optional<size_t> like;
+    near.each(sketch, [&](int64_t index) {
+      like = static_cast<size_t>(index);
       return false;
     });
-    if (like > 0)
-      return std::pair{"near duplicate", fmt::format("nearly the same text as in line {}", like)};
-    near.add(sketch, record.line);
+    if (like) return std::pair{"near duplicate", "nearly the same text as " + place(*like, record)};
+    near.add(sketch, static_cast<int64_t>(first->second));
     return std::nullopt;
+  }
+
+  // "in line 3", or the whole place where that says too little: another file, one of several rows
+  // of a line.
+  std::string place(size_t index, const Record& record) const {
+    const Where where = places.at(index);
+    return where.file == record.where().file && where.column == 0
+               ? fmt::format("in line {}", where.line)
+               : fmt::format("at {}", where.str());
   }
 };
 

@@ -31,6 +31,15 @@ std::map<std::string, std::string> read_fields(Config section) {
   return fields;
 }
 
+// "" may stand any number of times: columns that conll leaves out.
+void refuse_names_twice(const Config& section, std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  for (size_t i = 1; i < names.size(); ++i) {
+    if (!names[i].empty() && names[i] == names[i - 1])
+      throw section.error("columns", fmt::format("\"columns\" names \"{}\" twice", names[i]));
+  }
+}
+
 std::string format_of(const SourceOptions& options, TextStream& text) {
   if (options.format != "auto") return options.format;
   const std::string by_name = format_of_name(options.path);
@@ -72,6 +81,7 @@ SourceOptions SourceOptions::read(Config& section) {
                                     options.encoding));
   }
   options.columns = section.get("columns", options.columns);
+  refuse_names_twice(section, options.columns);
   options.has_header = section.get("has_header", options.columns.empty());
   options.has_quotes = read_quotes(section);
   options.separator = separator_of(section.get("separator", options.separator));
@@ -79,6 +89,8 @@ SourceOptions SourceOptions::read(Config& section) {
   if (options.max_columns < 0)
     throw section.error("max_columns", "\"max_columns\" counts columns; 0 means no limit");
   options.comment = section.get("comment", options.comment);
+  if (std::count(options.comment.begin(), options.comment.end(), "") > 0)
+    throw section.error("comment", "\"comment\" is empty: all lines would be comments");
   options.tag_scheme = section.get("tag_scheme", options.tag_scheme);
   if (options.tag_scheme != "auto" && !tag_scheme_of(options.tag_scheme)) {
     section.choice("tag_scheme", "auto",

@@ -120,6 +120,26 @@ TEST_F(CleanerTest, DropsDuplicatesOnlyWhenAsked) {
   EXPECT_EQ(audit_.examples[1].reason, "the same text as in line 1");
 }
 
+TEST_F(CleanerTest, NamesTheFileOfADuplicateWhereItIsAnother) {
+  CleanOptions options;
+  options.duplicates = "drop";
+  SplitAudit audit;
+  Cleaner cleaner(options, {"text"}, audit);
+  const auto add = [&](const std::string& text, const std::string& file, int64_t column) {
+    Record record{{{"text", text}}, std::make_shared<const std::string>(file), 1, column};
+    cleaner.accept(record);
+  };
+  add("a", "one.json", 2);
+  add("b", "two.jsonl", 0);
+  add("a", "one.json", 30);
+  add("b", "three.jsonl", 0);
+  add("b", "two.jsonl", 0);
+  ASSERT_EQ(audit.examples.size(), 3U);
+  EXPECT_EQ(audit.examples[0].reason, "the same text as at one.json:1:2");
+  EXPECT_EQ(audit.examples[1].reason, "the same text as at two.jsonl:1");
+  EXPECT_EQ(audit.examples[2].reason, "the same text as in line 1");
+}
+
 std::string sentence(uint64_t key, size_t words) {
   RandomStream random(key);
   std::string text;
@@ -258,7 +278,8 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
   EXPECT_EQ(leaks[0].exact, 2);
   EXPECT_EQ(leaks[0].near, 1);
   std::vector<std::pair<std::string, std::string>> places;
-  for (const auto& [a, b] : leaks[0].examples) places.emplace_back(a.str(), b.str());
+  for (const LeakExample& e : leaks[0].examples)
+    places.emplace_back(e.here.str(), e.there.str());
   EXPECT_THAT(places, ElementsAre(Pair("test.csv:6", "train.csv:301"),
                                   Pair("test.csv:301", "train.csv:301"),
                                   Pair("test.csv:8", "train.csv:302")));

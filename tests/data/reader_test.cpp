@@ -765,6 +765,12 @@ TEST(SourceOptions, RefuseWhatTheyDoNotKnow) {
   EXPECT_THAT(error_of([] { read_options("path: a\ntag_scheme: IBO\n"); }),
               HasSubstr("it must be one of auto, IOB1, IOB2"));
   EXPECT_THAT(error_of([] { read_options("path: a\nmax_columns: -1\n"); }), StartsWith("c:2:14:"));
+  EXPECT_THAT(error_of([] { read_options("path: a\ncolumns: [x, '', y, '', x]\n"); }),
+              StartsWith("c:2:10: \"columns\" names \"x\" twice"));
+  EXPECT_THAT(error_of([] { read_options("path: a\ncomment: ''\n"); }),
+              StartsWith("c:2:10: \"comment\" is empty"));
+  EXPECT_THAT(error_of([] { read_options("path: []\n"); }),
+              StartsWith("c:1:7: \"path\" lists no file"));
   EXPECT_THAT(error_of([] { read_options("format: csv\n"); }), HasSubstr("\"path\" is missing"));
   EXPECT_THAT(error_of([] { read_options("path: a\nhas_qoutes: true\n"); }),
               HasSubstr("did you mean \"has_quotes\"?"));

@@ -79,7 +79,7 @@ TEST_F(SmallTokenizer, DecodesWithAndWithoutSpecialTokens) {
 }
 
 TEST_F(SmallTokenizer, PrintsALineForALine) {
-  std::istringstream in("The.\n\n");
+  std::istringstream in("The.\r\n\r\r\n");
   std::ostringstream out;
   tokenize_lines(*tokenizer_, in, "in", {}, out);
   EXPECT_EQ(

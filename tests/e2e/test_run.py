@@ -321,6 +321,7 @@ def test_bad_rows_can_be_skipped_and_are_counted(hone, tiny_model, tmp_path):
 def test_a_split_may_stand_in_several_files_and_folders(hone, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model)
     rows = (tmp_path / "test.jsonl").read_text().splitlines()
+    rows[1] = (tmp_path / "train.jsonl").read_text().splitlines()[0]
     (tmp_path / "one.json").write_text("[" + ", ".join(rows[:5]) + "]")
     (tmp_path / "two.jsonl").write_text("\n".join(rows[5:]))
     for label, text in [("positive", "good film"), ("negative", "bad film")]:
@@ -334,6 +335,10 @@ def test_a_split_may_stand_in_several_files_and_folders(hone, tiny_model, tmp_pa
     )
     report = json.loads((tmp_path / "run/report.json").read_text())
     assert report["data"]["train"]["used"] == 42
+    leak = next(leak for leak in report["leaks"] if leak["split"] == "test")
+    here, there = leak["examples"][0]
+    assert "/one.json:1:" in here and there.endswith("/train.jsonl:1")
+    assert leak["texts"][0]["text"] == json.loads(rows[1])["text"]
     places = [
         (line["file"].rsplit("/")[-1], line["line"], "column" in line)
         for line in map(json.loads, (tmp_path / "run/predictions.jsonl").read_text().splitlines())

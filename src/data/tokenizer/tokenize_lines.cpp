@@ -68,6 +68,7 @@ void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::str
   std::string line;
   int64_t number = 1;
   for (; std::getline(in, line); ++number) {
+    while (line.ends_with('\r')) line.pop_back();  // CRLF, CR CR LF
     const Sequence sequence =
         sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
     out << tokenized_json(tokenizer, sequence) << '\n';
