@@ -9,8 +9,9 @@ namespace hone {
 
 // The folder that holds the model: `name_or_path` itself where it is one, else a snapshot in the
 // cache, fetched where needed. Downloads resume (Range), are checked against the hub's SHA-256 (LFS
-// files) or git blob id, and are renamed into place. Error(kModel) says what was looked for and
-// where.
+// files) or git blob id, and are renamed into place; what the cache holds is checked again each
+// time, and fetched anew where it is damaged. Any number of processes may share a cache.
+// Error(kModel) says what was looked for and where.
 std::string resolve_model(const std::string& name_or_path);
 
 // The same, but the hub is asked for the newest state of the revision even where the cache holds

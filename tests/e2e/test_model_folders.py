@@ -227,6 +227,12 @@ def put_in_place(path, kind):
         path.symlink_to("/dev/zero")
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "special_tokens_map.json", "added_tokens.json"])
+def test_a_pipe_that_might_be_left_out_is_told(model, name):
+    os.mkfifo(model / name)
+    refused(run_measured([HONE, "tokenize", model], stdin=b"a\n"), f"{name}: cannot be read")
+
+
 def test_a_json_file_without_end_is_not_read(tmp_path, model):
     sparse_file(model / "config.json", 1 << 34)
     result = train(tmp_path, model)

@@ -153,6 +153,13 @@ TEST(Pickled, StandsListsThatHoldThemselves) {
   EXPECT_THAT(error_of_pickle(nested + "."), HasSubstr("does not hold a dict of tensors"));
 }
 
+TEST(Pickled, TakesNoMoreMemoryThanAStateDictNeeds) {
+  EXPECT_THAT(error_of_pickle("}" + text(std::string(5000, 'k')) + "K\x01s."),
+              HasSubstr("a text has 5000 bytes; names of weights have at most 4096"));
+  EXPECT_THAT(error_of_pickle(std::string(1'100'000, ']') + "."),
+              HasSubstr("makes more than 1000000 values"));
+}
+
 TEST(Pickled, RefusesAFileCutAnywhere) {
   for (const char* path : kGolden) {
     const std::string whole = read_file(path, ErrorKind::kModel);

@@ -114,7 +114,7 @@ void add_decoder(const JsonNode& decoder, AddedList& out) {
 }
 
 void add_file(const fs::path& file, const std::set<std::string>& special, AddedList& out) {
-  if (!fs::is_regular_file(file)) return;
+  if (!fs::exists(file)) return;
   const Json list = read_json(file.string(), ErrorKind::kModel);
   for (const auto& [content, id] : JsonNode(list, file.string()).object().items()) {
     const int64_t number =
@@ -176,9 +176,9 @@ void settle_post_processor(TokenizerParts& parts, const JsonNode& node) {
 Json read_tokenizer_config(const fs::path& folder) {
   Json config = Json::object();
   const fs::path file = folder / "tokenizer_config.json", map = folder / "special_tokens_map.json";
-  if (fs::is_regular_file(file)) config = read_json(file.string(), ErrorKind::kModel);
+  if (fs::exists(file)) config = read_json(file.string(), ErrorKind::kModel);
   JsonNode(config, file.string()).object();
-  if (config.contains(kDecoder) || !fs::is_regular_file(map)) return config;
+  if (config.contains(kDecoder) || !fs::exists(map)) return config;
   const Json found = read_json(map.string(), ErrorKind::kModel);
   for (const auto& [key, value] : JsonNode(found, map.string()).object().items()) {
     const bool has_list = !is_missing(config, kLists[0]) || !is_missing(config, kLists[1]);

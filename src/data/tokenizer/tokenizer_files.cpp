@@ -185,9 +185,7 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
   const Json config = read_tokenizer_config(folder);
-  const auto has = [&](const char* name) {
-    return is_folder && fs::is_regular_file(folder / name);
-  };
+  const auto has = [&](const char* name) { return is_folder && fs::exists(folder / name); };
   const std::string extension = is_folder ? "" : fs::path(path).extension().string();
   if (extension == ".json" || has("tokenizer.json"))
     return read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options,
