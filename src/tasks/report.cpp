@@ -100,7 +100,9 @@ std::string metric_lines(const Report& report) {
   std::string text;
   for (const Metric& metric : report.metrics) text += metric_line(metric, width);
   if (has_intervals) text += "(in brackets: 95 % intervals, bootstrap over records)\n";
-  return report.baseline.empty() ? text : text + fmt::format("(baseline: {})\n", report.baseline);
+  return report.baseline.empty()
+             ? text
+             : text + fmt::format("(baseline: {})\n", console::printable(report.baseline));
 }
 
 std::string mistake_lines(const Report& report) {
@@ -129,19 +131,20 @@ std::string names_text(const std::vector<std::string>& names) {
 }
 
 std::string comparison_lines(const Comparison& c) {
-  std::string text = fmt::format("    {} and {}", c.here.str(), c.there.str());
+  std::string text = fmt::format("    {} and {}", console::printable(c.here.str()),
+                                 console::printable(c.there.str()));
   if (!c.note.empty()) text += fmt::format(" ({})", c.note);
   text += "\n";
-  if (!c.text.empty()) text += fmt::format("      {}\n", c.text);
+  if (!c.text.empty()) text += fmt::format("      {}\n", console::printable(c.text));
   if (!c.other_text.empty() && c.other_text != c.text)
-    text += fmt::format("      {}\n", c.other_text);
+    text += fmt::format("      {}\n", console::printable(c.other_text));
   return text;
 }
 
 std::string finding_lines(const Report& report, const RunSummary& run) {
   std::string text;
   for (const Finding& finding : findings(report, run)) {
-    text += fmt::format("! {}{}\n", finding.text, names_text(finding.names));
+    text += fmt::format("! {}\n", console::printable(finding.text + names_text(finding.names)));
     for (size_t i = 0; i < std::min(kComparisonsPrinted, finding.examples.size()); ++i)
       text += comparison_lines(finding.examples[i]);
   }
@@ -151,8 +154,14 @@ std::string finding_lines(const Report& report, const RunSummary& run) {
 }  // namespace
 
 bool greater_is_better(const std::string& metric) {
-  static const std::array<const char*, 7> losses = {
-      "loss", "mse", "rmse", "mae", "ece", "hamming_loss", "tokens_without_pieces"};
+  static const std::array<const char*, 8> losses = {"loss",
+                                                    "mse",
+                                                    "rmse",
+                                                    "mae",
+                                                    "ece",
+                                                    "hamming_loss",
+                                                    "tokens_without_pieces",
+                                                    "unreachable_entities"};
   return std::none_of(losses.begin(), losses.end(),
                       [&](const char* name) { return metric == name; });
 }

@@ -211,7 +211,7 @@ void Dataset::read_leaked_texts() {
   for (auto& [split, places] : wanted) {
     const auto stream = open(split);
     while (const std::optional<Record> record = places.empty() ? std::nullopt : stream->next()) {
-      const auto found = places.find(Where{record->where().file, record->line, 0}.str());
+      const auto found = places.find(record->where().str());
       if (found == places.end()) continue;
       for (std::string* text : found->second)
         *text = shortened(text_of_fields(*record, text_fields_), kShownText);
