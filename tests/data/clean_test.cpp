@@ -278,8 +278,7 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
   EXPECT_EQ(leaks[0].exact, 2);
   EXPECT_EQ(leaks[0].near, 1);
   std::vector<std::pair<std::string, std::string>> places;
-  for (const LeakExample& e : leaks[0].examples)
-    places.emplace_back(e.here.str(), e.there.str());
+  for (const LeakExample& e : leaks[0].examples) places.emplace_back(e.here.str(), e.there.str());
   EXPECT_THAT(places, ElementsAre(Pair("test.csv:6", "train.csv:301"),
                                   Pair("test.csv:301", "train.csv:301"),
                                   Pair("test.csv:8", "train.csv:302")));

@@ -302,6 +302,28 @@ def test_leakage_is_told_before_training_or_refused(hone, tiny_model, tmp_path):
     assert "stand in" not in hone("train", config, "data.leakage=off", "--overwrite").stderr
 
 
+@pytest.mark.parametrize("one_line", [False, True])
+def test_leaked_texts_stand_first_in_the_report(hone, tiny_model, tmp_path, one_line):
+    config = write_run(tmp_path, tiny_model)
+    rows = {"train": sentiment(40), "test": sentiment(3) + sentiment(7, 100)}
+    for name, part in rows.items():
+        if one_line:  # rows are told apart by their columns
+            (tmp_path / f"{name}.jsonl").write_text(json.dumps(part))
+        else:
+            write_jsonl(tmp_path / f"{name}.jsonl", part)
+    formats = [f"data.{name}.format=json" for name in rows if one_line]
+    lines = hone("train", config, *formats).stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if "3 texts of test stand in train" in line)
+    assert lines[first][0] == "!" and lines[first + 2].strip() == rows["test"][0]["text"]
+    assert first < next(i for i, line in enumerate(lines) if "precision" in line)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    (leak,) = [
+        leak for leak in report["leaks"] if (leak["split"], leak["other"]) == ("test", "train")
+    ]
+    for shown, row in zip(leak["texts"], rows["test"][:3], strict=True):
+        assert shown == {"text": row["text"], "other_text": row["text"], "similarity": 1.0}
+
+
 def test_bad_rows_can_be_skipped_and_are_counted(hone, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model)
     with open(tmp_path / "train.jsonl", "a") as data:

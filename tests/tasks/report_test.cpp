@@ -146,6 +146,15 @@ TEST(Findings, SayThatValidationDataChoseTheModel) {
   EXPECT_THAT(found_texts(example(), run), ::testing::ElementsAre(HasSubstr("validation data")));
 }
 
+TEST(ReportText, ShowsControlCharactersOfData) {
+  Report r = example();
+  r.baseline = "always \x1b[31mred";
+  r.per_class.push_back({"e\x1b]0;ggs", 0, 0, 0, 5, 0});
+  RunSummary run;
+  run.leaks = {{"test", "train", 1, 0, {{{"t\x1b.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "\x1b[2J"}}}};
+  EXPECT_EQ(report_text(r, run).find('\x1b'), std::string::npos);
+}
+
 TEST(RunName, IsTheFolderThatTellsRunsApart) {
   EXPECT_EQ(run_name("runs/intents"), "intents");
   EXPECT_EQ(run_name("runs/intents/"), "intents");
@@ -206,6 +215,7 @@ TEST(Report, KnowsWhichWayIsBetter) {
   EXPECT_TRUE(greater_is_better("f1"));
   EXPECT_FALSE(greater_is_better("loss"));
   EXPECT_FALSE(greater_is_better("hamming_loss"));
+  EXPECT_FALSE(greater_is_better("unreachable_entities"));
 }
 
 }  // namespace
