@@ -151,7 +151,7 @@ def test_predict_leaves_out_neither_empty_nor_equal_texts(hone, tiny_model, tmp_
     texts = ["good film", "", "good film", "  bad plot"]
     stdin = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
     rows = hone("predict", tmp_path / MODEL, stdin=stdin).rows
-    assert [row["text"] for row in rows] == ["good film", "", "good film", "bad plot"]
+    assert [row["text"] for row in rows] == texts
     assert all("label" in row for row in rows)
 
 
