@@ -17,6 +17,7 @@
 #include <climits>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "base/model_files.h"
@@ -317,6 +318,7 @@ MappedFile::MappedFile(const std::string& path, ErrorKind kind) {
   size_ = file.size();
   if (size_ == 0) return;
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (mapped == MAP_FAILED && errno == ENOMEM) throw std::bad_alloc();
   if (mapped == MAP_FAILED)
     throw Error(kind, Where{path},
                 fmt::format("cannot be mapped into memory: {}", std::strerror(errno)));

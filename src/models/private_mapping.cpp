@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "base/error.h"
 
@@ -35,6 +36,7 @@ PrivateMapping::PrivateMapping(const std::string& path) {
   const int reason = errno;
   ::close(descriptor);
   if (!regular) throw Error(ErrorKind::kModel, Where{path}, "is not a file.");
+  if (data_ == MAP_FAILED && reason == ENOMEM) throw std::bad_alloc();
   if (data_ == MAP_FAILED) fail(path, "mapped", reason);
 }
 

@@ -118,7 +118,7 @@ std::string conflicts_text(const Conflicts& conflicts) {
   std::string text = fmt::format("  equal texts with different labels: {} in {} rows\n",
                                  conflicts.texts, conflicts.rows);
   for (const auto& [first, other] : conflicts.examples)
-    text += fmt::format("    {} = {}\n", first.str(), other.str());
+    text += console::printable(fmt::format("    {} = {}", first.str(), other.str())) + "\n";
   return text;
 }
 
