@@ -1,6 +1,7 @@
 """Entities in texts: whatever cleaning, blanks, words and odd characters do, one text and one set of bounds from the file to the score."""
 
 import json
+import re
 
 import pytest
 from conftest import write_jsonl
@@ -87,6 +88,9 @@ def test_what_no_token_can_express_is_counted_and_named(hone, tiny_model, tmp_pa
     config = write_ner(tmp_path, tiny_model, rows, num_train_epochs=1)
     shown = json.loads(hone("check", config, "--json").stdout)
     assert shown["data"]["train"]["repaired"] == 2
+    text = hone("check", config).stdout
+    assert re.search(r'rows.jsonl:1: .*"N" at 0 to 2 .* learned as "12km"', text)
+    assert re.search(r'rows.jsonl:2: .*"N" at 2 to 4 .* learned as "good"', text)
     hone("train", config)
     report = json.loads((tmp_path / "run/report.json").read_text())
     assert report["metrics"]["unreachable_entities"] == 2
