@@ -8,6 +8,8 @@
 namespace hone {
 namespace {
 
+constexpr double kManyUnknown = 0.01;  // share of unknown tokens from which on it is told
+
 std::vector<Finding> of_split(const RunSummary& run) {
   if (run.split == "test") return {};
   return {{fmt::format("these are scores on {} data, which chose the model: they are too good; "
@@ -36,6 +38,37 @@ std::vector<Finding> of_leaks(const RunSummary& run) {
           {e.here, e.there, e.text, e.other_text,
            e.similarity < 1 ? fmt::format("{:.0f} % alike", 100 * e.similarity) : "equal"});
     }
+    found.push_back(std::move(finding));
+  }
+  return found;
+}
+
+std::vector<Finding> of_unknown_tokens(const RunSummary& run) {
+  std::vector<Finding> found;
+  for (const auto& [split, audit] : run.data) {
+    if (audit.unknown_share() < kManyUnknown) continue;
+    found.push_back({fmt::format("{:.1f} % of the tokens of {} are unknown to the model, which "
+                                 "cannot tell them apart",
+                                 100 * audit.unknown_share(), split),
+                     {},
+                     {}});
+  }
+  return found;
+}
+
+std::vector<Finding> of_conflicts(const RunSummary& run) {
+  std::vector<Finding> found;
+  for (const auto& [split, audit] : run.data) {
+    if (audit.conflicts.texts == 0) continue;
+    Finding finding{
+        fmt::format("{} {} of {} {} different labels in {} rows: no answer can be "
+                    "right in all of them",
+                    audit.conflicts.texts, audit.conflicts.texts == 1 ? "text" : "texts", split,
+                    audit.conflicts.texts == 1 ? "has" : "have", audit.conflicts.rows),
+        {},
+        {}};
+    for (const auto& [first, other] : audit.conflicts.examples)
+      finding.examples.push_back({first, other, "", "", ""});
     found.push_back(std::move(finding));
   }
   return found;
@@ -86,7 +119,8 @@ Json Finding::json() const {
 std::vector<Finding> findings(const Report& report, const RunSummary& run) {
   std::vector<Finding> all;
   for (const std::vector<Finding>& some :
-       {of_split(run), of_leaks(run), of_baseline(report), of_classes(report)})
+       {of_split(run), of_leaks(run), of_baseline(report), of_classes(report),
+        of_unknown_tokens(run), of_conflicts(run)})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }

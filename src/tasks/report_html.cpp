@@ -40,6 +40,7 @@ ShortPaths files_named(const std::vector<Finding>& found, const Report& report,
   }
   for (const auto& [split, audit] : run.data) {
     for (const BadRow& row : audit.examples) files.insert(row.where.file);
+    for (const BadRow& row : audit.repairs) files.insert(row.where.file);
   }
   files.erase("");
   return ShortPaths(files);
@@ -386,18 +387,29 @@ std::string mistakes_section(const Report& report, const ShortPaths& files) {
 
 // Data and run.
 
-std::string dropped_rows(const RunSummary& run, const ShortPaths& files) {
-  std::string reasons, rows;
+std::string row_items(const std::vector<BadRow>& bad, const ShortPaths& files) {
+  std::string rows;
+  for (const BadRow& row : bad)
+    rows += fmt::format("<li><code>{}</code> {}</li>", html::name(files.place(row.where)),
+                        html::text(row.reason));
+  return rows;
+}
+
+std::string row_list(const char* title, const std::string& rows) {
+  return rows.empty() ? "" : card(fold(title, "<ul class='pairs'>" + rows + "</ul>"));
+}
+
+std::string odd_rows(const RunSummary& run, const ShortPaths& files) {
+  std::string reasons, dropped, repaired;
   for (const auto& [split, audit] : run.data) {
     for (const auto& [reason, count] : audit.reasons)
       reasons +=
           fmt::format("<li>{}: {} {}</li>", escape(split), human_count(count), escape(reason));
-    for (const BadRow& bad : audit.examples)
-      rows += fmt::format("<li><code>{}</code> {}</li>", html::name(files.place(bad.where)),
-                          html::text(bad.reason));
+    dropped += row_items(audit.examples, files);
+    repaired += row_items(audit.repairs, files);
   }
-  if (reasons.empty() && rows.empty()) return "";
-  return card(fold("rows left out", "<ul class='pairs'>" + reasons + rows + "</ul>"));
+  return row_list("rows left out", reasons + dropped) +
+         row_list("rows used after a repair", repaired);
 }
 
 std::string data_table(const RunSummary& run) {
@@ -406,14 +418,17 @@ std::string data_table(const RunSummary& run) {
     rows += fmt::format("<tr><td>{}</td>", html::name(name));
     for (const int64_t count : {audit.rows, audit.used, audit.dropped, audit.truncated})
       rows += fmt::format("<td>{}</td>", human_count(count));
-    rows += "</tr>";
+    rows += audit.text_tokens == 0
+                ? "<td>–</td></tr>"
+                : fmt::format("<td>{:.1f} %</td></tr>", 100 * audit.unknown_share());
   }
   if (rows.empty()) return "";
-  return card(scroller("rows by split",
-                       "<table><thead><tr><th scope='col'>split</th><th scope='col'>rows</th>"
-                       "<th scope='col'>used</th><th scope='col'>dropped</th>"
-                       "<th scope='col'>truncated</th></tr></thead><tbody>" +
-                           rows + "</tbody></table>"));
+  return card(scroller(
+      "rows by split",
+      "<table><thead><tr><th scope='col'>split</th><th scope='col'>rows</th>"
+      "<th scope='col'>used</th><th scope='col'>dropped</th>"
+      "<th scope='col'>truncated</th><th scope='col'>unknown tokens</th></tr></thead><tbody>" +
+          rows + "</tbody></table>"));
 }
 
 std::string files_card(const ShortPaths& files) {
@@ -468,7 +483,7 @@ std::string report_html(const Report& report, const RunSummary& run) {
   out += section("Calibration", calibration_section(report));
   out += section("Learning curves", curves_section(run, report.metric));
   out += section(mistakes_heading, mistakes_section(report, files));
-  out += section("Data", data_table(run) + dropped_rows(run, files) + files_card(files));
+  out += section("Data", data_table(run) + odd_rows(run, files) + files_card(files));
   out += section("Run", run_section(run));
   return out + "</main><script>" + kReportScript + "</script></body></html>\n";
 }

@@ -103,6 +103,15 @@ TEST(ReportHtml, ShowsLeakedTextsWithBothPlaces) {
   EXPECT_LT(words.find("t.jsonl:5"), words.find("Scores"));
 }
 
+TEST(ReportHtml, NamesRowsLeftOutAndRepaired) {
+  RunSummary run;
+  run.data["test"].examples = {{{"/d/t.jsonl", 4, 0}, "no label"}};
+  run.data["test"].repairs = {{{"/d/t.conll", 9, 0}, "I-X became B-X"}};
+  const std::string words = words_of(report_html(example_report(), run));
+  for (const char* shown : {"t.jsonl:4", "no label", "t.conll:9", "I-X became B-X"})
+    EXPECT_THAT(words, HasSubstr(shown));
+}
+
 TEST(ReportHtml, LeavesOutSectionsWithoutData) {
   Report report;
   report.metric = "pearson";

@@ -140,6 +140,24 @@ TEST(Findings, ShowLeakedTextsWithTheirSimilarity) {
   EXPECT_EQ(json["leaks"][0]["texts"][1]["other_text"], "one test");
 }
 
+TEST(Findings, TellOfUnknownTokensFromOnePercentOn) {
+  RunSummary run;
+  run.data["test"].text_tokens = 1000;
+  run.data["test"].unknown_tokens = 9;
+  EXPECT_TRUE(findings(example(), run).empty());
+  run.data["test"].unknown_tokens = 10;
+  EXPECT_THAT(found_texts(example(), run),
+              ::testing::ElementsAre(HasSubstr("1.0 % of the tokens of test are unknown")));
+}
+
+TEST(Findings, NameEqualTextsWithDifferentLabels) {
+  RunSummary run;
+  run.data["train"].conflicts = {1, 3, {{{"r.jsonl", 2, 0}, {"r.jsonl", 7, 0}}}};
+  EXPECT_THAT(report_text(example(), run),
+              HasSubstr("! 1 text of train has different labels in 3 rows: no answer can be right "
+                        "in all of them\n    r.jsonl:2 and r.jsonl:7\n"));
+}
+
 TEST(Findings, SayThatValidationDataChoseTheModel) {
   RunSummary run;
   run.split = "validation";
