@@ -51,12 +51,15 @@ def entity_row(i):
 
 
 DATA = {
-    "two": ("classify", class_rows(["spam", "ham"], 60)),
-    "twelve": ("classify", class_rows(LABELS, 240)),
-    "many": ("classify", rows_of(590, lambda i: {"label": f"{LABELS[i % 118 % 12]}_{i % 118}"})),
-    "multi": ("classify", rows_of(90, lambda i: {"label": LABELS[i % 5 : i % 5 + i % 3]})),
-    "number": ("classify", rows_of(60, lambda i: {"label": i % 7 / 2})),
-    "entities": ("ner", [entity_row(i) for i in range(40)]),
+    "two": ("name: classify", class_rows(["spam", "ham"], 60)),
+    "twelve": ("name: classify", class_rows(LABELS, 240)),
+    "many": (
+        "name: classify",
+        rows_of(590, lambda i: {"label": f"{LABELS[i % 118 % 12]}_{i % 118}"}),
+    ),
+    "multi": ("name: classify", rows_of(90, lambda i: {"label": LABELS[i % 5 : i % 5 + i % 3]})),
+    "number": ("name: classify, type: regression", rows_of(60, lambda i: {"label": i % 7 / 2})),
+    "entities": ("name: ner", [entity_row(i) for i in range(40)]),
 }
 
 
@@ -87,7 +90,7 @@ def run_of(hone, tiny_model, tmp_path_factory):
             sources = "\n".join(f"  {s}: {{path: {folder}/{s}.jsonl}}" for s in parts)
             epochs = 1 if name == "two" else 3
             (folder / "config.yaml").write_text(
-                f"model: {{path: {tiny_model}}}\ntask: {{name: {task}}}\ndata:\n{sources}\n"
+                f"model: {{path: {tiny_model}}}\ntask: {{{task}}}\ndata:\n{sources}\n"
                 f"train: {{num_train_epochs: {epochs}, logging_steps: 1, device: cpu}}\n"
                 f"output: {{dir: {folder}/a-run-with-a-rather-long-name-{name}}}\n"
             )
@@ -207,7 +210,10 @@ def test_what_to_know_first_stands_before_the_scores(open_page, run_of):
     assert never and f"{len(never)} of 12 classes are never predicted" in first
     for label in never:
         assert label in first
-    assert [finding["text"] for finding in report["findings"]]
+    share = report["data"]["test"]["unknown_tokens"] / report["data"]["test"]["text_tokens"]
+    assert f"{100 * share:.1f} % of the tokens of test are unknown to the model" in first
+    for finding in report["findings"]:
+        assert finding["text"] in first
 
 
 def test_bars_stand_at_their_confidence(open_page):
