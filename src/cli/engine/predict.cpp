@@ -23,14 +23,16 @@ std::unique_ptr<RecordReader> open_inputs(const SourceOptions& source) {
   const bool is_told = files.front().options->format != "auto";
   if (is_told || files.size() > 1 || !format_of_name(files.front().path).empty())
     return open_reader(source);
-  auto text = std::make_unique<TextStream>(source);
+  SourceOptions file = source;
+  file.path = files.front().path;  // a pattern may fit one file
+  auto text = std::make_unique<TextStream>(file);
   size_t first;
   while ((first = text->window().find_first_not_of(" \t\r\n")) == std::string_view::npos &&
          text->more()) {
   }
   const char c = first == std::string_view::npos ? '\0' : text->window()[first];
-  if (c == '{') return read_jsonl(source, std::move(text));
-  return read_text(source, std::move(text));
+  if (c == '{') return read_jsonl(file, std::move(text));
+  return read_text(file, std::move(text));
 }
 
 // A plain line stands for the task's first text.
