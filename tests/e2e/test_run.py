@@ -178,6 +178,21 @@ def test_predict_takes_plain_lines_and_standard_input(hone, finished):
     assert rows[0]["label"] == "positive"
 
 
+def test_predict_takes_patterns_and_folders_of_texts(hone, finished, tmp_path):
+    model = finished[0] / "run/model"
+    (tmp_path / "texts/any").mkdir(parents=True)
+    (tmp_path / "texts/any/1.txt").write_text("good film\nbad plot")
+    (tmp_path / "one.log").write_bytes(b"good film\r\nbad, plot\r\n")
+
+    def texts(path):
+        return [row["text"] for row in hone("predict", model, path).rows]
+
+    assert texts(tmp_path / "*.log") == ["good film", "bad, plot"]
+    assert texts(tmp_path / "texts") == ["good film\nbad plot"]
+    (tmp_path / "two.log").write_text("film\n")
+    assert "no such file" in hone("predict", model, tmp_path / "three.log", code=3).stderr
+
+
 def test_prediction_alone_equals_prediction_in_company(hone, finished):
     folder, _ = finished
     text = read_rows(folder / "test.jsonl")[3]["text"]
