@@ -40,9 +40,8 @@ std::vector<int64_t> counts_of_rows() {
 // in and out of a layer.
 std::vector<std::pair<int64_t, int64_t>> shapes() {
   if (!is_attack()) return {{96, 80}, {1536, 48}, {48, 1}, {40, 77}, {384, 130}};
-  return {{384, 384},  {384, 1152}, {384, 1536}, {1536, 384}, {384, 1},    {384, 2},    {384, 12},
-          {384, 77},   {384, 118},  {768, 768},  {768, 2304}, {768, 3072}, {3072, 768}, {768, 5},
-          {312, 1200}, {1200, 312}, {100, 36},   {33, 9},     {5000, 3}};
+  return {{384, 384}, {384, 1152}, {384, 1536}, {1536, 384}, {384, 1}, {384, 12},   {384, 77},
+          {384, 118}, {768, 768},  {768, 3072}, {3072, 768}, {768, 5}, {312, 1200}, {100, 36}};
 }
 
 constexpr int kMostThreads = 3;
@@ -66,10 +65,9 @@ void expect_rows_alone(const at::Tensor& x, const Kernel& kernel) {
     at::set_num_threads(threads);
     EXPECT_TRUE(kernel(x).equal(whole)) << threads << " threads";
     for (const int64_t count : counts_of_rows()) {
-      for (const int64_t first : {int64_t{0}, x.size(0) - count}) {
-        ASSERT_TRUE(kernel(x.narrow(0, first, count)).equal(whole.narrow(0, first, count)))
-            << count << " rows from " << first << " on " << threads << " threads";
-      }
+      const int64_t first = (count + threads) % 2 == 0 ? 0 : x.size(0) - count;
+      ASSERT_TRUE(kernel(x.narrow(0, first, count)).equal(whole.narrow(0, first, count)))
+          << count << " rows from " << first << " on " << threads << " threads";
     }
   }
 }
