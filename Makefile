@@ -30,8 +30,9 @@ test-cpp: build
 test-python: build setup-peers
 	$(PEERS) -m pytest -q tests
 
-attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub
-	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack
+attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch
+	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py
+	HONE_ATTACK=1 $(BUILD)/models_tests --gtest_filter='*KernelsRows*'
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run

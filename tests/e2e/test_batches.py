@@ -4,14 +4,12 @@ HONE_ATTACK=1: every combination of them, on a model of MiniLM's width."""
 
 import itertools
 import json
-import os
 import random
 
 import pytest
-from conftest import WORDS, write_jsonl, write_run
+from conftest import ATTACK, WORDS, write_jsonl, write_run
 
-IS_ATTACK = "HONE_ATTACK" in os.environ
-ROWS = 158 if IS_ATTACK else 60
+ROWS = 158 if ATTACK else 60
 PRECISIONS = ("fp32", "bf16", "int8")
 TASKS = {
     "single": "{name: classify}",
@@ -22,7 +20,7 @@ TASKS = {
 # Tokens in a forward pass, threads, order of the rows.
 WAYS = (
     list(itertools.product((1, 7, 64, 2048), (1, 2, 3), ("as they are", "shuffled")))
-    if IS_ATTACK
+    if ATTACK
     else [(1, 3, "shuffled"), (64, 2, "as they are")]
 )
 
@@ -51,7 +49,7 @@ def wide_model(tiny_model, tmp_path_factory):
     for name in ("vocab.txt", "tokenizer_config.json"):
         (folder / name).write_bytes((tiny_model / name).read_bytes())
     config = transformers.BertConfig.from_pretrained(tiny_model)
-    width = 384 if IS_ATTACK else 192
+    width = 384 if ATTACK else 192
     config.update({"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": 6})
     torch.manual_seed(0)
     transformers.BertModel(config).save_pretrained(folder)
