@@ -10,7 +10,7 @@ import pytest
 from conftest import HONE, WORDS, sentiment, write_jsonl, write_run
 from measured import run_measured, sparse_file
 
-MOST_MEGABYTES = 1024  # libtorch alone takes about 300
+MOST_MEGABYTES = 1024  # the test process itself counts too: a child begins as a copy of it
 
 
 @pytest.fixture(scope="module")
