@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "base/file.h"
@@ -330,6 +331,7 @@ class Pass {
     outputs_.assign(samples_.size(), {});
     for (const std::vector<int64_t>& batch : plan_evaluation(lengths, options_.max_tokens))
       forward(batch);
+    refuse_not_finite(records);
     return decode(records);
   }
 
@@ -386,6 +388,27 @@ class Pass {
     }
   }
 
+  bool is_finite(size_t record) const {
+    for (size_t s = first_sample_[record]; s < first_sample_[record + 1]; ++s) {
+      const float* values = outputs_[s].const_data_ptr<float>();
+      if (!std::all_of(values, values + outputs_[s].numel(),
+                       [](float value) { return std::isfinite(value); }))
+        return false;
+    }
+    return true;
+  }
+
+  // Where products overflow, scores are no numbers: that is no answer, and no evaluation.
+  void refuse_not_finite(std::span<const Record> records) const {
+    for (size_t i = 0; i < records.size(); ++i) {
+      if (!is_finite(i))
+        fail(i,
+             Error(ErrorKind::kModel, records[i].where(),
+                   "the model's scores of this row are no numbers: its weights have diverged, or "
+                   "are damaged"));
+    }
+  }
+
   std::vector<Json> decode(std::span<const Record> records) const {
     std::vector<Json> results(records.size());
     at::parallel_for(0, static_cast<int64_t>(records.size()), 64, [&](int64_t begin, int64_t end) {
@@ -393,7 +416,7 @@ class Pass {
         std::vector<Row> rows;
         for (size_t s = first_sample_[i]; s < first_sample_[i + 1]; ++s)
           rows.push_back({&samples_[s], outputs_[s]});
-        if (!rows.empty()) results[i] = task_.decode(records[i], rows, tokenizer_);
+        if (!rows.empty() && is_finite(i)) results[i] = task_.decode(records[i], rows, tokenizer_);
       }
     });
     return results;

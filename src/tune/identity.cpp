@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kMostBlocks = 2048;
 constexpr size_t kShownWords = 12;
+constexpr size_t kDigits = 16;  // of a hash
 
 template <typename T>
 uint64_t hash_values(const std::vector<T>& values) {
@@ -87,8 +88,8 @@ void RowFingerprint::join_blocks() {
 }
 
 Json RowFingerprint::json() const {
-  Json hashes = Json::array();
-  for (const uint64_t hash : hashes_) hashes.push_back(fmt::format("{:016x}", hash));
+  std::string hashes;
+  for (const uint64_t hash : hashes_) hashes += fmt::format("{:0{}x}", hash, kDigits);
   return {{"rows", rows_}, {"block", block_}, {"hashes", hashes}};
 }
 
@@ -97,9 +98,11 @@ std::string RowFingerprint::difference(const Json& saved) const {
   if (saved == now) return "";
   if (saved.at("rows") != now["rows"])
     return fmt::format("row count {} -> {}", saved.at("rows").dump(), rows_);
-  size_t block = 0;
-  while (block + 1 < hashes_.size() && saved.at("hashes").at(block) == now["hashes"][block])
-    ++block;
+  const auto before = saved.at("hashes").get<std::string>(),
+             after = now["hashes"].get<std::string>();
+  const auto at = std::mismatch(after.begin(), after.end(), before.begin(), before.end()).first;
+  const size_t block =
+      std::min<size_t>(static_cast<size_t>(at - after.begin()) / kDigits, hashes_.size() - 1);
   const auto first = static_cast<int64_t>(block) * block_ + 1;
   if (block_ == 1) return fmt::format("row {} is another ({})", first, starts_[block].str());
   return fmt::format("rows {} to {} are others (from {} on)", first,

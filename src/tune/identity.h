@@ -17,7 +17,7 @@ class RowFingerprint {
  public:
   void add(const Where& where, const std::vector<Sample>& samples);  // those of the next record
 
-  Json json() const;  // {"rows", "block", "hashes"}: a hash for each block of so many rows
+  Json json() const;  // {"rows", "block", "hashes"}: 16 digits for each block of so many rows
   // What differs from the rows that `saved` was made of, "" where nothing does: "row count 555 ->
   // 554", "row 17 is another (dev.jsonl:17)".
   std::string difference(const Json& saved) const;

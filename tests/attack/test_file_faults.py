@@ -16,7 +16,7 @@ from conftest import ATTACK, HONE, ROOT, write_run
 
 LIBRARY = Path(os.environ.get("HONE_FAULTS", HONE.parent / "libfault_injection.so"))
 KINDS = ("kill", "torn", "short", "EIO", "ENOSPC", "full")
-FAULTS = 150 if ATTACK else 3  # of each scenario, chosen among all
+FAULTS = 90 if ATTACK else 3  # of each scenario, chosen among all
 PAIRS = 100 if ATTACK else 3
 TRAIN = {
     "threads": 1,
@@ -74,18 +74,16 @@ def result(output):
 
 
 def operations(log):
-    """(number, name) of what a run without a fault did."""
-    return [
-        (int(n), name)
-        for n, name, _ in (line.split(" ", 2) for line in log.read_text().splitlines())
-    ]
+    """(number, name, path) of what a run without a fault did."""
+    lines = (line.split(" ", 2) for line in log.read_text().splitlines())
+    return [(int(number), name, path) for number, name, path in lines]
 
 
 def faults(log, seed):
     """A choice of all that can strike."""
     all_of_them = [
         (kind, number)
-        for number, name in operations(log)
+        for number, name, _ in operations(log)
         for kind in KINDS
         if name in ("write", "writev", "fwrite") or kind not in ("torn", "short")
     ]
@@ -115,39 +113,43 @@ def scenarios(tiny_model, tmp_path_factory):
     config = write_run(folder, tiny_model, rows=(16, 8, 8), **TRAIN)
     assert run(config, folder / "whole")[0] == 0
     whole = result(folder / "whole")
-    # Killed in the middle: after the checkpoint of step 4.
-    log = folder / "log"
-    assert run(config, folder / "again", log=log)[0] == 0
-    renames = [
-        line.split(" ", 2)
-        for line in log.read_text().splitlines()
-        if "checkpoints/last\n" in line + "\n"
-    ]
-    point = [int(n) for n, name, _ in renames if name == "rename"][1] + 2
-    assert run(config, folder / "half", fault=("kill", point))[0] == -9
     other = folder / "other.yaml"
     other.write_text(config.read_text().replace("max_steps: 6", "max_steps: 6, seed: 7"))
     assert run(other, folder / "other")[0] == 0
-    assert run(config, folder / "unsaved", 'train.save_strategy="no"')[0] == 0
+    earlier = result(folder / "other")
+    unsaved = 'train.save_strategy="no"'
+    assert run(config, folder / "unsaved", unsaved)[0] == 0
+    # Killed in the middle: after the checkpoint of step 4; and with the model there, but no report.
+    killed_after(config, folder / "half", "checkpoints/last", 2)
+    shutil.copytree(folder / "other", folder / "begun")
+    killed_after(config, folder / "begun", "begun/model", 1, unsaved, "--overwrite")
     return [
         Scenario("a new run", (), None, config, whole),
         Scenario("a resumed run", ("--resume",), folder / "half", config, whole),
+        Scenario("a run over another", ("--overwrite",), folder / "other", config, whole, earlier),
+        Scenario("a run without checkpoints", (unsaved,), None, config, result(folder / "unsaved")),
         Scenario(
-            "a run over another",
-            ("--overwrite",),
-            folder / "other",
-            config,
-            whole,
-            result(folder / "other"),
-        ),
-        Scenario(
-            "a run without checkpoints",
-            ('train.save_strategy="no"',),
-            None,
+            "a run over another, begun again",
+            ("--resume", unsaved),
+            folder / "begun",
             config,
             result(folder / "unsaved"),
+            earlier,
         ),
     ]
+
+
+def killed_after(config, output, name, times, *words):
+    """Leaves a run in `output` that was killed when `name` had been renamed to so many times."""
+    copy, log = output.with_name("copy"), output.with_name("log")
+    shutil.rmtree(copy, ignore_errors=True)
+    log.unlink(missing_ok=True)
+    if output.exists():
+        shutil.copytree(output, copy)
+    assert run(config, copy, *words, log=log)[0] == 0
+    name = name.replace(f"{output.name}/", "copy/")
+    renames = [n for n, what, path in operations(log) if what == "rename" and path.endswith(name)]
+    assert run(config, output, *words, fault=("kill", renames[times - 1] + 1))[0] == -9
 
 
 def check(scenario, output, fault):
@@ -165,7 +167,7 @@ def check(scenario, output, fault):
     assert not (output / ".hone").exists()
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_a_run_can_be_resumed_whatever_fails(scenarios, tmp_path, number):
     scenario = scenarios[number]
     output, log = tmp_path / "run", tmp_path / "log"

@@ -271,7 +271,7 @@ def move_data(folder, config, path, how):
 def test_data_that_lie_where_the_run_writes_are_refused(hone, finished, tmp_path, path, how, words):
     target = move_data(tmp_path, finished, path, how)
     before = target.read_text()
-    assert "would replace" in hone("train", finished, *words, code=2).stderr
+    assert "would be replaced" in hone("train", finished, *words, code=2).stderr
     assert target.read_text() == before
 
 
@@ -280,7 +280,7 @@ def test_a_model_is_not_replaced_by_the_run_that_starts_from_it(hone, finished, 
     model = tmp_path / "run/model"
     for words in ((f"model.path={model}",), (f"model.path={os.path.relpath(model, ROOT)}",)):
         err = hone("train", finished, *words, "--overwrite", code=2).stderr
-        assert "would replace" in err and "model" in err
+        assert "would be replaced" in err and "model" in err
     assert contents(tmp_path / "run") == before
 
 
@@ -299,7 +299,7 @@ def test_a_run_in_the_folder_of_its_data_touches_nothing_of_the_users(hone, star
         "data.train.path=report.json",
         "data.train.format=jsonl",
     )
-    assert "would replace" in hone("train", config, *words, cwd=tmp_path, code=2).stderr
+    assert "would be replaced" in hone("train", config, *words, cwd=tmp_path, code=2).stderr
 
 
 def test_the_resolved_configuration_runs_in_its_own_folder(hone, finished, tmp_path):
@@ -309,6 +309,19 @@ def test_the_resolved_configuration_runs_in_its_own_folder(hone, finished, tmp_p
     assert own.read_text().startswith("# a comment of mine")
     hone("train", own, "--overwrite", "train.max_steps=4")
     assert "max_steps: 4" in own.read_text()
+
+
+def test_a_report_replaces_neither_a_runs_nor_what_it_is_made_of(hone, finished, tmp_path):
+    run, data = tmp_path / "run", tmp_path / "test.jsonl"
+    before = contents(run)
+    assert "holds a run" in hone("eval", run / "model", data, "--report", run, code=2).stderr
+    assert contents(run) == before
+    mine = tmp_path / "mine/predictions.jsonl"
+    mine.parent.mkdir()
+    data.rename(mine)
+    words = ("eval", run / "model", mine, "--report", mine.parent)
+    assert "would be replaced" in hone(*words, code=2).stderr
+    assert mine.read_text() and os.listdir(mine.parent) == ["predictions.jsonl"]
 
 
 def misspelt_metric(folder, config):
@@ -409,6 +422,37 @@ def test_weights_that_are_no_numbers_are_not_saved(hone, start, tmp_path):
     err = hone("train", config, code=3).stderr
     assert "after step 1" in err and "learning_rate" in err
     assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+@pytest.fixture
+def overflowing(finished, tmp_path):
+    """A model whose weights are numbers, and whose scores are none."""
+    from safetensors.torch import load_file, save_file
+
+    model = tmp_path / "run/model"
+    weights = load_file(model / "model.safetensors")
+    for name, values in weights.items():
+        if "pooler.dense.bias" in name:
+            values += 100  # whose tanh is 1
+        if "classifier" in name:
+            values.fill_(3e38)
+    save_file(weights, model / "model.safetensors")
+    manifest = json.loads((model / "hone.json").read_text())
+    manifest["files"] = {}
+    manifest.pop("sha256", None)
+    (model / "hone.json").write_text(json.dumps(manifest))
+    return model
+
+
+def test_scores_that_are_no_numbers_are_no_answer(hone, overflowing, tmp_path):
+    data = tmp_path / "test.jsonl"
+    for command in ("predict", "eval"):
+        for words in ((), ("on_bad_row=skip",)):
+            result = hone(command, overflowing, data, *words, code=4)
+            assert "no numbers" in result.stderr and "test.jsonl:1" in result.stderr
+            assert "null" not in result.stdout
+    rows = hone("predict", overflowing, data, code=4).rows
+    assert len(rows) == 8 and all("no numbers" in row["error"] for row in rows)
 
 
 def test_a_file_larger_than_the_limit_is_an_error_that_names_it(start, tmp_path):

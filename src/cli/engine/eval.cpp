@@ -11,6 +11,7 @@
 #include "cli/engine/environment.h"
 #include "cli/engine/inference.h"
 #include "cli/engine/run.h"
+#include "cli/engine/run_folder.h"
 #include "tune/machine.h"
 
 namespace hone {
@@ -53,7 +54,9 @@ int run_eval(const CLI::App& arguments) {
   const std::string folder = text_of(arguments, "--report");
   std::optional<PredictionFile> predictions;
   if (!folder.empty()) {
+    refuse_report_over(folder, {text_of(arguments, "MODEL"), text_of(arguments, "DATA")});
     std::filesystem::create_directories(folder);
+    remove_leftovers(folder);
     predictions.emplace(folder + "/predictions.jsonl", pipeline->task());
   }
   const auto start = std::chrono::steady_clock::now();

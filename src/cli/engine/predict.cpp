@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/log.h"
@@ -75,6 +76,7 @@ class Predictor {
   int64_t rows() const { return rows_; }
   int64_t bad_rows() const { return bad_rows_; }
   const std::optional<Error>& first_error() const { return first_error_; }
+  ErrorKind worst() const { return worst_; }
 
  private:
   // A reader that passes over bad rows would lose their places.
@@ -123,7 +125,9 @@ class Predictor {
     const Json answer = input.error ? Json{{"error", input.error->what()}} : input.answer;
     std::cout << to_text(with_inputs(input.record, answer, pipeline_.task())) << '\n';
     ++rows_;
-    if (input.error && bad_rows_++ == 0) first_error_ = input.error;
+    if (!input.error) return;
+    if (bad_rows_++ == 0) first_error_ = input.error;
+    worst_ = std::max(worst_, input.error->kind());
   }
 
   Pipeline& pipeline_;
@@ -133,6 +137,7 @@ class Predictor {
   SplitAudit audit_;
   Cleaner cleaner_;
   std::optional<Error> end_of_file_, first_error_;
+  ErrorKind worst_ = ErrorKind::kData;
   int64_t rows_ = 0, bad_rows_ = 0;
 };
 
@@ -147,7 +152,8 @@ int run_predict(const CLI::App& arguments) {
   const std::string message =
       fmt::format("{} of {} rows have no answer, in its place stands an \"error\"; the first: {}",
                   predictor.bad_rows(), predictor.rows(), predictor.first_error()->what());
-  if (reading.source.on_bad_row != "skip") throw Error(ErrorKind::kData, message);
+  const bool may_skip = predictor.worst() == ErrorKind::kData;  // a bad model is no bad row
+  if (reading.source.on_bad_row != "skip" || !may_skip) throw Error(predictor.worst(), message);
   log_warn("{}", message);
   return 0;
 }

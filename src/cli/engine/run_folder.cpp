@@ -286,10 +286,7 @@ std::vector<std::string> RunFolder::present_results() const {
 // too, for it may be the very one that this run was started with.
 void RunFolder::set_aside() const {
   const auto names = present_results();
-  if (has(kEarlier)) {  // what is in place is of a run that had no checkpoint yet
-    for (const std::string& name : names) fs::remove_all(file(name));
-    return;
-  }
+  if (has(kEarlier)) return discard(names);  // those of a run that had no checkpoint yet
   if (names.empty()) return;
   make_folder(file(kMoving));
   for (const std::string& name : names) rename_path(file(name), in(kMoving, name));
@@ -309,8 +306,15 @@ void RunFolder::put_back() const {
   sync_folder(path_);
 }
 
+// By way of another name, so that a kill leaves none of them by half in its place.
+void RunFolder::discard(const std::vector<std::string>& names) const {
+  make_folder(file(kDiscarded));
+  for (const std::string& name : names) rename_path(file(name), in(kDiscarded, name));
+  fs::remove_all(file(kDiscarded));
+}
+
 void RunFolder::restore_earlier() const {
-  for (const std::string& name : present_results()) fs::remove_all(file(name));
+  discard(present_results());
   rename_path(file(kEarlier), file(kMoving));
   put_back();
 }
@@ -349,23 +353,40 @@ void RunFolder::finish() {
 
 // ---- inputs
 
-void refuse_inputs_in_run(const std::string& folder, const std::vector<std::string>& inputs) {
+namespace {
+
+void refuse_inputs(const std::string& folder, const std::vector<std::string>& names,
+                   const std::vector<std::string>& inputs) {
   std::error_code failed;
-  const fs::path run = fs::weakly_canonical(fs::absolute(folder, failed), failed);
-  std::vector<std::string> names(std::begin(kResults), std::end(kResults));
-  names.insert(names.end(), {kConfig, kOwn});
+  const fs::path whole = fs::weakly_canonical(fs::absolute(folder, failed), failed);
   for (const std::string& input : inputs) {
     for (const fs::path& place : places_on_the_way(input)) {
       for (const std::string& name : names) {
-        if (!is_at_or_below(place, run / name)) continue;
-        throw Error(
-            ErrorKind::kUsage, {input},
-            fmt::format("this run reads it, but would replace \"{}/{}\", where it lies. Name "
-                        "another \"output.dir\", or move it",
-                        folder, name));
+        if (!is_at_or_below(place, whole / name)) continue;
+        throw Error(ErrorKind::kUsage, {input},
+                    fmt::format("is read, but \"{}/{}\", where it lies, would be replaced. Write "
+                                "into another folder, or move it",
+                                folder, name));
       }
     }
   }
+}
+
+}  // namespace
+
+void refuse_inputs_in_run(const std::string& folder, const std::vector<std::string>& inputs) {
+  std::vector<std::string> names(std::begin(kResults), std::end(kResults));
+  names.insert(names.end(), {kConfig, kOwn});
+  refuse_inputs(folder, names, inputs);
+}
+
+void refuse_report_over(const std::string& folder, const std::vector<std::string>& inputs) {
+  for (const char* name : {kConfig, "checkpoints"}) {
+    if (is_there(folder + "/" + name))
+      throw Error(ErrorKind::kUsage, {folder},
+                  "holds a run, whose report would be replaced. Name another folder");
+  }
+  refuse_inputs(folder, {"report.json", "report.html", "report.txt", "predictions.jsonl"}, inputs);
 }
 
 }  // namespace hone

@@ -69,6 +69,7 @@ class RunFolder {
   void recover(bool begins_anew);
   void refuse_foreign() const;
   void set_aside() const;
+  void discard(const std::vector<std::string>& names) const;
   void put_back() const;
   void restore_earlier() const;
 
@@ -82,5 +83,7 @@ class RunFolder {
 // Error(kUsage) where one of the inputs is, or lies below, something that a run in `folder` writes
 // or removes; links are followed on both sides.
 void refuse_inputs_in_run(const std::string& folder, const std::vector<std::string>& inputs);
+// The same for a report alone, which may not take the place of a run's either.
+void refuse_report_over(const std::string& folder, const std::vector<std::string>& inputs);
 
 }  // namespace hone

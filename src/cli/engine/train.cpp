@@ -13,6 +13,7 @@
 #include "cli/engine/run.h"
 #include "cli/engine/run_folder.h"
 #include "cli/engine/stop_signal.h"
+#include "data/files.h"
 #include "tune/console.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
@@ -65,7 +66,9 @@ class TrainCommand {
   static RunFolder locked_folder(const RunConfig& config) {
     std::vector<std::string> inputs;
     if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
-    for (const auto& [split, source] : config.data.sources) inputs.push_back(source.path);
+    for (const auto& [split, source] : config.data.sources) {
+      for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
+    }
     if (!is_own_config(config)) inputs.push_back(config.path);
     refuse_inputs_in_run(config.output_dir, inputs);
     const auto& sources = config.data.sources;
