@@ -6,7 +6,8 @@
 include_guard()
 
 if(NOT Torch_DIR AND DEFINED ENV{Torch_DIR})
-  set(Torch_DIR $ENV{Torch_DIR})
+  # Kept: a later run of CMake, which the environment may no longer reach, must not change libtorch.
+  set(Torch_DIR $ENV{Torch_DIR} CACHE PATH "share/cmake/Torch of a libtorch")
 endif()
 if(NOT Torch_DIR)
   file(GLOB Torch_DIR ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch/share/cmake/Torch)
