@@ -16,6 +16,10 @@ Model folders and hubs may come from anybody (`tests/e2e/test_model_folders.py`,
 config.json decides no memory that the weights beside it do not fill; a pickle has at most a million values, a JSON file four million. In every such test hone stays
 below 1 GiB (at most 413 MB were measured). A hub's answer has at most 16 MiB, a file no more bytes than were announced, and every file is checked by its
 checksum when it is fetched and whenever it is used.
+
+Disks fail and processes are killed (`tests/attack/test_file_faults.py`): of the 318 to 904 operations on files that a small run makes, one fails (EIO, ENOSPC, half
+of a write, a disk that is full from there on) or is the last before SIGKILL. After each of 450 such faults in five situations the run could be resumed, and ended with the
+bits of the run without a fault; no earlier run was lost. Of 102 pairs of runs started in one folder none died both.
 """
 
 

@@ -471,7 +471,7 @@ def test_a_file_larger_than_the_limit_is_an_error_that_names_it(start, tmp_path)
     )
 
 
-def test_a_second_signal_and_a_later_start_leave_no_half_files(hone, finished, tmp_path):
+def test_half_files_of_processes_that_ended_go_at_the_next_start(hone, finished, tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
     stray = tmp_path / f"run/report.html.tmp-{ended.pid}-0"
