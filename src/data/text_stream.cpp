@@ -128,8 +128,8 @@ void TextStream::check_text(std::string_view text, const Where& start) {
   if (nul != nullptr) {
     const size_t at = static_cast<size_t>(static_cast<const char*>(nul) - text.data());
     throw Error(ErrorKind::kData, advance(start, text, at),
-                "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 needs "
-                "\"encoding: utf-16\")");
+                "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 "
+                "without a byte order mark needs \"encoding: utf-16le\" or \"utf-16be\")");
   }
 }
 

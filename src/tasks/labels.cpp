@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "data/clean.h"
 #include "data/fingerprint.h"
 
@@ -155,10 +156,13 @@ std::vector<std::string> read_labels(const std::string& path) {
   if (text.empty())
     throw Error(ErrorKind::kData, {path},
                 "a labels file holds one label a line, but this one is empty.");
+  if (const size_t at = invalid_utf8(text); at != std::string::npos)
+    throw Error(ErrorKind::kData, advance({path, 1, 1}, text, at),
+                "is not valid UTF-8; save the labels file as UTF-8.");
   std::vector<std::string> names;
   std::unordered_map<std::string, int64_t> seen;
   for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
+    const size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
     std::string name = trimmed_label(text.substr(begin, end - begin));
     const auto line = static_cast<int64_t>(names.size()) + 1;
     if (name.empty()) throw Error(ErrorKind::kData, {path, line}, "an empty line is no label.");
@@ -166,7 +170,7 @@ std::vector<std::string> read_labels(const std::string& path) {
       throw Error(ErrorKind::kData, {path, line},
                   fmt::format("label \"{}\" stands in line {} already.", name, seen[name]));
     names.push_back(std::move(name));
-    begin = end + 1;
+    begin = end + std::max<size_t>(1, end < text.size() ? line_end_length(text, end) : 1);
   }
   return names;
 }

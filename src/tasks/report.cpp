@@ -177,6 +177,23 @@ void Report::add(const std::vector<const char*>& names, const std::vector<double
   }
 }
 
+namespace {
+
+// The metric that other programs' users mean: "val_loss", "acc", "f1_macro".
+std::string meant_metric(std::string name, const std::vector<std::string>& known) {
+  const auto is_known = [&] { return std::find(known.begin(), known.end(), name) != known.end(); };
+  for (const std::string prefix : {"eval_", "val_", "validation_", "test_", "dev_"}) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  }
+  if (name == "acc") name = "accuracy";
+  const size_t bar = name.find('_');
+  if (!is_known() && bar != std::string::npos)
+    name = name.substr(bar + 1) + "_" + name.substr(0, bar);
+  return is_known() ? fmt::format("; did you mean \"{}\"?", name) : did_you_mean(name, known);
+}
+
+}  // namespace
+
 double Report::value(const std::string& metric_name) const {
   std::vector<std::string> known = {"loss"};
   for (const Metric& m : metrics) {
@@ -185,7 +202,7 @@ double Report::value(const std::string& metric_name) const {
   }
   throw Error(ErrorKind::kUsage,
               fmt::format("unknown metric \"{}\"{}; task {} reports: {}.", metric_name,
-                          did_you_mean(metric_name, known), task, fmt::join(known, ", ")));
+                          meant_metric(metric_name, known), task, fmt::join(known, ", ")));
 }
 
 Json Report::json() const {

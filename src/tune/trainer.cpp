@@ -113,6 +113,7 @@ class Trainer {
   void compare_with(const Json& saved) const;
   void compare_origin(const Json& before) const;
   void compare_plan(const Json& saved) const;
+  void compare_model(const Json& before) const;
   void warn_of_changes(const Json& saved) const;
   [[noreturn]] void refuse_change(const std::string& change) const;
 
@@ -396,6 +397,7 @@ Json Trainer::begun_with() const {
   return {{"task", pipeline_.info().name},
           {"state", pipeline_.task().state()},
           {"model", base_model_},
+          {"config", pipeline_.config().raw},
           {"train", inputs_.train_rows.json()},
           {"validation", inputs_.validation_rows.json()}};
 }
@@ -417,6 +419,7 @@ void Trainer::compare_with(const Json& saved) const {
         "labels, rows or the model changed since is not known");
   }
   compare_plan(saved);
+  if (saved.contains("begun_with")) compare_model(saved["begun_with"]);
   warn_of_changes(saved);
 }
 
@@ -434,6 +437,14 @@ void Trainer::compare_origin(const Json& before) const {
       refuse_change(fmt::format("the {} data changed: {} (its text, its label or the tokenizer)",
                                 name, difference));
   }
+}
+
+// After the plan: the seed, which that compares, decides on the weights of a fresh head.
+void Trainer::compare_model(const Json& before) const {
+  const Json& config = pipeline_.config().raw;
+  const auto changes = task_differences(before.value("config", config), config);
+  if (!changes.empty())
+    refuse_change(fmt::format("the model's config.json changed: {}", fmt::join(changes, "; ")));
   if (before.at("model") != base_model_)
     refuse_change("the base model changed: its weights are not those that the run began with");
 }

@@ -190,6 +190,24 @@ def test_resume_refuses_another_model(hone, start, tiny_model, tmp_path):
     assert "base model changed" in err
 
 
+def test_resume_refuses_another_shape_of_the_same_weights(hone, start, tiny_model, tmp_path):
+    config = start(max_steps=400)
+    interrupt(config)
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    shape = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**shape, "layer_norm_eps": 0.1}))
+    err = hone("train", config, f"model.path={other}", "--resume", code=2).stderr
+    assert "config.json changed: layer_norm_eps" in err
+
+
+def test_resume_names_the_seed_that_changed(hone, start, tmp_path):
+    config = start(max_steps=400)
+    interrupt(config)
+    err = hone("train", config, "train.seed=77", "--resume", code=2).stderr
+    assert "seed" in err and "base model" not in err
+
+
 def test_a_longer_run_goes_on_from_a_finished_one(hone, finished, tmp_path):
     assert "nothing to resume" in hone("train", finished, "--resume", code=2).stderr
     assert (

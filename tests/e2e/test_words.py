@@ -158,7 +158,7 @@ def test_a_list_in_a_cell_is_a_list(hone, tiny_model, tmp_path):
 
 
 def test_the_starter_of_a_folder_with_an_odd_name_is_valid(hone, tiny_model, tmp_path):
-    name = 'a: b, {c} #d "e"'
+    name = 'a: b, (c) #d "e"'
     hone("init", "classify", name, cwd=tmp_path)
     words = (f"{name}/config.yaml", f"model.path={tiny_model}")
     done = hone("check", *words, cwd=tmp_path, code=3)

@@ -43,6 +43,16 @@ Json decoded(const Task& task, const std::vector<float>& logits) {
 const std::vector<const char*> kAnimals = {R"({"text": "mew", "label": "cat"})",
                                            R"({"text": "woof", "label": "dog"})"};
 
+TEST(Classify, NamesASetOfLabelsTheSameInAnyOrder) {
+  const auto task = make("{type: multi, labels: [a, b]}");
+  const auto named = [&](const char* labels) {
+    const std::string row = std::string(R"({"text": "x", "label": )") + labels + "}";
+    return task->label_of(record(row.c_str()));
+  };
+  EXPECT_EQ(named(R"(["b", "a"])"), "a, b");
+  EXPECT_EQ(named(R"(["b", "a"])"), named(R"(["a", "b"])"));
+}
+
 TEST(Classify, NumbersItsLabelsInOrder) {
   const auto task = trained("{}", kAnimals);
   EXPECT_THAT(target(*task, R"({"text": "x", "label": "cat"})"), ElementsAre(0));

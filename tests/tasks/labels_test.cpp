@@ -11,6 +11,7 @@
 namespace hone {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing_support::error_of;
@@ -84,6 +85,15 @@ class LabelsFile : public ::testing::Test {
     return error_of([&] { read(text); });
   }
 };
+
+TEST_F(LabelsFile, EndsLinesAsDataFilesDo) {
+  EXPECT_THAT(read("pos\rneg\r"), ElementsAre("pos", "neg"));
+  EXPECT_THAT(read("pos\r\r\nneg\r\nother\n"), ElementsAre("pos", "neg", "other"));
+}
+
+TEST_F(LabelsFile, RefusesBytesThatAreNoText) {
+  EXPECT_THAT(complaint("tea\ncaf\xe9\n"), AllOf(HasSubstr(":2:4"), HasSubstr("UTF-8")));
+}
 
 TEST_F(LabelsFile, HoldsOneNameALine) {
   EXPECT_THAT(read("\xEF\xBB\xBF"

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "support/errors.h"
 #include "tasks/findings.h"
 #include "tasks/human.h"
 #include "tasks/short_paths.h"
@@ -226,6 +227,17 @@ TEST(Report, NamesTheKnownMetrics) {
     EXPECT_EQ(error.kind(), ErrorKind::kUsage);
     EXPECT_THAT(error.what(),
                 AllOf(HasSubstr("did you mean \"accuracy\""), HasSubstr("ece"), HasSubstr("loss")));
+  }
+}
+
+TEST(Report, KnowsWhatOtherProgramsCallAMetric) {
+  Report report = example();
+  report.add({"macro_f1"}, {0.5});
+  for (const auto& [asked, meant] :
+       {std::pair("val_loss", "loss"), std::pair("acc", "accuracy"),
+        std::pair("f1_macro", "macro_f1"), std::pair("test_accuracy", "accuracy")}) {
+    EXPECT_THAT(testing_support::error_of([&, name = asked] { report.value(name); }),
+                HasSubstr(std::string("did you mean \"") + meant + "\""));
   }
 }
 

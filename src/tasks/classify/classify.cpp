@@ -4,6 +4,7 @@
 #include <ATen/ops/mse_loss.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -99,12 +100,13 @@ std::string Classify::label_of(const Record& gold) const {
     return "";
   const Json value = gold_value(gold, options_);
   const Type type = type_ == Type::kAuto ? type_of(value, options_, labels_) : type_;
-  std::string text;
+  std::vector<std::string> names;
   for (const Json& label : labels_in(value, type, options_, labels_, gold).present) {
     const std::optional<int32_t> known = labels_.is_fixed() ? labels_.find(label) : std::nullopt;
-    text += (text.empty() ? "" : ", ") + (known ? labels_.name(*known) : *label_text(label));
+    names.push_back(known ? labels_.name(*known) : *label_text(label));
   }
-  return text;
+  std::sort(names.begin(), names.end());  // a set is the same in any order
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 void Classify::learn(const Record& gold) {
