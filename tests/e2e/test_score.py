@@ -91,6 +91,32 @@ def test_rows_that_a_run_leaves_out_are_left_out_of_the_score(hone, tmp_path):
         assert result["data"]["test"]["dropped"] == 1
 
 
+def test_bad_rows_of_a_run_are_left_out_of_the_score_too(hone, tmp_path):
+    good = [{"text": f"row {i}", "label": "ab"[i % 2]} for i in range(4)]
+    bad = ['{"text": null, "label": "a"}', "{broken"]
+    lines = [json.dumps(row) for row in good]
+    (tmp_path / "gold.jsonl").write_text("\n".join(lines[:2] + bad + lines[2:]) + "\n")
+    errors = [
+        '{"text": null, "error": "text is null"}',
+        '{"error": "not valid JSON"}',
+    ]
+    # Both as `predict` writes a bad row and as `on_bad_row=skip` leaves it out.
+    for name, predicted in (("all", lines[:2] + errors + lines[2:]), ("skipped", lines)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(predicted) + "\n")
+        done = hone(
+            "score",
+            "classify",
+            tmp_path / "gold.jsonl",
+            tmp_path / f"{name}.jsonl",
+            "data.on_bad_row=skip",
+            "--json",
+        )
+        report = json.loads(done.stdout)
+        assert (report["n"], report["metrics"]["accuracy"]) == (4, 1.0), name
+        assert report["data"]["test"]["dropped"] == 2
+        assert "2 of 6 rows" in done.stderr
+
+
 def test_an_error_in_the_place_of_an_answer_is_named(hone, tmp_path):
     gold = write_jsonl(tmp_path / "g.jsonl", rows_of("classify", 2))
     said = [rows_of("classify", 1)[0], {"error": 'g.jsonl:2: "text" is null.'}]

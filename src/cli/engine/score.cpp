@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cli/arguments.h"
+#include "cli/engine/audit.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/run.h"
 #include "data/fingerprint.h"
@@ -71,7 +72,10 @@ bool is_same(const Identity& a, const Identity& b) {
 class Pairs {
  public:
   Pairs(const Scoring& scoring, const SourceOptions& predictions, SplitAudit& audit)
-      : names_(scoring.task->text_fields()),
+      : task_(*scoring.task),
+        skips_bad_rows_(scoring.gold.on_bad_row == "skip"),
+        audit_(audit),
+        names_(scoring.task->text_fields()),
         gold_path_(scoring.gold.path),
         predictions_path_(predictions.path),
         gold_(open_reader(scoring.gold)),
@@ -86,7 +90,8 @@ class Pairs {
     while (std::optional<Record> record = gold_->next()) {
       before_ = std::move(here_);
       here_ = identity_of(*record);
-      if (!cleaner_.accept(*record)) {
+      pass_over_unreadable();
+      if (!cleaner_.accept(*record) || !is_scorable(*record)) {
         pass_over();
         continue;
       }
@@ -98,11 +103,15 @@ class Pairs {
       refuse_error(*ahead_);
       return std::pair{std::move(*record), take().fields};
     }
+    here_ = {};
+    pass_over_unreadable();
     if (ahead_)
       throw Error(ErrorKind::kData, ahead_->where(),
                   fmt::format("is one row more than the {} of {}.", taken_, gold_path_));
     return std::nullopt;
   }
+
+  const RecordReader& gold() const { return *gold_; }
 
  private:
   Identity identity_of(const Record& record) const {
@@ -118,6 +127,38 @@ class Pairs {
     ahead_ = predictions_->next();
     ++taken_;
     return record;
+  }
+
+  // Rows that a run leaves out are left out here: those whose texts or labels are none, and those
+  // that got an error for an answer.
+  bool is_scorable(const Record& record) {
+    if (!skips_bad_rows_) return true;
+    try {
+      for (const std::string& name : task_.text_fields()) {
+        if (record.fields.contains(name) && !record.fields[name].is_array())
+          need_text(record, name);
+      }
+      task_.labels_of(record);
+      if (ahead_ && difference(here_, identity_of(*ahead_)).empty()) refuse_error(*ahead_);
+      return true;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kData) throw;
+      --audit_.used;
+      count_bad_row({error.where(), error.message()}, audit_);
+      return false;
+    }
+  }
+
+  // What predict wrote in the places of rows that the reader of the gold file passed over.
+  void pass_over_unreadable() {
+    for (; unreadable_ < gold_->bad_count(); ++unreadable_) {
+      if (ahead_ && has_error(*ahead_) && !is_same(here_, identity_of(*ahead_))) take();
+    }
+  }
+
+  static bool has_error(const Record& predicted) {
+    const Json* error = find_field(predicted, "error");
+    return error != nullptr && error->is_string();
   }
 
   // A row that cleaning leaves out has a prediction if it was predicted before it was left out.
@@ -139,13 +180,13 @@ class Pairs {
 
   // What `hone predict` writes in the place of an answer.
   static void refuse_error(const Record& predicted) {
-    const Json* error = find_field(predicted, "error");
-    if (error != nullptr && error->is_string())
-      throw Error(
-          ErrorKind::kData, predicted.where(),
-          fmt::format("holds an error and no answer ({}). Leave this row out of both files, "
-                      "or mend it and predict again.",
-                      shortened(error->get_ref<const std::string&>(), 200)));
+    if (!has_error(predicted)) return;
+    const auto& error = find_field(predicted, "error")->get_ref<const std::string&>();
+    throw Error(ErrorKind::kData, predicted.where(),
+                fmt::format("holds an error and no answer ({}). Leave this row out of both files, "
+                            "mend it and predict again, or leave out such rows with "
+                            "data.on_bad_row=skip.",
+                            shortened(error, 200)));
   }
 
   std::string likely_cause(const Identity& predicted) {
@@ -159,13 +200,16 @@ class Pairs {
     return fmt::format("were they made of {}?", gold_path_);
   }
 
+  const Task& task_;
+  bool skips_bad_rows_;
+  SplitAudit& audit_;
   std::vector<std::string> names_;
   std::string gold_path_, predictions_path_;
   std::unique_ptr<RecordReader> gold_, predictions_;
   Cleaner cleaner_;
   std::optional<Record> ahead_;  // the next prediction
   Identity before_, here_;       // the last gold rows
-  int64_t taken_ = 0;
+  int64_t taken_ = 0, unreadable_ = 0;
 };
 
 }  // namespace
@@ -179,6 +223,7 @@ int run_score(const CLI::App& arguments) {
   Pairs pairs(scoring, predictions, audit);
   const auto scorer = scoring.task->make_scorer();
   while (const auto pair = pairs.next()) scorer->add(pair->first, pair->second);
+  count_reader(pairs.gold(), audit);
   if (audit.used == 0)
     throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
   if (audit.dropped > 0)
