@@ -170,7 +170,7 @@ std::vector<std::string> read_labels(const std::string& path) {
       throw Error(ErrorKind::kData, {path, line},
                   fmt::format("label \"{}\" stands in line {} already.", name, seen[name]));
     names.push_back(std::move(name));
-    begin = end + std::max<size_t>(1, end < text.size() ? line_end_length(text, end) : 1);
+    begin = end + (end < text.size() ? line_end_length(text, end) : 1);
   }
   return names;
 }

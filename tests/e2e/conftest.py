@@ -22,6 +22,17 @@ class Result(subprocess.CompletedProcess):
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
+def start_training(config):
+    """A run in the background, whose messages are read from `stderr`."""
+    return subprocess.Popen(
+        [HONE, "train", config],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        cwd=ROOT,
+        text=True,
+    )
+
+
 @pytest.fixture(scope="session")
 def hone():
     """Runs hone and returns code, stdout and stderr; `code` is what is expected."""

@@ -4,11 +4,10 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
-from conftest import HONE, ROOT, sentiment, write_jsonl, write_run
+from conftest import sentiment, start_training, write_jsonl, write_run
 
 FILES = [
     "checkpoints",
@@ -462,13 +461,7 @@ def test_signal_ends_after_the_step_and_resume_gives_the_same_model(
 ):
     config = write_run(tmp_path, tiny_model, num_train_epochs=40)
     hone("train", config, f"output.dir={tmp_path}/whole")
-    process = subprocess.Popen(
-        [HONE, "train", config],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        cwd=ROOT,
-        text=True,
-    )
+    process = start_training(config)
     metrics = tmp_path / "run/metrics.jsonl"
     while process.poll() is None and not (
         metrics.exists() and metrics.read_text().count('"step"') > 3

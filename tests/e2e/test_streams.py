@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import HONE, ROOT, sentiment, write_jsonl, write_run
+from conftest import HONE, ROOT, sentiment, start_training, write_jsonl, write_run
 
 
 def shell(command, **options):
@@ -67,13 +67,7 @@ def test_predict_without_standard_input_says_so(model):
 )
 def test_data_that_change_during_a_run_end_it(tiny_model, tmp_path, change):
     config = write_run(tmp_path, tiny_model, num_train_epochs=10000)
-    process = subprocess.Popen(
-        [HONE, "train", config],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        cwd=ROOT,
-        text=True,
-    )
+    process = start_training(config)
     metrics = tmp_path / "run/metrics.jsonl"
     while process.poll() is None and not (
         metrics.exists() and '"evaluation"' in metrics.read_text()

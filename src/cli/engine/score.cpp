@@ -152,13 +152,14 @@ class Pairs {
   // What predict wrote in the places of rows that the reader of the gold file passed over.
   void pass_over_unreadable() {
     for (; unreadable_ < gold_->bad_count(); ++unreadable_) {
-      if (ahead_ && has_error(*ahead_) && !is_same(here_, identity_of(*ahead_))) take();
+      if (ahead_ && error_in(*ahead_) && !is_same(here_, identity_of(*ahead_))) take();
     }
   }
 
-  static bool has_error(const Record& predicted) {
+  // What `hone predict` writes in the place of an answer; null where there is one.
+  static const std::string* error_in(const Record& predicted) {
     const Json* error = find_field(predicted, "error");
-    return error != nullptr && error->is_string();
+    return error ? error->get_ptr<const std::string*>() : nullptr;
   }
 
   // A row that cleaning leaves out has a prediction if it was predicted before it was left out.
@@ -178,15 +179,14 @@ class Pairs {
                             dump(here_.fields.at(field)), likely_cause(predicted)));
   }
 
-  // What `hone predict` writes in the place of an answer.
   static void refuse_error(const Record& predicted) {
-    if (!has_error(predicted)) return;
-    const auto& error = find_field(predicted, "error")->get_ref<const std::string&>();
+    const std::string* error = error_in(predicted);
+    if (error == nullptr) return;
     throw Error(ErrorKind::kData, predicted.where(),
                 fmt::format("holds an error and no answer ({}). Leave this row out of both files, "
                             "mend it and predict again, or leave out such rows with "
                             "data.on_bad_row=skip.",
-                            shortened(error, 200)));
+                            shortened(*error, 200)));
   }
 
   std::string likely_cause(const Identity& predicted) {
