@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "models/packed.h"
+#include "models/precision.h"
 #include "models/weights.h"
 
 namespace hone {
@@ -51,12 +52,6 @@ struct ModelConfig {
   // layers than they have, or larger ones. Layers that would not be used are told.
   void compare_with(const StateDict& weights, const std::string& folder);
 };
-
-enum class Precision {
-  kFp32,
-  kBf16,
-  kInt8
-};  // int8: matrix products of inference, see kernels/int8_product.h
 
 class Backbone : public torch::nn::Module {
  public:

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "base/random.h"
+
 namespace hone {
 
 struct Packed {
@@ -16,12 +18,20 @@ struct Packed {
                           // cu_seqlens[s + 1]
   int64_t max_len = 0;    // longest sequence
 
-  // Randomness of dropout. On the CPU a decision is a pure function of (seed, site, key of its row,
-  // column), where the key is made of the sample's index in its split and the token's position:
-  // gradients with dropout on are the same however a step's samples are split into micro-batches or
-  // ranks.
+  // Floats beside the ids, for what is not text (pictures, sound): [F, width] fp32, or undefined.
+  at::Tensor features;
+  // Added to the word embeddings before anything else is done with them, and differentiable: noise
+  // goes in here. [N, their width] fp32, or undefined.
+  at::Tensor shift;
+
+  // Randomness of dropout. On the CPU a decision is a pure function of (seed, pass, site, key of
+  // its row, column), where the key is made of the sample's index in its split and the token's
+  // position: gradients with dropout on are the same however a step's samples are split into
+  // micro-batches or ranks.
   at::Tensor keys;    // [N] int64
   uint64_t seed = 0;  // mix(run seed, optimizer step); on a GPU also of the batch's first key
+  uint32_t pass = 0;  // over this batch in its step: passes of one number share their decisions
+  uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
 
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }

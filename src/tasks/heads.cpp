@@ -30,10 +30,10 @@ at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
   const auto drop = [&, keys = tokens.keys.index_select(0, tokens.first_rows())](
                         const at::Tensor& x, uint32_t place) {
-    if (!is_training() || style_.dropout == 0) return x;
-    return kernels::dropout(
-        x,
-        {.p = style_.dropout, .seed = tokens.seed, .site = kFirstHeadSite + place, .keys = keys});
+    kernels::DropoutOptions options =
+        dropout_at(kFirstHeadSite + place, style_.dropout, is_training(), tokens);
+    options.keys = keys;
+    return kernels::dropout(x, options);
   };
   at::Tensor x = first_tokens(backbone, tokens);  // [S, H]
   if (dense_) {

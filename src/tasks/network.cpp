@@ -28,8 +28,10 @@ Batch Network::place(Batch batch) const {
     if (stream.tokens() > 0)
       stream.seed =
           mix(stream.seed, static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]));
-    for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.keys})
-      *column = column->to(device_);
+    for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.features,
+                               &stream.shift, &stream.keys}) {
+      if (column->defined()) *column = column->to(device_);
+    }
   }
   for (auto& [name, target] : batch.targets) target = target.to(device_);
   return batch;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "models/backbone.h"
+#include "models/precision.h"
 
 namespace hone {
 

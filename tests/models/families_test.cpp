@@ -24,10 +24,13 @@ Json tiny_config(const std::string& model_type) {
           {"hidden_dim", 40}};
 }
 
-std::shared_ptr<Backbone> tiny(const std::string& model_type) {
+std::shared_ptr<Backbone> tiny(const std::string& model_type,
+                               const Json& changes = Json::object()) {
+  Json described = tiny_config(model_type);
+  described.update(changes);
   for (const FamilyInfo& family : families()) {
     if (family.model_type != model_type) continue;
-    ModelConfig config = family.read_config(tiny_config(model_type));
+    ModelConfig config = family.read_config(described);
     config.model_type = model_type;
     auto model = make_backbone(config);
     model->initialise(7);
@@ -155,6 +158,59 @@ TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
           << name << " training " << training;
     }
   }
+}
+
+Json without(const std::vector<const char*>& dropouts) {
+  Json changes = Json::object();
+  for (const char* key : dropouts) changes[key] = 0.0;
+  return changes;
+}
+
+TEST_P(EveryFamily, AnotherPassDrawsOtherMasksAndTheSamePassTheSame) {
+  for (const Json& alone : {without({"hidden_dropout_prob", "dropout"}),
+                            without({"attention_probs_dropout_prob", "attention_dropout"})}) {
+    const auto model = tiny(GetParam(), alone);
+    model->train();
+    const auto hidden = [&](uint32_t pass) {
+      Packed tokens = packed(kSamples);
+      tokens.pass = pass;
+      return model->forward(tokens);
+    };
+    for (const uint32_t pass : {0, 1, 7}) EXPECT_TRUE(hidden(pass).equal(hidden(pass))) << pass;
+    EXPECT_FALSE(hidden(0).equal(hidden(1))) << alone;
+    EXPECT_FALSE(hidden(1).equal(hidden(2))) << alone;
+  }
+}
+
+TEST_P(EveryFamily, AShiftOfAllTokensIsAShiftOfTheWordEmbeddings) {
+  const auto model = tiny(GetParam());
+  const auto words = model->named_parameters()["embeddings.word_embeddings.weight"];
+  Packed shifted = packed(kSamples);
+  shifted.shift = at::full({shifted.tokens(), words.size(1)}, 0.25f);
+  shifted.shift.select(1, 0).fill_(-0.5);  // a norm takes out what all columns share
+  const at::Tensor hidden = model->forward(shifted);
+  EXPECT_GT((hidden - model->forward(packed(kSamples))).abs().max().item<float>(), 0.05);
+  const c10::AutoGradMode no_grad(false);
+  words.add_(shifted.shift[0]);
+  EXPECT_LT((hidden - model->forward(packed(kSamples))).abs().max().item<float>(), 1e-6);
+}
+
+TEST_P(EveryFamily, AShiftHasTheGradientOfItsTokensWordEmbedding) {
+  const auto model = tiny(GetParam());
+  model->train();
+  Packed tokens = packed(kSamples);  // each id occurs once
+  const auto words = model->named_parameters()["embeddings.word_embeddings.weight"];
+  tokens.shift = at::zeros({tokens.tokens(), words.size(1)}).requires_grad_();
+  const at::Tensor hidden = model->forward(tokens);
+  (hidden * at::arange(hidden.numel()).view_as(hidden).sin()).sum().backward();
+  EXPECT_TRUE(tokens.shift.grad().equal(words.grad().index_select(0, tokens.ids)));
+  EXPECT_GT(tokens.shift.grad().abs().max().item<float>(), 1e-3);
+}
+
+TEST_P(EveryFamily, AShiftOfAnotherSizeIsRefused) {
+  Packed tokens = packed(kSamples);
+  tokens.shift = at::zeros({1, 1});  // which addition would spread over all tokens
+  EXPECT_THROW(tiny(GetParam())->forward(tokens), c10::Error);
 }
 
 TEST_P(EveryFamily, StaysNearFp32InBf16) {

@@ -29,7 +29,7 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens,
   how.is_causal = options_.is_causal;
   if (is_training() && options_.dropout > 0) {
     how.dropout = options_.dropout;
-    how.seed = tokens.seed;
+    how.seed = tokens.dropout_seed();
     how.site = dropout_site(layer_, DropoutPlace::kAttention);
     how.keys = tokens.keys;
   }

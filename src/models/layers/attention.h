@@ -8,6 +8,7 @@
 #include <string>
 
 #include "models/layers/linear.h"
+#include "models/packed.h"
 
 namespace hone {
 

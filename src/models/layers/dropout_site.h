@@ -20,7 +20,7 @@ constexpr uint32_t dropout_site(int64_t layer, DropoutPlace place) {
 inline kernels::DropoutOptions dropout_at(uint32_t site, double p, bool training,
                                           const Packed& tokens) {
   if (!training || p == 0) return {};
-  return {.p = p, .seed = tokens.seed, .site = site, .keys = tokens.keys};
+  return {.p = p, .seed = tokens.dropout_seed(), .site = site, .keys = tokens.keys};
 }
 
 }  // namespace hone

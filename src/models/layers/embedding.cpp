@@ -26,6 +26,13 @@ void check_ids(const at::Tensor& ids, int64_t rows, const char* what) {
                                             what, *bad, rows));
 }
 
+at::Tensor shifted(const at::Tensor& words, const at::Tensor& shift) {
+  if (!shift.defined()) return words;
+  TORCH_CHECK(shift.sizes() == words.sizes(), "[TokenEmbeddings] expected a shift of ",
+              words.sizes(), ", received ", shift.sizes());
+  return words + shift;
+}
+
 }  // namespace
 
 EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width) {
@@ -51,7 +58,8 @@ at::Tensor TokenEmbeddingsImpl::forward(const Packed& tokens) {
   const at::Tensor positions = options_.position_offset == 0
                                    ? tokens.positions
                                    : tokens.positions + options_.position_offset;
-  at::Tensor sum = words_(tokens.ids, "token id") + positions_(positions, "position");
+  at::Tensor sum =
+      shifted(words_(tokens.ids, "token id"), tokens.shift) + positions_(positions, "position");
   if (segments_)
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");

@@ -31,7 +31,7 @@ struct TokenEmbeddingsOptions {
   double norm_eps = 1e-12, dropout = 0.1;
 };
 
-// dropout(norm(word + position + segment)) [N, width] fp32.
+// dropout(norm(word + shift + position + segment)) [N, width] fp32.
 class TokenEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);

@@ -10,8 +10,8 @@
 
 #include <cmath>
 
+#include "models/kernels/bias.h"
 #include "models/kernels/product.h"
-#include "models/layers/bias.h"
 #include "models/layers/initialise.h"
 #include "models/lazy_zeros.h"
 
@@ -26,7 +26,7 @@ at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand,
                       const std::optional<at::Tensor>& bias) {
   if (kernels::has_product(x, operand)) return kernels::product(x, operand, bias);
   at::Tensor y = at::mm(x, operand.t());
-  if (bias) add_bias(y, *bias);
+  if (bias) kernels::add_bias(y, *bias);
   return y;
 }
 
@@ -66,7 +66,7 @@ struct Product : torch::autograd::Function<Product> {
     if (needs_any(context, 1, layers))
       share_out(context, weight_gradient(g, saved[0], saved[1]), rows, 1, result);
     if (context->saved_data["has_bias"].toBool() && needs_any(context, 1 + layers, layers)) {
-      share_out(context, sum_rows(g), rows, 1 + layers, result);
+      share_out(context, kernels::bias_gradient(g), rows, 1 + layers, result);
     }
     return result;
   }

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
-#include "models/backbone.h"
 #include "models/kernels/int8_product.h"
+#include "models/precision.h"
 
 namespace hone {
 

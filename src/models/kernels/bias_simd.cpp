@@ -2,13 +2,13 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include "models/kernels/bias.h"
 #include "models/kernels/column_sums.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
-#include "models/layers/bias.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "models/layers/bias_simd.cpp"
+#define HWY_TARGET_INCLUDE "models/kernels/bias_simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
 #include <hwy/highway.h>
@@ -53,42 +53,41 @@ void sum_rows_any(const void* g, bool is_bf16, int64_t rows, int64_t columns, fl
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace hone {
-namespace kernels {
+namespace hone::kernels {
+
 HWY_EXPORT(add_bias_any);
 HWY_EXPORT(sum_rows_any);
-}  // namespace kernels
 
 void add_bias(at::Tensor& y, const at::Tensor& bias) {
-  if (!kernels::has_kernel(y) || !y.is_contiguous()) {
+  if (!has_kernel(y) || !y.is_contiguous()) {
     y.add_(bias);
     return;
   }
   const int64_t columns = y.size(1);
-  const bool is_bf16 = kernels::is_bf16(y);
+  const bool rounds = is_bf16(y);
   auto* const bytes = static_cast<char*>(y.mutable_data_ptr());
   const auto* const b = bias.const_data_ptr<float>();
-  at::parallel_for(0, y.size(0), kernels::row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(kernels::add_bias_any)(bytes + begin * columns * y.element_size(), is_bf16,
-                                                b, end - begin, columns);
+  at::parallel_for(0, y.size(0), row_grain(columns), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(add_bias_any)(bytes + begin * columns * y.element_size(), rounds, b,
+                                       end - begin, columns);
   });
 }
 
-at::Tensor sum_rows(const at::Tensor& g) {
-  if (!kernels::has_kernel(g) || !g.is_contiguous()) return g.sum(0, false, at::kFloat);
-  const int64_t rows = g.size(0), columns = g.size(1), chunks = kernels::row_chunks(rows);
+at::Tensor bias_gradient(const at::Tensor& g) {
+  if (!has_kernel(g) || !g.is_contiguous()) return g.sum(0, false, at::kFloat);
+  const int64_t rows = g.size(0), columns = g.size(1), chunks = row_chunks(rows);
   if (rows == 0) return at::zeros({columns});
   const at::Tensor partial = at::empty({chunks, columns}), out = at::empty({columns});
   auto* const lines = partial.mutable_data_ptr<float>();
   const auto* const bytes = static_cast<const char*>(g.const_data_ptr());
-  kernels::for_row_chunks(rows, [&](int64_t begin, int64_t end, int64_t chunk) {
-    HWY_DYNAMIC_DISPATCH(kernels::sum_rows_any)
-    (bytes + begin * columns * g.element_size(), kernels::is_bf16(g), end - begin, columns,
+  for_row_chunks(rows, [&](int64_t begin, int64_t end, int64_t chunk) {
+    HWY_DYNAMIC_DISPATCH(sum_rows_any)
+    (bytes + begin * columns * g.element_size(), is_bf16(g), end - begin, columns,
      lines + chunk * columns);
   });
-  kernels::sum_lines(lines, chunks, columns, columns, out.mutable_data_ptr<float>());
+  sum_lines(lines, chunks, columns, columns, out.mutable_data_ptr<float>());
   return out;
 }
 
-}  // namespace hone
+}  // namespace hone::kernels
 #endif

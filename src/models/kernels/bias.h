@@ -5,14 +5,14 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace hone {
+namespace hone::kernels {
 
 // y += bias, y [N, F] fp32 or bf16 contiguous, bias [F] fp32. Not differentiable: for use inside of
 // an autograd function.
 void add_bias(at::Tensor& y, const at::Tensor& bias);
 
-// The sum over rows of g [N, F] fp32 or bf16 -> [F] fp32, in an order that does not depend on
-// threads.
-at::Tensor sum_rows(const at::Tensor& g);
+// Its gradient: the sum over rows of g [N, F] fp32 or bf16 -> [F] fp32, in an order that does not
+// depend on threads.
+at::Tensor bias_gradient(const at::Tensor& g);
 
-}  // namespace hone
+}  // namespace hone::kernels
