@@ -136,15 +136,18 @@ void attention(Bench& bench, const Model& model, const Load& load, at::ScalarTyp
     const kernels::AttentionOptions options{
         .dropout = dropout, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
     const std::string suffix = dropout > 0 ? " dropout" : "";
+    const kernels::Stretches of_q{starts, load.length};
+    const kernels::AttentionInputs inputs{.q = q, .k = k, .v = v, .of_q = of_q},
+        leaves{.q = lq, .k = lk, .v = lv, .of_q = of_q};
     bench.compare(
         title("attention forward", model, load, type) + suffix, flops, "GFLOP",
-        [&] { kernels::attention(q, k, v, starts, load.length, options); },
+        [&] { kernels::attention(inputs, options); },
         [&] {
           at::scaled_dot_product_attention(as_batch(q), as_batch(k), as_batch(v), {}, dropout);
         });
     bench.compare(
         title("attention forward+backward", model, load, type) + suffix, 3.5 * flops, "GFLOP",
-        [&] { kernels::attention(lq, lk, lv, starts, load.length, options).backward(gradient); },
+        [&] { kernels::attention(leaves, options).backward(gradient); },
         [&] {
           at::scaled_dot_product_attention(pq, pk, pv, {}, dropout).backward(as_batch(gradient));
         });

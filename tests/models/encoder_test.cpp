@@ -37,10 +37,11 @@ at::Tensor written_out(const EncoderBlock& block, const at::Tensor& x, const Pac
   };
   const auto attend = [&](const at::Tensor& y) {
     const auto heads = [&](const char* name) { return linear(name, y).view({-1, 3, 4}); };
-    return linear("attention.o", kernels::attention_reference(
-                                     heads("attention.q"), heads("attention.k"),
-                                     heads("attention.v"), tokens.cu_seqlens, tokens.max_len, {})
-                                     .reshape({-1, 12}));
+    const kernels::AttentionInputs inputs{.q = heads("attention.q"),
+                                          .k = heads("attention.k"),
+                                          .v = heads("attention.v"),
+                                          .of_q = {tokens.cu_seqlens, tokens.max_len}};
+    return linear("attention.o", kernels::attention_reference(inputs, {}).reshape({-1, 12}));
   };
   const auto feed = [&](const at::Tensor& y) { return linear("down", at::gelu(linear("up", y))); };
   if (norm_first) {

@@ -1,8 +1,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
+#include <cmath>
+#include <random>
 
 #include "models/kernels/attention.h"
 #include "models/kernels_testing.h"
@@ -10,59 +12,109 @@
 namespace hone::kernels {
 namespace {
 
-using testing::error;
 using testing::normal;
 using testing::on_every_target;
 
 struct Case {
-  std::vector<int32_t> lengths;
+  std::vector<int32_t> queries;  // tokens of each sequence
   int64_t heads, kv_heads, dim;
   bool is_causal = false;
   double dropout = 0;
   at::ScalarType type = at::kFloat;
   double scale = 0;
+  std::vector<int32_t> keys = {};  // none: as many as queries
+  int64_t window = 0;
+  int64_t pairs = 0;  // that are rotated
+  int64_t buckets = 0;
+  bool has_bias = false, has_query_bias = false, has_key_bias = false;
 };
 
-at::Tensor starts_of(const std::vector<int32_t>& lengths) {
-  std::vector<int32_t> starts = {0};
-  for (const int32_t length : lengths) starts.push_back(starts.back() + length);
-  return at::tensor(starts, at::kInt);
+Case with_biases(Case c, int64_t buckets, bool bias, bool query_bias, bool key_bias) {
+  c.buckets = buckets;
+  c.has_bias = bias, c.has_query_bias = query_bias, c.has_key_bias = key_bias;
+  return c;
 }
 
-struct Outcome {
-  at::Tensor out, dq, dk, dv;
-};
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  for (const int32_t length : c.queries) out << length << " ";
+  for (const int32_t length : c.keys) out << "/ " << length << " ";
+  return out << "tokens, heads " << c.heads << "/" << c.kv_heads << ", dim " << c.dim << ", causal "
+             << c.is_causal << ", dropout " << c.dropout << ", window " << c.window << ", pairs "
+             << c.pairs << ", buckets " << c.buckets << " of " << (c.has_bias ? "head " : "")
+             << (c.has_query_bias ? "query " : "") << (c.has_key_bias ? "key" : "");
+}
 
-using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                const at::Tensor&, int64_t, const AttentionOptions&);
+Stretches stretches(const std::vector<int32_t>& lengths) {
+  std::vector<int32_t> ends = {0};
+  for (const int32_t length : lengths) ends.push_back(ends.back() + length);
+  const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+  return {at::tensor(ends, at::kInt), longest};
+}
+int64_t rows(const Stretches& of) { return of.ends[-1].item<int64_t>(); }
+
+// As T5 and MPNet have them: exact near by, logarithmic farther off, before and after apart.
+BucketOf logarithmic_buckets(int64_t buckets) {
+  return [half = buckets / 2](int64_t distance) -> int64_t {
+    if (half == 0) return 0;
+    const int64_t far = std::abs(distance), exact = half / 2;
+    int64_t bucket = far;
+    if (far >= exact)
+      bucket = exact + static_cast<int64_t>(std::log2(static_cast<double>(far + 1)) * 2);
+    return std::min(bucket, half - 1) + (distance > 0 ? half : 0);
+  };
+}
+
+using Function = at::Tensor (*)(const AttentionInputs&, const AttentionOptions&);
+using Outcome = std::vector<at::Tensor>;  // the result and the gradients of the inputs
+
+AttentionOptions options_of(const Case& c, int64_t queries) {
+  return {.is_causal = c.is_causal,
+          .window = c.window,
+          .scale = c.scale,
+          .dropout = c.dropout,
+          .seed = 5,
+          .site = 6,
+          .keys = at::arange(queries, at::kLong) * 1000003};
+}
 
 // Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
 Outcome run(Function function, const Case& c, at::ScalarType type) {
-  const at::Tensor starts = starts_of(c.lengths);
-  const int64_t tokens = starts[-1].item<int64_t>();
-  const auto input = [&](int64_t heads, uint64_t seed) {
-    return normal({tokens, heads, c.dim}, seed, c.type).to(type).requires_grad_();
+  AttentionInputs x;
+  x.of_q = stretches(c.queries);
+  if (!c.keys.empty()) x.of_k = stretches(c.keys);
+  const Stretches& of_k = c.keys.empty() ? x.of_q : x.of_k;
+  Outcome result(1);
+  const auto input = [&](at::IntArrayRef shape, uint64_t seed) {
+    const at::Tensor leaf = normal(shape, seed, c.type).to(type).requires_grad_();
+    result.push_back(leaf);
+    return leaf;
   };
-  const at::Tensor q = input(c.heads, 1), k = input(c.kv_heads, 2), v = input(c.kv_heads, 3);
-  const at::Tensor keys = at::arange(tokens, at::kLong) * 1000003;
-  const AttentionOptions options{.is_causal = c.is_causal,
-                                 .scale = c.scale,
-                                 .dropout = c.dropout,
-                                 .seed = 5,
-                                 .site = 6,
-                                 .keys = keys};
-  const int64_t longest =
-      c.lengths.empty() ? 0 : *std::max_element(c.lengths.begin(), c.lengths.end());
-  const at::Tensor out = function(q, k, v, starts, longest, options);
-  out.backward(normal({tokens, c.heads, c.dim}, 4, c.type).to(type));
-  return {out.detach(), q.grad(), k.grad(), v.grad()};
+  x.q = input({rows(x.of_q), c.heads, c.dim}, 1);
+  x.k = input({rows(of_k), c.kv_heads, c.dim}, 2);
+  x.v = input({rows(of_k), c.kv_heads, c.dim}, 3);
+  if (c.buckets > 0) x.bucket_of = logarithmic_buckets(c.buckets);
+  if (c.has_bias) x.bias = input({c.heads, c.buckets}, 11);
+  if (c.has_query_bias) x.query_bias = input({rows(x.of_q), c.heads, c.buckets}, 12);
+  if (c.has_key_bias) x.key_bias = input({rows(of_k), c.heads, c.buckets}, 13);
+  if (c.pairs > 0) x.rotary = rotary_of(rotary_frequencies(1000, 2 * c.pairs), of_k.longest);
+  result[0] = function(x, options_of(c, rows(x.of_q)));
+  result[0].backward(normal(result[0].sizes(), 4, c.type).to(type));
+  for (at::Tensor& item : result) item = &item == &result[0] ? item.detach() : item.grad();
+  return result;
 }
 
-void expect_near(const Outcome& actual, const Outcome& expected, double tolerance) {
-  EXPECT_LT(error(actual.out, expected.out), tolerance);
-  EXPECT_LT(error(actual.dq, expected.dq), tolerance);
-  EXPECT_LT(error(actual.dk, expected.dk), tolerance);
-  EXPECT_LT(error(actual.dv, expected.dv), tolerance);
+// As a share of the largest value, or of 1 where all are small. The gradient of a single bucket's
+// bias is a sum that cancels: of many terms, not of its value.
+void expect_near(const Case& c, const Outcome& actual, const Outcome& expected, double tolerance) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(actual[i].sizes(), expected[i].sizes());
+    if (expected[i].numel() == 0) continue;
+    const at::Tensor difference = (actual[i].to(at::kDouble) - expected[i]).abs().max();
+    const double least = i > 3 && c.buckets == 1 ? std::sqrt(expected[0].size(0)) : 1;
+    const double size = std::max(least, expected[i].abs().max().item<double>());
+    EXPECT_LT(difference.item<double>() / size, tolerance)
+        << (i == 0 ? "result" : "gradient ") << i;
+  }
 }
 
 // Short and long (several blocks of queries, several tiles of keys), odd sizes, grouped heads.
@@ -74,42 +126,97 @@ std::vector<Case> cases(at::ScalarType type) {
       result.push_back({{65, 0, 300}, 4, 2, 64, is_causal, dropout, type});
       result.push_back({{3, 20}, 9, 3, 24, is_causal, dropout, type, 0.4});
       result.push_back({{7}, 14, 2, 6, is_causal, dropout, type});
+      result.push_back({{1, 70, 2}, 4, 1, 40, is_causal, dropout, type, 0, {310, 71, 2}, 0, 20});
+      result.push_back({{300, 9}, 2, 2, 32, is_causal, dropout, type, 0, {}, 20, 16});
+      result.push_back({{1, 66}, 2, 1, 16, is_causal, dropout, type, 0, {90, 350}, 1, 3});
     }
   }
   result.push_back({{700}, 2, 2, 16, true, 0.1, type});
+  const Case plain{{1, 5, 16, 70, 300}, 4, 4, 32, false, 0, type},
+      grouped{{1, 0, 70}, 4, 2, 24, true, 0.2, type, 0.3, {330, 3, 80}, 30, 4};
+  for (const Case& c : {plain, grouped}) {
+    result.push_back(with_biases(c, 32, true, false, false));
+    result.push_back(with_biases(c, 10, false, true, true));
+    result.push_back(with_biases(c, 1, true, true, true));
+  }
+  result.push_back({{40, 0, 3}, 2, 2, 16, false, 0.1, type, 0, {7, 5, 270}});
   return result;
 }
 
 TEST(KernelsAttention, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
   for (const Case& c : cases(at::kFloat)) {
-    SCOPED_TRACE(::testing::Message() << c.lengths.front() << " dim " << c.dim << " causal "
-                                      << c.is_causal << " dropout " << c.dropout);
+    SCOPED_TRACE(::testing::Message() << c);
     const Outcome expected = run(attention_reference, c, at::kDouble);
-    on_every_target([&] { expect_near(run(attention, c, at::kFloat), expected, 2e-6); });
+    on_every_target([&] { expect_near(c, run(attention, c, at::kFloat), expected, 2e-6); });
   }
 }
 
 TEST(KernelsAttention, Bf16IsNearTheDoubleResult) {
   for (const Case& c : cases(at::kBFloat16)) {
-    SCOPED_TRACE(::testing::Message() << c.lengths.front() << " dim " << c.dim << " causal "
-                                      << c.is_causal << " dropout " << c.dropout);
+    SCOPED_TRACE(::testing::Message() << c);
     const Outcome expected = run(attention_reference, c, at::kDouble);
-    on_every_target([&] { expect_near(run(attention, c, at::kBFloat16), expected, 1.5e-2); });
+    on_every_target([&] { expect_near(c, run(attention, c, at::kBFloat16), expected, 1.5e-2); });
   }
+}
+
+Case random_case(std::mt19937& random) {
+  const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % n); };
+  Case c{{}, 1 + below(3), 1, 1 + below(80)};
+  c.kv_heads = c.heads;
+  c.heads *= 1 + below(3);
+  c.is_causal = below(2) == 1;
+  c.dropout = below(3) == 0 ? 0.2 : 0;
+  c.window = below(2) == 1 ? 1 + below(90) : 0;
+  c.pairs = below(2) == 1 ? below(c.dim / 2 + 1) : 0;
+  if (below(2) == 1) c.buckets = 1 + below(40);
+  if (c.buckets > 0) {
+    const int64_t which = 1 + below(7);
+    c = with_biases(c, c.buckets, which & 1, which & 2, which & 4);
+  }
+  const bool has_more_queries = !c.is_causal && c.window == 0 && c.pairs == 0 && below(3) == 0;
+  for (int64_t s = below(4); s >= 0; --s) {
+    c.queries.push_back(static_cast<int32_t>(below(4) == 0 ? 1 : below(140)));
+    const auto keys = static_cast<int32_t>(1 + below(300));
+    c.keys.push_back(has_more_queries ? keys : std::max(c.queries.back(), keys));
+  }
+  return c;
+}
+
+TEST(KernelsAttention, MatchesTheReferenceOnRandomShapes) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 60; ++i) {
+    const Case c = random_case(random);
+    SCOPED_TRACE(::testing::Message() << c);
+    expect_near(c, run(attention, c, at::kFloat), run(attention_reference, c, at::kDouble), 1e-5);
+  }
+}
+
+TEST(KernelsAttention, MatchesTheReferenceOnLongSequences) {
+  for (const Case& c :
+       {Case{{4096}, 1, 1, 64, false, 0, at::kFloat, 0, {}, 64, 32},
+        Case{{1}, 4, 1, 32, true, 0, at::kFloat, 0, {4096}, 0, 16},
+        with_biases({{4096}, 1, 1, 32, false, 0, at::kFloat, 0, {}, 300}, 32, true, true, true)}) {
+    SCOPED_TRACE(::testing::Message() << c);
+    expect_near(c, run(attention, c, at::kFloat), run(attention_reference, c, at::kDouble), 1e-5);
+  }
+}
+
+void expect_equal(const Outcome& a, const Outcome& b) {
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i], b[i])) << i;
 }
 
 TEST(KernelsAttention, ResultsAreTheSameBitsWithAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const Case c{{90, 3, 45, 12}, 12, 12, 32, false, 0.1, type};
-    at::set_num_threads(1);
-    const Outcome one = run(attention, c, type);
-    at::set_num_threads(5);
-    const Outcome five = run(attention, c, type);
-    EXPECT_TRUE(at::equal(one.out, five.out));
-    EXPECT_TRUE(at::equal(one.dq, five.dq));
-    EXPECT_TRUE(at::equal(one.dk, five.dk));
-    EXPECT_TRUE(at::equal(one.dv, five.dv));
+    for (const int64_t window : {0, 9}) {
+      const Case c = with_biases(
+          {{90, 3, 45, 12}, 12, 12, 32, false, 0.1, type, 0, {90, 3, 80, 40}, window, 16}, 8, true,
+          true, true);
+      at::set_num_threads(1);
+      const Outcome one = run(attention, c, type);
+      at::set_num_threads(5);
+      expect_equal(run(attention, c, type), one);
+    }
   }
   at::set_num_threads(before);
 }
@@ -120,21 +227,61 @@ TEST(KernelsAttention, NeighboursChangeNothing) {
   const at::Tensor q = normal({40, 12, 32}, 1), k = normal({40, 12, 32}, 2),
                    v = normal({40, 12, 32}, 3);
   AttentionOptions options{.dropout = 0.2, .seed = 1, .site = 2, .keys = at::arange(40, at::kLong)};
-  const at::Tensor together = attention(q, k, v, starts_of({13, 7, 20}), 20, options);
+  const at::Tensor together =
+      attention({.q = q, .k = k, .v = v, .of_q = stretches({13, 7, 20})}, options);
   options.keys = options.keys.slice(0, 13, 20);
   const auto alone = [](const at::Tensor& x) { return x.slice(0, 13, 20); };
-  EXPECT_TRUE(at::equal(attention(alone(q), alone(k), alone(v), starts_of({7}), 7, options),
-                        alone(together)));
+  EXPECT_TRUE(at::equal(
+      attention({.q = alone(q), .k = alone(k), .v = alone(v), .of_q = stretches({7})}, options),
+      alone(together)));
 }
 
-TEST(KernelsAttention, TakesStridedViewsOfOneProduct) {
+// Token by token with the keys so far, as with a cache, and in one go: the same bits.
+TEST(KernelsAttention, ACacheChangesNothing) {
+  on_every_target([] {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const at::Tensor q = normal({300, 4, 24}, 1, type), k = normal({300, 2, 24}, 2, type),
+                       v = normal({300, 2, 24}, 3, type);
+      const Rotary rotary = rotary_of(rotary_frequencies(100, 24), 300);
+      for (const int64_t window : {0, 40}) {
+        const AttentionOptions options{.is_causal = true, .window = window};
+        const at::Tensor whole = attention(
+            {.q = q, .k = k, .v = v, .of_q = stretches({300}), .rotary = rotary}, options);
+        for (const int32_t n : {1, 2, 17, 64, 65, 255, 256, 257, 300}) {
+          const at::Tensor last = attention({.q = q.slice(0, n - 1, n),
+                                             .k = k.slice(0, 0, n),
+                                             .v = v.slice(0, 0, n),
+                                             .of_q = stretches({1}),
+                                             .of_k = stretches({n}),
+                                             .rotary = rotary},
+                                            options);
+          EXPECT_TRUE(at::equal(last[0], whole[n - 1])) << n << " keys, window " << window;
+        }
+      }
+    }
+  });
+}
+
+TEST(KernelsAttention, JoinedOrStridedOrApartGivesTheSame) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    const at::Tensor qkv = normal({50, 3, 4, 32}, 1, type);
-    const at::Tensor q = qkv.select(1, 0), k = qkv.select(1, 1), v = qkv.select(1, 2),
-                     starts = starts_of({30, 20});
-    EXPECT_TRUE(
-        at::equal(attention(q, k, v, starts, 30, {}),
-                  attention(q.contiguous(), k.contiguous(), v.contiguous(), starts, 30, {})));
+    for (const int64_t kv_heads : {4, 2}) {
+      const auto run = [&](bool is_joined, bool is_strided) {
+        const at::Tensor all = normal({50, 4 + 2 * kv_heads, 32}, 1, type).requires_grad_();
+        AttentionInputs x{.of_q = stretches({30, 20})};
+        std::vector<at::Tensor> parts = all.split_with_sizes({4, kv_heads, kv_heads}, 1);
+        if (!is_strided)
+          for (at::Tensor& part : parts) part = part.contiguous();
+        is_joined ? void(x.joined = all)
+                  : void(std::tie(x.q, x.k, x.v) = std::tie(parts[0], parts[1], parts[2]));
+        x.kv_heads = is_joined ? kv_heads : 0;
+        const at::Tensor out = attention(x, {});
+        out.backward(normal(out.sizes(), 2, type));
+        return Outcome{out.detach(), all.grad()};
+      };
+      const Outcome joined = run(true, true);
+      expect_equal(run(false, true), joined);
+      expect_equal(run(false, false), joined);
+    }
   }
 }
 
@@ -144,19 +291,56 @@ TEST(KernelsAttention, NaNReachesItsOwnSequenceOnly) {
       const at::Tensor q = normal({20, 2, 16}, 1, type), k = normal({20, 2, 16}, 2, type),
                        v = normal({20, 2, 16}, 3, type);
       q[3][0][5] = NAN;
-      const at::Tensor out = attention(q, k, v, starts_of({10, 10}), 10, {});
+      const at::Tensor out = attention({.q = q, .k = k, .v = v, .of_q = stretches({10, 10})}, {});
       EXPECT_TRUE(at::isnan(out[3][0]).all().item<bool>());
       EXPECT_FALSE(at::isnan(out.slice(0, 10)).any().item<bool>());
     }
   });
 }
 
-TEST(KernelsAttention, AcceptsNoTokensAndRefusesWrongShapes) {
-  EXPECT_EQ(run(attention, {{}, 2, 2, 8}, at::kFloat).out.size(0), 0);
-  const at::Tensor x = normal({4, 3, 8}, 1);
-  EXPECT_THROW(attention(x, normal({4, 2, 8}, 1), normal({4, 2, 8}, 1), starts_of({4}), 4, {}),
-               c10::Error);
-  EXPECT_THROW(attention(x, x, x, starts_of({4}), 4, {.dropout = 0.1, .keys = {}}), c10::Error);
+std::string refusal(const AttentionInputs& inputs, const AttentionOptions& options) {
+  try {
+    attention(inputs, options);
+    return "";
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  }
+}
+
+TEST(KernelsAttention, AcceptsNoTokensAndRefusesWhatDoesNotFit) {
+  EXPECT_EQ(run(attention, {{}, 2, 2, 8}, at::kFloat)[0].size(0), 0);
+  const at::Tensor x = normal({4, 3, 8}, 1), two = normal({4, 2, 8}, 1);
+  const Stretches four = stretches({4});
+  const auto same = [&](const Stretches& of_q, const Stretches& of_k) {
+    return AttentionInputs{.q = x, .k = x, .v = x, .of_q = of_q, .of_k = of_k};
+  };
+  using ::testing::HasSubstr;
+  EXPECT_THAT(refusal({.q = x, .k = two, .v = two, .of_q = four}, {}),
+              HasSubstr("3 heads do not share 2 key/value heads"));
+  EXPECT_THAT(refusal(same(four, four), {.dropout = 0.1, .keys = {}}),
+              HasSubstr("expected keys [4]"));
+  EXPECT_THAT(refusal(same(stretches({2, 2}), stretches({4, 0})), {}),
+              HasSubstr("sequence 1 has 2 queries but no keys"));
+  EXPECT_THAT(refusal(same(stretches({1, 3}), stretches({2, 2})), {.is_causal = true}),
+              HasSubstr("sequence 1 has 3 queries but only 2 keys"));
+  EXPECT_THAT(refusal(same(stretches({1, 3}), stretches({2, 2})), {.window = 1}),
+              HasSubstr("the first ones would stand nowhere"));
+  EXPECT_THAT(refusal(same(four, stretches({1, 3})), {}),
+              HasSubstr("1 sequences of queries but 2 of keys"));
+  EXPECT_THAT(refusal(same(stretches({3}), four), {}), HasSubstr("row 0 to 3 of 4"));
+  EXPECT_THAT(refusal({.joined = x, .kv_heads = 2, .of_q = four}, {}),
+              HasSubstr("expected joined [N, heads + 2 * kv_heads, dim]"));
+  AttentionInputs biased = same(four, four);
+  biased.bias = normal({3, 2}, 1);
+  EXPECT_THAT(refusal(biased, {}), HasSubstr("a bias needs bucket_of"));
+  biased.bucket_of = [](int64_t distance) { return distance; };
+  EXPECT_THAT(refusal(biased, {}),
+              HasSubstr("bucket_of gives -3 for a distance of -3; expected 0 to 1"));
+  biased.key_bias = normal({4, 3, 3}, 1);
+  EXPECT_THAT(refusal(biased, {}), HasSubstr("expected key_bias [4, 3, 2], received [4, 3, 3]"));
+  AttentionInputs turned = same(four, four);
+  turned.rotary = rotary_of(rotary_frequencies(100, 8), 3);
+  EXPECT_THAT(refusal(turned, {}), HasSubstr("expected cosine and sine [4 or more, 4 or fewer]"));
 }
 
 }  // namespace

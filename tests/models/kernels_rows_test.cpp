@@ -152,11 +152,12 @@ TEST_P(KernelsRows, OfAttention) {
   const int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
   on_targets([&] {
     for (const int64_t dim : {32, 24}) {
-      const at::Tensor qkv = input({tokens, 3, 12, dim}, 1);
+      const at::Tensor qkv = input({tokens, 3 * 12, dim}, 1);
       const auto attend = [&](int64_t first, const std::vector<int64_t>& of) {
         const int64_t count = std::accumulate(of.begin(), of.end(), int64_t{0});
-        return attention(qkv.narrow(0, first, count), starts_of(of),
-                         *std::max_element(of.begin(), of.end()), {});
+        return attention({.joined = qkv.narrow(0, first, count),
+                          .of_q = {starts_of(of), *std::max_element(of.begin(), of.end())}},
+                         {});
       };
       at::set_num_threads(1);
       const at::Tensor whole = attend(0, lengths);

@@ -77,8 +77,10 @@ TEST_P(KernelsThreads, Attention) {
   options.keys = at::arange(kManyRows) * 7;
   expect_same_on_any_threads([&] {
     return value_and_gradients(
-        [&](const Tensors& x) { return attention(x[0], cu_seqlens, kManyRows, options); },
-        {input({kManyRows, 3, 12, 32}, 1)});
+        [&](const Tensors& x) {
+          return attention({.joined = x[0], .of_q = {cu_seqlens, kManyRows}}, options);
+        },
+        {input({kManyRows, 3 * 12, 32}, 1)});
   });
 }
 

@@ -1,37 +1,78 @@
-// Variable-length attention over packed sequences: softmax(q k^T * scale) v within each sequence,
-// none across.
+// Variable-length attention over packed sequences: softmax(q k^T * scale + biases) v within each
+// sequence, none across (tiles as in FlashAttention, Dao et al. 2022,
+// https://arxiv.org/abs/2205.14135).
+//
+// Queries and keys are two streams of sequences of their own lengths. Where they differ, the last
+// query stands at the last key, as with keys of a cache or a prefix before the queries: query i of
+// a sequence has position i + (its keys - its queries). Causal, window, rotary positions and
+// distances go by these positions.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+
+#include "models/kernels/rotary.h"
 
 namespace hone::kernels {
 
-struct AttentionOptions {
-  bool is_causal = false;
-  double scale = 0;  // 0: 1 / sqrt(dim)
-  double dropout =
-      0;  // probability; decisions from (seed, site, key of the query row, head, key position)
-  uint64_t seed = 0;
-  uint32_t site = 0;  // which place in the network, unique per layer
-  at::Tensor keys;    // [N] int64, needed where dropout > 0
+// Sequences laid end to end: sequence s is the rows ends[s] .. ends[s + 1].
+struct Stretches {
+  at::Tensor ends = {};  // [S + 1] int32 on the CPU, from 0 to the number of rows (cu_seqlens)
+  int64_t longest = 0;   // tokens of the longest sequence
 };
 
-// q [N, heads, dim], k, v [N, kv_heads, dim] (rows may be strided views), cu_seqlens [S + 1] int32
-// on the CPU. Returns [N, heads, dim]. fp32 or bf16; softmax in fp32. Differentiable. Memory for
-// backward: q, k, v, out and one fp32 per row and head. On a GPU: ATen's flash attention (Dao 2023,
-// https://arxiv.org/abs/2307.08691) in bf16, the reference otherwise; dropout there as in
-// dropout.h.
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                     const at::Tensor& cu_seqlens, int64_t max_len,
-                     const AttentionOptions& options);
-// The same of qkv [N, 3, heads, dim], whose gradient is then one tensor as well.
-at::Tensor attention(const at::Tensor& qkv, const at::Tensor& cu_seqlens, int64_t max_len,
-                     const AttentionOptions& options);
+// Distance of a key from a query (its position less the query's: before it below 0) to a bucket;
+// each family's own map.
+using BucketOf = std::function<int64_t(int64_t distance)>;
+
+struct AttentionInputs {
+  // Either these three (rows and heads may be strided views); heads is a multiple of kv_heads,
+  // query head h reads key/value head h / (heads / kv_heads) (Ainslie et al. 2023,
+  // https://arxiv.org/abs/2305.13245).
+  at::Tensor q = {}, k = {}, v = {};  // [Nq, heads, dim], [Nk, kv_heads, dim], [Nk, kv_heads, dim]
+  // Or one product of all, whose gradient is then one tensor as well.
+  at::Tensor joined = {};  // [N, heads + 2 * kv_heads, dim]: queries, keys, values
+  int64_t kv_heads = 0;    // of `joined`; 0: as many as query heads
+
+  Stretches of_q = {}, of_k = {};  // the same S; of_k without ends: as of_q
+  Rotary rotary = {};  // turns q and k, if defined; a row for each position of the longest keys
+
+  // Biases that depend on the bucket of the distance, added to the scaled scores; each may be
+  // undefined; fp32 or of q's type; differentiable.
+  BucketOf bucket_of = {};  // needed by each of them
+  // [heads, buckets]: learned (T5, Raffel et al. 2019, https://arxiv.org/abs/1910.10683; MPNet) or
+  // slopes times distances (ALiBi, Press et al. 2021, https://arxiv.org/abs/2108.12409).
+  at::Tensor bias = {};
+  // [Nq, heads, buckets] and [Nk, heads, buckets], of the query's and of the key's content: scaled
+  // q Kr^T and k Qr^T of DeBERTa (He et al. 2020, https://arxiv.org/abs/2006.03654).
+  at::Tensor query_bias = {}, key_bias = {};
+};
+
+struct AttentionOptions {
+  bool is_causal = false;  // keys after the query are not seen
+  // Keys within this distance only, before and after; 0: all (Longformer, Beltagy et al. 2020,
+  // https://arxiv.org/abs/2004.05150; ModernBERT, Warner et al. 2024,
+  // https://arxiv.org/abs/2412.13663).
+  int64_t window = 0;
+  double scale = 0;  // 0: 1 / sqrt(dim)
+  // Probability; decisions from (seed, site, key of the query row, head, key position).
+  double dropout = 0;
+  uint64_t seed = 0;
+  uint32_t site = 0;     // which place in the network, unique per layer
+  at::Tensor keys = {};  // [Nq] int64, needed where dropout > 0
+};
+
+// Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for
+// backward: the inputs (query and key biases in fp32), the result and one fp32 per row and head; no
+// scores.
+// Errors, in words: queries without keys; fewer keys than queries where causal, within a window or
+// rotated; a bucket that is not there; shapes and types that do not fit each other.
+// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 without
+// biases, the reference otherwise; dropout there as in dropout.h.
+at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options);
 // The same composed of plain ATen operations: the definition that tests compare with.
-at::Tensor attention_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                               const at::Tensor& cu_seqlens, int64_t max_len,
-                               const AttentionOptions& options);
+at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOptions& options);
 
 }  // namespace hone::kernels

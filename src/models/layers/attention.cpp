@@ -33,9 +33,10 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens,
     how.site = dropout_site(layer_, DropoutPlace::kAttention);
     how.keys = tokens.keys;
   }
-  const at::Tensor qkv = query_key_value_.forward(x).view({-1, 3, options_.heads, dim});
-  const at::Tensor mixed =
-      kernels::attention(qkv, tokens.cu_seqlens, tokens.max_len, how);  // [N, heads, dim]
+  kernels::AttentionInputs inputs;
+  inputs.joined = query_key_value_.forward(x).view({-1, 3 * options_.heads, dim});
+  inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
+  const at::Tensor mixed = kernels::attention(inputs, how);  // [N, heads, dim]
   const at::Tensor flat = mixed.reshape({-1, options_.hidden});
   return out_(rows.defined() ? flat.index_select(0, rows) : flat);
 }

@@ -1,0 +1,187 @@
+// What forward and backward of attention share (see attention_simd.h), per instruction set: where
+// things are, who sees whom, rotation. Include inside no namespace.
+#if defined(HONE_MODELS_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef HONE_MODELS_KERNELS_ATTENTION_INL_H_
+#undef HONE_MODELS_KERNELS_ATTENTION_INL_H_
+#else
+#define HONE_MODELS_KERNELS_ATTENTION_INL_H_
+#endif
+
+#include "models/kernels/attention_simd.h"
+#include "models/kernels/block_product.h"
+#include "models/kernels/pack-inl.h"
+#include "models/kernels/philox-inl.h"
+#include "models/kernels/scratch.h"
+#include "models/kernels/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hone::kernels::HWY_NAMESPACE {
+
+constexpr int64_t kQueries = 64;   // of a block
+constexpr int64_t kKeys = 256;     // of a tile
+constexpr int64_t kMaskHeads = 8;  // share one Philox call
+constexpr float kLog2e = 1.44269504f;
+
+inline int64_t padded_rows(int64_t n) {
+  return (n + 7) / 8 * 8;
+}  // left operands: any number of rows will do, few numbers are better
+
+template <class T>
+constexpr bool kIsBf16 = sizeof(T) == 2;
+
+HWY_INLINE void store_weight(VF x, float* p) { store(x, p); }
+HWY_INLINE void store_weight(VF x, Bf16* p) { store_upper(rounded_bf16(x), p); }
+
+// ---- where things are ----
+
+template <class In>
+const In* head_rows(const HeadRows& rows, int64_t first, int64_t head) {
+  return static_cast<const In*>(rows.data) + first * rows.row + head * rows.head;
+}
+
+struct Shape {
+  int64_t q_begin, q_length, k_begin, k_length;
+  int64_t width, repeats;  // width: dim padded; repeats: query heads per key/value head
+  int64_t shift;           // position of the first query: the last one stands at the last key
+
+  Shape(const AttentionJob& job, const AttentionUnit& unit)
+      : q_begin(unit.q_begin),
+        q_length(unit.q_length),
+        k_begin(unit.k_begin),
+        k_length(unit.k_length),
+        width(padded(job.dim)),
+        repeats(job.heads / job.kv_heads),
+        shift(unit.k_length - unit.q_length) {}
+  int64_t tile_rows(int64_t first) const { return padded(HWY_MIN(kKeys, k_length - first)); }
+};
+
+inline uint32_t mask_counter(int64_t head) {
+  return uint32_t{1} << 31 | static_cast<uint32_t>(head / kMaskHeads) << 24;
+}
+
+template <class T>
+void take_all(Scratch& scratch, int64_t count, T*& piece) {
+  piece = scratch.take<T>(count);
+}
+
+// ---- who sees whom ----
+
+struct Range {
+  int64_t begin, end;
+};
+
+inline bool hides_keys(const AttentionJob& job) { return job.is_causal || job.window > 0; }
+
+// Keys that at least one of the queries [first, end) sees.
+HWY_INLINE Range visible_keys(const AttentionJob& job, const Shape& shape, int64_t first,
+                              int64_t end) {
+  Range keys{0, shape.k_length};
+  if (job.is_causal) keys.end = HWY_MIN(keys.end, end + shape.shift);
+  if (job.window > 0) {
+    keys.begin = HWY_MAX(keys.begin, first + shape.shift - job.window);
+    keys.end = HWY_MIN(keys.end, end + shape.shift + job.window);
+  }
+  return keys;
+}
+// The same from where operands of products may begin.
+inline Range visible_tiles(const AttentionJob& job, const Shape& shape, int64_t first,
+                           int64_t end) {
+  const Range keys = visible_keys(job, shape, first, end);
+  return {keys.begin / kLanes * kLanes, keys.end};
+}
+
+// Queries of [first, first + count) that see the key, counted from `first`.
+HWY_INLINE Range visible_queries(const AttentionJob& job, const Shape& shape, int64_t key,
+                                 int64_t first, int64_t count) {
+  const int64_t same = key - shape.shift - first;  // the query at the key's position
+  Range queries{0, count};
+  if (job.is_causal) queries.begin = HWY_MAX(queries.begin, same);
+  if (job.window > 0) {
+    queries.begin = HWY_MAX(queries.begin, same - job.window);
+    queries.end = HWY_MIN(queries.end, same + job.window + 1);
+  }
+  return queries;
+}
+
+// Lanes outside the range become zero.
+HWY_INLINE VF only(VF x, Range kept) {
+  const auto first = [](int64_t n) HWY_ATTR {
+    return hn::FirstN(F(), static_cast<size_t>(HWY_MAX(0, HWY_MIN(n, lanes()))));
+  };
+  if (HWY_UNLIKELY(kept.end < lanes())) x = hn::IfThenElseZero(first(kept.end), x);
+  if (HWY_UNLIKELY(kept.begin > 0)) x = hn::IfThenZeroElse(first(kept.begin), x);
+  return x;
+}
+
+// ---- biases ----
+
+// Of a row of scores: a query before keys, or a key before queries.
+struct RowBias {
+  const float* line;      // at the row's first column, or null like the next two
+  const float* own;       // [buckets] of the row
+  const float* across;    // [buckets] of the first column, `stride` apart
+  const int32_t* bucket;  // at the first column
+  int64_t stride;
+};
+
+template <class T>
+T* at_or_null(T* p, int64_t offset) {
+  return p == nullptr ? nullptr : p + offset;
+}
+
+// Scores [n] of a row become scores * scale + biases, to base 2.
+inline void add_bias(const RowBias& of, float* scores, int64_t n, float scale) {
+  const VF by = hn::Set(F(), scale * kLog2e), log2e = hn::Set(F(), kLog2e);
+  const auto last = hn::Set(I(), static_cast<int32_t>(n - 1)),
+             stride = hn::Set(I(), static_cast<int32_t>(of.stride));
+  for (int64_t c = 0; c < n; c += lanes()) {
+    VF bias = of.line == nullptr ? hn::Zero(F()) : load(of.line + c);
+    if (of.own != nullptr)
+      bias = hn::Add(bias, hn::GatherIndex(F(), of.own, hn::LoadU(I(), of.bucket + c)));
+    if (of.across != nullptr) {
+      const auto column = hn::Min(hn::Iota(I(), static_cast<int32_t>(c)), last);
+      bias = hn::Add(
+          bias, hn::GatherIndex(F(), of.across,
+                                hn::Add(hn::Mul(column, stride), hn::LoadU(I(), of.bucket + c))));
+    }
+    store(hn::MulAdd(load(scores + c), by, hn::Mul(bias, log2e)), scores + c);
+  }
+}
+
+// What scores as add_bias leaves them are multiplied with before the softmax to base 2.
+inline float softmax_scale(const AttentionJob& job) {
+  return job.bias.exists() ? 1 : job.scale * kLog2e;
+}
+
+// ---- rotation ----
+
+// Rows (a, b, rest) at `position` and on become (a cos - b sin, b cos + a sin, rest), or back.
+template <bool kIsBack, class T>
+void rotate_rows(const RotaryTable& by, int64_t position, int64_t n, T* rows, int64_t width) {
+  for (int64_t i = 0; i < n; ++i) {
+    T *left = rows + i * width, *right = left + by.pairs;
+    const int64_t row = (position + i) * by.pairs;
+    for (int64_t c = 0; c < by.pairs; c += lanes()) {
+      const int64_t count = HWY_MIN(lanes(), by.pairs - c);
+      const VF a = load_n(left + c, count), b = load_n(right + c, count),
+               cosine = load_n(by.cosine + row + c, count);
+      VF sine = load_n(by.sine + row + c, count);
+      if constexpr (kIsBack) sine = hn::Neg(sine);
+      store_n(hn::MulSub(a, cosine, hn::Mul(b, sine)), left + c, count);
+      store_n(hn::MulAdd(b, cosine, hn::Mul(a, sine)), right + c, count);
+    }
+  }
+}
+
+// Queries or keys of a head at `position` and on, as [rows, width].
+template <class In, class T>
+void copy_rotated(const AttentionJob& job, const In* from, int64_t stride, int64_t position,
+                  int64_t n, T* to, int64_t rows, int64_t width) {
+  copy_rows(from, stride, n, job.dim, to, rows, width);
+  if (job.rotary.pairs > 0) rotate_rows<false>(job.rotary, position, n, to, width);
+}
+
+}  // namespace hone::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // HONE_MODELS_KERNELS_ATTENTION_INL_H_

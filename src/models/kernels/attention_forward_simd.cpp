@@ -1,0 +1,282 @@
+// Attention in tiles, with the softmax rescaled as tiles come (Milakov and Gimelshein 2018; Dao et
+// al. 2022, "FlashAttention").
+//
+// A unit packs its keys and values once, then takes blocks of queries; a block takes tiles of keys,
+// of those that its queries see. Rows and widths are padded with zeros to multiples of 16. Scores
+// of a block and a tile are the largest thing kept.
+//
+// Forward works on [queries, keys]: rows of the softmax are contiguous.
+#include "models/kernels/attention_simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/kernels/attention_forward_simd.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include "models/kernels/attention-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace hone::kernels::HWY_NAMESPACE {
+namespace {
+
+template <class T>
+struct ForwardScratch {
+  T *key_operand,
+      *value_operand;  // per key/value head: [length padded, width] in all, tile after tile
+  T *rows, *queries, *weights;  // copied rows of a tile; [kQueries, width]; [kQueries, kKeys]
+  float *scores, *sums;         // [kQueries, kKeys], [kQueries, width]
+  float *maximum, *total;       // [kQueries]
+  uint8_t* masks;               // kMaskHeads planes of [kQueries, length padded] bits
+  int64_t mask_stride, mask_plane, head_size;
+
+  ForwardScratch(const Shape& shape, int64_t kv_heads) {
+    const int64_t length = padded(shape.k_length), t = sizeof(T), tile = HWY_MIN(kKeys, length),
+                  masks_size = kMaskHeads * kQueries * mask_capacity(length);
+    head_size = length * shape.width;
+    mask_stride = mask_offset(length);
+    mask_plane = mask_stride * kQueries;
+    const int64_t bytes = 2 * kv_heads * head_size * t + (tile + kQueries) * shape.width * t +
+                          kQueries * tile * (t + 4) + kQueries * (shape.width + 2) * 4 + masks_size;
+    Scratch scratch(static_cast<size_t>(bytes + 16 * 64));
+    take_all(scratch, kv_heads * head_size, key_operand);
+    take_all(scratch, kv_heads * head_size, value_operand);
+    take_all(scratch, tile * shape.width, rows);
+    take_all(scratch, kQueries * shape.width, queries);
+    take_all(scratch, kQueries * tile, weights);
+    take_all(scratch, kQueries * tile, scores);
+    take_all(scratch, kQueries * shape.width, sums);
+    take_all(scratch, kQueries, maximum);
+    take_all(scratch, kQueries, total);
+    take_all(scratch, masks_size, masks);
+  }
+};
+
+template <class In, class T>
+void pack_keys_and_values(const AttentionJob& job, const Shape& shape, int64_t kv_head,
+                          T* key_operand, T* value_operand, T* rows) {
+  for (int64_t first = 0; first < shape.k_length; first += kKeys) {
+    const int64_t n = HWY_MIN(kKeys, shape.k_length - first), count = padded(n),
+                  offset = first * shape.width;
+    copy_rotated(job, head_rows<In>(job.k, shape.k_begin + first, kv_head), job.k.row, first, n,
+                 rows, count, shape.width);
+    transpose_pairs(rows, count, shape.width, key_operand + offset);
+    const In* values = head_rows<In>(job.v, shape.k_begin + first, kv_head);
+    if constexpr (kIsBf16<T>) {
+      copy_rows(values, job.v.row, n, job.dim, rows, count, shape.width);
+      pair_rows(rows, count, shape.width, value_operand + offset);
+    } else {
+      copy_rows(values, job.v.row, n, job.dim, value_operand + offset, count, shape.width);
+    }
+  }
+}
+
+constexpr float kLowest = -3.0e38f;
+
+HWY_INLINE float row_maximum(const float* scores, int64_t n) {
+  const F d;
+  const VF lowest = hn::Set(d, kLowest);
+  VF result = lowest;
+  int64_t c = 0;
+  for (; c + lanes() <= n; c += lanes()) result = hn::Max(result, load(scores + c));
+  if (c < n)
+    result = hn::Max(result, hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - c)),
+                                            load(scores + c), lowest));
+  return maximum(result);
+}
+
+template <class T>
+HWY_INLINE void clear(T* weights, int64_t begin, int64_t end) {
+  for (int64_t c = begin; c < end; c += lanes()) store_weight(hn::Zero(F()), weights + c);
+}
+
+// weights = 2^(scores * scale - maximum) on those of `columns` that are seen, zero elsewhere;
+// dropped ones are zero too but count in the sum.
+template <bool kDrops, class T>
+HWY_INLINE float exponentiate(const float* scores, T* weights, Range seen, int64_t columns,
+                              VF scale, float maximum, const uint8_t* mask) {
+  const F d;
+  const VF shift = hn::Set(d, maximum);
+  VF total = hn::Zero(d);
+  const int64_t whole = seen.begin / lanes() * lanes();
+  clear(weights, 0, whole);
+  int64_t c = whole;
+  for (; c < seen.end; c += lanes()) {
+    VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(load(scores + c), scale, shift));
+    weight = only(weight, {seen.begin - c, seen.end - c});
+    total = hn::Add(total, weight);
+    if constexpr (kDrops) weight = keep_where(weight, mask + mask_offset(c));
+    store_weight(weight, weights + c);
+  }
+  clear(weights, c, columns);
+  return sum(total);
+}
+
+HWY_INLINE void scale_row(float* row, int64_t width, float factor) {
+  const VF by = hn::Set(F(), factor);
+  for (int64_t c = 0; c < width; c += lanes()) store(hn::Mul(load(row + c), by), row + c);
+}
+float exp2_of(float x) { return hn::GetLane(exp2(hn::Set(F(), x))); }
+
+template <class T>
+struct ForwardBlock {
+  const AttentionJob& job;
+  const Shape& shape;
+  const ForwardScratch<T>& scratch;
+  int64_t first, count;  // queries
+  Range keys;            // visible, from a multiple of 16
+
+  // Keys of one tile that the block looks at, as columns of the scores.
+  struct Tile {
+    int64_t begin, count;
+    bool is_first;
+  };
+
+  // One tile's softmax; earlier sums are scaled down where a row's maximum rises.
+  template <bool kDrops>
+  void weigh(const Tile& tile, const uint8_t* mask) const {
+    const float factor = softmax_scale(job);
+    const VF scale = hn::Set(F(), factor);
+    const int64_t columns = padded(tile.count);
+    for (int64_t i = 0; i < count; ++i) {
+      const Range seen = columns_of(tile, i);
+      const float* scores = scratch.scores + i * columns;
+      T* weights = scratch.weights + i * columns;
+      if (seen.begin >= seen.end) {
+        clear(weights, 0, columns);
+        if (tile.is_first) scratch.maximum[i] = kLowest, scratch.total[i] = 0;
+        continue;
+      }
+      const float here = row_maximum(scores + seen.begin, seen.end - seen.begin) * factor,
+                  before = scratch.maximum[i], now = tile.is_first || here > before ? here : before;
+      const float total = exponentiate<kDrops>(scores, weights, seen, columns, scale, now,
+                                               kDrops ? mask + i * scratch.mask_stride : nullptr);
+      if (tile.is_first) {
+        scratch.total[i] = total;
+      } else {
+        const float shrink = exp2_of(before - now);
+        scratch.total[i] = scratch.total[i] * shrink + total;
+        if (now != before) scale_row(scratch.sums + i * shape.width, shape.width, shrink);
+      }
+      scratch.maximum[i] = now;
+    }
+  }
+
+  // Columns of the tile that query i of the block sees; none where begin >= end.
+  HWY_INLINE Range columns_of(const Tile& tile, int64_t i) const {
+    const Range seen = visible_keys(job, shape, first + i, first + i + 1);
+    return {HWY_MAX(0, seen.begin - tile.begin), HWY_MIN(tile.count, seen.end - tile.begin)};
+  }
+
+  void add_biases(const Tile& tile, int64_t head) const {
+    const DistanceBias& bias = job.bias;
+    const int64_t query = shape.q_begin + first, key = shape.k_begin + tile.begin;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t place = bias.zero + tile.begin - (shape.shift + first + i);
+      const RowBias row{at_or_null(bias.line, head * bias.size + place),
+                        at_or_null(bias.of_query, ((query + i) * job.heads + head) * bias.buckets),
+                        at_or_null(bias.of_key, (key * job.heads + head) * bias.buckets),
+                        at_or_null(bias.bucket, place), job.heads * bias.buckets};
+      add_bias(row, scratch.scores + i * padded(tile.count), tile.count, job.scale);
+    }
+  }
+
+  // `mask`: of the head, or null.
+  void attend(int64_t head, const T* key_operand, const T* value_operand,
+              const uint8_t* mask) const {
+    constexpr int64_t kStep = kIsBf16<T> ? 2 : 1;  // elements between keys of the operand
+    const int64_t rows = padded_rows(count), width = shape.width;
+    for (int64_t at = keys.begin / kKeys * kKeys; at < keys.end; at += kKeys) {
+      const int64_t begin = HWY_MAX(at, keys.begin);
+      const Tile tile{begin, HWY_MIN(at + kKeys, keys.end) - begin, begin == keys.begin};
+      const int64_t columns = padded(tile.count);
+      multiply(rows, columns, width, scratch.queries, width,
+               key_operand + at * width + (begin - at) * kStep, shape.tile_rows(at), scratch.scores,
+               columns, false);
+      if (job.bias.exists()) add_biases(tile, head);
+      mask == nullptr ? weigh<false>(tile, nullptr) : weigh<true>(tile, mask + mask_offset(begin));
+      multiply(rows, width, columns, scratch.weights, columns, value_operand + begin * width, width,
+               scratch.sums, width, !tile.is_first);
+    }
+  }
+
+  // Decisions of all heads of a mask group for this block, [count, keys].
+  void fill_masks(int64_t head) const {
+    for (int64_t i = 0; i < count; ++i) {
+      masks_of_row(job.dropout, job.keys[shape.q_begin + first + i],
+                   mask_counter(head) + static_cast<uint32_t>(keys.begin), keys.end - keys.begin,
+                   scratch.masks + i * scratch.mask_stride + mask_offset(keys.begin),
+                   scratch.mask_plane);
+    }
+  }
+
+  template <class In>
+  void write(int64_t head) const {
+    In* out = static_cast<In*>(job.out) + ((shape.q_begin + first) * job.heads + head) * job.dim;
+    for (int64_t i = 0; i < count; ++i) {
+      const VF factor = hn::Set(F(), job.dropout.scale / scratch.total[i]);
+      const float* sums = scratch.sums + i * shape.width;
+      for (int64_t c = 0; c < job.dim; c += lanes()) {
+        store_n(hn::Mul(load(sums + c), factor), out + i * job.heads * job.dim + c,
+                HWY_MIN(lanes(), job.dim - c));
+      }
+    }
+    if (job.log_sum_exp == nullptr) return;
+    float* log_sum_exp = job.log_sum_exp + head * job.queries + shape.q_begin + first;
+    for (int64_t i = 0; i < count; i += lanes()) {
+      const VF value = hn::Add(load(scratch.maximum + i), hn::Log2(F(), load(scratch.total + i)));
+      store_n(value, log_sum_exp + i, HWY_MIN(lanes(), count - i));
+    }
+  }
+};
+
+template <class In, class T>
+void forward(const AttentionJob& job, const AttentionUnit& unit) {
+  const Shape shape(job, unit);
+  const int64_t repeats = shape.repeats, head_begin = unit.kv_begin * repeats,
+                head_end = unit.kv_end * repeats;
+  const ForwardScratch<T> scratch(shape, unit.kv_end - unit.kv_begin);
+  for (int64_t i = 0; i < kQueries; ++i) scratch.maximum[i] = 0, scratch.total[i] = 1;
+  for (int64_t h = unit.kv_begin; h < unit.kv_end; ++h) {
+    const int64_t offset = (h - unit.kv_begin) * scratch.head_size;
+    pack_keys_and_values<In>(job, shape, h, scratch.key_operand + offset,
+                             scratch.value_operand + offset, scratch.rows);
+  }
+  const bool drops = job.dropout.threshold > 0;
+  for (int64_t first = 0; first < shape.q_length; first += kQueries) {
+    const int64_t count = HWY_MIN(kQueries, shape.q_length - first);
+    const ForwardBlock<T> block{job,   shape, scratch,
+                                first, count, visible_tiles(job, shape, first, first + count)};
+    for (int64_t head = head_begin; head < head_end; ++head) {
+      if (drops && (head == head_begin || head % kMaskHeads == 0)) block.fill_masks(head);
+      copy_rotated(job, head_rows<In>(job.q, shape.q_begin + first, head), job.q.row,
+                   shape.shift + first, count, scratch.queries, padded_rows(count), shape.width);
+      const int64_t offset = (head / repeats - unit.kv_begin) * scratch.head_size;
+      block.attend(head, scratch.key_operand + offset, scratch.value_operand + offset,
+                   drops ? scratch.masks + head % kMaskHeads * scratch.mask_plane : nullptr);
+      block.template write<In>(head);
+    }
+  }
+}
+
+void forward_any(const AttentionJob& job, const AttentionUnit& unit) {
+  if (job.multiplies_bf16) return forward<Bf16, Bf16>(job, unit);
+  job.is_bf16 ? forward<Bf16, float>(job, unit) : forward<float, float>(job, unit);
+}
+
+}  // namespace
+}  // namespace hone::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace hone::kernels {
+
+HWY_EXPORT(forward_any);
+
+void attention_forward(const AttentionJob& job, const AttentionUnit& unit) {
+  HWY_DYNAMIC_DISPATCH(forward_any)(job, unit);
+}
+
+}  // namespace hone::kernels
+#endif
