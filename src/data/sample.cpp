@@ -3,9 +3,9 @@
 namespace hone {
 
 int64_t Sample::size() const {
-  int64_t tokens = 0;
-  for (const Sequence& stream : streams) tokens += stream.size();
-  return tokens;
+  int64_t rows = 0;
+  for (const Sequence& stream : streams) rows += stream.size() + stream.features.rows();
+  return rows;
 }
 
 }  // namespace hone

@@ -14,13 +14,24 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
+// Rows of numbers: what a sample is beside its tokens, or in their place (patches of a picture,
+// frames of a sound).
+struct Features {
+  int32_t width = 0;
+  std::vector<float> values;  // [rows * width]
+
+  int64_t rows() const { return width == 0 ? 0 : static_cast<int64_t>(values.size()) / width; }
+};
+
 // One token sequence. All vectors have the same length n.
 struct Sequence {
   std::vector<int32_t> ids;
   std::vector<int32_t> segments;  // 0 or 1 (token_type_ids)
+  std::vector<int32_t> texts;     // 0, or 1 for the second of a pair; -1 for special tokens
   std::vector<int32_t>
       words;  // index of the word (pre-token, or entry of a tokens column); -1 for special tokens
   std::vector<Span> offsets;  // bytes in the sequence's source text; {0, 0} for special tokens
+  Features features = {};     // rows of their own: any number beside n tokens
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
 };
@@ -47,7 +58,7 @@ struct Sample {
   // say all. For who counts; a SampleStore does not keep it.
   std::string repair = {};
 
-  int64_t size() const;  // tokens of all streams: what the planner counts
+  int64_t size() const;  // tokens and feature rows of all streams: what the planner counts
 };
 
 }  // namespace hone

@@ -100,34 +100,6 @@ void get_runs(Decoder& in, std::vector<int32_t>& values) {
   }
 }
 
-void put_sequence(Encoder& out, const Sequence& sequence) {
-  out.put(sequence.ids.size());
-  for (const int32_t id : sequence.ids) out.put_signed(id);
-  put_runs(out, sequence.segments);
-  put_steps(out, sequence.words);
-  out.put(sequence.offsets.size());
-  int64_t before = 0;
-  for (const Span& span : sequence.offsets) {
-    out.put_signed(span.start - before);
-    out.put_signed(int64_t{span.end} - span.start);
-    before = span.end;
-  }
-}
-
-void get_sequence(Decoder& in, Sequence& sequence) {
-  sequence.ids.resize(in.get());
-  for (int32_t& id : sequence.ids) id = static_cast<int32_t>(in.get_signed());
-  get_runs(in, sequence.segments);
-  get_steps(in, sequence.words);
-  sequence.offsets.resize(in.get());
-  int64_t before = 0;
-  for (Span& span : sequence.offsets) {
-    span.start = static_cast<int32_t>(before + in.get_signed());
-    span.end = static_cast<int32_t>(span.start + in.get_signed());
-    before = span.end;
-  }
-}
-
 // Exactly this value, the sign of a zero included, comes back from the whole number.
 bool is_whole(float value) {
   constexpr float kLargest = 1 << 24;
@@ -136,30 +108,73 @@ bool is_whole(float value) {
          std::bit_cast<uint32_t>(value);
 }
 
-void put_target(Encoder& out, const Target& target, size_t name) {
-  const bool whole = std::all_of(target.values.begin(), target.values.end(), is_whole);
-  out.put(name);
-  out.put((target.per_token ? 1U : 0U) | (whole ? 2U : 0U));
-  out.put_signed(target.width);
-  out.put(target.values.size());
+// As whole numbers where all of them are.
+void put_floats(Encoder& out, const std::vector<float>& values) {
+  const bool whole = std::all_of(values.begin(), values.end(), is_whole);
+  out.put(values.size() << 1 | (whole ? 1U : 0U));
   if (whole) {
-    for (const float value : target.values) out.put_signed(static_cast<int64_t>(value));
+    for (const float value : values) out.put_signed(static_cast<int64_t>(value));
   } else {
-    out.put_bytes(target.values.data(), target.values.size() * sizeof(float));
+    out.put_bytes(values.data(), values.size() * sizeof(float));
   }
+}
+
+void get_floats(Decoder& in, std::vector<float>& values) {
+  const uint64_t head = in.get();
+  values.resize(head >> 1);
+  if ((head & 1) != 0) {
+    for (float& value : values) value = static_cast<float>(in.get_signed());
+  } else {
+    in.get_bytes(values.data(), values.size() * sizeof(float));
+  }
+}
+
+void put_sequence(Encoder& out, const Sequence& sequence) {
+  out.put(sequence.ids.size());
+  for (const int32_t id : sequence.ids) out.put_signed(id);
+  put_runs(out, sequence.segments);
+  put_runs(out, sequence.texts);
+  put_steps(out, sequence.words);
+  out.put(sequence.offsets.size());
+  int64_t before = 0;
+  for (const Span& span : sequence.offsets) {
+    out.put_signed(span.start - before);
+    out.put_signed(int64_t{span.end} - span.start);
+    before = span.end;
+  }
+  out.put_signed(sequence.features.width);
+  put_floats(out, sequence.features.values);
+}
+
+void get_sequence(Decoder& in, Sequence& sequence) {
+  sequence.ids.resize(in.get());
+  for (int32_t& id : sequence.ids) id = static_cast<int32_t>(in.get_signed());
+  get_runs(in, sequence.segments);
+  get_runs(in, sequence.texts);
+  get_steps(in, sequence.words);
+  sequence.offsets.resize(in.get());
+  int64_t before = 0;
+  for (Span& span : sequence.offsets) {
+    span.start = static_cast<int32_t>(before + in.get_signed());
+    span.end = static_cast<int32_t>(span.start + in.get_signed());
+    before = span.end;
+  }
+  sequence.features.width = static_cast<int32_t>(in.get_signed());
+  get_floats(in, sequence.features.values);
+}
+
+void put_target(Encoder& out, const Target& target, size_t name) {
+  out.put(name);
+  out.put(target.per_token ? 1 : 0);
+  out.put_signed(target.width);
+  put_floats(out, target.values);
 }
 
 void get_target(Decoder& in, Target& target, const std::vector<std::string>& names) {
   target.name = names[in.get()];
-  const uint64_t flags = in.get();
-  target.per_token = (flags & 1) != 0;
+  target.per_token = in.get() != 0;
   target.width = static_cast<int32_t>(in.get_signed());
-  target.values.resize(in.get());
-  if ((flags & 2) != 0) {
-    for (float& value : target.values) value = static_cast<float>(in.get_signed());
-  } else {
-    in.get_bytes(target.values.data(), target.values.size() * sizeof(float));
-  }
+  get_floats(in, target.values);
 }
 
 // An unlinked file: the system takes it away when the program ends, however it ends. It has no

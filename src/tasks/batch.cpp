@@ -81,7 +81,35 @@ at::Tensor pack_target(const std::vector<Sample>& samples, size_t index) {
   return first.width == 1 ? column : column.view({-1, first.width});
 }
 
+// Sequences [begin, end) of a stream.
+Packed sequences_of(const Packed& all, int64_t begin, int64_t end) {
+  const int32_t* ends = all.cu_seqlens.const_data_ptr<int32_t>();
+  const int64_t first = ends[begin], last = ends[end];
+  Packed part = all;
+  for (at::Tensor* column : {&part.ids, &part.positions, &part.segments, &part.keys, &part.shift}) {
+    if (column->defined()) *column = column->slice(0, first, last);
+  }
+  part.cu_seqlens = all.cu_seqlens.slice(0, begin, end + 1).sub(first);
+  part.max_len = 0;
+  for (int64_t s = begin; s < end; ++s)
+    part.max_len = std::max<int64_t>(part.max_len, ends[s + 1] - ends[s]);
+  return part;
+}
+
 }  // namespace
+
+std::vector<Batch> parts_of(const Batch& batch) {
+  std::vector<Batch> parts;
+  int64_t begin = 0;
+  for (const int64_t samples : batch.parts) {
+    Batch& part = parts.emplace_back();
+    for (const Packed& stream : batch.streams)
+      part.streams.push_back(sequences_of(stream, begin, begin + samples));
+    part.records.assign(batch.records.begin() + begin, batch.records.begin() + begin + samples);
+    begin += samples;
+  }
+  return parts;
+}
 
 Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
               uint64_t seed) {

@@ -15,11 +15,17 @@ struct Batch {
   std::map<std::string, at::Tensor>
       targets;  // by name: per token [N] or [N, width], per sample [S] or [S, width]; fp32
   std::vector<int64_t> records;  // [S] index of each sample's record
+  // How many samples each part has that goes through the network by itself, where memory does not
+  // hold all of them at once (Network::forward); empty: the batch is one part.
+  std::vector<int64_t> parts;
 };
 
 // Samples laid end to end in the order given. `indices` are their places in the split (they seed
 // the dropout keys); `seed` is mix(run seed, step).
 Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
               uint64_t seed);
+
+// The parts of a batch, without targets: views of its streams.
+std::vector<Batch> parts_of(const Batch& batch);
 
 }  // namespace hone

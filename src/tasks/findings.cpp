@@ -1,9 +1,11 @@
-#include "tasks/findings.h"
-
+// What a reader should know before believing a score: leaks, a score no better than one without a
+// model, what the task found. Text, JSON and page show them first.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+
+#include "tasks/report.h"
 
 namespace hone {
 namespace {
@@ -74,31 +76,18 @@ std::vector<Finding> of_conflicts(const RunSummary& run) {
   return found;
 }
 
-std::vector<Finding> of_baseline(const Report& report) {
-  const auto main = std::find_if(report.metrics.begin(), report.metrics.end(),
-                                 [&](const Metric& m) { return m.name == report.metric; });
-  if (main == report.metrics.end() || !main->baseline || report.n == 0) return {};
+std::vector<Finding> of_score(const Report& report) {
+  const Metric* main = report.main();
+  if (main == nullptr || report.n == 0) return {};
+  if (!std::isfinite(main->value))
+    return {{fmt::format("{} cannot be told of these rows", main->name), {}, {}}};
+  if (!main->baseline) return {};
   const bool better =
       main->greater_is_better ? main->value > *main->baseline : main->value < *main->baseline;
   if (better) return {};
   return {{fmt::format("{} {:.4f} is no better than {}, which gets {:.4f}", main->name, main->value,
                        report.baseline, *main->baseline),
            {},
-           {}}};
-}
-
-std::vector<Finding> of_classes(const Report& report) {
-  std::vector<std::string> never;
-  size_t there = 0;
-  for (const ClassRow& row : report.per_class) {
-    if (row.support == 0) continue;
-    ++there;
-    if (row.predicted == 0) never.push_back(row.label);
-  }
-  if (never.empty()) return {};
-  return {{fmt::format("{} of {} classes {} never predicted", never.size(), there,
-                       never.size() == 1 ? "is" : "are"),
-           never,
            {}}};
 }
 
@@ -118,9 +107,8 @@ Json Finding::json() const {
 
 std::vector<Finding> findings(const Report& report, const RunSummary& run) {
   std::vector<Finding> all;
-  for (const std::vector<Finding>& some :
-       {of_split(run), of_leaks(run), of_baseline(report), of_classes(report),
-        of_unknown_tokens(run), of_conflicts(run)})
+  for (const std::vector<Finding>& some : {of_split(run), of_leaks(run), of_score(report),
+                                           report.found, of_unknown_tokens(run), of_conflicts(run)})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }

@@ -49,9 +49,9 @@ void SentenceHead::initialise(uint64_t seed) {
   out_->initialise(range_, mix(seed, 1));
 }
 
-TokenHead::TokenHead(const ModelConfig& config, int64_t outputs)
+TokenHead::TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs)
     : dropout_(config.token_dropout), range_(config.initializer_range) {
-  out_ = register_module("classifier", Linear(config.hidden_size, outputs));
+  out_ = adopt(*this, name, Linear(config.hidden_size, outputs));
 }
 
 at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {

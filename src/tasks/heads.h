@@ -28,10 +28,11 @@ class SentenceHead : public Head {
   Linear out_{nullptr};
 };
 
-// Tokens [N, C]: dropout and "classifier".
+// Tokens [N, C]: dropout and a layer with the name that Transformers gives it ("classifier",
+// "qa_outputs").
 class TokenHead : public Head {
  public:
-  TokenHead(const ModelConfig& config, int64_t outputs);
+  TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs);
 
   at::Tensor forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;

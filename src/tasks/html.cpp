@@ -22,6 +22,11 @@ const char* entity(char c) {
   }
 }
 
+// A page may not hold these; lines and tabs it may.
+bool is_control(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7F;
+}
+
 }  // namespace
 
 std::string escape(std::string_view text) {
@@ -30,6 +35,8 @@ std::string escape(std::string_view text) {
   for (const char c : text) {
     if (const char* named = entity(c)) {
       out += named;
+    } else if (is_control(c)) {
+      out += "\uFFFD";
     } else {
       out += c;
     }

@@ -15,11 +15,14 @@ class MistakeList {
   bool wants(double confidence) const {
     return kept_.size() < kMistakesKept || confidence > kept_.back().confidence;
   }
-  void add(Mistake mistake);
-  const std::vector<Mistake>& most_confident_first() const { return kept_; }
+  void add(Example mistake);
+  const std::vector<Example>& most_confident_first() const { return kept_; }
+  // `measure`: what their confidence is.
+  Section section(const char* title = "most confident mistakes",
+                  const char* measure = "confidence") const;
 
  private:
-  std::vector<Mistake>
+  std::vector<Example>
       kept_;  // sorted by confidence, equal ones in the order they came; at most kMistakesKept
 };
 

@@ -1,17 +1,55 @@
 #include "tasks/network.h"
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+
+#include "base/error.h"
 #include "base/random.h"
 #include "models/layers/linear.h"
+#include "models/layers/recompute.h"
 
 namespace hone {
 namespace {
 constexpr const char* kHead = "head";
+
+// A GPU's generator counts from the start of each batch: parts must not draw the same decisions.
+void tell_apart(Batch& part, size_t index) {
+  for (Packed& stream : part.streams) stream.seed = mix(stream.seed, index);
 }
+
+}  // namespace
 
 Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head)
     : backbone_(std::move(backbone)), head_(std::move(head)) {
   register_module(backbone_->config().base_prefix, backbone_);
   register_module(kHead, head_);
+  refuse_shared_names();
+}
+
+// By its first part a name is the backbone's or the head's, here and in every checkpoint.
+void Network::refuse_shared_names() const {
+  const std::string& prefix = backbone_->config().base_prefix;
+  for (const auto& item : head_->named_parameters()) {
+    if (prefix != kHead && !item.key().starts_with(prefix + ".")) continue;
+    throw Error(ErrorKind::kInternal,
+                fmt::format("the head has a weight \"{}\", but names that begin with \"{}.\" are "
+                            "the backbone's; give it another name",
+                            item.key(), prefix));
+  }
+}
+
+at::Tensor Network::forward(const Batch& batch) {
+  if (batch.parts.size() <= 1) return head_->forward(*backbone_, batch);
+  // No input of a part has a gradient; one that does has the graph go through here.
+  const at::Tensor anchor = at::zeros({}).requires_grad_();
+  std::vector<at::Tensor> outputs;
+  for (Batch& part : parts_of(batch)) {
+    if (!device_.is_cpu()) tell_apart(part, outputs.size());
+    const auto run = [this, part](const at::Tensor&) { return head_->forward(*backbone_, part); };
+    outputs.push_back(recomputed(run, anchor));
+  }
+  return at::cat(outputs);
 }
 
 void Network::move_to(at::Device device) {

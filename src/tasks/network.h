@@ -22,9 +22,13 @@ class Head : public torch::nn::Module {
 
 class Network : public torch::nn::Module {
  public:
+  // Error(kInternal) where a weight of the head is named as one of the backbone.
   Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head);
 
-  at::Tensor forward(const Batch& batch) { return head_->forward(*backbone_, batch); }
+  // The head's outputs. Of a batch in parts, part by part, each computed again in the backward
+  // pass: memory holds one part's activations and all outputs (GradCache: Gao et al. 2021,
+  // https://arxiv.org/abs/2101.06983). Values and gradients are those of the parts taken alone.
+  at::Tensor forward(const Batch& batch);
   // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries
   // stay).
   void move_to(at::Device device);
@@ -39,6 +43,8 @@ class Network : public torch::nn::Module {
   Head& head() { return *head_; }
 
  private:
+  void refuse_shared_names() const;
+
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;
   at::Device device_ = at::kCPU;

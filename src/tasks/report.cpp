@@ -3,36 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <filesystem>
-#include <limits>
 
 #include "base/console.h"
-#include "base/utf8.h"
-#include "tasks/findings.h"
 
 namespace hone {
 namespace {
 
-constexpr size_t kMistakesPrinted = 10, kNamesPrinted = 10, kComparisonsPrinted = 3;
-
-// A number of a report; JSON has no NaN.
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json average_json(const ClassRow& row) {
-  return {{"label", row.label},
-          {"precision", row.precision},
-          {"recall", row.recall},
-          {"f1", row.f1},
-          {"support", row.support}};
-}
-
-Json class_json(const ClassRow& row) {
-  Json json = average_json(row);
-  json["predicted"] = row.predicted;
-  return json;
-}
+constexpr size_t kNamesPrinted = 10, kComparisonsPrinted = 3;
 
 Json baseline_json(const Report& report) {
   Json values = Json::object();
@@ -42,48 +21,23 @@ Json baseline_json(const Report& report) {
   return {{"name", report.baseline}, {"metrics", values}};
 }
 
-Json mistake_json(const Mistake& m) {
-  return {{"file", m.where.file}, {"line", m.where.line},     {"text", m.text},
-          {"gold", m.gold},       {"predicted", m.predicted}, {"confidence", m.confidence}};
+// Sections have keys of their own: none may hide another value.
+void put(Json& out, const std::string& key, Json value) {
+  if (out.contains(key))
+    throw Error(ErrorKind::kInternal,
+                fmt::format("the report has the key \"{}\" twice; a section must have one of its "
+                            "own",
+                            key));
+  out[key] = std::move(value);
 }
 
-template <typename Item, typename Make>
-Json list_json(const std::vector<Item>& items, Make make) {
-  Json list = Json::array();
-  for (const Item& item : items) list.push_back(make(item));
-  return list;
-}
-
-std::string right_aligned(const std::string& text, size_t width) {
-  const size_t length = count_code_points(text);
-  return std::string(length < width ? width - length : 0, ' ') + text;
-}
-
-// scikit-learn's classification_report with digits=4, to the character. The accuracy row shows one
-// number, as there.
-std::string class_table(const Report& report) {
-  size_t width = std::string_view("weighted avg").size();
-  for (const ClassRow& row : report.per_class)
-    width = std::max(width, count_code_points(console::printable(row.label)));
-  std::string text = fmt::format("{}  {:>9} {:>9} {:>9} {:>9}\n\n", std::string(width, ' '),
-                                 "precision", "recall", "f1-score", "support");
-  const auto line = [&](const ClassRow& row) {
-    text += right_aligned(console::printable(row.label), width);
-    if (row.label == "accuracy") {
-      text += fmt::format("  {:>9} {:>9} {:>9.4f} {:>9}\n", "", "", row.f1, row.support);
-    } else {
-      text += fmt::format("  {:>9.4f} {:>9.4f} {:>9.4f} {:>9}\n", row.precision, row.recall, row.f1,
-                          row.support);
-    }
-  };
-  for (const ClassRow& row : report.per_class) line(row);
-  text += "\n";
-  for (const ClassRow& row : report.averages) line(row);
-  return text + "\n";
+// NaN is how a task says that its rows cannot tell.
+std::string number_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4f}", value) : "–";
 }
 
 std::string metric_line(const Metric& metric, size_t width) {
-  std::string text = fmt::format("{:<{}}  {:.4f}", metric.name, width, metric.value);
+  std::string text = fmt::format("{:<{}}  {}", metric.name, width, number_text(metric.value));
   if (metric.interval)
     text += fmt::format("  [{:.4f}, {:.4f}]", metric.interval->low, metric.interval->high);
   if (metric.baseline) text += fmt::format("  baseline {:.4f}", *metric.baseline);
@@ -105,19 +59,13 @@ std::string metric_lines(const Report& report) {
              : text + fmt::format("(baseline: {})\n", console::printable(report.baseline));
 }
 
-std::string mistake_lines(const Report& report, const std::string& rest) {
-  if (report.mistakes.empty()) return "";
-  std::string text = fmt::format("\n{}\n", mistakes_title(report));
-  for (size_t i = 0; i < std::min(kMistakesPrinted, report.mistakes.size()); ++i) {
-    const Mistake& m = report.mistakes[i];
-    const std::string confidence = m.confidence > 0 ? fmt::format(" ({:.3f})", m.confidence)
-                                                    : "";  // predictions without scores have none
-    text += console::printable(fmt::format("  {}: {}, predicted {}{}: {}", m.where.str(), m.gold,
-                                           m.predicted, confidence, m.text)) +
-            "\n";
+// The tables, or the examples.
+template <typename Kind>
+std::string sections_text(const Report& report, const std::string& rest) {
+  std::string text;
+  for (const Section& section : report.sections) {
+    if (std::holds_alternative<Kind>(section.content)) text += section_text(section, rest);
   }
-  if (report.mistakes.size() > kMistakesPrinted)
-    text += fmt::format("  … {} more {}\n", report.mistakes.size() - kMistakesPrinted, rest);
   return text;
 }
 
@@ -153,23 +101,10 @@ std::string finding_lines(const Report& report, const RunSummary& run) {
 
 }  // namespace
 
-bool greater_is_better(const std::string& metric) {
-  static const std::array<const char*, 8> losses = {"loss",
-                                                    "mse",
-                                                    "rmse",
-                                                    "mae",
-                                                    "ece",
-                                                    "hamming_loss",
-                                                    "tokens_without_pieces",
-                                                    "unreachable_entities"};
-  return std::none_of(losses.begin(), losses.end(),
-                      [&](const char* name) { return metric == name; });
-}
-
-void Report::add(const std::vector<const char*>& names, const std::vector<double>& values,
+void Report::add(const std::vector<MetricName>& names, const std::vector<double>& values,
                  const std::vector<Interval>& ranges, const std::vector<double>& baselines) {
   for (size_t i = 0; i < names.size(); ++i) {
-    Metric added{names[i], values[i], greater_is_better(names[i]), {}, {}};
+    Metric added{names[i].name, values[i], names[i].greater_is_better, {}, {}};
     if (i < ranges.size()) added.interval = ranges[i];
     if (i < baselines.size()) added.baseline = baselines[i];
     if (added.name == metric) score = added.value;
@@ -194,10 +129,16 @@ std::string meant_metric(std::string name, const std::vector<std::string>& known
 
 }  // namespace
 
-double Report::value(const std::string& metric_name) const {
+const Metric* Report::main() const {
+  const auto found = std::find_if(metrics.begin(), metrics.end(),
+                                  [&](const Metric& m) { return m.name == metric; });
+  return found == metrics.end() ? nullptr : &*found;
+}
+
+const Metric& Report::named(const std::string& metric_name) const {
   std::vector<std::string> known = {"loss"};
   for (const Metric& m : metrics) {
-    if (m.name == metric_name) return m.value;
+    if (m.name == metric_name) return m;
     known.push_back(m.name);
   }
   throw Error(ErrorKind::kUsage,
@@ -211,31 +152,14 @@ Json Report::json() const {
     values[m.name] = finite(m.value);
     if (m.interval) ranges[m.name] = {finite(m.interval->low), finite(m.interval->high)};
   }
-  Json out = {{"task", task},
-              {"metric", metric},
-              {"score", finite(score)},
-              {"n", n},
-              {"metrics", values},
-              {"intervals", ranges},
-              {"per_class", list_json(per_class, class_json)},
-              {"averages", list_json(averages, average_json)}};
+  Json out = {
+      {"task", task}, {"metric", metric},  {"score", main() == nullptr ? Json() : finite(score)},
+      {"n", n},       {"metrics", values}, {"intervals", ranges}};
   if (!baseline.empty()) out["baseline"] = baseline_json(*this);
-  if (confusion) out["confusion"] = {{"labels", confusion->labels}, {"counts", confusion->counts}};
-  out["reliability"] = list_json(reliability, [](const ReliabilityBin& bin) -> Json {
-    return {{"confidence", bin.confidence},
-            {"accuracy", bin.accuracy},
-            {"count", bin.count},
-            {"low", bin.low},
-            {"high", bin.high}};
-  });
-  out["mistakes"] = list_json(mistakes, mistake_json);
-  out["mistake_measure"] = mistake_measure;
+  for (const Section& section : sections) {
+    for (auto& [key, value] : section_json(section)) put(out, key, std::move(value));
+  }
   return out;
-}
-
-std::string mistakes_title(const Report& report) {
-  return report.mistake_measure == "confidence" ? "most confident mistakes"
-                                                : "largest " + report.mistake_measure + "s";
 }
 
 std::string run_name(const std::string& folder) {
@@ -248,29 +172,32 @@ std::string run_name(const std::string& folder) {
 }
 
 std::string report_text(const Report& report, const RunSummary& run, const std::string& rest) {
-  return finding_lines(report, run) + (report.per_class.empty() ? "" : class_table(report)) +
-         metric_lines(report) + mistake_lines(report, rest);
+  return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
+         metric_lines(report) + sections_text<Examples>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {
   Json out = report.json();
-  Json splits = Json::object(), curves = Json::object();
+  Json splits = Json::object(), curves = Json::object(), found = Json::array(),
+       leaks = Json::array();
   for (const auto& [name, audit] : run.data) splits[name] = audit.json();
   for (const auto& [name, points] : run.curves) {
-    curves[name] = list_json(points, [](const RunSummary::Point& p) -> Json {
-      return {{"step", p.step}, {"epoch", p.epoch}, {"value", finite(p.value)}};
-    });
+    Json& list = curves[name] = Json::array();
+    for (const RunSummary::Point& p : points)
+      list.push_back({{"step", p.step}, {"epoch", p.epoch}, {"value", finite(p.value)}});
   }
-  out["findings"] = list_json(findings(report, run), [](const Finding& f) { return f.json(); });
-  out["title"] = run.title;
-  out["split"] = run.split;
-  out["model"] = run.model;
-  out["command"] = run.command;
-  out["data"] = splits;
-  out["leaks"] = list_json(run.leaks, [](const Leak& leak) { return leak.json(); });
-  out["curves"] = curves;
-  out["timing"] = run.timing;
-  out["environment"] = run.environment;
+  for (const Finding& finding : findings(report, run)) found.push_back(finding.json());
+  for (const Leak& leak : run.leaks) leaks.push_back(leak.json());
+  put(out, "findings", std::move(found));
+  put(out, "title", run.title);
+  put(out, "split", run.split);
+  put(out, "model", run.model);
+  put(out, "command", run.command);
+  put(out, "data", std::move(splits));
+  put(out, "leaks", std::move(leaks));
+  put(out, "curves", std::move(curves));
+  put(out, "timing", run.timing);
+  put(out, "environment", run.environment);
   return out;
 }
 

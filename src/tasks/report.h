@@ -10,14 +10,10 @@
 #include "base/json.h"
 #include "data/clean.h"
 #include "data/record.h"
+#include "tasks/sections.h"
 
 namespace hone {
 
-struct ClassRow {
-  std::string label;
-  double precision = 0, recall = 0, f1 = 0;
-  int64_t support = 0, predicted = 0;  // how often it was there, how often it was predicted
-};
 struct Interval {
   double low = 0, high = 0;  // 95 %, bootstrap over records
 };
@@ -25,46 +21,56 @@ struct Metric {
   std::string name;
   double value = 0;
   bool greater_is_better = true;
-  std::optional<Interval> interval;
-  std::optional<double> baseline;  // what Report::baseline gets
+  std::optional<Interval> interval = {};
+  std::optional<double> baseline = {};  // what Report::baseline gets
 };
-struct Confusion {
-  std::vector<std::string> labels;
-  std::vector<std::vector<int64_t>> counts;  // [gold][predicted]
+// What a task calls a number, and which way is better: {"f1", less_is_better("mse")}.
+struct MetricName {
+  MetricName(const char* name) : name(name) {}  // NOLINT(google-explicit-constructor)
+  const char* name;
+  bool greater_is_better = true;
 };
-struct ReliabilityBin {
-  double confidence = 0, accuracy = 0;  // means over what fell in (low, high]
-  int64_t count = 0;
-  double low = 0, high = 0;
-};
-struct Mistake {
-  Where where;
-  std::string text, gold, predicted;
-  double confidence = 0;  // 0: not known
+inline MetricName less_is_better(MetricName metric) {
+  metric.greater_is_better = false;
+  return metric;
+}
+
+// Two rows beside each other.
+struct Comparison {
+  Where here, there;
+  std::string text, other_text;
+  std::string note;  // how alike they are, or their labels
 };
 
-bool greater_is_better(const std::string& metric);  // false for losses and errors ("loss", "mse",
-                                                    // "ece", "hamming_loss", …)
+// What a reader should know before believing a score.
+struct Finding {
+  std::string text;                // one sentence, without the names
+  std::vector<std::string> names;  // whom it is about
+  std::vector<Comparison> examples;
 
-// What a scorer knows. Averages are rows named "micro avg", "macro avg", "weighted avg", "samples
-// avg" as scikit-learn prints them.
+  Json json() const;
+};
+
+// What a scorer knows. A task without a metric leaves `metric` empty; a run is judged by its loss
+// then.
 struct Report {
   std::string task, metric;
-  double score = 0;             // of metrics, the one named `metric`
-  int64_t n = 0;                // records scored
-  std::vector<Metric> metrics;  // in the order to show
-  std::string baseline;         // what needs no model: "always spam"; empty: there is none
-  std::vector<ClassRow> per_class, averages;
-  std::optional<Confusion> confusion;
-  std::vector<ReliabilityBin> reliability;     // empty where the task has no confidence
-  std::vector<Mistake> mistakes;               // most confident first, at most 100
-  std::string mistake_measure = "confidence";  // what Mistake::confidence is: or "error"
+  double score = 0;               // of metrics, the one named `metric`
+  int64_t n = 0;                  // records scored
+  std::vector<Metric> metrics;    // in the order to show
+  std::string baseline;           // what needs no model: "always spam"; empty: there is none
+  std::vector<Section> sections;  // in the order to show; tables stand first in text, examples last
+  std::vector<Finding> found;     // by the task; findings() has the others too
 
   // Metrics with, where given, their intervals and baselines, in the same order.
-  void add(const std::vector<const char*>& names, const std::vector<double>& values,
+  void add(const std::vector<MetricName>& names, const std::vector<double>& values,
            const std::vector<Interval>& ranges = {}, const std::vector<double>& baselines = {});
-  double value(const std::string& metric_name) const;  // Error(kUsage) naming the known ones
-  Json json() const;                                   // as docs/file-formats.md says
+  const Metric* main() const;  // the one named `metric`; nullptr where there is none
+  const Metric& named(const std::string& metric_name) const;  // Error(kUsage) naming the known ones
+  double value(const std::string& metric_name) const { return named(metric_name).value; }
+  // As docs/file-formats.md says. Error(kInternal) where two sections have one key, or a section's
+  // is one of the report's own.
+  Json json() const;
 };
 
 // What a run adds around it.
@@ -87,10 +93,11 @@ struct RunSummary {
 // The name of a run or model by its folder: the last part of the path that is not "model".
 std::string run_name(const std::string& folder);
 
-std::string mistakes_title(const Report& report);  // "most confident mistakes", "largest errors"
+// All findings: of the run's data, of the score, and the task's own.
+std::vector<Finding> findings(const Report& report, const RunSummary& run);
 
-// Findings, classification_report's look, metrics with intervals and baseline, mistakes; `rest`
-// says where the mistakes that are not shown stand.
+// Findings, tables, metrics with intervals and baseline, examples; `rest` says where the examples
+// that are not shown stand.
 std::string report_text(const Report& report, const RunSummary& run,
                         const std::string& rest = "in report.json");
 // No outside link; inline SVG, a few lines of script to sort; light and dark; phone width; print.

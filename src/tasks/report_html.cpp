@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "tasks/findings.h"
 #include "tasks/html.h"
 #include "tasks/human.h"
 #include "tasks/report.h"
 #include "tasks/report_page.h"
+#include "tasks/section_html.h"
 #include "tasks/short_paths.h"
 #include "tasks/svg.h"
 
@@ -23,10 +22,6 @@ using html::fold;
 using html::scroller;
 using html::section;
 
-constexpr size_t kClassesShown = 20;     // more are folded
-constexpr size_t kExtremes = 8;          // of the worst and of the largest classes then
-constexpr size_t kMatrixShown = 30;      // classes of a matrix; of more, the most confused
-constexpr size_t kMistakesShown = 20;    // more are folded
 constexpr size_t kComparisonsShown = 3;  // more are folded
 constexpr size_t kNamesShown = 12;       // more are folded
 
@@ -34,7 +29,11 @@ constexpr size_t kNamesShown = 12;       // more are folded
 ShortPaths files_named(const std::vector<Finding>& found, const Report& report,
                        const RunSummary& run) {
   std::set<std::string> files;
-  for (const Mistake& mistake : report.mistakes) files.insert(mistake.where.file);
+  for (const Section& section : report.sections) {
+    const auto* examples = std::get_if<Examples>(&section.content);
+    if (examples == nullptr) continue;
+    for (const Example& example : examples->items) files.insert(example.where.file);
+  }
   for (const Finding& finding : found) {
     for (const Comparison& c : finding.examples) files.insert({c.here.file, c.there.file});
   }
@@ -76,18 +75,18 @@ std::string baseline_text(const Metric& metric) {
 }
 
 std::string score_card(const Report& report, const RunSummary& run) {
-  const auto main = std::find_if(report.metrics.begin(), report.metrics.end(),
-                                 [&](const Metric& m) { return m.name == report.metric; });
+  const Metric* main = report.main();
+  if (main == nullptr) return "";
   std::string out =
       fmt::format("<div class='soft'>{} {}</div><div class='score'>{}</div>", escape(run.split),
                   html::name(report.metric), human_score(report.score));
   std::string note = human_count(report.n) + (report.n == 1 ? " row" : " rows");
-  if (main != report.metrics.end() && main->interval) {
+  if (main->interval) {
     out += range_bar(*main);
     note = fmt::format("95 % interval {} · {}", interval_text(*main), note);
   }
   out += "<div class='soft'>" + note + "</div>";
-  if (main != report.metrics.end() && main->baseline)
+  if (main->baseline)
     out += fmt::format("<div class='soft'>baseline ({}): {}</div>", html::name(report.baseline),
                        shown_number(*main->baseline));
   return card(out, "facts");
@@ -159,152 +158,6 @@ std::string finding_card(const Finding& finding, const ShortPaths& files) {
   return card(out + comparisons_list(finding.examples, files), "warn");
 }
 
-// Classes.
-
-std::string class_row(const ClassRow& row) {
-  return fmt::format(
-      "<tr><td>{}</td><td>{:.4f}</td><td>{:.4f}</td><td>{:.4f}</td><td class='wide'>"
-      "<span class='meter' style='width:{:.0f}%'></span></td><td>{}</td></tr>",
-      html::name(row.label), row.precision, row.recall, row.f1, 100 * row.f1,
-      human_count(row.support));
-}
-
-std::string class_table(const char* label, const std::vector<ClassRow>& rows,
-                        const std::vector<ClassRow>& averages) {
-  std::string body, foot;
-  for (const ClassRow& row : rows) body += class_row(row);
-  for (const ClassRow& row : averages) foot += class_row(row);
-  return scroller(
-      label, "<table class='" + std::string(rows.size() > 1 ? "sortable " : "") +
-                 "stack'><thead><tr><th scope='col'>class</th>"
-                 "<th scope='col'>precision</th><th scope='col'>recall</th><th scope='col'>F1</th>"
-                 "<td class='wide plain'></td><th scope='col'>rows</th></tr></thead><tbody>" +
-                 body + "</tbody><tfoot>" + foot + "</tfoot></table>");
-}
-
-// The first few classes by an order: enough to see where the work is.
-template <typename Less>
-std::string extreme_classes(const char* title, const Report& report, Less less) {
-  std::vector<ClassRow> rows;
-  std::copy_if(report.per_class.begin(), report.per_class.end(), std::back_inserter(rows),
-               [](const ClassRow& row) { return row.support > 0; });
-  std::stable_sort(rows.begin(), rows.end(), less);
-  if (rows.size() > kExtremes) rows.resize(kExtremes);
-  std::string body;
-  for (const ClassRow& row : rows) {
-    body += fmt::format("<tr><td class='flow'>{}</td><td>{:.4f}</td><td>{}</td></tr>",
-                        html::name(row.label), row.f1, human_count(row.support));
-  }
-  return card(fmt::format("<h3>{}</h3>", title) +
-              "<table><thead><tr><th scope='col'>class</th><th scope='col'>F1</th>"
-              "<th scope='col'>rows</th></tr></thead><tbody>" +
-              body + "</tbody></table>");
-}
-
-std::string classes_section(const Report& report) {
-  if (report.per_class.empty()) return "";
-  if (report.per_class.size() <= kClassesShown)
-    return card(class_table("scores by class", report.per_class, report.averages));
-  const auto worse = [](const ClassRow& a, const ClassRow& b) {
-    return a.f1 != b.f1 ? a.f1 < b.f1 : a.support > b.support;
-  };
-  const auto larger = [](const ClassRow& a, const ClassRow& b) { return a.support > b.support; };
-  return "<div class='two'>" + extreme_classes("Worst", report, worse) +
-         extreme_classes("Largest", report, larger) + "</div>" +
-         card(class_table("averages", {}, report.averages) +
-              fold(fmt::format("show all {} classes", report.per_class.size()),
-                   class_table("scores by class", report.per_class, {})));
-}
-
-// Confusion.
-
-// The off-diagonal cells with the most rows: what a reader looks for first in a large matrix.
-std::string top_confusions(const Confusion& confusion) {
-  std::vector<std::tuple<int64_t, size_t, size_t>> cells;
-  for (size_t i = 0; i < confusion.labels.size(); ++i) {
-    for (size_t j = 0; j < confusion.labels.size(); ++j) {
-      if (i != j && confusion.counts[i][j] > 0) cells.emplace_back(-confusion.counts[i][j], i, j);
-    }
-  }
-  if (cells.empty()) return "";
-  std::sort(cells.begin(), cells.end());
-  cells.resize(std::min<size_t>(cells.size(), 10));
-  std::string rows;
-  for (const auto& [count, i, j] : cells) {
-    rows += fmt::format("<tr><td class='flow'>{} → {}</td><td>{}</td></tr>",
-                        html::name(confusion.labels[i]), html::name(confusion.labels[j]),
-                        human_count(-count));
-  }
-  return card(
-      "<h3>Most frequent</h3><table><thead><tr><th scope='col'>gold → predicted</th>"
-      "<th scope='col'>rows</th></tr></thead><tbody>" +
-          rows + "</tbody></table>",
-      "fill");
-}
-
-// The classes that are confused most often, in their order.
-Confusion most_confused(const Confusion& confusion) {
-  std::vector<int64_t> wrong(confusion.labels.size());
-  for (size_t i = 0; i < wrong.size(); ++i) {
-    for (size_t j = 0; j < wrong.size(); ++j) {
-      if (i != j) wrong[i] += confusion.counts[i][j], wrong[j] += confusion.counts[i][j];
-    }
-  }
-  std::vector<size_t> kept(wrong.size());
-  std::iota(kept.begin(), kept.end(), 0);
-  std::stable_sort(kept.begin(), kept.end(),
-                   [&](size_t a, size_t b) { return wrong[a] > wrong[b]; });
-  kept.resize(std::min(kept.size(), kMatrixShown / 2));
-  std::sort(kept.begin(), kept.end());
-  Confusion part;
-  for (const size_t i : kept) {
-    part.labels.push_back(confusion.labels[i]);
-    part.counts.emplace_back();
-    for (const size_t j : kept) part.counts.back().push_back(confusion.counts[i][j]);
-  }
-  return part;
-}
-
-std::string matrix(const char* label, const Confusion& confusion) {
-  return scroller(label, svg::heat_map(confusion.labels, confusion.counts));
-}
-
-std::string confusion_section(const Report& report) {
-  if (!report.confusion || report.confusion->labels.empty()) return "";
-  const Confusion& all = *report.confusion;
-  const bool is_large = all.labels.size() > kMatrixShown;
-  std::string body = "<p class='soft'>rows: gold, columns: predicted; shade: share of the row</p>";
-  if (is_large) {
-    const Confusion part = most_confused(all);
-    body += fmt::format("<p class='soft'>the {} most confused of {} classes</p>",
-                        part.labels.size(), all.labels.size()) +
-            matrix("confusion matrix", part) +
-            fold(fmt::format("show all {} classes", all.labels.size()),
-                 matrix("whole confusion matrix", all));
-  } else {
-    body += matrix("confusion matrix", all);
-  }
-  return "<div class='beside'>" + card(body) + top_confusions(all) + "</div>";
-}
-
-std::string calibration_section(const Report& report) {
-  if (report.reliability.empty()) return "";
-  std::vector<svg::ReliabilityBar> bars;
-  std::string rows;
-  for (const ReliabilityBin& bin : report.reliability) {
-    bars.push_back({bin.low, bin.high, bin.confidence, bin.accuracy, bin.count});
-    rows += fmt::format("<tr><td>{:.3f}</td><td>{:.3f}</td><td>{}</td></tr>", bin.confidence,
-                        bin.accuracy, human_count(bin.count));
-  }
-  return "<div class='two'>" + card(svg::reliability_chart(bars)) +
-         card(
-             "<p>Bars below the dashed line: the model is surer than it is right. Darker bars hold "
-             "more predictions.</p><table><thead><tr><th scope='col'>confidence</th>"
-             "<th scope='col'>accuracy</th><th scope='col'>predictions</th></tr></thead><tbody>" +
-             rows + "</tbody></table>") +
-         "</div>";
-}
-
 // Curves: what belongs together shares a chart; what has one value is a number.
 
 using Points = std::vector<RunSummary::Point>;
@@ -358,31 +211,6 @@ std::string curves_section(const RunSummary& run, const std::string& metric) {
   if (!curves.folded.empty())
     out += fold("other metrics", "<div class='two'>" + curves.folded + "</div>");
   return out;
-}
-
-// Mistakes.
-
-std::string mistake_item(const Mistake& mistake, const Report& report, const ShortPaths& files) {
-  std::string note = "<code>" + html::name(files.place(mistake.where)) + "</code>";
-  if (mistake.confidence > 0)
-    note += fmt::format(" · {} <span class='number'>{:.3f}</span>", escape(report.mistake_measure),
-                        mistake.confidence);
-  return fmt::format(
-      "<li>{}<div class='verdict'><span class='gold'>{}</span> → <span class='pred'>{}</span>"
-      "<small>{}</small></div></li>",
-      html::text(mistake.text), html::name(mistake.gold), html::name(mistake.predicted), note);
-}
-
-std::string mistakes_section(const Report& report, const ShortPaths& files) {
-  if (report.mistakes.empty()) return "";
-  std::string first, rest;
-  for (size_t i = 0; i < report.mistakes.size(); ++i)
-    (i < kMistakesShown ? first : rest) += mistake_item(report.mistakes[i], report, files);
-  std::string out = "<p class='soft'>gold → predicted</p><ol class='examples'>" + first + "</ol>";
-  if (!rest.empty())
-    out += fold(fmt::format("{} more", report.mistakes.size() - kMistakesShown),
-                "<ol class='examples'>" + rest + "</ol>");
-  return card(out);
 }
 
 // Data and run.
@@ -463,26 +291,36 @@ std::string run_section(const RunSummary& run) {
   return out;
 }
 
+std::string page_title(const Report& report, const RunSummary& run) {
+  if (report.main() == nullptr) return run.title;
+  return fmt::format("{}: {} {}", run.title, report.metric, human_score(report.score));
+}
+
+// The examples, or all other sections.
+std::string sections_html(const Report& report, const ShortPaths& files, bool examples) {
+  std::string out;
+  for (const Section& one : report.sections) {
+    if (std::holds_alternative<Examples>(one.content) == examples) out += section_html(one, files);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string report_html(const Report& report, const RunSummary& run) {
   const std::vector<Finding> found = findings(report, run);
   const ShortPaths files = files_named(found, report, run);
-  std::string mistakes_heading = mistakes_title(report);
-  mistakes_heading[0] = static_cast<char>(std::toupper(mistakes_heading[0]));
   std::string out = fmt::format(
       "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
       "content='width=device-width,initial-scale=1'>"
-      "<title>{}: {} {}</title><style>{}</style></head><body><main>",
-      escape(run.title), escape(report.metric), human_score(report.score), kReportStyle);
+      "<title>{}</title><style>{}</style></head><body><main>",
+      escape(page_title(report, run)), kReportStyle);
   out += head_line(report, run);
   for (const Finding& finding : found) out += finding_card(finding, files);
   out += section("Scores", metrics_section(report));
-  out += section("Classes", classes_section(report));
-  out += section("Confusion", confusion_section(report));
-  out += section("Calibration", calibration_section(report));
+  out += sections_html(report, files, /*examples=*/false);
   out += section("Learning curves", curves_section(run, report.metric));
-  out += section(mistakes_heading, mistakes_section(report, files));
+  out += sections_html(report, files, /*examples=*/true);
   out += section("Data", data_table(run) + odd_rows(run, files) + files_card(files));
   out += section("Run", run_section(run));
   return out + "</main><script>" + kReportScript + "</script></body></html>\n";

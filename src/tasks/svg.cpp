@@ -185,29 +185,28 @@ std::string line_chart(const std::vector<Line>& lines, const std::string& x_labe
   return out + "</svg>" + (lines.size() > 1 ? "<p class='legend'>" + legend + "</p>" : "");
 }
 
-std::string reliability_chart(const std::vector<ReliabilityBar>& bars) {
+std::string bar_chart(const Curve& curve) {
   constexpr double size = 320, left = 44, bottom = 40, top = 8;
   const Axis x{0, 1, left, size - 10}, y{0, 1, size - bottom, top};
   int64_t most = 1;
-  for (const ReliabilityBar& bar : bars) most = std::max(most, bar.count);
-  std::string out = open_svg(size, size, "accuracy over confidence") +
+  for (const Curve::Bin& bin : curve.bins) most = std::max(most, bin.count);
+  std::string out = open_svg(size, size, curve.y + " over " + curve.x) +
                     horizontal_grid(y, left, size - 10) + horizontal_ticks(x, size - bottom);
-  for (const ReliabilityBar& bar : bars) {
+  for (const Curve::Bin& bin : curve.bins) {
+    if (!std::isfinite(bin.y)) continue;
     out += fmt::format(
         "<rect class='bar' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' "
-        "style='opacity:{:.2f}'><title>confidence {:.3f}, accuracy {:.3f}, "
-        "{} predictions</title></rect>",
-        x.at(bar.low) + 1, y.at(bar.accuracy), x.at(bar.high) - x.at(bar.low) - 2,
-        y.at(0) - y.at(bar.accuracy),
-        0.25 + 0.75 * std::sqrt(static_cast<double>(bar.count) / static_cast<double>(most)),
-        bar.confidence, bar.accuracy, bar.count);
+        "style='opacity:{:.2f}'><title>{} {:.3f}, {} {:.3f}, {} {}</title></rect>",
+        x.at(bin.low) + 1, y.at(bin.y), x.at(bin.high) - x.at(bin.low) - 2, y.at(0) - y.at(bin.y),
+        0.25 + 0.75 * std::sqrt(static_cast<double>(bin.count) / static_cast<double>(most)),
+        escape(curve.x), bin.x, escape(curve.y), bin.y, bin.count, escape(curve.counted));
   }
   out += fmt::format("<line class='diagonal' x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}'/>",
                      x.at(0), y.at(0), x.at(1), y.at(1));
   return out + fmt::format(
-                   "<text class='tick' text-anchor='middle' x='{:.0f}' y='{:.0f}'>confidence "
-                   "(bars: accuracy)</text></svg>",
-                   (left + size) / 2, size - 6);
+                   "<text class='tick' text-anchor='middle' x='{:.0f}' y='{:.0f}'>{} "
+                   "(bars: {})</text></svg>",
+                   (left + size) / 2, size - 6, escape(curve.x), escape(curve.y));
 }
 
 std::string heat_map(const std::vector<std::string>& labels,

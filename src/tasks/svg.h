@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "tasks/sections.h"
+
 namespace hone::svg {
 
 struct Line {
@@ -18,13 +20,9 @@ struct Line {
 std::string line_chart(const std::vector<Line>& lines, const std::string& x_label, double y_low = 0,
                        double y_high = 0);
 
-// Bars of accuracy, each over its range of confidence, with the diagonal of perfect calibration;
-// bars are as opaque as they hold samples.
-struct ReliabilityBar {
-  double low, high, confidence, accuracy;
-  int64_t count;
-};
-std::string reliability_chart(const std::vector<ReliabilityBar>& bars);
+// Bars of y, each over its range of x, with the diagonal on which y is x; bars are as opaque as
+// they hold samples.
+std::string bar_chart(const Curve& curve);
 
 // Gold rows, predicted columns; shade by the share of the row. Each cell has a title "gold ->
 // predicted: n". As large as it needs to be read: it may be wider than its place.

@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "base/json.h"
+#include "base/table.h"
 #include "data/record.h"
 #include "data/sample.h"
 #include "data/tokenizer/tokenizer.h"
@@ -66,6 +67,10 @@ class Task {
     return label.empty() ? std::vector<std::string>{} : std::vector{label};
   }
 
+  // Fields that only gold records have, and results in their place: what is predicted never depends
+  // on them.
+  virtual std::vector<std::string> gold_fields() const = 0;
+
   virtual void learn(
       const Record& gold) = 0;  // labels from training data, before anything is encoded
   // What the tokens of training data can express, where that decides how data are encoded. After
@@ -90,6 +95,10 @@ class Task {
                             const LossOptions& options = {}) const {
     return loss(network.forward(batch), batch, options);
   }
+  // True where a sample's loss depends on the other samples (in-batch negatives): the batch of
+  // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
+  // (Batch::parts).
+  virtual bool has_step_loss() const { return false; }
   virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows
   virtual at::Tensor predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
@@ -113,18 +122,15 @@ class Task {
 };
 
 struct TaskInfo {
-  const char* name;         // "ner"
-  const char* help;         // one line
-  const char* main_metric;  // what Report::metric usually is; early stopping and "best" go by
-                            // Report::score unless told otherwise
-  bool greater_is_better;
+  const char* name;  // "ner"
+  const char* help;  // one line
   // From the `task` section (max_seq_length comes from `train`, put there by the caller: 0 means
   // the model's limit).
   std::unique_ptr<Task> (*make)(Config& options, int64_t max_seq_length);
   std::unique_ptr<Task> (*restore)(const Json& state);
 };
 
-const std::vector<TaskInfo>& tasks();                 // registry.cpp: one line each
+Table<TaskInfo>& tasks();                             // registry.cpp: one line each
 const TaskInfo& task_named(const std::string& name);  // Error(kUsage) with the nearest name
 
 }  // namespace hone

@@ -21,12 +21,26 @@ MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_
   return micro;
 }
 
+MicroBatch make_whole_step(const SampleStore& samples,
+                           const std::vector<std::vector<int64_t>>& micro_batches, uint64_t seed,
+                           int64_t steps_done) {
+  std::vector<int64_t> indices, parts;
+  for (const std::vector<int64_t>& micro : micro_batches) {
+    indices.insert(indices.end(), micro.begin(), micro.end());
+    parts.push_back(static_cast<int64_t>(micro.size()));
+  }
+  MicroBatch step = make_micro_batch(samples, indices, seed, steps_done);
+  step.batch.parts = std::move(parts);
+  return step;
+}
+
 BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed,
-                         int64_t steps_done)
+                         int64_t steps_done, bool whole_steps)
     : samples_(samples),
       timeline_(std::move(timeline)),
       seed_(seed),
       steps_done_(steps_done),
+      whole_steps_(whole_steps),
       worker_([this] { work(); }) {}
 
 BatchLoader::~BatchLoader() {
@@ -58,12 +72,19 @@ bool BatchLoader::push(std::optional<MicroBatch> item) {
   return true;
 }
 
+bool BatchLoader::push_step(int64_t step) {
+  const std::vector<std::vector<int64_t>> micro_batches = timeline_.micro_batches(step);
+  if (whole_steps_)
+    return push(make_whole_step(samples_, micro_batches, seed_, step)) && push(std::nullopt);
+  for (const auto& indices : micro_batches) {
+    if (!push(make_micro_batch(samples_, indices, seed_, step))) return false;
+  }
+  return push(std::nullopt);
+}
+
 void BatchLoader::work() try {
   for (int64_t step = steps_done_; step < timeline_.steps(); ++step) {
-    for (const auto& indices : timeline_.micro_batches(step)) {
-      if (!push(make_micro_batch(samples_, indices, seed_, step))) return;
-    }
-    if (!push(std::nullopt)) return;
+    if (!push_step(step)) return;
   }
   std::lock_guard lock(mutex_);
   finished_ = true;

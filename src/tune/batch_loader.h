@@ -22,6 +22,11 @@ struct MicroBatch {
   int64_t tokens = 0;
 };
 
+// All micro-batches of a step as one batch in parts, for a loss over the whole step.
+MicroBatch make_whole_step(const SampleStore& samples,
+                           const std::vector<std::vector<int64_t>>& micro_batches, uint64_t seed,
+                           int64_t steps_done);
+
 // Samples `indices` as the micro-batch that the step after `steps_done` ones sees: dropout is
 // seeded by (seed, step).
 MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices,
@@ -30,7 +35,9 @@ MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_
 class BatchLoader {
  public:
   // Begins with the step that follows `steps_done` ones. `samples` must outlive this.
-  BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done);
+  // `whole_steps`: each step is one batch in parts.
+  BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done,
+              bool whole_steps = false);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -42,12 +49,14 @@ class BatchLoader {
 
  private:
   void work();
+  bool push_step(int64_t step);
   bool push(std::optional<MicroBatch> item);  // false: asked to stop
 
   const SampleStore& samples_;
   Timeline timeline_;
   uint64_t seed_;
   int64_t steps_done_;
+  bool whole_steps_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

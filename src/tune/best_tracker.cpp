@@ -4,25 +4,25 @@
 
 namespace hone {
 
-double Criterion::value(const Report& report, double loss) const {
-  if (metric.empty()) return report.score;
-  return metric == "loss" ? loss : report.value(metric);
+Metric Criterion::of(const Report& report, double loss) const {
+  const Metric by_loss{.name = "loss", .value = loss, .greater_is_better = false};
+  if (metric == "loss" || (metric.empty() && report.metric.empty())) return by_loss;
+  return report.named(metric.empty() ? report.metric : metric);
 }
 
-// Transformers' names are taken too: "eval_loss".
-Criterion criterion_named(const std::string& name, const TaskInfo& info) {
-  const std::string metric = name.starts_with("eval_") ? name.substr(5) : name;
-  const bool is_main = metric.empty() || metric == info.main_metric;
-  return {metric, is_main ? info.greater_is_better : greater_is_better(metric)};
+Criterion criterion_named(const std::string& name) {
+  return {name.starts_with("eval_") ? name.substr(5) : name};
 }
 
-bool BestTracker::add(int64_t step, double score) {
-  const auto better = [&](double a, double b) { return greater_is_better_ ? a > b : a < b; };
-  const bool is_best = std::isfinite(score) && (!best_score_ || better(score, *best_score_));
-  const bool improves = is_best && (!best_score_ || std::abs(score - *best_score_) > threshold_);
+bool BestTracker::add(int64_t step, const Metric& score) {
+  const bool is_better = !best_score_ || (score.greater_is_better ? score.value > *best_score_
+                                                                  : score.value < *best_score_);
+  const bool is_best = std::isfinite(score.value) && is_better;
+  const bool improves =
+      is_best && (!best_score_ || std::abs(score.value - *best_score_) > threshold_);
   without_improvement_ = improves ? 0 : without_improvement_ + 1;
   if (is_best) {
-    best_score_ = score;
+    best_score_ = score.value;
     best_step_ = step;
   }
   return is_best;

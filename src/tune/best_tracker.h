@@ -7,32 +7,30 @@
 
 #include "base/json.h"
 #include "tasks/report.h"
-#include "tasks/task.h"
 
 namespace hone {
 
-// The value that decides, and its direction.
+// Which number decides.
 struct Criterion {
   std::string metric;  // "loss" or a metric of the report; "": the report's own
-  bool greater_is_better = true;
 
-  double value(const Report& report, double loss) const;  // Error(kUsage) naming the known metrics
+  // Its value, and which way is better: the metric says so itself. A report without a metric of its
+  // own is judged by the loss. Error(kUsage) naming the known metrics.
+  Metric of(const Report& report, double loss) const;
 };
 
-// The direction of the report's own metric is the task's; of others it follows the name. A prefix
-// "eval_" says nothing.
-Criterion criterion_named(const std::string& name, const TaskInfo& info);
+// A prefix "eval_" says nothing, as in Transformers.
+Criterion criterion_named(const std::string& name);
 
 class BestTracker {
  public:
   BestTracker() = default;
-  BestTracker(bool greater_is_better, int64_t patience, double threshold)
-      : greater_is_better_(greater_is_better), patience_(patience), threshold_(threshold) {}
+  BestTracker(int64_t patience, double threshold) : patience_(patience), threshold_(threshold) {}
 
-  // True where `score` is the best so far. A score that is no number never is. Patience counts
+  // True where `score` is the best so far. One whose value is no number never is. Patience counts
   // evaluations that did not improve by more than the threshold, as
   // transformers.EarlyStoppingCallback does.
-  bool add(int64_t step, double score);
+  bool add(int64_t step, const Metric& score);
   bool is_exhausted() const { return patience_ > 0 && without_improvement_ >= patience_; }
   std::optional<double> best_score() const { return best_score_; }
   int64_t best_step() const { return best_step_; }
@@ -41,7 +39,6 @@ class BestTracker {
   void load_state(const Json& state);
 
  private:
-  bool greater_is_better_ = true;
   int64_t patience_ = 0;
   double threshold_ = 0;
   std::optional<double> best_score_;

@@ -91,11 +91,10 @@ class Trainer {
         timeline_(make_timeline(inputs, options)),
         base_model_(weights_fingerprint(weights_of(pipeline_.network()))),
         schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
-        criterion_(criterion_named(options.metric_for_best_model, pipeline_.info())),
+        criterion_(criterion_named(options.metric_for_best_model)),
         parameters_(prepare_parameters()),
         optimizer_(parameters_, adamw_options(options)) {
-    progress_.best = BestTracker(criterion_.greater_is_better, options.early_stopping_patience,
-                                 options.early_stopping_threshold);
+    progress_.best = BestTracker(options.early_stopping_patience, options.early_stopping_threshold);
   }
 
   TrainResult run();
@@ -165,7 +164,7 @@ class Trainer {
 TrainResult Trainer::run() {
   begin();
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
-                      progress_.step);
+                      progress_.step, pipeline_.task().has_step_loss());
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
@@ -261,13 +260,13 @@ bool Trainer::evaluate_if_due() {
   refuse_diverged(parameters_, step);
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
-  double score = criterion_.value(report, loss);
-  if (!std::isfinite(score) || !std::isfinite(loss)) {
+  Metric score = criterion_.of(report, loss);
+  if (!std::isfinite(score.value) || !std::isfinite(loss)) {
     warn(
         fmt::format("the evaluation after step {} has the score {} and the loss {}: it does not "
                     "count as an improvement",
-                    step, score, loss));
-    score = std::numeric_limits<double>::quiet_NaN();
+                    step, score.value, loss));
+    score.value = std::numeric_limits<double>::quiet_NaN();
   }
   const bool is_best = progress_.best.add(step, score);
   progress_.evaluated_step = step;
@@ -373,7 +372,7 @@ void Trainer::check_criterion() {
   const bool is_known = options_.metric_for_best_model.empty() || criterion_.metric == "loss";
   if (is_known || !inputs_.evaluate || options_.eval_strategy == "no") return;
   const auto [report, loss] = inputs_.evaluate();
-  criterion_.value(report, loss);
+  criterion_.of(report, loss);
 }
 
 void Trainer::resume() {

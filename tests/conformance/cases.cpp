@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "base/file.h"
-#include "base/utf8.h"
 #include "data/reader.h"
 #include "models/weights.h"
 
@@ -41,39 +41,9 @@ Case example_of(const TaskInfo& info) {
           read(train)};
 }
 
-Case variant(const std::string& name, const char* task, const std::string& options,
-             std::vector<Record> records) {
-  return {name, &task_named(task), "task: " + options, std::move(records)};
-}
-
-// The classification example with other labels.
-template <typename Relabel>
-std::vector<Record> relabelled(Relabel relabel) {
-  std::vector<Record> records = example_of(task_named("classify")).records;
-  for (size_t i = 0; i < records.size(); ++i) relabel(records[i].fields, i);
-  return records;
-}
-
-std::vector<Case> variants() {
-  const auto several = [](Json& fields, size_t i) {
-    fields["label"] = i % 3 == 0 ? Json{"x", "y"} : i % 3 == 1 ? Json{"y"} : Json::array();
-  };
-  const auto number = [](Json& fields, size_t i) {
-    fields["label"] = 0.5 * static_cast<double>(i % 5) - 1;
-  };
-  const auto pair = [](Json& fields, size_t i) {
-    fields["other"] = i % 2 == 0 ? fields["text"] : Json("something else");
-  };
-  const auto text = [](Json& fields, size_t) {
-    const std::string first =
-        fields["text"].get<std::string>().substr(0, fields["text"].get<std::string>().find(' '));
-    fields["entities"] = Json::array(
-        {{{"start", 0}, {"end", count_code_points(first)}, {"label", fields["label"]}}});
-  };
-  return {variant("classify, several labels", "classify", "{type: multi}", relabelled(several)),
-          variant("classify, numbers", "classify", "{type: regression}", relabelled(number)),
-          variant("classify, pairs", "classify", "{text_pair: other}", relabelled(pair)),
-          variant("ner, texts", "ner", "{}", relabelled(text))};
+std::map<std::string, MakeVariants>& all_variants() {
+  static std::map<std::string, MakeVariants> all;
+  return all;
 }
 
 void collect_words(const Json& value, std::vector<std::string>& words) {
@@ -138,10 +108,27 @@ void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::stri
 
 }  // namespace
 
+bool add_variants(const std::string& task, MakeVariants make) {
+  return all_variants().emplace(task, std::move(make)).second;
+}
+
+std::vector<Record> edited(std::vector<Record> records,
+                           const std::function<void(Json& fields, size_t index)>& edit) {
+  for (size_t i = 0; i < records.size(); ++i) edit(records[i].fields, i);
+  return records;
+}
+
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (const TaskInfo& info : tasks()) cases.push_back(example_of(info));
-  for (Case& c : variants()) cases.push_back(std::move(c));
+  for (const TaskInfo& info : tasks()) {
+    cases.push_back(example_of(info));
+    const auto make = all_variants().find(info.name);
+    if (make == all_variants().end()) continue;
+    const std::vector<Record> example = cases.back().records;
+    for (Variant& v : make->second(example))
+      cases.push_back({fmt::format("{}, {}", info.name, v.name), &info, "task: " + v.options,
+                       std::move(v.records)});
+  }
   return cases;
 }
 

@@ -2,6 +2,7 @@
 // the same for options of note.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,8 +18,23 @@ struct Case {
   std::vector<Record> records;  // labelled; the first twenty are learned by heart
 };
 
-// One for every line of the registry, from examples/<task>/ (train.jsonl, and the task section of
-// config.yaml), then variants that no example shows. Error where a registered task has no example.
+// Options of note that no example shows, with records for them.
+struct Variant {
+  std::string name;
+  std::string options;  // YAML of the task section
+  std::vector<Record> records;
+};
+using MakeVariants = std::function<std::vector<Variant>(const std::vector<Record>& example)>;
+
+// At namespace scope of tests/conformance/<task>_cases.cpp.
+bool add_variants(const std::string& task, MakeVariants make);
+
+// The records, each with its fields edited.
+std::vector<Record> edited(std::vector<Record> records,
+                           const std::function<void(Json& fields, size_t index)>& edit);
+
+// Each line of the registry, from examples/<task>/ (train.jsonl, and the task section of
+// config.yaml), and its variants. Error where a registered task has no example.
 std::vector<Case> all_cases();
 
 constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or windowed

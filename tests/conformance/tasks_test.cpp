@@ -49,15 +49,28 @@ Encoded encode(const Pipeline& pipeline, const std::vector<Record>& records, siz
 
 using Gradients = std::map<std::string, at::Tensor>;
 
+// The samples in batches of `at_once`; as parts of one batch, where the loss is over all of them.
+std::vector<Batch> batches_of(const Task& task, const Encoded& all, size_t at_once) {
+  std::vector<Batch> batches;
+  if (task.has_step_loss()) batches.push_back(collate(all.samples, all.indices, 99));
+  for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
+    const size_t end = std::min(begin + at_once, all.samples.size());
+    if (task.has_step_loss()) {
+      batches.front().parts.push_back(static_cast<int64_t>(end - begin));
+    } else {
+      batches.push_back(collate({all.samples.begin() + begin, all.samples.begin() + end},
+                                {all.indices.begin() + begin, all.indices.begin() + end}, 99));
+    }
+  }
+  return batches;
+}
+
 // Gradient of the mean loss over all samples, taken `at_once` at a time.
 Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
   const auto weights = pipeline.network().weights();
   for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
   double count = 0;
-  for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
-    const size_t end = std::min(begin + at_once, all.samples.size());
-    const Batch batch = collate({all.samples.begin() + begin, all.samples.begin() + end},
-                                {all.indices.begin() + begin, all.indices.begin() + end}, 99);
+  for (const Batch& batch : batches_of(pipeline.task(), all, at_once)) {
     const Loss loss = pipeline.task().forward_loss(pipeline.network(), batch);
     loss.sum.backward();
     count += loss.count;
@@ -114,15 +127,20 @@ TEST(Conformance, EncodesItsExample) {
   });
 }
 
-TEST(Conformance, NeedsNoGoldToPredict) {
+TEST(Conformance, PredictsTheSameWithAndWithoutGold) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
-    std::vector<Record> plain = c.records;
-    plain.resize(20);
-    for (Record& record : plain) {
-      for (const char* gold : {"label", "tags", "entities"}) record.fields.erase(gold);
+    const std::vector<std::string> gold = pipeline->task().gold_fields();
+    std::vector<Record> labelled = c.records, plain;
+    labelled.resize(20);
+    for (const Record& record : labelled) {
+      plain.push_back(record);
+      for (const std::string& field : gold) plain.back().fields.erase(field);
+      EXPECT_LT(plain.back().fields.size(), record.fields.size()) << "gold_fields() has none of it";
+      EXPECT_ANY_THROW(pipeline->task().encode(plain.back(), pipeline->tokenizer(), true))
+          << "a target without gold";
     }
-    EXPECT_EQ(pipeline->predict(plain).size(), plain.size());
+    EXPECT_EQ(pipeline->predict(plain), pipeline->predict(labelled));
   });
 }
 

@@ -28,7 +28,9 @@ bool same(const Sample& a, const Sample& b) {
     return false;
   for (size_t i = 0; i < a.streams.size(); ++i) {
     const Sequence &x = a.streams[i], &y = b.streams[i];
-    if (x.ids != y.ids || x.segments != y.segments || x.words != y.words || x.offsets != y.offsets)
+    if (x.ids != y.ids || x.segments != y.segments || x.texts != y.texts || x.words != y.words ||
+        x.offsets != y.offsets || x.features.width != y.features.width ||
+        !same(x.features.values, y.features.values))
       return false;
   }
   for (size_t i = 0; i < a.targets.size(); ++i) {
@@ -51,6 +53,7 @@ Sample usual_sample(uint64_t key) {
     const auto length = static_cast<int32_t>(random.below(8));
     stream.ids.push_back(static_cast<int32_t>(random.below(30522)));
     stream.segments.push_back(i > size / 2 ? 1 : 0);
+    stream.texts.push_back(i == 0 || i + 1 == size ? -1 : 0);
     stream.words.push_back(i == 0 || i + 1 == size ? -1 : static_cast<int32_t>(i / 2));
     stream.offsets.push_back({at, at + length});
     at += length + 1;
@@ -66,14 +69,16 @@ RC_GTEST_PROP(SampleStore, GivesBackAnySampleExactly, ()) {
   const auto spans = rc::gen::container<std::vector<Span>>(
       rc::gen::map(rc::gen::pair(rc::gen::arbitrary<int32_t>(), rc::gen::arbitrary<int32_t>()),
                    [](const auto& pair) { return Span{pair.first, pair.second}; }));
+  const auto floats = rc::gen::container<std::vector<float>>(rc::gen::oneOf(
+      rc::gen::map(rc::gen::arbitrary<uint32_t>(),
+                   [](uint32_t bits) { return std::bit_cast<float>(bits); }),
+      rc::gen::element(0.0F, -0.0F, 1.0F, kNoTarget, 16777216.0F, -16777216.0F, 16777217.0F)));
   Sample sample;
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
-    sample.streams.push_back({*ints, *ints, *ints, *spans});
+    sample.streams.push_back(
+        {*ints, *ints, *ints, *ints, *spans, {*rc::gen::arbitrary<int32_t>(), *floats}});
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
-    std::vector<float> values = *rc::gen::container<std::vector<float>>(rc::gen::oneOf(
-        rc::gen::map(rc::gen::arbitrary<uint32_t>(),
-                     [](uint32_t bits) { return std::bit_cast<float>(bits); }),
-        rc::gen::element(0.0F, -0.0F, 1.0F, kNoTarget, 16777216.0F, -16777216.0F, 16777217.0F)));
+    std::vector<float> values = *floats;
     sample.targets.push_back({*rc::gen::arbitrary<std::string>(), *rc::gen::arbitrary<bool>(),
                               *rc::gen::arbitrary<int32_t>(), std::move(values)});
   }

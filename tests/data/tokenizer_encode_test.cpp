@@ -59,10 +59,12 @@ TEST_F(SmallTokenizer, PutsSpecialTokensAroundOneAndTwoTexts) {
   const Sequence one = tokenizer_->post_process(first);
   EXPECT_THAT(one.ids, ElementsAre(1, 5, 12, 2));
   EXPECT_THAT(one.segments, ElementsAre(0, 0, 0, 0));
+  EXPECT_THAT(one.texts, ElementsAre(-1, 0, 0, -1));
   EXPECT_THAT(one.words, ElementsAre(-1, 0, 1, -1));
   const Sequence two = tokenizer_->post_process(first, &second);
   EXPECT_THAT(two.ids, ElementsAre(1, 5, 12, 2, 9, 10, 2));
   EXPECT_THAT(two.segments, ElementsAre(0, 0, 0, 0, 1, 1, 1));
+  EXPECT_THAT(two.texts, ElementsAre(-1, 0, 0, -1, 1, 1, -1));
   EXPECT_THAT(two.words, ElementsAre(-1, 0, 1, -1, 0, 0, -1));
   EXPECT_EQ(two.offsets,
             (std::vector<Span>{{0, 0}, {0, 3}, {4, 5}, {0, 0}, {0, 4}, {4, 7}, {0, 0}}));

@@ -55,7 +55,7 @@ TEST(Baseline, OfNumbersIsTheBestConstant) {
   EXPECT_DOUBLE_EQ(baseline(report, "pearson"), 0);
   EXPECT_DOUBLE_EQ(baseline(report, "mse"), (9.0 + 4 + 25) / 3);  // the mean is 4
   EXPECT_DOUBLE_EQ(baseline(report, "mae"), (1.0 + 0 + 7) / 3);   // the median is 2
-  EXPECT_EQ(report.mistake_measure, "error");
+  EXPECT_EQ(report.json()["mistake_measure"], "error");
 }
 
 TEST(Baseline, OfEntitiesIsToFindNone) {
@@ -80,8 +80,9 @@ TEST(Predicted, IsCountedForEachClass) {
   const Report report = scored(
       "classify", "{}",
       {{R"({"label": "a"})", R"({"label": "b"})"}, {R"({"label": "b"})", R"({"label": "b"})"}});
-  EXPECT_EQ(report.per_class[0].predicted, 0);
-  EXPECT_EQ(report.per_class[1].predicted, 2);
+  const Json classes = report.json()["per_class"];
+  EXPECT_EQ(classes[0]["predicted"], 0);
+  EXPECT_EQ(classes[1]["predicted"], 2);
 }
 
 }  // namespace

@@ -10,8 +10,10 @@ namespace {
 Sample sample(const std::vector<int32_t>& ids, std::vector<Target> targets = {},
               int64_t record = 0) {
   const std::vector<int32_t> zeros(ids.size(), 0);
-  return {
-      {Sequence{ids, zeros, zeros, std::vector<Span>(ids.size())}}, std::move(targets), record, 0};
+  return {{Sequence{ids, zeros, zeros, zeros, std::vector<Span>(ids.size())}},
+          std::move(targets),
+          record,
+          0};
 }
 
 std::vector<int64_t> values(const at::Tensor& tensor) {

@@ -6,7 +6,7 @@ namespace hone::metrics {
 namespace {
 
 TEST(ConfusionTable, HasARowAndAColumnForEachLabel) {
-  const Confusion table = confusion_table({"a", "b"}, {{{0, 1}, 3}, {{1, 1}, 2}});
+  const Matrix table = confusion_table({"a", "b"}, {{{0, 1}, 3}, {{1, 1}, 2}});
   EXPECT_EQ(table.labels, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(table.counts, (std::vector<std::vector<int64_t>>{{0, 3}, {0, 2}}));
 }
@@ -20,7 +20,7 @@ TEST(ConfusionTable, KeepsTheLabelsThatAreMostlyMistakenWhereThereAreTooMany) {
     cells[{i, i}] = 1;
   }
   cells[{29'999, 7}] = 5;
-  const Confusion table = confusion_table(names, cells);
+  const Matrix table = confusion_table(names, cells);
   ASSERT_EQ(table.labels.size(), kTableLabels);
   EXPECT_EQ(table.labels.back(), kOtherLabels);
   const size_t last = kTableLabels - 1;

@@ -72,7 +72,7 @@ TEST(Calibration, WeighsGapsByCount) {
   for (int i = 0; i < 2; ++i) c.add(1.0, false);
   EXPECT_NEAR(c.expected_error(), 0.2, 1e-12);
   ASSERT_EQ(c.bins().size(), 2u);
-  EXPECT_DOUBLE_EQ(c.bins()[0].accuracy, 0.75);
+  EXPECT_DOUBLE_EQ(c.bins()[0].y, 0.75);
   EXPECT_EQ(c.bins()[1].count, 2);
 }
 

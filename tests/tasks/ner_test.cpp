@@ -143,9 +143,10 @@ TEST(Ner, ScoresTextsByCharacters) {
   const Report report = scorer->report();
   EXPECT_DOUBLE_EQ(report.value("precision"), 0.5);
   EXPECT_DOUBLE_EQ(report.value("recall"), 0.5);
-  ASSERT_EQ(report.mistakes.size(), 2u);
-  EXPECT_EQ(report.mistakes[0].predicted, "LOC \"met\"");
-  EXPECT_EQ(report.mistakes[1].gold, "PER \"Bo\"");
+  const Json mistakes = report.json()["mistakes"];
+  ASSERT_EQ(mistakes.size(), 2u);
+  EXPECT_EQ(mistakes[0]["predicted"], "LOC \"met\"");
+  EXPECT_EQ(mistakes[1]["gold"], "PER \"Bo\"");
 }
 
 TEST(Ner, ScoresByTheModeAskedFor) {
@@ -161,9 +162,9 @@ TEST(Ner, SetsTypesAgainstEachOther) {
   const auto scorer = make("{}")->make_scorer();
   scorer->add(record(R"({"tokens": ["a", "b", "c"], "tags": ["B-PER", "B-PER", "O"]})"),
               Json::parse(R"({"tags": ["B-LOC", "O", "B-LOC"]})"));
-  const Confusion confusion = *scorer->report().confusion;
-  EXPECT_THAT(confusion.labels, ElementsAre("LOC", "PER", "(none)"));
-  EXPECT_EQ(confusion.counts, (std::vector<std::vector<int64_t>>{{0, 0, 0}, {1, 0, 1}, {1, 0, 0}}));
+  const Json confusion = scorer->report().json()["confusion"];
+  EXPECT_EQ(confusion["labels"], Json({"LOC", "PER", "(none)"}));
+  EXPECT_EQ(confusion["counts"], Json({{0, 0, 0}, {1, 0, 1}, {1, 0, 0}}));
 }
 
 TEST(Ner, NamesDefectsOfARow) {

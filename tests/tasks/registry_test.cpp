@@ -4,11 +4,14 @@
 #include <filesystem>
 #include <set>
 
+#include "base/file.h"
+#include "support/errors.h"
 #include "tasks/task.h"
 
 namespace hone {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(Registry, FindsATaskByName) {
@@ -37,6 +40,41 @@ TEST(Registry, HasALineForEveryFolder) {
   for (const TaskInfo& info : tasks()) lines.insert(info.name);
   EXPECT_GE(folders.size(), 2u);
   EXPECT_EQ(folders, lines);
+}
+
+// The page of a task is the help for its options.
+TEST(Registry, HasAPageThatNamesEveryOption) {
+  for (const TaskInfo& info : tasks()) {
+    Config section = Config::parse("{}", "test");
+    info.make(section, 0);
+    const std::string page =
+        read_file(std::string("docs/tasks/") + info.name + ".md", ErrorKind::kUsage);
+    const Json options = section.resolved_json();
+    for (const auto& [key, value] : options.items())
+      EXPECT_THAT(page, HasSubstr("`" + key + "`")) << info.name;
+  }
+}
+
+TEST(Registry, MakesTheSameTaskFromItsSavedState) {
+  for (const auto& [name, options] :
+       {std::pair("classify", "{text: t, text_pair: u, label: [a, b], threshold: 0.25}"),
+        std::pair("classify", "{type: regression, unknown_labels: count}"),
+        std::pair("classify", "{type: multi, label_format: list, label_separator: ','}"),
+        std::pair("ner", "{tokens: w, tags: t, stride: 3, scoring: strict}")}) {
+    Config section = Config::parse(options, "test");
+    const Json state = task_named(name).make(section, 17)->state();
+    section.refuse_unknown();
+    EXPECT_EQ(state["options"]["max_seq_length"], 17);
+    EXPECT_EQ(task_named(name).restore(Json::parse(state.dump()))->state(), state) << options;
+  }
+}
+
+TEST(Registry, RefusesASavedOptionThatIsNone) {
+  Config section = Config::parse("{}", "test");
+  Json state = task_named("classify").make(section, 0)->state();
+  state["options"]["label_format"] = "hot";
+  EXPECT_THAT(testing_support::error_of([&] { task_named("classify").restore(state); }),
+              AllOf(HasSubstr("hot"), HasSubstr("multi_hot")));
 }
 
 }  // namespace

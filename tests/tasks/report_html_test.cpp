@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "tasks/metrics/classes.h"
 #include "tasks/report.h"
 #include "tasks/svg.h"
 
@@ -13,6 +14,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+const std::vector<std::string> kNames = {"<spam>", "ham"};
+const std::vector<metrics::ClassCounts> kCounts = {{1, 1, 2}, {2, 3, 2}};
+
 Report example_report() {
   Report report;
   report.task = "classify";
@@ -20,11 +24,16 @@ Report example_report() {
   report.n = 4;
   report.add({"accuracy", "macro_f1"}, {0.75, 0.7}, {{0.5, 1.0}}, {0.5});
   report.baseline = "always <spam>";
-  report.per_class = {{"<spam>", 1.0, 0.5, 2.0 / 3, 2, 1}, {"ham", 2.0 / 3, 1.0, 0.8, 2, 3}};
-  report.confusion = Confusion{{"<spam>", "ham"}, {{1, 1}, {0, 2}}};
-  report.reliability = {{0.55, 0.5, 2, 8.0 / 15, 9.0 / 15}, {0.95, 1.0, 2, 14.0 / 15, 1}};
-  report.mistakes = {
-      {Where{"/data/test.jsonl", 3, 0}, "<script>alert(1)</script>", "<spam>", "ham", 0.9}};
+  report.sections = {
+      {"per_class", "classes", metrics::class_table(kNames, kCounts, "accuracy")},
+      {"confusion", "confusion", Matrix{{"<spam>", "ham"}, {{1, 1}, {0, 2}}, "gold", "<said>"}},
+      {"reliability", "calibration",
+       Curve{"confidence", "<y>", "rows", "<note>", {{0.55, 0.5, 2, 8.0 / 15, 9.0 / 15}}}},
+      {"mistakes", "most confident <mistakes>",
+       Examples{{{Where{"/data/test.jsonl", 3, 0}, "<script>alert(1)</script>\x1b", "<spam>", "ham",
+                  0.9}},
+                "<b>",
+                "mistake_measure"}}};
   return report;
 }
 
@@ -33,7 +42,8 @@ TEST(ReportHtml, EscapesEverythingThatCameFromData) {
   run.title = "a <b> & 'c'";
   const std::string page = report_html(example_report(), run);
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
-  EXPECT_THAT(page, Not(HasSubstr("<spam>")));
+  for (const char* raw : {"<spam>", "<said>", "<y>", "<note>", "<mistakes>", "<b></", "\x1b"})
+    EXPECT_THAT(page, Not(HasSubstr(raw)));
   EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;"));
   EXPECT_THAT(page, HasSubstr("a &lt;b&gt; &amp; &#39;c&#39;"));
 }
@@ -74,8 +84,11 @@ TEST(ReportHtml, ShowsOneEvaluationAsNumbers) {
 
 TEST(ReportHtml, FoldsManyClassesAndShowsTheWorst) {
   Report report;
-  for (int i = 0; i < 118; ++i)
-    report.per_class.push_back({"c" + std::to_string(i), 1, 1, i == 77 ? 0.1 : 1.0, 5, 5});
+  std::vector<std::string> names;
+  std::vector<metrics::ClassCounts> counts(118, {5, 5, 5});
+  counts[77] = {1, 5, 5};
+  for (size_t i = 0; i < counts.size(); ++i) names.push_back("c" + std::to_string(i));
+  metrics::add_classes(metrics::class_table(names, counts, "accuracy"), report);
   const std::string page = report_html(report, {}), words = words_of(page);
   EXPECT_THAT(words, HasSubstr("show all 118 classes"));
   EXPECT_LT(words.find("c77"), words.find("show all"));
@@ -154,10 +167,13 @@ TEST(Svg, BarsStandAtTheirConfidence) {
     const std::string bar = "<rect class='bar' x='";
     return std::stod(chart.substr(chart.find(bar) + bar.size()));
   };
-  const svg::ReliabilityBar low{0, 1.0 / 15, 0.05, 0.5, 3}, high{14.0 / 15, 1, 0.95, 1, 3};
-  EXPECT_EQ(left_of(svg::reliability_chart({high})), left_of(svg::reliability_chart({high, low})))
+  const Curve::Bin low{0.05, 0.5, 3, 0, 1.0 / 15}, high{0.95, 1, 3, 14.0 / 15, 1};
+  const auto chart_of = [](std::vector<Curve::Bin> bins) {
+    return svg::bar_chart({.x = "confidence", .y = "accuracy", .bins = std::move(bins)});
+  };
+  EXPECT_EQ(left_of(chart_of({high})), left_of(chart_of({high, low})))
       << "whatever other bins hold";
-  EXPECT_GT(left_of(svg::reliability_chart({high})), left_of(svg::reliability_chart({low})) + 200);
+  EXPECT_GT(left_of(chart_of({high})), left_of(chart_of({low})) + 200);
 }
 
 TEST(Svg, HeatMapTitlesEveryFilledCell) {

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "support/errors.h"
-#include "tasks/findings.h"
 #include "tasks/human.h"
+#include "tasks/metrics/classes.h"
 #include "tasks/short_paths.h"
 
 namespace hone {
@@ -17,20 +17,36 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+using Counts = std::vector<std::pair<std::string, metrics::ClassCounts>>;
+const Counts kCounts = {{"ham", {2, 3, 2}}, {"spâm", {1, 1, 2}}};
+
+ScoreTable table(const Counts& counts) {
+  std::vector<std::string> names;
+  std::vector<metrics::ClassCounts> classes;
+  for (const auto& [name, of_class] : counts) {
+    names.push_back(name);
+    classes.push_back(of_class);
+  }
+  ScoreTable made = metrics::class_table(names, classes, "accuracy");
+  made.averages.front().is_total = true;
+  return made;
+}
+
 Report example() {
   Report r;
   r.task = "classify";
   r.metric = "accuracy";
   r.n = 4;
-  r.add({"accuracy", "ece"}, {0.75, std::nan("")}, {{0.5, 1}}, {0.5});
+  r.add({"accuracy", less_is_better("ece")}, {0.75, std::nan("")}, {{0.5, 1}}, {0.5});
   r.baseline = "always ham";
-  r.per_class = {{"ham", 2.0 / 3, 1, 0.8, 2, 3}, {"spâm", 1, 0.5, 2.0 / 3, 2, 1}};
-  r.averages = {{"accuracy", 0.75, 0.75, 0.75, 4},
-                {"macro avg", 5.0 / 6, 0.75, 11.0 / 15, 4},
-                {"weighted avg", 5.0 / 6, 0.75, 11.0 / 15, 4}};
-  r.confusion = Confusion{{"ham", "spâm"}, {{2, 0}, {1, 1}}};
-  r.reliability = {{0.9, 0.75, 4, 13.0 / 15, 14.0 / 15}};
-  r.mistakes = {{{"test.jsonl", 3, 0}, "win a prize", "spâm", "ham", 0.875}};
+  r.sections = {{"per_class", "classes", table(kCounts)},
+                {"confusion", "confusion", Matrix{{"ham", "spâm"}, {{2, 0}, {1, 1}}}},
+                {"reliability", "calibration",
+                 Curve{.x = "confidence", .y = "accuracy", .bins = {{0.9, 0.75, 4, 0.8, 1}}}},
+                {"mistakes", "most confident mistakes",
+                 Examples{{{{"test.jsonl", 3, 0}, "win a prize", "spâm", "ham", 0.875}},
+                          "confidence",
+                          "mistake_measure"}}};
   return r;
 }
 
@@ -68,7 +84,7 @@ TEST(ReportJson, HoldsWhatTheReportHolds) {
   EXPECT_EQ(json["baseline"]["name"], "always ham");
   EXPECT_EQ(json["baseline"]["metrics"], (Json{{"accuracy", 0.5}}));
   EXPECT_EQ(json["per_class"][0]["predicted"], 3);
-  EXPECT_EQ(json["reliability"][0]["low"], 13.0 / 15);
+  EXPECT_EQ(json["reliability"][0]["low"], 0.8);
   EXPECT_EQ(json["confusion"]["counts"], Json::array({{2, 0}, {1, 1}}));
   EXPECT_EQ(json["mistakes"][0]["file"], "test.jsonl");
   EXPECT_EQ(json["mistakes"][0]["line"], 3);
@@ -100,8 +116,10 @@ TEST(Findings, AreNoneWhereNothingIsWrong) {
 
 TEST(Findings, NameTheClassesThatAreNeverPredicted) {
   Report r = example();
-  r.per_class.push_back({"eggs", 0, 0, 0, 5, 0});
-  r.per_class.push_back({"unseen", 0, 0, 0, 0, 0});  // nothing to predict there
+  Counts counts = kCounts;
+  counts.push_back({"eggs", {0, 0, 5}});
+  counts.push_back({"unseen", {0, 0, 0}});  // nothing to predict there
+  metrics::add_classes(table(counts), r);
   const std::vector<Finding> found = findings(r, {});
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].text, "1 of 3 classes is never predicted");
@@ -116,7 +134,7 @@ TEST(Findings, SayWhereAScoreIsNoBetterThanItsBaseline) {
   Report error;
   error.metric = "mse";
   error.n = 3;
-  error.add({"mse"}, {2}, {}, {1.5});
+  error.add({less_is_better("mse")}, {2}, {}, {1.5});
   EXPECT_EQ(findings(error, {}).size(), 1U);
   error.metrics[0].value = 1;
   EXPECT_TRUE(findings(error, {}).empty()) << "a smaller error is better";
@@ -168,7 +186,11 @@ TEST(Findings, SayThatValidationDataChoseTheModel) {
 TEST(ReportText, ShowsControlCharactersOfData) {
   Report r = example();
   r.baseline = "always \x1b[31mred";
-  r.per_class.push_back({"e\x1b]0;ggs", 0, 0, 0, 5, 0});
+  Counts counts = kCounts;
+  counts.push_back({"e\x1b]0;ggs", {0, 0, 5}});
+  metrics::add_classes(table(counts), r);
+  r.sections.push_back(
+      {"more", "\x1b[1m", Examples{{{{"t\x1b.jsonl", 1}, "a\x1b", "\x1b", "\x1b"}}, "error", "m"}});
   RunSummary run;
   run.leaks = {{"test", "train", 1, 0, {{{"t\x1b.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "\x1b[2J"}}}};
   EXPECT_EQ(report_text(r, run).find('\x1b'), std::string::npos);
@@ -241,11 +263,49 @@ TEST(Report, KnowsWhatOtherProgramsCallAMetric) {
   }
 }
 
-TEST(Report, KnowsWhichWayIsBetter) {
-  EXPECT_TRUE(greater_is_better("f1"));
-  EXPECT_FALSE(greater_is_better("loss"));
-  EXPECT_FALSE(greater_is_better("hamming_loss"));
-  EXPECT_FALSE(greater_is_better("unreachable_entities"));
+TEST(Report, RefusesTwoValuesOfOneKey) {
+  for (const char* taken : {"metrics", "confusion", "data"}) {
+    Report report = example();
+    report.sections.push_back({taken, "more", Matrix()});
+    EXPECT_THAT(testing_support::error_of([&] { report_json(report, {}); }),
+                AllOf(HasSubstr(taken), HasSubstr("twice")));
+  }
+}
+
+TEST(Report, SaysNothingOfAMetricThatATaskDoesNotHave) {
+  Report report;
+  report.task = "toy";
+  report.n = 3;
+  EXPECT_EQ(report_text(report, {}), "");
+  EXPECT_TRUE(report.json()["score"].is_null());
+  EXPECT_EQ(report_html(report, {}).find("class='score'"), std::string::npos);
+}
+
+TEST(Report, TellsWhereRowsCannotTellTheMetric) {
+  Report report;
+  report.metric = "pearson";
+  report.n = 3;
+  report.add({"pearson"}, {std::nan("")}, {{0, 1}}, {0});
+  EXPECT_THAT(found_texts(report, {}),
+              ::testing::ElementsAre("pearson cannot be told of these rows"));
+  EXPECT_THAT(report_text(report, {}), HasSubstr("pearson  –"));
+  EXPECT_TRUE(report.json()["score"].is_null());
+  EXPECT_EQ(report_html(report, {}).find("nan"), std::string::npos);
+}
+
+TEST(ReportText, ShowsATableOfAnyColumns) {
+  Report report;
+  const ScoreTable made{.one = "cutoff",
+                        .many = "cutoffs",
+                        .columns = {{"recall", "recall", "recall"}, {"rows", "rows", "rows", true}},
+                        .rows = {{"10", {0.5, 4}}, {"100", {std::nan(""), 4}}, {"1000", {}}}};
+  report.sections = {{"cutoffs", "cutoffs", made}};
+  EXPECT_THAT(report_text(report, {}), HasSubstr("         recall      rows\n\n"
+                                                 "  10     0.5000         4\n"
+                                                 " 100          –         4\n"
+                                                 "1000                     \n\n"));
+  EXPECT_EQ(report.json()["cutoffs"][0], (Json{{"label", "10"}, {"recall", 0.5}, {"rows", 4}}));
+  EXPECT_TRUE(report.json()["cutoffs"][1]["recall"].is_null());
 }
 
 }  // namespace

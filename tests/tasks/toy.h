@@ -35,10 +35,10 @@ class ToyTokenizer : public Tokenizer {
   }
   Sequence post_process(const Encoding& first, const Encoding* second) const override {
     Sequence s;
-    const auto special = [&](int32_t id, int32_t segment) { push(s, id, segment, -1, {}); };
+    const auto special = [&](int32_t id, int32_t segment) { push(s, id, segment, -1, -1, {}); };
     const auto body = [&](const Encoding& e, int32_t segment) {
       for (size_t i = 0; i < e.ids.size(); ++i)
-        push(s, e.ids[i], segment, e.words[i], e.offsets[i]);
+        push(s, e.ids[i], segment, segment, e.words[i], e.offsets[i]);
       special(2, segment);
     };
     special(1, 0);
@@ -57,9 +57,11 @@ class ToyTokenizer : public Tokenizer {
   void save(const std::string&) const override {}
 
  private:
-  static void push(Sequence& s, int32_t id, int32_t segment, int32_t word, Span span) {
+  static void push(Sequence& s, int32_t id, int32_t segment, int32_t text, int32_t word,
+                   Span span) {
     s.ids.push_back(id);
     s.segments.push_back(segment);
+    s.texts.push_back(text);
     s.words.push_back(word);
     s.offsets.push_back(span);
   }

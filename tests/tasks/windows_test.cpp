@@ -1,10 +1,10 @@
-#include "tasks/ner/windows.h"
+#include "tasks/windows.h"
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
 
-namespace hone::ner {
+namespace hone {
 namespace {
 
 using Words = std::vector<int32_t>;
@@ -79,4 +79,4 @@ TEST(Windows, AnswerForAWordCutInTwoWhereItBegins) {
 }
 
 }  // namespace
-}  // namespace hone::ner
+}  // namespace hone

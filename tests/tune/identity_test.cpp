@@ -11,7 +11,7 @@ using testing::UnorderedElementsAre;
 
 Sample sample_of(int32_t id, float target) {
   Sample sample;
-  sample.streams.push_back({{101, id, 102}, {0, 0, 0}, {-1, 0, -1}, {{}, {0, 4}, {}}});
+  sample.streams.push_back({{101, id, 102}, {0, 0, 0}, {-1, 0, -1}, {-1, 0, -1}, {{}, {0, 4}, {}}});
   sample.targets.push_back({"label", false, 1, {target}});
   return sample;
 }

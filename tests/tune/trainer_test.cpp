@@ -289,12 +289,20 @@ TEST(Trainer, ALongerRunGoesOnFromAFinishedOne) {
   EXPECT_THAT(run.events_of<Warned>().at(0).message, HasSubstr("num_train_epochs was 2.0"));
 }
 
+Report scripted(double score) {
+  Report report;
+  report.metric = "accuracy";
+  report.score = score;
+  report.metrics = {{"accuracy", score}, {"error_rate", 1 - score}};
+  return report;
+}
+
 TEST(Trainer, ARunThatStoppedEarlyGoesOnWhereItIsGivenMorePatience) {
   TinyRun run;
   TrainOptions options = tiny_options();
   options.num_train_epochs = 6;
   options.early_stopping_patience = 1;
-  run.evaluate_instead = [] { return std::pair(Report{.metric = "accuracy", .score = 0.5}, 1.0); };
+  run.evaluate_instead = [] { return std::pair(scripted(0.5), 1.0); };
   EXPECT_TRUE(run.train(options).stopped_early);
   options.early_stopping_patience = 3;
   const TrainResult result = run.train(options, true);
@@ -320,14 +328,6 @@ TEST(Trainer, ANewRunRefusesAFolderWithCheckpoints) {
 }
 
 // ---- evaluation, best, stopping
-
-Report scripted(double score) {
-  Report report;
-  report.metric = "accuracy";
-  report.score = score;
-  report.metrics = {{"accuracy", score}, {"error_rate", 1 - score}};
-  return report;
-}
 
 TEST(Trainer, ALossThatIsNoNumberIsNeverTheBest) {
   TinyRun run;

@@ -91,7 +91,7 @@ void EncodingAudit::add(const Record& record, const std::vector<Sample>& samples
 void EncodingAudit::count_tokens(const Sample& sample) {
   for (const Sequence& stream : sample.streams) {
     for (size_t i = 0; i < stream.ids.size(); ++i) {
-      if (stream.words[i] < 0) continue;
+      if (stream.texts[i] < 0) continue;
       ++audit_.text_tokens;
       audit_.unknown_tokens += stream.ids[i] == unknown_;
     }

@@ -51,11 +51,12 @@ std::vector<Part> read_parts(const JsonNode& list, const JsonNode& special_token
   return out;
 }
 
-void append(const Encoding& text, int32_t segment, Sequence& out) {
+void append(const Encoding& text, const Part& part, Sequence& out) {
   out.ids.insert(out.ids.end(), text.ids.begin(), text.ids.end());
   out.offsets.insert(out.offsets.end(), text.offsets.begin(), text.offsets.end());
   out.words.insert(out.words.end(), text.words.begin(), text.words.end());
-  out.segments.insert(out.segments.end(), text.ids.size(), segment);
+  out.segments.insert(out.segments.end(), text.ids.size(), part.segment);
+  out.texts.insert(out.texts.end(), text.ids.size(), part.text);
 }
 
 int64_t count_special(const std::vector<Part>& parts) {
@@ -115,15 +116,17 @@ Sequence PostProcessor::apply(const Encoding& first, const Encoding* second) con
   Sequence out;
   out.ids.reserve(size);
   out.segments.reserve(size);
+  out.texts.reserve(size);
   out.words.reserve(size);
   out.offsets.reserve(size);
   for (const Part& part : parts) {
     if (part.token < 0) {
-      append(part.text == 0 ? first : *second, part.segment, out);
+      append(part.text == 0 ? first : *second, part, out);
       continue;
     }
     out.ids.push_back(part.token);
     out.segments.push_back(part.segment);
+    out.texts.push_back(-1);
     out.words.push_back(-1);
     out.offsets.push_back({0, 0});
   }

@@ -41,7 +41,9 @@ Sequence sequence_of(const Tokenizer& tokenizer, const std::vector<std::string>&
   const Encoding second = texts.size() > 1 ? tokenizer.encode(texts[1]) : Encoding{};
   if (options.adds_special_tokens)
     return tokenizer.post_process(first, texts.size() > 1 ? &second : nullptr);
-  Sequence out{first.ids, {}, first.words, first.offsets};
+  Sequence out;
+  out.ids = first.ids;
+  out.offsets = first.offsets;
   out.ids.insert(out.ids.end(), second.ids.begin(), second.ids.end());
   out.offsets.insert(out.offsets.end(), second.offsets.begin(), second.offsets.end());
   return out;

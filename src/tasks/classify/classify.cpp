@@ -94,6 +94,10 @@ std::vector<std::string> Classify::text_fields() const {
   return {options_.text, options_.text_pair};
 }
 
+std::vector<std::string> Classify::gold_fields() const {
+  return options_.label_columns.empty() ? std::vector{options_.label} : options_.label_columns;
+}
+
 std::string Classify::label_of(const Record& gold) const {
   if (type_ == Type::kRegression ||
       (options_.label_columns.empty() && find_field(gold, options_.label) == nullptr))
@@ -325,7 +329,8 @@ std::unique_ptr<Scorer> Classify::make_scorer() const {
 }
 
 Json Classify::state() const {
-  return {{"options", options_.json()}, {"type", type_name(type_)}, {"labels", labels_.json()}};
+  return {
+      {"options", options_json(options_)}, {"type", type_name(type_)}, {"labels", labels_.json()}};
 }
 
 void Classify::write_model_config(const ModelConfig& model, Json& config) const {
@@ -344,7 +349,7 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  const Options options = Options::from_json(state.at("options"));
+  const Options options = options_from<Options>(state.at("options"));
   const Type learned = type_named(state.at("type").get<std::string>());
   if (options.type != Type::kAuto && options.type != learned)
     throw Error(ErrorKind::kUsage,
@@ -355,9 +360,8 @@ std::unique_ptr<Task> restore(const Json& state) {
 
 }  // namespace
 
-const TaskInfo kInfo{
-    kTaskName,  "text classification: one label, several, or a number; one text or a pair",
-    "accuracy", true,
-    make,       restore};
+const TaskInfo kInfo{kTaskName,
+                     "text classification: one label, several, or a number; one text or a pair",
+                     make, restore};
 
 }  // namespace hone::classify

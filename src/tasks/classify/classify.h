@@ -19,6 +19,7 @@ class Classify : public Task {
   const TaskInfo& info() const override;
   std::vector<std::string> text_fields() const override;
   std::string label_of(const Record& gold) const override;
+  std::vector<std::string> gold_fields() const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,

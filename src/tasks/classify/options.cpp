@@ -10,14 +10,6 @@
 namespace hone::classify {
 namespace {
 
-const std::vector<std::string> kTypes = {"auto", "single", "multi", "regression"};
-const std::vector<std::string> kFormats = {"auto", "list", "multi_hot"};
-
-template <typename Enum>
-Enum named(const std::vector<std::string>& names, const std::string& name) {
-  return static_cast<Enum>(std::find(names.begin(), names.end(), name) - names.begin());
-}
-
 void check_names(const std::string& key, const std::vector<std::string>& names, Config& section) {
   for (auto name = names.begin(); name != names.end(); ++name) {
     if (name->empty()) throw section.error(key, fmt::format("an entry of \"{}\" is blank", key));
@@ -93,56 +85,34 @@ void check(const Options& options, Config& section) {
 
 }  // namespace
 
-std::string type_name(Type type) { return kTypes[static_cast<size_t>(type)]; }
+const std::vector<std::string>& option_names(Type) {
+  static const std::vector<std::string> names = {"auto", "single", "multi", "regression"};
+  return names;
+}
 
-Type type_named(const std::string& name) { return named<Type>(kTypes, name); }
+const std::vector<std::string>& option_names(Format) {
+  static const std::vector<std::string> names = {"auto", "list", "multi_hot"};
+  return names;
+}
+
+std::string type_name(Type type) { return option_names(type)[static_cast<size_t>(type)]; }
+
+Type type_named(const std::string& name) {
+  return option_named<Type>(name, option_names(Type::kAuto));
+}
 
 Options Options::read(Config& section, int64_t max_seq_length) {
   Options o;
-  o.text = section.get("text", o.text);
-  o.text_pair = section.get("text_pair", o.text_pair);
+  for_each_option(o, OptionReader(section, {"label", "label_columns", "max_seq_length"}));
   read_label(section, o);
-  o.type = type_named(section.choice("type", "auto", kTypes));
-  o.label_separator = section.get("label_separator", o.label_separator);
   o.labels = label_names(section);
   o.label_ids_from = section.get("label_ids_from", o.label_ids_from);
-  o.label_format = named<Format>(kFormats, section.choice("label_format", "auto", kFormats));
-  o.threshold = section.get("threshold", o.threshold);
-  o.unknown_labels = section.choice("unknown_labels", o.unknown_labels, {"error", "count"});
   o.max_seq_length = max_seq_length;
   check(o, section);
   if (!o.label_columns.empty()) {
     o.labels = o.label_columns;
     o.type = Type::kMulti;
   }
-  return o;
-}
-
-Json Options::json() const {
-  return {{"text", text},
-          {"text_pair", text_pair},
-          {"label", label},
-          {"label_columns", label_columns},
-          {"type", type_name(type)},
-          {"label_separator", label_separator},
-          {"label_format", kFormats[static_cast<size_t>(label_format)]},
-          {"threshold", threshold},
-          {"unknown_labels", unknown_labels},
-          {"max_seq_length", max_seq_length}};
-}
-
-Options Options::from_json(const Json& json) {
-  Options o;
-  json.at("text").get_to(o.text);
-  json.at("text_pair").get_to(o.text_pair);
-  json.at("label").get_to(o.label);
-  o.type = type_named(json.at("type").get<std::string>());
-  json.at("label_separator").get_to(o.label_separator);
-  json.at("threshold").get_to(o.threshold);
-  json.at("unknown_labels").get_to(o.unknown_labels);
-  json.at("max_seq_length").get_to(o.max_seq_length);
-  o.label_columns = json.value("label_columns", o.label_columns);  // models of earlier versions
-  o.label_format = named<Format>(kFormats, json.value("label_format", "auto"));
   return o;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/config.h"
+#include "tasks/options.h"
 
 namespace hone::classify {
 
@@ -34,13 +34,29 @@ struct Options {
       0;  // tokens with special ones; longer texts are cut, the longer of two first
 
   static Options read(Config& section, int64_t max_seq_length);
-  Json json() const;
-  static Options from_json(const Json& json);
 };
+
+const std::vector<std::string>& option_names(Type);    // "auto", "single", …
+const std::vector<std::string>& option_names(Format);  // "auto", "list", "multi_hot"
+
+// See tasks/options.h. `labels` and `label_ids_from` are kept with the labels that they name.
+template <typename SomeOptions, typename Visitor>
+void for_each_option(SomeOptions& o, Visitor&& visit) {
+  visit("text", o.text);
+  visit("text_pair", o.text_pair);
+  visit("label", o.label);
+  visit("label_columns", o.label_columns);
+  visit("type", o.type);
+  visit("label_separator", o.label_separator);
+  visit("label_format", o.label_format);
+  visit("threshold", o.threshold);
+  visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
+  visit("max_seq_length", o.max_seq_length);
+}
 
 constexpr const char* kTaskName = "classify";
 
 std::string type_name(Type type);
-Type type_named(const std::string& name);  // REQUIRES: a name that type_name gives
+Type type_named(const std::string& name);  // Error(kModel) for another
 
 }  // namespace hone::classify

@@ -81,12 +81,6 @@ Report empty_report(const char* metric, int64_t n) {
   return report;
 }
 
-void set_calibration(Report& report, const metrics::Calibration& calibration) {
-  if (calibration.count() == 0) return;
-  report.reliability = calibration.bins();
-  report.add({"ece"}, {calibration.expected_error()});
-}
-
 class SingleScorer : public Scorer {
  public:
   SingleScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
@@ -120,8 +114,8 @@ class SingleScorer : public Scorer {
         metrics::bootstrap(
             report.n, [&](std::span<const int32_t> weights) { return scores(count(weights)); }),
         report.n > 0 ? scores(always(most, counts)) : std::vector<double>());
-    set_calibration(report, calibration_);
-    report.mistakes = mistakes_.most_confident_first();
+    metrics::add_calibration(calibration_, report);
+    report.sections.push_back(mistakes_.section());
     return report;
   }
 
@@ -175,10 +169,12 @@ class SingleScorer : public Scorer {
       names.push_back(labels_.name(label));
       shown.push_back(counts[label]);
     }
-    metrics::fill_class_rows(names, shown, "accuracy", report);
+    ScoreTable table = metrics::class_table(names, shown, "accuracy");
+    table.averages.front().is_total = true;  // of one label each the three micro averages are one
+    metrics::add_classes(std::move(table), report);
     metrics::ConfusionCells cells;
     for (const Pair& pair : pairs_) ++cells[{row[pair.gold], row[pair.predicted]}];
-    report.confusion = metrics::confusion_table(names, cells);
+    report.sections.push_back({"confusion", "confusion", metrics::confusion_table(names, cells)});
   }
 
   Options options_;
@@ -211,14 +207,14 @@ class MultiScorer : public Scorer {
     const auto most = static_cast<int32_t>(most_frequent(counts));
     const bool has_baseline = report.n > 0 && !counts.empty();
     if (has_baseline) report.baseline = fmt::format("always {}", labels_.name(most));
-    report.add(
-        {"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy", "hamming_loss"},
-        scores(once),
-        metrics::bootstrap(report.n,
-                           [&](std::span<const int32_t> weights) { return scores(weights); }),
-        has_baseline ? always(most).scores(once) : std::vector<double>());
-    set_calibration(report, calibration_);
-    report.mistakes = mistakes_.most_confident_first();
+    report.add({"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy",
+                less_is_better("hamming_loss")},
+               scores(once),
+               metrics::bootstrap(
+                   report.n, [&](std::span<const int32_t> weights) { return scores(weights); }),
+               has_baseline ? always(most).scores(once) : std::vector<double>());
+    metrics::add_calibration(calibration_, report);
+    report.sections.push_back(mistakes_.section());
     return report;
   }
 
@@ -327,7 +323,7 @@ class MultiScorer : public Scorer {
       names.push_back(labels_.name(label));
       ordered.push_back(counts[label]);
     }
-    metrics::fill_class_rows(names, ordered, "micro avg", report);
+    ScoreTable table = metrics::class_table(names, ordered, "micro avg");
     metrics::Scores mean;
     for (const Row& row : rows_) {
       const metrics::Scores one = metrics::sample_scores(row.sets);
@@ -335,8 +331,9 @@ class MultiScorer : public Scorer {
       mean.recall += one.recall / static_cast<double>(rows_.size());
       mean.f1 += one.f1 / static_cast<double>(rows_.size());
     }
-    report.averages.push_back(
-        metrics::class_row("samples avg", mean, report.averages.back().support));
+    table.averages.push_back(
+        metrics::average_row("samples avg", mean, metrics::total_support(counts)));
+    metrics::add_classes(std::move(table), report);
   }
 
   Options options_;
@@ -374,11 +371,10 @@ class NumberScorer : public Scorer {
               metrics::mean_absolute_error(gold_, predicted_, weights)};
     };
     const std::vector<int32_t> once(gold_.size(), 1);
-    report.add({"pearson", "spearman", "mse", "mae"}, scores(once),
+    report.add({"pearson", "spearman", less_is_better("mse"), less_is_better("mae")}, scores(once),
                metrics::bootstrap(report.n, scores), constant_scores(once));
     if (report.n > 0) report.baseline = "always the mean; for mae the median";
-    report.mistake_measure = "error";
-    report.mistakes = mistakes_.most_confident_first();
+    report.sections.push_back(mistakes_.section("largest errors", "error"));
     return report;
   }
 

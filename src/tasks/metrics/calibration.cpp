@@ -14,8 +14,8 @@ void Calibration::add(double confidence, bool is_right) {
   ++count_;
 }
 
-std::vector<ReliabilityBin> Calibration::bins() const {
-  std::vector<ReliabilityBin> result;
+std::vector<Curve::Bin> Calibration::bins() const {
+  std::vector<Curve::Bin> result;
   for (size_t i = 0; i < sums_.size(); ++i) {
     const Sums& s = sums_[i];
     const double count = static_cast<double>(s.count), low = static_cast<double>(i);
@@ -30,6 +30,18 @@ double Calibration::expected_error() const {
   double sum = 0;
   for (const Sums& s : sums_) sum += std::abs(static_cast<double>(s.right) - s.confidence);
   return count_ == 0 ? 0 : sum / static_cast<double>(count_);
+}
+
+void add_calibration(const Calibration& calibration, Report& report) {
+  report.sections.push_back(
+      {"reliability", "calibration",
+       Curve{.x = "confidence",
+             .y = "accuracy",
+             .counted = "predictions",
+             .note = "Bars below the dashed line: the model is surer than it is right. Darker bars "
+                     "hold more predictions.",
+             .bins = calibration.bins()}});
+  if (calibration.count() > 0) report.add({less_is_better("ece")}, {calibration.expected_error()});
 }
 
 }  // namespace hone::metrics

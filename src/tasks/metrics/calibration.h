@@ -17,7 +17,8 @@ constexpr int64_t kReliabilityBins = 15;  // Guo et al.'s choice
 class Calibration {
  public:
   void add(double confidence, bool is_right);
-  std::vector<ReliabilityBin> bins() const;  // those that hold something, in order
+  // x: mean confidence, y: share that was right. Those that hold something, in order.
+  std::vector<Curve::Bin> bins() const;
   double expected_error()
       const;  // mean |accuracy - confidence| over bins, by their counts; 0 where empty
   int64_t count() const { return count_; }
@@ -30,5 +31,8 @@ class Calibration {
   std::vector<Sums> sums_ = std::vector<Sums>(kReliabilityBins);
   int64_t count_ = 0;
 };
+
+// The section "Calibration" and the metric "ece", where confidences are known.
+void add_calibration(const Calibration& calibration, Report& report);
 
 }  // namespace hone::metrics

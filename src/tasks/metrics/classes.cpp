@@ -1,5 +1,7 @@
 #include "tasks/metrics/classes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -8,13 +10,13 @@ namespace {
 
 double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
 
+}  // namespace
+
 int64_t total_support(std::span<const ClassCounts> classes) {
   int64_t total = 0;
   for (const ClassCounts& counts : classes) total += counts.gold;
   return total;
 }
-
-}  // namespace
 
 Scores scores_of(const ClassCounts& c) {
   return {ratio(c.hits, c.predicted), ratio(c.hits, c.gold),
@@ -87,20 +89,65 @@ Scores sample_scores(const LabelSets& sets) {
                     static_cast<int64_t>(sets.gold.size())});
 }
 
-ClassRow class_row(const std::string& label, const Scores& scores, int64_t support,
-                   int64_t predicted) {
-  return {label, scores.precision, scores.recall, scores.f1, support, predicted};
+namespace {
+
+constexpr size_t kF1 = 2, kSupport = 3, kPredicted = 4;  // columns
+
+// Of a class, where `average_row` has no number of predictions.
+ScoreTable::Row class_row(const std::string& label, const ClassCounts& counts) {
+  ScoreTable::Row row = average_row(label, scores_of(counts), counts.gold);
+  row.values.push_back(static_cast<double>(counts.predicted));
+  return row;
 }
 
-void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes,
-                     const std::string& micro_name, Report& report) {
+std::vector<std::string> never_predicted(const ScoreTable& table, size_t* there) {
+  std::vector<std::string> never;
+  for (const ScoreTable::Row& row : table.rows) {
+    if (row.values[kSupport] == 0) continue;
+    ++*there;
+    if (row.values[kPredicted] == 0) never.push_back(row.label);
+  }
+  return never;
+}
+
+}  // namespace
+
+ScoreTable::Row average_row(const std::string& label, const Scores& scores, int64_t support) {
+  return {label, {scores.precision, scores.recall, scores.f1, static_cast<double>(support)}};
+}
+
+ScoreTable class_table(std::span<const std::string> labels, std::span<const ClassCounts> classes,
+                       const std::string& micro_name) {
+  ScoreTable table{.one = "class",
+                   .many = "classes",
+                   .columns = {{"precision", "precision", "precision"},
+                               {"recall", "recall", "recall"},
+                               {"f1", "f1-score", "F1"},
+                               {"support", "support", "rows", /*is_count=*/true},
+                               {"predicted", "", "", /*is_count=*/true}},
+                   .rows = {},
+                   .averages = {},
+                   .averages_key = "averages",
+                   .main = kF1,
+                   .size = kSupport};
   for (size_t i = 0; i < classes.size(); ++i)
-    report.per_class.push_back(
-        class_row(labels[i], scores_of(classes[i]), classes[i].gold, classes[i].predicted));
+    table.rows.push_back(class_row(labels[i], classes[i]));
   const int64_t support = total_support(classes);
-  report.averages.push_back(class_row(micro_name, micro_average(classes), support));
-  report.averages.push_back(class_row("macro avg", macro_average(classes), support));
-  report.averages.push_back(class_row("weighted avg", weighted_average(classes), support));
+  table.averages = {average_row(micro_name, micro_average(classes), support),
+                    average_row("macro avg", macro_average(classes), support),
+                    average_row("weighted avg", weighted_average(classes), support)};
+  return table;
+}
+
+void add_classes(ScoreTable table, Report& report) {
+  size_t there = 0;
+  const std::vector<std::string> never = never_predicted(table, &there);
+  report.sections.push_back({"per_class", "classes", std::move(table)});
+  if (never.empty()) return;
+  report.found.push_back({fmt::format("{} of {} classes {} never predicted", never.size(), there,
+                                      never.size() == 1 ? "is" : "are"),
+                          never,
+                          {}});
 }
 
 }  // namespace hone::metrics

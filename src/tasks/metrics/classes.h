@@ -41,10 +41,13 @@ struct LabelSets {
 int64_t shared_labels(const LabelSets& sets);
 Scores sample_scores(const LabelSets& sets);  // what "samples avg" averages
 
-ClassRow class_row(const std::string& label, const Scores& scores, int64_t support,
-                   int64_t predicted = 0);
-// One row for each class and the micro, macro and weighted averages, into a report.
-void fill_class_rows(std::span<const std::string> labels, std::span<const ClassCounts> classes,
-                     const std::string& micro_name, Report& report);
+int64_t total_support(std::span<const ClassCounts> classes);
+
+ScoreTable::Row average_row(const std::string& label, const Scores& scores, int64_t support);
+// One row for each class, and below them the micro, macro and weighted averages.
+ScoreTable class_table(std::span<const std::string> labels, std::span<const ClassCounts> classes,
+                       const std::string& micro_name);
+// The section "Classes"; and a finding, where classes that are there are never predicted.
+void add_classes(ScoreTable table, Report& report);
 
 }  // namespace hone::metrics

@@ -26,9 +26,9 @@ std::vector<size_t> shown_labels(size_t labels, const ConfusionCells& cells) {
 
 }  // namespace
 
-Confusion confusion_table(const std::vector<std::string>& labels, const ConfusionCells& cells) {
+Matrix confusion_table(const std::vector<std::string>& labels, const ConfusionCells& cells) {
   const std::vector<size_t> shown = shown_labels(labels.size(), cells);
-  Confusion table;
+  Matrix table{.labels = {}, .counts = {}, .row = "gold", .column = "predicted", .many = "classes"};
   std::vector<size_t> place(labels.size(), shown.size());
   for (const size_t label : shown) {
     place[label] = table.labels.size();

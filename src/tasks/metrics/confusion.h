@@ -1,5 +1,5 @@
 // Confusions of any number of labels: counted where there are some, shown as a table of bounded
-// size.
+// size, its rows gold and its columns predicted.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,6 @@ constexpr const char* kOtherLabels = "(other labels)";
 
 // A table of all labels, in their order. Of more than kTableLabels it has those that are most often
 // part of a mistake, and one row and column for all others together. Cells hold indices of labels.
-Confusion confusion_table(const std::vector<std::string>& labels, const ConfusionCells& cells);
+Matrix confusion_table(const std::vector<std::string>& labels, const ConfusionCells& cells);
 
 }  // namespace hone::metrics

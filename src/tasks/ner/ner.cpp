@@ -14,8 +14,8 @@
 #include "tasks/ner/bio.h"
 #include "tasks/ner/scorer.h"
 #include "tasks/ner/text.h"
-#include "tasks/ner/windows.h"
 #include "tasks/truncate.h"
+#include "tasks/windows.h"
 
 namespace hone::ner {
 namespace {
@@ -56,40 +56,9 @@ void number_tokens(bool by_pieces, Encoding& pieces) {
   }
 }
 
-Encoding part_of(const Encoding& all, const Window& window) {
-  return {{all.ids.begin() + window.begin, all.ids.begin() + window.end},
-          {all.offsets.begin() + window.begin, all.offsets.begin() + window.end},
-          {all.words.begin() + window.begin, all.words.begin() + window.end}};
-}
-
-// What the pieces of each word cover, without blanks, and with the marks that a tokenizer strips.
-std::vector<Span> word_spans(const std::vector<std::span<const int32_t>>& words,
-                             const std::vector<std::span<const Span>>& offsets,
-                             const std::string& text) {
-  std::vector<Span> spans;
-  for (size_t w = 0; w < words.size(); ++w) {
-    for (size_t i = 0; i < words[w].size(); ++i) {
-      if (words[w][i] < 0) continue;
-      const auto word = static_cast<size_t>(words[w][i]);
-      const Span& piece = offsets[w][i];
-      if (word >= spans.size()) spans.resize(word + 1, Span{piece.start, piece.end});
-      spans[word] = {std::min(spans[word].start, piece.start),
-                     std::max(spans[word].end, piece.end)};
-    }
-  }
-  for (size_t i = 0; i < spans.size(); ++i) {
-    const Span seen = visible_part(text, spans[i]);
-    if (seen.start == seen.end) continue;
-    const auto limit = i + 1 < spans.size() ? std::max(spans[i + 1].start, seen.end)
-                                            : static_cast<int32_t>(text.size());
-    spans[i] = {seen.start, character_end(text, seen.end, limit)};
-  }
-  return spans;
-}
-
-std::vector<std::span<const int32_t>> words_of(const std::vector<Sample>& samples) {
-  std::vector<std::span<const int32_t>> words;
-  for (const Sample& sample : samples) words.emplace_back(sample.streams[0].words);
+std::vector<std::vector<int32_t>> words_of_all(const std::vector<Sample>& samples) {
+  std::vector<std::vector<int32_t>> words;
+  for (const Sample& sample : samples) words.push_back(words_of(sample.streams[0]));
   return words;
 }
 
@@ -182,6 +151,8 @@ Ner::Ner(Options options, const std::vector<std::string>& types, bool by_pieces)
 const TaskInfo& Ner::info() const { return kInfo; }
 
 std::vector<std::string> Ner::text_fields() const { return {options_.tokens, options_.text}; }
+
+std::vector<std::string> Ner::gold_fields() const { return {options_.tags, options_.entities}; }
 
 std::vector<std::string> Ner::labels_of(const Record& gold) const {
   std::vector<std::string> types;
@@ -282,7 +253,7 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
     sample.targets.push_back(
         {kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
   const std::vector<Place> places =
-      answering_places(words_of(samples), static_cast<int64_t>(gold.size()));
+      answering_places(words_of_all(samples), static_cast<int64_t>(gold.size()));
   for (size_t i = 0; i < gold.size(); ++i) {
     if (places[i].window >= 0)
       samples[places[i].window].targets[0].values[places[i].piece] = gold[i];
@@ -324,7 +295,7 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
 }
 
 std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
-  return std::make_shared<TokenHead>(config, static_cast<int64_t>(tags_.size()));
+  return std::make_shared<TokenHead>(config, "classifier", static_cast<int64_t>(tags_.size()));
 }
 
 Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
@@ -379,7 +350,7 @@ Json result_json(const Tagged& t, const Options& options, bool from_text) {
 // Tokens and where they stand, from the record where it has them, else from what the pieces of its
 // rows cover.
 Tagged tokens_of_rows(const Record& record, std::span<const Row> rows,
-                      const std::vector<std::span<const int32_t>>& words, const Options& options) {
+                      const std::vector<std::vector<int32_t>>& words, const Options& options) {
   Tagged t;
   if (has_tokens(record, options)) {
     t.tokens = tokens_of(record, options);
@@ -387,8 +358,8 @@ Tagged tokens_of_rows(const Record& record, std::span<const Row> rows,
     t.text = joined(t.tokens);
     return t;
   }
-  std::vector<std::span<const Span>> offsets;
-  for (const Row& row : rows) offsets.emplace_back(row.sample->streams[0].offsets);
+  std::vector<std::vector<Span>> offsets;
+  for (const Row& row : rows) offsets.push_back(row.sample->streams[0].offsets);
   t.text = text_of(record, options);
   t.spans = word_spans(words, offsets, t.text);
   for (const Span& span : t.spans)
@@ -399,8 +370,8 @@ Tagged tokens_of_rows(const Record& record, std::span<const Row> rows,
 }  // namespace
 
 Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
-  std::vector<std::span<const int32_t>> words;
-  for (const Row& row : rows) words.emplace_back(row.sample->streams[0].words);
+  std::vector<std::vector<int32_t>> words;
+  for (const Row& row : rows) words.push_back(words_of(row.sample->streams[0]));
   Tagged t = tokens_of_rows(record, rows, words, options_);
   const std::vector<Place> places = answering_places(words, static_cast<int64_t>(t.tokens.size()));
   const bool from_text = !has_tokens(record, options_);
@@ -423,7 +394,7 @@ Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenize
 std::unique_ptr<Scorer> Ner::make_scorer() const { return ner::make_scorer(options_); }
 
 Json Ner::state() const {
-  return {{"options", options_.json()},
+  return {{"options", options_json(options_)},
           {"types", std::vector<std::string>(types_.begin(), types_.end())},
           {"by_pieces", by_pieces_}};
 }
@@ -441,16 +412,15 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  return std::make_unique<Ner>(Options::from_json(state.at("options")),
+  return std::make_unique<Ner>(options_from<Options>(state.at("options")),
                                state.at("types").get<std::vector<std::string>>(),
                                state.value("by_pieces", false));
 }
 
 }  // namespace
 
-const TaskInfo kInfo{
-    kTaskName, "named-entity recognition: a tag for every token, entities with offsets",
-    "f1",      true,
-    make,      restore};
+const TaskInfo kInfo{kTaskName,
+                     "named-entity recognition: a tag for every token, entities with offsets", make,
+                     restore};
 
 }  // namespace hone::ner

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/config.h"
+#include "tasks/options.h"
 
 namespace hone::ner {
 
@@ -24,8 +24,19 @@ struct Options {
   int64_t max_seq_length = 0;  // tokens of a window, with special ones
 
   static Options read(Config& section, int64_t max_seq_length);
-  Json json() const;
-  static Options from_json(const Json& json);
 };
+
+// See tasks/options.h.
+template <typename SomeOptions, typename Visitor>
+void for_each_option(SomeOptions& o, Visitor&& visit) {
+  visit("tokens", o.tokens);
+  visit("tags", o.tags);
+  visit("text", o.text);
+  visit("entities", o.entities);
+  visit("stride", o.stride);
+  visit("scoring", o.scoring, Choices{"default", "strict"});
+  visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
+  visit("max_seq_length", o.max_seq_length);
+}
 
 }  // namespace hone::ner

@@ -123,12 +123,12 @@ class EntityScorer : public Scorer {
     report.metric = "f1";
     report.n = static_cast<int64_t>(records_.size());
     const std::vector<int32_t> once(records_.size(), 1);
+    fill_classes(sum(once), report);
     fill_metrics(scores(once),
                  metrics::bootstrap(
                      report.n, [&](std::span<const int32_t> weights) { return scores(weights); }),
                  report);
-    fill_classes(sum(once), report);
-    report.mistakes = mistakes_.most_confident_first();
+    report.sections.push_back(mistakes_.section());
     return report;
   }
 
@@ -307,12 +307,11 @@ class EntityScorer : public Scorer {
                std::vector<double>(values.size(), 0));
     if (tags_ > 0)
       report.add({"accuracy"}, {share_of_tags(right_tags_)}, {}, {share_of_tags(outside_tags_)});
-    if (calibration_.count() > 0) {
-      report.reliability = calibration_.bins();
-      report.add({"ece"}, {calibration_.expected_error()});
-    }
-    if (without_pieces_ > 0) report.add({kWithoutPieces}, {static_cast<double>(without_pieces_)});
-    if (unreachable_ > 0) report.add({"unreachable_entities"}, {static_cast<double>(unreachable_)});
+    metrics::add_calibration(calibration_, report);
+    if (without_pieces_ > 0)
+      report.add({less_is_better(kWithoutPieces)}, {static_cast<double>(without_pieces_)});
+    if (unreachable_ > 0)
+      report.add({less_is_better("unreachable_entities")}, {static_cast<double>(unreachable_)});
   }
 
   void fill_classes(const std::vector<metrics::ClassCounts>& counts, Report& report) const {
@@ -322,14 +321,14 @@ class EntityScorer : public Scorer {
       names.push_back(name);
       ordered.push_back(counts[index]);
     }
-    metrics::fill_class_rows(names, ordered, "micro avg", report);
+    metrics::add_classes(metrics::class_table(names, ordered, "micro avg"), report);
     std::map<std::string, int64_t> place = {{kNone, static_cast<int64_t>(names.size())}};
     for (size_t i = 0; i < names.size(); ++i) place.emplace(names[i], static_cast<int64_t>(i));
     names.push_back(kNone);
     metrics::ConfusionCells cells;
     for (const auto& [pair, number] : confusions_)
       cells[{place.at(pair.first), place.at(pair.second)}] += number;
-    report.confusion = metrics::confusion_table(names, cells);
+    report.sections.push_back({"confusion", "confusion", metrics::confusion_table(names, cells)});
   }
 
   Options options_;

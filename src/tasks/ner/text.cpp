@@ -181,35 +181,24 @@ std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens) {
   return spans;
 }
 
-Characters::Characters(std::string_view text) {
-  for (size_t position = 0; position < text.size(); next_code_point(text, position))
-    starts_.push_back(static_cast<int64_t>(position));
-  starts_.push_back(static_cast<int64_t>(text.size()));
-}
-
-int64_t Characters::at_byte(int64_t byte) const {
-  return std::upper_bound(starts_.begin(), starts_.end(), byte) - starts_.begin() - 1;
-}
-
 Alignment align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,
                 const std::string& text) {
   Alignment result;
   const Characters characters(text);
-  size_t token = 0;  // entities and tokens both come in order
+  int64_t next = 0;  // entities and tokens both come in order
   for (const Entity& entity : entities) {
     const Span bytes = characters.bytes(entity.start, entity.end);
-    while (token < tokens.size() && tokens[token].end <= bytes.start) ++token;
-    size_t last = token;
-    while (last < tokens.size() && tokens[last].start < bytes.end) ++last;
-    if (last == token) {  // the tokenizer makes nothing of it, or its token went to the one before
+    const TokenRange range = tokens_touching(tokens, bytes, next);
+    if (range.is_empty()) {  // the tokenizer makes nothing of it, or its token went to the one
+                             // before
       result.misfits.push_back({entity, ""});
       continue;
     }
-    const Span taken{tokens[token].start, tokens[last - 1].end};
+    const Span taken{tokens[range.begin].start, tokens[range.end - 1].end};
     if (visible_part(text, taken) != bytes)
       result.misfits.push_back({entity, text.substr(taken.start, taken.end - taken.start)});
-    result.spans.push_back({entity.label, static_cast<int64_t>(token), static_cast<int64_t>(last)});
-    token = last;
+    result.spans.push_back({entity.label, range.begin, range.end});
+    next = range.end;
   }
   return result;
 }

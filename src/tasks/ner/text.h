@@ -9,6 +9,7 @@
 #include "data/sample.h"
 #include "tasks/ner/bio.h"
 #include "tasks/ner/options.h"
+#include "tasks/text_places.h"
 
 namespace hone::ner {
 
@@ -37,21 +38,6 @@ std::vector<Entity> entities_in(const Json& list, const Record& record, const Op
 
 std::string joined(const std::vector<std::string>& tokens);
 std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens);  // bytes
-
-// Bytes to characters and back, for one text.
-class Characters {
- public:
-  explicit Characters(std::string_view text);
-  int64_t count() const { return static_cast<int64_t>(starts_.size()) - 1; }
-  int64_t at_byte(int64_t byte) const;  // the character that holds the byte; count() at the end
-  int64_t byte(int64_t character) const { return starts_[character]; }
-  Span bytes(int64_t start, int64_t end) const {
-    return {static_cast<int32_t>(starts_[start]), static_cast<int32_t>(starts_[end])};
-  }
-
- private:
-  std::vector<int64_t> starts_;  // byte where each character starts, and the text's length
-};
 
 // An entity that no tokens say as it is: it begins or ends inside one, or has none to itself.
 struct Misfit {

@@ -1,9 +1,9 @@
-#include "tasks/ner/windows.h"
+#include "tasks/windows.h"
 
 #include <algorithm>
 #include <limits>
 
-namespace hone::ner {
+namespace hone {
 namespace {
 
 bool is_start(const std::vector<int32_t>& words, int64_t piece) {
@@ -41,6 +41,20 @@ class Context {
 
 }  // namespace
 
+Encoding part_of(const Encoding& all, const Window& window) {
+  return {{all.ids.begin() + window.begin, all.ids.begin() + window.end},
+          {all.offsets.begin() + window.begin, all.offsets.begin() + window.end},
+          {all.words.begin() + window.begin, all.words.begin() + window.end}};
+}
+
+std::vector<int32_t> words_of(const Sequence& sequence, int32_t text) {
+  std::vector<int32_t> words = sequence.words;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (sequence.texts[i] != text) words[i] = -1;
+  }
+  return words;
+}
+
 std::vector<Window> cut_windows(const std::vector<int32_t>& words, int64_t room, int64_t stride) {
   const auto n = static_cast<int64_t>(words.size());
   std::vector<Window> windows;
@@ -54,7 +68,7 @@ std::vector<Window> cut_windows(const std::vector<int32_t>& words, int64_t room,
   }
 }
 
-std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows,
+std::vector<Place> answering_places(const std::vector<std::vector<int32_t>>& windows,
                                     int64_t words) {
   std::vector<Place> places(words);
   std::vector<int64_t> best(words, -1);
@@ -73,4 +87,4 @@ std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>&
   return places;
 }
 
-}  // namespace hone::ner
+}  // namespace hone

@@ -6,13 +6,21 @@
 #include <span>
 #include <vector>
 
-namespace hone::ner {
+#include "data/tokenizer/tokenizer.h"
+
+namespace hone {
 
 // Pieces [begin, end) of a text.
 struct Window {
   int64_t begin = 0, end = 0;
   bool operator==(const Window&) const = default;
 };
+
+Encoding part_of(const Encoding& all, const Window& window);
+
+// The word of each token of one of the texts (Sequence::texts); -1 for special tokens and those of
+// the other text.
+std::vector<int32_t> words_of(const Sequence& sequence, int32_t text = 0);
 
 // words[i]: the word that piece i belongs to, never falling. Each window holds at most `room`
 // pieces; neighbours share up to `stride` of them; cuts stand between words (within one only where
@@ -25,10 +33,10 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
-// windows[w][i]: the word of piece i of window w, -1 for special tokens. For each of `words` words
+// windows[w][i]: the word of piece i of window w, -1 where it is of none. For each of `words` words
 // its first piece in the window where that piece is farthest from a cut (the ends of the text are
 // no cuts), the earlier window where two are equally good.
-std::vector<Place> answering_places(const std::vector<std::span<const int32_t>>& windows,
+std::vector<Place> answering_places(const std::vector<std::vector<int32_t>>& windows,
                                     int64_t words);
 
-}  // namespace hone::ner
+}  // namespace hone

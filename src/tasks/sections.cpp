@@ -1,0 +1,144 @@
+#include "tasks/sections.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/console.h"
+#include "base/utf8.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kExamplesPrinted = 10;
+
+using Values = std::vector<std::pair<std::string, Json>>;
+
+template <typename Item, typename Make>
+Json list_json(const std::vector<Item>& items, Make make) {
+  Json list = Json::array();
+  for (const Item& item : items) list.push_back(make(item));
+  return list;
+}
+
+std::string right_aligned(const std::string& text, size_t width) {
+  const size_t length = count_code_points(text);
+  return std::string(length < width ? width - length : 0, ' ') + text;
+}
+
+std::string cell_text(const ScoreTable& table, const ScoreTable::Row& row, size_t column) {
+  const bool is_count = table.columns[column].is_count;
+  if (column >= row.values.size() || (row.is_total && !is_count && column != table.main)) return "";
+  const double value = row.values[column];
+  if (!std::isfinite(value)) return "–";
+  return is_count ? fmt::format("{:.0f}", value) : fmt::format("{:.4f}", value);
+}
+
+std::string row_text(const ScoreTable& table, const ScoreTable::Row& row, size_t width) {
+  std::string text = right_aligned(console::printable(row.label), width) + " ";
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    if (!table.columns[i].heading.empty()) text += " " + right_aligned(cell_text(table, row, i), 9);
+  }
+  return text + "\n";
+}
+
+// As scikit-learn's classification_report with digits=4, to the character.
+std::string text_of(const ScoreTable& table, const std::string&) {
+  if (table.rows.empty()) return "";
+  size_t width = 0;
+  for (const auto* rows : {&table.rows, &table.averages}) {
+    for (const ScoreTable::Row& row : *rows)
+      width = std::max(width, count_code_points(console::printable(row.label)));
+  }
+  std::string text = std::string(width, ' ') + " ";
+  for (const ScoreTable::Column& column : table.columns) {
+    if (!column.heading.empty()) text += " " + right_aligned(column.heading, 9);
+  }
+  text += "\n\n";
+  for (const ScoreTable::Row& row : table.rows) text += row_text(table, row, width);
+  if (!table.averages.empty()) text += "\n";
+  for (const ScoreTable::Row& row : table.averages) text += row_text(table, row, width);
+  return text + "\n";
+}
+
+std::string text_of(const Matrix&, const std::string&) { return ""; }
+std::string text_of(const Curve&, const std::string&) { return ""; }
+
+std::string text_of(const Examples& examples, const std::string& rest) {
+  std::string text;
+  for (size_t i = 0; i < std::min(kExamplesPrinted, examples.items.size()); ++i) {
+    const Example& e = examples.items[i];
+    const std::string confidence = e.confidence > 0 ? fmt::format(" ({:.3f})", e.confidence)
+                                                    : "";  // predictions without scores have none
+    text += console::printable(fmt::format("  {}: {}, predicted {}{}: {}", e.where.str(), e.gold,
+                                           e.predicted, confidence, e.text)) +
+            "\n";
+  }
+  if (examples.items.size() > kExamplesPrinted)
+    text += fmt::format("  … {} more {}\n", examples.items.size() - kExamplesPrinted, rest);
+  return text;
+}
+
+Json row_json(const ScoreTable& table, const ScoreTable::Row& row) {
+  Json json = {{"label", row.label}};
+  for (size_t i = 0; i < std::min(row.values.size(), table.columns.size()); ++i) {
+    const bool is_whole = table.columns[i].is_count && std::isfinite(row.values[i]);
+    json[table.columns[i].key] =
+        is_whole ? Json(static_cast<int64_t>(row.values[i])) : finite(row.values[i]);
+  }
+  return json;
+}
+
+Values values_of(const std::string& key, const ScoreTable& table) {
+  const auto rows_json = [&](const std::vector<ScoreTable::Row>& rows) {
+    return list_json(rows, [&](const ScoreTable::Row& row) { return row_json(table, row); });
+  };
+  Values values = {{key, rows_json(table.rows)}};
+  if (!table.averages_key.empty())
+    values.emplace_back(table.averages_key, rows_json(table.averages));
+  return values;
+}
+
+Values values_of(const std::string& key, const Matrix& matrix) {
+  return {{key, {{"labels", matrix.labels}, {"counts", matrix.counts}}}};
+}
+
+Values values_of(const std::string& key, const Curve& curve) {
+  return {{key, list_json(curve.bins, [&](const Curve::Bin& bin) -> Json {
+             return {{curve.x, finite(bin.x)},
+                     {curve.y, finite(bin.y)},
+                     {"count", bin.count},
+                     {"low", bin.low},
+                     {"high", bin.high}};
+           })}};
+}
+
+Json example_json(const Example& e) {
+  Json json = {{"file", e.where.file}, {"line", e.where.line},     {"text", e.text},
+               {"gold", e.gold},       {"predicted", e.predicted}, {"confidence", e.confidence}};
+  if (e.where.column > 0) json["column"] = e.where.column;
+  return json;
+}
+
+Values values_of(const std::string& key, const Examples& examples) {
+  return {{key, list_json(examples.items, example_json)}, {examples.measure_key, examples.measure}};
+}
+
+}  // namespace
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+std::string section_text(const Section& section, const std::string& rest) {
+  const std::string text =
+      std::visit([&](const auto& content) { return text_of(content, rest); }, section.content);
+  const bool has_title = std::holds_alternative<Examples>(section.content) && !text.empty();
+  return has_title ? "\n" + console::printable(section.title) + "\n" + text : text;
+}
+
+std::vector<std::pair<std::string, Json>> section_json(const Section& section) {
+  return std::visit([&](const auto& content) { return values_of(section.key, content); },
+                    section.content);
+}
+
+}  // namespace hone

@@ -1,0 +1,89 @@
+// What a report shows beside its metrics. A task makes sections of plain values; text, JSON and the
+// page walk them and know no task.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "data/record.h"
+
+namespace hone {
+
+// Rows of numbers with averages below. The page folds long ones, and shows the worst and the
+// largest rows then.
+struct ScoreTable {
+  struct Column {
+    std::string key;      // in report.json
+    std::string heading;  // in text; "": the column stands in report.json alone
+    std::string title;    // on the page
+    bool is_count = false;
+  };
+  struct Row {
+    std::string label;
+    std::vector<double> values;  // by column; the last ones may be missing
+    bool is_total = false;       // text shows the main value and the counts alone
+
+    double value(size_t column) const {  // NaN where it has none
+      return column < values.size() ? values[column] : std::numeric_limits<double>::quiet_NaN();
+    }
+  };
+  std::string one, many;  // what a row is: "class", "classes"
+  std::vector<Column> columns;
+  std::vector<Row> rows, averages = {};
+  std::string averages_key = {};  // in report.json
+  size_t main = 0;                // the column that ranks rows, from 0 to 1; greater is better
+  size_t size = 0;                // the column that says how much a row stands for
+};
+
+// How often row i met column j, both of the same labels. Stands on the page and in report.json.
+struct Matrix {
+  std::vector<std::string> labels;
+  std::vector<std::vector<int64_t>> counts;  // [row][column]
+  std::string row = {}, column = {};         // "gold", "predicted"
+  std::string many = {};                     // what the labels are: "classes"
+};
+
+// What y is where x lies in (low, high], both from 0 to 1; ideally y is x. Stands on the page and
+// in report.json.
+struct Curve {
+  struct Bin {
+    double x = 0, y = 0;  // means over what fell in
+    int64_t count = 0;
+    double low = 0, high = 0;
+  };
+  std::string x, y, counted = {};  // "confidence", "accuracy", "predictions"
+  std::string note = {};           // how to read it
+  std::vector<Bin> bins = {};
+};
+
+// Records worth a look, the first ones first: mistakes.
+struct Example {
+  Where where;
+  std::string text, gold, predicted;
+  double confidence = 0;  // what Examples::measure says; 0: not known
+};
+struct Examples {
+  std::vector<Example> items;
+  std::string measure;      // "confidence", "error"
+  std::string measure_key;  // of the measure in report.json
+};
+
+struct Section {
+  std::string key;    // in report.json
+  std::string title;  // begins in small letters
+  std::variant<ScoreTable, Matrix, Curve, Examples> content;
+};
+
+// Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.
+std::string section_text(const Section& section, const std::string& rest);
+
+// Its keys and values in report.json, as docs/file-formats.md says.
+std::vector<std::pair<std::string, Json>> section_json(const Section& section);
+
+Json finite(double value);  // JSON has no NaN: null
+
+}  // namespace hone
