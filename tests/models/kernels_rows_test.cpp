@@ -175,5 +175,54 @@ TEST_P(KernelsRows, OfAttention) {
   });
 }
 
+// Everything at once: more keys than queries, grouped heads, a window, rotation and all the biases.
+TEST_P(KernelsRows, OfAttentionBetweenTwoStreams) {
+  const Threads restored;
+  const std::vector<int64_t> queries = {1, 2, 9, 64, 65, 130}, keys = {300, 2, 12, 70, 65, 320};
+  const auto sum = [](const auto& x) { return std::accumulate(x.begin(), x.end(), int64_t{0}); };
+  const at::Tensor q = input({sum(queries), 4, 24}, 1), k = input({sum(keys), 2, 24}, 2),
+                   v = input({sum(keys), 2, 24}, 3), bias = input({4, 6}, 4),
+                   query_bias = input({sum(queries), 4, 6}, 5),
+                   key_bias = input({sum(keys), 4, 6}, 6);
+  const Rotary rotary = rotary_of(rotary_frequencies(100, 16), 320);
+  const auto attend = [&](size_t first, size_t end) {
+    const auto part = [&](const std::vector<int64_t>& of) {
+      return std::vector<int64_t>(of.begin() + first, of.begin() + end);
+    };
+    const auto rows = [&](const at::Tensor& x, const std::vector<int64_t>& of) {
+      return x.narrow(0, sum(std::vector<int64_t>(of.begin(), of.begin() + first)), sum(part(of)));
+    };
+    const auto stretches = [&](const std::vector<int64_t>& of) {
+      return Stretches{starts_of(of), *std::max_element(of.begin(), of.end())};
+    };
+    const AttentionInputs inputs{
+        .q = rows(q, queries),
+        .k = rows(k, keys),
+        .v = rows(v, keys),
+        .of_q = stretches(part(queries)),
+        .of_k = stretches(part(keys)),
+        .rotary = rotary,
+        .bucket_of = [](int64_t distance) { return std::min<int64_t>(5, std::abs(distance)); },
+        .bias = bias,
+        .query_bias = rows(query_bias, queries),
+        .key_bias = rows(key_bias, keys)};
+    return attention(inputs, {.window = 100});
+  };
+  on_targets([&] {
+    at::set_num_threads(1);
+    const at::Tensor whole = attend(0, queries.size());
+    for (int threads = 1; threads <= kMostThreads; ++threads) {
+      at::set_num_threads(threads);
+      EXPECT_TRUE(attend(0, queries.size()).equal(whole)) << threads << " threads";
+      int64_t first = 0;
+      for (size_t i = 0; i < queries.size(); ++i) {
+        EXPECT_TRUE(attend(i, i + 1).equal(whole.narrow(0, first, queries[i])))
+            << queries[i] << " queries on " << threads << " threads";
+        first += queries[i];
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace hone::kernels

@@ -157,7 +157,8 @@ inline float softmax_scale(const AttentionJob& job) {
 
 // Rows (a, b, rest) at `position` and on become (a cos - b sin, b cos + a sin, rest), or back.
 template <bool kIsBack, class T>
-void rotate_rows(const RotaryTable& by, int64_t position, int64_t n, T* rows, int64_t width) {
+HWY_NOINLINE void rotate_rows(const RotaryTable& by, int64_t position, int64_t n, T* rows,
+                              int64_t width) {
   for (int64_t i = 0; i < n; ++i) {
     T *left = rows + i * width, *right = left + by.pairs;
     const int64_t row = (position + i) * by.pairs;

@@ -33,9 +33,9 @@ struct Streams {
 };
 
 Streams parts_of(const at::Tensor& joined, int64_t kv_heads) {
-  const int64_t heads = joined.size(1) - 2 * kv_heads;
-  return {joined.narrow(1, 0, heads), joined.narrow(1, heads, kv_heads),
-          joined.narrow(1, heads + kv_heads, kv_heads)};
+  const auto parts =
+      joined.split_with_sizes({joined.size(1) - 2 * kv_heads, kv_heads, kv_heads}, 1);
+  return {parts[0], parts[1], parts[2]};
 }
 
 int64_t joined_kv_heads(const AttentionInputs& inputs) {
@@ -466,7 +466,9 @@ struct Attention : torch::autograd::Function<Attention> {
                           const MaybeTensor& v, const MaybeTensor& line,
                           const MaybeTensor& query_bias, const MaybeTensor& key_bias,
                           const CallPtr& call) {
-    variable_list saved = {q};
+    variable_list saved;
+    saved.reserve(7);
+    saved.push_back(q);
     for (const MaybeTensor& x : {k, v, line, query_bias, key_bias})
       saved.push_back(tensor_or_undefined(x));
     const at::Tensor out = forward_of(streams(saved, *call), biases(saved), *call);

@@ -249,7 +249,8 @@ struct BackwardBlock {
 
   void write_dq(int64_t head) const {
     transpose(scratch.dq, shape.width, columns, scratch.dq_rows);
-    rotate_rows<true>(job.rotary, shape.shift + first, count, scratch.dq_rows, shape.width);
+    if (job.rotary.pairs > 0)
+      rotate_rows<true>(job.rotary, shape.shift + first, count, scratch.dq_rows, shape.width);
     write_rows(scratch.dq_rows, count, job.scale * job.dropout.scale,
                static_cast<In*>(job.dq) + (shape.q_begin + first) * job.dq_row + head * job.dim,
                job.dq_row);
@@ -257,7 +258,8 @@ struct BackwardBlock {
 
   void write_dkv(int64_t kv_head, int64_t offset) const {
     const int64_t stride = job.dkv_row, at = shape.k_begin * stride + kv_head * job.dim;
-    rotate_rows<true>(job.rotary, 0, shape.k_length, scratch.dk + offset, shape.width);
+    if (job.rotary.pairs > 0)
+      rotate_rows<true>(job.rotary, 0, shape.k_length, scratch.dk + offset, shape.width);
     write_rows(scratch.dk + offset, shape.k_length, job.scale * job.dropout.scale,
                static_cast<In*>(job.dk) + at, stride);
     write_rows(scratch.dv + offset, shape.k_length, job.dropout.scale,

@@ -92,19 +92,19 @@ HWY_INLINE void clear(T* weights, int64_t begin, int64_t end) {
 }
 
 // weights = 2^(scores * scale - maximum) on those of `columns` that are seen, zero elsewhere;
-// dropped ones are zero too but count in the sum.
-template <bool kDrops, class T>
+// dropped ones are zero too but count in the sum. Without kHides all up to seen.end are.
+template <bool kDrops, bool kHides, class T>
 HWY_INLINE float exponentiate(const float* scores, T* weights, Range seen, int64_t columns,
                               VF scale, float maximum, const uint8_t* mask) {
   const F d;
   const VF shift = hn::Set(d, maximum);
   VF total = hn::Zero(d);
-  const int64_t whole = seen.begin / lanes() * lanes();
-  clear(weights, 0, whole);
-  int64_t c = whole;
+  int64_t c = kHides ? seen.begin / lanes() * lanes() : 0;
+  if constexpr (kHides) clear(weights, 0, c);
   for (; c < seen.end; c += lanes()) {
     VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(load(scores + c), scale, shift));
-    weight = only(weight, {seen.begin - c, seen.end - c});
+    if (HWY_UNLIKELY(c + lanes() > seen.end)) weight = first_n(weight, seen.end - c);
+    if constexpr (kHides) weight = only(weight, {seen.begin - c, lanes()});
     total = hn::Add(total, weight);
     if constexpr (kDrops) weight = keep_where(weight, mask + mask_offset(c));
     store_weight(weight, weights + c);
@@ -134,24 +134,25 @@ struct ForwardBlock {
   };
 
   // One tile's softmax; earlier sums are scaled down where a row's maximum rises.
-  template <bool kDrops>
+  template <bool kDrops, bool kHides>
   void weigh(const Tile& tile, const uint8_t* mask) const {
     const float factor = softmax_scale(job);
     const VF scale = hn::Set(F(), factor);
     const int64_t columns = padded(tile.count);
     for (int64_t i = 0; i < count; ++i) {
-      const Range seen = columns_of(tile, i);
+      const Range seen = kHides ? columns_of(tile, i) : Range{0, tile.count};
       const float* scores = scratch.scores + i * columns;
       T* weights = scratch.weights + i * columns;
-      if (seen.begin >= seen.end) {
+      if (kHides && seen.begin >= seen.end) {
         clear(weights, 0, columns);
         if (tile.is_first) scratch.maximum[i] = kLowest, scratch.total[i] = 0;
         continue;
       }
       const float here = row_maximum(scores + seen.begin, seen.end - seen.begin) * factor,
                   before = scratch.maximum[i], now = tile.is_first || here > before ? here : before;
-      const float total = exponentiate<kDrops>(scores, weights, seen, columns, scale, now,
-                                               kDrops ? mask + i * scratch.mask_stride : nullptr);
+      const float total =
+          exponentiate<kDrops, kHides>(scores, weights, seen, columns, scale, now,
+                                       kDrops ? mask + i * scratch.mask_stride : nullptr);
       if (tile.is_first) {
         scratch.total[i] = total;
       } else {
@@ -160,6 +161,14 @@ struct ForwardBlock {
         if (now != before) scale_row(scratch.sums + i * shape.width, shape.width, shrink);
       }
       scratch.maximum[i] = now;
+    }
+  }
+
+  void weigh(const Tile& tile, const uint8_t* mask) const {
+    if (hides_keys(job)) {
+      mask == nullptr ? weigh<false, true>(tile, nullptr) : weigh<true, true>(tile, mask);
+    } else {
+      mask == nullptr ? weigh<false, false>(tile, nullptr) : weigh<true, false>(tile, mask);
     }
   }
 
@@ -195,7 +204,7 @@ struct ForwardBlock {
                key_operand + at * width + (begin - at) * kStep, shape.tile_rows(at), scratch.scores,
                columns, false);
       if (job.bias.exists()) add_biases(tile, head);
-      mask == nullptr ? weigh<false>(tile, nullptr) : weigh<true>(tile, mask + mask_offset(begin));
+      weigh(tile, at_or_null(mask, mask_offset(begin)));
       multiply(rows, width, columns, scratch.weights, columns, value_operand + begin * width, width,
                scratch.sums, width, !tile.is_first);
     }
