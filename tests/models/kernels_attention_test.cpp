@@ -302,8 +302,8 @@ std::string refusal(const AttentionInputs& inputs, const AttentionOptions& optio
   try {
     attention(inputs, options);
     return "";
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    return error.what();
   }
 }
 
@@ -316,7 +316,7 @@ TEST(KernelsAttention, AcceptsNoTokensAndRefusesWhatDoesNotFit) {
   };
   using ::testing::HasSubstr;
   EXPECT_THAT(refusal({.q = x, .k = two, .v = two, .of_q = four}, {}),
-              HasSubstr("3 heads do not share 2 key/value heads"));
+              HasSubstr("3 query heads do not share 2 key/value heads"));
   EXPECT_THAT(refusal(same(four, four), {.dropout = 0.1, .keys = {}}),
               HasSubstr("expected keys [4]"));
   EXPECT_THAT(refusal(same(stretches({2, 2}), stretches({4, 0})), {}),
@@ -340,7 +340,9 @@ TEST(KernelsAttention, AcceptsNoTokensAndRefusesWhatDoesNotFit) {
   EXPECT_THAT(refusal(biased, {}), HasSubstr("expected key_bias [4, 3, 2], received [4, 3, 3]"));
   AttentionInputs turned = same(four, four);
   turned.rotary = rotary_of(rotary_frequencies(100, 8), 3);
-  EXPECT_THAT(refusal(turned, {}), HasSubstr("expected cosine and sine [4 or more, 4 or fewer]"));
+  EXPECT_THAT(refusal(turned, {}), HasSubstr("expected cosine and sine [4 or more, pairs]"));
+  turned.rotary = rotary_of(rotary_frequencies(100, 10), 4);
+  EXPECT_THAT(refusal(turned, {}), HasSubstr("10 columns of a head cannot be rotated; it has 8"));
 }
 
 }  // namespace

@@ -2,13 +2,16 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
 #include "models/kernels/random.h"
@@ -57,18 +60,23 @@ const Stretches& keys_of(const AttentionInputs& inputs) {
 
 // ---- checks ----
 
+// What a family's plan may ask for in vain. Any number of columns of a head will do.
+[[noreturn]] void refuse(const std::string& problem) {
+  throw Error(ErrorKind::kModel, "attention: " + problem);
+}
+
 void check_heads(const Streams& x) {
   TORCH_CHECK(
       x.q.dim() == 3 && x.k.dim() == 3 && x.k.sizes() == x.v.sizes() && x.q.size(2) == x.k.size(2),
-      "[attention] expected q [Nq, heads, dim] and k, v [Nk, kv_heads, "
-      "dim], received ",
+      "[attention] expected q [Nq, heads, dim] and k, v [Nk, kv_heads, dim], received ",
       x.q.sizes(), ", ", x.k.sizes(), ", ", x.v.sizes());
-  TORCH_CHECK(x.k.size(1) > 0 && x.q.size(1) % x.k.size(1) == 0, "[attention] ", x.q.size(1),
-              " heads do not share ", x.k.size(1), " key/value heads evenly");
-  TORCH_CHECK(x.q.size(1) <= kMaxAttentionHeads, "[attention] ", x.q.size(1),
-              " heads are more than the ", kMaxAttentionHeads, " of dropout's counters");
   TORCH_CHECK(x.q.scalar_type() == x.k.scalar_type() && x.q.scalar_type() == x.v.scalar_type(),
               "[attention] q, k and v differ in type");
+  const int64_t heads = x.q.size(1), kv_heads = x.k.size(1);
+  if (kv_heads == 0 || heads % kv_heads != 0)
+    refuse(fmt::format("{} query heads do not share {} key/value heads evenly", heads, kv_heads));
+  if (heads > kMaxAttentionHeads)
+    refuse(fmt::format("{} heads; it takes up to {}", heads, kMaxAttentionHeads));
 }
 
 void check_stretches(const Stretches& of, const at::Tensor& rows, const char* name) {
@@ -116,9 +124,12 @@ void check_options(const AttentionOptions& options, const Streams& x) {
 void check_rotary(const Rotary& rotary, const Streams& x, int64_t positions) {
   if (!rotary.cosine.defined()) return;
   TORCH_CHECK(rotary.cosine.dim() == 2 && rotary.cosine.sizes() == rotary.sine.sizes() &&
-                  rotary.cosine.size(0) >= positions && 2 * rotary.cosine.size(1) <= x.q.size(2),
-              "[attention] expected cosine and sine [", positions, " or more, ", x.q.size(2) / 2,
-              " or fewer], received ", rotary.cosine.sizes(), " and ", rotary.sine.sizes());
+                  rotary.cosine.size(0) >= positions,
+              "[attention] expected cosine and sine [", positions, " or more, pairs], received ",
+              rotary.cosine.sizes(), " and ", rotary.sine.sizes());
+  if (2 * rotary.cosine.size(1) > x.q.size(2))
+    refuse(fmt::format("{} columns of a head cannot be rotated; it has {}",
+                       2 * rotary.cosine.size(1), x.q.size(2)));
   TORCH_CHECK(rotary.cosine.scalar_type() == at::kFloat &&
                   rotary.sine.scalar_type() == at::kFloat && rotary.cosine.is_contiguous() &&
                   rotary.sine.is_contiguous(),
@@ -149,8 +160,9 @@ void check_biases(const AttentionInputs& inputs, const Streams& x) {
   check_bias(inputs.query_bias, {x.q.size(0), heads, buckets}, x.q, "query_bias");
   check_bias(inputs.key_bias, {x.k.size(0), heads, buckets}, x.q, "key_bias");
   TORCH_CHECK(buckets == 0 || inputs.bucket_of, "[attention] a bias needs bucket_of");
-  TORCH_CHECK(heads * buckets < kMaxBuckets, "[attention] ", heads, " heads of ", buckets,
-              " buckets are more than the kernel can count");
+  if (heads * buckets >= kMaxBuckets)
+    refuse(fmt::format("{} heads of {} buckets of distance; it takes fewer than {} in all", heads,
+                       buckets, kMaxBuckets));
 }
 
 void check_inputs(const AttentionInputs& inputs, const Streams& x,

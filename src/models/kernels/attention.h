@@ -67,8 +67,13 @@ struct AttentionOptions {
 // Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for
 // backward: the inputs (query and key biases in fp32), the result and one fp32 per row and head; no
 // scores.
+//
 // Errors, in words: queries without keys; fewer keys than queries where causal, within a window or
-// rotated; a bucket that is not there; shapes and types that do not fit each other.
+// rotated; a bucket that is not there; shapes and types that do not fit each other. What a model's
+// configuration may ask for in vain is an Error(kModel): query heads that do not share the
+// key/value heads evenly, more than 1,024 of them, 2^22 buckets or more in all heads, more rotated
+// columns than there are.
+//
 // On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 without
 // biases, the reference otherwise; dropout there as in dropout.h.
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options);
