@@ -40,5 +40,5 @@ file(GLOB engine_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/engine/
 add_executable(hone-engine ${engine_sources})
 hone_unity(hone-engine ${engine_sources})
 hone_options(hone-engine)
-target_link_libraries(hone-engine PRIVATE hone_cli hone_tune)
+target_link_libraries(hone-engine PRIVATE hone_cli hone_run)
 hone_torch(hone-engine)

@@ -15,6 +15,9 @@ int columns();       // its width, 80 where unknown
 // Labels, names and texts come from files of anybody, and a terminal obeys what it is sent.
 std::string printable(std::string_view text);
 
+// A word as a shell reads it back.
+std::string shell_quoted(const std::string& word);
+
 // Writes one whole line, made printable; a bar that is shown is taken away first and drawn again
 // below.
 void print_line(std::string_view line);

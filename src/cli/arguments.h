@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/console.h"
+
 namespace hone {
 
 inline std::string text_of(const CLI::App& arguments, const std::string& name) {
@@ -20,16 +22,6 @@ inline std::vector<std::string> list_of(const CLI::App& arguments, const std::st
   return arguments.get_option(name)->results();
 }
 
-// A word as a shell reads it back.
-inline std::string shell_quoted(const std::string& word) {
-  constexpr const char* kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:,@%+";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string quoted = "'";
-  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 // The whole command, to be run again.
 inline std::string command_line(const CLI::App& arguments) {
   std::string line = arguments.get_name();
@@ -37,7 +29,7 @@ inline std::string command_line(const CLI::App& arguments) {
     if (option->count() == 0) continue;
     if (!option->get_positional()) line += " --" + option->get_lnames().front();
     if (option->get_expected_max() == 0) continue;  // a flag
-    for (const std::string& word : option->results()) line += " " + shell_quoted(word);
+    for (const std::string& word : option->results()) line += " " + console::shell_quoted(word);
   }
   return line;
 }

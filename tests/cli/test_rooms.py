@@ -15,7 +15,8 @@ MAY_INCLUDE = {
     "models": {"base"},
     "tasks": {"models", "data", "base"},
     "tune": {"tasks", "models", "data", "base"},
-    "cli": {"tune", "tasks", "models", "data", "base"},
+    "run": {"tune", "tasks", "models", "data", "base"},
+    "cli": {"run", "tune", "tasks", "models", "data", "base"},
 }
 TORCH = re.compile(r'#include [<"](torch|ATen|c10|caffe2)/')
 

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/run.h"
+#include "run/prepare.h"
 #include "tune/estimate.h"
 #include "tune/machine.h"
 

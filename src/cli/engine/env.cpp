@@ -4,8 +4,8 @@
 
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/environment.h"
 #include "models/backbone.h"
+#include "run/environment.h"
 #include "tasks/task.h"
 #include "tune/machine.h"
 

@@ -6,12 +6,13 @@
 #include <iostream>
 
 #include "cli/arguments.h"
-#include "cli/engine/audit.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/environment.h"
 #include "cli/engine/inference.h"
-#include "cli/engine/run.h"
-#include "cli/engine/run_folder.h"
+#include "cli/engine/print_report.h"
+#include "run/audit.h"
+#include "run/environment.h"
+#include "run/reports.h"
+#include "run/run_folder.h"
 #include "tune/machine.h"
 
 namespace hone {

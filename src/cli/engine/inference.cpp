@@ -51,17 +51,4 @@ PredictOptions predict_options(const CLI::App& arguments) {
   return options;
 }
 
-Json with_inputs(const Record& record, const Json& result, const Task& task) {
-  Json line = Json::object();
-  std::vector<std::string> inputs = task.text_fields();
-  inputs.insert(inputs.begin(), "id");
-  for (const std::string& name : inputs) {
-    if (!record.fields.contains(name)) continue;
-    const auto edits = record.edits.find(name);
-    line[name] = edits == record.edits.end() ? record.fields[name] : Json(edits->second.as_read());
-  }
-  line.update(result);
-  return line;
-}
-
 }  // namespace hone

@@ -1,12 +1,11 @@
-// What eval, predict and score share: data named on the command line, a saved model, how a result
-// is written.
+// What eval and predict share: data named on the command line, a saved model.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "cli/engine/dataset.h"
+#include "run/dataset.h"
 #include "tasks/pipeline.h"
 
 namespace CLI {
@@ -28,9 +27,5 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
 // in for the options it was saved with.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
 PredictOptions predict_options(const CLI::App& arguments);
-
-// What is written for a record: its id and texts as they were read, and the result's fields over
-// them.
-Json with_inputs(const Record& record, const Json& result, const Task& task);
 
 }  // namespace hone

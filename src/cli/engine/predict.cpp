@@ -11,6 +11,7 @@
 #include "data/files.h"
 #include "data/format.h"
 #include "data/row_reader.h"
+#include "run/reports.h"
 
 namespace hone {
 namespace {

@@ -5,10 +5,10 @@
 
 #include "base/log.h"
 #include "cli/arguments.h"
-#include "cli/engine/audit.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/run.h"
+#include "cli/engine/print_report.h"
 #include "data/fingerprint.h"
+#include "run/audit.h"
 #include "tasks/fields.h"
 
 namespace hone {

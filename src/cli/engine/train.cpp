@@ -9,11 +9,13 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "cli/engine/environment.h"
-#include "cli/engine/run.h"
-#include "cli/engine/run_folder.h"
+#include "cli/engine/print_report.h"
 #include "cli/engine/stop_signal.h"
 #include "data/files.h"
+#include "run/environment.h"
+#include "run/prepare.h"
+#include "run/reports.h"
+#include "run/run_folder.h"
 #include "tune/console.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
@@ -52,7 +54,7 @@ class TrainCommand {
     const TrainResult result = fine_tune(*pipeline, prepared.dataset, data);
     if (result.interrupted) {
       log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
-               result.steps, shell_quoted(folder_.config()));
+               result.steps, console::shell_quoted(folder_.config()));
       return stop_exit_code();
     }
     folder_.save_model(*pipeline);

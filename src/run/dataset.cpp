@@ -1,4 +1,4 @@
-#include "cli/engine/dataset.h"
+#include "run/dataset.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 
 #include "base/log.h"
 #include "base/random.h"
-#include "cli/engine/audit.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
+#include "run/audit.h"
 #include "tasks/fields.h"
 
 namespace hone {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "cli/engine/dataset.h"
+#include "run/dataset.h"
 #include "tasks/task.h"
 
 namespace hone {

@@ -1,4 +1,4 @@
-#include "cli/engine/environment.h"
+#include "run/environment.h"
 
 #include <sys/resource.h>
 #include <sys/sysinfo.h>

@@ -1,4 +1,4 @@
-#include "cli/engine/audit.h"
+#include "run/audit.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/engine/run_folder.h"
+#include "run/run_folder.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,9 +14,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/console.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "cli/arguments.h"
 
 namespace hone {
 namespace {
@@ -215,7 +215,7 @@ bool RunFolder::open(bool resume, bool overwrite, const TrainOptions& options) {
 }
 
 std::string RunFolder::how_to_go_on() const {
-  return has(kConfig) ? fmt::format("\"hone train {} --resume\"", shell_quoted(config()))
+  return has(kConfig) ? fmt::format("\"hone train {} --resume\"", console::shell_quoted(config()))
                       : "--resume";
 }
 
@@ -270,7 +270,7 @@ void RunFolder::begin(const std::string& config_text) {
   if (!continues_) set_aside();
   write_file(file(kUnfinished),
              fmt::format("The run in this folder has not ended. To go on: hone train {} --resume\n",
-                         shell_quoted(config())));
+                         console::shell_quoted(config())));
   if (!config_text.empty()) write_file(config(), config_text);
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/engine/dataset.h"
+#include "run/dataset.h"
 #include "tune/trainer.h"
 
 namespace hone {

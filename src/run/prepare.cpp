@@ -1,14 +1,11 @@
-#include "cli/engine/run.h"
+#include "run/prepare.h"
 
 #include <fmt/format.h>
 
-#include <iostream>
-
 #include "base/hub.h"
 #include "base/log.h"
-#include "cli/engine/audit.h"
-#include "cli/engine/encode.h"
-#include "cli/engine/inference.h"
+#include "run/audit.h"
+#include "run/encode_split.h"
 #include "tune/train_options.h"
 
 namespace hone {
@@ -72,27 +69,6 @@ TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
   }
   tell_data(prepared.dataset, config.data);
   return data;
-}
-
-void write_reports(const std::string& folder, const Report& report, const RunSummary& summary) {
-  write_file(folder + "/report.txt", report_text(report, summary));
-  write_file(folder + "/report.html", report_html(report, summary));
-  write_file(folder + "/report.json",
-             to_text(report_json(report, summary), 2) + "\n");  // last: it marks a finished run
-}
-
-void PredictionFile::add(const Record& record, const Json& result) {
-  Json line = with_inputs(record, result, task_);
-  line["file"] = record.where().file;
-  line["line"] = record.line;
-  if (record.column > 0) line["column"] = record.column;
-  file_.write(to_text(line) + "\n");
-}
-
-void print_report(const Report& report, const RunSummary& summary, bool as_json,
-                  const std::string& rest) {
-  std::cout << (as_json ? to_text(report_json(report, summary)) + "\n"
-                        : report_text(report, summary, rest));
 }
 
 }  // namespace hone

@@ -1,7 +1,7 @@
-#include "cli/engine/encode.h"
+#include "run/encode_split.h"
 
 #include "base/progress.h"
-#include "cli/engine/audit.h"
+#include "run/audit.h"
 #include "tasks/encode.h"
 
 namespace hone {

@@ -1,4 +1,4 @@
-#include "cli/engine/run_config.h"
+#include "run/run_config.h"
 
 namespace hone {
 
