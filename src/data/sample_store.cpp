@@ -1,18 +1,11 @@
 #include "data/sample_store.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
-#include "base/error.h"
-#include "base/file.h"
+#include "data/byte_store.h"
 
 namespace hone {
 namespace {
@@ -177,95 +170,16 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
   get_floats(in, target.values);
 }
 
-// An unlinked file: the system takes it away when the program ends, however it ends. It has no
-// name, so that any folder of the disk serves and none is made. Read, not mapped: pages of a
-// mapping would count as memory of the program.
-class SpillFile {
- public:
-  explicit SpillFile(const std::string& folder) : folder_(existing_folder(folder)) {
-    fd_ = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ >= 0) return;  // else a file system that makes no file without a name
-    std::string name = folder_ + "/hone-samples-XXXXXX";
-    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0)
-      throw Error(ErrorKind::kUsage, Where{folder_},
-                  fmt::format("cannot write samples here: {}", std::strerror(errno)));
-    ::unlink(name.c_str());
-  }
-  ~SpillFile() { ::close(fd_); }
-  SpillFile(const SpillFile&) = delete;
-  SpillFile& operator=(const SpillFile&) = delete;
-
-  void append(std::string_view bytes) {
-    buffer_.append(bytes);
-    if (buffer_.size() >= kBuffer) flush();
-  }
-
-  void flush() {
-    size_t written = 0;
-    while (written < buffer_.size()) {
-      const ssize_t got = ::write(fd_, buffer_.data() + written, buffer_.size() - written);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) {
-        throw Error(ErrorKind::kUsage, Where{folder_},
-                    fmt::format("cannot write samples here: {} after {} bytes; {} are free. Free "
-                                "some space or choose another folder",
-                                std::strerror(errno), size_ + written, free_disk_bytes(folder_)));
-      }
-      written += static_cast<size_t>(got);
-    }
-    size_ += written;
-    buffer_.clear();
-  }
-
-  // Of what was flushed. Thread-safe.
-  std::string read(size_t position, size_t size) const {
-    std::string bytes(size, '\0');
-    for (size_t done = 0; done < size;) {
-      const ssize_t got =
-          ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0)
-        throw Error(ErrorKind::kUsage, Where{folder_},
-                    fmt::format("cannot read the samples again: {}",
-                                got == 0 ? "their file ends early" : std::strerror(errno)));
-      done += static_cast<size_t>(got);
-    }
-    return bytes;
-  }
-
- private:
-  static constexpr size_t kBuffer = size_t{1} << 20;
-
-  std::string folder_, buffer_;
-  int fd_ = -1;
-  size_t size_ = 0;
-};
-
-std::string temporary_folder() {
-  const char* folder = std::getenv("TMPDIR");
-  return folder != nullptr && *folder != '\0' ? folder : "/tmp";
-}
-
 }  // namespace
 
-// Invariant: bytes [0, in_memory) of the encoded samples lie in blocks of kBlock, no sample across
-// two; the rest in the file.
 struct SampleStore::State {
-  static constexpr size_t kBlock = size_t{1} << 20;
-
-  std::string spill_dir;
-  size_t memory_limit = 0, in_memory = 0;
-  std::vector<std::string> blocks;
-  std::unique_ptr<SpillFile> spill;
-  size_t spilled = 0;
-  std::vector<uint64_t> places;  // block << 32 | position in it; or kSpilled | position in the file
+  ByteStore encoded;
   std::vector<int32_t> lengths;
   std::vector<std::string> names;  // of targets
   std::string scratch;
-  bool is_sealed = false;
 
-  static constexpr uint64_t kSpilled = uint64_t{1} << 63;
+  State(std::string spill_dir, int64_t memory_limit)
+      : encoded(std::move(spill_dir), memory_limit) {}
 
   size_t name_index(const std::string& name) {
     const auto it = std::find(names.begin(), names.end(), name);
@@ -284,70 +198,26 @@ struct SampleStore::State {
     out.put_signed(sample.record);
     out.put_signed(sample.window);
   }
-
-  void keep_in_memory() {
-    if (blocks.empty() || blocks.back().size() + scratch.size() > kBlock) {
-      blocks.emplace_back();
-      blocks.back().reserve(std::max(kBlock, scratch.size()));
-    }
-    places.push_back(uint64_t{blocks.size() - 1} << 32 | blocks.back().size());
-    blocks.back().append(scratch);
-    in_memory += scratch.size();
-  }
-
-  void keep_on_disk() {
-    if (!spill)
-      spill = std::make_unique<SpillFile>(spill_dir.empty() ? temporary_folder() : spill_dir);
-    places.push_back(kSpilled | spilled);
-    spill->append(scratch);
-    spilled += scratch.size();
-  }
-
-  // The encoded sample; `read` holds it where it comes from the file. Once one was spilled, all
-  // after it were: it ends where the next begins.
-  const char* at(size_t index, std::string& read) const {
-    const uint64_t place = places[index];
-    if ((place & kSpilled) == 0) return blocks[place >> 32].data() + (place & 0xFFFFFFFF);
-    const uint64_t end = index + 1 < places.size() ? places[index + 1] & ~kSpilled : spilled;
-    read = spill->read(place & ~kSpilled, end - (place & ~kSpilled));
-    return read.data();
-  }
 };
 
 SampleStore::SampleStore(std::string spill_dir, int64_t memory_limit)
-    : state_(std::make_unique<State>()) {
-  state_->spill_dir = std::move(spill_dir);
-  state_->memory_limit = static_cast<size_t>(std::max<int64_t>(memory_limit, 0));
-}
+    : state_(std::make_unique<State>(std::move(spill_dir), memory_limit)) {}
 SampleStore::~SampleStore() = default;
 SampleStore::SampleStore(SampleStore&&) noexcept = default;
 
 void SampleStore::add(const Sample& sample) {
-  if (state_->is_sealed) throw Error(ErrorKind::kInternal, "a sample was added to a sealed store");
   state_->encode(sample);
-  if (!state_->spill && state_->in_memory + state_->scratch.size() <= state_->memory_limit) {
-    state_->keep_in_memory();
-  } else {
-    state_->keep_on_disk();
-  }
+  state_->encoded.add(state_->scratch);
   state_->lengths.push_back(static_cast<int32_t>(sample.size()));
 }
 
-void SampleStore::seal() {
-  if (state_->is_sealed) return;
-  if (state_->spill) state_->spill->flush();
-  state_->is_sealed = true;
-}
+void SampleStore::seal() { state_->encoded.seal(); }
 
-int64_t SampleStore::size() const { return static_cast<int64_t>(state_->places.size()); }
+int64_t SampleStore::size() const { return state_->encoded.size(); }
 
 Sample SampleStore::get(int64_t index) const {
-  if (!state_->is_sealed)
-    throw Error(ErrorKind::kInternal, "a sample was read from a store that is not sealed yet");
-  if (index < 0 || index >= size())
-    throw Error(ErrorKind::kInternal, fmt::format("sample {} of {} was asked for", index, size()));
   std::string read;
-  Decoder in(state_->at(static_cast<size_t>(index), read));
+  Decoder in(state_->encoded.get(index, read).data());
   Sample sample;
   sample.streams.resize(in.get());
   for (Sequence& stream : sample.streams) get_sequence(in, stream);

@@ -10,6 +10,16 @@ void TextEdits::cut(size_t begin, size_t end) {
   gone_ += end - begin;
 }
 
+std::vector<std::pair<size_t, size_t>> TextEdits::cuts() const {
+  std::vector<std::pair<size_t, size_t>> list;
+  size_t gone = 0;
+  for (const Cut& cut : cuts_) {
+    list.emplace_back(cut.kept_before + gone, cut.end);
+    gone = cut.end - cut.kept_before;
+  }
+  return list;
+}
+
 size_t TextEdits::place(size_t cleaned) const {
   const auto after =
       std::upper_bound(cuts_.begin(), cuts_.end(), cleaned,

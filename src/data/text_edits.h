@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/sample.h"
@@ -17,6 +18,9 @@ class TextEdits {
 
   // Bytes [begin, end) of the text as read are gone. REQUIRES: called in the order of the text.
   void cut(size_t begin, size_t end);
+
+  // What was cut, as `cut` was told.
+  std::vector<std::pair<size_t, size_t>> cuts() const;
 
   const std::string& as_read() const { return as_read_; }
   // Where bytes [start, end) of the cleaned text stand in the text as read, as whole characters;

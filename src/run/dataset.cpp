@@ -299,8 +299,30 @@ void Dataset::assign_parts_of(const Task& task) {
   parts_ = assign_parts(split, strata, keys);
 }
 
+std::vector<Dataset::FileStamp> Dataset::stamps_of(const std::string& split) const {
+  std::vector<FileStamp> stamps;
+  for (const SourceFile& file : files_of(options_.sources.at(split))) {
+    std::error_code unknown;
+    stamps.push_back({file.path, std::filesystem::file_size(file.path, unknown),
+                      std::filesystem::last_write_time(file.path, unknown)});
+  }
+  return stamps;
+}
+
+// Reading again is only needed where somebody touched a file.
+void Dataset::refuse_changed(const std::string& split) {
+  std::vector<FileStamp> now = stamps_of(split);
+  if (now == stamps_.at(split)) return;
+  PartStream rows(*this, split);
+  while (rows.next()) {
+  }
+  if (rows.read_rows() != read_rows_.at(split)) refuse_change(options_.sources.at(split).path);
+  stamps_.at(split) = std::move(now);
+}
+
 void Dataset::scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
                          LeakageFinder* leakage) {
+  stamps_[split] = stamps_of(split);
   FirstPass records(*this, split, learner, &tokenizer);
   while (const std::optional<Record> record = records.next()) {
     if (leakage) leakage->add(split, *record, text_fields_);

@@ -1,10 +1,10 @@
 // The data of a run: where its splits come from, and their records as streams from disk.
 //
 // Reading happens in passes, so that memory does not grow with texts: `scan` learns labels, cleans,
-// counts and looks for leakage; afterwards `open` gives the records that scan kept, as often as
-// needed (encoding, each evaluation).
+// counts and looks for leakage; afterwards `open` gives the records that scan kept, to be encoded.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -56,10 +56,11 @@ class Dataset {
   std::unique_ptr<RecordStream> open(const std::string& split) const;  // REQUIRES: scan was called
   int64_t size(const std::string& split) const;                        // records kept
 
-  // A row that turned out bad: counted as left out where its source says so, else `error` is
-  // thrown.
-  void leave_out(const std::string& split, const Error& error);
-  // The same, and `open` does not give it again. `row` as RecordStream::row.
+  // Error(kData) where the files of a split hold other rows than those that were read.
+  void refuse_changed(const std::string& split);
+
+  // A row that turned out bad: counted as left out where its source says so, and `open` does not
+  // give it again; else `error` is thrown. `row` as RecordStream::row.
   void drop(const std::string& split, size_t row, const Error& error);
 
   std::map<std::string, SplitAudit>& audits() { return audits_; }
@@ -76,6 +77,16 @@ class Dataset {
     bool operator==(const ReadRows&) const = default;
   };
 
+  // What shows without reading that nobody wrote to a file.
+  struct FileStamp {
+    std::string path;
+    uintmax_t bytes = 0;
+    std::filesystem::file_time_type written;
+    bool operator==(const FileStamp&) const = default;
+  };
+
+  std::vector<FileStamp> stamps_of(const std::string& split) const;
+  void leave_out(const std::string& split, const Error& error);
   void assign_parts_of(const Task& task);
   void scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
                   LeakageFinder* leakage);
@@ -88,6 +99,7 @@ class Dataset {
   std::map<std::string, SplitAudit> audits_;
   std::map<std::string, std::vector<bool>> kept_;  // by row of the split, before cleaning
   std::map<std::string, ReadRows> read_rows_;
+  std::map<std::string, std::vector<FileStamp>> stamps_;
   std::vector<Part> parts_;  // by row of the one file, where there is `split`
   std::vector<Leak> leaks_;
 };

@@ -1,52 +1,49 @@
 #include "run/encode_split.h"
 
-#include "base/progress.h"
-#include "run/audit.h"
-#include "tasks/encode.h"
-
 namespace hone {
-namespace {
 
-constexpr size_t kChunk = 2048;  // records encoded at a time: enough for all threads, little memory
+EncodingStream::EncodingStream(Dataset& dataset, std::string split,
+                               std::unique_ptr<RecordStream> records, const Task& task,
+                               const Tokenizer& tokenizer)
+    : dataset_(dataset),
+      split_(std::move(split)),
+      records_(std::move(records)),
+      task_(task),
+      tokenizer_(tokenizer),
+      audit_(dataset.audits()[split_], task, tokenizer) {}
 
-struct Chunk {
-  std::vector<Record> records;
-  std::vector<size_t> rows;  // of the split
-};
-
-Chunk read_chunk(RecordStream& stream) {
-  Chunk chunk;
-  while (chunk.records.size() < kChunk) {
-    std::optional<Record> record = stream.next();
-    if (!record) break;
-    chunk.records.push_back(std::move(*record));
-    chunk.rows.push_back(stream.row());
+std::vector<EncodedRecord> EncodingStream::next() {
+  std::vector<EncodedRecord> encoded;
+  while (encoded.empty() && !is_done_) {
+    std::vector<Record> records;
+    std::vector<size_t> rows;  // of the split
+    while (records.size() < kRecordsAtOnce) {
+      std::optional<Record> record = records_->next();
+      is_done_ = !record;
+      if (is_done_) break;
+      records.push_back(std::move(*record));
+      rows.push_back(records_->row());
+    }
+    encoded = encode(std::move(records), rows);
+    if (is_done_) audit_.finish();
   }
-  return chunk;
+  return encoded;
 }
 
-}  // namespace
-
-void encode_split(Dataset& dataset, const std::string& split, const Task& task,
-                  const Tokenizer& tokenizer,
-                  const std::function<void(const Record&, std::vector<Sample>&)>& take) {
-  const auto stream = dataset.open(split);
-  Progress progress("encoding " + split, dataset.size(split), "rows");
-  EncodingAudit audit(dataset.audits()[split], task, tokenizer);
-  int64_t done = 0;
-  for (Chunk chunk = read_chunk(*stream); !chunk.records.empty(); chunk = read_chunk(*stream)) {
-    std::vector<Encoded> encoded = encode_records(chunk.records, task, tokenizer, true);
-    for (size_t i = 0; i < encoded.size(); ++i) {
-      if (encoded[i].failure) {
-        dataset.drop(split, chunk.rows[i], *encoded[i].failure);
-        continue;
-      }
-      audit.add(chunk.records[i], encoded[i].samples, encoded[i].truncated);
-      take(chunk.records[i], encoded[i].samples);
+std::vector<EncodedRecord> EncodingStream::encode(std::vector<Record> records,
+                                                  const std::vector<size_t>& rows) {
+  std::vector<EncodedRecord> good;
+  std::vector<EncodeOutcome> all =
+      encode_records(records, task_, tokenizer_, /*with_targets=*/true);
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i].failure) {
+      dataset_.drop(split_, rows[i], *all[i].failure);
+      continue;
     }
-    progress.advance_to(done += static_cast<int64_t>(chunk.records.size()));
+    audit_.add(records[i], all[i].samples, all[i].truncated);
+    good.push_back({std::move(records[i]), std::move(all[i].samples)});
   }
-  audit.finish();
+  return good;
 }
 
 }  // namespace hone

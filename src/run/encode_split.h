@@ -1,19 +1,37 @@
-// A split's records to samples, in order.
+// The records of a split as samples, in order.
 #pragma once
 
-#include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "run/audit.h"
 #include "run/dataset.h"
-#include "tasks/task.h"
+#include "tasks/encode.h"
 
 namespace hone {
 
-// Encodes a split with targets and gives each record and its samples to `take` in the order of the
-// data; what encoding shows is counted in the split's audit. Rows that cannot be encoded are
-// errors, or dropped where their source says so.
-void encode_split(Dataset& dataset, const std::string& split, const Task& task,
-                  const Tokenizer& tokenizer,
-                  const std::function<void(const Record&, std::vector<Sample>&)>& take);
+// Encodes with targets, some thousand records at a time, on all threads. What encoding shows is
+// counted in the split's audit. Rows that cannot be encoded are errors, or dropped where their
+// source says so.
+class EncodingStream {
+ public:
+  // `records` are of `split`; the rest must outlive this.
+  EncodingStream(Dataset& dataset, std::string split, std::unique_ptr<RecordStream> records,
+                 const Task& task, const Tokenizer& tokenizer);
+
+  std::vector<EncodedRecord> next();  // as EncodedSource
+
+ private:
+  std::vector<EncodedRecord> encode(std::vector<Record> records, const std::vector<size_t>& rows);
+
+  Dataset& dataset_;
+  std::string split_;
+  std::unique_ptr<RecordStream> records_;
+  const Task& task_;
+  const Tokenizer& tokenizer_;
+  EncodingAudit audit_;
+  bool is_done_ = false;
+};
 
 }  // namespace hone

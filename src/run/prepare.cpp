@@ -4,6 +4,7 @@
 
 #include "base/hub.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "run/audit.h"
 #include "run/encode_split.h"
 #include "tune/train_options.h"
@@ -32,6 +33,32 @@ void tell_data(Dataset& dataset, const DataOptions& options) {
   }
 }
 
+// Encodes a split and gives each record to `take`.
+template <typename Take>
+void encode_split(Prepared& prepared, const std::string& split, const Take& take) {
+  EncodingStream stream(prepared.dataset, split, prepared.dataset.open(split), *prepared.task,
+                        *prepared.tokenizer);
+  Progress progress("encoding " + split, prepared.dataset.size(split), "rows");
+  int64_t done = 0;
+  for (auto part = stream.next(); !part.empty(); part = stream.next()) {
+    for (EncodedRecord& record : part) take(record);
+    progress.advance_to(done += static_cast<int64_t>(part.size()));
+  }
+}
+
+void encode_training(Prepared& prepared, RunData& data) {
+  encode_split(prepared, "train", [&](EncodedRecord& encoded) {
+    const auto index = static_cast<int64_t>(data.places.size());
+    data.places.add(encoded.record);
+    data.train_rows.add(encoded.record.where(), encoded.samples);
+    for (Sample& sample : encoded.samples) {
+      sample.record = index;
+      data.train.add(sample);
+    }
+  });
+  data.train.seal();
+}
+
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
@@ -47,25 +74,17 @@ Prepared prepare(const RunConfig& config) {
   return prepared;
 }
 
-TrainingData encode_data(const RunConfig& config, Prepared& prepared) {
-  TrainingData data{SampleStore(config.output_dir), {}, {}, {}};
-  encode_split(prepared.dataset, "train", *prepared.task, *prepared.tokenizer,
-               [&](const Record& record, std::vector<Sample>& samples) {
-                 const auto index = static_cast<int64_t>(data.places.size());
-                 data.places.add(record);
-                 data.train_rows.add(record.where(), samples);
-                 for (Sample& sample : samples) {
-                   sample.record = index;
-                   data.samples.add(sample);
-                 }
-               });
-  data.samples.seal();
+RunData encode_data(const RunConfig& config, Prepared& prepared) {
+  RunData data{SampleStore(config.output_dir), {}, {}, {}, {}};
+  encode_training(prepared, data);
   for (const std::string split : {"validation", "test"}) {
     if (!prepared.dataset.has(split)) continue;
-    encode_split(prepared.dataset, split, *prepared.task, *prepared.tokenizer,
-                 [&](const Record& record, const std::vector<Sample>& samples) {
-                   if (split == "validation") data.validation_rows.add(record.where(), samples);
-                 });
+    KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;
+    encode_split(prepared, split, [&](const EncodedRecord& encoded) {
+      if (split == "validation") data.validation_rows.add(encoded.record.where(), encoded.samples);
+      kept.add(encoded);
+    });
+    kept.seal();
   }
   tell_data(prepared.dataset, config.data);
   return data;

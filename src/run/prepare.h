@@ -1,13 +1,14 @@
-// What a run needs before it can train.
+// What a run needs before it can train: model and data, looked through and encoded.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "data/places.h"
 #include "data/sample_store.h"
 #include "run/dataset.h"
+#include "run/kept_split.h"
 #include "run/run_config.h"
 #include "tasks/pipeline.h"
 #include "tune/identity.h"
@@ -24,14 +25,16 @@ struct Prepared {
 
 Prepared prepare(const RunConfig& config);
 
-// The training split as samples, where each record stands, and what identifies the rows.
-struct TrainingData {
-  SampleStore samples;
+// All splits, each read and encoded once: the training split as samples and where each record
+// stands, what identifies the rows, and the others as evaluation needs them.
+struct RunData {
+  SampleStore train;
   Places places;
   RowFingerprint train_rows, validation_rows;
+  std::map<std::string, KeptSplit> tested;  // validation and test, as far as they are there
 };
-// Encodes all splits, then warns of dropped rows and leakage: a bad row of the test data is an
-// error before training, not after it.
-TrainingData encode_data(const RunConfig& config, Prepared& prepared);
+// Warns of dropped rows and leakage. A bad row of the test data is an error before training, not
+// after it.
+RunData encode_data(const RunConfig& config, Prepared& prepared);
 
 }  // namespace hone

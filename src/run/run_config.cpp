@@ -13,6 +13,7 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   const std::string model_path = model.require("path");
   RunConfig config(root.section("task"));
   config.path = path;
+  config.has_overrides = !overrides.empty();
   config.model = model_path;
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded

@@ -17,7 +17,8 @@ struct RunConfig {
   TrainOptions train;
   std::string output_dir;
   bool overwrite = false;
-  std::string resolved;  // YAML, nothing left implicit
+  bool has_overrides = false;  // values that the file does not hold
+  std::string resolved;        // YAML, nothing left implicit
 
   // `max_seq_length`: tokens of the longest sample.
   std::shared_ptr<Task> make_task(int64_t max_seq_length) const;

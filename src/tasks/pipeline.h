@@ -4,12 +4,12 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/clean.h"
 #include "data/tokenizer/tokenizer.h"
+#include "tasks/encode.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -17,11 +17,9 @@ namespace hone {
 struct PredictOptions {
   int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few
                               // enough to stay near the caches
-  std::function<void(int64_t done)> progress;
-  // Each record with its samples, in order.
-  std::function<void(const Record&, const std::vector<Sample>&, bool truncated)> encoded = nullptr;
-  // A record that cannot be encoded, by its place in the data from 0: it has no result
-  // (null), its neighbours have theirs. Where this is empty, the error is thrown.
+  std::function<void(int64_t done)> progress = nullptr;
+  // A record that has no answer, by its place in the data from 0: its result is null, its
+  // neighbours have theirs. Where this is empty, the error is thrown.
   std::function<void(int64_t record, const Error& error)> failed = nullptr;
 };
 
@@ -38,14 +36,14 @@ struct Evaluation {
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
 
-using RecordSource =
-    std::function<std::optional<Record>()>;  // one record after the other; nothing at the end
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
 
+// All const members may be called from any number of threads at once, so long as nothing trains the
+// network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
+// training and back (Network::train, eval); it is made for evaluation, and answers then only.
 class Pipeline {
  public:
-  // A pre-trained model with a fresh head of `task`, which has learned its labels. Missing head
-  // weights are expected; missing backbone weights are an Error(kModel) that names them.
+  // A pre-trained model with a head of `task`, which has learned its labels; see network_from.
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
@@ -58,14 +56,25 @@ class Pipeline {
   // by file, hone.json last.
   void save(const std::string& folder) const;
 
+  // An answer in three parts; `predict` is these for many records.
+  // The record's samples, without targets. A record that cannot be encoded says so in `failure`.
+  EncodeOutcome encode(const Record& record) const;
+  // Outputs of samples in their order, from batches of at most `max_tokens` tokens (one sample at
+  // least). The rows point to the samples.
+  std::vector<Row> run(std::span<const Sample> samples,
+                       int64_t max_tokens = PredictOptions().max_tokens) const;
+  // The answer from all rows of a record. Error(kModel) where the outputs are no numbers.
+  Json decode(const Record& record, std::span<const Row> rows) const;
+
   // Results in the order of the records.
-  std::vector<Json> predict(const std::vector<Record>& records, const PredictOptions& options = {});
+  std::vector<Json> predict(const std::vector<Record>& records,
+                            const PredictOptions& options = {}) const;
   // The same with gold: results, score and loss from one forward pass of each sample.
-  Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {});
-  // Of a stream of any length, some thousand records at a time; `sink` (may be empty) gets each
-  // result, in order.
-  Evaluation evaluate(const RecordSource& next, const PredictOptions& options,
-                      const ResultSink& sink);
+  Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {}) const;
+  // Of any number of records; `sink` (may be empty) gets each result, in order. `options.failed` is
+  // not asked: a record without an answer is an error.
+  Evaluation evaluate(const EncodedSource& next, const PredictOptions& options,
+                      const ResultSink& sink) const;
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }
@@ -73,12 +82,14 @@ class Pipeline {
   const TaskInfo& info() const { return *info_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ModelConfig& config() const;
+  at::Device device() const { return network_->device(); }
 
  private:
   Pipeline() = default;
+
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
-  std::shared_ptr<Task> task_;
+  std::shared_ptr<const Task> task_;
   CleanOptions clean_;
   const TaskInfo* info_ = nullptr;
 };

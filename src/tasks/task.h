@@ -86,6 +86,11 @@ class Task {
                                      bool with_targets, bool* truncated = nullptr) const = 0;
 
   virtual std::shared_ptr<Head> make_head(const ModelConfig& config) const = 0;
+  // Whether the head of a checkpoint with this configuration was trained for just this: then it
+  // goes on, else a fresh one takes its place. As long as nothing else is said: where the
+  // architecture, the labels in their order and the kind of problem are those that
+  // write_model_config would write.
+  virtual bool can_continue(const ModelConfig& checkpoint) const;
   virtual Loss loss(const at::Tensor& logits, const Batch& batch,
                     const LossOptions& options = {}) const = 0;
   // One forward pass and its loss: what the training loop calls. Overridden where logits must never

@@ -136,6 +136,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     spent += std::chrono::steady_clock::now() - start;
     tokens += step_tokens;
   }
+  pipeline.network().eval();
   return spent.count() / static_cast<double>(std::max<int64_t>(1, tokens));
 }
 

@@ -258,6 +258,7 @@ bool Trainer::evaluate_if_due() {
   const Clock clock;
   optimizer_.flush();  // whoever evaluates may read more than looked-up rows
   refuse_diverged(parameters_, step);
+  pipeline_.network().eval();
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
   Metric score = criterion_.of(report, loss);
@@ -485,6 +486,7 @@ void Trainer::warn_of_changes(const Json& saved) const {
 
 TrainResult Trainer::finish(bool interrupted) {
   optimizer_.flush();
+  pipeline_.network().eval();
   refuse_diverged(parameters_, progress_.step);
   if (!interrupted) load_best();
   TrainResult result;

@@ -1,4 +1,6 @@
 // hone check: what a run would read and what it would cost, without training.
+#include "run/check.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,9 +11,6 @@
 #include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
-#include "run/prepare.h"
-#include "tune/estimate.h"
-#include "tune/machine.h"
 
 namespace hone {
 namespace {
@@ -36,19 +35,6 @@ Lengths lengths_of(const SplitAudit& audit) {
 
 double share(int64_t part, int64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
-// Runs a few steps of the run itself for its speed; the weights stay as they were and nothing is
-// saved.
-Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
-                      const SampleStore& samples) {
-  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                         static_cast<uint64_t>(config.train.seed));
-  Estimate cost = estimate(pipeline->config(), count_parameters(pipeline->network()),
-                           samples.lengths(), config.train);
-  cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train) *
-                 static_cast<double>(cost.tokens);
-  return cost;
 }
 
 // ---- as JSON and as text ----
@@ -158,11 +144,9 @@ std::string leak_text(const std::vector<Leak>& leaks) {
 int run_check(const CLI::App& arguments) {
   const RunConfig config =
       RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
-  use_threads(config.train.threads);
-  Prepared prepared = prepare(config);
-  const TrainingData data = encode_data(config, prepared);
-  Dataset& dataset = prepared.dataset;
-  const Estimate cost = estimate_run(config, prepared, data.samples);
+  Checked checked = check(config);
+  Dataset& dataset = checked.prepared.dataset;
+  const Estimate& cost = checked.cost;
   const int64_t free_bytes = free_disk_bytes(config.output_dir);
   if (flag_of(arguments, "--json")) {
     Json json = {{"data", Json::object()}, {"leaks", Json::array()}, {"estimate", cost.json()}};

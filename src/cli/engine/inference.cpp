@@ -45,10 +45,4 @@ std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
   return pipeline;
 }
 
-PredictOptions predict_options(const CLI::App& arguments) {
-  PredictOptions options;
-  options.max_tokens = number_of(arguments, "--max-tokens");
-  return options;
-}
-
 }  // namespace hone

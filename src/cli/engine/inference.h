@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "run/dataset.h"
+#include "run/reading.h"
 #include "tasks/pipeline.h"
 
 namespace CLI {
@@ -14,18 +14,12 @@ class App;
 
 namespace hone {
 
-// How `path` is read and its rows are cleaned.
-struct Reading {
-  SourceOptions source;
-  CleanOptions clean;
-};
-// From the keys of a data section among the KEY=VALUE words; cleaning that they do not name is the
-// model's own. "-" is standard input.
+// How `path` is read: from the keys of a data section among the KEY=VALUE words; cleaning that they
+// do not name is the model's own. "-" is standard input.
 Reading reading_of(const std::string& path, const CLI::App& arguments, const Pipeline& pipeline);
 
 // A saved model set up by --precision and --threads; KEY=VALUE words that begin with "task." stand
 // in for the options it was saved with.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
-PredictOptions predict_options(const CLI::App& arguments);
 
 }  // namespace hone

@@ -1,160 +1,30 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <iostream>
 
 #include "base/log.h"
-#include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/inference.h"
-#include "data/files.h"
-#include "data/format.h"
-#include "data/row_reader.h"
-#include "run/reports.h"
+#include "run/answer.h"
 
 namespace hone {
-namespace {
-
-constexpr size_t kRowsAtOnce = 1024;  // records predicted at a time; results are written after each
-
-// Unlike labelled data, what is to be predicted is lines of text unless its name or first character
-// says otherwise: a text with commas in it is no CSV.
-std::unique_ptr<RecordReader> open_inputs(const SourceOptions& source) {
-  const std::vector<SourceFile> files = files_of(source);
-  const bool is_told = files.front().options->format != "auto";
-  if (is_told || files.size() > 1 || !format_of_name(files.front().path).empty())
-    return open_reader(source);
-  SourceOptions file = source;
-  file.path = files.front().path;  // a pattern may fit one file
-  auto text = std::make_unique<TextStream>(file);
-  size_t first;
-  while ((first = text->window().find_first_not_of(" \t\r\n")) == std::string_view::npos &&
-         text->more()) {
-  }
-  const char c = first == std::string_view::npos ? '\0' : text->window()[first];
-  if (c == '{') return read_jsonl(file, std::move(text));
-  return read_text(file, std::move(text));
-}
-
-// A plain line stands for the task's first text.
-void name_plain_text(Record& record, const std::vector<std::string>& text_fields) {
-  if (record.fields.size() != 1 || !record.fields.contains("text")) return;
-  for (const std::string& name : text_fields) {
-    if (record.fields.contains(name)) return;
-  }
-  record.fields = {{text_fields.front(), record.fields["text"]}};
-}
-
-// A row of the input: a record, or what is wrong with it; and its answer.
-struct Input {
-  Record record;
-  std::optional<Error> error;
-  Json answer;
-};
-
-// Answers rows in their order, a bad one by its error.
-class Predictor {
- public:
-  Predictor(Pipeline& pipeline, const Reading& reading, const PredictOptions& options)
-      : pipeline_(pipeline),
-        text_fields_(pipeline.task().text_fields()),
-        options_(options),
-        reader_(open_inputs(each_row(reading.source))),
-        cleaner_(reading.clean.keeping_all(), text_fields_, audit_) {}
-
-  void run() {
-    Progress progress("predicting", 0, "rows");
-    for (auto chunk = read_chunk(); !chunk.empty(); chunk = read_chunk()) {
-      answer(chunk);
-      for (const Input& input : chunk) write(input);
-      std::cout.flush();
-      progress.advance_to(rows_);
-    }
-    if (end_of_file_) throw *end_of_file_;
-  }
-
-  int64_t rows() const { return rows_; }
-  int64_t bad_rows() const { return bad_rows_; }
-  const std::optional<Error>& first_error() const { return first_error_; }
-  ErrorKind worst() const { return worst_; }
-
- private:
-  // A reader that passes over bad rows would lose their places.
-  static SourceOptions each_row(SourceOptions source) {
-    source.on_bad_row = "error";
-    return source;
-  }
-
-  std::vector<Input> read_chunk() {
-    std::vector<Input> chunk;
-    while (chunk.size() < kRowsAtOnce && !end_of_file_) {
-      Input input;
-      try {
-        std::optional<Record> record = reader_->next();
-        if (!record) break;
-        input.record = std::move(*record);
-        name_plain_text(input.record, text_fields_);
-        cleaner_.accept(input.record);
-      } catch (const StreamError& error) {  // no row can be found behind this place
-        end_of_file_ = error;
-        break;
-      } catch (const Error& error) {
-        input.error = error;
-      }
-      chunk.push_back(std::move(input));
-    }
-    return chunk;
-  }
-
-  void answer(std::vector<Input>& chunk) {
-    std::vector<Record> records;
-    std::vector<Input*> inputs;
-    for (Input& input : chunk) {
-      if (input.error) continue;
-      records.push_back(input.record);
-      inputs.push_back(&input);
-    }
-    options_.failed = [&](int64_t record, const Error& error) {
-      inputs[static_cast<size_t>(record)]->error = error;
-    };
-    std::vector<Json> results = pipeline_.predict(records, options_);
-    for (size_t i = 0; i < inputs.size(); ++i) inputs[i]->answer = std::move(results[i]);
-  }
-
-  void write(const Input& input) {
-    const Json answer = input.error ? Json{{"error", input.error->what()}} : input.answer;
-    std::cout << to_text(with_inputs(input.record, answer, pipeline_.task())) << '\n';
-    ++rows_;
-    if (!input.error) return;
-    if (bad_rows_++ == 0) first_error_ = input.error;
-    worst_ = std::max(worst_, input.error->kind());
-  }
-
-  Pipeline& pipeline_;
-  std::vector<std::string> text_fields_;
-  PredictOptions options_;
-  std::unique_ptr<RecordReader> reader_;
-  SplitAudit audit_;
-  Cleaner cleaner_;
-  std::optional<Error> end_of_file_, first_error_;
-  ErrorKind worst_ = ErrorKind::kData;
-  int64_t rows_ = 0, bad_rows_ = 0;
-};
-
-}  // namespace
 
 int run_predict(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
   const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
-  Predictor predictor(*pipeline, reading, predict_options(arguments));
-  predictor.run();
-  if (predictor.bad_rows() == 0) return 0;
+  const Answered answered =
+      answer_rows(*pipeline, reading, {.max_tokens = number_of(arguments, "--max-tokens")},
+                  [](std::span<const Json> lines) {
+                    for (const Json& line : lines) std::cout << to_text(line) << '\n';
+                    std::cout.flush();
+                  });
+  if (answered.bad_rows == 0) return 0;
   const std::string message =
       fmt::format("{} of {} rows have no answer, in its place stands an \"error\"; the first: {}",
-                  predictor.bad_rows(), predictor.rows(), predictor.first_error()->what());
-  const bool may_skip = predictor.worst() == ErrorKind::kData;  // a bad model is no bad row
-  if (reading.source.on_bad_row != "skip" || !may_skip) throw Error(predictor.worst(), message);
+                  answered.bad_rows, answered.rows, answered.first_error->what());
+  const bool may_skip = answered.worst == ErrorKind::kData;  // a bad model is no bad row
+  if (reading.source.on_bad_row != "skip" || !may_skip) throw Error(answered.worst, message);
   log_warn("{}", message);
   return 0;
 }

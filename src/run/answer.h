@@ -1,0 +1,27 @@
+// New data answered row by row, as `hone predict` does.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "run/reading.h"
+#include "tasks/pipeline.h"
+
+namespace hone {
+
+// How many rows have no answer, and why.
+struct Answered {
+  int64_t rows = 0, bad_rows = 0;
+  std::optional<Error> first_error;
+  ErrorKind worst = ErrorKind::kData;
+};
+
+// Gives `take` a line for each row, in order, as soon as some hundred are answered: its id and
+// texts with the result's fields over them, or {"error": …} in an answer's place. Throws after the
+// last row that can be found, where the input breaks off.
+Answered answer_rows(const Pipeline& pipeline, const Reading& reading,
+                     const PredictOptions& options,
+                     const std::function<void(std::span<const Json> lines)>& take);
+
+}  // namespace hone

@@ -1,0 +1,31 @@
+#include "run/check.h"
+
+#include "tune/machine.h"
+
+namespace hone {
+namespace {
+
+// Runs a few steps of the run itself for its speed; the weights stay as they were and nothing is
+// saved.
+Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
+                      const SampleStore& samples) {
+  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                         static_cast<uint64_t>(config.train.seed));
+  Estimate cost = estimate(pipeline->config(), count_parameters(pipeline->network()),
+                           samples.lengths(), config.train);
+  cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train) *
+                 static_cast<double>(cost.tokens);
+  return cost;
+}
+
+}  // namespace
+
+Checked check(const RunConfig& config) {
+  use_threads(config.train.threads);
+  Prepared prepared = prepare(config);
+  const RunData data = encode_data(config, prepared);
+  Estimate cost = estimate_run(config, prepared, data.train);
+  return {std::move(prepared), std::move(cost)};
+}
+
+}  // namespace hone

@@ -1,0 +1,17 @@
+// What a run would read and what it would cost, without training.
+#pragma once
+
+#include "run/prepare.h"
+#include "tune/estimate.h"
+
+namespace hone {
+
+struct Checked {
+  Prepared prepared;  // its dataset knows audits and leaks
+  Estimate cost;
+};
+
+// Reads and encodes all data and runs a few steps for their speed. Writes nothing that stays.
+Checked check(const RunConfig& config);
+
+}  // namespace hone

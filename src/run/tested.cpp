@@ -1,0 +1,70 @@
+#include "run/tested.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "run/dataset.h"
+#include "run/encode_split.h"
+#include "run/environment.h"
+#include "run/reports.h"
+
+namespace hone {
+namespace {
+
+constexpr const char* kSplit = "test";  // what the data are, as in a run's report
+
+Dataset dataset_of(const Reading& reading, const Task& task) {
+  DataOptions options;
+  options.sources[kSplit] = reading.source;
+  options.clean = reading.clean;
+  return {std::move(options), task.text_fields()};
+}
+
+}  // namespace
+
+Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
+            const std::string& predictions) {
+  std::optional<PredictionFile> file;
+  if (!predictions.empty()) file.emplace(predictions, pipeline.task());
+  const auto start = std::chrono::steady_clock::now();
+  Evaluation evaluation = pipeline.evaluate(records, {.max_tokens = max_tokens},
+                                            [&](const Record& record, const Json& result) {
+                                              if (file) file->add(record, result);
+                                            });
+  if (file) file->commit();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  Tested tested{std::move(evaluation.report), {}};
+  tested.summary.timing = {
+      {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
+      {"test_seconds", seconds},
+      {"loss", evaluation.loss},
+      {"peak_memory_bytes", peak_memory_bytes()}};
+  tested.summary.environment = environment_json(pipeline.device());
+  tested.summary.environment["threads"] = at::get_num_threads();
+  return tested;
+}
+
+Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+               const std::string& report_folder) {
+  Dataset data = dataset_of(reading, pipeline.task());
+  EncodingStream stream(data, kSplit, data.open_once(kSplit), pipeline.task(),
+                        pipeline.tokenizer());
+  Tested tested = test(
+      pipeline, [&] { return stream.next(); }, max_tokens,
+      report_folder.empty() ? "" : report_folder + "/predictions.jsonl");
+  const SplitAudit& audit = data.audits()[kSplit];
+  tell_audit(reading.source.path, audit,
+             report_folder.empty() ? "--report FOLDER" : report_folder + "/report.json");
+  if (tested.report.n == 0)
+    throw Error(ErrorKind::kData, {reading.source.path},
+                fmt::format("leaves no row to score, of {} read.", audit.rows));
+  tested.summary.data = data.audits();
+  return tested;
+}
+
+}  // namespace hone

@@ -1,0 +1,29 @@
+// A model tested on labelled data.
+#pragma once
+
+#include <string>
+
+#include "run/reading.h"
+#include "tasks/pipeline.h"
+#include "tasks/report.h"
+
+namespace hone {
+
+struct Tested {
+  Report report;
+  RunSummary summary;  // data, timing, environment; title, model and command are the caller's
+};
+
+// One pass over `records`, timed; a line for each goes to the file `predictions`, unless that is
+// "".
+Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
+            const std::string& predictions);
+
+// Tests a model on data of any length that may be read once only, as `hone eval` does. Rows that
+// are left out are counted in the summary's data. Error(kData) for a bad row unless the source says
+// on_bad_row: skip, and where no row is left. With `report_folder`, "" for none, predictions.jsonl
+// is written there, see write_reports for the rest.
+Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+               const std::string& report_folder);
+
+}  // namespace hone

@@ -1,0 +1,239 @@
+// What a pipeline answers: encode, run in batches of similar length, decode.
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "data/plan.h"
+#include "tasks/pipeline.h"
+
+namespace hone {
+
+namespace {
+
+// Sums over the batches of an evaluation.
+struct Totals {
+  double loss = 0, targets = 0;
+  int64_t tokens = 0;
+};
+
+// The samples of several records, one record after the other.
+class Joined {
+ public:
+  void add(std::vector<Sample> of_record) {
+    for (Sample& sample : of_record) {
+      sample.record = static_cast<int64_t>(begins_.size()) - 1;
+      samples_.push_back(std::move(sample));
+    }
+    begins_.push_back(samples_.size());
+  }
+  const std::vector<Sample>& samples() const { return samples_; }
+  // Those of all rows that are one record's.
+  std::span<const Row> rows_of(size_t record, const std::vector<Row>& rows) const {
+    return std::span(rows).subspan(begins_[record], begins_[record + 1] - begins_[record]);
+  }
+
+ private:
+  std::vector<Sample> samples_;
+  std::vector<size_t> begins_ = {0};  // [records + 1]
+};
+
+// One batch's output, and where `totals` is given its loss, added to them.
+at::Tensor output_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
+  if (totals == nullptr) return task.predict(network, batch);
+  auto [output, loss] = task.assess(network, batch);
+  totals->loss += loss.sum.item<double>();
+  totals->targets += loss.count;
+  for (const Packed& stream : batch.streams) totals->tokens += stream.tokens();
+  return output;
+}
+
+// Each sample's part of a batch's output.
+void cut_rows(const at::Tensor& output, const Batch& batch, const std::vector<int64_t>& indices,
+              bool per_token, std::vector<Row>& rows) {
+  const int32_t* at = batch.streams.back().cu_seqlens.const_data_ptr<int32_t>();
+  for (size_t s = 0; s < indices.size(); ++s) {
+    rows[indices[s]].output =
+        per_token ? output.slice(0, at[s], at[s + 1]) : output[static_cast<int64_t>(s)];
+  }
+}
+
+std::vector<Row> forward(const Task& task, Network& network, std::span<const Sample> samples,
+                         int64_t max_tokens, Totals* totals) {
+  if (network.is_training())
+    throw Error(ErrorKind::kInternal, "a network that is being trained was asked for answers");
+  const c10::AutoGradMode no_grad(false);
+  std::vector<Row> rows;
+  std::vector<int32_t> lengths;
+  for (const Sample& sample : samples) {
+    rows.push_back({&sample, {}});
+    lengths.push_back(static_cast<int32_t>(sample.size()));
+  }
+  for (const std::vector<int64_t>& indices : plan_evaluation(lengths, max_tokens)) {
+    std::vector<Sample> chosen;
+    for (const int64_t i : indices) chosen.push_back(samples[i]);
+    const Batch batch = network.place(collate(chosen, indices, 0));
+    const at::Tensor output = output_of(task, network, batch, totals);
+    cut_rows(output.to(at::kCPU, at::kFloat).contiguous(), batch, indices, task.outputs_per_token(),
+             rows);
+  }
+  return rows;
+}
+
+bool is_finite(const Row& row) {
+  const float* values = row.output.const_data_ptr<float>();
+  return std::all_of(values, values + row.output.numel(),
+                     [](float value) { return std::isfinite(value); });
+}
+
+struct Answer {
+  Json result;
+  std::optional<Error> failure;
+};
+
+// On all threads. A record that has no samples gets no answer; one that fails does not fail its
+// neighbours.
+std::vector<Answer> decode_all(const Pipeline& pipeline, const std::vector<const Record*>& records,
+                               const Joined& joined, const std::vector<Row>& rows) {
+  std::vector<Answer> answers(records.size());
+  at::parallel_for(0, static_cast<int64_t>(records.size()), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const std::span<const Row> own = joined.rows_of(static_cast<size_t>(i), rows);
+      if (own.empty()) continue;
+      try {
+        answers[i].result = pipeline.decode(*records[i], own);
+      } catch (const Error& error) {
+        answers[i].failure = error;
+      }
+    }
+  });
+  return answers;
+}
+
+// The results of some of the records, of which the first is number `first` of all.
+std::vector<Json> predict_part(const Pipeline& pipeline, std::span<const Record> records,
+                               int64_t first, const PredictOptions& options) {
+  const auto fail = [&](size_t record, const Error& error) {
+    if (!options.failed) throw error;  // of several, the first in the data's order
+    options.failed(first + static_cast<int64_t>(record), error);
+  };
+  std::vector<EncodeOutcome> encoded =
+      encode_records(records, pipeline.task(), pipeline.tokenizer(), /*with_targets=*/false);
+  Joined joined;
+  std::vector<const Record*> places;
+  for (size_t i = 0; i < encoded.size(); ++i) {
+    if (encoded[i].failure) fail(i, *encoded[i].failure);
+    joined.add(std::move(encoded[i].samples));
+    places.push_back(&records[i]);
+  }
+  std::vector<Answer> answers =
+      decode_all(pipeline, places, joined, pipeline.run(joined.samples(), options.max_tokens));
+  std::vector<Json> results;
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].failure) fail(i, *answers[i].failure);
+    results.push_back(std::move(answers[i].result));
+  }
+  return results;
+}
+
+// The results of some labelled records; their losses are added to `totals`.
+std::vector<Json> assess(const Pipeline& pipeline, Network& network,
+                         std::vector<EncodedRecord>& records, int64_t max_tokens, Totals& totals) {
+  Joined joined;
+  std::vector<const Record*> places;
+  for (EncodedRecord& encoded : records) {
+    joined.add(std::move(encoded.samples));
+    places.push_back(&encoded.record);
+  }
+  const std::vector<Row> rows =
+      forward(pipeline.task(), network, joined.samples(), max_tokens, &totals);
+  std::vector<Json> results;
+  for (Answer& answer : decode_all(pipeline, places, joined, rows)) {
+    if (answer.failure) throw *answer.failure;
+    results.push_back(std::move(answer.result));
+  }
+  return results;
+}
+
+// The records given, encoded with targets, part by part.
+EncodedSource encoded_parts(const std::vector<Record>& records, const Pipeline& pipeline) {
+  return [&records, &pipeline, begin = size_t{0}]() mutable {
+    const size_t count = std::min(kRecordsAtOnce, records.size() - begin);
+    const std::span<const Record> part = std::span(records).subspan(begin, count);
+    begin += count;
+    std::vector<EncodedRecord> out;
+    for (EncodeOutcome& encoded :
+         encode_records(part, pipeline.task(), pipeline.tokenizer(), true)) {
+      if (encoded.failure) throw *encoded.failure;
+      out.push_back({part[out.size()], std::move(encoded.samples)});
+    }
+    return out;
+  };
+}
+
+}  // namespace
+
+EncodeOutcome Pipeline::encode(const Record& record) const {
+  return encode_record(record, *task_, *tokenizer_, /*with_targets=*/false);
+}
+
+std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens) const {
+  return forward(*task_, *network_, samples, max_tokens, nullptr);
+}
+
+// Where products overflow, scores are no numbers: that is no answer, and no evaluation.
+Json Pipeline::decode(const Record& record, std::span<const Row> rows) const {
+  if (!std::all_of(rows.begin(), rows.end(), is_finite))
+    throw Error(ErrorKind::kModel, record.where(),
+                "the model's scores of this row are no numbers: its weights have diverged, or are "
+                "damaged");
+  return task_->decode(record, rows, *tokenizer_);
+}
+
+std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
+                                    const PredictOptions& options) const {
+  std::vector<Json> results;
+  for (size_t begin = 0; begin < records.size(); begin += kRecordsAtOnce) {
+    const size_t count = std::min(kRecordsAtOnce, records.size() - begin);
+    std::vector<Json> part = predict_part(*this, std::span(records).subspan(begin, count),
+                                          static_cast<int64_t>(begin), options);
+    std::move(part.begin(), part.end(), std::back_inserter(results));
+    if (options.progress) options.progress(static_cast<int64_t>(begin + count));
+  }
+  return results;
+}
+
+Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& options,
+                              const ResultSink& sink) const {
+  const std::unique_ptr<Scorer> scorer = task_->make_scorer();
+  Totals totals;
+  int64_t done = 0;
+  for (std::vector<EncodedRecord> part = next(); !part.empty(); part = next()) {
+    const std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
+    for (size_t i = 0; i < part.size(); ++i) {
+      scorer->add(part[i].record, results[i]);
+      if (sink) sink(part[i].record, results[i]);
+    }
+    done += static_cast<int64_t>(part.size());
+    if (options.progress) options.progress(done);
+  }
+  Evaluation evaluation;
+  evaluation.report = scorer->report();
+  evaluation.loss = totals.targets == 0 ? 0 : totals.loss / totals.targets;
+  evaluation.tokens = totals.tokens;
+  return evaluation;
+}
+
+Evaluation Pipeline::evaluate(const std::vector<Record>& records,
+                              const PredictOptions& options) const {
+  std::vector<Json> results;
+  Evaluation evaluation =
+      evaluate(encoded_parts(records, *this), options,
+               [&](const Record&, const Json& result) { results.push_back(result); });
+  evaluation.results = std::move(results);
+  return evaluation;
+}
+
+}  // namespace hone

@@ -1,0 +1,28 @@
+// A task's network begun from a pre-trained model: which weights it takes over, which start fresh
+// and which nothing takes, all of it told.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tasks/network.h"
+#include "tasks/task.h"
+
+namespace hone {
+
+// The network of `task` as the model's configuration describes it. Its weights are not set.
+std::shared_ptr<Network> make_network(ModelConfig config, const Task& task);
+
+// The same with the weights of `folder`. The checkpoint's own head goes on where the task can
+// continue it (Task::can_continue), else a fresh one takes its place, a function of `seed`. Missing
+// weights of a head or a pooler start fresh; missing backbone weights are an Error(kModel) that
+// names them.
+std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
+                                      const Task& task, uint64_t seed);
+
+// "a, b, c, d, e, …", and "3 weights are"
+std::string first_names(const std::vector<std::string>& names);
+std::string count_of(size_t count, const char* noun);
+
+}  // namespace hone
