@@ -3,7 +3,7 @@
 include_guard()
 
 function(hone_options target)
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<INSTALL_INTERFACE:include/hone>)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-unused-parameter $<$<BOOL:${HONE_WERROR}>:-Werror>)
   if(HONE_SANITIZE)
     target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-omit-frame-pointer)
@@ -13,14 +13,11 @@ endfunction()
 
 # Torch headers cost seconds per file; one precompiled header serves all rooms that see tensors.
 function(hone_torch target)
-  target_include_directories(${target} SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})
-  target_compile_options(${target} PUBLIC ${TORCH_COMPILE_OPTIONS})
-  target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
-  target_link_options(${target} PUBLIC ${TORCH_LINK_OPTIONS})
+  target_link_libraries(${target} PUBLIC hone::torch)
   if(TARGET hone_pch)
     target_precompile_headers(${target} REUSE_FROM hone_pch)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)  # -fPIE, and with it a program could not use the header made with -fPIC
-    target_compile_options(${target} PRIVATE -fPIC)
+    target_compile_options(${target} PRIVATE ${TORCH_COMPILE_OPTIONS} -fPIC)
   endif()
 endfunction()
 

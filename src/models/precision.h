@@ -9,4 +9,8 @@ enum class Precision {
   kInt8   // matrix products of inference, see kernels/int8_product.h
 };
 
+inline const char* precision_name(Precision precision) {
+  return precision == Precision::kFp32 ? "fp32" : precision == Precision::kBf16 ? "bf16" : "int8";
+}
+
 }  // namespace hone

@@ -141,7 +141,6 @@ class Run {
     summary.leaks = dataset.leaks();
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
     summary.config = config_.resolved;
-    summary.environment["precision"] = training.precision;
     const Json of_test = std::move(summary.timing);
     summary.timing = {{"tokens_per_second", training.tokens_per_second},
                       {"train_seconds", training.seconds},

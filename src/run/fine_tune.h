@@ -18,7 +18,7 @@ namespace hone {
 // What a configuration does not say.
 struct RunOptions {
   bool resume = false;                          // continue the interrupted run in output.dir
-  std::string command;                          // for the report: what starts this run again
+  std::string command = {};                     // for the report: what starts this run again
   std::atomic<bool>* stop_requested = nullptr;  // once set: end after the step, everything saved
 };
 

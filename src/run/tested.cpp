@@ -11,6 +11,7 @@
 #include "run/encode_split.h"
 #include "run/environment.h"
 #include "run/reports.h"
+#include "tune/machine.h"
 
 namespace hone {
 namespace {
@@ -45,6 +46,7 @@ Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_
       {"loss", evaluation.loss},
       {"peak_memory_bytes", peak_memory_bytes()}};
   tested.summary.environment = environment_json(pipeline.device());
+  tested.summary.environment["precision"] = precision_name(pipeline.precision());
   tested.summary.environment["threads"] = at::get_num_threads();
   return tested;
 }

@@ -75,7 +75,10 @@ Batch Network::place(Batch batch) const {
   return batch;
 }
 
-void Network::set_precision(Precision precision) { backbone_->set_precision(precision); }
+void Network::set_precision(Precision precision) {
+  backbone_->set_precision(precision);
+  precision_ = precision;
+}
 
 void Network::refresh_shadows() {
   for (const auto& module : modules(/*include_self=*/false)) {

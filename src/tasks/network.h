@@ -35,6 +35,7 @@ class Network : public torch::nn::Module {
   Batch place(Batch batch) const;
   at::Device device() const { return device_; }
   void set_precision(Precision precision);
+  Precision precision() const { return precision_; }
   void set_recompute(bool recomputes) { backbone_->set_recompute(recomputes); }
   void refresh_shadows();  // after an optimizer step, where precision is bf16
   // (name, tensor) in the checkpoint's naming, in the module's order.
@@ -48,6 +49,7 @@ class Network : public torch::nn::Module {
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;
   at::Device device_ = at::kCPU;
+  Precision precision_ = Precision::kFp32;
 };
 
 }  // namespace hone

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "models/precision.h"
 #include "models/weights.h"
 #include "tasks/manifest.h"
 #include "tasks/pretrained.h"
@@ -89,6 +90,17 @@ CleanOptions restore_clean(const Json& manifest, const std::string& folder) {
   }
 }
 
+// What the run computed in; nothing of models of before.
+std::optional<Precision> restore_precision(const Json& manifest, const std::string& folder) {
+  if (!manifest.contains("precision")) return std::nullopt;
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    if (manifest["precision"] == precision_name(precision)) return precision;
+  }
+  throw Error(ErrorKind::kModel, {manifest_path(folder)},
+              fmt::format("\"precision\" is {}, which is none of fp32, bf16, int8.",
+                          manifest["precision"].dump()));
+}
+
 void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config,
                       const std::string& folder) {
   if (tokenizer.vocab_size() <= config.vocab_size) return;
@@ -149,6 +161,7 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   pipeline->task_ = restore_task(manifest, folder, task_options);
   pipeline->clean_ = restore_clean(manifest, folder);
+  pipeline->trained_in_ = restore_precision(manifest, folder);
   pipeline->info_ = &pipeline->task_->info();
   pipeline->tokenizer_ = Tokenizer::load(folder);
   const ModelConfig config = ModelConfig::load(folder);
@@ -167,9 +180,10 @@ void Pipeline::save(const std::string& folder) const {
   write_file(folder + "/config.json", to_text(model_config, 2) + "\n");
   write_safetensors(folder + kWeights, state_of(*network_));
   tokenizer_->save(folder);
-  write_manifest(
-      folder,
-      {{"task", info_->name}, {"state", task_->state()}, {"data", {{"clean", clean_.json()}}}});
+  write_manifest(folder, {{"task", info_->name},
+                          {"state", task_->state()},
+                          {"precision", precision_name(trained_in_.value_or(precision()))},
+                          {"data", {{"clean", clean_.json()}}}});
 }
 
 const ModelConfig& Pipeline::config() const { return network_->backbone().config(); }

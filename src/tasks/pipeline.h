@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,9 @@ class Pipeline {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const ModelConfig& config() const;
   at::Device device() const { return network_->device(); }
+  Precision precision() const { return network_->precision(); }  // in force
+  // That of the run that saved it; nothing where that is not known.
+  std::optional<Precision> trained_in() const { return trained_in_; }
 
  private:
   Pipeline() = default;
@@ -91,6 +95,7 @@ class Pipeline {
   std::shared_ptr<Network> network_;
   std::shared_ptr<const Task> task_;
   CleanOptions clean_;
+  std::optional<Precision> trained_in_;
   const TaskInfo* info_ = nullptr;
 };
 

@@ -109,16 +109,9 @@ Precision resolve_precision(const std::string& name, at::Device device) {
   return name == "int8" ? Precision::kInt8 : name == "bf16" ? Precision::kBf16 : Precision::kFp32;
 }
 
-const char* precision_name(Precision precision) {
-  switch (precision) {
-    case Precision::kFp32:
-      return "fp32";
-    case Precision::kBf16:
-      return "bf16";
-    case Precision::kInt8:
-      return "int8";
-  }
-  return "";
+bool computes_in(Precision precision, at::Device device) {
+  if (precision == Precision::kInt8) return device.is_cpu();
+  return precision == Precision::kFp32 || !device.is_cpu() || has_bf16_arithmetic();
 }
 
 int64_t use_threads(int64_t threads) {

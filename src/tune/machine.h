@@ -23,7 +23,8 @@ at::Device resolve_device(const std::string& name);
 // fp32 | bf16 | int8 | auto: bf16 on a GPU; on the CPU the faster of fp32 and bf16 here, measured
 // once. Error(kUsage) for int8 on a GPU.
 Precision resolve_precision(const std::string& name, at::Device device = at::kCPU);
-const char* precision_name(Precision precision);
+// Whether it has instructions for it. Without them bf16 is computed too, but slowly.
+bool computes_in(Precision precision, at::Device device);
 
 // Threads for tensor operations; 0 is all available cores. Returns the number in force.
 int64_t use_threads(int64_t threads);

@@ -1,8 +1,13 @@
-// A saved model: what hone.json keeps, and what finds it changed.
+// A saved model: what hone.json keeps, and what finds it changed. And answers, from any number of
+// threads.
 #include "tasks/pipeline.h"
 
+#include <ATen/ops/equal.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
 
 #include "base/file.h"
 #include "support/errors.h"
@@ -110,6 +115,123 @@ TEST_F(SavedModel, AnswersTheNeighboursOfARecordThatCannotBeRead) {
   EXPECT_EQ(results[0], pipeline->predict({records[0]})[0]);
   EXPECT_EQ(results[2], pipeline->predict({records[2]})[0]);
   EXPECT_THAT(error_of([&] { pipeline->predict(records); }), HasSubstr("in.jsonl:2"));
+}
+
+TEST_F(SavedModel, AnswersInThreePartsAsPredictDoes) {
+  const auto pipeline = load();
+  for (const Record& record : testing_support::tiny_texts(5, "in.jsonl", 8)) {
+    const EncodeOutcome encoded = pipeline->encode(record);
+    ASSERT_FALSE(encoded.failure);
+    EXPECT_EQ(pipeline->decode(record, pipeline->run(encoded.samples)),
+              pipeline->predict({record})[0]);
+  }
+  const Record broken{{{"text", 3}}, std::make_shared<const std::string>("in.jsonl"), 7};
+  const EncodeOutcome outcome = pipeline->encode(broken);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_THAT(outcome.failure->what(), HasSubstr("in.jsonl:7"));
+  EXPECT_TRUE(outcome.samples.empty());
+}
+
+bool same_bits(const std::vector<Row>& a, const std::vector<Row>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const Row& x, const Row& y) { return at::equal(x.output, y.output); });
+}
+
+TEST_F(SavedModel, AnswersFourThreadsAtOnceAsItAnswersOne) {
+  const std::vector<Record> records = testing_support::tiny_texts(40, "in.jsonl", 8);
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    const auto pipeline = load();
+    pipeline->network().set_precision(precision);
+    std::vector<Sample> samples;
+    for (const Record& record : records) samples.push_back(pipeline->encode(record).samples[0]);
+    const std::vector<Row> rows = pipeline->run(samples, 64);
+    const std::vector<Json> results = pipeline->predict(records);
+    const double loss = pipeline->evaluate(records).loss;
+    std::atomic<int> different = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int turn = 0; turn < 10; ++turn) {
+          different += !same_bits(pipeline->run(samples, 64), rows);
+          different += pipeline->predict(records) != results;
+          different += pipeline->evaluate(records).loss != loss;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(different, 0) << "precision " << static_cast<int>(precision);
+  }
+}
+
+TEST_F(SavedModel, GivesNoAnswerWhileItIsBeingTrained) {
+  const auto pipeline = load();
+  const std::vector<Record> records = testing_support::tiny_texts(2, "in.jsonl");
+  pipeline->network().train();
+  EXPECT_THAT(error_of([&] { pipeline->predict(records); }), HasSubstr("being trained"));
+  pipeline->network().eval();
+  EXPECT_NO_THROW(pipeline->predict(records));
+}
+
+// ---- what becomes of a checkpoint's own head
+
+class OwnHead : public SavedModel {
+ protected:
+  // The head's weight after a new pipeline of these labels, and what was told, of a checkpoint
+  // whose config.json has `changes`.
+  at::Tensor begin(const std::string& labels, const Json& changes = Json::object()) {
+    const std::string path = folder_ / "model/config.json";
+    Json config = Json::parse(read_file(path, ErrorKind::kModel));
+    config.update(changes);
+    write_file(path, config.dump(1));
+    std::filesystem::remove(folder_ / "model/hone.json");
+    Config options = Config::parse("labels: " + labels, "task");
+    const std::shared_ptr<Task> task = task_named("classify").make(options, 0);
+    task->finish_learning();
+    testing::internal::CaptureStderr();
+    const auto pipeline =
+        Pipeline::create(folder_ / "model", Tokenizer::load(folder_ / "model"), task, 77);
+    told_ = testing::internal::GetCapturedStderr();
+    return weight(*pipeline);
+  }
+  static at::Tensor weight(Pipeline& pipeline) {
+    for (const auto& [name, value] : pipeline.network().weights()) {
+      if (name == "classifier.weight") return value.detach();
+    }
+    return {};
+  }
+
+  std::string told_;
+};
+
+TEST_F(OwnHead, GoesOnWhereTaskAndLabelsAreTheSame) {
+  const at::Tensor before = weight(*load());
+  EXPECT_TRUE(at::equal(begin("[a, b, c]"), before));
+  EXPECT_THAT(told_, HasSubstr("the checkpoint's own head (classifier.weight, classifier.bias) "
+                               "goes on"));
+  EXPECT_TRUE(at::equal(begin("[a, b, c]", {{"problem_type", nullptr}}), before));
+}
+
+TEST_F(OwnHead, IsReplacedWhereLabelsTheirOrderOrTheProblemDiffer) {
+  const at::Tensor before = weight(*load());
+  for (const char* labels : {"[a, c, b]", "[a, b, d]"}) {
+    EXPECT_FALSE(at::equal(begin(labels), before)) << labels;
+    EXPECT_THAT(told_, HasSubstr("(classifier.weight, classifier.bias) was trained for another "
+                                 "task or other labels; a fresh one takes its place"));
+  }
+  EXPECT_FALSE(
+      at::equal(begin("[a, b, c]", {{"problem_type", "multi_label_classification"}}), before));
+  EXPECT_THAT(told_, HasSubstr("a fresh one takes its place"));
+}
+
+TEST_F(OwnHead, IsToldToStartFreshWhereTheCheckpointHasNone) {
+  Config options = Config::parse("labels: [a, b]", "task");
+  const std::shared_ptr<Task> task = task_named("classify").make(options, 0);
+  task->finish_learning();
+  testing::internal::CaptureStderr();
+  Pipeline::create(folder_ / "bert", Tokenizer::load(folder_ / "bert"), task, 1);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("no head for this task; a fresh one (classifier.weight, classifier.bias) "
+                        "starts from random values"));
 }
 
 }  // namespace

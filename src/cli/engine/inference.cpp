@@ -1,8 +1,7 @@
 #include "cli/engine/inference.h"
 
-#include "base/hub.h"
 #include "cli/arguments.h"
-#include "tune/machine.h"
+#include "run/load.h"
 
 namespace hone {
 
@@ -36,13 +35,10 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
 }
 
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
-  use_threads(number_of(arguments, "--threads"));
-  std::unique_ptr<Pipeline> pipeline =
-      Pipeline::load(resolve_model(text_of(arguments, "MODEL")), words_of(arguments, true));
-  pipeline->network().move_to(resolve_device(text_of(arguments, "--device")));
-  pipeline->network().set_precision(
-      resolve_precision(text_of(arguments, "--precision"), pipeline->network().device()));
-  return pipeline;
+  return load_model(text_of(arguments, "MODEL"), {.task = words_of(arguments, true),
+                                                  .precision = text_of(arguments, "--precision"),
+                                                  .device = text_of(arguments, "--device"),
+                                                  .threads = number_of(arguments, "--threads")});
 }
 
 }  // namespace hone

@@ -1,10 +1,8 @@
-# Finds libtorch and sets TORCH_INCLUDE_DIRS, TORCH_COMPILE_OPTIONS and TORCH_LIBRARIES.
+# Finds libtorch: the target hone::torch, for this build and for programs that use an installed hone.
 #
 # Torch_DIR (a cache variable or the environment) names any libtorch's share/cmake/Torch; else the wheel that scripts/setup
 # put into .venv is taken. Torch's own TorchConfig.cmake is not used: it refuses a CUDA build of torch on a machine without
 # the CUDA toolkit, which a program that calls only ATen does not need.
-include_guard()
-
 if(NOT Torch_DIR AND DEFINED ENV{Torch_DIR})
   # Kept: a later run of CMake, which the environment may no longer reach, must not change libtorch.
   set(Torch_DIR $ENV{Torch_DIR} CACHE PATH "share/cmake/Torch of a libtorch")
@@ -55,3 +53,12 @@ get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/system-fmt)
 file(CREATE_LINK ${fmt_include}/fmt ${CMAKE_BINARY_DIR}/system-fmt/fmt SYMBOLIC)
 list(PREPEND TORCH_INCLUDE_DIRS ${CMAKE_BINARY_DIR}/system-fmt)
+
+if(NOT TARGET hone::torch)
+  add_library(hone::torch INTERFACE IMPORTED GLOBAL)
+  target_include_directories(hone::torch INTERFACE ${TORCH_INCLUDE_DIRS})
+  target_compile_options(hone::torch INTERFACE ${TORCH_COMPILE_OPTIONS})
+  target_link_libraries(hone::torch INTERFACE ${TORCH_LIBRARIES})
+  target_link_options(hone::torch INTERFACE ${TORCH_LINK_OPTIONS})
+endif()
+set(Torch_FOUND TRUE)

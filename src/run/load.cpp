@@ -1,0 +1,31 @@
+#include "run/load.h"
+
+#include "base/hub.h"
+#include "base/log.h"
+#include "tune/machine.h"
+
+namespace hone {
+namespace {
+
+Precision choose_precision(const std::string& asked, const Pipeline& pipeline) {
+  const std::optional<Precision> own = pipeline.trained_in();
+  if (asked != "auto" || !own) return resolve_precision(asked, pipeline.device());
+  if (computes_in(*own, pipeline.device())) return *own;
+  log_info(
+      "the model was trained in {}, for which {} has no instructions: it answers in fp32, and "
+      "scores may differ a little from its run's",
+      precision_name(*own), pipeline.device().is_cpu() ? "this processor" : "this device");
+  return Precision::kFp32;
+}
+
+}  // namespace
+
+std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options) {
+  use_threads(options.threads);
+  std::unique_ptr<Pipeline> pipeline = Pipeline::load(resolve_model(model), options.task);
+  pipeline->network().move_to(resolve_device(options.device));
+  pipeline->network().set_precision(choose_precision(options.precision, *pipeline));
+  return pipeline;
+}
+
+}  // namespace hone

@@ -1,0 +1,24 @@
+// A saved model made ready to answer on this machine.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tasks/pipeline.h"
+
+namespace hone {
+
+struct LoadOptions {
+  std::vector<std::string> task = {};  // "key=value", in place of the task's saved options
+  std::string precision = "auto";      // auto | fp32 | bf16 | int8
+  std::string device = "auto";         // auto | cpu | cuda | cuda:N
+  int64_t threads = 0;                 // 0: all cores
+};
+
+// `model`: a folder that hone saved, or a hub name of one. "auto" is the precision of the run that
+// trained it, where this machine computes in it; else fp32 takes its place, and that is told. Of a
+// model that does not say, it is the faster one here (resolve_precision).
+std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options = {});
+
+}  // namespace hone
