@@ -19,13 +19,13 @@ constexpr size_t kShingle = 4;  // characters
 constexpr int kLongestBucket =
     32;  // texts of one boilerplate share bands; comparing them all would be quadratic
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 std::string one_spaced(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
-    if (!is_space(c)) {
+    if (!is_white(c)) {
       out.push_back(c);
     } else if (!out.empty() && out.back() != ' ') {
       out.push_back(' ');

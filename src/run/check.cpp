@@ -22,10 +22,10 @@ Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
 
 Checked check(const RunConfig& config) {
   use_threads(config.train.threads);
-  Prepared prepared = prepare(config);
-  const RunData data = encode_data(config, prepared);
-  Estimate cost = estimate_run(config, prepared, data.train);
-  return {std::move(prepared), std::move(cost)};
+  Checked checked{prepare(config), {}};
+  const RunData data = encode_data(config, checked.prepared);
+  checked.cost = estimate_run(config, checked.prepared, data.train);
+  return checked;
 }
 
 }  // namespace hone

@@ -54,7 +54,7 @@ class FineTune : public testing::Test {
     const Listener listener = [&](const Event& event) {
       if (std::holds_alternative<Started>(event)) change();
     };
-    return fine_tune(config({"data.leakage=off"}), {}, {listener});
+    return fine_tune(config({"output.overwrite=true"}), {}, {listener});
   }
 
   testing_support::TemporaryFolder folder_;

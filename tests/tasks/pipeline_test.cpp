@@ -178,20 +178,26 @@ class OwnHead : public SavedModel {
  protected:
   // The head's weight after a new pipeline of these labels, and what was told, of a checkpoint
   // whose config.json has `changes`.
-  at::Tensor begin(const std::string& labels, const Json& changes = Json::object()) {
+  at::Tensor begin(const std::vector<std::string>& labels, const Json& changes = Json::object()) {
     const std::string path = folder_ / "model/config.json";
     Json config = Json::parse(read_file(path, ErrorKind::kModel));
     config.update(changes);
     write_file(path, config.dump(1));
     std::filesystem::remove(folder_ / "model/hone.json");
-    Config options = Config::parse("labels: " + labels, "task");
-    const std::shared_ptr<Task> task = task_named("classify").make(options, 0);
-    task->finish_learning();
+    const std::shared_ptr<Task> task = task_of(labels);
     testing::internal::CaptureStderr();
     const auto pipeline =
         Pipeline::create(folder_ / "model", Tokenizer::load(folder_ / "model"), task, 77);
     told_ = testing::internal::GetCapturedStderr();
     return weight(*pipeline);
+  }
+  static std::shared_ptr<Task> task_of(const std::vector<std::string>& labels) {
+    Config options = Config::parse(Json{{"labels", labels}}.dump(), "task");
+    std::shared_ptr<Task> task = task_named("classify").make(options, 0);
+    for (const std::string& label : labels)
+      task->learn({{{"text", "word1"}, {"label", label}}, nullptr, 1});
+    task->finish_learning();
+    return task;
   }
   static at::Tensor weight(Pipeline& pipeline) {
     for (const auto& [name, value] : pipeline.network().weights()) {
@@ -205,28 +211,27 @@ class OwnHead : public SavedModel {
 
 TEST_F(OwnHead, GoesOnWhereTaskAndLabelsAreTheSame) {
   const at::Tensor before = weight(*load());
-  EXPECT_TRUE(at::equal(begin("[a, b, c]"), before));
+  EXPECT_TRUE(at::equal(begin({"a", "b", "c"}), before));
   EXPECT_THAT(told_, HasSubstr("the checkpoint's own head (classifier.weight, classifier.bias) "
                                "goes on"));
-  EXPECT_TRUE(at::equal(begin("[a, b, c]", {{"problem_type", nullptr}}), before));
+  EXPECT_TRUE(at::equal(begin({"a", "b", "c"}, {{"problem_type", nullptr}}), before));
 }
 
 TEST_F(OwnHead, IsReplacedWhereLabelsTheirOrderOrTheProblemDiffer) {
   const at::Tensor before = weight(*load());
-  for (const char* labels : {"[a, c, b]", "[a, b, d]"}) {
-    EXPECT_FALSE(at::equal(begin(labels), before)) << labels;
+  for (const std::vector<std::string>& labels :
+       {std::vector<std::string>{"a", "c", "b"}, std::vector<std::string>{"a", "b", "d"}}) {
+    EXPECT_FALSE(at::equal(begin(labels), before)) << labels.back();
     EXPECT_THAT(told_, HasSubstr("(classifier.weight, classifier.bias) was trained for another "
                                  "task or other labels; a fresh one takes its place"));
   }
   EXPECT_FALSE(
-      at::equal(begin("[a, b, c]", {{"problem_type", "multi_label_classification"}}), before));
+      at::equal(begin({"a", "b", "c"}, {{"problem_type", "multi_label_classification"}}), before));
   EXPECT_THAT(told_, HasSubstr("a fresh one takes its place"));
 }
 
 TEST_F(OwnHead, IsToldToStartFreshWhereTheCheckpointHasNone) {
-  Config options = Config::parse("labels: [a, b]", "task");
-  const std::shared_ptr<Task> task = task_named("classify").make(options, 0);
-  task->finish_learning();
+  const std::shared_ptr<Task> task = task_of({"a", "b"});
   testing::internal::CaptureStderr();
   Pipeline::create(folder_ / "bert", Tokenizer::load(folder_ / "bert"), task, 1);
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
