@@ -14,19 +14,16 @@
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
+#include "models/layers/recompute.h"
 
 namespace hone {
 namespace {
 
 const FamilyInfo& family_of(const std::string& model_type) {
-  std::vector<std::string> known;
-  for (const FamilyInfo& family : families()) {
-    if (model_type == family.model_type) return family;
-    known.emplace_back(family.model_type);
-  }
+  if (const FamilyInfo* family = families().find(model_type)) return *family;
   throw ConfigDefect(
       "model_type", fmt::format("\"model_type\" \"{}\" is not supported; known are {}.", model_type,
-                                fmt::join(known, ", ")));
+                                fmt::join(families().names(), ", ")));
 }
 
 // FNV-1a: the same on every machine.
@@ -59,16 +56,17 @@ ModelConfig read_family_config(const Json& config) {
   return out;
 }
 
-// One more than the largest N of "….layer.N.…" among the names; 0 where there is none.
+// One more than the largest N of "layer.N.…" or "layers.N.…" in names; 0 where there is none.
 int64_t layers_in(const StateDict& weights) {
-  constexpr std::string_view kLayer = "layer.";
   int64_t layers = 0;
   for (const auto& [name, tensor] : weights) {
-    const size_t at = name.find(kLayer);
-    int64_t number = -1;
-    if (at != std::string::npos)
-      std::from_chars(name.data() + at + kLayer.size(), name.data() + name.size(), number);
-    layers = std::max(layers, number + 1);
+    for (const std::string_view key : {"layer.", "layers."}) {
+      const size_t at = name.find(key);
+      if (at == std::string::npos || (at > 0 && name[at - 1] != '.')) continue;
+      int64_t number = -1;
+      std::from_chars(name.data() + at + key.size(), name.data() + name.size(), number);
+      layers = std::max(layers, number + 1);
+    }
   }
   return layers;
 }
@@ -84,12 +82,14 @@ int64_t bytes_of(const StateDict& weights) {
   return bytes;
 }
 
-// The matrices of the blocks and a row for each word: less than any family has.
-double least_weights(const ModelConfig& config) {
-  const double hidden = static_cast<double>(config.hidden_size);
-  return static_cast<double>(config.num_layers) * hidden *
-             (4 * hidden + 2 * static_cast<double>(config.intermediate_size)) +
-         static_cast<double>(config.vocab_size) + static_cast<double>(config.max_positions);
+void refuse_too_large(double weights, int64_t checkpoint_bytes, const std::string& folder) {
+  constexpr double kLeastBytes = 2;  // of a weight: half precision
+  const double bytes = std::max(1.0, static_cast<double>(checkpoint_bytes));
+  if (weights * kLeastBytes <= bytes) return;
+  throw Error(ErrorKind::kModel, Where{folder},
+              fmt::format("config.json describes a network of {:.3g} million weights, but the "
+                          "checkpoint has {:.3g} MB; does config.json belong to these weights?",
+                          weights / 1e6, bytes / 1e6));
 }
 
 }  // namespace
@@ -109,19 +109,7 @@ ModelConfig ModelConfig::load(const std::string& folder) {
   }
 }
 
-void refuse_too_large(double weights, const ModelConfig& config) {
-  constexpr double kLeastBytes = 2;  // of a weight: half precision
-  if (config.checkpoint_bytes == 0 ||
-      weights * kLeastBytes <= static_cast<double>(config.checkpoint_bytes))
-    return;
-  throw Error(ErrorKind::kModel, Where{"config.json"},
-              fmt::format("describes a network of {:.3g} million weights, but the checkpoint has "
-                          "{:.3g} MB; does config.json belong to these weights?",
-                          weights / 1e6, static_cast<double>(config.checkpoint_bytes) / 1e6));
-}
-
-void ModelConfig::compare_with(const StateDict& weights, const std::string& folder) {
-  checkpoint_bytes = std::max<int64_t>(bytes_of(weights), 1);
+void ModelConfig::compare_with(const StateDict& weights, const std::string& folder) const {
   const int64_t layers = layers_in(weights);
   if (layers > 0 && num_layers > layers) {
     throw Error(ErrorKind::kModel, Where{folder},
@@ -135,15 +123,33 @@ void ModelConfig::compare_with(const StateDict& weights, const std::string& fold
              num_layers + 1 == layers ? fmt::format("layer {} is", num_layers)
                                       : fmt::format("layers {} to {} are", num_layers, layers - 1));
   }
-  refuse_too_large(least_weights(*this), *this);
+  refuse_too_large(plan->weights(), bytes_of(weights), folder);
 }
 
-at::Tensor Backbone::forward_first(const Packed& tokens) {
-  return forward(tokens).index_select(0, tokens.first_rows());
+int64_t NetworkPlan::activation_bytes(Precision precision, bool recomputes) const {
+  const ActivationCounts counts = activations();
+  const int64_t width = precision == Precision::kBf16 ? 2 : 4;
+  const int64_t layer = counts.layer * width + counts.layer_fp32 * 4;
+  const int64_t embeddings = counts.embeddings * 4;
+  return recomputes ? layer * 3 + counts.layers * counts.layer_input * width + embeddings
+                    : layer * (counts.layers + 2) + embeddings;
 }
 
-at::Tensor Backbone::pool(const at::Tensor& first) {
+at::Tensor Backbone::pool(const at::Tensor& first, const Rows& rows) {
   throw Error(ErrorKind::kInternal, fmt::format("{} has no pooler.", config_.model_type));
+}
+
+void Backbone::set_precision(Precision precision) {
+  precision_ = precision;
+  for (const auto& module : modules()) {
+    if (auto* linear = module->as<LinearImpl>()) linear->set_precision(precision);
+  }
+}
+
+at::Tensor Backbone::through(const torch::nn::Module& block,
+                             const std::function<at::Tensor(const at::Tensor&)>& run,
+                             const at::Tensor& x) const {
+  return recomputes_ ? recomputed(run, x, block.parameters()) : run(x);
 }
 
 void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
@@ -164,7 +170,7 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
 }
 
 std::shared_ptr<Backbone> make_backbone(const ModelConfig& config) {
-  return family_of(config.model_type).make(config);
+  return config.plan->build(config);
 }
 
 }  // namespace hone

@@ -3,31 +3,64 @@
 
 #include <torch/nn/module.h>
 
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "base/table.h"
+#include "models/layers/rows.h"
 #include "models/packed.h"
 #include "models/precision.h"
 #include "models/weights.h"
 
 namespace hone {
 
-// How a family builds its sentence-classification head in Transformers, so that a saved folder
-// loads there with equal logits.
-struct SentenceHeadStyle {
+class Backbone;
+struct ModelConfig;
+
+// How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
+// dropout, dense, activation, norm, dropout, output. What has no name is not there.
+struct HeadStyle {
   bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
                              // then "classifier". A backbone has a pooler only where this is true:
                              // a task whose head does not pool clears it first
-  std::string dense;         // name of a dense layer before the output layer: "classifier.dense",
-                             // "pre_classifier" or ""
-  std::string activation;    // of that layer: "tanh", "relu", "gelu"
+  bool averages = false;     // a sample is the mean of its tokens instead of its first one
+  bool dropout_before_dense = false;  // RoBERTa and ELECTRA
+  std::string dense = {};  // name of a layer before the output layer: "classifier.dense",
+                           // "pre_classifier"
+  bool dense_has_bias = true;
+  std::string activation = {};  // of that layer: "tanh", "relu", "gelu"
+  std::string norm = {};        // after it: "head.norm"
+  bool norm_has_bias = true;
+  double norm_eps = 1e-5;
   std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
-  bool dropout_before_dense =
-      false;  // RoBERTa and ELECTRA: dropout, dense, activation, dropout, out
   double dropout =
       0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
+};
+
+// What backward needs of one token, in numbers. As much again, of one layer, is in flight.
+struct ActivationCounts {
+  int64_t layers = 0;
+  int64_t layer = 0, layer_fp32 = 0;  // of a layer: in the type of its products, and in fp32 always
+  int64_t layer_input = 0;            // what recomputing keeps of it
+  int64_t embeddings = 0;             // fp32
+};
+
+// A network as config.json describes it, before anything is built.
+class NetworkPlan {
+ public:
+  virtual ~NetworkPlan() = default;
+  virtual std::shared_ptr<Backbone> build(const ModelConfig& config) const = 0;
+  // How many weights its matrices and tables have.
+  virtual double weights() const = 0;
+  // Kept for backward, of one token.
+  int64_t activation_bytes(Precision precision, bool recomputes) const;
+
+ protected:
+  virtual ActivationCounts activations() const = 0;
 };
 
 // The facts of config.json that tasks and the loop need; `raw` keeps everything for saving.
@@ -36,37 +69,43 @@ struct ModelConfig {
   std::string model_type;         // "bert", "roberta", "distilbert", "electra", …
   std::string base_prefix;        // of weights in a fine-tuned checkpoint: "bert", "roberta", …
   std::string architecture_stem;  // "Bert" + "ForTokenClassification"
-  int64_t hidden_size = 0, num_layers = 0, num_heads = 0, intermediate_size = 0, vocab_size = 0;
+  int64_t hidden_size = 0, num_layers = 0, vocab_size = 0;
   int64_t max_positions =
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
-  int64_t checkpoint_bytes = 0;  // of the weights beside config.json; 0: not looked at yet
   double initializer_range = 0.02;
-  double token_dropout = 0.1;  // before a token-classification layer
-  SentenceHeadStyle sentence_head;
+  HeadStyle sentence_head, token_head;
+  std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
       const std::string& folder);  // reads config.json; Error(kModel) with the place
 
-  // config.json decides how much memory a network takes, and anybody may have written it. Sets
-  // checkpoint_bytes, and refuses what the weights cannot fill before anything is built: more
-  // layers than they have, or larger ones. Layers that would not be used are told.
-  void compare_with(const StateDict& weights, const std::string& folder);
+  // config.json decides how much memory a network takes, and anybody may have written it. Refuses
+  // what the weights cannot fill before anything is built: more layers than they have, or larger
+  // ones. Layers that would not be used are told.
+  void compare_with(const StateDict& weights, const std::string& folder) const;
+};
+
+// What is asked of a forward pass beside its hidden states.
+struct Want {
+  at::Tensor rows = {};  // [R] int64: hidden states of these rows alone, without what the last
+                         // block would do for others; undefined: of all
+  std::vector<at::Tensor>* states = nullptr;  // gets what each block gives, in order, before a
+                                              // final norm; the last one's of `rows` alone
 };
 
 class Backbone : public torch::nn::Module {
  public:
-  // Hidden states [N, H] of the N real tokens of one stream; bf16 after set_precision(kBf16), else
-  // fp32. Encoder-decoders will add forward(source, target) beside it; a head calls the one it
-  // needs.
-  virtual at::Tensor forward(const Packed& tokens) = 0;
-  // Hidden states [S, H] of each sequence's first token: those rows of forward(), without what the
-  // last block would do for rows that nobody reads.
-  virtual at::Tensor forward_first(const Packed& tokens);
-  // BERT's pooler on first tokens, [S, H] -> [S, H]. REQUIRES: config().sentence_head.uses_pooler.
-  virtual at::Tensor pool(const at::Tensor& first);
-  virtual void set_precision(Precision precision) = 0;
-  virtual void set_recompute(bool recomputes) = 0;  // blocks keep their input alone for backward:
-                                                    // less memory, a third more time
+  // Hidden states [N, H], or [R, H] of the wanted rows, in bf16 after set_precision(kBf16), else
+  // fp32. `streams`: one for an encoder. REQUIRES: no empty sequence.
+  virtual at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) = 0;
+  // BERT's pooler on first tokens, [S, H] -> [S, H], whose rows are `rows`. REQUIRES:
+  // config().sentence_head.uses_pooler.
+  virtual at::Tensor pool(const at::Tensor& first, const Rows& rows);
+
+  void set_precision(Precision precision);  // of all its Linear layers
+  void set_recompute(bool recomputes) {
+    recomputes_ = recomputes;
+  }  // blocks keep their input alone for backward: less memory, a third more time
   // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters,
   // or of those named. A fresh backbone has zero matrices: call this for what no checkpoint
   // brought.
@@ -75,20 +114,25 @@ class Backbone : public torch::nn::Module {
 
  protected:
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
+
+  Precision precision() const { return precision_; }
+  // run(x), where `run` calls `block` alone; recomputed in backward where that is asked for.
+  at::Tensor through(const torch::nn::Module& block,
+                     const std::function<at::Tensor(const at::Tensor&)>& run,
+                     const at::Tensor& x) const;
+
+ private:
   ModelConfig config_;
+  Precision precision_ = Precision::kFp32;
+  bool recomputes_ = false;
 };
 
 struct FamilyInfo {
-  const char* model_type;
+  const char* name;  // model_type
   ModelConfig (*read_config)(const Json& config);
-  std::shared_ptr<Backbone> (*make)(const ModelConfig& config);
 };
-const std::vector<FamilyInfo>& families();  // models/registry.cpp: one line each
+Table<FamilyInfo>& families();  // models/registry.cpp: one line each
 
-// Error(kModel) where so many weights cannot come from config.checkpoint_bytes.
-void refuse_too_large(double weights, const ModelConfig& config);
-
-std::shared_ptr<Backbone> make_backbone(
-    const ModelConfig& config);  // Error(kModel) for an unknown model_type, with the known ones
+std::shared_ptr<Backbone> make_backbone(const ModelConfig& config);
 
 }  // namespace hone

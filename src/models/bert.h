@@ -8,11 +8,16 @@
 namespace hone::bert {
 
 ModelConfig read_config(const Json& config);
-std::shared_ptr<Backbone> make(const ModelConfig& config);
 
-// What config.json and checkpoints of BERT's direct descendants (RoBERTa, ELECTRA) have in common
-// with BERT's.
-ModelConfig read_common(const Json& config);
-EncoderPlan common_plan(const ModelConfig& config);
+// What config.json and checkpoints of BERT's direct descendants (RoBERTa, ELECTRA, ALBERT) have in
+// common with BERT's, and each family's own defaults.
+struct Defaults {
+  int64_t words = 30522, hidden = 768, heads = 12, intermediate = 3072;
+  const char* activation = "gelu";
+  double dropout = 0.1;
+};
+EncoderPlan read_plan(const Json& config, const Defaults& defaults = {});
+// The facts of such a plan; names and the sentence head's form are the family's.
+ModelConfig described(const Json& config, const EncoderPlan& plan);
 
 }  // namespace hone::bert

@@ -12,7 +12,7 @@ const Json* find(const Json& config, const std::string& key) {
   return it == config.end() || it->is_null() ? nullptr : &*it;
 }
 
-ConfigDefect defect(const std::string& key, const char* wanted, const Json& found) {
+ConfigDefect defect(const std::string& key, const std::string& wanted, const Json& found) {
   return ConfigDefect(
       key, fmt::format("\"{}\" should be {}, not {}.", key, wanted,
                        found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
@@ -30,7 +30,9 @@ int64_t count_field(const Json& config, const std::string& key, int64_t fallback
   const bool fits = value->is_number_unsigned() ? value->get<uint64_t>() < uint64_t(kLimit)
                                                 : value->is_number_integer();
   if (!fits || value->get<int64_t>() < least)
-    throw defect(key, least > 0 ? "a positive whole number" : "a whole number from 0", *value);
+    throw defect(
+        key, least == 1 ? "a positive whole number" : fmt::format("a whole number from {}", least),
+        *value);
   return value->get<int64_t>();
 }
 
@@ -60,6 +62,22 @@ std::string text_field(const Json& config, const std::string& key, const std::st
   if (!value) return fallback;
   if (!value->is_string()) throw defect(key, "a string", *value);
   return value->get<std::string>();
+}
+
+Json object_field(const Json& config, const std::string& key) {
+  const Json* value = find(config, key);
+  if (!value) return Json::object();
+  if (!value->is_object()) throw defect(key, "an object", *value);
+  return *value;
+}
+
+Heads heads_field(const Json& config, const std::string& key, int64_t fallback,
+                  const std::string& hidden_key, int64_t hidden) {
+  const int64_t heads = count_field(config, key, fallback);
+  if (hidden % heads != 0)
+    throw ConfigDefect(key, fmt::format("\"{}\" {} is not a multiple of \"{}\" {}.", hidden_key,
+                                        hidden, key, heads));
+  return {.query = heads, .key_value = heads, .dim = hidden / heads};
 }
 
 kernels::Activation activation_field(const Json& config, const std::string& key,

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "models/kernels/activation.h"
+#include "models/layers/attention.h"
 
 namespace hone {
 
@@ -28,6 +29,10 @@ double number_field(const Json& config, const std::string& key,
 double dropout_field(const Json& config, const std::string& key, double fallback);  // in [0, 1)
 bool flag_field(const Json& config, const std::string& key, bool fallback);
 std::string text_field(const Json& config, const std::string& key, const std::string& fallback);
+Json object_field(const Json& config, const std::string& key);  // of further keys; absent: empty
+// As many query as key/value heads, which share `hidden` (the value of `hidden_key`) evenly.
+Heads heads_field(const Json& config, const std::string& key, int64_t fallback,
+                  const std::string& hidden_key, int64_t hidden);
 kernels::Activation activation_field(const Json& config, const std::string& key,
                                      const std::string& fallback);
 

@@ -7,6 +7,5 @@
 namespace hone::electra {
 
 ModelConfig read_config(const Json& config);
-std::shared_ptr<Backbone> make(const ModelConfig& config);
 
 }  // namespace hone::electra

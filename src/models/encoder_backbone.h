@@ -1,9 +1,12 @@
 // The network that BERT-like families share: embeddings, perhaps a projection, a stack of blocks,
-// perhaps a pooler. A family file fills in the plan from config.json and its checkpoints' names.
+// perhaps a final norm, perhaps a pooler. A family file fills in the plan from config.json and its
+// checkpoints' names.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "models/backbone.h"
 #include "models/layers/embedding.h"
@@ -11,31 +14,44 @@
 
 namespace hone {
 
-struct EncoderPlan {
+class EncoderPlan : public NetworkPlan {
+ public:
   TokenEmbeddingsOptions embeddings;
-  std::string stack = "encoder";  // name of the stack of blocks
-  EncoderOptions blocks;
+  std::string projection;  // name of the product from embeddings to blocks; "": none
+  int64_t layers = 0;
+  BlockOptions block;  // what the layers have in common
+  // The checkpoint's name of a layer's block. Layers of one name share it.
+  std::function<std::string(int64_t layer)> block_name;
+  // Where a layer's block differs from `block`; unset: nowhere.
+  std::function<void(int64_t layer, BlockOptions& block)> vary;
+  std::string final_norm;               // its name; "": none
+  std::string pooler = "pooler.dense";  // where sentence_head.uses_pooler
+
+  std::shared_ptr<Backbone> build(const ModelConfig& config) const override;
+  double weights() const override;
+
+  // config.json's `raw` as what the rest of the program needs of it, with this plan; the family
+  // adds its names and heads. Error(kModel) where the plan asks for what no layer here can do.
+  ModelConfig described(const Json& raw) const;
+
+ protected:
+  ActivationCounts activations() const override;
 };
 
 class EncoderBackbone : public Backbone {
  public:
-  EncoderBackbone(ModelConfig config, const EncoderPlan& plan);
+  EncoderBackbone(const ModelConfig& config, const EncoderPlan& plan);
 
-  at::Tensor forward(const Packed& tokens) override;
-  at::Tensor forward_first(const Packed& tokens) override;
-  at::Tensor pool(const at::Tensor& first) override;
-  void set_precision(Precision precision) override;
-  void set_recompute(bool recomputes) override { encoder_->set_recompute(recomputes); }
+  at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
+  at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
 
  private:
-  at::Tensor embed(const Packed& tokens);  // [N, hidden], what the first block reads
+  at::Tensor embed(const Rows& rows);  // [N, hidden], what the first block reads
 
-  Precision precision_ = Precision::kFp32;
   TokenEmbeddings embeddings_{nullptr};
-  Linear projection_{
-      nullptr};  // "embeddings_project", where embeddings are narrower than the blocks (ELECTRA)
-  Encoder encoder_{nullptr};
-  Linear pooler_{nullptr};  // "pooler.dense", where sentence_head.uses_pooler
+  Linear projection_{nullptr}, pooler_{nullptr};
+  std::vector<EncoderBlock> layers_;  // the same one where layers share a block
+  LayerNorm final_norm_{nullptr};
 };
 
 }  // namespace hone

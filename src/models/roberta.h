@@ -7,6 +7,5 @@
 namespace hone::roberta {
 
 ModelConfig read_config(const Json& config);
-std::shared_ptr<Backbone> make(const ModelConfig& config);
 
 }  // namespace hone::roberta

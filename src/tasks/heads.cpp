@@ -1,10 +1,11 @@
 #include "tasks/heads.h"
 
+#include <ATen/ops/segment_reduce.h>
+
 #include "base/random.h"
 #include "models/kernels/activation.h"
 #include "models/kernels/dropout.h"
 #include "models/layers/adopt.h"
-#include "models/layers/dropout_site.h"
 
 namespace hone {
 namespace {
@@ -12,55 +13,69 @@ namespace {
 // The outputs of a head are small; they are computed in fp32 whatever the backbone's precision.
 at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
+// The mean of each sequence's rows of x [N, H] -> [S, H].
+at::Tensor means(const at::Tensor& x, const Packed& tokens) {
+  return at::segment_reduce(x, "mean", /*lengths=*/{}, /*indices=*/{},
+                            tokens.cu_seqlens.to(x.device(), at::kLong), /*axis=*/0,
+                            /*unsafe=*/true);
+}
+
+HeadStyle named(HeadStyle style, const std::string& out) {
+  style.out = out;
+  return style;
+}
+
 }  // namespace
 
-SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
-    : style_(config.sentence_head), range_(config.initializer_range) {
-  if (!style_.dense.empty())
-    dense_ = adopt(*this, style_.dense, Linear(config.hidden_size, config.hidden_size));
-  out_ = adopt(*this, style_.out, Linear(config.hidden_size, outputs));
+StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs)
+    : style_(style), range_(config.initializer_range) {
+  const int64_t hidden = config.hidden_size;
+  if (!style.dense.empty())
+    dense_ = adopt(*this, style.dense, Linear(hidden, hidden, style.dense_has_bias));
+  if (!style.norm.empty())
+    norm_ = adopt(*this, style.norm, LayerNorm(hidden, style.norm_eps, style.norm_has_bias));
+  out_ = adopt(*this, style.out, Linear(hidden, outputs));
 }
 
-at::Tensor SentenceHead::first_tokens(Backbone& backbone, const Packed& tokens) {
-  const at::Tensor first = backbone.forward_first(tokens);
-  return widen(style_.uses_pooler ? backbone.pool(first) : first);
-}
-
-at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
-  const Packed& tokens = batch.streams.front();
-  const auto drop = [&, keys = tokens.keys.index_select(0, tokens.first_rows())](
-                        const at::Tensor& x, uint32_t place) {
-    kernels::DropoutOptions options =
-        dropout_at(kFirstHeadSite + place, style_.dropout, is_training(), tokens);
-    options.keys = keys;
-    return kernels::dropout(x, options);
+at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace last) {
+  const auto drop = [&](DropoutPlace place) {
+    x = kernels::dropout(x, rows.dropout(place, style_.dropout));
   };
-  at::Tensor x = first_tokens(backbone, tokens);  // [S, H]
-  if (dense_) {
-    if (style_.dropout_before_dense) x = drop(x, 0);
-    x = kernels::bias_activation(dense_->forward_without_bias(x), dense_->bias,
+  if (style_.dropout_before_dense) drop(DropoutPlace::kHeadIn);
+  if (dense_)
+    x = kernels::bias_activation(dense_->forward_without_bias(x, rows), dense_->bias,
                                  kernels::activation_named(style_.activation));
-  }
-  return out_(drop(x, 1));
+  if (norm_) x = norm_(x);
+  drop(last);
+  return out_(x, rows);
 }
 
-void SentenceHead::initialise(uint64_t seed) {
+void StyledHead::initialise(uint64_t seed) {
   if (dense_) dense_->initialise(range_, mix(seed, 0));
   out_->initialise(range_, mix(seed, 1));
 }
 
-TokenHead::TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs)
-    : dropout_(config.token_dropout), range_(config.initializer_range) {
-  out_ = adopt(*this, name, Linear(config.hidden_size, outputs));
+SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
+    : StyledHead(config.sentence_head, config, outputs) {}
+
+at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
+  if (style_.averages) return means(widen(backbone.forward(batch.streams)), rows.tokens());
+  const at::Tensor first = backbone.forward(batch.streams, {.rows = rows.chosen()});
+  return widen(style_.uses_pooler ? backbone.pool(first, rows) : first);
 }
+
+at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
+  const Packed& tokens = batch.streams.front();
+  const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
+  return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
+}
+
+TokenHead::TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs)
+    : StyledHead(named(config.token_head, name), config, outputs) {}
 
 at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {
-  const Packed& tokens = batch.streams.front();
-  const at::Tensor hidden = widen(backbone.forward(tokens));  // [N, H]
-  return out_(
-      kernels::dropout(hidden, dropout_at(kFirstHeadSite, dropout_, is_training(), tokens)));
+  const Rows rows = Rows(batch.streams.front(), is_training()).at_head();
+  return outputs_of(widen(backbone.forward(batch.streams)), rows, DropoutPlace::kTokenHeadOut);
 }
-
-void TokenHead::initialise(uint64_t seed) { out_->initialise(range_, mix(seed, 1)); }
 
 }  // namespace hone

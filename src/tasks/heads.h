@@ -3,43 +3,52 @@
 #pragma once
 
 #include "models/layers/linear.h"
+#include "models/layers/norm.h"
 #include "tasks/network.h"
 
 namespace hone {
 
+// What both have in common: the layers of a style.
+class StyledHead : public Head {
+ public:
+  void initialise(uint64_t seed) override;
+
+ protected:
+  StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs);
+
+  // x [R, H] fp32, a row for each of `rows` -> [R, outputs]; dropout before the output layer is at
+  // `last`.
+  at::Tensor outputs_of(at::Tensor x, const Rows& rows, DropoutPlace last);
+
+  const HeadStyle style_;
+
+ private:
+  double range_;
+  Linear dense_{nullptr}, out_{nullptr};  // dense_ and norm_ where the style names them
+  LayerNorm norm_{nullptr};
+};
+
 // Samples [S, C]: the family's own sentence head (ModelConfig::sentence_head) on each sample's
-// first token.
-class SentenceHead : public Head {
+// first token, or on the mean of its tokens.
+class SentenceHead : public StyledHead {
  public:
   SentenceHead(const ModelConfig& config, int64_t outputs);
 
   at::Tensor forward(Backbone& backbone, const Batch& batch) override;
-  void initialise(uint64_t seed) override;
   bool uses_pooler() const override { return style_.uses_pooler; }
 
  private:
-  at::Tensor first_tokens(
-      Backbone& backbone,
-      const Packed& tokens);  // [S, H] fp32, through the pooler where there is one
-
-  SentenceHeadStyle style_;
-  double range_;
-  Linear dense_{nullptr};  // where the style names one
-  Linear out_{nullptr};
+  // [S, H] fp32, through the pooler where there is one; `rows` are the first tokens.
+  at::Tensor pooled(Backbone& backbone, const Batch& batch, const Rows& rows);
 };
 
-// Tokens [N, C]: dropout and a layer with the name that Transformers gives it ("classifier",
-// "qa_outputs").
-class TokenHead : public Head {
+// Tokens [N, C]: the family's own token head (ModelConfig::token_head), whose output layer has the
+// name that Transformers gives it for the task ("classifier", "qa_outputs").
+class TokenHead : public StyledHead {
  public:
   TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs);
 
   at::Tensor forward(Backbone& backbone, const Batch& batch) override;
-  void initialise(uint64_t seed) override;
-
- private:
-  double dropout_, range_;
-  Linear out_{nullptr};
 };
 
 }  // namespace hone

@@ -37,19 +37,6 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// What backward needs of one token: per layer queries, keys, values, their mix, the two dense
-// outputs, the two norms and the residual between (9 of the hidden size), the inner layer before
-// and after its activation (2 of the intermediate size); the embeddings once. As much again, of one
-// layer, is in flight during backward. Recomputing keeps a layer's input alone.
-int64_t activation_bytes(const ModelConfig& config, Precision precision, bool recomputes) {
-  const int64_t width = precision == Precision::kBf16 ? 2 : 4;
-  const int64_t layer =
-      (9 * config.hidden_size + 2 * config.intermediate_size) * width + config.num_heads * 4;
-  const int64_t embeddings = 4 * config.hidden_size * 4;
-  return recomputes ? layer * 3 + config.num_layers * config.hidden_size * width + embeddings
-                    : layer * (config.num_layers + 2) + embeddings;
-}
-
 // fp32 weight, gradient and two moments; the bf16 copy.
 int64_t bytes_per_parameter(Precision precision) { return precision == Precision::kBf16 ? 18 : 16; }
 
@@ -98,7 +85,7 @@ Estimate estimate(const ModelConfig& config, int64_t parameters,
   result.micro_batch_tokens = largest_micro_batch(lengths, options);
   result.memory_bytes =
       kProgram + parameters * bytes_per_parameter(precision) +
-      result.micro_batch_tokens * activation_bytes(config, precision, options.recompute);
+      result.micro_batch_tokens * config.plan->activation_bytes(precision, options.recompute);
   result.disk_bytes = disk_needed(parameters, options.save_strategy != "no");
   return result;
 }

@@ -188,9 +188,10 @@ def test_folders_of_other_formats_are_named(tmp_path, model, names, kept, words)
 
 
 def test_unknown_families_get_the_known_ones(tmp_path, model):
-    edit_json(model / "config.json", model_type="albert")
+    edit_json(model / "config.json", model_type="gpt2")
     result = train(tmp_path, model)
-    refused(result, '"albert" is not supported; known are bert, distilbert, electra, roberta.')
+    known = "albert, bert, distilbert, electra, modernbert, roberta."
+    refused(result, f'"gpt2" is not supported; known are {known}')
     assert "did you mean" not in result.stderr
 
 

@@ -1,9 +1,11 @@
 #include <ATen/ops/zeros.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "models/backbone.h"
+#include "models/encoder_backbone.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
 
@@ -20,6 +22,10 @@ ModelConfig load(const std::string& text) {
   return ModelConfig::load(folder.path());
 }
 
+const EncoderPlan& plan_of(const ModelConfig& config) {
+  return dynamic_cast<const EncoderPlan&>(*config.plan);
+}
+
 std::string error_loading(const std::string& text) {
   return error_of([&] { load(text); });
 }
@@ -30,7 +36,7 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
   EXPECT_EQ(bert.hidden_size, 768);
   EXPECT_EQ(bert.vocab_size, 30522);
   EXPECT_EQ(bert.max_positions, 512);
-  EXPECT_EQ(bert.token_dropout, 0.1);
+  EXPECT_EQ(bert.token_head.dropout, 0.1);
   EXPECT_TRUE(bert.sentence_head.uses_pooler);
   const ModelConfig roberta = load(
       R"({"model_type": "roberta", "max_position_embeddings": 514, "classifier_dropout": 0.3})");
@@ -40,11 +46,11 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
   EXPECT_EQ(roberta.sentence_head.out, "classifier.out_proj");
   const ModelConfig distilbert = load(R"({"model_type": "distilbert"})");
   EXPECT_EQ(distilbert.num_layers, 6);
-  EXPECT_EQ(distilbert.intermediate_size, 3072);
+  EXPECT_EQ(plan_of(distilbert).block.intermediate, 3072);
   EXPECT_EQ(distilbert.sentence_head.dropout, 0.2);
   const ModelConfig electra = load(R"({"model_type": "electra"})");
   EXPECT_EQ(electra.hidden_size, 256);
-  EXPECT_EQ(electra.num_heads, 4);
+  EXPECT_EQ(plan_of(electra).block.heads.query, 4);
   EXPECT_EQ(electra.sentence_head.activation, "gelu");
 }
 
@@ -61,12 +67,9 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
       error_loading("{\n\"model_type\": \"bert\",\n\"position_embedding_type\": \"relative_key\"}"),
       HasSubstr("config.json:3: \"position_embedding_type\" \"relative_key\" is not supported; "
                 "only \"absolute\" is."));
-  std::string known;
-  for (const FamilyInfo& family : families())
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   EXPECT_THAT(error_loading(R"({"model_type": "brt"})"),
               HasSubstr("config.json:1: \"model_type\" \"brt\" is not supported; known are " +
-                        known + "."));
+                        fmt::format("{}.", fmt::join(families().names(), ", "))));
   EXPECT_THAT(
       error_loading(R"({"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3})"),
       HasSubstr("\"hidden_size\" 10 is not a multiple of \"num_attention_heads\" 3"));
@@ -88,9 +91,100 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
               HasSubstr("leaves no position"));
 }
 
+TEST(ModelConfig, NamesTheDefectOfAnAlbert) {
+  const auto error = [](const std::string& keys) {
+    return error_loading("{\n  \"model_type\": \"albert\",\n  " + keys + "\n}");
+  };
+  EXPECT_EQ(plan_of(load(R"({"model_type": "albert"})")).block.heads.dim, 64);
+  for (const char* key : {"embedding_size", "num_hidden_groups", "inner_group_num",
+                          "num_hidden_layers", "num_attention_heads", "type_vocab_size"}) {
+    for (const char* value : {"0", "-1", "2.5", "\"4\"", "99999999999"})
+      EXPECT_THAT(error(fmt::format("\"{}\": {}", key, value)),
+                  HasSubstr(fmt::format("config.json:3: \"{}\" should be a positive whole number, "
+                                        "not {}.",
+                                        key, value)));
+  }
+  EXPECT_THAT(error(R"("num_hidden_groups": 5)"),
+              HasSubstr("config.json:3: \"num_hidden_layers\" 12 is not a multiple of "
+                        "\"num_hidden_groups\" 5."));
+  EXPECT_THAT(error(R"("hidden_size": 100)"),
+              HasSubstr("\"hidden_size\" 100 is not a multiple of \"num_attention_heads\" 64."));
+  EXPECT_THAT(error(R"("position_embedding_type": "relative_key")"),
+              HasSubstr("config.json:3: \"position_embedding_type\" \"relative_key\" is not"));
+  EXPECT_THAT(error(R"("hidden_act": "gelu_newer")"),
+              HasSubstr("config.json:3: \"hidden_act\": unknown activation \"gelu_newer\""));
+  EXPECT_THAT(error(R"("classifier_dropout_prob": 1.5)"),
+              HasSubstr("config.json:3: \"classifier_dropout_prob\" should be a probability"));
+  EXPECT_THAT(error(R"("inner_group_num": 2000000)"),
+              HasSubstr("config.json: asks for 24000000 layers; at most 131071 are supported."));
+}
+
+TEST(ModelConfig, NamesTheDefectOfAModernBert) {
+  const auto error = [](const std::string& keys) {
+    return error_loading("{\n  \"model_type\": \"modernbert\",\n  " + keys + "\n}");
+  };
+  const ModelConfig plain = load(R"({"model_type": "modernbert"})");
+  EXPECT_EQ(plain.max_positions, 8192);
+  EXPECT_FALSE(plain.sentence_head.averages);
+  for (const char* key : {"intermediate_size", "num_hidden_layers", "num_attention_heads",
+                          "max_position_embeddings", "global_attn_every_n_layers"}) {
+    for (const char* value : {"0", "-1", "2.5", "\"4\""})
+      EXPECT_THAT(error(fmt::format("\"{}\": {}", key, value)),
+                  HasSubstr(fmt::format("config.json:3: \"{}\" should be a positive whole number, "
+                                        "not {}.",
+                                        key, value)));
+  }
+  const std::pair<const char*, const char*> defects[] = {
+      {R"("local_attention": 1)", "\"local_attention\" should be a whole number from 2, not 1."},
+      {R"("hidden_size": 100)", "\"hidden_size\" 100 is not a multiple of"},
+      {R"("hidden_size": 60)", "asks for rotary positions of 5 values for each head"},
+      {R"("hidden_activation": "gelo")", "\"hidden_activation\": unknown activation \"gelo\""},
+      {R"("classifier_activation": "gelo")", "\"classifier_activation\": unknown activation"},
+      {R"("classifier_pooling": "max")", "\"classifier_pooling\" should be \"cls\" or \"mean\","},
+      {R"("mlp_bias": 1)", "\"mlp_bias\" should be true or false, not 1."},
+      {R"("layer_types": ["full_attention"])", "\"layer_types\" should be a list of"},
+      {R"("num_hidden_layers": 1, "layer_types": ["chunked"])", "not \"chunked\"."},
+      {R"("rope_scaling": {"type": "yarn"})", "\"type\" \"yarn\" is not supported"},
+      {R"("rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2}})",
+       "\"rope_type\" \"linear\" is not supported; only \"default\" is."},
+      {R"("rope_parameters": {"sliding_attention": 3})",
+       "\"sliding_attention\" should be an object, not 3."},
+      {R"("global_rope_theta": 0)", "a base of rotary positions should be above 0."}};
+  for (const auto& [keys, words] : defects) {
+    const std::string told = error(keys);
+    EXPECT_THAT(told, HasSubstr(words));
+    EXPECT_THAT(told, HasSubstr("config.json"));
+  }
+}
+
+TEST(EncoderPlan, IsRefusedWhereItAsksForWhatNoLayerCanDo) {
+  const EncoderPlan possible = plan_of(load(R"({"model_type": "bert"})"));
+  const auto error = [&](const std::function<void(EncoderPlan&)>& change) {
+    EncoderPlan plan = possible;
+    change(plan);
+    return error_of([&] { plan.described({}); });
+  };
+  EXPECT_EQ(error([](EncoderPlan&) {}), "no error");
+  EXPECT_EQ(error([](EncoderPlan& plan) { plan.block.heads = {2048, 2048, 8}; }),
+            "config.json: asks for 2048 attention heads; at most 1024 are supported.");
+  for (const int64_t shared : {0, 5, 24})
+    EXPECT_EQ(error([&](EncoderPlan& plan) { plan.block.heads.key_value = shared; }),
+              fmt::format("config.json: asks for 12 query heads on {} key/value heads, which they "
+                          "do not share evenly.",
+                          shared));
+  EXPECT_EQ(error([](EncoderPlan& plan) {
+              plan.block.rotary_theta = 10000;
+              plan.block.heads.dim = 7;
+            }),
+            "config.json: asks for rotary positions of 7 values for each head; they come in "
+            "pairs.");
+  EXPECT_EQ(error([](EncoderPlan& plan) { plan.layers = 200000; }),
+            "config.json: asks for 200000 layers; at most 131071 are supported.");
+}
+
 // A network of two layers, 4 wide, with weights for as many.
 std::string error_comparing(const std::string& sizes, int64_t layers) {
-  ModelConfig config = load(
+  const ModelConfig config = load(
       R"({"model_type": "bert", "num_attention_heads": 1, "vocab_size": 10, "max_position_embeddings": 8, )" +
       sizes + "}");
   StateDict weights = {{"embeddings.word_embeddings.weight", at::zeros({10, 4})}};

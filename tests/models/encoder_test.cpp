@@ -9,11 +9,12 @@
 namespace hone {
 namespace {
 
-EncoderOptions options(bool norm_first) {
-  EncoderOptions out;
-  out.layers = 1, out.hidden = 12, out.heads = 3, out.intermediate = 20;
-  out.dropout = out.attention_dropout = 0;
-  out.norm_first = norm_first;
+constexpr int64_t kHidden = 12, kTokens = 9;
+
+BlockOptions plain_block() {
+  BlockOptions out;
+  out.hidden = kHidden, out.intermediate = 20;
+  out.heads = {.query = 3, .key_value = 3, .dim = 4};
   out.names = {.attention = "attention",
                .products = {.query = "q", .key = "k", .value = "v", .out = "o"},
                .attention_norm = "norm.one",
@@ -23,49 +24,140 @@ EncoderOptions options(bool norm_first) {
   return out;
 }
 
-// The block written out in plain operations, from the parameters by name.
-at::Tensor written_out(const EncoderBlock& block, const at::Tensor& x, const Packed& tokens,
-                       bool norm_first) {
-  const auto weights = block->named_parameters();
-  const auto linear = [&](const char* name, const at::Tensor& y) {
-    return at::linear(y, weights[std::string(name) + ".weight"],
-                      weights[std::string(name) + ".bias"]);
-  };
-  const auto norm = [&](const char* name, const at::Tensor& y) {
-    return at::layer_norm(y, {12}, weights[std::string(name) + ".weight"],
-                          weights[std::string(name) + ".bias"], 1e-12);
-  };
-  const auto attend = [&](const at::Tensor& y) {
-    const auto heads = [&](const char* name) { return linear(name, y).view({-1, 3, 4}); };
-    const kernels::AttentionInputs inputs{.q = heads("attention.q"),
-                                          .k = heads("attention.k"),
-                                          .v = heads("attention.v"),
-                                          .of_q = {tokens.cu_seqlens, tokens.max_len}};
-    return linear("attention.o", kernels::attention_reference(inputs, {}).reshape({-1, 12}));
-  };
-  const auto feed = [&](const at::Tensor& y) { return linear("down", at::gelu(linear("up", y))); };
-  if (norm_first) {
-    const at::Tensor mid = x + attend(norm("norm.one", x));
-    return mid + feed(norm("norm.two", mid));
+Packed three_sequences() {
+  Packed tokens;
+  tokens.ids = at::zeros({kTokens}, at::kLong);
+  tokens.cu_seqlens = at::tensor({0, 4, 5, 9}, at::kInt);
+  tokens.max_len = 4;
+  return tokens;
+}
+
+// A block written out in plain operations, from the parameters by name.
+class WrittenOut {
+ public:
+  WrittenOut(const EncoderBlock& block, const BlockOptions& options)
+      : weights_(block->named_parameters()), options_(options) {}
+
+  at::Tensor forward(const at::Tensor& x) const {
+    if (options_.norm_first) {
+      const at::Tensor mid = x + attend(norm("norm.one", x));
+      return mid + feed(norm("norm.two", mid));
+    }
+    const at::Tensor mid = norm("norm.one", x + attend(x));
+    return norm("norm.two", mid + feed(mid));
   }
-  const at::Tensor mid = norm("norm.one", x + attend(x));
-  return norm("norm.two", mid + feed(mid));
+
+ private:
+  at::Tensor weight(const std::string& name) const {
+    return weights_.contains(name) ? weights_[name] : at::Tensor();
+  }
+  at::Tensor linear(const std::string& name, const at::Tensor& y) const {
+    return at::linear(y, weight(name + ".weight"), weight(name + ".bias"));
+  }
+  at::Tensor norm(const std::string& name, const at::Tensor& y) const {
+    if (!weights_.contains(name + ".weight")) return y;
+    return at::layer_norm(y, {kHidden}, weight(name + ".weight"), weight(name + ".bias"),
+                          options_.norm_eps);
+  }
+  at::Tensor attend(const at::Tensor& y) const {
+    const Heads& heads = options_.heads;
+    const at::Tensor joined = (options_.names.products.joined.empty()
+                                   ? at::cat({linear("attention.q", y), linear("attention.k", y),
+                                              linear("attention.v", y)},
+                                             1)
+                                   : linear("attention.qkv", y))
+                                  .view({-1, heads.joined(), heads.dim});
+    const auto parts = joined.split_with_sizes({heads.query, heads.key_value, heads.key_value}, 1);
+    const Packed tokens = three_sequences();
+    kernels::AttentionInputs inputs;
+    inputs.q = parts[0], inputs.k = parts[1], inputs.v = parts[2];
+    inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
+    if (options_.rotary_theta > 0)
+      inputs.rotary = kernels::rotary_of(
+          kernels::rotary_frequencies(options_.rotary_theta, heads.dim), tokens.max_len);
+    return linear("attention.o", kernels::attention_reference(inputs, {.window = options_.window})
+                                     .reshape({-1, heads.query * heads.dim}));
+  }
+  at::Tensor feed(const at::Tensor& y) const {
+    const at::Tensor up = linear("up", y);
+    if (!options_.is_gated) return linear("down", at::gelu(up));
+    return linear("down", at::gelu(up.chunk(2, 1)[0]) * up.chunk(2, 1)[1]);
+  }
+
+  torch::OrderedDict<std::string, at::Tensor> weights_;
+  BlockOptions options_;
+};
+
+// The block and the same written out, in values and in the gradients of x and of every parameter.
+void expect_equal_written_out(const BlockOptions& options) {
+  EncoderBlock block(options);
+  uint64_t seed = 1;
+  for (const auto& item : block->named_parameters()) fill_normal(item.value(), 0.5, seed++);
+  const at::Tensor start = at::sin(at::arange(kTokens * kHidden, at::kFloat)).view({-1, kHidden});
+  const at::Tensor upstream = at::cos(at::arange(kTokens * kHidden, at::kFloat)).view_as(start);
+  std::vector<std::vector<at::Tensor>> found;
+  for (const bool written : {false, true}) {
+    block->zero_grad();
+    const at::Tensor x = start.clone().requires_grad_();
+    const at::Tensor y = written ? WrittenOut(block, options).forward(x)
+                                 : block(x, Rows(three_sequences(), /*is_training=*/false));
+    (y * upstream).sum().backward();
+    std::vector<at::Tensor>& of = found.emplace_back();
+    of = {y.detach(), x.grad()};
+    for (const auto& item : block->named_parameters()) of.push_back(item.value().grad().clone());
+  }
+  ASSERT_EQ(found[0].size(), found[1].size());
+  for (size_t i = 0; i < found[0].size(); ++i)
+    EXPECT_LT((found[0][i] - found[1][i]).abs().max().item<float>(),
+              2e-5 * std::max(1.0F, found[1][i].abs().max().item<float>()))
+        << i;
 }
 
 TEST(EncoderBlock, NormsBeforeOrAfterEachPart) {
-  for (const bool norm_first : {false, true}) {
-    EncoderBlock block(options(norm_first), 0);
-    uint64_t seed = 1;
-    for (const auto& item : block->named_parameters()) fill_normal(item.value(), 0.5, seed++);
-    Packed tokens;
-    tokens.cu_seqlens = at::tensor({0, 4, 5, 9}, at::kInt);
-    tokens.max_len = 4;
-    const at::Tensor x = at::sin(at::arange(9 * 12, at::kFloat)).view({9, 12});
-    EXPECT_LT(
-        (block(x, tokens) - written_out(block, x, tokens, norm_first)).abs().max().item<float>(),
-        2e-5)
-        << norm_first;
+  BlockOptions options = plain_block();
+  expect_equal_written_out(options);
+  options.norm_first = true;
+  expect_equal_written_out(options);
+  options.has_attention_norm = false;
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, IsGated) {
+  BlockOptions options = plain_block();
+  options.is_gated = true;
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, HasNoBiases) {
+  BlockOptions options = plain_block();
+  options.attention_has_bias = options.feed_forward_has_bias = options.norm_has_bias = false;
+  expect_equal_written_out(options);
+  for (const auto& item : EncoderBlock(options)->named_parameters())
+    EXPECT_FALSE(item.key().ends_with("bias")) << item.key();
+}
+
+TEST(EncoderBlock, HasHeadsOfAnyNumberAndDimension) {
+  BlockOptions options = plain_block();
+  for (const Heads& heads : {Heads{4, 2, 5}, Heads{6, 1, 3}, Heads{2, 2, 16}}) {
+    options.heads = heads;
+    expect_equal_written_out(options);
   }
+}
+
+TEST(EncoderBlock, HasRotaryPositionsAndAWindow) {
+  BlockOptions options = plain_block();
+  options.rotary_theta = 100;
+  expect_equal_written_out(options);
+  options.window = 1;
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, ReadsQueriesKeysAndValuesOfOneProduct) {
+  BlockOptions options = plain_block();
+  options.names.products = {.joined = "qkv", .out = "o"};
+  expect_equal_written_out(options);
+  options.heads.key_value = 1;
+  expect_equal_written_out(options);
 }
 
 }  // namespace

@@ -10,6 +10,18 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
   return ((a - b).abs().max() / b.abs().max()).item<double>();
 }
 
+// As many rows as x has, of no particular tokens.
+Rows rows_of(const at::Tensor& x) {
+  Packed tokens;
+  tokens.ids = at::zeros({x.size(0)}, at::kLong);
+  return Rows(tokens, /*is_training=*/false);
+}
+
+at::Tensor run(Linear layer, const at::Tensor& x) { return layer(x, rows_of(x)); }
+at::Tensor run(const JoinedLinear& layers, const at::Tensor& x) {
+  return layers.forward(x, rows_of(x));
+}
+
 TEST(Linear, AgreesWithAtLinearInValueAndGradients) {
   Linear layer(24, 40);
   layer->initialise(0.5, 1);
@@ -19,7 +31,7 @@ TEST(Linear, AgreesWithAtLinearInValueAndGradients) {
   }
   const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).requires_grad_(),
                    upstream = at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40});
-  const at::Tensor y = layer(x);
+  const at::Tensor y = run(layer, x);
   (y * upstream).sum().backward();
   const at::Tensor x2 = x.detach().clone().requires_grad_(),
                    w2 = layer->weight.detach().clone().requires_grad_(),
@@ -30,7 +42,7 @@ TEST(Linear, AgreesWithAtLinearInValueAndGradients) {
   EXPECT_LT(distance(x.grad(), x2.grad()), 1e-6);
   EXPECT_LT(distance(layer->weight.grad(), w2.grad()), 1e-6);
   EXPECT_LT(distance(layer->bias.grad(), b2.grad()), 1e-6);
-  EXPECT_LT(distance(layer->forward_without_bias(x) + layer->bias, y2), 1e-6);
+  EXPECT_LT(distance(layer->forward_without_bias(x, rows_of(x)) + layer->bias, y2), 1e-6);
 }
 
 TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
@@ -39,7 +51,7 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   layer->set_precision(Precision::kBf16);
   const at::Tensor x =
       at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).to(at::kBFloat16).requires_grad_();
-  const at::Tensor y = layer(x);
+  const at::Tensor y = run(layer, x);
   EXPECT_EQ(y.scalar_type(), at::kBFloat16);
   EXPECT_LT(distance(y.to(at::kFloat), at::linear(x.to(at::kFloat), layer->weight)), 0.01);
   y.sum().backward();
@@ -52,9 +64,15 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
 
   const c10::AutoGradMode no_grad(false);
   layer->weight.mul_(2);
-  EXPECT_TRUE(layer(x).equal(y));  // the shadow is as old as its last refresh
+  EXPECT_TRUE(run(layer, x).equal(y));  // the shadow is as old as its last refresh
   layer->refresh_shadow();
-  EXPECT_FALSE(layer(x).equal(y));
+  EXPECT_FALSE(run(layer, x).equal(y));
+}
+
+TEST(Linear, RefusesOtherRowsThanItIsTold) {
+  Linear layer(24, 40);
+  const at::Tensor x = at::ones({17, 24});
+  EXPECT_THROW(layer(x, rows_of(x.slice(0, 1))), c10::Error);
 }
 
 TEST(Linear, InitialisesFromItsSeedAlone) {
@@ -72,40 +90,55 @@ TEST(Linear, Int8IsNearFp32ForInferenceAloneAndCanBeLeftAgain) {
   layer->initialise(0.5, 1);
   const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
   const c10::AutoGradMode no_grad(false);
-  const at::Tensor exact = layer(x);
+  const at::Tensor exact = run(layer, x);
   layer->set_precision(Precision::kInt8);
-  EXPECT_LT(distance(layer(x), exact), 0.02);
-  EXPECT_FALSE(layer(x).equal(exact));
+  EXPECT_LT(distance(run(layer, x), exact), 0.02);
+  EXPECT_FALSE(run(layer, x).equal(exact));
   {
     const c10::AutoGradMode grad(true);
-    EXPECT_THROW(layer(x), c10::Error);
+    EXPECT_THROW(run(layer, x), c10::Error);
   }
   layer->set_precision(Precision::kFp32);
-  EXPECT_TRUE(layer(x).equal(exact));
+  EXPECT_TRUE(run(layer, x).equal(exact));
 }
 
-TEST(JoinedLinear, EqualsItsLayersInEveryPrecision) {
-  std::vector<Linear> layers = {Linear(64, 32), Linear(64, 32), Linear(64, 16)};
-  std::vector<Linear> alone = {Linear(64, 32), Linear(64, 32), Linear(64, 16)};
-  const JoinedLinear joined(layers);
+std::vector<Linear> three_layers(bool has_bias) {
+  return {Linear(64, 32, has_bias), Linear(64, 32, has_bias), Linear(64, 16, has_bias)};
+}
+
+void fill(std::vector<Linear>& layers) {
   const c10::AutoGradMode no_grad(false);
   for (size_t i = 0; i < layers.size(); ++i) {
-    layers[i]->initialise(0.5, i), alone[i]->initialise(0.5, i);
-    layers[i]->bias.copy_(at::linspace(-1, 1, layers[i]->bias.size(0)));
-    alone[i]->bias.copy_(layers[i]->bias);
+    layers[i]->initialise(0.5, i);
+    if (layers[i]->bias.defined())
+      layers[i]->bias.copy_(at::linspace(-1, 1, layers[i]->bias.size(0)));
   }
-  const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
-  for (const Precision precision :
-       {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kFp32}) {
-    std::vector<at::Tensor> expected;
-    for (size_t i = 0; i < layers.size(); ++i) {
-      layers[i]->set_precision(precision), alone[i]->set_precision(precision);
-      expected.push_back(alone[i](precision == Precision::kBf16 ? x.to(at::kBFloat16) : x));
+}
+
+TEST(JoinedLinear, EqualsItsLayersInEveryPrecisionWithAndWithoutBias) {
+  for (const bool has_bias : {true, false}) {
+    std::vector<Linear> layers = three_layers(has_bias), alone = three_layers(has_bias);
+    const JoinedLinear joined(layers);
+    fill(layers), fill(alone);
+    const c10::AutoGradMode no_grad(false);
+    const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64});
+    for (const Precision precision :
+         {Precision::kFp32, Precision::kBf16, Precision::kInt8, Precision::kFp32}) {
+      const at::Tensor in = precision == Precision::kBf16 ? x.to(at::kBFloat16) : x;
+      std::vector<at::Tensor> expected;
+      for (size_t i = 0; i < layers.size(); ++i) {
+        layers[i]->set_precision(precision), alone[i]->set_precision(precision);
+        expected.push_back(run(alone[i], in));
+      }
+      EXPECT_LT(distance(run(joined, in).to(at::kFloat), at::cat(expected, 1).to(at::kFloat)),
+                precision == Precision::kBf16 ? 1e-2 : 1e-6)
+          << "bias " << has_bias;
     }
-    const at::Tensor y = joined.forward(precision == Precision::kBf16 ? x.to(at::kBFloat16) : x);
-    EXPECT_LT(distance(y.to(at::kFloat), at::cat(expected, 1).to(at::kFloat)),
-              precision == Precision::kBf16 ? 1e-2 : 1e-6);
   }
+}
+
+TEST(JoinedLinear, RefusesLayersOfWhichSomeHaveNoBias) {
+  EXPECT_THROW(JoinedLinear({Linear(24, 8, true), Linear(24, 8, false)}), c10::Error);
 }
 
 // Module::to gives each parameter memory of its own.
@@ -115,35 +148,39 @@ TEST(JoinedLinear, IsJoinedAgainAfterItsLayersWereMoved) {
   for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i);
   const c10::AutoGradMode no_grad(false);
   const at::Tensor x = at::sin(at::arange(5 * 24, at::kFloat)).view({5, 24}),
-                   before = joined.forward(x);
+                   before = run(joined, x);
   for (Linear& layer : layers) {
     layer->weight.set_data(layer->weight.detach().clone());
     layer->bias.set_data(layer->bias.detach().clone());
   }
   joined.rejoin();
-  EXPECT_TRUE(at::equal(joined.forward(x), before));
+  EXPECT_TRUE(at::equal(run(joined, x), before));
   layers[1]->weight.mul_(2);
-  EXPECT_TRUE(at::equal(joined.forward(x).narrow(1, 8, 16), before.narrow(1, 8, 16) * 2))
+  EXPECT_TRUE(at::equal(run(joined, x).narrow(1, 8, 16), before.narrow(1, 8, 16) * 2))
       << "the layers' memory is the product's again";
 }
 
-TEST(JoinedLinear, GradientsAreThoseOfItsLayers) {
-  std::vector<Linear> layers = {Linear(24, 8), Linear(24, 8)},
-                      alone = {Linear(24, 8), Linear(24, 8)};
-  const JoinedLinear joined(layers);
-  for (size_t i = 0; i < 2; ++i) layers[i]->initialise(0.5, i), alone[i]->initialise(0.5, i);
-  const at::Tensor x = at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}),
-                   upstream = at::cos(at::arange(17 * 16, at::kFloat)).view({17, 16});
-  const at::Tensor x1 = x.clone().requires_grad_(), x2 = x.clone().requires_grad_();
-  layers[1]->weight.requires_grad_(false);  // a frozen layer beside one that learns
-  alone[1]->weight.requires_grad_(false);
-  (joined.forward(x1) * upstream).sum().backward();
-  (at::cat({alone[0](x2), alone[1](x2)}, 1) * upstream).sum().backward();
-  EXPECT_LT(distance(x1.grad(), x2.grad()), 1e-6);
-  EXPECT_LT(distance(layers[0]->weight.grad(), alone[0]->weight.grad()), 1e-6);
-  EXPECT_FALSE(layers[1]->weight.grad().defined());
-  for (size_t i = 0; i < 2; ++i)
-    EXPECT_LT(distance(layers[i]->bias.grad(), alone[i]->bias.grad()), 1e-6);
+TEST(JoinedLinear, GradientsAreThoseOfItsLayersWithAndWithoutBias) {
+  for (const bool has_bias : {true, false}) {
+    std::vector<Linear> layers = three_layers(has_bias), alone = three_layers(has_bias);
+    const JoinedLinear joined(layers);
+    fill(layers), fill(alone);
+    const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64}),
+                     upstream = at::cos(at::arange(17 * 80, at::kFloat)).view({17, 80});
+    const at::Tensor x1 = x.clone().requires_grad_(), x2 = x.clone().requires_grad_();
+    layers[1]->weight.requires_grad_(false);  // a frozen layer beside those that learn
+    alone[1]->weight.requires_grad_(false);
+    (run(joined, x1) * upstream).sum().backward();
+    (at::cat({run(alone[0], x2), run(alone[1], x2), run(alone[2], x2)}, 1) * upstream)
+        .sum()
+        .backward();
+    EXPECT_LT(distance(x1.grad(), x2.grad()), 1e-6);
+    EXPECT_FALSE(layers[1]->weight.grad().defined());
+    for (const size_t i : {0, 2})
+      EXPECT_LT(distance(layers[i]->weight.grad(), alone[i]->weight.grad()), 1e-6);
+    for (size_t i = 0; has_bias && i < 3; ++i)
+      EXPECT_LT(distance(layers[i]->bias.grad(), alone[i]->bias.grad()), 1e-6);
+  }
 }
 
 }  // namespace

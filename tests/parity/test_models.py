@@ -56,6 +56,41 @@ FAMILIES = {
     "electra": lambda: transformers.ElectraModel(
         transformers.ElectraConfig(hidden_size=48, embedding_size=20, **SMALL)
     ),
+    "albert": lambda: transformers.AlbertModel(
+        transformers.AlbertConfig(
+            hidden_size=48, embedding_size=20, num_hidden_groups=1, inner_group_num=1, **SMALL
+        )
+    ),
+    "albert_groups": lambda: transformers.AlbertModel(
+        transformers.AlbertConfig(
+            hidden_size=48,
+            embedding_size=48,
+            num_hidden_groups=3,
+            inner_group_num=2,
+            hidden_act="relu",
+            **SMALL,
+        )
+    ),
+    "modernbert": lambda: transformers.ModernBertModel(
+        transformers.ModernBertConfig(hidden_size=48, local_attention=8, pad_token_id=0, **SMALL)
+    ),
+    "modernbert_biases": lambda: transformers.ModernBertModel(
+        transformers.ModernBertConfig(
+            hidden_size=48,
+            local_attention=6,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters={
+                "full_attention": {"rope_type": "default", "rope_theta": 5000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
+            },
+            norm_bias=True,
+            attention_bias=True,
+            mlp_bias=True,
+            hidden_activation="silu",
+            pad_token_id=0,
+            **SMALL,
+        )
+    ),
     "electra_unprojected": lambda: transformers.ElectraModel(
         transformers.ElectraConfig(hidden_size=48, embedding_size=48, **SMALL)
     ),
@@ -112,13 +147,14 @@ def reference(model, inputs, with_pooler):
     """Each sample by itself through Transformers; gradients summed over samples."""
     model = model.float().eval()
     model.zero_grad()
-    hidden, pooled = [], []
+    hidden, pooled, states = [], [], []
     ends = inputs["cu_seqlens"].tolist()
     for row, (begin, end) in enumerate(zip(ends, ends[1:])):
         arguments = {"input_ids": inputs["ids"][None, begin:end]}
-        if model.config.model_type in ("bert", "electra"):
+        if model.config.model_type in ("albert", "bert", "electra"):
             arguments["token_type_ids"] = inputs["segments"][None, begin:end]
-        output = model(**arguments)
+        output = model(**arguments, output_hidden_states=True)
+        states.append([state[0].detach() for state in output.hidden_states[1:]])
         loss = (output.last_hidden_state[0] * inputs["upstream"][begin:end]).sum()
         hidden.append(output.last_hidden_state[0].detach())
         if with_pooler:
@@ -126,7 +162,8 @@ def reference(model, inputs, with_pooler):
             pooled.append(output.pooler_output[0].detach())
         loss.backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    return torch.cat(hidden), torch.stack(pooled) if with_pooler else None, gradients
+    by_layer = [torch.cat(parts) for parts in zip(*states)]
+    return torch.cat(hidden), torch.stack(pooled) if with_pooler else None, gradients, by_layer
 
 
 def make_inputs(ids, width, with_pooler):
@@ -141,8 +178,13 @@ def make_inputs(ids, width, with_pooler):
 def assert_equal_pass(model, folder, ids, tmp_path):
     with_pooler = getattr(model, "pooler", None) is not None
     inputs = make_inputs(ids, model.config.hidden_size, with_pooler)
-    hidden, pooled, gradients = reference(model, inputs, with_pooler)
+    hidden, pooled, gradients, states = reference(model, inputs, with_pooler)
     output = run_probe(folder, inputs, tmp_path)
+    assert sum(name.startswith("state.") for name in output) == len(states)
+    for layer, state in enumerate(states[:-1]):  # the last one is hidden, or before a final norm
+        torch.testing.assert_close(
+            output[f"state.{layer}"], state, rtol=1e-5, atol=1e-5 * state.abs().max().item()
+        )
     torch.testing.assert_close(
         output["hidden"], hidden, rtol=1e-5, atol=1e-5 * hidden.abs().max().item()
     )
@@ -262,9 +304,9 @@ def test_bf16_stays_as_near_as_autocast(tmp_path):
     ids = samples(30522, lengths=(128, 5, 64, 31))
     model = transformers.BertModel.from_pretrained(folder)
     inputs = make_inputs(ids, 384, True)
-    exact, _, exact_gradients = reference(model, inputs, True)
+    exact, _, exact_gradients, _ = reference(model, inputs, True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        peer, _, peer_gradients = reference(model, inputs, True)
+        peer, _, peer_gradients, _ = reference(model, inputs, True)
     output = run_probe(folder, inputs, tmp_path, "bf16")
 
     def error(found, expected):

@@ -50,6 +50,26 @@ FAMILIES = {
             vocab_size=v, dim=32, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=70
         )
     ),
+    "albert": lambda v: transformers.AlbertModel(
+        transformers.AlbertConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)
+    ),
+    "modernbert": lambda v: transformers.ModernBertModel(
+        transformers.ModernBertConfig(
+            vocab_size=v, hidden_size=32, local_attention=8, pad_token_id=0, **SMALL
+        )
+    ),
+    "modernbert_mean": lambda v: transformers.ModernBertModel(
+        transformers.ModernBertConfig(
+            vocab_size=v,
+            hidden_size=32,
+            local_attention=8,
+            classifier_pooling="mean",
+            classifier_bias=True,
+            norm_bias=True,
+            pad_token_id=0,
+            **SMALL,
+        )
+    ),
     "electra": lambda v: transformers.ElectraModel(
         transformers.ElectraConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)
     ),

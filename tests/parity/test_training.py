@@ -62,14 +62,27 @@ def test_schedule_equals_get_scheduler(kind, warmup, total):
 # ---- ten steps
 
 
+TINY = {
+    "bert": (transformers.BertConfig, transformers.BertModel),
+    "albert": (transformers.AlbertConfig, transformers.AlbertModel),
+    "modernbert": (transformers.ModernBertConfig, transformers.ModernBertModel),
+}
+BERT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+NO_DROPOUT = {
+    "bert": BERT_DROPOUT,
+    "albert": BERT_DROPOUT | {"classifier_dropout_prob": 0.0, "embedding_size": 16},
+    "modernbert": {"local_attention": 8, "pad_token_id": 0},
+}
+
+
 def write_tiny_model(folder, kind="bert"):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"word{i}" for i in range(60)]
     torch.manual_seed(3)
-    config = transformers.BertConfig(
+    config, model = TINY[kind]
+    model(config(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, max_position_embeddings=64,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.1,
-    )  # fmt: skip
-    transformers.BertModel(config).save_pretrained(folder)
+        initializer_range=0.1, **NO_DROPOUT[kind],
+    )).save_pretrained(folder)  # fmt: skip
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     (folder / "tokenizer_config.json").write_text(
         json.dumps(
@@ -191,7 +204,7 @@ def train_with_torch(folder, task, story, o):
 
 
 def cases():
-    yield "tiny"
+    yield from TINY
     if MINILM.exists():
         yield "minilm"
 
@@ -202,11 +215,11 @@ def cases():
 def test_ten_steps_equal_torch(tmp_path, task, model, batch, accumulation):
     source = tmp_path / "model"
     source.mkdir()
-    if model == "tiny":
-        write_tiny_model(source)
+    if model in TINY:
+        write_tiny_model(source, model)
     else:
         copy_without_dropout(MINILM, source)
-    o = {"learning_rate": 1e-3 if model == "tiny" else 5e-5, "weight_decay": 0.1, "max_grad_norm": 0.5, "warmup_steps": 3,
+    o = {"learning_rate": 1e-3 if model in TINY else 5e-5, "weight_decay": 0.1, "max_grad_norm": 0.5, "warmup_steps": 3,
          "per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}  # fmt: skip
     story = run_probe(tmp_path, source, task, o)
     assert len(story["steps"]) == 10

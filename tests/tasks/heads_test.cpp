@@ -16,9 +16,11 @@ class HeadsTest : public testing::Test {
   HeadsTest() {
     testing_support::write_tiny_bert(folder_ / "bert", {.dropout = 0});
     config_ = ModelConfig::load(folder_ / "bert");
-    config_.sentence_head.dropout = config_.token_dropout = 0.5;
+    config_.sentence_head.dropout = config_.token_head.dropout = 0.5;
     Sample sample;
-    sample.streams.push_back({.ids = {2, 7, 8, 3}, .segments = {0, 0, 0, 0}});
+    sample.streams.resize(1);
+    sample.streams[0].ids = {2, 7, 8, 3};
+    sample.streams[0].segments = {0, 0, 0, 0};
     batch_ = collate({sample, sample}, {3, 4}, 11);
   }
 

@@ -4,7 +4,7 @@
 //
 // Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32
 // (gradient of the hidden states), and pooled_upstream [S, H] where the pooler is wanted. Output:
-// hidden, pooled, and "grad.<parameter>" of every parameter.
+// hidden, pooled, "state.<layer>" of every layer and "grad.<parameter>" of every parameter.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -48,11 +48,15 @@ Packed packed(const StateDict& input) {
 
 StateDict run(Backbone& model, const StateDict& input) {
   const Packed tokens = packed(input);
-  const at::Tensor hidden = model.forward(tokens);
+  std::vector<at::Tensor> states;
+  const at::Tensor hidden = model.forward({&tokens, 1}, {.states = &states});
   at::Tensor loss = (hidden.to(at::kFloat) * input.at("upstream")).sum();
   StateDict output{{"hidden", hidden.detach().to(at::kFloat)}};
+  for (size_t i = 0; i < states.size(); ++i)
+    output[fmt::format("state.{}", i)] = states[i].detach().to(at::kFloat);
   if (input.contains("pooled_upstream")) {
-    const at::Tensor pooled = model.pool(hidden.index_select(0, tokens.first_rows()));
+    const Rows first = Rows(tokens, /*is_training=*/false).choose(tokens.first_rows());
+    const at::Tensor pooled = model.pool(first.of(hidden), first);
     loss = loss + (pooled.to(at::kFloat) * input.at("pooled_upstream")).sum();
     output["pooled"] = pooled.detach().to(at::kFloat);
   }

@@ -17,8 +17,7 @@ int run_env(const CLI::App& arguments) {
   environment["precision"] = precision_name(resolve_precision("auto", device));
   environment["tasks"] = Json::array();
   for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);
-  environment["models"] = Json::array();
-  for (const FamilyInfo& family : families()) environment["models"].push_back(family.model_type);
+  environment["models"] = families().names();
   if (flag_of(arguments, "--json")) {
     std::cout << to_text(environment) << '\n';
     return 0;

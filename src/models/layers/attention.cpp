@@ -2,19 +2,21 @@
 
 #include "models/kernels/attention.h"
 #include "models/layers/adopt.h"
-#include "models/layers/dropout_site.h"
 
 namespace hone {
 
-SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer)
-    : options_(options), layer_(layer) {
-  const int64_t hidden = options.hidden;
-  const auto product = [&](const std::string& name) {
-    return adopt(*this, name, Linear(hidden, hidden));
+SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options) : options_(options) {
+  const Heads& heads = options.heads;
+  const auto product = [&](const std::string& name, int64_t of_heads) {
+    return adopt(*this, name, Linear(options.hidden, of_heads * heads.dim, options.has_bias));
   };
-  query_key_value_ = JoinedLinear(
-      {product(options.names.query), product(options.names.key), product(options.names.value)});
-  out_ = adopt(*this, options.names.out, Linear(hidden, hidden));
+  const AttentionNames& names = options.names;
+  query_key_value_ =
+      names.joined.empty()
+          ? JoinedLinear({product(names.query, heads.query), product(names.key, heads.key_value),
+                          product(names.value, heads.key_value)})
+          : JoinedLinear({product(names.joined, heads.joined())});
+  out_ = adopt(*this, names.out, Linear(heads.query * heads.dim, options.hidden, options.has_bias));
 }
 
 void SelfAttentionImpl::to(at::Device device, bool non_blocking) {
@@ -22,23 +24,23 @@ void SelfAttentionImpl::to(at::Device device, bool non_blocking) {
   query_key_value_.rejoin();
 }
 
-at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Packed& tokens,
-                                      const at::Tensor& rows) {
-  const int64_t dim = options_.hidden / options_.heads;
-  kernels::AttentionOptions how;
-  how.is_causal = options_.is_causal;
-  if (is_training() && options_.dropout > 0) {
-    how.dropout = options_.dropout;
-    how.seed = tokens.dropout_seed();
-    how.site = dropout_site(layer_, DropoutPlace::kAttention);
-    how.keys = tokens.keys;
-  }
+at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
+  const Heads& heads = options_.heads;
+  const Rows all = rows.all();
+  const Packed& tokens = rows.tokens();
+  const kernels::DropoutOptions dropout = all.dropout(DropoutPlace::kAttention, options_.dropout);
   kernels::AttentionInputs inputs;
-  inputs.joined = query_key_value_.forward(x).view({-1, 3 * options_.heads, dim});
+  inputs.joined = query_key_value_.forward(x, all).view({-1, heads.joined(), heads.dim});
+  inputs.kv_heads = heads.key_value;
   inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
-  const at::Tensor mixed = kernels::attention(inputs, how);  // [N, heads, dim]
-  const at::Tensor flat = mixed.reshape({-1, options_.hidden});
-  return out_(rows.defined() ? flat.index_select(0, rows) : flat);
+  if (options_.rotary_theta > 0) inputs.rotary = rows.rotary(options_.rotary_theta, heads.dim);
+  const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
+                                                       .window = options_.window,
+                                                       .dropout = dropout.p,
+                                                       .seed = dropout.seed,
+                                                       .site = dropout.site,
+                                                       .keys = dropout.keys});
+  return out_(rows.of(mixed.reshape({-1, heads.query * heads.dim})), rows);
 }
 
 }  // namespace hone

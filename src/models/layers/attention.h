@@ -12,31 +12,44 @@
 
 namespace hone {
 
+// Query heads share key/value heads evenly where these are fewer (Ainslie et al. 2023,
+// https://arxiv.org/abs/2305.13245).
+struct Heads {
+  int64_t query = 0, key_value = 0, dim = 0;
+
+  int64_t joined() const { return query + 2 * key_value; }  // of queries, keys and values
+};
+
+// Of the products, below the attention's own name.
 struct AttentionNames {
-  std::string query, key, value, out;  // of the four products, below the attention's own name
+  std::string query = {}, key = {}, value = {};  // or
+  std::string joined = {};                       // the three in one
+  std::string out;
 };
 
 struct SelfAttentionOptions {
-  int64_t hidden = 0, heads = 0;
-  double dropout = 0.1;  // of the attention probabilities
+  int64_t hidden = 0;
+  Heads heads;
+  bool has_bias = true;     // the products
+  double dropout = 0.1;     // of the attention probabilities
+  int64_t window = 0;       // keys within this distance only, both ways; 0: all
+  double rotary_theta = 0;  // base of rotary positions; 0: none
   bool is_causal = false;
   AttentionNames names;
 };
 
 class SelfAttentionImpl : public torch::nn::Module {
  public:
-  SelfAttentionImpl(const SelfAttentionOptions& options, int64_t layer);
+  explicit SelfAttentionImpl(const SelfAttentionOptions& options);
 
-  // [N, hidden] -> [N, hidden], or [R, hidden] of the given `rows` [R] int64 where they are
-  // defined.
-  at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows);
+  // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
+  at::Tensor forward(const at::Tensor& x, const Rows& rows);
 
   using torch::nn::Module::to;
   void to(at::Device device, bool non_blocking = false) override;
 
  private:
   SelfAttentionOptions options_;
-  int64_t layer_;
   JoinedLinear query_key_value_;
   Linear out_{nullptr};
 };

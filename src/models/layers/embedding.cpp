@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "models/kernels/embedding.h"
-#include "models/layers/dropout_site.h"
 #include "models/lazy_zeros.h"
 
 namespace hone {
@@ -46,25 +45,30 @@ at::Tensor EmbeddingImpl::forward(const at::Tensor& ids, const char* what) {
 
 TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
     : options_(options) {
-  words_ = register_module("word_embeddings", Embedding(options.words, options.width));
-  positions_ = register_module("position_embeddings", Embedding(options.positions, options.width));
-  if (options.segments > 0)
-    segments_ =
-        register_module("token_type_embeddings", Embedding(options.segments, options.width));
-  norm_ = register_module("LayerNorm", LayerNorm(options.width, options.norm_eps));
+  const auto table = [&](const std::string& name, int64_t rows) -> Embedding {
+    if (rows == 0) return nullptr;
+    return register_module(name, Embedding(rows, options.width));
+  };
+  words_ = table(options.names.words, options.words);
+  positions_ = table(options.names.positions, options.positions);
+  segments_ = table(options.names.segments, options.segments);
+  norm_ = register_module(options.names.norm,
+                          LayerNorm(options.width, options.norm_eps, options.norm_has_bias));
 }
 
-at::Tensor TokenEmbeddingsImpl::forward(const Packed& tokens) {
-  const at::Tensor positions = options_.position_offset == 0
-                                   ? tokens.positions
-                                   : tokens.positions + options_.position_offset;
-  at::Tensor sum =
-      shifted(words_(tokens.ids, "token id"), tokens.shift) + positions_(positions, "position");
+at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
+  const Packed& tokens = rows.tokens();
+  at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
+  if (positions_) {
+    const at::Tensor positions = options_.position_offset == 0
+                                     ? tokens.positions
+                                     : tokens.positions + options_.position_offset;
+    sum = sum + positions_(positions, "position");
+  }
   if (segments_)
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");
-  return kernels::dropout(norm_(sum),
-                          dropout_at(kEmbeddingSite, options_.dropout, is_training(), tokens));
+  return kernels::dropout(norm_(sum), rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));
 }
 
 }  // namespace hone

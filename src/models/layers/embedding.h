@@ -5,8 +5,10 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <string>
+
 #include "models/layers/norm.h"
-#include "models/packed.h"
+#include "models/layers/rows.h"
 
 namespace hone {
 
@@ -22,13 +24,20 @@ class EmbeddingImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Embedding);
 
+struct EmbeddingNames {
+  std::string words = "word_embeddings", positions = "position_embeddings",
+              segments = "token_type_embeddings", norm = "LayerNorm";
+};
+
 struct TokenEmbeddingsOptions {
-  int64_t words = 0, positions = 0, segments = 0,
-          width = 0;            // rows of the tables; segments 0: no such table
-  int64_t position_offset = 0;  // RoBERTa: position p is row padding_idx + 1 + p
+  int64_t words = 0, width = 0;         // rows and columns of the word table
+  int64_t positions = 0, segments = 0;  // rows of the other tables; 0: no such table
+  int64_t position_offset = 0;          // RoBERTa: position p is row padding_idx + 1 + p
   bool ignores_segments =
       false;  // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
   double norm_eps = 1e-12, dropout = 0.1;
+  bool norm_has_bias = true;
+  EmbeddingNames names = {};
 };
 
 // dropout(norm(word + shift + position + segment)) [N, width] fp32.
@@ -36,7 +45,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);
 
-  at::Tensor forward(const Packed& tokens);
+  at::Tensor forward(const Rows& rows);  // REQUIRES: all rows
 
  private:
   TokenEmbeddingsOptions options_;

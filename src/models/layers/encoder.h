@@ -1,12 +1,11 @@
-// An encoder block and a stack of them: attention, then two products with an activation between,
-// each with dropout, residual and norm.
+// A Transformer's block: attention, then two products with an activation between, each with
+// dropout, residual and norm.
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <string>
-#include <vector>
 
 #include "models/kernels/activation.h"
 #include "models/layers/attention.h"
@@ -15,57 +14,50 @@
 namespace hone {
 
 // A family's own names below a block; dotted where its checkpoints nest them.
-struct EncoderNames {
+struct BlockNames {
   std::string attention;  // the attention; its products are AttentionNames below it
   AttentionNames products;
   std::string attention_norm, up, down, out_norm;
 };
 
-struct EncoderOptions {
-  int64_t layers = 0, hidden = 0, heads = 0, intermediate = 0;
+struct BlockDropout {
+  double attention = 0;  // of its probabilities
+  double attention_out = 0, feed_forward_out = 0;
+  double feed_forward_inner = 0;  // between the two products
+};
+
+struct BlockOptions {
+  int64_t hidden = 0, intermediate = 0;
+  Heads heads;
   kernels::Activation activation = kernels::Activation::kGelu;
+  bool is_gated = false;  // `up` gives twice as much: f(first half) * second half goes on (GEGLU,
+                          // SwiGLU; Shazeer 2020, https://arxiv.org/abs/2002.05202)
+  bool attention_has_bias = true, feed_forward_has_bias = true, norm_has_bias = true;
   double norm_eps = 1e-12;
-  double dropout = 0.1, attention_dropout = 0.1;
+  BlockDropout dropout = {};
   bool norm_first = false;  // norm before each part and the residual around it (Xiong et al. 2020),
                             // instead of after their sum
-  EncoderNames names;
+  bool has_attention_norm = true;
+  int64_t window = 0;       // see SelfAttentionOptions
+  double rotary_theta = 0;  // likewise
+  BlockNames names = {};
 };
 
 class EncoderBlockImpl : public torch::nn::Module {
  public:
-  EncoderBlockImpl(const EncoderOptions& options, int64_t layer);
+  explicit EncoderBlockImpl(const BlockOptions& options);
 
-  // x [N, hidden] -> [N, hidden]; of the given `rows` [R] int64 alone where they are defined, ->
-  // [R, hidden].
-  at::Tensor forward(const at::Tensor& x, const Packed& tokens, const at::Tensor& rows = {});
+  // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
+  at::Tensor forward(const at::Tensor& x, const Rows& rows);
 
  private:
-  at::Tensor feed_forward(const at::Tensor& x);
+  at::Tensor feed_forward(const at::Tensor& x, const Rows& rows);
 
-  EncoderOptions options_;
-  int64_t layer_;
+  BlockOptions options_;
   SelfAttention attention_{nullptr};
   LayerNorm attention_norm_{nullptr}, out_norm_{nullptr};
   Linear up_{nullptr}, down_{nullptr};
 };
 TORCH_MODULE(EncoderBlock);
-
-// Blocks "layer.0", "layer.1", …
-class EncoderImpl : public torch::nn::Module {
- public:
-  explicit EncoderImpl(const EncoderOptions& options);
-
-  // [N, hidden] -> [N, hidden], or [R, hidden] of the rows that are wanted: then the last block
-  // computes no others.
-  at::Tensor forward(at::Tensor x, const Packed& tokens, const at::Tensor& rows = {});
-  void set_recompute(bool recomputes) {
-    recomputes_ = recomputes;
-  }  // keep only each block's input for backward
-
- private:
-  std::vector<EncoderBlock> blocks_;
-  bool recomputes_ = false;
-};
-TORCH_MODULE(Encoder);
 
 }  // namespace hone

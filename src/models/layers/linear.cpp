@@ -12,6 +12,7 @@
 
 #include "models/kernels/bias.h"
 #include "models/kernels/product.h"
+#include "models/kernels/tensors.h"
 #include "models/layers/initialise.h"
 #include "models/lazy_zeros.h"
 
@@ -96,6 +97,11 @@ at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Rows& weight,
   return kernels::int8_product(x, weight, bias);
 }
 
+void check_rows(const at::Tensor& x, const Rows& rows) {
+  TORCH_CHECK(x.size(0) == rows.size(), "[Linear] x has ", x.size(0), " rows, not the ",
+              rows.size(), " that it is said to have");
+}
+
 }  // namespace
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
@@ -103,15 +109,17 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor());
 }
 
-at::Tensor LinearImpl::forward(const at::Tensor& x) {
-  return multiply(x, bias.defined() ? std::optional(bias) : std::nullopt);
+at::Tensor LinearImpl::forward(const at::Tensor& x, const Rows& rows) {
+  return multiply(x, rows, kernels::if_defined(bias));
 }
 
-at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x) {
-  return multiply(x, std::nullopt);
+at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x, const Rows& rows) {
+  return multiply(x, rows, std::nullopt);
 }
 
-at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
+at::Tensor LinearImpl::multiply(const at::Tensor& x, const Rows& rows,
+                                const std::optional<at::Tensor>& with_bias) {
+  check_rows(x, rows);
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
@@ -173,16 +181,19 @@ void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
     parameter.set_data(to.narrow(0, begin, parameter.size(0)));
   };
   move(weight, memory->weight);
-  move(bias, memory->bias);
+  if (bias.defined()) move(bias, memory->bias);
   joined_ = std::move(memory);
   joined_begin_ = begin;
 }
 
 JoinedLinear::JoinedLinear(std::vector<Linear> layers) : layers_(std::move(layers)) {
   int64_t rows = 0;
-  for (const Linear& layer : layers_) rows += layer->weight.size(0);
+  for (const Linear& layer : layers_) {
+    TORCH_CHECK(layer->bias.defined() == has_bias(), "[JoinedLinear] some layers have no bias");
+    rows += layer->weight.size(0);
+  }
   share(lazy_zeros({rows, layers_.at(0)->weight.size(1)}),
-        at::zeros({rows}));  // fresh layers have no values to keep
+        has_bias() ? at::zeros({rows}) : at::Tensor());  // fresh layers have no values to keep
 }
 
 void JoinedLinear::rejoin() {
@@ -190,7 +201,7 @@ void JoinedLinear::rejoin() {
   std::vector<at::Tensor> weights, biases;
   for (const Linear& layer : layers_)
     weights.push_back(layer->weight), biases.push_back(layer->bias);
-  share(at::cat(weights), at::cat(biases));
+  share(at::cat(weights), has_bias() ? at::cat(biases) : at::Tensor());
 }
 
 void JoinedLinear::share(const at::Tensor& weight, const at::Tensor& bias) {
@@ -204,17 +215,20 @@ void JoinedLinear::share(const at::Tensor& weight, const at::Tensor& bias) {
   }
 }
 
-at::Tensor JoinedLinear::forward(const at::Tensor& x) const {
+at::Tensor JoinedLinear::forward(const at::Tensor& x, const Rows& rows) const {
+  check_rows(x, rows);
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
   if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
     for (Linear layer : layers_) layer->refresh_shadow();
   }
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
-  for (const Linear& layer : layers_) inputs.push_back(layer->bias);
+  for (const Linear& layer : layers_) {
+    if (has_bias()) inputs.push_back(layer->bias);
+  }
   return Product::apply(at::TensorList(inputs),
                         x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow,
-                        std::optional(memory_->bias));
+                        kernels::if_defined(memory_->bias));
 }
 
 }  // namespace hone

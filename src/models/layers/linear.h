@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/kernels/int8_product.h"
+#include "models/layers/rows.h"
 #include "models/precision.h"
 
 namespace hone {
@@ -17,7 +18,8 @@ namespace hone {
 // JoinedLinear.
 struct JoinedMemory {
   at::Tensor weight, bias,
-      shadow;              // [sum of out, in], [sum of out], and bf16 [sum of out, in] or undefined
+      shadow;  // [sum of out, in], [sum of out] or undefined, and bf16 [sum of out, in] or
+               // undefined
   kernels::Int8Rows int8;  // of all rows, or undefined
 };
 
@@ -25,8 +27,10 @@ class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, bool has_bias = true);
 
-  at::Tensor forward(const at::Tensor& x);               // [N, in] -> [N, out], in x's type
-  at::Tensor forward_without_bias(const at::Tensor& x);  // for kernels that add the bias themselves
+  // x [R, in], a row for each of `rows` -> [R, out], in x's type.
+  at::Tensor forward(const at::Tensor& x, const Rows& rows);
+  // For kernels that add the bias themselves.
+  at::Tensor forward_without_bias(const at::Tensor& x, const Rows& rows);
   void initialise(double range,
                   uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 
@@ -43,7 +47,8 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor bias;    // [out] fp32, or undefined
 
  private:
-  at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
+  at::Tensor multiply(const at::Tensor& x, const Rows& rows,
+                      const std::optional<at::Tensor>& with_bias);
   void round_to_int8();
 
   at::Tensor shadow_;  // [out, in] bf16, or undefined
@@ -53,17 +58,19 @@ class LinearImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Linear);
 
-// Layers with biases and equal input as one product: x is read and packed once, and its gradient is
-// one product too. The layers keep their parameters, names and gradients.
+// Layers of equal input, all with biases or all without, as one product: x is read and packed once,
+// and its gradient is one product too. The layers keep their parameters, names and gradients.
 class JoinedLinear {
  public:
   JoinedLinear() = default;
   explicit JoinedLinear(std::vector<Linear> layers);
 
-  at::Tensor forward(const at::Tensor& x) const;  // [N, in] -> [N, sum of out], in x's type
+  // x [R, in], a row for each of `rows` -> [R, sum of out], in x's type.
+  at::Tensor forward(const at::Tensor& x, const Rows& rows) const;
   void rejoin();  // after the layers were moved, each for itself, to another device
 
  private:
+  bool has_bias() const { return layers_.at(0)->bias.defined(); }
   void share(const at::Tensor& weight, const at::Tensor& bias);
 
   std::vector<Linear> layers_;

@@ -7,9 +7,9 @@
 
 namespace hone {
 
-LayerNormImpl::LayerNormImpl(int64_t width, double eps) : eps_(eps) {
+LayerNormImpl::LayerNormImpl(int64_t width, double eps, bool has_bias) : eps_(eps) {
   weight = register_parameter("weight", at::ones({width}));
-  bias = register_parameter("bias", at::zeros({width}));
+  bias = register_parameter("bias", has_bias ? at::zeros({width}) : at::Tensor());
 }
 
 at::Tensor LayerNormImpl::forward(const at::Tensor& x) {

@@ -1,0 +1,66 @@
+// What a layer is told beside its input: which rows of a batch it works on, and where in the
+// network it stands. Dropout's decisions (and what an adapter draws) follow from both.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "models/kernels/dropout.h"
+#include "models/kernels/rotary.h"
+#include "models/packed.h"
+
+namespace hone {
+
+// Where dropout happens: once after the embeddings, at several places of a block, of a head.
+enum class DropoutPlace : uint32_t {
+  kEmbeddings = 0,
+  kAttention = 0,  // its probabilities
+  kAttentionOut = 1,
+  kFeedForwardOut = 2,
+  kFeedForwardInner = 3,  // between the two products
+  kHeadIn = 0,
+  kHeadOut = 1,  // before the output layer
+  kTokenHeadOut = 0,
+};
+
+class Rows {
+ public:
+  static constexpr int64_t kMostLayers = (int64_t{1} << 17) - 1;  // that have places of their own
+
+  // All rows of `tokens`, at the embeddings. Outside of training nothing is dropped.
+  Rows(const Packed& tokens, bool is_training);
+
+  // The same rows at another place. A block that several layers share is run at each of them.
+  Rows at(int64_t layer) const;
+  Rows at_head() const;
+  // The same place with the rows `chosen` [R] int64 of all rows; with all where undefined.
+  Rows choose(const at::Tensor& chosen) const;
+  Rows all() const { return choose({}); }
+
+  const Packed& tokens() const { return batch_->tokens; }
+  const at::Tensor& chosen() const { return chosen_; }  // undefined: all
+  int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
+  // These rows of x [N, …], which has a row for each token.
+  at::Tensor of(const at::Tensor& x) const;
+
+  // Unique to (network, place): no two places share decisions.
+  kernels::DropoutOptions dropout(DropoutPlace place, double p) const;
+  // Angles of all positions of these tokens; made once for each (theta, dim) of a forward pass.
+  // REQUIRES: dim is even.
+  kernels::Rotary rotary(double theta, int64_t dim) const;
+
+ private:
+  struct Batch {  // what all places of a forward pass share
+    Packed tokens;
+    std::map<std::pair<double, int64_t>, kernels::Rotary> rotary;  // by theta and dim
+  };
+
+  std::shared_ptr<Batch> batch_;
+  at::Tensor chosen_, keys_;  // keys_: of these rows
+  uint32_t first_site_ = 0;
+  bool is_training_;
+};
+
+}  // namespace hone
