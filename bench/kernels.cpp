@@ -232,12 +232,13 @@ void embedding(Bench& bench, const Model& model, const Load& load) {
   const at::Tensor table = leaf(normal({30522, model.hidden}, at::kFloat)), other = leaf(table),
                    gradient = normal({tokens, model.hidden}, at::kFloat);
   const at::Tensor ids = (at::rand({tokens}).pow(4) * 30522).to(at::kLong);
+  const auto rows = c10::make_intrusive<kernels::TableRows>();
   bench.compare(
       title("embedding forward+backward", model, load, at::kFloat),
       4e-9 * static_cast<double>(gradient.nbytes()), "GB",
       [&] {
         table.mutable_grad() = at::Tensor();
-        kernels::embedding(table, ids).backward(gradient);
+        kernels::embedding(table, ids, rows).backward(gradient);
       },
       [&] {
         other.mutable_grad() = at::Tensor();
@@ -261,7 +262,8 @@ void adamw(Bench& bench, const Model& model) {
                    shadow = at::empty({count}, at::kBFloat16),
                    gradient = normal({count}, at::kFloat);
   value.mutable_grad() = gradient;
-  AdamW optimizer({{"x", value, shadow}}, {.weight_decay = 0.01});
+  const Parameter parameter{.name = "x", .value = value, .shadow = shadow, .weight_decay = 0.01};
+  AdamW optimizer({parameter}, {});
   const at::Tensor theirs = value.detach().clone(), m = at::zeros({count}), v = at::zeros({count}),
                    step = at::ones({});
   bench.compare(
@@ -274,7 +276,7 @@ void adamw(Bench& bench, const Model& model) {
       });
   bench.compare(
       std::string("gradient norm, ") + model.name, 4e-9 * static_cast<double>(count), "GB",
-      [&] { gradient_norm({{"x", value, {}}}); }, [&] { gradient.norm().item<float>(); });
+      [&] { gradient_norm({parameter}); }, [&] { gradient.norm().item<float>(); });
 }
 
 // A table of 30522 rows in a step that looks 448 tokens up: looked-up rows repeat as words do.
@@ -283,15 +285,17 @@ void table_step(Bench& bench, const Model& model) {
                    gradient = normal({448, model.hidden}, at::kFloat);
   const at::Tensor other = leaf(table), m = at::zeros_like(other.detach()),
                    v = at::zeros_like(other.detach()), step = at::ones({});
-  AdamW optimizer({{"table", table, {}}}, {.weight_decay = 0.01, .lazy_rows = true});
+  Parameter known{.name = "table", .value = table, .weight_decay = 0.01};
+  known.rows = c10::make_intrusive<kernels::TableRows>();
+  AdamW optimizer({known}, {.lazy_rows = true});
   const auto ids = [&] { return (at::rand({448}).pow(4) * 30522).to(at::kLong); };
   bench.compare(
       std::string("embedding, norm and AdamW of a table, lazy, ") + model.name,
       1e-9 * static_cast<double>(table.nbytes()), "GB",
       [&] {
         table.mutable_grad() = at::Tensor();
-        kernels::embedding(table, ids()).backward(gradient);
-        gradient_norm({{"table", table, {}}});
+        kernels::embedding(table, ids(), known.rows).backward(gradient);
+        gradient_norm({known});
         optimizer.step(1e-5, 1);
       },
       [&] {

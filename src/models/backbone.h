@@ -110,6 +110,7 @@ class Backbone : public torch::nn::Module {
   // or of those named. A fresh backbone has zero matrices: call this for what no checkpoint
   // brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
+  virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
   const ModelConfig& config() const { return config_; }
 
  protected:

@@ -44,6 +44,7 @@ class EncoderBackbone : public Backbone {
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
   at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
+  int64_t embedding_width() const override { return embeddings_->width(); }
 
  private:
   at::Tensor embed(const Rows& rows);  // [N, hidden], what the first block reads

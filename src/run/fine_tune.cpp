@@ -100,6 +100,7 @@ class Run {
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
+    inputs.regularisers = config_.regularisers;
     inputs.train_rows = data.train_rows;
     inputs.validation_rows = data.validation_rows;
     inputs.output_dir = folder_.path();

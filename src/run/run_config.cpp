@@ -18,9 +18,10 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
   Config data = root.section("data"), train = root.section("train"),
-         output = root.section("output");
+         regularise = root.section("regularise"), output = root.section("output");
   config.data = DataOptions::read(data);
   config.train = TrainOptions::read(train, config.data.sources.contains("validation"));
+  config.regularisers = read_regularisers(regularise);
   config.output_dir = output.require("dir");
   config.overwrite = output.get("overwrite", false);
   root.refuse_unknown();

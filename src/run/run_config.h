@@ -15,6 +15,7 @@ struct RunConfig {
   std::string model;  // a folder or a hub name
   DataOptions data;
   TrainOptions train;
+  std::vector<ChosenRegulariser> regularisers;
   std::string output_dir;
   bool overwrite = false;
   bool has_overrides = false;  // values that the file does not hold

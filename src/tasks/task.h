@@ -2,6 +2,7 @@
 // registry.cpp.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,6 +34,11 @@ struct LossOptions {
   double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al.
                                // 2016), as torch.nn.CrossEntropyLoss does
 };
+
+// How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its
+// targets, as a loss is; 0 where they are equal. tasks/divergence.h has the usual ones.
+using Divergence = std::function<at::Tensor(const at::Tensor& output, const at::Tensor& other,
+                                            const Batch& batch)>;
 
 // One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
 struct Row {
@@ -104,6 +110,7 @@ class Task {
   // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
   // (Batch::parts).
   virtual bool has_step_loss() const { return false; }
+  virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows
   virtual at::Tensor predict(Network& network, const Batch& batch) const {
     return network.forward(batch);

@@ -15,6 +15,7 @@ namespace {
 constexpr int kFormat = 3, kOldestFormat = 2;
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kRegularisers = "regularisers.safetensors";
 constexpr const char* kState = "trainer_state.json";
 constexpr int64_t kSlack = int64_t{1} << 20;  // headers, state, logs
 
@@ -85,6 +86,7 @@ void write_checkpoint(const std::string& folder, const Checkpoint& checkpoint) {
   };
   write(kWeights, checkpoint.weights);
   if (!checkpoint.optimizer.empty()) write(kOptimizer, checkpoint.optimizer);
+  if (!checkpoint.regularisers.empty()) write(kRegularisers, checkpoint.regularisers);
   Json state = {{"format", kFormat}, {"state", checkpoint.state}, {"files", files}};
   state["sha256"] = sha256(to_text(state));
   write_file(folder + "/" + kState, to_text(state, 1) + "\n");
@@ -131,10 +133,10 @@ Json read_verified_state(const std::string& folder) {
 
 Checkpoint read_checkpoint(const std::string& folder) {
   const Json state = read_verified_state(folder);
-  Checkpoint checkpoint{state.at("state"), read_safetensors(folder + "/" + kWeights), {}};
-  if (state.at("files").contains(kOptimizer))
-    checkpoint.optimizer = read_safetensors(folder + "/" + kOptimizer);
-  return checkpoint;
+  const auto read = [&](const char* name) {
+    return state.at("files").contains(name) ? read_safetensors(folder + "/" + name) : StateDict{};
+  };
+  return {state.at("state"), read(kWeights), read(kOptimizer), read(kRegularisers)};
 }
 
 bool is_good(const std::string& folder) try {
@@ -162,7 +164,8 @@ bool looks_good(const std::string& folder) try {
 std::string CheckpointFolder::save(const std::string& name, const Checkpoint& checkpoint) const {
   const std::string path = folder_ + "/" + name, fresh = path + ".new",
                     previous = path + ".previous";
-  const int64_t bytes = bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) + kSlack;
+  const int64_t bytes = bytes_of(checkpoint.weights) + bytes_of(checkpoint.optimizer) +
+                        bytes_of(checkpoint.regularisers) + kSlack;
   NewFolder folder(fresh);
   // Three of them at a time, unless the disk has no room: then the good one must outlive the write.
   if (free_disk_bytes(folder_) < bytes && is_good(path)) fs::remove_all(previous);
@@ -219,9 +222,31 @@ Checkpoint CheckpointFolder::load(const std::string& name,
   }
 }
 
-int64_t disk_needed(int64_t parameters, bool keeps_last) {
+std::optional<Checkpoint> CheckpointFolder::load_best_of(
+    int64_t step, const std::function<void(const std::string&)>& warn) const {
+  std::string why;
+  try {
+    Checkpoint best = load("best", warn);
+    if (best.state.at("step") == step) return best;
+    why = fmt::format("the best checkpoint is of step {}", best.state["step"].dump());
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  warn(fmt::format("{}; the last weights are kept, not the best, which were those of step {}", why,
+                   step));
+  return std::nullopt;
+}
+
+void CheckpointFolder::refuse_existing() const {
+  if (!fs::exists(folder_)) return;
+  throw Error(ErrorKind::kUsage, Where{folder_},
+              "holds the checkpoints of another run; continue it with --resume, or replace it with "
+              "--overwrite");
+}
+
+int64_t disk_needed(int64_t weights, int64_t state, bool keeps_last) {
   constexpr int64_t kFloat = 4;
-  return parameters * kFloat * ((keeps_last ? 2 * 3 : 0) + 2 * 1 + 1) + kSlack;
+  return kFloat * ((keeps_last ? 2 * (weights + state) : 0) + 2 * weights + weights) + kSlack;
 }
 
 int64_t bytes_below(const std::string& folder) {

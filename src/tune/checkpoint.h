@@ -1,9 +1,10 @@
 // Checkpoints of a run: `checkpoints/last` to go on from, `checkpoints/best` to keep.
 //
-// A checkpoint is a folder with model.safetensors, optimizer.safetensors (not in `best`) and
-// trainer_state.json, which is written last and holds sizes and checksums of the others: without
-// it, or where a checksum differs, the folder does not count. It is written as `<name>.new`,
-// synced, compared with what was to be written, and renamed; the one before stays as
+// A checkpoint is a folder with model.safetensors, optimizer.safetensors (not in `best`), perhaps
+// regularisers.safetensors (neither), and trainer_state.json, which is written last and holds sizes
+// and checksums of the others: without it, or where a checksum differs, the folder does not count.
+// It is written as `<name>.new`, synced, compared with what was to be written, and renamed; the one
+// before stays as
 // `<name>.previous`. A good one is removed only when a better one is known to be good, so a run
 // killed anywhere finds a good checkpoint.
 #pragma once
@@ -19,9 +20,10 @@
 namespace hone {
 
 struct Checkpoint {
-  Json state;           // the loop's own, see trainer.cpp
-  StateDict weights;    // fp32, under the checkpoint's names
-  StateDict optimizer;  // empty in `best`
+  Json state;                   // run_progress.h and run_identity.h
+  StateDict weights;            // fp32, under the checkpoint's names
+  StateDict optimizer;          // empty in `best`
+  StateDict regularisers = {};  // empty in `best`, and where they keep nothing
 };
 
 class CheckpointFolder {
@@ -41,9 +43,13 @@ class CheckpointFolder {
   Checkpoint load_last(const std::function<void(const std::string&)>& warn) const {
     return load("last", warn);
   }
-  Checkpoint load_best(const std::function<void(const std::string&)>& warn) const {
-    return load("best", warn);
-  }
+  // The best weights, where they are those of `step`; else nothing, and `warn` is told why: a run
+  // whose `last` is good can end, whatever became of `best`.
+  std::optional<Checkpoint> load_best_of(int64_t step,
+                                         const std::function<void(const std::string&)>& warn) const;
+
+  // A new run must not mix with the checkpoints of another: Error(kUsage) where there are any.
+  void refuse_existing() const;
 
   const std::string& path() const { return folder_; }
 
@@ -55,9 +61,9 @@ class CheckpointFolder {
   std::string folder_;
 };
 
-// What a run's checkpoints and its model take at one time, for `parameters` trained numbers: two of
-// `last` (weights and two moments) where there is one, two of `best`, and the model.
-int64_t disk_needed(int64_t parameters, bool keeps_last = true);
+// What a run's checkpoints and its model take at one time: two of `last` (`weights` numbers, and
+// `state` numbers of optimizer and regularisers) where there is one, two of `best`, and the model.
+int64_t disk_needed(int64_t weights, int64_t state, bool keeps_last);
 
 int64_t bytes_below(const std::string& folder);  // of all files in it; 0 where it is not there
 

@@ -1,6 +1,7 @@
 #include "tune/console.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <optional>
@@ -24,6 +25,10 @@ class Console {
              static_cast<double>(s.parameters) / 1e6, s.total_steps, s.precision,
              s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s")
                                : s.device);
+    for (const Frozen& frozen : s.frozen)
+      log_info("frozen: {} ({} weight{}, {:.1f}M numbers)", frozen.pattern, frozen.weights,
+               frozen.weights == 1 ? "" : "s", static_cast<double>(frozen.numbers) / 1e6);
+    if (!s.regularisers.empty()) log_info("regularised by {}", fmt::join(s.regularisers, ", "));
     start_ = s.step;
     bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training",
                  s.total_steps - s.step, "steps");
@@ -32,8 +37,8 @@ class Console {
     // Smoothed over about ten steps: lengths differ from step to step.
     rate_ = rate_ == 0 ? rate_of(s) : rate_ + 0.1 * (rate_of(s) - rate_);
     if (bar_)
-      bar_->advance_to(s.step - start_,
-                       fmt::format("loss {:.4f}, {}", s.mean_loss, rate_text(rate_)));
+      bar_->advance_to(s.step - start_, fmt::format("loss {:.4f}, {}{}", s.mean_loss,
+                                                    numbers_text(s.numbers), rate_text(rate_)));
     if (s.step == s.total_steps) bar_.reset();
   }
   void tell(const Evaluated& e) {
@@ -43,6 +48,11 @@ class Console {
   void tell(const Saved& s) { log_debug("step {}: saved {}", s.step, s.path); }
   void tell(const Warned& w) { log_warn("{}", w.message); }
 
+  static std::string numbers_text(const Numbers& numbers) {
+    std::string text;
+    for (const auto& [name, value] : numbers) text += fmt::format("{} {:.4f}, ", name, value);
+    return text;
+  }
   static double rate_of(const Stepped& s) {
     return s.seconds > 0 ? static_cast<double>(s.tokens) / s.seconds : 0;
   }

@@ -10,7 +10,7 @@
 #include "tune/batch_loader.h"
 #include "tune/checkpoint.h"
 #include "tune/machine.h"
-#include "tune/parameters.h"
+#include "tune/step_parts.h"
 #include "tune/timeline.h"
 #include "tune/train_options.h"
 
@@ -37,8 +37,18 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// fp32 weight, gradient and two moments; the bf16 copy.
-int64_t bytes_per_parameter(Precision precision) { return precision == Precision::kBf16 ? 18 : 16; }
+// fp32 weights and the bf16 copy; gradients of those that are trained, and what is kept of them.
+int64_t weight_bytes(const WeightCount& weights, int64_t state, Precision precision) {
+  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + (weights.trained + state) * 4;
+}
+
+// A loss that is no number takes as long as another; the run itself will tell of it.
+void run_pass(const Pass& pass, const Batch& batch) {
+  try {
+    pass(batch);
+  } catch (const NotFinite&) {
+  }
+}
 
 double to_mb(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
@@ -73,33 +83,35 @@ std::string Estimate::text() const {
   return text;
 }
 
-Estimate estimate(const ModelConfig& config, int64_t parameters,
-                  const std::vector<int32_t>& lengths, const TrainOptions& options) {
+Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
+                  const TrainOptions& options, const std::vector<ChosenRegulariser>& regularisers) {
+  const StepParts parts(pipeline, options, regularisers);
+  const WeightCount weights = count_weights(pipeline.network());
   const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   const Timeline timeline(lengths, plan_options(options), options.num_train_epochs,
                           options.max_steps);
   Estimate result;
-  result.parameters = parameters;
+  result.parameters = weights.trained;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
   result.micro_batch_tokens = largest_micro_batch(lengths, options);
-  result.memory_bytes =
-      kProgram + parameters * bytes_per_parameter(precision) +
-      result.micro_batch_tokens * config.plan->activation_bytes(precision, options.recompute);
-  result.disk_bytes = disk_needed(parameters, options.save_strategy != "no");
+  result.memory_bytes = kProgram + weight_bytes(weights, parts.state_size(), precision) +
+                        parts.regularisers.graphs_kept() * result.micro_batch_tokens *
+                            pipeline.config().plan->activation_bytes(precision, options.recompute);
+  result.disk_bytes = disk_needed(weights.all, parts.state_size(), options.save_strategy != "no");
   return result;
 }
 
 double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
-                                 const TrainOptions& options) {
+                                 const TrainOptions& options,
+                                 const std::vector<ChosenRegulariser>& regularisers) {
   use_threads(options.threads);
   pipeline.network().move_to(resolve_device(options.device));
   pipeline.network().set_precision(
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  const auto parameters = trainable_parameters(pipeline.network());
-  AdamW optimizer(parameters, {.lazy_rows = true});
+  const StepParts parts(pipeline, options, regularisers);
   Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs,
                     options.max_steps);
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
@@ -111,27 +123,19 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     for (const auto& indices : timeline.micro_batches(step)) {
       const MicroBatch micro =
           make_micro_batch(samples, indices, static_cast<uint64_t>(options.seed), step);
-      pipeline.task()
-          .forward_loss(pipeline.network(), pipeline.network().place(micro.batch))
-          .sum.backward();
+      run_pass(parts.pass, pipeline.network().place(micro.batch));
       step_tokens += micro.tokens;
     }
-    optimizer.step(/*learning_rate=*/0, /*gradient_scale=*/1);
-    gradient_norm(parameters);  // which waits for a GPU
-    clear_gradients(parameters);
+    parts.optimizer->step(/*learning_rate=*/0, /*gradient_scale=*/1);
+    gradient_norm(parts.parameters());  // which waits for a GPU
+    clear_gradients(parts.parameters());
+    parts.regularisers.after_step(step + 1);
     if (step == 0 && steps > 1) continue;
     spent += std::chrono::steady_clock::now() - start;
     tokens += step_tokens;
   }
   pipeline.network().eval();
   return spent.count() / static_cast<double>(std::max<int64_t>(1, tokens));
-}
-
-int64_t count_parameters(Network& network) {
-  int64_t count = 0;
-  for (const auto& [name, value] : network.weights())
-    count += value.requires_grad() ? value.numel() : 0;
-  return count;
 }
 
 }  // namespace hone

@@ -9,12 +9,13 @@
 #include "base/json.h"
 #include "data/sample_store.h"
 #include "tasks/pipeline.h"
-#include "tune/trainer.h"
+#include "tune/regularise/regulariser.h"
+#include "tune/train_options.h"
 
 namespace hone {
 
 struct Estimate {
-  int64_t parameters = 0;
+  int64_t parameters = 0;          // trained numbers
   int64_t steps = 0;               // optimizer steps
   int64_t tokens = 0;              // real tokens in all of them
   int64_t micro_batch_tokens = 0;  // of the largest micro-batch
@@ -26,16 +27,15 @@ struct Estimate {
   std::string text() const;  // a few lines for people
 };
 
-// From shapes alone. REQUIRES: lengths (tokens of each training sample) is not empty.
-Estimate estimate(const ModelConfig& config, int64_t parameters,
-                  const std::vector<int32_t>& lengths, const TrainOptions& options);
+// From shapes alone. Freezes what `options` names. REQUIRES: lengths (tokens of each training
+// sample) is not empty.
+Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
+                  const TrainOptions& options, const std::vector<ChosenRegulariser>& regularisers);
 
 // Seconds per training token, measured on a few steps of the run itself. Leaves the weights as they
 // were.
 double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
-                                 const TrainOptions& options);
-
-// The parameters that `network` trains.
-int64_t count_parameters(Network& network);
+                                 const TrainOptions& options,
+                                 const std::vector<ChosenRegulariser>& regularisers);
 
 }  // namespace hone

@@ -15,17 +15,19 @@ namespace hone {
 namespace {
 
 Json line_of(const Stepped& s) {
-  return {{"event", "step"},
-          {"step", s.step},
-          {"epoch", s.epoch},
-          {"loss", s.mean_loss},
-          {"gradient_norm", s.gradient_norm},
-          {"learning_rate", s.learning_rate},
-          {"loss_z", s.loss_z},
-          {"norm_z", s.norm_z},
-          {"seconds", s.seconds},
-          {"tokens", s.tokens},
-          {"samples", s.samples}};
+  Json line = {{"event", "step"},
+               {"step", s.step},
+               {"epoch", s.epoch},
+               {"loss", s.mean_loss},
+               {"gradient_norm", s.gradient_norm},
+               {"learning_rate", s.learning_rate},
+               {"loss_z", s.loss_z},
+               {"norm_z", s.norm_z},
+               {"seconds", s.seconds},
+               {"tokens", s.tokens},
+               {"samples", s.samples}};
+  for (const auto& [name, value] : s.numbers) line[name] = value;
+  return line;
 }
 
 Json line_of(const Evaluated& e) {
@@ -133,6 +135,9 @@ std::map<std::string, std::vector<RunSummary::Point>> read_curves(const std::str
     if (event["event"] == "step") {
       add("loss", event.value("loss", Json()));
       add("learning rate", event.value("learning_rate", Json()));
+      for (const auto& [name, value] : event.items()) {
+        if (name.find('.') != std::string::npos) add(name, value);  // of a regulariser
+      }
     } else {
       add("validation loss", event.value("loss", Json()));
       for (const auto& [name, value] : event["metrics"].items()) add("validation " + name, value);

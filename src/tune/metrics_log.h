@@ -4,7 +4,7 @@
 //   {"event": "step", "step": 10, "epoch": 0.5, "loss": 1.2, "gradient_norm": 0.9, "learning_rate":
 //   5e-05, "loss_z": 0.1, "norm_z": 0.2,
 //    "seconds": 0.1, "tokens": 900, "samples": 32}                         loss: mean since the
-//    line before
+//    line before; further numbers "<regulariser>.<number>" are such means too
 //   {"event": "evaluation", "step": 20, "epoch": 1.0, "loss": 1.1, "metrics": {"accuracy": 0.7},
 //   "is_best": true, "seconds": 0.4}
 #pragma once
@@ -22,7 +22,7 @@ namespace hone {
 Listener metrics_log(const std::string& path);
 
 // The learning curves in a metrics.jsonl, for the report: "loss", "learning rate", "validation
-// loss", "validation <metric>".
+// loss", "validation <metric>", and a regulariser's own numbers by their names.
 std::map<std::string, std::vector<RunSummary::Point>> read_curves(const std::string& path);
 
 }  // namespace hone

@@ -15,15 +15,15 @@ namespace {
 
 constexpr size_t kNamed = 10;  // rows that a message lists
 
-bool is_finite_alone(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters,
-                     const MicroBatch& micro, bool with_gradient) {
-  const Loss loss =
-      pipeline.task().forward_loss(pipeline.network(), pipeline.network().place(micro.batch));
-  if (!std::isfinite(loss.sum.item<double>())) return false;
-  if (!with_gradient) return true;
+bool is_finite_alone(const Pass& pass, const std::vector<Parameter>& parameters, const Batch& batch,
+                     bool is_gradient) {
   clear_gradients(parameters);
-  loss.sum.backward();
-  return std::isfinite(gradient_norm(parameters));
+  try {
+    pass(batch);
+  } catch (const NotFinite&) {
+    return false;
+  }
+  return !is_gradient || std::isfinite(gradient_norm(parameters));
 }
 
 // The rows of samples, each once, in the order of the data.
@@ -49,18 +49,19 @@ std::string list_rows(const std::vector<int64_t>& records,
 
 }  // namespace
 
-void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& parameters,
-                       const SampleStore& samples, const std::function<Where(int64_t)>& where_of,
-                       const Suspects& suspects) {
+void refuse_not_finite(const Pass& pass, const Network& network,
+                       const std::vector<Parameter>& parameters, const SampleStore& samples,
+                       const std::function<Where(int64_t)>& where_of, const Suspects& suspects) {
   std::vector<int64_t> guilty;
   for (int64_t index : suspects.indices) {
     const MicroBatch micro = make_micro_batch(samples, {index}, suspects.seed, suspects.steps_done);
-    if (!is_finite_alone(pipeline, parameters, micro, suspects.is_gradient))
+    if (!is_finite_alone(pass, parameters, network.place(micro.batch),
+                         suspects.failure.is_gradient))
       guilty.push_back(index);
   }
   clear_gradients(parameters);
 
-  const char* what = suspects.is_gradient ? "gradient" : "loss";
+  const std::string& what = suspects.failure.what;
   const int64_t step = suspects.steps_done + 1;
   const bool all = guilty.size() == suspects.indices.size(), none = guilty.empty();
   const auto rows = records_of(samples, none ? suspects.indices : guilty);
@@ -87,8 +88,8 @@ void refuse_not_finite(Pipeline& pipeline, const std::vector<AdamWParameter>& pa
   throw Error(ErrorKind::kData, where_of(rows.front()), message);
 }
 
-void refuse_diverged(const std::vector<AdamWParameter>& parameters, int64_t steps_done) {
-  for (const AdamWParameter& parameter : parameters) {
+void refuse_diverged(const std::vector<Parameter>& parameters, int64_t steps_done) {
+  for (const Parameter& parameter : parameters) {
     if (parameter.value.numel() == 0) continue;
     const auto [least, most] = at::aminmax(parameter.value.detach());  // one pass, no copy
     if (std::isfinite(least.item<double>()) && std::isfinite(most.item<double>())) continue;

@@ -3,10 +3,14 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fnmatch.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/error.h"
+#include "models/layers/embedding.h"
 #include "models/layers/linear.h"
 
 namespace hone {
@@ -24,25 +28,143 @@ bool decays(const std::string& name) {
   return !holds("bias") && !is_norm;
 }
 
-std::vector<AdamWParameter> trainable_parameters(Network& network) {
-  std::map<const c10::TensorImpl*, at::Tensor> shadows;  // by master
-  for (const auto& module : network.modules(/*include_self=*/false)) {
-    auto* linear = module->as<LinearImpl>();
-    if (linear != nullptr && linear->shadow().defined())
-      shadows[linear->weight.unsafeGetTensorImpl()] = linear->shadow();
+namespace {
+
+// "bert.encoder.…" is called "encoder.…" too.
+std::string short_name(const std::string& name, const std::string& prefix) {
+  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
+class Names {
+ public:
+  explicit Names(Network& network) : prefix_(network.backbone().config().base_prefix + ".") {
+    for (const auto& [name, value] : network.weights()) add_parts(short_name(name, prefix_));
   }
-  std::vector<AdamWParameter> parameters;
+
+  bool match(const std::string& glob, const std::string& name) const {
+    const auto matches = [&](const std::string& text) {
+      return ::fnmatch(glob.c_str(), text.c_str(), 0) == 0;
+    };
+    return matches(name) || matches(short_name(name, prefix_));
+  }
+
+  Error no_match(const char* key, const Patterns& patterns, const std::string& glob,
+                 const char* what) const {
+    std::string advice = did_you_mean(glob, known_);
+    if (advice.empty())
+      advice = fmt::format("; its weights are those of {}", fmt::join(tops_, ", "));
+    return Error(ErrorKind::kUsage, patterns.where,
+                 fmt::format("\"{}\": no {} is called \"{}\"{}", key, what, glob, advice));
+  }
+
+ private:
+  // "encoder.layer.0.weight" may be meant by "encoder.*", "encoder.layer.*", … or itself.
+  void add_parts(const std::string& name) {
+    for (size_t dot = 0; (dot = name.find('.', dot)) != std::string::npos; ++dot)
+      add(known_, name.substr(0, dot) + ".*");
+    add(known_, name);
+    add(tops_, name.substr(0, name.find('.')) + ".*");
+  }
+  static void add(std::vector<std::string>& to, const std::string& name) {
+    if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(name);
+  }
+
+  std::string prefix_;
+  std::vector<std::string> known_, tops_;
+};
+
+// What the layers keep of their weights, by weight.
+struct Kept {
+  at::Tensor shadow;
+  c10::intrusive_ptr<kernels::TableRows> rows;
+};
+
+std::map<const c10::TensorImpl*, Kept> kept_by_layers(Network& network) {
+  std::map<const c10::TensorImpl*, Kept> kept;
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    if (auto* linear = module->as<LinearImpl>(); linear != nullptr && linear->shadow().defined())
+      kept[linear->weight.unsafeGetTensorImpl()].shadow = linear->shadow();
+    if (auto* table = module->as<EmbeddingImpl>())
+      kept[table->weight.unsafeGetTensorImpl()].rows = table->rows;
+  }
+  return kept;
+}
+
+void set_rates(std::vector<Parameter>& parameters, const Names& names,
+               const TrainOptions& options) {
+  std::vector<bool> is_taken(parameters.size());
+  for (const ParameterGroup& group : options.groups) {
+    const double factor =
+        group.learning_rate > 0 ? group.learning_rate / options.learning_rate : group.factor;
+    for (const std::string& glob : group.parameters.globs) {
+      bool matched = false;
+      for (size_t i = 0; i < parameters.size(); ++i) {
+        Parameter& parameter = parameters[i];
+        if (!names.match(glob, parameter.name)) continue;
+        matched = true;
+        if (is_taken[i]) continue;
+        is_taken[i] = true;
+        parameter.rate = factor;
+        if (group.weight_decay && decays(parameter.name))
+          parameter.weight_decay = *group.weight_decay;
+      }
+      if (!matched) throw names.no_match("parameters", group.parameters, glob, "trained weight");
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Frozen> freeze(Network& network, const TrainOptions& options) {
+  const Names names(network);
+  std::vector<Frozen> all;
+  for (const std::string& glob : options.freeze.globs) {
+    Frozen frozen{glob};
+    for (auto& [name, value] : network.weights()) {
+      if (!names.match(glob, name)) continue;
+      value.requires_grad_(false);
+      ++frozen.weights;
+      frozen.numbers += value.numel();
+    }
+    if (frozen.weights == 0) throw names.no_match("freeze", options.freeze, glob, "weight");
+    all.push_back(frozen);
+  }
+  if (!all.empty() && count_weights(network).trained == 0)
+    throw Error(ErrorKind::kUsage, options.freeze.where,
+                "\"freeze\" names every weight: nothing is left to train");
+  return all;
+}
+
+std::vector<Parameter> trainable_parameters(Network& network, const TrainOptions& options) {
+  const auto kept = kept_by_layers(network);
+  std::vector<Parameter> parameters;
   for (const auto& [name, value] : network.weights()) {
     if (!value.requires_grad()) continue;
-    const auto shadow = shadows.find(value.unsafeGetTensorImpl());
-    parameters.push_back(
-        {name, value, shadow == shadows.end() ? at::Tensor() : shadow->second, decays(name)});
+    Parameter parameter;
+    parameter.name = name;
+    parameter.value = value;
+    parameter.weight_decay = decays(name) ? options.weight_decay : 0;
+    if (const auto found = kept.find(value.unsafeGetTensorImpl()); found != kept.end()) {
+      parameter.shadow = found->second.shadow;
+      parameter.rows = found->second.rows;
+    }
+    parameters.push_back(std::move(parameter));
   }
+  set_rates(parameters, Names(network), options);
   return parameters;
 }
 
-void clear_gradients(const std::vector<AdamWParameter>& parameters) {
-  for (const AdamWParameter& parameter : parameters)
+WeightCount count_weights(const Network& network) {
+  WeightCount count;
+  for (const auto& [name, value] : network.weights()) {
+    count.all += value.numel();
+    count.trained += value.requires_grad() ? value.numel() : 0;
+  }
+  return count;
+}
+
+void clear_gradients(const std::vector<Parameter>& parameters) {
+  for (const Parameter& parameter : parameters)
     at::Tensor(parameter.value).mutable_grad() = at::Tensor();
 }
 

@@ -1,4 +1,5 @@
-// The parameters that training changes, with what the optimizer must know of each.
+// The weights of a network as training sees them: which stay as they are, which are trained and at
+// what rate.
 #pragma once
 
 #include <string>
@@ -6,7 +7,8 @@
 
 #include "models/weights.h"
 #include "tasks/network.h"
-#include "tune/optim/adamw.h"
+#include "tune/events.h"
+#include "tune/optim/optimizer.h"
 
 namespace hone {
 
@@ -14,11 +16,22 @@ namespace hone {
 // by name.
 bool decays(const std::string& name);
 
-// Parameters that require a gradient, under the checkpoint's names, each with the bf16 shadow of
-// its Linear where it has one. To be asked for after set_precision.
-std::vector<AdamWParameter> trainable_parameters(Network& network);
+// Weights that `options.freeze` names need no gradient from now on: nothing is computed for them
+// that no trained weight needs. Error(kUsage) at its place for a pattern that matches none, with
+// the nearest name, and where nothing would be left to train.
+std::vector<Frozen> freeze(Network& network, const TrainOptions& options);
 
-void clear_gradients(const std::vector<AdamWParameter>& parameters);
+// Parameters that require a gradient, under the checkpoint's names, each with its rate and decay
+// (`options.groups`), and what its layer keeps of it (bf16 shadow, looked-up rows). To be asked for
+// after set_precision and freeze. Error(kUsage) for a group that has none of them.
+std::vector<Parameter> trainable_parameters(Network& network, const TrainOptions& options);
+
+struct WeightCount {
+  int64_t all = 0, trained = 0;  // numbers
+};
+WeightCount count_weights(const Network& network);
+
+void clear_gradients(const std::vector<Parameter>& parameters);
 
 StateDict weights_of(const Network& network);  // shares memory with the network
 // Every weight by its own name, shapes equal; refreshes the bf16 shadows. Error(kModel) at `source`

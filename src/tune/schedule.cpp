@@ -4,8 +4,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
-
 namespace hone {
 namespace {
 
@@ -33,28 +31,27 @@ double polynomial(const ScheduleOptions& o, int64_t step) {
 
 double constant(const ScheduleOptions&, int64_t) { return 1.0; }
 
-using Decay = double (*)(const ScheduleOptions&, int64_t);
-
-Decay decay_named(const std::string& type) {
-  if (type == "linear") return linear;
-  if (type == "cosine") return cosine;
-  if (type == "polynomial") return polynomial;
-  if (type == "constant" || type == "constant_with_warmup") return constant;
-  throw Error(ErrorKind::kUsage,
-              "unknown schedule \"" + type +
-                  "\"; known are linear, cosine, constant, constant_with_warmup, polynomial");
-}
-
 }  // namespace
 
+Table<ScheduleInfo>& schedules() {
+  static Table<ScheduleInfo> all("schedule", {
+                                                 {"linear", linear},
+                                                 {"cosine", cosine},
+                                                 {"constant", constant, /*has_warmup=*/false},
+                                                 {"constant_with_warmup", constant},
+                                                 {"polynomial", polynomial},
+                                             });
+  return all;
+}
+
 std::function<double(int64_t)> make_schedule(const ScheduleOptions& options) {
-  const Decay decay = decay_named(options.type);
+  const ScheduleInfo& schedule = schedules().named(options.type);
   ScheduleOptions o = options;
-  if (o.type == "constant") o.warmup_steps = 0;  // it has none there either
-  return [o, decay](int64_t step) {
+  if (!schedule.has_warmup) o.warmup_steps = 0;
+  return [o, factor = schedule.factor](int64_t step) {
     if (step < o.warmup_steps)
       return static_cast<double>(step) / static_cast<double>(o.warmup_steps);
-    return decay(o, step);
+    return factor(o, step);
   };
 }
 

@@ -6,16 +6,26 @@
 #include <functional>
 #include <string>
 
+#include "base/table.h"
+
 namespace hone {
 
 struct ScheduleOptions {
-  std::string type = "linear";  // linear | cosine | constant | constant_with_warmup | polynomial
+  std::string type = "linear";  // a name of the table
   int64_t warmup_steps = 0, total_steps = 0;
   double power = 1.0, end_factor = 0.0;  // polynomial (end_factor = lr_end / lr)
   double cycles = 0.5;                   // cosine
 };
 
-std::function<double(int64_t step)> make_schedule(
-    const ScheduleOptions& options);  // step counts from 0
+struct ScheduleInfo {
+  const char* name;
+  // After warm-up, from its last step on; steps count from 0.
+  double (*factor)(const ScheduleOptions& options, int64_t step);
+  bool has_warmup = true;  // from 0 to 1 in warmup_steps
+};
+Table<ScheduleInfo>& schedules();  // schedule.cpp: one line each
+
+// Error(kUsage) for an unknown type.
+std::function<double(int64_t step)> make_schedule(const ScheduleOptions& options);
 
 }  // namespace hone

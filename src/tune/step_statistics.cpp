@@ -26,27 +26,37 @@ void remember(std::vector<double>& values, double value) {
 
 }  // namespace
 
-void StepStatistics::add(double loss, double norm) {
+void StepStatistics::add(double loss, double norm, const Numbers& numbers) {
   loss_z_ = z_score(losses_, loss);
   norm_z_ = z_score(norms_, norm);
   remember(losses_, loss);
   remember(norms_, norm);
   window_loss_ += loss;
   ++window_steps_;
+  for (const auto& [name, value] : numbers) window_numbers_[name] += value;
 }
 
 double StepStatistics::mean_loss() const {
   return window_loss_ / static_cast<double>(std::max<int64_t>(1, window_steps_));
 }
 
+Numbers StepStatistics::mean_numbers() const {
+  Numbers means;
+  for (const auto& [name, sum] : window_numbers_)
+    means.emplace_back(name, sum / static_cast<double>(window_steps_));
+  return means;
+}
+
 void StepStatistics::begin_window() {
   window_loss_ = 0;
+  window_numbers_.clear();
   window_steps_ = 0;
 }
 
 Json StepStatistics::state() const {
   return {{"window_loss", window_loss_},
           {"window_steps", window_steps_},
+          {"window_numbers", window_numbers_},
           {"losses", losses_},
           {"norms", norms_}};
 }
@@ -54,6 +64,7 @@ Json StepStatistics::state() const {
 void StepStatistics::load_state(const Json& state) {
   window_loss_ = state.at("window_loss").get<double>();
   window_steps_ = state.at("window_steps").get<int64_t>();
+  window_numbers_ = state.value("window_numbers", std::map<std::string, double>{});
   losses_ = state.at("losses").get<std::vector<double>>();
   norms_ = state.at("norms").get<std::vector<double>>();
 }

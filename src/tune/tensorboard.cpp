@@ -87,12 +87,14 @@ class EventFile {
   void operator()(const Event& event) {
     if (const auto* started = std::get_if<Started>(&event)) open(started->step);
     if (const auto* s = std::get_if<Stepped>(&event); s != nullptr && s->is_logged) {
-      write(s->step, {{"train/loss", s->mean_loss},
-                      {"train/learning_rate", s->learning_rate},
-                      {"train/gradient_norm", s->gradient_norm},
-                      {"train/epoch", s->epoch},
-                      {"train/tokens_per_second",
-                       s->seconds > 0 ? static_cast<double>(s->tokens) / s->seconds : 0}});
+      Scalars scalars = {{"train/loss", s->mean_loss},
+                         {"train/learning_rate", s->learning_rate},
+                         {"train/gradient_norm", s->gradient_norm},
+                         {"train/epoch", s->epoch},
+                         {"train/tokens_per_second",
+                          s->seconds > 0 ? static_cast<double>(s->tokens) / s->seconds : 0}};
+      for (const auto& [name, value] : s->numbers) scalars.emplace_back("train/" + name, value);
+      write(s->step, scalars);
     }
     if (const auto* e = std::get_if<Evaluated>(&event)) {
       Scalars scalars = {{"eval/loss", e->loss}};

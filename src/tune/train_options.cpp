@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tune/machine.h"
+#include "tune/optim/optimizer.h"
 
 namespace hone {
 namespace {
@@ -15,8 +16,8 @@ constexpr int64_t kMostSteps = 1'000'000'000'000'000, kMostPlannedEpochs = 1'000
 
 // What a key with a closed list of values allows; empty for the others.
 std::vector<std::string> choices(const std::string& key) {
-  if (key == "lr_scheduler_type")
-    return {"linear", "cosine", "constant", "constant_with_warmup", "polynomial"};
+  if (key == "optim") return optimizers().names();
+  if (key == "lr_scheduler_type") return schedules().names();
   if (key == "precision") return {"auto", "fp32", "bf16"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
@@ -52,6 +53,47 @@ class Checker {
  private:
   const Config& section_;
 };
+
+void read_option(Config& section, const char* key, std::string& value) {
+  const auto allowed = choices(key);
+  value = allowed.empty() ? section.get(key, value) : section.choice(key, value, allowed);
+}
+
+template <typename Number>
+void read_option(Config& section, const char* key, Number& value) {
+  value = section.get(key, value);
+}
+
+void read_option(Config& section, const char* key, Patterns& value) {
+  value = {section.get(key, value.globs), section.where(key)};
+}
+
+ParameterGroup read_group(Config& section) {
+  ParameterGroup group;
+  read_option(section, "parameters", group.parameters);
+  if (group.parameters.globs.empty())
+    throw section.error("parameters", "a group needs \"parameters\": patterns of weight names");
+  if (section.has("learning_rate") && section.has("factor"))
+    throw section.error("factor", "a group has a \"learning_rate\" or a \"factor\" of the run's");
+  const Checker check(section);
+  if (section.has("learning_rate")) {
+    read_option(section, "learning_rate", group.learning_rate);
+    check.inside("learning_rate", group.learning_rate, 0, Checker::kNoLimit, false);
+  }
+  if (section.has("factor")) {
+    read_option(section, "factor", group.factor);
+    check.inside("factor", group.factor, 0, Checker::kNoLimit, false);
+  }
+  if (section.has("weight_decay")) {
+    group.weight_decay = section.get("weight_decay", 0.0);
+    check.inside("weight_decay", *group.weight_decay, 0, Checker::kNoLimit, true);
+  }
+  return group;
+}
+
+void read_option(Config& section, const char* key, std::vector<ParameterGroup>& value) {
+  for (Config& group : section.sections(key)) value.push_back(read_group(group));
+}
 
 void check_amounts(const Checker& check, const TrainOptions& o) {
   check.refuse(o.max_steps == 0 || o.max_steps < -1, "max_steps",
@@ -123,19 +165,21 @@ void check_stopping(const Checker& check, const TrainOptions& o, bool has_valida
 
 TrainOptions TrainOptions::read(Config& section, bool has_validation) {
   TrainOptions o;
-  for_each_option(o, [&](const char* key, auto& value) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
-      const auto allowed = choices(key);
-      value = allowed.empty() ? section.get(key, value) : section.choice(key, value, allowed);
-    } else {
-      value = section.get(key, value);
-    }
-  });
+  for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
   const Checker check(section);
   check_amounts(check, o);
   check_numbers(check, o);
   check_stopping(check, o, has_validation);
   return o;
+}
+
+void to_json(Json& json, const Patterns& patterns) { json = patterns.globs; }
+
+void to_json(Json& json, const ParameterGroup& group) {
+  json = {{"parameters", group.parameters}};
+  if (group.learning_rate != 0) json["learning_rate"] = group.learning_rate;
+  if (group.factor != 1) json["factor"] = group.factor;
+  if (group.weight_decay) json["weight_decay"] = *group.weight_decay;
 }
 
 Json options_json(const TrainOptions& options) {
@@ -171,7 +215,7 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
            o.per_device_train_batch_size != usual.per_device_train_batch_size,
        "per_device_train_batch_size does nothing beside max_tokens_per_batch");
   tell(o.warmup_ratio > 0 && o.warmup_steps > 0, "warmup_ratio does nothing beside warmup_steps");
-  tell(has_warmup && o.lr_scheduler_type == "constant",
+  tell(has_warmup && !schedules().named(o.lr_scheduler_type).has_warmup,
        "lr_scheduler_type constant has no warm-up; constant_with_warmup has");
   tell(has_end && o.lr_scheduler_type != "polynomial",
        "lr_end and lr_power do nothing unless lr_scheduler_type is polynomial");

@@ -1,14 +1,77 @@
-// The keys of the `train` section in one list: reading, the copy kept in a checkpoint and the
-// comparison at resume all walk it.
+// The `train` section: its values, and its keys in one list that reading, the copy kept in a
+// checkpoint and the comparison at resume all walk.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/config.h"
 #include "base/json.h"
-#include "tune/trainer.h"
+#include "data/plan.h"
+#include "tune/schedule.h"
 
 namespace hone {
+
+// Patterns over the names of weights: * ? [abc] as in a shell, * any number of characters, dots
+// too. A name is that of the checkpoint, with or without the model's own prefix ("bert.").
+struct Patterns {
+  std::vector<std::string> globs;
+  Where where;  // in the configuration
+};
+
+// Weights with a rate or a decay of their own. The first group that names a weight takes it.
+struct ParameterGroup {
+  Patterns parameters;
+  double learning_rate = 0;            // its highest rate; 0: the run's, times `factor`
+  double factor = 1;                   // of the run's rate
+  std::optional<double> weight_decay;  // where the weight decays at all; empty: the run's
+};
+
+// The `train` section. Names and defaults are those of transformers.TrainingArguments unless said
+// otherwise.
+struct TrainOptions {
+  double num_train_epochs = 3;
+  int64_t max_steps = -1;                    // > 0 overrides epochs
+  int64_t per_device_train_batch_size = 32;  // (there: 8)
+  int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
+  int64_t gradient_accumulation_steps = 1;
+  int64_t per_device_eval_batch_tokens = 2048;
+  std::string optim = "adamw_torch";  // a name of the table in tune/optim/registry.cpp
+  double learning_rate = 5e-5;
+  double weight_decay = 0.01;  // (there: 0)
+  double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
+  double max_grad_norm = 1.0;  // 0: no clipping
+  Patterns freeze;             // weights that stay as they are
+  std::vector<ParameterGroup> groups;
+  std::string lr_scheduler_type = "linear";  // a name of the table in tune/schedule.cpp
+  double warmup_ratio = 0.0;
+  int64_t warmup_steps = 0;
+  double lr_end = 1e-7, lr_power = 1.0;  // polynomial
+  double label_smoothing_factor = 0.0;
+  int64_t max_seq_length = 0;  // 0: the model's limit
+  bool group_by_length = true;
+  int64_t seed = 42;
+  std::string precision = "auto";  // auto | fp32 | bf16
+  std::string device = "auto";     // auto | cpu | cuda | cuda:N
+  bool recompute = false;          // blocks keep their input alone for backward
+  int64_t threads = 0;             // 0: all cores
+  int64_t logging_steps = 10;
+  std::string eval_strategy = "epoch";  // no | steps | epoch
+  int64_t eval_steps = 500;
+  std::string save_strategy =
+      "epoch";  // no | steps | epoch  (saves `last`; `best` is saved when it improves)
+  int64_t save_steps = 500;
+  int64_t early_stopping_patience = 0;  // evaluations without improvement; 0: off
+  double early_stopping_threshold = 0.0;
+  std::string metric_for_best_model;  // "": the task's main metric; "loss" is known too
+  bool load_best_model_at_end = true;
+
+  // Validates: every complaint names its place. What only validation data can give is refused
+  // where there are none.
+  static TrainOptions read(Config& section, bool has_validation = true);
+};
 
 // Calls visit(name, field) for each key, in the order of the struct.
 template <typename Options, typename Visitor>
@@ -19,12 +82,15 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("max_tokens_per_batch", o.max_tokens_per_batch);
   visit("gradient_accumulation_steps", o.gradient_accumulation_steps);
   visit("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens);
+  visit("optim", o.optim);
   visit("learning_rate", o.learning_rate);
   visit("weight_decay", o.weight_decay);
   visit("adam_beta1", o.adam_beta1);
   visit("adam_beta2", o.adam_beta2);
   visit("adam_epsilon", o.adam_epsilon);
   visit("max_grad_norm", o.max_grad_norm);
+  visit("freeze", o.freeze);
+  visit("groups", o.groups);
   visit("lr_scheduler_type", o.lr_scheduler_type);
   visit("warmup_ratio", o.warmup_ratio);
   visit("warmup_steps", o.warmup_steps);

@@ -21,6 +21,8 @@ at::Tensor make_table(int64_t rows, int64_t width) {
   return normal({rows, width}, 1).requires_grad_();
 }
 
+c10::intrusive_ptr<TableRows> make_rows() { return c10::make_intrusive<TableRows>(); }
+
 at::Tensor dense_gradient(const at::Tensor& table, const at::Tensor& ids,
                           const at::Tensor& gradient) {
   return at::zeros_like(table, at::kDouble).index_add(0, ids, gradient.to(at::kDouble));
@@ -33,10 +35,13 @@ TEST(KernelsEmbedding, LooksUpAndSumsOnEveryInstructionSet) {
       for (const int64_t width : {5, 384}) {
         const at::Tensor table = make_table(rows, width), ids = random_ids(1500, rows, 2),
                          gradient = normal({1500, width}, 3);
-        const at::Tensor out = kernels::embedding(table, ids);
-        ASSERT_TRUE(at::equal(out, table.index_select(0, ids)));
-        out.backward(gradient);
-        EXPECT_LT(error(table.grad(), dense_gradient(table, ids, gradient)), 1e-6);
+        for (const auto& known : {make_rows(), c10::intrusive_ptr<TableRows>()}) {
+          table.mutable_grad() = at::Tensor();
+          const at::Tensor out = kernels::embedding(table, ids, known);
+          ASSERT_TRUE(at::equal(out, table.index_select(0, ids)));
+          out.backward(gradient);
+          EXPECT_LT(error(table.grad(), dense_gradient(table, ids, gradient)), 1e-6);
+        }
       }
     }
   });
@@ -45,56 +50,61 @@ TEST(KernelsEmbedding, LooksUpAndSumsOnEveryInstructionSet) {
 TEST(KernelsEmbedding, MicroBatchesAddUpAndRowsAreRemembered) {
   const at::Tensor table = make_table(100, 24), ids = random_ids(40, 100, 2),
                    gradient = normal({40, 24}, 3);
+  const auto rows = make_rows();
   for (const int64_t step : {0, 1, 2}) {
     SCOPED_TRACE(step);
     const at::Tensor now = (ids + step * 7) % 100;
     for (const int64_t begin : {0, 10, 30}) {
       const int64_t end = begin == 0 ? 10 : begin == 10 ? 30 : 40;
-      kernels::embedding(table, now.slice(0, begin, end)).backward(gradient.slice(0, begin, end));
+      kernels::embedding(table, now.slice(0, begin, end), rows)
+          .backward(gradient.slice(0, begin, end));
     }
     EXPECT_LT(error(table.grad(), dense_gradient(table, now, gradient)), 1e-6);
-    ASSERT_NE(touched_rows(table), nullptr);
+    ASSERT_NE(rows->touched(table.grad()), nullptr);
     const at::Tensor expected = std::get<0>(at::_unique(now));
-    EXPECT_TRUE(at::equal(at::tensor(*touched_rows(table), at::kLong), expected));
+    EXPECT_TRUE(at::equal(at::tensor(*rows->touched(table.grad()), at::kLong), expected));
     table.mutable_grad() = at::Tensor();
   }
 }
 
 TEST(KernelsEmbedding, AGradientThatSomebodyKeepsIsNotOverwritten) {
   const at::Tensor table = make_table(10, 8), ids = at::tensor({1, 2}, at::kLong);
-  kernels::embedding(table, ids).backward(at::ones({2, 8}));
+  const auto rows = make_rows();
+  kernels::embedding(table, ids, rows).backward(at::ones({2, 8}));
   const at::Tensor kept = table.grad(), copy = kept.clone();
   table.mutable_grad() = at::Tensor();
-  kernels::embedding(table, ids).backward(at::ones({2, 8}) * 5);
+  kernels::embedding(table, ids, rows).backward(at::ones({2, 8}) * 5);
   EXPECT_TRUE(at::equal(kept, copy));
   EXPECT_FALSE(at::equal(table.grad(), copy));
 }
 
 TEST(KernelsEmbedding, AnotherWriterMakesEveryRowSuspect) {
   const at::Tensor table = make_table(10, 8), ids = at::tensor({1, 2}, at::kLong);
-  (kernels::embedding(table, ids).sum() + (table * 3).sum()).backward();
-  EXPECT_EQ(touched_rows(table), nullptr);
+  const auto rows = make_rows();
+  (kernels::embedding(table, ids, rows).sum() + (table * 3).sum()).backward();
+  EXPECT_EQ(rows->touched(table.grad()), nullptr);
   EXPECT_EQ(table.grad()[1][0].item<float>(), 4);
   EXPECT_EQ(table.grad()[5][0].item<float>(), 3);
   table.mutable_grad() = at::Tensor();
-  kernels::embedding(table, ids).sum().backward();  // and leaves nothing behind
+  kernels::embedding(table, ids, rows).sum().backward();  // and leaves nothing behind
   EXPECT_EQ(table.grad()[1][0].item<float>(), 1);
   EXPECT_EQ(table.grad()[5][0].item<float>(), 0);
   table.grad().zero_();  // in place, as some zero_grad does
-  kernels::embedding(table, ids).sum().backward();
+  kernels::embedding(table, ids, rows).sum().backward();
   EXPECT_EQ(table.grad().sum().item<float>(), 16);
 }
 
 TEST(KernelsEmbedding, OtherUsesGetAnOrdinaryGradient) {
   const at::Tensor table = make_table(10, 8), ids = at::tensor({1, 2, 1}, at::kLong);
+  const auto rows = make_rows();
   const at::Tensor asked =
-      torch::autograd::grad({kernels::embedding(table, ids).sum()}, {table})[0];
+      torch::autograd::grad({kernels::embedding(table, ids, rows).sum()}, {table})[0];
   EXPECT_EQ(asked.sum().item<float>(), 24);
   EXPECT_FALSE(table.grad().defined());
-  kernels::embedding(table * 2, ids).sum().backward();  // a table that is computed
+  kernels::embedding(table * 2, ids, rows).sum().backward();  // a table that is computed
   EXPECT_EQ(table.grad()[1][0].item<float>(), 4);
   const c10::InferenceMode guard;
-  EXPECT_EQ(kernels::embedding(table, ids).size(0), 3);
+  EXPECT_EQ(kernels::embedding(table, ids, rows).size(0), 3);
 }
 
 TEST(KernelsEmbedding, GradientIsTheSameBitsWithAnyNumberOfThreads) {
@@ -102,7 +112,7 @@ TEST(KernelsEmbedding, GradientIsTheSameBitsWithAnyNumberOfThreads) {
   const auto run = [](int threads) {
     at::set_num_threads(threads);
     const at::Tensor table = make_table(7, 32);
-    kernels::embedding(table, random_ids(5000, 7, 2)).backward(normal({5000, 32}, 3));
+    kernels::embedding(table, random_ids(5000, 7, 2), make_rows()).backward(normal({5000, 32}, 3));
     return table.grad();
   };
   const at::Tensor one = run(1), four = run(4);
@@ -112,17 +122,18 @@ TEST(KernelsEmbedding, GradientIsTheSameBitsWithAnyNumberOfThreads) {
 
 TEST(KernelsEmbedding, TellsItsListenerTheIdsBeforehand) {
   const at::Tensor table = make_table(10, 4);
+  const auto rows = make_rows();
   std::vector<int64_t> heard;
-  before_lookup(table, [&](const int64_t* ids, int64_t count) {
+  rows->before_lookup([&](const int64_t* ids, int64_t count) {
     heard.assign(ids, ids + count);
     const at::NoGradGuard no_grad;
     table.mutable_data_ptr<float>()[3 * 4] = 42;
   });
-  EXPECT_EQ(kernels::embedding(table, at::tensor({3, 5}, at::kLong))[0][0].item<float>(), 42);
+  EXPECT_EQ(kernels::embedding(table, at::tensor({3, 5}, at::kLong), rows)[0][0].item<float>(), 42);
   EXPECT_EQ(heard, (std::vector<int64_t>{3, 5}));
-  before_lookup(table, {});
+  rows->before_lookup({});
   heard.clear();
-  kernels::embedding(table, at::tensor({3}, at::kLong));
+  kernels::embedding(table, at::tensor({3}, at::kLong), rows);
   EXPECT_TRUE(heard.empty());
 }
 

@@ -47,7 +47,7 @@ class TinyRun {
   std::atomic<bool> stop{false};
   std::vector<Event> events;
   Listener also = [](const Event&) {};  // called for each event, before it is kept
-  std::string task_yaml = "{}";
+  std::string task_yaml = "{}", regularise_yaml = "{}";
   std::function<std::pair<Report, double>()> evaluate_instead;  // a scripted evaluation
   int64_t evaluation_tokens = 64;
 
@@ -86,6 +86,9 @@ class TinyRun {
     inputs.where_of = [this](int64_t record) {
       return train_[static_cast<size_t>(record)].where();
     };
+    Config regularise = Config::parse(regularise_yaml, "regularise");
+    inputs.regularisers = read_regularisers(regularise);
+    regularise.refuse_unknown();
     inputs.train_rows = train_rows_;
     if (options.eval_strategy != "no") inputs.validation_rows = validation_rows();
     inputs.output_dir = output();

@@ -34,13 +34,10 @@ class PairHead : public Head {
 
  private:
   at::Tensor side(Backbone& backbone, const Packed& tokens) {
-    at::Tensor x = backbone.forward_first(tokens).to(at::kFloat);
-    if (is_training())
-      x = kernels::dropout(x, {.p = 0.1,
-                               .seed = tokens.dropout_seed(),
-                               .site = kFirstHeadSite,
-                               .keys = tokens.keys.index_select(0, tokens.first_rows())});
-    return out_(x);
+    const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
+    const at::Tensor x =
+        backbone.forward(std::span(&tokens, 1), {.rows = rows.chosen()}).to(at::kFloat);
+    return out_(kernels::dropout(x, rows.dropout(DropoutPlace::kHeadOut, 0.1)), rows);
   }
 
   double range_;

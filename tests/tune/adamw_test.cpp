@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -27,6 +28,14 @@ at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(
 void set_gradient(const at::Tensor& value, const at::Tensor& gradient) {
   value.mutable_grad() = gradient;
 }
+Parameter parameter(const std::string& name, const at::Tensor& value, double weight_decay = 0) {
+  return {.name = name, .value = value, .weight_decay = weight_decay};
+}
+Parameter table_parameter(const at::Tensor& value, double weight_decay = 0) {
+  Parameter table = parameter("table", value, weight_decay);
+  table.rows = c10::make_intrusive<kernels::TableRows>();
+  return table;
+}
 double error(const at::Tensor& actual, const at::Tensor& expected) {
   return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
 }
@@ -34,18 +43,19 @@ double error(const at::Tensor& actual, const at::Tensor& expected) {
 // torch.optim.AdamW's rule in double, on all rows.
 struct Dense {
   at::Tensor value, m, v;
+  double weight_decay;
   AdamWOptions options;
   int64_t steps = 0;
 
-  Dense(const at::Tensor& start, AdamWOptions given)
+  Dense(const at::Tensor& start, double decay)
       : value(start.detach().to(at::kDouble)),
         m(at::zeros_like(value)),
         v(at::zeros_like(value)),
-        options(given) {}
+        weight_decay(decay) {}
   void step(double rate, const at::Tensor& gradient) {
     const at::Tensor g = gradient.to(at::kDouble);
     ++steps;
-    value = value * (1 - rate * options.weight_decay);
+    value = value * (1 - rate * weight_decay);
     m = m * options.beta1 + g * (1 - options.beta1);
     v = v * options.beta2 + g * g * (1 - options.beta2);
     const double c1 = 1 - std::pow(options.beta1, steps), c2 = 1 - std::pow(options.beta2, steps);
@@ -64,12 +74,9 @@ TEST(AdamW, ProducesPyTorchValues) {
   ASSERT_EQ(golden["cases"].size(), 3u);
   for (const auto& c : golden["cases"]) {
     const auto& o = c["options"];
-    const AdamWOptions options{.beta1 = o["beta1"],
-                               .beta2 = o["beta2"],
-                               .eps = o["eps"],
-                               .weight_decay = o["weight_decay"]};
+    const AdamWOptions options{.beta1 = o["beta1"], .beta2 = o["beta2"], .eps = o["eps"]};
     const at::Tensor value = leaf(tensor(c["start"]));
-    AdamW optimizer({{"x", value, {}}}, options);
+    AdamW optimizer({parameter("x", value, o["weight_decay"])}, options);
     ASSERT_EQ(c["steps"].size(), 10u);
     for (const auto& step : c["steps"]) {
       set_gradient(value, tensor(step["gradient"]) * 4);
@@ -84,22 +91,22 @@ TEST(AdamW, ProducesPyTorchValues) {
 // What a GPU would run, on the CPU: two parameters, one with a shadow, several steps with weight
 // decay and a gradient scale.
 TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
-  const AdamWOptions options{.weight_decay = 0.1};
+  const double decay = 0.1;
   const std::vector<at::Tensor> start = {normal({50, 40}, 1), normal({33}, 2)};
   std::vector<at::Tensor> ours;
-  std::vector<AdamWParameter> parameters;
+  std::vector<Parameter> parameters;
   FusedParameters fused;
   for (size_t i = 0; i < start.size(); ++i) {
     ours.push_back(leaf(start[i]));
-    parameters.push_back({"p" + std::to_string(i), ours[i],
-                          i == 0 ? at::zeros(start[i].sizes(), at::kBFloat16) : at::Tensor()});
+    parameters.push_back(parameter("p" + std::to_string(i), ours[i], decay));
+    if (i == 0) parameters[i].shadow = at::zeros(start[i].sizes(), at::kBFloat16);
     fused.values.push_back(start[i].clone());
     fused.exp_avgs.push_back(at::zeros_like(start[i]));
     fused.exp_avg_sqs.push_back(at::zeros_like(start[i]));
   }
   fused.shadows = {at::zeros(start[0].sizes(), at::kBFloat16)};
   fused.shadowed = {fused.values[0]};
-  AdamW optimizer(parameters, options);
+  AdamW optimizer(parameters, {});
   for (int64_t step = 1; step <= 5; ++step) {
     fused.gradients.clear();
     for (size_t i = 0; i < start.size(); ++i) {
@@ -110,7 +117,7 @@ TEST(AdamW, TheFusedOperationFollowsTheSameRule) {
     EXPECT_NEAR(norm_fused(fused.gradients), gradient_norm(parameters),
                 1e-5 * gradient_norm(parameters));
     optimizer.step(1e-2, 0.25);
-    adamw_fused(fused, options, step, 1e-2, 0.25, options.weight_decay);
+    adamw_fused(fused, {}, step, 1e-2, 0.25, decay);
     for (size_t i = 0; i < start.size(); ++i)
       EXPECT_LT(error(fused.values[i], ours[i].detach()), 1e-6) << step;
   }
@@ -122,7 +129,9 @@ TEST(AdamW, WritesTheShadowRoundedAndLeavesOthersAlone) {
   const at::Tensor value = leaf(normal({50, 40}, 1)), idle = leaf(normal({7}, 2)),
                    idle_before = idle.detach().clone();
   const at::Tensor shadow = at::zeros({50, 40}, at::kBFloat16);
-  AdamW optimizer({{"value", value, shadow}, {"idle", idle, {}}}, {.weight_decay = 0.1});
+  Parameter shadowed = parameter("value", value, 0.1);
+  shadowed.shadow = shadow;
+  AdamW optimizer({shadowed, parameter("idle", idle, 0.1)}, {});
   set_gradient(value, normal({50, 40}, 3));
   optimizer.step(1e-2, 1);
   EXPECT_TRUE(at::equal(shadow, value.detach().to(at::kBFloat16)));
@@ -133,8 +142,7 @@ TEST(AdamW, WritesTheShadowRoundedAndLeavesOthersAlone) {
 
 TEST(AdamW, DecaysOnlyWhatDecays) {
   const at::Tensor decaying = leaf(at::ones({4})), plain = leaf(at::ones({4}));
-  AdamW optimizer({{"weight", decaying, {}, true}, {"bias", plain, {}, false}},
-                  {.weight_decay = 0.5});
+  AdamW optimizer({parameter("weight", decaying, 0.5), parameter("bias", plain, 0)}, {});
   set_gradient(decaying, at::zeros({4}));
   set_gradient(plain, at::zeros({4}));
   optimizer.step(0.1, 1);
@@ -142,17 +150,30 @@ TEST(AdamW, DecaysOnlyWhatDecays) {
   EXPECT_FLOAT_EQ(plain[0].item<float>(), 1.0f);
 }
 
+TEST(AdamW, AParameterMovesAtItsOwnRate) {
+  const at::Tensor slow = leaf(normal({40}, 1)), same = leaf(slow), whole = leaf(slow);
+  Parameter half = parameter("slow", slow, 0.1);
+  half.rate = 0.5;
+  AdamW both({half, parameter("whole", whole, 0.1)}, {}), alone({parameter("same", same, 0.1)}, {});
+  for (int step = 0; step < 3; ++step) {
+    for (const at::Tensor& value : {slow, same, whole}) set_gradient(value, normal({40}, 5));
+    both.step(1e-2, 1);
+    alone.step(5e-3, 1);
+  }
+  EXPECT_TRUE(at::equal(slow, same));
+  EXPECT_FALSE(at::equal(slow, whole));
+}
+
 TEST(AdamW, StateSurvivesSaveAndLoad) {
   const auto run = [](bool restarts) {
     const at::Tensor value = leaf(normal({33}, 1));
-    auto optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}},
-                                             AdamWOptions{.weight_decay = 0.1});
+    const std::vector<Parameter> parameters = {parameter("x", value, 0.1)};
+    auto optimizer = std::make_unique<AdamW>(parameters, AdamWOptions{});
     for (int step = 0; step < 6; ++step) {
       if (restarts && step == 3) {
         StateDict state;
         for (const auto& [name, tensor] : optimizer->state()) state[name] = tensor.clone();
-        optimizer = std::make_unique<AdamW>(std::vector<AdamWParameter>{{"x", value, {}}},
-                                            AdamWOptions{.weight_decay = 0.1});
+        optimizer = std::make_unique<AdamW>(parameters, AdamWOptions{});
         optimizer->load_state(state);
         EXPECT_EQ(optimizer->steps(), 3);
       }
@@ -162,7 +183,7 @@ TEST(AdamW, StateSurvivesSaveAndLoad) {
     return value.detach();
   };
   EXPECT_TRUE(at::equal(run(true), run(false)));
-  AdamW optimizer({{"y", leaf(normal({3}, 1)), {}}}, {});
+  AdamW optimizer({parameter("y", leaf(normal({3}, 1)))}, {});
   EXPECT_THROW(optimizer.load_state({}), Error);
 }
 
@@ -171,7 +192,8 @@ TEST(AdamW, GradientNormIsExactAndTheSameWithAnyNumberOfThreads) {
                    c = leaf(at::zeros({4}));
   set_gradient(a, normal({100001}, 1) * 1e-30);  // squares that fp32 cannot hold
   set_gradient(b, at::full({3, 5}, 2e-28));
-  const std::vector<AdamWParameter> parameters = {{"a", a, {}}, {"b", b, {}}, {"c", c, {}}};
+  const std::vector<Parameter> parameters = {parameter("a", a), parameter("b", b),
+                                             parameter("c", c)};
   const double expected =
       std::sqrt((a.grad().to(at::kDouble).square().sum() + b.grad().to(at::kDouble).square().sum())
                     .item<double>());
@@ -195,12 +217,12 @@ at::Tensor ids_of_step(int64_t step) {
 
 void run_table(bool lazy, double decay, int64_t steps, double tolerance) {
   const at::Tensor table = leaf(normal({12, 40}, 1));
-  const AdamWOptions options{.weight_decay = decay, .lazy_rows = lazy};
-  Dense dense(table, options);
-  AdamW optimizer({{"table", table, {}}}, options);
+  const Parameter known = table_parameter(table, decay);
+  Dense dense(table, decay);
+  AdamW optimizer({known}, {.lazy_rows = lazy});
   for (int64_t step = 0; step < steps; ++step) {
     const double rate = 1e-2 * (1 - static_cast<double>(step) / static_cast<double>(2 * steps));
-    const at::Tensor ids = ids_of_step(step), out = kernels::embedding(table, ids);
+    const at::Tensor ids = ids_of_step(step), out = kernels::embedding(table, ids, known.rows);
     ASSERT_LT(error(out.detach(), dense.value.index_select(0, ids).to(at::kFloat)), tolerance)
         << step;
     out.backward(normal(out.sizes(), 100 + step));
@@ -226,18 +248,20 @@ TEST(AdamW, LazyRowsFollowTheDenseRuleThroughLongGaps) {
 
 // A checkpoint in the middle of a gap: the restored run rounds as the one that went on.
 TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
-  const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
-  const auto run = [](AdamW& optimizer, const at::Tensor& table, int64_t from, int64_t to) {
+  const AdamWOptions options{.lazy_rows = true};
+  const auto run = [](AdamW& optimizer, int64_t from, int64_t to) {
+    const auto& [name, table, shadow, rate, decay, rows] = optimizer.parameters().front();
     for (int64_t step = from; step < to; ++step) {
-      const at::Tensor out = kernels::embedding(table, ids_of_step(step));
+      const at::Tensor out = kernels::embedding(table, ids_of_step(step), rows);
       out.backward(normal(out.sizes(), 100 + step));
       optimizer.step(1e-2, 1);
       table.mutable_grad() = at::Tensor();
     }
   };
   const at::Tensor table = leaf(normal({12, 40}, 1)), restored = leaf(at::zeros({12, 40}));
-  AdamW optimizer({{"table", table, {}}}, options), second({{"table", restored, {}}}, options);
-  run(optimizer, table, 0, 40);
+  AdamW optimizer({table_parameter(table, 0.1)}, options),
+      second({table_parameter(restored, 0.1)}, options);
+  run(optimizer, 0, 40);
   {
     const at::NoGradGuard no_grad;
     restored.copy_(table);
@@ -255,15 +279,15 @@ TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
         {saved.at("rows.seen.table"), saved.at("rows.moving.table"), saved.at("rows.steps.table")});
     EXPECT_FALSE(at::equal(settled, table)) << "nothing was owed";
     const at::Tensor flushed = leaf(table);
-    AdamW third({{"table", flushed, {}}}, options);
+    AdamW third({table_parameter(flushed, 0.1)}, options);
     third.load_state(saved);
     third.flush();
     EXPECT_TRUE(at::equal(settled, flushed));
     EXPECT_TRUE(at::equal(mean, third.state().at("exp_avg.table")) &&
                 at::equal(square, third.state().at("exp_avg_sq.table")));
   }
-  run(optimizer, table, 40, 90);
-  run(second, restored, 40, 90);
+  run(optimizer, 40, 90);
+  run(second, 40, 90);
   optimizer.flush();
   second.flush();
   EXPECT_TRUE(at::equal(table, restored));
@@ -274,22 +298,24 @@ TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
 // A row that was looked up and got a gradient of zeros only moves no less than others: rounding
 // must not tell whether a run was restored.
 TEST(AdamW, ARestoredRowWithoutMomentsRoundsTheSame) {
-  const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
+  const AdamWOptions options{.lazy_rows = true};
   const at::Tensor table = leaf(normal({12, 40}, 1)), restored = leaf(table);
-  AdamW optimizer({{"table", table, {}}}, options), second({{"table", restored, {}}}, options);
-  const auto look_up = [](AdamW& by, const at::Tensor& in, int64_t row, double gradient) {
-    kernels::embedding(in, at::full({1}, row, at::kLong)).backward(at::full({1, 40}, gradient));
+  AdamW optimizer({table_parameter(table, 0.1)}, options),
+      second({table_parameter(restored, 0.1)}, options);
+  const auto look_up = [](AdamW& by, int64_t row, double gradient) {
+    const Parameter& in = by.parameters().front();
+    kernels::embedding(in.value, at::full({1}, row, at::kLong), in.rows)
+        .backward(at::full({1, 40}, gradient));
     by.step(1e-2, 1);
-    in.mutable_grad() = at::Tensor();
+    in.value.mutable_grad() = at::Tensor();
   };
-  look_up(optimizer, table, 3, 0);
+  look_up(optimizer, 3, 0);
   {
     const at::NoGradGuard no_grad;
     restored.copy_(table);
   }
   second.load_state(optimizer.state());
-  for (int step = 0; step < 20; ++step)
-    look_up(optimizer, table, 5, 1), look_up(second, restored, 5, 1);
+  for (int step = 0; step < 20; ++step) look_up(optimizer, 5, 1), look_up(second, 5, 1);
   optimizer.flush();
   second.flush();
   EXPECT_TRUE(at::equal(table, restored));
@@ -298,7 +324,7 @@ TEST(AdamW, ARestoredRowWithoutMomentsRoundsTheSame) {
 TEST(AdamW, RefusesRowsOfAnotherTable) {
   const AdamWOptions options{.lazy_rows = true};
   const at::Tensor table = leaf(normal({12, 40}, 1));
-  AdamW optimizer({{"table", table, {}}}, options);
+  AdamW optimizer({table_parameter(table)}, options);
   StateDict state = optimizer.state();
   state["rows.seen.table"] = at::full({12}, 3, at::kInt);  // three steps of none
   state["rows.moving.table"] = at::zeros({12}, at::kByte);
@@ -310,11 +336,12 @@ TEST(AdamW, RefusesRowsOfAnotherTable) {
 
 TEST(AdamW, ATableWithAnotherGradientBesidesIsDense) {
   const at::Tensor table = leaf(normal({6, 8}, 1));
-  const AdamWOptions options{.weight_decay = 0.1, .lazy_rows = true};
-  Dense dense(table, options);
-  AdamW optimizer({{"table", table, {}}}, options);
+  const Parameter known = table_parameter(table, 0.1);
+  Dense dense(table, 0.1);
+  AdamW optimizer({known}, {.lazy_rows = true});
   for (int64_t step = 0; step < 6; ++step) {
-    at::Tensor loss = (kernels::embedding(table, at::full({1}, step % 3, at::kLong)) * 2).sum();
+    at::Tensor loss =
+        (kernels::embedding(table, at::full({1}, step % 3, at::kLong), known.rows) * 2).sum();
     if (step % 2 == 1) {  // as a tied output layer would
       optimizer.flush();
       loss = loss + (table * normal({6, 8}, step)).sum();
@@ -330,9 +357,11 @@ TEST(AdamW, ATableWithAnotherGradientBesidesIsDense) {
 
 TEST(AdamW, GradientNormOfATableCountsAllItsRows) {
   const at::Tensor table = leaf(normal({500, 16}, 1));
-  kernels::embedding(table, at::tensor({3, 400, 3}, at::kLong)).backward(normal({3, 16}, 2));
-  EXPECT_NEAR(gradient_norm({{"table", table, {}}}),
-              table.grad().to(at::kDouble).norm().item<double>(), 1e-6);
+  const Parameter known = table_parameter(table);
+  kernels::embedding(table, at::tensor({3, 400, 3}, at::kLong), known.rows)
+      .backward(normal({3, 16}, 2));
+  ASSERT_NE(touched_rows(known), nullptr);
+  EXPECT_NEAR(gradient_norm({known}), table.grad().to(at::kDouble).norm().item<double>(), 1e-6);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/tiny_run.h"
+#include "tune/parameters.h"
 
 namespace hone {
 namespace {
@@ -15,8 +16,8 @@ TEST(Estimate, CountsStepsTokensAndBytes) {
   TinyRun run;
   run.load_pipeline();
   const TrainOptions options = tiny_options();
-  const int64_t parameters = count_parameters(run.pipeline().network());
-  const Estimate e = estimate(run.pipeline().config(), parameters, run.store().lengths(), options);
+  const int64_t parameters = count_weights(run.pipeline().network()).all;
+  const Estimate e = estimate(run.pipeline(), run.store().lengths(), options, {});
   int64_t tokens = 0;
   for (const int32_t length : run.store().lengths()) tokens += length;
   EXPECT_EQ(e.steps, 12);
@@ -34,7 +35,7 @@ TEST(Estimate, GrowsWithTheBatchOnlyByItsActivations) {
   TrainOptions options = tiny_options();
   const auto memory = [&](int64_t batch) {
     options.per_device_train_batch_size = batch;
-    return estimate(run.pipeline().config(), 1000, run.store().lengths(), options);
+    return estimate(run.pipeline(), run.store().lengths(), options, {});
   };
   const Estimate small = memory(1), large = memory(21);
   EXPECT_GT(large.micro_batch_tokens, small.micro_batch_tokens);
@@ -42,11 +43,24 @@ TEST(Estimate, GrowsWithTheBatchOnlyByItsActivations) {
   EXPECT_EQ(large.disk_bytes, small.disk_bytes);
 }
 
+TEST(Estimate, FrozenWeightsNeedNoGradientAndNoMoments) {
+  TinyRun run;
+  run.load_pipeline();
+  TrainOptions options = tiny_options();
+  const Estimate all = estimate(run.pipeline(), run.store().lengths(), options, {});
+  options.freeze.globs = {"embeddings.*"};
+  const Estimate some = estimate(run.pipeline(), run.store().lengths(), options, {});
+  const int64_t frozen = all.parameters - some.parameters;
+  EXPECT_GT(frozen, 0);
+  EXPECT_EQ(all.memory_bytes - some.memory_bytes, frozen * 12);
+  EXPECT_EQ(all.disk_bytes - some.disk_bytes, frozen * 4 * 4);
+}
+
 TEST(Estimate, ProbeLeavesTheWeightsAsTheyWere) {
   TinyRun run;
   run.load_pipeline();
   const auto before = run.weights();
-  EXPECT_GT(measure_seconds_per_token(run.pipeline(), run.store(), tiny_options()), 0);
+  EXPECT_GT(measure_seconds_per_token(run.pipeline(), run.store(), tiny_options(), {}), 0);
   EXPECT_EQ(testing_support::first_difference(before, run.weights()), "");
 }
 

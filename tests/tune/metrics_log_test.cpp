@@ -57,6 +57,19 @@ TEST(MetricsLog, HasALineForEachLoggedStepAndEachEvaluation) {
   EXPECT_EQ(lines[1]["is_best"], true);
 }
 
+TEST(MetricsLog, HasARegularisersNumbersAndTheirCurves) {
+  const TemporaryFolder folder;
+  const Listener log = metrics_log(folder / "metrics.jsonl");
+  log(started(0));
+  Stepped step = stepped(2);
+  step.numbers = {{"r_drop.divergence", 0.25}};
+  log(step);
+  EXPECT_EQ(lines_of(folder / "metrics.jsonl").at(0)["r_drop.divergence"], 0.25);
+  const auto curves = read_curves(folder / "metrics.jsonl");
+  ASSERT_TRUE(curves.contains("r_drop.divergence"));
+  EXPECT_EQ(curves.at("r_drop.divergence").at(0).value, 0.25);
+}
+
 TEST(MetricsLog, OfAResumedRunDropsTheLinesPastItsStep) {
   const TemporaryFolder folder;
   const std::string path = folder / "metrics.jsonl";

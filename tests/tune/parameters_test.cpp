@@ -1,9 +1,20 @@
 #include "tune/parameters.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "support/errors.h"
+#include "support/tiny_run.h"
 
 namespace hone {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing_support::error_of;
+using testing_support::first_difference;
+using testing_support::tiny_options;
+using testing_support::TinyRun;
 
 TEST(Parameters, BiasesAndNormsDoNotDecay) {
   for (const char* name : {"bert.encoder.layer.0.attention.self.query.weight", "classifier.weight",
@@ -18,6 +29,151 @@ TEST(Parameters, BiasesAndNormsDoNotDecay) {
         "distilbert.transformer.layer.0.output_layer_norm.bias"}) {
     EXPECT_FALSE(decays(name)) << name;
   }
+}
+
+TrainOptions read_train(const std::string& yaml) {
+  Config root = Config::parse(yaml, "run.yaml");
+  Config section = root.section("train");
+  const TrainOptions options = TrainOptions::read(section);
+  root.refuse_unknown();
+  return options;
+}
+
+Network& fresh_network(TinyRun& run) {
+  run.load_pipeline();
+  return run.pipeline().network();
+}
+
+// ---- freezing
+
+TEST(Freeze, TakesTheGradientOfWhatAPatternNamesWithOrWithoutTheModelsPrefix) {
+  TinyRun run;
+  for (const char* pattern : {"encoder.layer.0.*", "bert.encoder.layer.0.*", "*.layer.[0]?*"}) {
+    Network& network = fresh_network(run);
+    TrainOptions options = tiny_options();
+    options.freeze.globs = {pattern};
+    const auto frozen = freeze(network, options);
+    ASSERT_EQ(frozen.size(), 1U);
+    EXPECT_EQ(frozen[0].weights, 16);
+    for (const auto& [name, value] : network.weights())
+      EXPECT_EQ(value.requires_grad(), !name.starts_with("bert.encoder.layer.0.")) << name;
+    const WeightCount count = count_weights(network);
+    EXPECT_EQ(count.all - count.trained, frozen[0].numbers);
+  }
+}
+
+TEST(Freeze, APatternThatNamesNothingIsRefusedWithTheNearestNameAtItsPlace) {
+  TinyRun run;
+  const auto refusal = [&](const std::string& pattern) {
+    Network& network = fresh_network(run);
+    const TrainOptions options = read_train("train:\n  freeze: [\"" + pattern + "\"]\n");
+    return error_of([&] { freeze(network, options); });
+  };
+  EXPECT_THAT(refusal("encoder.layers.0.*"),
+              AllOf(HasSubstr("run.yaml:2:"), HasSubstr("no weight is called"),
+                    HasSubstr("did you mean \"encoder.layer.0.*\"")));
+  EXPECT_THAT(refusal("embedings.*"), HasSubstr("\"embeddings.*\""));
+  EXPECT_THAT(refusal("zzz"), HasSubstr("embeddings.*, encoder.*"));
+  EXPECT_THAT(refusal("*"), HasSubstr("nothing is left to train"));
+}
+
+TEST(Freeze, FrozenWeightsKeepTheirBitsAndHaveNoState) {
+  TinyRun run;
+  run.load_pipeline();
+  const auto before = run.weights();
+  TrainOptions options = tiny_options();
+  options.freeze.globs = {"embeddings.*", "encoder.layer.0.*"};
+  run.train(options);
+  int64_t changed = 0;
+  for (const auto& [name, value] : run.weights()) {
+    const bool is_frozen =
+        name.starts_with("bert.embeddings.") || name.starts_with("bert.encoder.layer.0.");
+    const bool is_same = at::equal(value, before.at(name));
+    EXPECT_TRUE(is_same || !is_frozen) << name;
+    changed += is_same ? 0 : 1;
+  }
+  EXPECT_GT(changed, 10);
+  const auto state = read_safetensors(run.output() + "/checkpoints/last/optimizer.safetensors");
+  for (const auto& [name, value] : state) EXPECT_EQ(name.find("embeddings"), std::string::npos);
+  const auto started = run.events_of<Started>().at(0);
+  EXPECT_EQ(started.parameters, count_weights(run.pipeline().network()).trained);
+  ASSERT_EQ(started.frozen.size(), 2U);
+  EXPECT_EQ(started.frozen[0].pattern, "embeddings.*");
+}
+
+TEST(Freeze, ARecomputedBlockAboveFrozenOnesIsTrainedAllTheSame) {
+  TinyRun plain, recomputed;
+  TrainOptions options = tiny_options();
+  options.freeze.globs = {"embeddings.*", "encoder.layer.0.*"};
+  plain.train(options);
+  options.recompute = true;
+  recomputed.train(options);
+  EXPECT_EQ(first_difference(plain.weights(), recomputed.weights()), "");
+}
+
+TEST(Freeze, IsNotChangedWhenARunGoesOn) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  options.freeze.globs = {"embeddings.*"};
+  run.train(options);
+  options.freeze.globs = {};
+  EXPECT_THAT(
+      error_of([&] { run.train(options, /*resume=*/true); }),
+      AllOf(HasSubstr("freeze was [\"embeddings.*\"], now it is []"), HasSubstr("--overwrite")));
+}
+
+// ---- groups
+
+TEST(Groups, GiveWeightsARateAndADecayOfTheirOwn) {
+  TinyRun run;
+  const TrainOptions options = read_train(R"(train:
+  learning_rate: 1e-3
+  weight_decay: 0.01
+  groups:
+    - {parameters: [classifier.*], learning_rate: 5e-3, weight_decay: 0.2}
+    - {parameters: "encoder.layer.0.*", factor: 0.5}
+    - {parameters: "encoder.*", factor: 0.25}
+)");
+  for (const Parameter& p : trainable_parameters(fresh_network(run), options)) {
+    const bool head = p.name.starts_with("classifier."), norm_or_bias = !decays(p.name);
+    const double rate = head                                          ? 5
+                        : p.name.starts_with("bert.encoder.layer.0.") ? 0.5
+                        : p.name.starts_with("bert.encoder.")         ? 0.25
+                                                                      : 1;
+    EXPECT_DOUBLE_EQ(p.rate, rate) << p.name;
+    EXPECT_DOUBLE_EQ(p.weight_decay, norm_or_bias ? 0 : head ? 0.2 : 0.01) << p.name;
+  }
+}
+
+TEST(Groups, ThatCannotBeMeantAreRefusedAtTheirPlace) {
+  TinyRun run;
+  const auto refusal = [&](const std::string& group, const std::string& freeze_what = "[]") {
+    return error_of([&] {
+      const TrainOptions options =
+          read_train("train:\n  groups:\n    - {" + group + "}\n  freeze: " + freeze_what + "\n");
+      freeze(fresh_network(run), options);
+      trainable_parameters(run.pipeline().network(), options);
+    });
+  };
+  EXPECT_THAT(refusal("factor: 2"), AllOf(HasSubstr("run.yaml:3:"), HasSubstr("parameters")));
+  EXPECT_THAT(refusal("parameters: a, factor: 2, learning_rate: 1e-3"), HasSubstr("or a"));
+  EXPECT_THAT(refusal("parameters: a, factor: 0"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("parameters: clasifier.*, factor: 2"),
+              AllOf(HasSubstr("run.yaml:3:"), HasSubstr("\"classifier.*\"")));
+  EXPECT_THAT(refusal("parameters: embeddings.*, factor: 2", "[embeddings.*]"),
+              HasSubstr("no trained weight"));
+  EXPECT_THAT(refusal("parameters: a, fator: 2"), HasSubstr("factor"));
+}
+
+TEST(Groups, AFactorForAllWeightsIsAnotherLearningRate) {
+  TinyRun grouped, plain;
+  TrainOptions options = tiny_options();
+  options.groups = {{.parameters = {.globs = {"*"}}, .factor = 0.5}};
+  grouped.train(options);
+  options.groups = {};
+  options.learning_rate /= 2;
+  plain.train(options);
+  EXPECT_EQ(first_difference(grouped.weights(), plain.weights()), "");
 }
 
 }  // namespace

@@ -30,12 +30,15 @@ TEST(TrainOptions, ReadEveryKey) {
   max_tokens_per_batch: 100
   gradient_accumulation_steps: 2
   per_device_eval_batch_tokens: 512
+  optim: adamw
   learning_rate: 1e-5
   weight_decay: 0
   adam_beta1: 0.8
   adam_beta2: 0.98
   adam_epsilon: 1e-6
   max_grad_norm: 0
+  freeze: embeddings.*
+  groups: {parameters: classifier.*, learning_rate: 1e-3}
   lr_scheduler_type: polynomial
   warmup_ratio: 0.1
   warmup_steps: 3
@@ -61,7 +64,7 @@ TEST(TrainOptions, ReadEveryKey) {
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
   for (const auto& [key, value] : set.items()) EXPECT_NE(value, unset.at(key)) << key;
-  EXPECT_EQ(set.size(), 34U);
+  EXPECT_EQ(set.size(), 37U);
 }
 
 TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {

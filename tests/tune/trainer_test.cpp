@@ -55,7 +55,7 @@ TEST(Trainer, AnotherSeedGivesAnotherRun) {
 
 // The gradient of 16 samples in micro-batches of `batch`, dropout on.
 std::map<std::string, at::Tensor> gradient(TinyRun& run, int64_t batch) {
-  const auto parameters = trainable_parameters(run.pipeline().network());
+  const auto parameters = trainable_parameters(run.pipeline().network(), tiny_options());
   run.pipeline().network().train();
   clear_gradients(parameters);
   double count = 0;
@@ -69,7 +69,7 @@ std::map<std::string, at::Tensor> gradient(TinyRun& run, int64_t batch) {
     count += loss.count;
   }
   std::map<std::string, at::Tensor> gradients;
-  for (const AdamWParameter& p : parameters) gradients[p.name] = p.value.grad() / count;
+  for (const Parameter& p : parameters) gradients[p.name] = p.value.grad() / count;
   clear_gradients(parameters);
   return gradients;
 }

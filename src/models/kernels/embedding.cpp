@@ -7,10 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
-#include <mutex>
 #include <numeric>
-#include <unordered_map>
 
 #include "models/kernels/embedding_simd.h"
 #include "models/lazy_zeros.h"
@@ -21,42 +18,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-// ---- what is remembered of a table between steps ----
-
-struct TableRecord {
-  c10::weak_intrusive_ptr<c10::TensorImpl> table;
-  at::Tensor gradient;           // what table.grad() is, or was and will be again
-  std::vector<int64_t> touched;  // ascending; where `gradient` may differ from zero
-  uint32_t version = 0;          // of `gradient`: it grows when somebody else writes to it
-  bool all_touched = false;
-  std::function<void(const int64_t*, int64_t)> prepare;
-
-  explicit TableRecord(const at::Tensor& of) : table(of.getIntrusivePtr()) {}
-  bool owns(const at::Tensor& grad) const {
-    return grad.defined() && gradient.defined() && grad.is_same(gradient);
-  }
-};
-
-std::mutex records_mutex;
-std::unordered_map<const c10::TensorImpl*, std::shared_ptr<TableRecord>>& records() {
-  static std::unordered_map<const c10::TensorImpl*, std::shared_ptr<TableRecord>> all;
-  return all;
-}
-
-std::shared_ptr<TableRecord> find_record(const at::Tensor& table) {
-  const std::lock_guard lock(records_mutex);
-  const auto found = records().find(table.unsafeGetTensorImpl());
-  // An address may serve a second tensor after the first has died.
-  return found == records().end() || found->second->table.expired() ? nullptr : found->second;
-}
-
-std::shared_ptr<TableRecord> find_or_make_record(const at::Tensor& table) {
-  if (auto record = find_record(table)) return record;
-  const std::lock_guard lock(records_mutex);
-  std::erase_if(records(), [](const auto& entry) { return entry.second->table.expired(); });
-  return records()[table.unsafeGetTensorImpl()] = std::make_shared<TableRecord>(table);
-}
 
 // ---- sums per row ----
 
@@ -113,45 +74,6 @@ void add_rows(const SortedIds& sorted, const at::Tensor& grad, const at::Tensor&
   }
 }
 
-void clear(TableRecord& record) {
-  const int64_t width = record.gradient.size(1);
-  float* values = record.gradient.data_ptr<float>();
-  if (record.all_touched || record.gradient._version() != record.version) {
-    std::memset(values, 0, record.gradient.nbytes());
-  } else {
-    for (const int64_t row : record.touched)
-      std::memset(values + row * width, 0, static_cast<size_t>(width) * sizeof(float));
-  }
-  record.touched.clear();
-  record.all_touched = false;
-}
-
-// Makes table.grad() a tensor that the record knows, where it is not defined yet.
-void begin_gradient(const at::Tensor& table, TableRecord& record) {
-  if (record.gradient.defined() && record.gradient.use_count() == 1) {
-    clear(record);
-  } else {
-    record.gradient = lazy_zeros(table.sizes(), Touched::kSparse);
-    record.touched.clear();
-    record.all_touched = false;
-  }
-  record.version = record.gradient._version();
-  table.mutable_grad() = record.gradient;
-}
-
-void accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad) {
-  const std::shared_ptr<TableRecord> record = find_or_make_record(table);
-  const SortedIds sorted(ids);
-  if (!table.grad().defined()) begin_gradient(table, *record);
-  add_rows(sorted, grad, table.grad());
-  if (!record->owns(table.grad())) return;
-  if (record->gradient._version() != record->version) record->all_touched = true;
-  std::vector<int64_t> both;
-  std::set_union(record->touched.begin(), record->touched.end(), sorted.rows.begin(),
-                 sorted.rows.end(), std::back_inserter(both));
-  record->touched = std::move(both);
-}
-
 // In place only where that is what autograd would have done in the end: a plain backward() to a
 // leaf without hooks.
 bool can_accumulate(const at::Tensor& table) {
@@ -166,48 +88,87 @@ bool can_accumulate(const at::Tensor& table) {
 }
 
 struct Embedding : torch::autograd::Function<Embedding> {
-  static Variable forward(AutogradContext* context, const Variable& table, const at::Tensor& ids) {
+  static Variable forward(AutogradContext* context, const Variable& table, const at::Tensor& ids,
+                          const c10::intrusive_ptr<TableRows>& rows) {
     context->save_for_backward({table});
     context->saved_data["ids"] = ids;
+    if (rows) context->saved_data["rows"] = c10::IValue::make_capsule(rows);
     return at::index_select(table, 0, ids);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const at::Tensor table = context->get_saved_variables()[0],
                      ids = context->saved_data["ids"].toTensor(), grad = gradients[0].contiguous();
-    if (can_accumulate(table)) {
-      accumulate(table, ids, grad);
-      return {Variable(), Variable()};
+    if (const auto rows = context->saved_data.find("rows");
+        rows != context->saved_data.end() && can_accumulate(table)) {
+      c10::static_intrusive_pointer_cast<TableRows>(rows->second.toCapsule())
+          ->accumulate(table, ids, grad);
+      return {Variable(), Variable(), Variable()};
     }
     at::Tensor dense = at::zeros_like(table, table.options().requires_grad(false));
     add_rows(SortedIds(ids), grad, dense);
-    return {dense, Variable()};
+    return {dense, Variable(), Variable()};
   }
 };
 
 }  // namespace
 
-at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids) {
+const std::vector<int64_t>* TableRows::touched(const at::Tensor& gradient) const {
+  return !owns(gradient) || all_touched_ || gradient_._version() != version_ ? nullptr : &touched_;
+}
+
+void TableRows::look_up(const at::Tensor& ids) const {
+  if (prepare_) prepare_(ids.const_data_ptr<int64_t>(), ids.numel());
+}
+
+void TableRows::accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad) {
+  const SortedIds sorted(ids);
+  if (!table.grad().defined()) begin_gradient(table);
+  add_rows(sorted, grad, table.grad());
+  if (!owns(table.grad())) return;
+  if (gradient_._version() != version_) all_touched_ = true;
+  std::vector<int64_t> both;
+  std::set_union(touched_.begin(), touched_.end(), sorted.rows.begin(), sorted.rows.end(),
+                 std::back_inserter(both));
+  touched_ = std::move(both);
+}
+
+// Makes table.grad() a tensor that is known here, where it is not defined yet.
+void TableRows::begin_gradient(const at::Tensor& table) {
+  if (gradient_.defined() && gradient_.use_count() == 1) {
+    clear();
+  } else {
+    gradient_ = lazy_zeros(table.sizes(), Touched::kSparse);
+    touched_.clear();
+    all_touched_ = false;
+  }
+  version_ = gradient_._version();
+  table.mutable_grad() = gradient_;
+}
+
+void TableRows::clear() {
+  const int64_t width = gradient_.size(1);
+  float* values = gradient_.data_ptr<float>();
+  if (all_touched_ || gradient_._version() != version_) {
+    std::memset(values, 0, gradient_.nbytes());
+  } else {
+    for (const int64_t row : touched_)
+      std::memset(values + row * width, 0, static_cast<size_t>(width) * sizeof(float));
+  }
+  touched_.clear();
+  all_touched_ = false;
+}
+
+at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
+                     const c10::intrusive_ptr<TableRows>& rows) {
   TORCH_CHECK(table.dim() == 2 && ids.dim() == 1,
               "[embedding] expected table [V, H] and ids [N], received ", table.sizes(), " and ",
               ids.sizes());
   if (!table.is_cpu() || table.scalar_type() != at::kFloat || !table.is_contiguous())
     return at::embedding(table, ids);
   const at::Tensor plain = ids.to(at::kLong).contiguous();
-  if (const auto record = find_record(table); record != nullptr && record->prepare)
-    record->prepare(plain.const_data_ptr<int64_t>(), plain.numel());
-  return Embedding::apply(table, plain);
-}
-
-const std::vector<int64_t>* touched_rows(const at::Tensor& table) {
-  const std::shared_ptr<TableRecord> record = find_record(table);
-  if (record == nullptr || !record->owns(table.grad())) return nullptr;
-  return record->all_touched || record->gradient._version() != record->version ? nullptr
-                                                                               : &record->touched;
-}
-
-void before_lookup(const at::Tensor& table, std::function<void(const int64_t*, int64_t)> prepare) {
-  find_or_make_record(table)->prepare = std::move(prepare);
+  if (rows) rows->look_up(plain);
+  return Embedding::apply(table, plain, rows);
 }
 
 }  // namespace hone::kernels

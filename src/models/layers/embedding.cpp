@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "models/kernels/embedding.h"
 #include "models/lazy_zeros.h"
 
 namespace hone {
@@ -40,7 +39,7 @@ EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width) {
 
 at::Tensor EmbeddingImpl::forward(const at::Tensor& ids, const char* what) {
   check_ids(ids, weight.size(0), what);
-  return kernels::embedding(weight, ids);
+  return kernels::embedding(weight, ids, rows);
 }
 
 TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)

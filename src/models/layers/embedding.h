@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "models/kernels/embedding.h"
 #include "models/layers/norm.h"
 #include "models/layers/rows.h"
 
@@ -21,6 +22,8 @@ class EmbeddingImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& ids, const char* what);
 
   at::Tensor weight;  // [rows, width] fp32
+  // Which of its rows have a gradient, and what an optimizer has them wait for.
+  const c10::intrusive_ptr<kernels::TableRows> rows = c10::make_intrusive<kernels::TableRows>();
 };
 TORCH_MODULE(Embedding);
 
@@ -46,6 +49,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);
 
   at::Tensor forward(const Rows& rows);  // REQUIRES: all rows
+  int64_t width() const { return options_.width; }
 
  private:
   TokenEmbeddingsOptions options_;

@@ -13,6 +13,7 @@
 #include "models/kernels/cross_entropy.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
+#include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
 #include "tasks/truncate.h"
@@ -297,6 +298,26 @@ Loss Classify::loss(const at::Tensor& logits, const Batch& batch,
   if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
   if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
   return regression_loss(logits, targets, options.label_smoothing);
+}
+
+Divergence Classify::divergence() const {
+  const auto has_target = [](const at::Tensor& output, const Batch& batch) {
+    return batch.targets.at(kTarget).ne(kNoTarget).view_as(output);
+  };
+  switch (type_) {
+    case Type::kRegression:
+      return [](const at::Tensor& a, const at::Tensor& b, const Batch&) {
+        return squared_difference(a, b);
+      };
+    case Type::kMulti:
+      return [has_target](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
+        return label_divergence(a, b, has_target(a, batch));
+      };
+    default:
+      return [has_target](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
+        return class_divergence(a, b, has_target(a.select(1, 0), batch));
+      };
+  }
 }
 
 Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&) const {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "data/text_bounds.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
 #include "tasks/labels.h"
@@ -303,6 +304,12 @@ Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& 
   const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
           static_cast<double>(count)};
+}
+
+Divergence Ner::divergence() const {
+  return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
+    return class_divergence(a, b, batch.targets.at(kTarget).ne(kNoTarget));
+  };
 }
 
 namespace {

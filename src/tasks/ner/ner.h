@@ -30,6 +30,7 @@ class Ner : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   Loss loss(const at::Tensor& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [N, tags]
+  Divergence divergence() const override;
   bool outputs_per_token() const override { return true; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

@@ -1,46 +1,22 @@
 #include "tune/optim/adamw.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
-#include "models/kernels/embedding.h"
 #include "models/lazy_zeros.h"
 #include "tune/optim/adamw_fused.h"
 #include "tune/optim/adamw_simd.h"
 #include "tune/optim/lazy_rows.h"
+#include "tune/optim/pieces.h"
 
 namespace hone {
-namespace {
-
-constexpr int64_t kPiece = 16384;  // values that one task takes: 64 KiB of each array
-
-// A stretch of one array: the unit of work, and of summation.
-struct Piece {
-  size_t index;
-  int64_t begin, end;
-};
-
-void cut(size_t index, int64_t begin, int64_t end, std::vector<Piece>& pieces) {
-  for (int64_t from = begin; from < end; from += kPiece)
-    pieces.push_back({index, from, std::min(end, from + kPiece)});
-}
-
-template <class Body>
-void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
-  at::parallel_for(0, static_cast<int64_t>(pieces.size()), 1, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) body(i, pieces[i]);
-  });
-}
-
-}  // namespace
 
 struct AdamW::Slot {
-  AdamWParameter parameter;
+  const Parameter& parameter;
   at::Tensor exp_avg, exp_avg_sq;  // undefined before the first gradient, which tells whether it
                                    // has few rows, or load_state
   std::shared_ptr<LazyRows>
@@ -77,18 +53,15 @@ struct AdamW::Slot {
   }
 };
 
-AdamW::AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options) : options_(options) {
-  for (AdamWParameter& parameter : parameters) {
-    TORCH_CHECK(parameter.value.scalar_type() == at::kFloat && parameter.value.is_contiguous(),
-                "[AdamW] expected a contiguous fp32 parameter, received \"", parameter.name, "\"");
-    slots_.push_back({std::move(parameter), {}, {}, nullptr});
-  }
+AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options)
+    : Optimizer(std::move(parameters)), options_(options) {
+  for (const Parameter& parameter : this->parameters()) slots_.push_back({parameter, {}, {}, {}});
 }
 
 AdamW::~AdamW() {
-  flush();
+  AdamW::flush();
   for (const Slot& slot : slots_) {
-    if (slot.rows != nullptr) kernels::before_lookup(slot.parameter.value, {});
+    if (slot.rows != nullptr) slot.parameter.rows->before_lookup({});
   }
 }
 
@@ -100,6 +73,30 @@ void AdamW::flush() {
 
 void AdamW::step(double learning_rate, double gradient_scale) {
   ++steps_;
+  std::vector<std::pair<Slot*, AdamWStep>> dense;
+  std::vector<Slot*> fused;  // not on the CPU
+  for (Slot& slot : slots_) {
+    const Parameter& parameter = slot.parameter;
+    if (!parameter.value.grad().defined()) continue;
+    const std::vector<int64_t>* rows = touched_rows(parameter);
+    slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
+    if (!parameter.value.is_cpu()) {
+      fused.push_back(&slot);
+      continue;
+    }
+    AdamWStep numbers = numbers_of_step(learning_rate * parameter.rate, gradient_scale);
+    numbers.decay = static_cast<float>(1 - learning_rate * parameter.rate * parameter.weight_decay);
+    if (rows != nullptr) {
+      update_table(slot, numbers, *rows);
+    } else {
+      dense.emplace_back(&slot, numbers);
+    }
+  }
+  update_dense(dense);
+  update_fused(fused, learning_rate, gradient_scale);
+}
+
+AdamWStep AdamW::numbers_of_step(double learning_rate, double gradient_scale) const {
   const double t = static_cast<double>(steps_);
   AdamWStep numbers;
   numbers.gradient_scale = static_cast<float>(gradient_scale);
@@ -110,35 +107,27 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   numbers.step_size = static_cast<float>(learning_rate / (1 - std::pow(options_.beta1, t)));
   numbers.inverse_root = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t)));
   numbers.eps = static_cast<float>(options_.eps);
-  std::vector<std::pair<Slot*, AdamWStep>> dense;
-  FusedParameters decaying, others;  // not on the CPU
-  for (Slot& slot : slots_) {
-    if (!slot.parameter.value.grad().defined()) continue;
-    numbers.decay =
-        slot.parameter.decays ? static_cast<float>(1 - learning_rate * options_.weight_decay) : 1;
-    const std::vector<int64_t>* rows = kernels::touched_rows(slot.parameter.value);
-    slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
-    if (!slot.parameter.value.is_cpu()) {
-      slot.add_to(slot.parameter.decays ? decaying : others);
-    } else if (rows != nullptr) {
-      update_table(slot, numbers, *rows);
-    } else {
-      dense.emplace_back(&slot, numbers);
-    }
-  }
-  update_dense(dense);
-  adamw_fused(decaying, options_, steps_, learning_rate, gradient_scale, options_.weight_decay);
-  adamw_fused(others, options_, steps_, learning_rate, gradient_scale, 0);
+  return numbers;
+}
+
+// Parameters that decay and move alike go into one operation.
+void AdamW::update_fused(const std::vector<Slot*>& work, double learning_rate,
+                         double gradient_scale) {
+  std::map<std::pair<double, double>, FusedParameters> alike;  // by rate and decay
+  for (const Slot* slot : work)
+    slot->add_to(alike[{slot->parameter.rate, slot->parameter.weight_decay}]);
+  for (const auto& [rate_and_decay, parameters] : alike)
+    adamw_fused(parameters, options_, steps_, learning_rate * rate_and_decay.first, gradient_scale,
+                rate_and_decay.second);
 }
 
 void AdamW::watch_rows(Slot& slot) {
   if (slot.rows != nullptr) return;
-  const AdamWParameter& parameter = slot.parameter;
+  const Parameter& parameter = slot.parameter;
   slot.rows =
       std::make_shared<LazyRows>(parameter.value, slot.exp_avg, slot.exp_avg_sq, parameter.shadow);
-  kernels::before_lookup(parameter.value, [rows = slot.rows](const int64_t* ids, int64_t count) {
-    rows->catch_up(ids, count);
-  });
+  parameter.rows->before_lookup(
+      [rows = slot.rows](const int64_t* ids, int64_t count) { rows->catch_up(ids, count); });
 }
 
 void AdamW::update_table(Slot& slot, const AdamWStep& step, const std::vector<int64_t>& touched) {
@@ -185,6 +174,12 @@ StateDict AdamW::state() const {
   return state;
 }
 
+int64_t AdamW::state_size() const {
+  int64_t numbers = 0;
+  for (const Slot& slot : slots_) numbers += 2 * slot.parameter.value.numel();
+  return numbers;
+}
+
 void AdamW::load_state(const StateDict& state) {
   const auto find = [&](const std::string& name) -> const at::Tensor& {
     const auto found = state.find(name);
@@ -212,7 +207,7 @@ void AdamW::load_state(const StateDict& state) {
                             find("rows.steps." + name)};
     };
     const bool has_waiting = state.contains("rows.seen." + name);
-    if (has_waiting && !slot.parameter.value.is_cpu()) {
+    if (has_waiting && (!slot.parameter.value.is_cpu() || !slot.parameter.rows)) {
       settle_rows(slot.parameter.value, slot.exp_avg, slot.exp_avg_sq, owed());
       continue;
     }
@@ -222,31 +217,10 @@ void AdamW::load_state(const StateDict& state) {
   steps_ = find("step").item<int64_t>();
 }
 
-double gradient_norm(const std::vector<AdamWParameter>& parameters) {
-  std::vector<Piece> pieces;
-  std::vector<at::Tensor> gradients;
-  for (const AdamWParameter& parameter : parameters) {
-    const at::Tensor& gradient = parameter.value.grad();
-    if (!gradient.defined()) continue;
-    gradients.push_back(gradient.to(at::kFloat).contiguous());
-    if (!gradient.is_cpu()) continue;
-    const size_t index = gradients.size() - 1;
-    if (const std::vector<int64_t>* rows = kernels::touched_rows(parameter.value)) {
-      const int64_t width = gradient.size(1);
-      for (const int64_t row : *rows) cut(index, row * width, (row + 1) * width, pieces);
-    } else {
-      cut(index, 0, gradient.numel(), pieces);
-    }
-  }
-  if (!gradients.empty() && !gradients.front().is_cpu()) return norm_fused(gradients);
-  std::vector<double> sums(pieces.size());
-  for_pieces(pieces, [&](int64_t i, const Piece& piece) {
-    sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin,
-                             piece.end - piece.begin);
-  });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return std::sqrt(total);
+std::unique_ptr<Optimizer> make_adamw(std::vector<Parameter> parameters, const TrainOptions& o) {
+  return std::make_unique<AdamW>(
+      std::move(parameters),
+      AdamWOptions{o.adam_beta1, o.adam_beta2, o.adam_epsilon, /*lazy_rows=*/true});
 }
 
 }  // namespace hone

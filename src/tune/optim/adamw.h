@@ -3,62 +3,52 @@
 // in; the bf16 shadow is written in the same pass where there is one.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "models/weights.h"
+#include "tune/optim/optimizer.h"
 
 namespace hone {
 
 struct AdamWOptions {
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   // Rows of an embedding table wait with the steps in which they have no gradient until they are
   // looked up again; the values are those of the dense rule but for rounding. Whoever reads a table
   // by other means than kernels::embedding calls flush() first.
   bool lazy_rows = false;
 };
 
-struct AdamWParameter {
-  std::string name;
-  at::Tensor value;    // fp32 master; its grad() holds the gradient
-  at::Tensor shadow;   // bf16 copy or undefined
-  bool decays = true;  // biases and norm weights do not
-};
-
-// Euclidean norm of all gradients together; on the CPU summed in double and in a fixed order.
-double gradient_norm(const std::vector<AdamWParameter>& parameters);
-
-class AdamW {
+class AdamW : public Optimizer {
  public:
-  AdamW(std::vector<AdamWParameter> parameters, AdamWOptions options);
-  ~AdamW();  // flushes
-  AdamW(const AdamW&) = delete;
-  AdamW& operator=(const AdamW&) = delete;
+  AdamW(std::vector<Parameter> parameters, AdamWOptions options);
+  ~AdamW() override;  // flushes
 
-  // value -= lr * (m / (sqrt(v) + eps) + decay * value), with gradients multiplied by
-  // `gradient_scale` first. Parameters without gradient are left alone.
-  void step(double learning_rate, double gradient_scale);
-  void flush();  // brings every row of every table up to date
+  // value -= lr * (m / (sqrt(v) + eps) + decay * value).
+  void step(double learning_rate, double gradient_scale) override;
+  void flush() override;  // brings every row of every table up to date
   // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.",
   // "rows.moving." and "rows.steps.<name>": they wait on after load_state, so that a resumed run
-  // rounds as the uninterrupted one does. REQUIRES (of load_state): the parameters hold the values
-  // that they had at state().
-  StateDict state() const;
-  void load_state(const StateDict& state);
+  // rounds as the uninterrupted one does.
+  StateDict state() const override;
+  void load_state(const StateDict& state) override;
+  int64_t state_size() const override;
   int64_t steps() const { return steps_; }
 
  private:
   struct Slot;
+  struct AdamWStep numbers_of_step(double learning_rate, double gradient_scale) const;
   void watch_rows(Slot& slot);
   void update_table(Slot& slot, const struct AdamWStep& step, const std::vector<int64_t>& rows);
   void update_dense(const std::vector<std::pair<Slot*, struct AdamWStep>>& work);
+  void update_fused(const std::vector<Slot*>& work, double learning_rate, double gradient_scale);
 
   std::vector<Slot> slots_;
   AdamWOptions options_;
   int64_t steps_ = 0;
 };
+
+std::unique_ptr<Optimizer> make_adamw(std::vector<Parameter> parameters,
+                                      const TrainOptions& options);
 
 }  // namespace hone

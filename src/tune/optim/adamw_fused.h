@@ -10,7 +10,7 @@
 
 namespace hone {
 
-// Parameters of one step that decay alike, one entry each; all on one device.
+// Parameters of one step that decay and move alike, one entry each; all on one device.
 struct FusedParameters {
   std::vector<at::Tensor> values, gradients, exp_avgs, exp_avg_sqs;
   std::vector<at::Tensor> shadows, shadowed;  // bf16 copies, and the values that they are of

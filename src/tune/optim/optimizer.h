@@ -1,0 +1,71 @@
+// What the loop asks of an optimizer, and the table of them. An optimizer is one file and one line
+// in registry.cpp; docs/extending-training.md shows one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/table.h"
+#include "models/kernels/embedding.h"
+#include "models/weights.h"
+#include "tune/train_options.h"
+
+namespace hone {
+
+// A trained tensor, with what an optimizer must know of it.
+struct Parameter {
+  std::string name;
+  at::Tensor value;                             // fp32 master; its grad() holds the gradient
+  at::Tensor shadow;                            // bf16 copy or undefined
+  double rate = 1;                              // factor of the step's learning rate
+  double weight_decay = 0;                      // decoupled; 0 for biases and norm weights
+  c10::intrusive_ptr<kernels::TableRows> rows;  // of a table that is looked up; else null
+};
+
+// Rows of a table where its gradient may differ from zero; null: any.
+const std::vector<int64_t>* touched_rows(const Parameter& parameter);
+
+// Euclidean norm of all gradients together; on the CPU summed in double and in a fixed order.
+double gradient_norm(const std::vector<Parameter>& parameters);
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // One update of every parameter that has a gradient, after multiplying gradients by
+  // `gradient_scale`; shadows are written too. Others are left alone.
+  virtual void step(double learning_rate, double gradient_scale) = 0;
+  // Brings up to date what an optimizer may do late: called before weights are read by other means
+  // than a lookup.
+  virtual void flush() {}
+  // What a resumed run needs to go on bit for bit. REQUIRES (of load_state): the parameters hold
+  // the values that they had at state(). Error(kModel) where it is of other parameters.
+  virtual StateDict state() const = 0;
+  virtual void load_state(const StateDict& state) = 0;
+  // Numbers in state(), at most: what a checkpoint needs room for.
+  virtual int64_t state_size() const = 0;
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+ protected:
+  // REQUIRES: contiguous fp32 values.
+  explicit Optimizer(std::vector<Parameter> parameters);
+
+ private:
+  std::vector<Parameter> parameters_;
+};
+
+struct OptimizerInfo {
+  const char* name;  // of train.optim; transformers.TrainingArguments' name where it has one
+  const char* help;  // one line
+  std::unique_ptr<Optimizer> (*make)(std::vector<Parameter> parameters,
+                                     const TrainOptions& options);
+};
+Table<OptimizerInfo>& optimizers();  // registry.cpp: one line each
+
+}  // namespace hone

@@ -1,0 +1,107 @@
+// What is done to a run beyond minimising its task's loss: to the loss of a batch, to the passes
+// over it, after a step, around an evaluation. A run has any number of regularisers (the section
+// `regularise` of its configuration). Each is one file and one line in registry.cpp;
+// docs/extending-training.md shows one.
+//
+// They compose in the order of the table, whatever the order in the configuration: each wraps those
+// before it. All losses are inside of all passes: FGM's second pass over a batch runs R-Drop's two
+// forward passes again.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/table.h"
+#include "tasks/pipeline.h"
+#include "tune/events.h"
+#include "tune/optim/optimizer.h"
+
+namespace hone {
+
+// What a forward pass gives.
+struct Outcome {
+  Loss loss;          // what is minimised
+  at::Tensor output;  // the network's, where a regulariser reads outputs; else undefined
+  Numbers numbers;    // to be shown beside the loss; sums over its targets too
+};
+// What forward and backward give: gradients have been added to the weights' own.
+struct PassResult {
+  double loss = 0, count = 0;  // a sum over targets, and their number
+  Numbers numbers;
+};
+using LossOf = std::function<Outcome(const Batch&)>;
+using Pass = std::function<PassResult(const Batch&)>;
+
+// Thrown by losses and passes: the loop finds the rows that did it, and ends the run in words.
+struct NotFinite {
+  std::string what = "loss";  // "the loss of step 4 is not finite …"
+  bool is_gradient = false;   // which shows in the backward pass alone
+};
+
+class Regulariser {
+ public:
+  virtual ~Regulariser() = default;
+
+  // The gradient of a batch must be the sum of its samples' own, so that a step's gradient does not
+  // depend on how it is split.
+  virtual LossOf around_loss(LossOf inner) { return inner; }
+  virtual Pass around_pass(Pass inner) { return inner; }
+  virtual bool reads_output() const { return false; }
+  virtual int64_t graphs_kept() const { return 1; }  // forward passes held for one backward
+
+  virtual void after_step(int64_t /*steps_done*/) {}
+  // Weights that are evaluated, kept as the best and as the run's model may be others than those
+  // that are trained: true: put them in place; false: the trained ones again, bit for bit.
+  virtual void around_evaluation(bool /*begins*/) {}
+
+  // What a resumed run needs to go on bit for bit, beside weights and step. Error(kModel) for a
+  // state that is not this one's.
+  virtual StateDict state() const { return {}; }
+  virtual void load_state(const StateDict& /*state*/) {}
+  virtual int64_t state_size() const { return 0; }  // numbers in it
+};
+
+struct RegulariserContext {
+  Pipeline& pipeline;
+  Optimizer& optimizer;
+};
+
+// One that a configuration asks for, its options read.
+struct ChosenRegulariser {
+  std::string name;
+  Json options;
+  // Error(kUsage) where the task or model cannot be trained with it.
+  std::function<std::unique_ptr<Regulariser>(const RegulariserContext&)> make;
+};
+
+struct RegulariserInfo {
+  const char* name;  // its section
+  const char* help;  // one line
+  ChosenRegulariser (*read)(Config& section);
+};
+Table<RegulariserInfo>& regularisers();  // registry.cpp: one line each
+
+// The section `regularise`. Error(kUsage) at its place for what is none of them.
+std::vector<ChosenRegulariser> read_regularisers(Config& section);
+
+// RegulariserInfo::read of a class R that is made from (Options, RegulariserContext). Options has
+// for_each(visit), which calls visit(key, field) for each, and check(section), which refuses values
+// at their place.
+template <typename R>
+ChosenRegulariser read_regulariser(Config& section) {
+  typename R::Options options;
+  Json json = Json::object();
+  options.for_each([&](const char* key, auto& value) {
+    value = section.get(key, value);
+    json[key] = value;
+  });
+  options.check(section);
+  return {"", json, [options](const RegulariserContext& context) {
+            return std::make_unique<R>(options, context);
+          }};
+}
+
+}  // namespace hone

@@ -1,0 +1,91 @@
+#include "tune/regularise/regularisers.h"
+
+#include <algorithm>
+#include <cmath>
+#include <ranges>
+
+namespace hone {
+namespace {
+
+LossOf loss_of(const Task& task, Network& network, const LossOptions& options, bool keeps_output) {
+  if (!keeps_output)
+    return [&task, &network, options](const Batch& batch) {
+      return Outcome{task.forward_loss(network, batch, options), {}, {}};
+    };
+  return [&task, &network, options](const Batch& batch) {
+    const at::Tensor output = network.forward(batch);
+    return Outcome{task.loss(output, batch, options), output, {}};
+  };
+}
+
+Pass with_backward(LossOf loss_of) {
+  return [loss_of = std::move(loss_of)](const Batch& batch) {
+    Outcome outcome = loss_of(batch);
+    const double value = outcome.loss.sum.item<double>();
+    if (!std::isfinite(value)) throw NotFinite{};
+    outcome.loss.sum.backward();
+    return PassResult{value, outcome.loss.count, std::move(outcome.numbers)};
+  };
+}
+
+}  // namespace
+
+Regularisers::Regularisers(const std::vector<ChosenRegulariser>& chosen,
+                           const RegulariserContext& context) {
+  for (const ChosenRegulariser& one : chosen) all_.push_back({one.name, one.make(context)});
+}
+
+Pass Regularisers::pass(const Task& task, Network& network, const LossOptions& options) const {
+  const bool keeps_output =
+      std::ranges::any_of(all_, [](const One& one) { return one.regulariser->reads_output(); });
+  LossOf loss = loss_of(task, network, options, keeps_output);
+  for (const One& one : all_) loss = one.regulariser->around_loss(std::move(loss));
+  Pass pass = with_backward(std::move(loss));
+  for (const One& one : all_) pass = one.regulariser->around_pass(std::move(pass));
+  return pass;
+}
+
+void Regularisers::after_step(int64_t steps_done) const {
+  for (const One& one : all_) one.regulariser->after_step(steps_done);
+}
+
+void Regularisers::begin_evaluation() const {
+  for (const One& one : all_) one.regulariser->around_evaluation(/*begins=*/true);
+}
+
+void Regularisers::end_evaluation() const {
+  for (const One& one : all_ | std::views::reverse)
+    one.regulariser->around_evaluation(/*begins=*/false);
+}
+
+StateDict Regularisers::state() const {
+  StateDict state;
+  for (const One& one : all_) {
+    for (const auto& [name, value] : one.regulariser->state()) state[one.name + "." + name] = value;
+  }
+  return state;
+}
+
+void Regularisers::load_state(const StateDict& state) const {
+  for (const One& one : all_) {
+    StateDict own;
+    for (const auto& [name, value] : state) {
+      if (name.starts_with(one.name + ".")) own[name.substr(one.name.size() + 1)] = value;
+    }
+    one.regulariser->load_state(own);
+  }
+}
+
+int64_t Regularisers::graphs_kept() const {
+  int64_t graphs = 1;
+  for (const One& one : all_) graphs *= one.regulariser->graphs_kept();
+  return graphs;
+}
+
+int64_t Regularisers::state_size() const {
+  int64_t numbers = 0;
+  for (const One& one : all_) numbers += one.regulariser->state_size();
+  return numbers;
+}
+
+}  // namespace hone

@@ -1,0 +1,28 @@
+// What an optimizer step needs beside its samples: made for a run, and for the probe that measures
+// one.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tune/parameters.h"
+#include "tune/regularise/regularisers.h"
+
+namespace hone {
+
+struct StepParts {
+  // Freezes what `options` names. The network is on its device, in its precision. Error(kUsage) as
+  // freeze, trainable_parameters and a regulariser have it.
+  StepParts(Pipeline& pipeline, const TrainOptions& options,
+            const std::vector<ChosenRegulariser>& chosen);
+
+  const std::vector<Parameter>& parameters() const { return optimizer->parameters(); }
+  int64_t state_size() const { return optimizer->state_size() + regularisers.state_size(); }
+
+  std::vector<Frozen> frozen;
+  std::unique_ptr<Optimizer> optimizer;
+  Regularisers regularisers;
+  Pass pass;
+};
+
+}  // namespace hone

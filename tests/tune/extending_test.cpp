@@ -1,0 +1,125 @@
+// What docs/extending-training.md says: an optimizer, a schedule and a regulariser of another
+// program, one registration each, and a run that is trained with all of them.
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/tiny_run.h"
+#include "tune/optim/optimizer.h"
+#include "tune/regularise/regulariser.h"
+#include "tune/schedule.h"
+
+namespace hone {
+namespace {
+
+using testing_support::first_difference;
+using testing_support::tiny_options;
+using testing_support::TinyRun;
+
+// value -= rate * momentum of the gradients' signs (Lion without its interpolation).
+class SignMomentum : public Optimizer {
+ public:
+  explicit SignMomentum(std::vector<Parameter> parameters) : Optimizer(std::move(parameters)) {
+    for (const Parameter& p : this->parameters())
+      momenta_.push_back(at::zeros_like(p.value, p.value.options().requires_grad(false)));
+  }
+  void step(double learning_rate, double gradient_scale) override {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < momenta_.size(); ++i) {
+      const Parameter& p = parameters()[i];
+      if (!p.value.grad().defined()) continue;
+      momenta_[i].mul_(0.9).add_(p.value.grad(), 0.1 * gradient_scale);
+      p.value.detach().sub_(momenta_[i].sign(), learning_rate * p.rate);
+    }
+  }
+  StateDict state() const override {
+    StateDict state;
+    for (size_t i = 0; i < momenta_.size(); ++i) state[parameters()[i].name] = momenta_[i];
+    return state;
+  }
+  void load_state(const StateDict& state) override {
+    for (size_t i = 0; i < momenta_.size(); ++i) momenta_[i].copy_(state.at(parameters()[i].name));
+  }
+  int64_t state_size() const override {
+    int64_t numbers = 0;
+    for (const at::Tensor& momentum : momenta_) numbers += momentum.numel();
+    return numbers;
+  }
+
+ private:
+  std::vector<at::Tensor> momenta_;
+};
+
+// Noise on the embeddings, as NEFTune has it: here the same for all.
+class Shifted : public Regulariser {
+ public:
+  struct Options {
+    double size = 0.1;
+    template <typename Visit>
+    void for_each(Visit&& visit) {
+      visit("size", size);
+    }
+    void check(const Config&) const {}
+  };
+  Shifted(const Options& options, const RegulariserContext&) : options_(options) {}
+  LossOf around_loss(LossOf inner) override {
+    return [this, inner](const Batch& batch) {
+      Outcome outcome = inner(batch);
+      outcome.numbers.emplace_back("shifted.size", options_.size * outcome.loss.count);
+      return outcome;
+    };
+  }
+
+ private:
+  Options options_;
+};
+
+const bool added = optimizers().add({"sign_momentum", "for tests",
+                                     [](std::vector<Parameter> parameters, const TrainOptions&) {
+                                       return std::unique_ptr<Optimizer>(
+                                           std::make_unique<SignMomentum>(std::move(parameters)));
+                                     }}) &&
+                   schedules().add({"halving",
+                                    [](const ScheduleOptions&, int64_t step) {
+                                      return std::pow(0.5, static_cast<double>(step) / 4);
+                                    }}) &&
+                   regularisers().add({"shifted", "for tests", read_regulariser<Shifted>});
+
+TEST(Extending, OneRegistrationEachAndARunUsesThemAll) {
+  ASSERT_TRUE(added);
+  TinyRun whole, parts;
+  whole.regularise_yaml = parts.regularise_yaml = "{shifted: {size: 0.25}}";
+  Config root = Config::parse("train: {optim: sign_momentum, lr_scheduler_type: halving}", "t");
+  Config section = root.section("train");
+  const TrainOptions named = TrainOptions::read(section);
+  TrainOptions options = tiny_options();
+  options.optim = named.optim;
+  options.lr_scheduler_type = named.lr_scheduler_type;
+  options.warmup_ratio = 0;
+  whole.load_pipeline();
+  const auto before = whole.weights();
+  whole.train(options);
+  for (const auto& [name, value] : whole.weights()) {
+    const double moved = (value - before.at(name)).abs().max().item<double>();
+    EXPECT_GT(moved, options.learning_rate) << name;  // by more than one step's
+    EXPECT_LE(moved, 12 * options.learning_rate) << name;
+  }
+  const auto steps = whole.events_of<Stepped>();
+  ASSERT_EQ(steps.size(), 12U);
+  EXPECT_DOUBLE_EQ(steps[4].learning_rate, options.learning_rate / 2);
+  EXPECT_NEAR(steps[4].numbers.at(0).second, 0.25, 1e-12);
+
+  parts.also = [&](const Event& event) {
+    const auto* s = std::get_if<Stepped>(&event);
+    if (s != nullptr && s->step == 5) parts.stop = true;
+  };
+  parts.train(options);
+  parts.stop = false;
+  parts.train(options, /*resume=*/true);
+  EXPECT_EQ(first_difference(whole.weights(), parts.weights()), "");
+}
+
+}  // namespace
+}  // namespace hone

@@ -1,0 +1,420 @@
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/errors.h"
+#include "support/tiny_run.h"
+#include "tasks/divergence.h"
+#include "tune/batch_loader.h"
+#include "tune/parameters.h"
+#include "tune/regularise/regularisers.h"
+
+namespace hone {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing_support::error_of;
+using testing_support::first_difference;
+using testing_support::largest_difference;
+using testing_support::tiny_options;
+using testing_support::TinyRun;
+
+std::vector<ChosenRegulariser> chosen(const std::string& yaml) {
+  Config root = Config::parse(yaml, "run.yaml");
+  Config section = root.section("regularise");
+  auto all = read_regularisers(section);
+  root.refuse_unknown();
+  return all;
+}
+
+// A network with its regularisers, and the gradient of samples.
+class Trained {
+ public:
+  Trained(TinyRun& run, const std::string& regularise) : run_(run) {
+    run.load_pipeline();
+    network().train();
+    optimizer_ = optimizers().named("adamw").make(trainable_parameters(network(), tiny_options()),
+                                                  tiny_options());
+    all_ = std::make_unique<Regularisers>(chosen("regularise: " + regularise),
+                                          RegulariserContext{run.pipeline(), *optimizer_});
+    pass_ = all_->pass(run.pipeline().task(), network(), {});
+  }
+
+  Network& network() { return run_.pipeline().network(); }
+  Batch batch(const std::vector<int64_t>& indices) const {
+    return make_micro_batch(run_.store(), indices, 42, 0).batch;
+  }
+  const PassResult& last() const { return last_; }
+
+  // Of the samples in micro-batches of so many.
+  std::map<std::string, at::Tensor> gradient(int64_t samples, int64_t micro) {
+    clear_gradients(optimizer_->parameters());
+    numbers.clear();
+    for (int64_t first = 0; first < samples; first += micro) {
+      std::vector<int64_t> indices;
+      for (int64_t i = first; i < first + micro; ++i) indices.push_back(i);
+      last_ = pass_(batch(indices));
+      for (const auto& [name, value] : last_.numbers) numbers[name] += value;
+    }
+    std::map<std::string, at::Tensor> all;
+    for (const Parameter& p : optimizer_->parameters()) all[p.name] = p.value.grad().clone();
+    clear_gradients(optimizer_->parameters());
+    return all;
+  }
+
+  std::map<std::string, double> numbers;
+
+ private:
+  TinyRun& run_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Regularisers> all_;
+  Pass pass_;
+  PassResult last_;
+};
+
+// ---- how far outputs are apart
+
+TEST(Divergence, OfClassesIsTheMeanOfBothKullbackLeiblers) {
+  const at::Tensor a = at::randn({5, 4}, at::kDouble), b = at::randn({5, 4}, at::kDouble),
+                   has_target = at::tensor({1, 0, 1, 1, 0}).to(at::kBool);
+  const at::Tensor log_p = at::log_softmax(a, 1), log_q = at::log_softmax(b, 1);
+  const at::Tensor both = (at::kl_div(log_q, log_p.exp(), at::Reduction::None) +
+                           at::kl_div(log_p, log_q.exp(), at::Reduction::None))
+                              .sum(1);
+  EXPECT_NEAR(class_divergence(a, b, has_target).item<double>(),
+              (both * has_target.to(at::kDouble)).sum().item<double>() / 2, 1e-12);
+  EXPECT_EQ(class_divergence(a, a, has_target).item<double>(), 0);
+}
+
+TEST(Divergence, OfLabelsIsThatOfTwoClassesEach) {
+  const at::Tensor a = at::randn({6, 3}, at::kDouble), b = at::randn({6, 3}, at::kDouble);
+  const auto as_classes = [](const at::Tensor& x) {
+    return at::stack({x.flatten(), at::zeros({x.numel()}, at::kDouble)}, 1);
+  };
+  const at::Tensor all = at::ones({6, 3}, at::kBool);
+  EXPECT_NEAR(label_divergence(a, b, all).item<double>(),
+              class_divergence(as_classes(a), as_classes(b), all.flatten()).item<double>(), 1e-12);
+}
+
+// ---- the section
+
+TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
+  const auto refusal = [](const std::string& yaml) {
+    return error_of([&] { chosen("regularise:\n  " + yaml + "\n"); });
+  };
+  EXPECT_THAT(refusal("rdrop: {}"),
+              AllOf(HasSubstr("run.yaml:2:"), HasSubstr("did you mean \"r_drop\"")));
+  EXPECT_THAT(refusal("r_drop: {alfa: 1}"),
+              AllOf(HasSubstr("run.yaml:2:"), HasSubstr("\"alpha\"")));
+  EXPECT_THAT(refusal("r_drop: {alpha: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("fgm: {epsilon: -1}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("ema: {decay: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
+}
+
+TEST(Regularise, IsTakenInTheOrderOfTheTable) {
+  std::vector<std::string> names;
+  for (const auto& one : chosen("regularise: {ema: {}, fgm: {}, r_drop: {}}"))
+    names.push_back(one.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"r_drop", "fgm", "ema"}));
+}
+
+// ---- gradients
+
+struct Case {
+  const char *task, *yaml;
+};
+
+class EveryRegulariser : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Regularise, EveryRegulariser,
+                         testing::Values(Case{"classify", "{r_drop: {alpha: 2}}"},
+                                         Case{"classify", "{fgm: {}}"},
+                                         Case{"classify", "{r_drop: {}, fgm: {}, ema: {}}"},
+                                         Case{"ner", "{r_drop: {alpha: 2}, fgm: {}}"}));
+
+TEST_P(EveryRegulariser, GradientDependsOnTheSamplesAlone) {
+  TinyRun run(GetParam().task, {}, 16);
+  Trained trained(run, GetParam().yaml);
+  const auto whole = trained.gradient(16, 16);
+  const auto numbers = trained.numbers;
+  double size = 0;
+  for (const auto& [name, value] : whole) size = std::max(size, value.abs().max().item<double>());
+  for (const int64_t micro : {4, 1}) {
+    for (const auto& [name, value] : trained.gradient(16, micro))
+      EXPECT_LT((value - whole.at(name)).abs().max().item<double>() / size, 2e-6)
+          << name << " in micro-batches of " << micro;
+    for (const auto& [name, value] : trained.numbers)
+      EXPECT_NEAR(value, numbers.at(name), 1e-5 * std::abs(numbers.at(name))) << name;
+  }
+}
+
+TEST(RDrop, DivergesWithDropoutAndNotWithout) {
+  for (const char* task : {"classify", "ner"}) {
+    TinyRun with(task), without(task, {.dropout = 0});
+    Trained a(with, "{r_drop: {}}"), b(without, "{r_drop: {}}");
+    a.gradient(8, 8);
+    b.gradient(8, 8);
+    EXPECT_GT(a.numbers.at("r_drop.divergence"), 1e-6) << task;
+    EXPECT_EQ(b.numbers.at("r_drop.divergence"), 0) << task;
+  }
+}
+
+TEST(RDrop, ComparesLabelsAndNumbersToo) {
+  for (const char* yaml :
+       {"{type: multi, label_separator: x}", "{type: regression, label: length}"}) {
+    TinyRun run;
+    for (auto* records : {&run.train_records(), &run.validation_records()}) {
+      for (Record& record : *records)
+        record.fields["length"] = record.fields["text"].get<std::string>().size() / 10.0;
+    }
+    run.task_yaml = yaml;
+    Trained trained(run, "{r_drop: {}}");
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.numbers.at("r_drop.divergence"), 1e-8) << yaml;
+  }
+}
+
+// The mean of two losses and the divergence, from two passes made by hand.
+TEST(RDrop, GradientIsThatOfItsFormula) {
+  TinyRun run;
+  Trained trained(run, "{r_drop: {alpha: 3}}");
+  const auto ours = trained.gradient(8, 8);
+  const Task& task = run.pipeline().task();
+  Batch batch = trained.batch({0, 1, 2, 3, 4, 5, 6, 7});
+  const at::Tensor a = trained.network().forward(batch);
+  batch.streams[0].pass = 1;
+  const at::Tensor b = trained.network().forward(batch);
+  const at::Tensor apart = task.divergence()(a, b, batch);
+  ((task.loss(a, batch).sum + task.loss(b, batch).sum) / 2 + 3 * apart).backward();
+  for (const auto& [name, value] : trained.network().weights())
+    EXPECT_TRUE(at::allclose(ours.at(name), value.grad(), 1e-5, 1e-7)) << name;
+  EXPECT_NEAR(trained.numbers.at("r_drop.divergence"), apart.item<double>(), 1e-6);
+}
+
+// Both passes by hand, dropout on: the second has the first one's masks, or gradients would differ.
+TEST(Fgm, GradientIsThatOfAPlainAndAnAdversarialPassWithTheSameMasks) {
+  TinyRun run;
+  Trained trained(run, "{fgm: {epsilon: 0.01}}");
+  const auto ours = trained.gradient(6, 6);
+  const Task& task = run.pipeline().task();
+  Batch batch = trained.batch({0, 1, 2, 3, 4, 5});
+  Packed& tokens = batch.streams[0];
+  const at::Tensor move = at::zeros({tokens.tokens(), 16}).requires_grad_();
+  tokens.shift = move;
+  task.forward_loss(trained.network(), batch).sum.backward();
+  at::Tensor shift = at::zeros_like(move, move.options().requires_grad(false));
+  const auto* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
+  for (int64_t s = 0; s < tokens.sequences(); ++s) {
+    const at::Tensor g = move.grad().slice(0, ends[s], ends[s + 1]);
+    shift.slice(0, ends[s], ends[s + 1]).copy_(0.01 * g / g.norm());
+    EXPECT_NEAR(shift.slice(0, ends[s], ends[s + 1]).norm().item<double>(), 0.01, 1e-6);
+  }
+  tokens.shift = shift;
+  const at::Tensor adversarial = task.forward_loss(trained.network(), batch).sum;
+  adversarial.backward();
+  for (const auto& [name, value] : trained.network().weights())
+    EXPECT_TRUE(at::allclose(ours.at(name), value.grad(), 1e-4, 1e-6)) << name;
+  EXPECT_NEAR(trained.numbers.at("fgm.loss"), adversarial.item<double>(), 1e-5);
+  EXPECT_GT(trained.numbers.at("fgm.loss"), trained.last().loss);
+}
+
+// ---- EMA
+
+TEST(Ema, IsThePlainFormulaOverTenSteps) {
+  for (const bool warmup : {true, false}) {
+    TinyRun run;
+    run.regularise_yaml = fmt::format("{{ema: {{decay: 0.7, warmup: {}}}}}", warmup);
+    run.load_pipeline();
+    auto expected = run.weights();
+    TrainOptions options = tiny_options();
+    options.max_steps = 10;
+    options.eval_strategy = "no";
+    run.train(options);
+    // A run without it, looked at after each step: what is trained is the same.
+    TinyRun plain;
+    double n = 0;
+    plain.evaluate_instead = [&] {
+      ++n;
+      const double decay = warmup ? std::min(0.7, (1 + n) / (10 + n)) : 0.7;
+      for (const auto& [name, value] : plain.weights())
+        expected[name] = expected[name] * decay + value * (1 - decay);
+      return std::pair(Report{}, 1.0);
+    };
+    options.eval_strategy = "steps";
+    options.eval_steps = 1;
+    options.load_best_model_at_end = false;
+    plain.train(options);
+    EXPECT_EQ(n, 10);
+    EXPECT_LT(largest_difference(expected, run.weights()), 1e-5);
+    EXPECT_NE(first_difference(plain.weights(), run.weights()), "");
+  }
+}
+
+TEST(Ema, IsEvaluatedAndKeptAsTheBestWhileTheWeightsAreTrained) {
+  TinyRun run;
+  run.regularise_yaml = "{ema: {decay: 0.9}}";
+  std::map<std::string, at::Tensor> evaluated, after;
+  double score = 0;
+  run.evaluate_instead = [&] {
+    evaluated = run.weights();
+    Report report;
+    report.metric = "accuracy";
+    report.metrics = {{"accuracy", score += 0.1}};
+    return std::pair(report, 1.0);
+  };
+  TrainOptions options = tiny_options();
+  run.also = [&](const Event& event) {
+    const auto* saved = std::get_if<Saved>(&event);
+    if (saved != nullptr && !saved->is_best) after = run.weights();
+  };
+  run.train(options);
+  EXPECT_EQ(first_difference(evaluated, run.weights()), "") << "the run ends with the best";
+  const StateDict best = read_safetensors(run.output() + "/checkpoints/best/model.safetensors"),
+                  last = read_safetensors(run.output() + "/checkpoints/last/model.safetensors");
+  for (const auto& [name, value] : evaluated) EXPECT_TRUE(at::equal(best.at(name), value)) << name;
+  for (const auto& [name, value] : after) EXPECT_TRUE(at::equal(last.at(name), value)) << name;
+  EXPECT_NE(first_difference(evaluated, after), "");
+}
+
+// ---- runs
+
+class EveryRun : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
+                         testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
+                                         "{r_drop: {}, fgm: {}, ema: {}}"));
+
+// Killed without warning some steps after its checkpoint.
+TEST_P(EveryRun, KilledAndResumedEqualsTheUninterruptedBitForBit) {
+  TrainOptions options = tiny_options();
+  options.save_strategy = options.eval_strategy = "steps";
+  options.save_steps = 4;
+  options.eval_steps = 5;
+  options.logging_steps = 3;
+  TinyRun whole, parts;
+  whole.regularise_yaml = parts.regularise_yaml = GetParam();
+  whole.train(options);
+  struct Killed {};
+  parts.also = [&](const Event& event) {
+    if (const auto* s = std::get_if<Stepped>(&event); s != nullptr && s->step == 7) throw Killed{};
+  };
+  EXPECT_THROW(parts.train(options), Killed);
+  parts.also = [](const Event&) {};
+  parts.train(options, /*resume=*/true);
+  EXPECT_EQ(parts.events_of<Started>().at(0).step, 4);
+  EXPECT_EQ(first_difference(whole.weights(), parts.weights()), "");
+  const auto all = whole.events_of<Stepped>(), rest = parts.events_of<Stepped>();
+  ASSERT_EQ(rest.size(), 8U);
+  for (size_t i = 0; i < rest.size(); ++i) {
+    EXPECT_EQ(rest[i].loss, all[i + 4].loss);
+    EXPECT_EQ(rest[i].numbers, all[i + 4].numbers);
+  }
+}
+
+TEST(Regularise, ItsNumbersAreMeansOverTheStepsSinceTheLastLoggedOne) {
+  TinyRun each, third;
+  each.regularise_yaml = third.regularise_yaml = "{r_drop: {}, fgm: {}}";
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  each.train(options);
+  options.logging_steps = 3;
+  third.train(options);
+  const auto all = each.events_of<Stepped>(), means = third.events_of<Stepped>();
+  for (size_t n = 0; n < 2; ++n) {
+    double sum = 0;
+    for (size_t i = 3; i < 6; ++i) sum += all[i].numbers.at(n).second;
+    EXPECT_NEAR(means[5].numbers.at(n).second, sum / 3, 1e-9);
+    EXPECT_EQ(means[5].numbers[n].first, n == 0 ? "fgm.loss" : "r_drop.divergence");
+  }
+}
+
+TEST(Regularise, AnotherSetIsRefusedWhenARunGoesOnAndAnotherOptionIsTold) {
+  TinyRun run;
+  run.regularise_yaml = "{fgm: {}, ema: {}}";
+  run.train(tiny_options());
+  run.regularise_yaml = "{fgm: {}}";
+  EXPECT_THAT(error_of([&] { run.train(tiny_options(), true); }),
+              AllOf(HasSubstr("its regularisers were ema, fgm, now they would be fgm"),
+                    HasSubstr("--overwrite")));
+  run.regularise_yaml = "{fgm: {epsilon: 2}, ema: {}}";
+  run.train(tiny_options(), true);
+  ASSERT_EQ(run.events_of<Warned>().size(), 1U);
+  EXPECT_THAT(run.events_of<Warned>()[0].message, HasSubstr("regularise.fgm was"));
+}
+
+// ---- one that fails
+
+// Wraps passes as FGM does, and fails in its second one at step 3.
+struct Failing : Regulariser {
+  explicit Failing(const std::function<double(int64_t step)>& then) : then_(then) {}
+  LossOf around_loss(LossOf inner) override {
+    return [this, inner](const Batch& batch) {
+      Outcome outcome = inner(batch);
+      if (is_second_) outcome.loss.sum = outcome.loss.sum * then_(step_);
+      return outcome;
+    };
+  }
+  Pass around_pass(Pass inner) override {
+    return [this, inner](const Batch& batch) {
+      is_second_ = false;
+      PassResult first = inner(batch);
+      is_second_ = true;
+      inner(batch);
+      return first;
+    };
+  }
+  void after_step(int64_t steps_done) override { step_ = steps_done; }
+
+  std::function<double(int64_t)> then_;
+  int64_t step_ = 0;
+  bool is_second_ = false;
+};
+
+void expect_clean_end(const std::function<double(int64_t)>& then, const std::string& words) {
+  TinyRun run;
+  run.load_pipeline();
+  std::map<std::string, at::Tensor> before;
+  TrainerInputs inputs;
+  inputs.pipeline = &run.pipeline();
+  inputs.train = &run.store();
+  inputs.where_of = [&](int64_t record) { return run.train_records()[record].where(); };
+  inputs.output_dir = run.output();
+  std::filesystem::create_directories(run.output());
+  inputs.regularisers = {{"failing", Json::object(), [&](const RegulariserContext&) {
+                            return std::make_unique<Failing>(then);
+                          }}};
+  TrainOptions options = tiny_options();
+  options.save_strategy = "steps";
+  options.save_steps = 2;
+  const Listener watch = [&](const Event& event) {
+    if (std::holds_alternative<Saved>(event)) before = run.weights();
+  };
+  EXPECT_THAT(error_of([&] { train(inputs, options, {watch}); }), HasSubstr(words));
+  const auto saved = read_safetensors(run.output() + "/checkpoints/last/model.safetensors");
+  for (const auto& [name, value] : before) EXPECT_TRUE(at::equal(saved.at(name), value)) << name;
+  for (const auto& [name, value] : run.pipeline().network().weights())
+    EXPECT_FALSE(value.grad().defined()) << name;
+  for (const auto& [name, value] : run.weights()) {
+    if (name.starts_with("bert.embeddings.")) continue;  // whose rows wait in a checkpoint
+    EXPECT_TRUE(at::equal(value, before.at(name))) << name;
+  }
+}
+
+TEST(Regularise, OneThatThrowsInItsSecondPassEndsTheRunWithTheWeightsOfBefore) {
+  expect_clean_end(
+      [](int64_t step) -> double {
+        if (step == 2) throw Error(ErrorKind::kInternal, "the second pass went wrong");
+        return 1;
+      },
+      "the second pass went wrong");
+}
+
+TEST(Regularise, OneThatGivesNoNumberInItsSecondPassEndsTheRunWithTheWeightsOfBefore) {
+  expect_clean_end([](int64_t step) { return step == 2 ? std::nan("") : 1.0; },
+                   "the loss of step 3 is not finite for any of its 4 samples");
+}
+
+}  // namespace
+}  // namespace hone
