@@ -6,12 +6,12 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <span>
 
 #include "base/random.h"
 #include "models/kernels/cross_entropy.h"
-#include "models/kernels/dropout.h"
-#include "models/layers/dropout_site.h"
 #include "models/layers/linear.h"
+#include "models/layers/rows.h"
 #include "tasks/fields.h"
 #include "tasks/task.h"
 #include "tasks/truncate.h"
