@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <set>
 
-#include "base/file.h"
 #include "base/model_files.h"
+#include "base/shard_index.h"
 
 namespace hone {
 namespace {
@@ -20,33 +20,10 @@ using Reader = StateDict (*)(const std::string& path);
 
 StateDict read_plain_safetensors(const std::string& path) { return read_safetensors(path); }
 
-// A shard's name comes from a file that anybody may have written: it must stay inside the folder.
-void check_shard_name(const std::string& index, const std::string& tensor, const Json& shard) {
-  const std::string name = shard.is_string() ? shard.get<std::string>() : "";
-  if (name.empty() || name == "." || name == ".." ||
-      name.find_first_of("/\\") != std::string::npos) {
-    throw Error(
-        ErrorKind::kModel, Where{index},
-        fmt::format(
-            "\"weight_map\": the shard of \"{}\" should be a file name in this folder, not {}.",
-            tensor, shard.dump()));
-  }
-}
-
 // The tensors that an index maps to shards, each from its own shard.
 StateDict read_shards(const std::string& index, Reader read) {
-  const Json document = read_json(index, ErrorKind::kModel);
-  if (!document.is_object() || !document.contains("weight_map") ||
-      !document["weight_map"].is_object()) {
-    throw Error(ErrorKind::kModel, Where{index}, "has no \"weight_map\" object.");
-  }
-  std::map<std::string, std::vector<std::string>> names;  // by shard
-  for (const auto& [tensor, shard] : document["weight_map"].items()) {
-    check_shard_name(index, tensor, shard);
-    names[shard.get<std::string>()].push_back(tensor);
-  }
   StateDict out;
-  for (const auto& [shard, tensors] : names) {
+  for (const auto& [shard, tensors] : read_shard_index(index)) {
     const std::string path = (fs::path(index).parent_path() / shard).string();
     StateDict part = read(path);
     for (const std::string& tensor : tensors) {

@@ -128,6 +128,8 @@ TEST_F(Shards, WithDefectsAreNamed) {
                         "model.safetensors.index.json says so"));
   EXPECT_THAT(error_with(R"({"weight_map":{"a":"../secret.safetensors"}})"),
               HasSubstr("should be a file name in this folder, not \"../secret.safetensors\""));
+  EXPECT_THAT(error_with(R"({"weight_map":{"a":".hidden.safetensors"}})"),
+              HasSubstr("should be a file name in this folder, not \".hidden.safetensors\""));
   EXPECT_THAT(error_with(R"({"weight_map":{"a":7}})"),
               HasSubstr("should be a file name in this folder, not 7"));
   EXPECT_THAT(error_with(R"({"weights":{}})"),
