@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/lines.h"
 
 namespace hone {
 namespace {
@@ -24,12 +25,10 @@ std::string lower_extension(const std::filesystem::path& path) {
 // Whole lines of the text, without the one that the look-ahead cuts in two.
 std::vector<std::string_view> lines_of(std::string_view text, bool is_whole) {
   std::vector<std::string_view> lines;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = text.find_first_of("\r\n", start);
-    if (end == text.npos && !is_whole && !lines.empty()) break;
-    lines.push_back(text.substr(start, end - start));
-    if (end == text.npos) break;
-    start = end + line_end_length(text, end);
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view line = take_line(text, at);
+    const bool is_cut = line.end() == text.end() && !is_whole;
+    if (!is_cut || lines.empty()) lines.push_back(line);
   }
   return lines;
 }

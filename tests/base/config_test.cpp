@@ -39,6 +39,17 @@ TEST(Config, ReadsTypedValuesAndDefaults) {
   EXPECT_TRUE(root.has("lr"));
 }
 
+TEST(Config, TakesLineEndsOfAllKinds) {
+  for (const std::string end : {"\n", "\r\n", "\r", "\r\r\n"}) {
+    Config root = Config::parse("a: 1" + end + "b:" + end + "  c: x" + end, "run.yaml");
+    EXPECT_EQ(root.get("a", int64_t{0}), 1);
+    EXPECT_EQ(message_of([&] { root.section("b").get("c", int64_t{0}); }),
+              "run.yaml:3:6: \"c\" must be a whole number; found \"x\"");
+    EXPECT_THAT(message_of([&] { Config::parse("a: 1" + end + "b: \xFF" + end, "run.yaml"); }),
+                HasSubstr("run.yaml:2:4: the byte 0xFF"));
+  }
+}
+
 TEST(Config, NamesThePlaceOfAWrongType) {
   Config root = Config::parse(
       "train:\n  seed: 1.5\n  lr: fast\n  flag: 3\n  quoted: \"4\"\n  steps: [1]\n", "run.yaml");

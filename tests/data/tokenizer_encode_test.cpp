@@ -91,6 +91,17 @@ TEST_F(SmallTokenizer, PrintsALineForALine) {
       "{\"ids\": [1, 2], \"tokens\": [\"[CLS]\", \"[SEP]\"], \"offsets\": [[0, 0], [0, 0]]}\n");
 }
 
+TEST_F(SmallTokenizer, EndsLinesAsDataFilesDo) {
+  const auto tokenized = [&](const std::string& text) {
+    std::istringstream in(text);
+    std::ostringstream out;
+    tokenize_lines(*tokenizer_, in, "in", {}, out);
+    return out.str();
+  };
+  EXPECT_EQ(tokenized("the\rplay\r\r.\r"), tokenized("the\nplay\n\n.\n"));
+  EXPECT_EQ(tokenized("the\r\r\nplay"), tokenized("the\nplay\n"));
+}
+
 TEST_F(SmallTokenizer, NamesTheLineAndColumnOfBadText) {
   std::istringstream in("the\nth\xFF\n");
   std::ostringstream out;
@@ -101,6 +112,9 @@ TEST_F(SmallTokenizer, NamesTheLineAndColumnOfBadText) {
   options.is_json = true;
   EXPECT_EQ(error_of([&] { tokenize_lines(*tokenizer_, json, "in.jsonl", options, out); }),
             "in.jsonl:2: expected a JSON string, or an array of two");
+  std::istringstream returns("the\rthe\rth\xFF\r");
+  EXPECT_EQ(error_of([&] { tokenize_lines(*tokenizer_, returns, "in.txt", {}, out); }),
+            "in.txt:3:3: not valid UTF-8: byte 0xFF");
 }
 
 TEST_F(SmallTokenizer, GivesTheSameFromAnyNumberOfThreads) {

@@ -172,6 +172,23 @@ TEST(LoadTokenizer, ReadsVocabularyAndMergesOfByteLevelModels) {
             "merges.txt:3: not a merge: two tokens with a blank between them");
 }
 
+TEST(LoadTokenizer, TakesLineEndsOfAllKinds) {
+  const auto replaced = [](std::string text, const std::string& end) {
+    for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += end.size())
+      text.replace(at, 1, end);
+    return text;
+  };
+  for (const std::string end : {"\r", "\r\n", "\r\r\n"}) {
+    const TemporaryFolder words, bytes;
+    const auto tokenizer = load_text(words, "vocab.txt", replaced(kSmallVocabulary, end), {true});
+    EXPECT_EQ(tokens_of(*tokenizer, tokenizer->encode("unaffable!")), "un ##aff ##able !");
+    EXPECT_EQ(tokenizer->encode("!").ids.front(), 13);
+    bytes.write("vocab.json", R"({"t": 0, "h": 1, "th": 2, "e": 3, "the": 4})");
+    bytes.write("merges.txt", replaced("#version: 0.2\nt h\nth e\n", end));
+    EXPECT_EQ(Tokenizer::load(bytes.path())->encode("the").ids, std::vector<int32_t>{4});
+  }
+}
+
 // What is saved loads again as the same tokenizer; and saving that gives the same bytes.
 void expect_saved_alike(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {
   const TemporaryFolder first, second;

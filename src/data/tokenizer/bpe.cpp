@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/utf8.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/word_cache.h"
@@ -118,11 +119,8 @@ std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::s
   Merges merges;
   int64_t number = 0;
   for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    at = end + 1;
+    const std::string line(take_line(text, at));
     ++number;
-    if (line.ends_with('\r')) line.pop_back();
     if (line.empty() || line.starts_with("#version")) continue;
     if (std::count(line.begin(), line.end(), ' ') != 1 || line.front() == ' ' ||
         line.back() == ' ' || invalid_utf8(line) != std::string::npos) {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/lines.h"
 #include "base/utf8.h"
 #include "data/tokenizer/model.h"
 
@@ -67,15 +68,18 @@ std::string tokenized_json(const Tokenizer& tokenizer, const Sequence& sequence)
 
 void tokenize_lines(const Tokenizer& tokenizer, std::istream& in, const std::string& name,
                     const TokenizeLinesOptions& options, std::ostream& out) {
-  std::string line;
-  int64_t number = 1;
-  for (; std::getline(in, line); ++number) {
-    while (line.ends_with('\r')) line.pop_back();  // CRLF, CR CR LF
-    const Sequence sequence =
-        sequence_of(tokenizer, texts_of(line, options, Where{name, number, 0}), options);
-    out << tokenized_json(tokenizer, sequence) << '\n';
+  int64_t number = 0;
+  for (std::string block; std::getline(in, block);) {
+    if (!in.eof()) block += '\n';
+    for (size_t at = 0; at < block.size();) {
+      const std::string line(take_line(block, at));
+      const Where where{name, ++number, 0};
+      out << tokenized_json(tokenizer,
+                            sequence_of(tokenizer, texts_of(line, options, where), options))
+          << '\n';
+    }
   }
-  if (in.bad()) throw Error(ErrorKind::kData, Where{name, number, 0}, "cannot be read on.");
+  if (in.bad()) throw Error(ErrorKind::kData, Where{name, number + 1, 0}, "cannot be read on.");
 }
 
 void encode_lines(const Tokenizer& tokenizer, std::span<const std::string_view> texts, int threads,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "data/tokenizer/unicode.h"
@@ -130,8 +131,7 @@ Vocabulary read_vocab_txt(const std::string& path) {
   int64_t repeated = 0;
   std::string first_repeated;
   for (size_t at = 0; at < text.size(); ++id) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = std::string_view(text).substr(at, end - at);
+    const std::string_view line = take_line(text, at);
     const Where where{path, id + 1, 0};
     if (const size_t bad = invalid_utf8(line); bad != std::string_view::npos) {
       throw Error(ErrorKind::kModel, Where{path, id + 1, static_cast<int64_t>(bad) + 1},
@@ -147,7 +147,6 @@ Vocabulary read_vocab_txt(const std::string& path) {
           fmt::format("{}: \"{}\" stands in line {} too", where.str(), token, earlier + 1);
     }
     out.set(token, id);
-    at = end + 1;
   }
   if (repeated > 0)
     log_warn("{}; the later line gives the id ({} such lines)", first_repeated, repeated);

@@ -1,0 +1,84 @@
+// Values of a configuration that the command line gives.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/config_node.h"
+#include "base/yaml_scalar.h"
+
+namespace hone {
+namespace {
+
+// Puts `value` at the dotted `path`, making the sections that lack on the way.
+template <typename Node>
+void assign(Node& node, const std::string& path, const std::string& argument,
+            std::shared_ptr<Node> value) {
+  const size_t dot = path.find('.');
+  const std::string key = path.substr(0, dot);
+  const auto refuse = [&](const std::string& why) -> Error {
+    return Error(ErrorKind::kUsage, Where{argument}, why);
+  };
+  if (key.empty()) throw refuse("a key is empty; write section.key=value");
+  std::shared_ptr<Node>* slot = nullptr;
+  if (node.kind == Node::Kind::kSequence) {
+    const std::optional<int64_t> index = whole_of(key);
+    if (!index || *index < 0 || *index >= static_cast<int64_t>(node.items.size())) {
+      throw refuse(
+          fmt::format("\"{}\" is a list of {}; \"{}\" is no position in it (they count from 0)",
+                      node.name, node.items.size(), key));
+    }
+    slot = &node.items[static_cast<size_t>(*index)];
+  } else if (node.kind == Node::Kind::kScalar) {
+    throw refuse(
+        fmt::format("\"{}\" is a value, not a section, so it has no key \"{}\"", node.name, key));
+  } else {
+    node.kind = Node::Kind::kMapping;
+    const auto it = std::find_if(node.members.begin(), node.members.end(),
+                                 [&](const auto& member) { return member.key == key; });
+    if (it != node.members.end()) {
+      it->key_where = Where{argument};
+      slot = &it->value;
+    } else {
+      auto empty = std::make_shared<Node>();
+      empty->where = Where{argument};
+      empty->name = key;
+      slot = &node.members.emplace_back(typename Node::Member{key, Where{argument}, empty}).value;
+    }
+  }
+  if (dot == std::string::npos) {
+    value->name = key;
+    *slot = std::move(value);
+  } else {
+    assign(**slot, path.substr(dot + 1), argument, std::move(value));
+  }
+}
+
+// `separator=,` and `separator=|` mean the character, whatever YAML makes of it. "~" is null, and
+// brackets and quotes have their meaning where they are closed.
+bool is_punctuation(std::string_view text) {
+  if (text.size() == 1) return std::ispunct(static_cast<unsigned char>(text[0])) && text != "~";
+  return text.starts_with(',') ||
+         (!text.empty() && text.find_first_not_of(" !#$%&*+,-./:;<=>?@\\^_`|") == text.npos &&
+          text.find_first_not_of(' ') != text.npos);
+}
+
+}  // namespace
+
+void Config::Node::override_with(const std::string& argument) {
+  const size_t equals = argument.find('=');
+  if (equals == std::string::npos) {
+    throw Error(ErrorKind::kUsage, Where{argument},
+                "not an override; write section.key=value, as train.seed=1");
+  }
+  const std::string text = argument.substr(equals + 1);
+  std::shared_ptr<Node> value;
+  if (is_punctuation(text)) {
+    value = of_json(text, Where{argument});
+  } else {
+    value = of_yaml(text, argument, false);
+  }
+  assign(*this, argument.substr(0, equals), argument, std::move(value));
+}
+
+}  // namespace hone
