@@ -20,6 +20,7 @@
 #include <new>
 #include <vector>
 
+#include "base/mappings.h"
 #include "base/model_files.h"
 
 namespace hone {
@@ -42,15 +43,6 @@ std::string nearest_name(const std::string& path) {
     names.push_back(it->path().filename().string());
   }
   return did_you_mean(fs::path(path).filename().string(), names);
-}
-
-// Where a relative path starts, which a user who wrote it beside a configuration elsewhere
-// mistakes.
-std::string looked_from(const std::string& path) {
-  std::error_code ignored;
-  return fs::path(path).is_absolute() ? ""
-                                      : fmt::format(" (looked for from {}, where hone runs)",
-                                                    fs::current_path(ignored).string());
 }
 
 [[noreturn]] void cannot_open(const std::string& path, ErrorKind kind, int reason) {
@@ -323,10 +315,13 @@ MappedFile::MappedFile(const std::string& path, ErrorKind kind) {
     throw Error(kind, Where{path},
                 fmt::format("cannot be mapped into memory: {}", std::strerror(errno)));
   data_ = static_cast<const char*>(mapped);
+  note_mapping(data_, size_, path);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
+  if (data_ == nullptr) return;
+  forget_mapping(data_);
+  ::munmap(const_cast<char*>(data_), size_);
 }
 
 std::string sha256(std::string_view bytes) {
@@ -342,6 +337,13 @@ std::string sha256_file(const std::string& path) {
   while (const size_t got = read_some(file, buffer.data(), buffer.size(), path, ErrorKind::kModel))
     hash.add(buffer.data(), got);
   return hash.hex();
+}
+
+std::string looked_from(const std::string& path) {
+  std::error_code ignored;
+  return fs::path(path).is_absolute() ? ""
+                                      : fmt::format(" (looked for from {}, where hone runs)",
+                                                    fs::current_path(ignored).string());
 }
 
 std::string existing_folder(const std::string& path) {

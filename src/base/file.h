@@ -69,6 +69,10 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// " (looked for from /home/me, where hone runs)": where a relative path starts, which a user who
+// wrote it beside a configuration elsewhere mistakes; "" of an absolute one.
+std::string looked_from(const std::string& path);
+
 std::string sha256(std::string_view bytes);            // 64 hexadecimal digits
 std::string sha256_file(const std::string& path);      // the same of a file, read in pieces
 std::string existing_folder(const std::string& path);  // this one or its nearest parent that exists

@@ -6,6 +6,8 @@
 #include <cctype>
 #include <filesystem>
 
+#include "base/utf8.h"
+
 namespace hone {
 namespace {
 
@@ -30,6 +32,7 @@ constexpr Format kFormats[] = {
     {"flax_model.msgpack", "Flax weights",
      "convert them (Transformers: from_pretrained(…, from_flax=True).save_pretrained(…))"},
     {".onnx", "an ONNX model", "give the model that it was exported from"},
+    {"/config.json", "the configuration of a model in a folder of its own", "name that folder"},
     {".pth", "weights of another program", "save them as model.safetensors"},
     {".pt", "weights of another program", "save them as model.safetensors"},
 };
@@ -39,6 +42,38 @@ bool begins_with_ignoring_case(std::string_view text, std::string_view beginning
          std::equal(beginning.begin(), beginning.end(), text.begin(), [](char a, char b) {
            return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
          });
+}
+
+// How answers of hubs and object stores begin that refuse what was asked for.
+constexpr std::string_view kRefusals[] = {"Entry not found",
+                                          "Repository not found",
+                                          "Repository Not Found",
+                                          "Revision Not Found",
+                                          "Invalid username or password",
+                                          "Access to model",
+                                          "Access denied",
+                                          "Unauthorized",
+                                          "Forbidden",
+                                          "Not Found",
+                                          "404: Not Found",
+                                          "404 Not Found",
+                                          "{\"error\"",
+                                          "{\"message\"",
+                                          "{\"detail\"",
+                                          "<?xml",
+                                          "<Error>"};
+
+bool is_refusal(std::string_view bytes) {
+  return std::any_of(std::begin(kRefusals), std::end(kRefusals),
+                     [&](std::string_view refusal) { return bytes.starts_with(refusal); });
+}
+
+// The beginning of an answer on one line.
+std::string beginning(std::string_view bytes) {
+  constexpr size_t kMost = 80;
+  std::string text(bytes.substr(0, std::min(bytes.find_first_of("\r\n"), kMost)));
+  while (!text.empty() && invalid_utf8(text) != std::string::npos) text.pop_back();
+  return text;
 }
 
 }  // namespace
@@ -79,6 +114,10 @@ void refuse_stand_in(std::string_view bytes, const std::string& path, ErrorKind 
                 "is a web page, not the file itself; was a page's address fetched instead of the "
                 "file's (\"resolve\", not \"blob\")?");
   }
+  if (is_refusal(bytes))
+    throw Error(kind, Where{path},
+                fmt::format("is what a server said instead of the file ({}); fetch it again.",
+                            beginning(bytes)));
 }
 
 }  // namespace hone

@@ -16,8 +16,8 @@ std::string foreign(const std::vector<std::string>& names, const std::string& ot
 // The same of a folder.
 std::string foreign_in(const std::string& folder, const std::string& otherwise);
 
-// Error(kind) where `bytes`, a file or its beginning, are a Git LFS pointer or a web page that was
-// saved in its place.
+// Error(kind) where `bytes`, a file or its beginning, are a Git LFS pointer, a web page or a
+// server's refusal that was saved in its place.
 void refuse_stand_in(std::string_view bytes, const std::string& path, ErrorKind kind);
 
 }  // namespace hone

@@ -15,8 +15,8 @@ struct OtherNames {
 constexpr std::array kOtherNames = std::to_array<OtherNames>({
     {"path",
      "file files filename file_name filepath file_path data_file data_files dataset dataset_path "
-     "name model model_name model_path model_name_or_path pretrained_model_name_or_path "
-     "pretrained_model checkpoint base_model"},
+     "name model model_name model_path model_name_or_path name_or_path pretrained "
+     "pretrained_model_name_or_path pretrained_model pretrained_path checkpoint base_model"},
     {"dir", "path folder output_dir output_path out_dir save_dir save_path directory run_dir"},
     {"overwrite", "overwrite_output_dir force"},
     {"model", "backbone encoder pretrained"},
@@ -34,6 +34,10 @@ constexpr std::array kOtherNames = std::to_array<OtherNames>({
     {"output", "out results save"},
     {"separator", "sep delimiter delim field_separator column_separator"},
     {"has_header", "header skip_header"},
+    {"tag_scheme",
+     "scheme schema tagging_scheme tag_schema tag_format tag_type tagset label_scheme "
+     "tagging_schema encoding_scheme"},
+    {"comment", "comments comment_char comment_prefix"},
     {"columns", "names column_names fieldnames header_names"},
     {"has_quotes", "quoting quotechar quote quotes"},
     {"on_bad_row", "on_bad_lines error_bad_lines on_error errors skip_bad_rows skip_bad_lines"},

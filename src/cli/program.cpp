@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mappings.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/failure.h"
@@ -172,6 +173,7 @@ int run_program(int argc, char** argv, const std::vector<Runner>& runners, Trans
   keep_standard_places();
   std::ios::sync_with_stdio(false);
   clean_up_on_signals();
+  end_on_bad_mappings();
   std::cin.tie(nullptr);  // else reading writes, and takes a failure to write for its own
   try {
     std::cout.exceptions(std::ios::badbit | std::ios::failbit);  // nothing is computed for nobody

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <set>
 
@@ -19,11 +20,27 @@
 namespace hone {
 namespace {
 
+// As it sounds: "Distil-BERT" and "distillbert" are "distilbert". Models of other families may be
+// called much alike ("albert"), so that only this counts as a slip.
+std::string plain_name(const std::string& model_type) {
+  std::string plain;
+  for (const unsigned char c : model_type) {
+    const auto letter = static_cast<char>(std::tolower(c));
+    if (std::isalnum(c) && !plain.ends_with(letter)) plain += letter;
+  }
+  return plain;
+}
+
 const FamilyInfo& family_of(const std::string& model_type) {
   if (const FamilyInfo* family = families().find(model_type)) return *family;
-  throw ConfigDefect(
-      "model_type", fmt::format("\"model_type\" \"{}\" is not supported; known are {}.", model_type,
-                                fmt::join(families().names(), ", ")));
+  std::string advice = ".";
+  for (const std::string& known : families().names()) {
+    if (plain_name(model_type) == plain_name(known))
+      advice = fmt::format("; did you mean \"{}\"?", known);
+  }
+  throw ConfigDefect("model_type",
+                     fmt::format("\"model_type\" \"{}\" is not supported; known are {}{}",
+                                 model_type, fmt::join(families().names(), ", "), advice));
 }
 
 // FNV-1a: the same on every machine.

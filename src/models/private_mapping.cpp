@@ -13,6 +13,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/mappings.h"
 
 namespace hone {
 namespace {
@@ -38,10 +39,13 @@ PrivateMapping::PrivateMapping(const std::string& path) {
   if (!regular) throw Error(ErrorKind::kModel, Where{path}, "is not a file.");
   if (data_ == MAP_FAILED && reason == ENOMEM) throw std::bad_alloc();
   if (data_ == MAP_FAILED) fail(path, "mapped", reason);
+  if (data_) note_mapping(data_, size_, path);
 }
 
 PrivateMapping::~PrivateMapping() {
-  if (data_) ::munmap(data_, size_);
+  if (!data_) return;
+  forget_mapping(data_);
+  ::munmap(data_, size_);
 }
 
 at::Tensor tensor_over(const std::shared_ptr<PrivateMapping>& mapping, std::string_view bytes,

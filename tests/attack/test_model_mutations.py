@@ -91,24 +91,46 @@ KINDS = [
 ]
 
 
+def damaged_copies(trained, folder, name, damage):
+    """(seed, copy) of the model, damaged in another way each; the copy is gone after its turn."""
+    manifest = (trained / "hone.json").read_text()
+    for seed in range(ROUNDS):
+        copy = shutil.copytree(trained, folder / str(seed))
+        if name == "pytorch_model.bin":
+            pickled(copy)
+        # The checksums would find any change.
+        (copy / "hone.json").write_text(without_checksums(manifest))
+        damage(copy / name, random.Random(f"{name} {damage.__name__} {seed}"))
+        yield seed, copy
+        shutil.rmtree(copy)
+
+
+def check(result, seed, codes):
+    what = f"seed {seed}: {result.stderr}"
+    assert result.code in codes, what
+    assert "internal error" not in result.stderr, what
+    assert result.megabytes < MOST_MEGABYTES, what
+
+
 @pytest.mark.parametrize("name, damage", KINDS)
 def test_damage_gets_an_answer_or_a_message(hone, trained, tmp_path, name, damage):
     program = hone("--version").args[0]
-    manifest = (trained / "hone.json").read_text()
-    for seed in range(ROUNDS):
-        draw = random.Random(f"{name} {damage.__name__} {seed}")
-        folder = shutil.copytree(trained, tmp_path / str(seed))
-        if name == "pytorch_model.bin":
-            pickled(folder)
-        # The checksums would find any change.
-        (folder / "hone.json").write_text(without_checksums(manifest))
-        damage(folder / name, draw)
-        result = run_measured([program, "predict", folder, "-"], stdin=b'{"text": "good film"}\n')
-        what = f"seed {seed}: {result.stderr}"
-        assert result.code in (0, 4), what
-        assert "internal error" not in result.stderr, what
-        assert result.megabytes < MOST_MEGABYTES, what
-        shutil.rmtree(folder)
+    for seed, folder in damaged_copies(trained, tmp_path, name, damage):
+        row = b'{"text": "good film"}\n'
+        check(run_measured([program, "predict", folder, "-"], stdin=row), seed, (0, 4))
+
+
+@pytest.mark.parametrize("name, damage", [kind for kind in KINDS if kind[0] != "hone.json"])
+def test_damage_of_a_base_model_does_so_in_training(
+    hone, trained, write_run_of, tmp_path, name, damage
+):
+    program = hone("--version").args[0]
+    (tmp_path / "run").mkdir()
+    config = write_run_of(tmp_path / "run", "damaged")
+    for seed, folder in damaged_copies(trained, tmp_path, name, damage):
+        (folder / "hone.json").unlink()  # another program's model
+        words = [f"model.path={folder}", "train.max_steps=1", "--overwrite"]
+        check(run_measured([program, "train", config, *words]), seed, (0, 4))
 
 
 def without_checksums(manifest):

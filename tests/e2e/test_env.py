@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from conftest import write_run
 
 # The driver of a machine with two GPUs, as far as hone asks it.
 DRIVER = r"""
@@ -36,3 +37,11 @@ def test_names_each_gpu_with_its_memory(hone, driver_folder):
     said = json.loads(hone("env", "--json", env=environment).stdout)
     assert said["gpus"] == ["Test GPU 10, 10.0 GiB", "Test GPU 11, 11.0 GiB"]
     assert "Test GPU 10, 10.0 GiB, Test GPU 11, 11.0 GiB" in hone("env", env=environment).stdout
+
+
+@pytest.mark.parametrize("isa", ["SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"])
+def test_bf16_works_where_the_library_may_not_use_its_instructions(hone, tiny_model, tmp_path, isa):
+    config = write_run(tmp_path, tiny_model, precision="bf16", num_train_epochs=1)
+    hone("train", config, env={"ONEDNN_MAX_CPU_ISA": isa})
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["environment"]["precision"] == "bf16"

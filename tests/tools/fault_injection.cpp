@@ -1,5 +1,5 @@
-// To be preloaded (LD_PRELOAD): makes the n-th operation that changes files below a folder fail, or
-// kills the process there. tests/attack drives it.
+// To be preloaded (LD_PRELOAD): makes the n-th operation that changes (or reads) files below a
+// folder fail, or kills the process there. tests/attack drives it.
 //
 //   FAULT_FOLDER  an absolute path; operations elsewhere are neither counted nor touched
 //   FAULT_POINT   the number of the operation, from 1; absent: none
@@ -8,6 +8,9 @@
 //                 short  a write puts half of its bytes and says so; others are left alone
 //                 EIO, ENOSPC   the operation fails so, once
 //                 full   this and every later operation that needs room fails with ENOSPC
+//                 unreadable   counts reads in place of changes: the read fails with EIO
+//                 cut    counts mappings in place of changes: the mapped file loses its bytes at
+//                 once
 //   FAULT_LOG     a file that gets a line for each operation: number, name, path
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -15,6 +18,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,11 +33,12 @@
 
 namespace {
 
-enum class Kind { kNone, kKill, kTorn, kShort, kError, kFull };
+enum class Kind { kNone, kKill, kTorn, kShort, kError, kFull, kUnreadable, kCut };
 enum class Needs { kRoom, kNoRoom };  // whether a full disk refuses the operation
 
 constexpr int kDescriptors = 1 << 16;
-std::array<std::atomic<bool>, kDescriptors> watched;  // descriptors of files below the folder
+std::array<std::atomic<bool>, kDescriptors> watched;    // descriptors of files below the folder
+std::array<std::atomic<bool>, kDescriptors> read_only;  // the same, opened to be read
 std::atomic<long> count{0};
 
 template <typename Function>
@@ -60,6 +65,8 @@ struct Settings {
     if (name == "short") kind = Kind::kShort;
     if (name == "EIO" || name == "ENOSPC") kind = Kind::kError;
     if (name == "full") kind = Kind::kFull;
+    if (name == "unreadable") kind = Kind::kUnreadable;
+    if (name == "cut") kind = Kind::kCut;
     if (name == "ENOSPC" || name == "full") error = ENOSPC;
   }
 };
@@ -81,6 +88,15 @@ bool is_below(const char* path) {
 bool is_watched(int fd) { return fd >= 0 && fd < kDescriptors && watched[fd]; }
 void watch(int fd, bool on) {
   if (fd >= 0 && fd < kDescriptors) watched[fd] = on;
+}
+
+bool counts_reads() {
+  return settings().kind == Kind::kUnreadable || settings().kind == Kind::kCut;
+}
+// Descriptors that were opened to be read are of interest where reads are counted, others else.
+bool is_read_only(int fd) { return fd >= 0 && fd < kDescriptors && read_only[fd]; }
+void watch_reads(int fd, bool on) {
+  if (fd >= 0 && fd < kDescriptors) read_only[fd] = on && counts_reads();
 }
 
 std::string path_of(int fd) {
@@ -169,7 +185,11 @@ bool changes_files(int flags) {
 
 template <typename Act>
 int open_by(const char* name, bool is_ours, const char* path, int flags, Act act) {
-  if (!is_ours || !changes_files(flags)) return act();
+  if (!is_ours || !changes_files(flags) || counts_reads()) {
+    const int fd = act();
+    watch_reads(fd, is_ours && !changes_files(flags));
+    return fd;
+  }
   const Needs needs = (flags & O_CREAT) != 0 ? Needs::kRoom : Needs::kNoRoom;
   const int fd = unless_struck(name, path, needs, -1, act);
   watch(fd, fd >= 0);
@@ -178,11 +198,35 @@ int open_by(const char* name, bool is_ours, const char* path, int flags, Act act
 
 std::FILE* fopen_by(const char* name, const char* path, const char* mode,
                     std::FILE* (*act)(const char*, const char*)) {
-  if (!is_below(path) || mode[0] == 'r') return act(path, mode);
+  if (!is_below(path) || mode[0] == 'r' || counts_reads()) return act(path, mode);
   std::FILE* file = unless_struck(name, path, Needs::kRoom, static_cast<std::FILE*>(nullptr),
                                   [&] { return act(path, mode); });
   if (file != nullptr) watch(::fileno(file), true);
   return file;
+}
+
+// A read by `get`, which fails where its number comes up.
+template <typename Get>
+ssize_t read_by(const char* name, int fd, Get get) {
+  if (!is_read_only(fd) || settings().kind != Kind::kUnreadable) return get();
+  const std::string path = path_of(fd);
+  const long number = ++count;
+  note(number, name, path);
+  if (number != settings().point) return get();
+  errno = EIO;
+  return -1;
+}
+
+// A mapping of `fd` by `map`; its file loses its bytes where its number comes up.
+template <typename Map>
+void* map_by(int fd, Map map) {
+  void* mapped = map();
+  if (!is_read_only(fd) || settings().kind != Kind::kCut) return mapped;
+  const std::string path = path_of(fd);
+  const long number = ++count;
+  note(number, "mmap", path);
+  if (number == settings().point && ::truncate(path.c_str(), 0) != 0) std::abort();
+  return mapped;
 }
 
 mode_t mode_from(int flags, va_list arguments) {
@@ -232,6 +276,22 @@ std::FILE* fopen64(const char* path, const char* mode) {
   return fopen_by("fopen", path, mode, &REAL(fopen64));
 }
 
+ssize_t read(int fd, void* bytes, size_t size) {
+  return read_by("read", fd, [&] { return REAL(read)(fd, bytes, size); });
+}
+ssize_t pread(int fd, void* bytes, size_t size, off_t at) {
+  return read_by("pread", fd, [&] { return REAL(pread)(fd, bytes, size, at); });
+}
+ssize_t pread64(int fd, void* bytes, size_t size, off64_t at) {
+  return read_by("pread", fd, [&] { return REAL(pread64)(fd, bytes, size, at); });
+}
+void* mmap(void* at, size_t size, int protection, int flags, int fd, off_t offset) noexcept {
+  return map_by(fd, [&] { return REAL(mmap)(at, size, protection, flags, fd, offset); });
+}
+void* mmap64(void* at, size_t size, int protection, int flags, int fd, off64_t offset) noexcept {
+  return map_by(fd, [&] { return REAL(mmap64)(at, size, protection, flags, fd, offset); });
+}
+
 ssize_t write(int fd, const void* bytes, size_t size) {
   return write_by("write", fd, size, [&](size_t part) { return REAL(write)(fd, bytes, part); });
 }
@@ -272,6 +332,7 @@ int fclose(std::FILE* file) {
 }
 
 int close(int fd) {
+  watch_reads(fd, false);
   if (!is_watched(fd)) return REAL(close)(fd);
   const Fate fate = fate_of("close", path_of(fd), Needs::kNoRoom);
   watch(fd, false);

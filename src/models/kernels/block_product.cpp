@@ -4,6 +4,9 @@
 #include <ATen/cpu/Utils.h>
 #include <ATen/native/CPUBlas.h>
 
+#include <exception>
+#include <vector>
+
 // oneDNN's block products keep one compiled kernel per shape and thread, so callers round sizes up
 // to a few shapes. The fp32 ones are in block_product_simd.cpp.
 namespace hone::kernels {
@@ -16,14 +19,35 @@ void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const
                               /*is_vnni=*/true);
 }
 
+namespace {
+
 // AMX processors have avx512_bf16 as well. Without either, oneDNN would emulate, slower than fp32.
+bool has_bf16_instructions() {
+  const auto capabilities = at::cpu::get_cpu_capabilities();
+  const auto found = capabilities.find("avx512_bf16");
+  return found != capabilities.end() && found->second.isBool() && found->second.toBool();
+}
+
+// oneDNN may be told to leave the processor's instructions alone (ONEDNN_MAX_CPU_ISA), which shows
+// in that it makes no kernel.
+bool makes_bf16_kernels() {
+  constexpr int64_t kSize = 32;
+  const std::vector<Bf16> a(kSize * kSize), b(kSize * kSize);
+  std::vector<float> c(kSize * kSize);
+  try {
+    multiply(kSize, kSize, kSize, a.data(), kSize, b.data(), kSize, c.data(), kSize, false);
+    release_multiplier();
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+}  // namespace
+
 bool can_multiply_bf16() {
-  static const bool has_instructions = [] {
-    const auto capabilities = at::cpu::get_cpu_capabilities();
-    const auto found = capabilities.find("avx512_bf16");
-    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
-  }();
-  return has_instructions && at::globalContext().userEnabledMkldnn();
+  static const bool can = has_bf16_instructions() && makes_bf16_kernels();
+  return can && at::globalContext().userEnabledMkldnn();
 }
 
 void release_multiplier() { at::native::cpublas::brgemm_release(); }
