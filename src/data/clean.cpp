@@ -173,8 +173,8 @@ Json Leak::json() const {
     places.push_back({e.here.str(), e.there.str()});
     texts.push_back({{"text", e.text}, {"other_text", e.other_text}, {"similarity", e.similarity}});
   }
-  return {{"split", split}, {"other", other},     {"exact", exact},
-          {"near", near},   {"examples", places}, {"texts", texts}};
+  return {{"split", split},           {"other", other},     {"exact", exact}, {"near", near},
+          {"relabelled", relabelled}, {"examples", places}, {"texts", texts}};
 }
 
 // The texts seen so far, with the place where each stood first.

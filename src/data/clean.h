@@ -90,15 +90,16 @@ struct LeakExample {
 struct Leak {
   std::string split, other;
   int64_t exact = 0, near = 0;
+  int64_t relabelled = 0;             // of the exact ones: rows that have other labels there
   std::vector<LeakExample> examples;  // the first 20
 
   Json json() const;
 };
 class LeakageFinder {
  public:
-  // Keeps about 160 bytes a row, no text.
+  // Keeps about 170 bytes a row, no text. `labels`: a fingerprint of the row's.
   void add(const std::string& split, const Record& record,
-           const std::vector<std::string>& text_fields);
+           const std::vector<std::string>& text_fields, uint64_t labels);
   std::vector<Leak> find() const;  // of each pair of splits that share texts; `other` is train, or
                                    // validation, before test
   LeakageFinder();

@@ -13,6 +13,22 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
+// "#", "%%", ";", "//": how the line begins, where comments do so in files of others; else "".
+std::string_view comment_mark(std::string_view line) {
+  constexpr std::string_view kMarks = "#%;/";
+  if (line.empty() || kMarks.find(line.front()) == kMarks.npos) return "";
+  return line.substr(0, line.find_first_not_of(line.front()));
+}
+
+// What to say to a line that seems to be a comment; "" to others.
+std::string comment_advice(std::string_view mark) {
+  return mark.empty() ? ""
+                      : fmt::format(
+                            "; where lines that begin with {0} are comments, say comment: "
+                            "\"{0}\"",
+                            mark);
+}
+
 // Which columns become which fields.
 struct Layout {
   std::vector<std::string> names;  // by column; "" is left out
@@ -46,6 +62,9 @@ struct Sentence {
   std::vector<std::vector<std::string>> columns;  // [column][token]; empty where it is left out
   size_t bytes = 0, values = 0;
   std::optional<Error> fault;  // of the first line that is bad
+  // The first line that begins as a comment and ends in no tag: its token, and its mark.
+  size_t odd_token = std::string::npos;
+  std::string odd_mark;
 };
 
 // Cuts the text into sentences and their lines into columns.
@@ -106,18 +125,18 @@ class SentenceScanner {
   void begin_layout(std::string_view line) {
     layout_ =
         layout_of(options_, options_.columns.empty() ? values_.size() : options_.columns.size());
-    is_hash_first_ = line.starts_with('#');
+    first_mark_ = comment_mark(line);
   }
 
   Error wrong_width(std::string_view line, const Where& where) const {
-    const bool is_hash = is_hash_first_ || line.starts_with('#');
+    const std::string_view mark = comment_mark(line);
     return {ErrorKind::kData, where,
-            fmt::format(
-                "{} columns where {} were expected{}", values_.size(), width(),
-                is_hash ? "; where lines that begin with # are comments, say comment: \"#\"" : "")};
+            fmt::format("{} columns where {} were expected{}", values_.size(), width(),
+                        comment_advice(mark.empty() ? first_mark_ : mark))};
   }
 
   void store(std::string_view line, Sentence& sentence) {
+    note_odd(line, sentence);
     sentence.columns.resize(width());
     sentence.bytes += line.size();
     for (size_t i = 0; i < width(); ++i) {
@@ -130,6 +149,14 @@ class SentenceScanner {
                 fmt::format("a sentence of more than {} MiB or {} values begins here; is it "
                             "sentences without blank lines between them?",
                             kLongestRow >> 20, kMostValues));
+  }
+
+  void note_odd(std::string_view line, Sentence& sentence) const {
+    if (!sentence.odd_mark.empty() || layout_.tags >= values_.size() ||
+        is_span_tag(values_[layout_.tags]))
+      return;
+    sentence.odd_mark = comment_mark(line);
+    sentence.odd_token = static_cast<size_t>(text_.line_number() - sentence.line);
   }
 
   void split(std::string_view line) {
@@ -155,7 +182,7 @@ class SentenceScanner {
   TextStream& text_;
   const SourceOptions& options_;
   Layout layout_;
-  bool is_hash_first_ = false;  // the line that gave the layout begins with "#"
+  std::string first_mark_;  // of the line that gave the layout
   std::vector<std::string_view> values_;
 };
 
@@ -215,7 +242,10 @@ class ConllReader : public RowReader {
         to_iob2(scheme_, sentence.columns[scanner_.layout().tags]);
     if (!fault) return;
     const Where where = place(sentence.line + static_cast<int64_t>(fault->index), 0);
-    if (is_strict_ || !fault->is_readable) throw Error(ErrorKind::kData, where, fault->reason);
+    const std::string advice =
+        fault->index == sentence.odd_token ? comment_advice(sentence.odd_mark) : "";
+    if (is_strict_ || !fault->is_readable)
+      throw Error(ErrorKind::kData, where, fault->reason + advice);
     note_repair(where, fault->reason);
   }
 

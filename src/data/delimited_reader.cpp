@@ -45,8 +45,18 @@ class DelimitedReader : public RowReader {
  private:
   Error wrong_width() const {
     return {ErrorKind::kData, surplus_,
-            fmt::format("{} columns, but {} has {}; is the separator right, is a quote missing?",
-                        values_.size(), origin_, columns_.size())};
+            fmt::format("{} columns, but {} has {}; {}", values_.size(), origin_, columns_.size(),
+                        likely_cause())};
+  }
+
+  const char* likely_cause() const {
+    const bool has_single_quotes = std::any_of(values_.begin(), values_.end(),
+                                               [](const auto& v) { return v.starts_with('\''); });
+    if (origin_ == kHeader && columns_.front().starts_with('#'))
+      return "is the first line a comment? It should name the columns";
+    if (has_single_quotes && has_quotes_)
+      return "do single quotes enclose values? Only double quotes do so here";
+    return "is the separator right, is a quote missing?";
   }
 
   void begin() {
@@ -63,7 +73,7 @@ class DelimitedReader : public RowReader {
     }
     if (is_named) return;
     columns_ = std::move(values_);
-    origin_ = "the header";
+    origin_ = kHeader;
     refuse_duplicates(row_);
     refuse_quoted_header();
   }
@@ -248,6 +258,8 @@ class DelimitedReader : public RowReader {
                         "characters)",
                         is_too_long ? "a row longer than 64 MiB: " : "")};
   }
+
+  static constexpr const char* kHeader = "the header";
 
   std::string separator_;
   bool has_quotes_, is_begun_ = false;

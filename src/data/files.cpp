@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "data/format.h"
 
 namespace hone {
@@ -75,7 +76,9 @@ std::vector<std::string> matches_of(const std::string& pattern) {
   if (::glob(pattern.c_str(), GLOB_BRACE, nullptr, &found) == 0)
     paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   ::globfree(&found);
-  if (paths.empty()) throw Error(ErrorKind::kData, Where{pattern}, "no file fits this pattern");
+  if (paths.empty())
+    throw Error(ErrorKind::kData, Where{pattern},
+                "no file fits this pattern" + looked_from(pattern));
   return paths;
 }
 

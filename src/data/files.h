@@ -20,6 +20,10 @@ std::vector<SourceFile> files_of(const SourceOptions& options);
 
 std::unique_ptr<RecordReader> open_file(const SourceFile& file);
 
+// As it was told, or by its name, or by its first bytes; "" where none of them says, and where they
+// cannot be looked at because they come only once.
+std::string format_of_file(const SourceFile& file);
+
 // The rows of all files, one file after the other.
 std::unique_ptr<RecordReader> read_files(std::vector<SourceFile> files);
 

@@ -16,6 +16,7 @@ constexpr size_t kExamples = 20;
 struct Split {
   std::string name;
   std::vector<uint64_t> texts = {};   // fingerprints of the rows
+  std::vector<uint64_t> labels = {};  // the same
   Places places = {};                 // of the rows, in the same order
   std::vector<Sketch> sketches = {};  // the same: 128 bytes a row
 };
@@ -84,7 +85,7 @@ struct LeakageFinder::State {
   }
 
   Leak compare(const Split& split, const Split& other) const {
-    Leak leak{split.name, other.name, 0, 0, {}};
+    Leak leak{.split = split.name, .other = other.name, .examples = {}};
     const std::vector<int64_t> exact = exact_matches(split, other);
     const std::vector<int64_t> near = near_matches(split, other, exact);
     for (const std::vector<int64_t>* matches : {&exact, &near}) {
@@ -92,6 +93,8 @@ struct LeakageFinder::State {
         const int64_t match = (*matches)[i];
         if (match < 0) continue;
         ++(matches == &exact ? leak.exact : leak.near);
+        leak.relabelled +=
+            matches == &exact && split.labels[i] != other.labels[static_cast<size_t>(match)];
         if (leak.examples.size() < kExamples)
           leak.examples.push_back(example(split, i, other, static_cast<size_t>(match)));
       }
@@ -104,10 +107,11 @@ LeakageFinder::LeakageFinder() : state_(std::make_unique<State>()) {}
 LeakageFinder::~LeakageFinder() = default;
 
 void LeakageFinder::add(const std::string& split, const Record& record,
-                        const std::vector<std::string>& text_fields) {
+                        const std::vector<std::string>& text_fields, uint64_t labels) {
   const std::string text = normalised_text(text_of_fields(record, text_fields));
   Split& rows = state_->split(split);
   rows.texts.push_back(hash_bytes(text));
+  rows.labels.push_back(labels);
   rows.places.add(record);
   rows.sketches.push_back(sketch_of(text));
 }

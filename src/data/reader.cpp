@@ -40,18 +40,27 @@ void refuse_names_twice(const Config& section, std::vector<std::string> names) {
   }
 }
 
-std::string format_of(const SourceOptions& options, TextStream& text) {
+// By the file's name alone; "" where its content decides.
+std::string told_format(const SourceOptions& options) {
   if (options.format != "auto") return options.format;
   const std::string by_name = format_of_name(options.path);
-  if (!by_name.empty() && by_name != "text") return by_name;
+  return by_name == "text" ? "" : by_name;
+}
+
+// "" where nothing fits.
+std::string format_of(const SourceOptions& options, TextStream& text) {
+  const std::string told = told_format(options);
+  if (!told.empty()) return told;
   // ".txt" is any text: CoNLL and JSON files bear that name too, and show clearly what they are.
   const std::string by_text = format_of_text(text);
-  if (by_name == "text")
-    return by_text == "conll" || by_text == "jsonl" || by_text == "json" ? by_text : by_name;
-  if (!by_text.empty()) return by_text;
-  throw Error(ErrorKind::kData, Where{*text.file()},
-              "cannot tell the format by the name or the first bytes; name it: format: jsonl, "
-              "json, csv, tsv, conll or text");
+  if (format_of_name(options.path) != "text") return by_text;
+  return by_text == "conll" || by_text == "jsonl" || by_text == "json" ? by_text : "text";
+}
+
+SourceOptions options_of(const SourceFile& file) {
+  SourceOptions options = *file.options;
+  options.path = file.path;
+  return options;
 }
 
 // Options whose path is a list: a part for each.
@@ -127,11 +136,22 @@ std::unique_ptr<RecordReader> open_reader(const SourceOptions& options) {
   return read_files(std::move(files));
 }
 
+std::string format_of_file(const SourceFile& file) {
+  const SourceOptions options = options_of(file);
+  const std::string told = told_format(options);
+  if (!told.empty() || comes_once(file.path)) return told;
+  TextStream text(options);
+  return format_of(options, text);
+}
+
 std::unique_ptr<RecordReader> open_file(const SourceFile& file) {
-  SourceOptions options = *file.options;
-  options.path = file.path;
+  SourceOptions options = options_of(file);
   auto text = std::make_unique<TextStream>(options);
   options.format = format_of(options, *text);
+  if (options.format.empty())
+    throw Error(ErrorKind::kData, Where{*text->file()},
+                "cannot tell the format by the name or the first bytes; name it: format: jsonl, "
+                "json, csv, tsv, conll or text");
   if (options.format == "jsonl") return read_jsonl(options, std::move(text));
   if (options.format == "json") return read_json(options, std::move(text));
   if (options.format == "csv" || options.format == "tsv")

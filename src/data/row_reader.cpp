@@ -3,39 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
+
+#include "data/field_path.h"
 
 namespace hone {
 namespace {
 
 void keep(std::vector<BadRow>& rows, Where where, std::string reason) {
   if (rows.size() < kKeptBadRows) rows.push_back({std::move(where), std::move(reason)});
-}
-
-const Json* step_into(const Json& value, const std::string& name) {
-  if (value.is_object()) {
-    const auto it = value.find(name);
-    return it == value.end() ? nullptr : &*it;
-  }
-  size_t index = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), index);
-  const bool is_index = value.is_array() && error == std::errc() &&
-                        end == name.data() + name.size() && index < value.size();
-  return is_index ? &value[index] : nullptr;
-}
-
-// The value of a field name, which may be a path into nested values ("answers.text", "pair.0").
-const Json* find_field(const Json& fields, const std::string& name) {
-  if (const Json* whole = step_into(fields, name)) return whole;
-  const Json* value = &fields;
-  for (size_t start = 0; value != nullptr && start <= name.size();) {
-    const size_t dot = std::min(name.find('.', start), name.size());
-    value = step_into(*value, name.substr(start, dot - start));
-    start = dot + 1;
-  }
-  return value;
 }
 
 std::vector<std::string> names_of(const Json& fields) {
@@ -91,7 +68,7 @@ void RowReader::map_fields(Record& record) const {
 
 Json RowReader::mapped_value(const Record& record, const std::string& from,
                              const std::string& to) const {
-  if (const Json* value = find_field(record.fields, from)) return *value;
+  if (const Json* value = value_at(record.fields, from)) return *value;
   const std::vector<std::string> names = names_of(record.fields);
   throw Error(ErrorKind::kData, record.where(),
               fmt::format("no field \"{}\" (wanted as \"{}\"); this row has {}{}", from, to,

@@ -127,9 +127,17 @@ void TextStream::check_text(std::string_view text, const Where& start) {
   const void* nul = text.empty() ? nullptr : std::memchr(text.data(), '\0', text.size());
   if (nul != nullptr) {
     const size_t at = static_cast<size_t>(static_cast<const char*>(nul) - text.data());
-    throw Error(ErrorKind::kData, advance(start, text, at),
-                "a NUL byte in the text; the file is damaged, or it is not text (UTF-16 "
-                "without a byte order mark needs \"encoding: utf-16le\" or \"utf-16be\")");
+    // In UTF-16 each character of ASCII has a NUL: behind it in the one order, before it in the
+    // other.
+    const bool is_first = start.line == 1 && start.column == 1;
+    const char* order = !is_first     ? "utf-16le\" or \"utf-16be"
+                        : at % 2 == 0 ? "utf-16be"
+                                      : "utf-16le";
+    throw Error(
+        ErrorKind::kData, advance(start, text, at),
+        fmt::format("a NUL byte in the text; the file is damaged, or it is not text (UTF-16 "
+                    "without a byte order mark needs \"encoding: {}\")",
+                    order));
   }
 }
 

@@ -126,6 +126,19 @@ void count_reader(const RecordReader& reader, SplitAudit& audit) {
   for (const BadRow& row : reader.repaired_rows()) name_row(row, audit.repairs);
 }
 
+std::string why_none(const SplitAudit& audit) {
+  std::string text = fmt::format(", of {}: ", audit.rows);
+  for (const auto& [reason, count] : audit.reasons)
+    text += fmt::format("{}{} {}", text.ends_with(": ") ? "" : ", ", count, reason);
+  if (audit.examples.empty()) return text;
+  return fmt::format("{}; the first is {}: {}.", text, audit.examples.front().where.str(),
+                     audit.examples.front().reason);
+}
+
+void tell_idle(const std::string& section, const std::vector<std::string>& sentences) {
+  for (const std::string& sentence : sentences) log_warn("{}: {}", section, sentence);
+}
+
 void tell_audit(const std::string& split, const SplitAudit& audit, const std::string& lister) {
   tell_dropped(split, audit, lister);
   tell_repaired(split, audit, lister);

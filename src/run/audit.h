@@ -37,6 +37,13 @@ class EncodingAudit {
 void count_reader(const RecordReader& reader, SplitAudit& audit);
 void count_bad_row(const BadRow& row, SplitAudit& audit);
 
+// ", of 15: 12 empty text, 3 bad row; the first is train.jsonl:4: …": of data of which nothing is
+// left.
+std::string why_none(const SplitAudit& audit);
+
+// Warns of options that change nothing. `section`: where they stand.
+void tell_idle(const std::string& section, const std::vector<std::string>& sentences);
+
 // Warns of what the audit holds. `lister` is what shows the rows in full: "hone check".
 void tell_audit(const std::string& split, const SplitAudit& audit, const std::string& lister);
 

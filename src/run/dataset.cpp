@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/log.h"
 #include "base/random.h"
+#include "data/field_path.h"
 #include "data/files.h"
 #include "data/fingerprint.h"
+#include "data/idle_options.h"
 #include "run/audit.h"
 #include "tasks/fields.h"
 
@@ -24,15 +27,30 @@ std::string label_or_empty(const Task& task, const Record& record) {
   }
 }
 
+uint64_t labels_fingerprint(const Task& task, const Record& record) {
+  uint64_t hash = 0;
+  try {
+    for (const std::string& label : task.labels_of(record)) hash = mix(hash, hash_bytes(label));
+  } catch (const Error&) {  // as above
+  }
+  return hash;
+}
+
+// A field that decides on the part. Throws where the row lacks it.
+const Json& split_field(const Record& record, const std::string& name) {
+  const Json* value = value_at(record.fields, name);
+  return value == nullptr || value->is_null() ? need_field(record, name) : *value;
+}
+
 std::string text_in(const Record& record, const std::string& field) {
-  const Json& value = need_field(record, field);
+  const Json& value = split_field(record, field);
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 // Throws where a field that decides on the part is absent.
 void need_split_fields(const SplitOptions& split, const Record& record) {
   for (const std::string& field : {split.stratify, split.group}) {
-    if (!field.empty()) need_field(record, field);
+    if (!field.empty()) split_field(record, field);
   }
 }
 
@@ -43,16 +61,6 @@ bool lacks_split_field(const SplitOptions& split, const Record& record) {
   } catch (const Error&) {
     return true;
   }
-}
-
-// "12 empty text, 3 bad row; the first is train.jsonl:4: …"
-std::string why_dropped(const SplitAudit& audit) {
-  std::string text;
-  for (const auto& [reason, count] : audit.reasons)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, reason);
-  if (audit.examples.empty()) return text;
-  return fmt::format("{}; the first is {}: {}", text, audit.examples.front().where.str(),
-                     audit.examples.front().reason);
 }
 
 [[noreturn]] void refuse_change(const std::string& path) {
@@ -217,6 +225,10 @@ DataOptions DataOptions::read(Config& section) {
     if (is_fixed || options.split->validation > 0) options.sources["validation"] = source;
     if (is_fixed || options.split->test > 0) options.sources["test"] = source;
   }
+  if (!options.split && section.has("train") && section.has("split"))
+    throw section.error("split",
+                        "\"split\" divides the one file of \"path\"; beside \"train\" it divides "
+                        "nothing. Give \"path\" in place of \"train\", or a path for each split.");
   for (const std::string split : kSplits) {
     if (!section.has(split)) continue;
     if (options.split)
@@ -237,6 +249,22 @@ DataOptions DataOptions::read(Config& section) {
   return options;
 }
 
+std::vector<std::string> idle_options(const DataOptions& options) {
+  std::vector<std::string> sentences = idle_options(options.clean);
+  const auto append = [&](const std::string& split, const std::vector<std::string>& more) {
+    for (const std::string& sentence : more) sentences.push_back(split + sentence);
+  };
+  if (options.split) append("", idle_options(*options.split));
+  for (const std::string split : kSplits) {
+    const auto source = options.sources.find(split);
+    if (source == options.sources.end() || (options.split && split != "train")) continue;
+    append(options.split ? "" : split + ": ", idle_options(source->second));
+  }
+  if (options.leakage == "error" && options.sources.size() == 1)
+    sentences.emplace_back("leakage does nothing without a second split");
+  return sentences;
+}
+
 Dataset::Dataset(DataOptions options, std::vector<std::string> text_fields)
     : options_(std::move(options)), text_fields_(std::move(text_fields)) {}
 Dataset::~Dataset() = default;
@@ -248,7 +276,7 @@ void Dataset::scan(Task* learner, const Task& task, const Tokenizer& tokenizer) 
   if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
   for (const std::string split : kSplits) {
     if (has(split))
-      scan_split(split, split == "train" ? learner : nullptr, tokenizer,
+      scan_split(split, split == "train" ? learner : nullptr, task, tokenizer,
                  leakage ? &*leakage : nullptr);
   }
   if (leakage) {
@@ -297,6 +325,7 @@ void Dataset::assign_parts_of(const Task& task) {
                                        : hash_bytes(text_in(*record, split.group)));
   }
   parts_ = assign_parts(split, strata, keys);
+  units_ = std::set<uint64_t>(keys.begin(), keys.end()).size();
 }
 
 std::vector<Dataset::FileStamp> Dataset::stamps_of(const std::string& split) const {
@@ -320,17 +349,23 @@ void Dataset::refuse_changed(const std::string& split) {
   stamps_.at(split) = std::move(now);
 }
 
-void Dataset::scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
-                         LeakageFinder* leakage) {
+void Dataset::scan_split(const std::string& split, Task* learner, const Task& task,
+                         const Tokenizer& tokenizer, LeakageFinder* leakage) {
   stamps_[split] = stamps_of(split);
   FirstPass records(*this, split, learner, &tokenizer);
   while (const std::optional<Record> record = records.next()) {
-    if (leakage) leakage->add(split, *record, text_fields_);
+    if (leakage) leakage->add(split, *record, text_fields_, labels_fingerprint(task, *record));
   }
 }
 
 std::string Dataset::other_split(const std::string& split) const {
   if (options_.split->rule == "mod10") return "\"rule: random\" takes shares of any file";
+  if (units_ < options_.sources.size()) {
+    const std::string& group = options_.split->group;
+    return fmt::format("rows of one {} stay together, and there {} only {} of them",
+                       group.empty() ? "text" : "\"" + group + "\"", units_ == 1 ? "is" : "are",
+                       units_);
+  }
   if (split == "train") return "give smaller shares to validation and test";
   return fmt::format("give \"{}\" a larger share, or 0", split);
 }
@@ -338,9 +373,7 @@ std::string Dataset::other_split(const std::string& split) const {
 Error Dataset::no_rows(const std::string& split) const {
   const SplitAudit& audit = audits_.at(split);
   std::string why = fmt::format("holds no rows; {} data needs some.", split);
-  if (audit.dropped > 0)
-    why =
-        fmt::format("leaves no row for {} data, of {}: {}.", split, audit.rows, why_dropped(audit));
+  if (audit.dropped > 0) why = fmt::format("leaves no row for {} data{}", split, why_none(audit));
   if (audit.dropped == 0 && !parts_.empty())
     why = fmt::format("\"split\" leaves no row for {} data, of {} in the file; {}.", split,
                       parts_.size(), other_split(split));

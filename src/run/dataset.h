@@ -27,6 +27,9 @@ struct DataOptions {
   static DataOptions read(Config& section);
 };
 
+// Options of the section that change nothing, as sentences for the user.
+std::vector<std::string> idle_options(const DataOptions& options);
+
 // Splits in the order in which they are shown.
 constexpr const char* kSplits[] = {"train", "validation", "test"};
 
@@ -88,8 +91,8 @@ class Dataset {
   std::vector<FileStamp> stamps_of(const std::string& split) const;
   void leave_out(const std::string& split, const Error& error);
   void assign_parts_of(const Task& task);
-  void scan_split(const std::string& split, Task* learner, const Tokenizer& tokenizer,
-                  LeakageFinder* leakage);
+  void scan_split(const std::string& split, Task* learner, const Task& task,
+                  const Tokenizer& tokenizer, LeakageFinder* leakage);
   void read_leaked_texts();                                 // into the examples of leaks_
   Error no_rows(const std::string& split) const;            // why a split is empty
   std::string other_split(const std::string& split) const;  // what would give it rows
@@ -101,6 +104,7 @@ class Dataset {
   std::map<std::string, ReadRows> read_rows_;
   std::map<std::string, std::vector<FileStamp>> stamps_;
   std::vector<Part> parts_;  // by row of the one file, where there is `split`
+  size_t units_ = 0;         // texts or groups that `split` deals out
   std::vector<Leak> leaks_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/hub.h"
 #include "base/log.h"
+#include "run/audit.h"
 #include "tune/machine.h"
 
 namespace hone {
@@ -23,6 +24,7 @@ Precision choose_precision(const std::string& asked, const Pipeline& pipeline) {
 std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options) {
   use_threads(options.threads);
   std::unique_ptr<Pipeline> pipeline = Pipeline::load(resolve_model(model), options.task);
+  if (!options.task.empty()) tell_idle("task", pipeline->task().idle_options());
   pipeline->network().move_to(resolve_device(options.device));
   pipeline->network().set_precision(choose_precision(options.precision, *pipeline));
   return pipeline;

@@ -17,8 +17,13 @@ void tell_leak(const Leak& leak) {
       leak.examples.empty() ? ""
                             : fmt::format(", e.g. {} and {}", leak.examples.front().here.str(),
                                           leak.examples.front().there.str());
-  log_warn("{} texts of {} stand in {} too, {} nearly so{}: scores will be too good", leak.exact,
-           leak.split, leak.other, leak.near, example);
+  const std::string relabelled =
+      leak.relabelled == 0
+          ? ""
+          : fmt::format("; {} of them with other labels, where no answer is right in both",
+                        leak.relabelled);
+  log_warn("{} texts of {} stand in {} too, {} nearly so{}: scores will be too good{}", leak.exact,
+           leak.split, leak.other, leak.near, example, relabelled);
 }
 
 void tell_data(Dataset& dataset, const DataOptions& options) {
@@ -62,15 +67,15 @@ void encode_training(Prepared& prepared, RunData& data) {
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
-  for (const std::string& idle :
-       idle_options(config.train, config.data.sources.contains("validation")))
-    log_warn("train: {}", idle);
+  tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
+  tell_idle("data", idle_options(config.data));
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task, *tokenizer);
+  tell_idle("task", task->idle_options());
   return prepared;
 }
 

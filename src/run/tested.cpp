@@ -60,11 +60,11 @@ Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tok
       pipeline, [&] { return stream.next(); }, max_tokens,
       report_folder.empty() ? "" : report_folder + "/predictions.jsonl");
   const SplitAudit& audit = data.audits()[kSplit];
-  tell_audit(reading.source.path, audit,
-             report_folder.empty() ? "--report FOLDER" : report_folder + "/report.json");
   if (tested.report.n == 0)
     throw Error(ErrorKind::kData, {reading.source.path},
-                fmt::format("leaves no row to score, of {} read.", audit.rows));
+                "leaves no row to score" + why_none(audit));
+  tell_audit(reading.source.path, audit,
+             report_folder.empty() ? "--report FOLDER" : report_folder + "/report.json");
   tested.summary.data = data.audits();
   return tested;
 }

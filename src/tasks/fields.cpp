@@ -23,13 +23,21 @@ bool looks_like_data(const std::string& name) {
          name.find_first_not_of("0123456789.+-") == std::string::npos;
 }
 
+std::string quote_advice(const std::vector<std::string>& names) {
+  const bool are_quoted = std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.size() > 1 && name.front() == '\'' && name.back() == '\'';
+  });
+  return are_quoted ? "; single quotes belong to the names: only double quotes enclose values" : "";
+}
+
 // What is likely wrong with a table whose columns have these names; "" where nothing is.
 std::string table_advice(const std::vector<std::string>& names, const Json& row) {
   const bool is_table =
       std::all_of(row.begin(), row.end(), [](const Json& value) { return value.is_string(); });
   if (!is_table) return "";
+  if (names[0].starts_with('#')) return "; is the first line a comment? It should name the columns";
   if (names.size() == 1) {
-    for (const std::string separator : {"\t", ";", "|", ","}) {
+    for (const std::string separator : {"\t", ";", "|", "，", "；", "^", ",", ":"}) {
       if (names[0].find(separator) != std::string::npos)
         return fmt::format("; its only column seems to be several: is \"separator: '{}'\" missing?",
                            separator == "\t" ? "tab" : separator);
@@ -45,11 +53,24 @@ std::string table_advice(const std::vector<std::string>& names, const Json& row)
   return "";
 }
 
+// Rows that stand in a list below one object: {"data": [{…}, {…}]}.
+std::string nested_advice(const std::string& name, const Json& row) {
+  for (const auto& [list, value] : row.items()) {
+    if (value.is_array() && !value.empty() && value.front().contains(name))
+      return fmt::format("; are the rows in the list \"{}\"? Then save that list alone as the file",
+                         list);
+  }
+  return "";
+}
+
 std::string absent_message(const std::string& name, const Json& object, const char* whole) {
   const std::vector<std::string> names = names_of(object);
   if (names.empty()) return fmt::format("the {} has no field \"{}\": it is empty.", whole, name);
-  std::string advice = did_you_mean(name, names);
-  if (advice.empty()) advice = table_advice(names, object);
+  std::string advice;  // the likeliest first
+  for (const std::string& one : {quote_advice(names), did_you_mean(name, names),
+                                 table_advice(names, object), nested_advice(name, object)}) {
+    if (advice.empty()) advice = one;
+  }
   return fmt::format("the {} has no field \"{}\"; it has \"{}\"{}", whole, name,
                      fmt::join(names, "\", \""), advice);
 }

@@ -27,7 +27,9 @@ std::string counted_leak(const Leak& leak) {
       "{} {} of {} {}{} in {} too", told, told == 1 ? "text" : "texts", leak.split,
       told == 1 ? "stands" : "stand", leak.exact > 0 ? "" : " nearly the same", leak.other);
   const bool has_both = leak.exact > 0 && leak.near > 0;
-  return has_both ? text + fmt::format(", {} more nearly so", leak.near) : text;
+  return text +
+         (leak.relabelled > 0 ? fmt::format(", {} with other labels", leak.relabelled) : "") +
+         (has_both ? fmt::format(", {} more nearly so", leak.near) : "");
 }
 
 std::vector<Finding> of_leaks(const RunSummary& run) {

@@ -8,9 +8,10 @@
 #include <numeric>
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/utf8.h"
-#include "data/clean.h"
 #include "data/fingerprint.h"
+#include "data/text_bounds.h"
 
 namespace hone {
 namespace {
@@ -43,11 +44,10 @@ std::optional<std::string> label_text(const Json& value) {
   return value.dump();
 }
 
-std::string trimmed_label(std::string text) {
-  CleanOptions ends_only;
-  ends_only.remove_control = false;
-  clean_text(text, ends_only);
-  return text;
+std::string trimmed_label(std::string_view label) {
+  const auto size = static_cast<int32_t>(label.size());
+  const Span span = visible_part(label, {0, size});
+  return std::string(label.substr(span.start, character_end(label, span.end, size) - span.start));
 }
 
 Labels::Labels(const std::vector<std::string>& names, int64_t ids_from) : ids_from_(ids_from) {
@@ -161,16 +161,14 @@ std::vector<std::string> read_labels(const std::string& path) {
                 "is not valid UTF-8; save the labels file as UTF-8.");
   std::vector<std::string> names;
   std::unordered_map<std::string, int64_t> seen;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
-    std::string name = trimmed_label(text.substr(begin, end - begin));
+  for (size_t at = 0; at < text.size();) {
+    std::string name = trimmed_label(take_line(text, at));
     const auto line = static_cast<int64_t>(names.size()) + 1;
     if (name.empty()) throw Error(ErrorKind::kData, {path, line}, "an empty line is no label.");
     if (!seen.emplace(name, line).second)
       throw Error(ErrorKind::kData, {path, line},
                   fmt::format("label \"{}\" stands in line {} already.", name, seen[name]));
     names.push_back(std::move(name));
-    begin = end + (end < text.size() ? line_end_length(text, end) : 1);
   }
   return names;
 }

@@ -17,7 +17,7 @@ std::optional<std::string> label_text(const Json& value);
 
 // Without white space of any script at its ends: a label is a name, and no name begins with a
 // blank.
-std::string trimmed_label(std::string text);
+std::string trimmed_label(std::string_view label);
 
 class Labels {
  public:

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/kept_sums.h"
 #include "base/log.h"
 
 namespace hone {
@@ -140,12 +141,14 @@ void write_manifest(const std::string& folder, const Json& content) {
 void verify_source(const std::string& folder) {
   if (std::filesystem::exists(manifest_path(folder))) {
     read_manifest(folder);
-  } else if (!std::filesystem::is_symlink(in(folder, "config.json"))) {  // not of the hub's cache
-    log_info(
-        "{}: has no checksums, as models that hone saved and the hub's cache have them; a "
-        "damaged byte in it would not be noticed",
-        folder);
+    return;
   }
+  const bool is_of_hub = std::filesystem::is_symlink(in(folder, "config.json"));
+  if (!is_of_hub && !verify_kept_sums(folder))
+    log_info(
+        "{}: has no checksums, as models that hone saved and the hub's cache have them; a damaged "
+        "byte in it will not be noticed until \"hone check\" has kept some",
+        folder);
 }
 
 }  // namespace hone

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "models/foreign_names.h"
 #include "models/weights.h"
 
 namespace hone {
@@ -33,13 +34,16 @@ std::vector<std::string> drop_head(const std::vector<std::string>& head, StateDi
 
 // Fresh weights for what the checkpoint lacks of the backbone: that may be a pooler only.
 void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
-                    const std::string& source, uint64_t seed) {
+                    const std::vector<std::string>& unexpected, const std::string& source,
+                    uint64_t seed) {
   std::vector<std::string> pooler, others;
   for (const std::string& name : missing) (is_pooler(name) ? pooler : others).push_back(name);
   if (!others.empty()) {
-    throw Error(ErrorKind::kModel, {source},
-                fmt::format("{} missing ({}); does config.json belong to these weights?",
-                            count_of(others.size(), "weight"), first_names(others)));
+    throw Error(
+        ErrorKind::kModel, {source},
+        fmt::format("{} missing ({}); does config.json belong to these weights?{}",
+                    count_of(others.size(), "weight"), first_names(others),
+                    wrapper_advice(others, backbone.config().base_prefix + ".", unexpected)));
   }
   if (pooler.empty()) return;
   log_warn("{}: the checkpoint has no pooler ({}); it starts from random values", source,
@@ -101,12 +105,12 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   const std::vector<std::string> dropped =
       task.can_continue(checked) ? std::vector<std::string>{} : drop_head(head, weights);
   const LoadReport report = load_into(network->weights(), weights, checked.base_prefix, folder);
-
+  refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {
     if (name.starts_with(prefix)) of_backbone.push_back(name.substr(prefix.size()));
   }
-  start_backbone(network->backbone(), of_backbone, folder, seed);
+  start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
   const bool starts_fresh = of_backbone.size() < report.missing.size();
   if (starts_fresh) network->head().initialise(seed);  // all of it, where a part is missing
   tell_head(head, dropped, starts_fresh, folder);

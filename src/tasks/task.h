@@ -51,9 +51,10 @@ struct Row {
 class Scorer {
  public:
   virtual ~Scorer() = default;
-  virtual void add(
-      const Record& gold,
-      const Json& result) = 0;        // throws Error(kData) at gold.where() for a malformed result
+  // Error(kData) at gold.where() for a record that no result can be compared with.
+  virtual void check(const Record& gold) const = 0;
+  // Error(kData) as `check`; then at gold.where() for a malformed result.
+  virtual void add(const Record& gold, const Json& result) = 0;
   virtual Report report() const = 0;  // seconds of work at most; bootstrap included
 };
 
@@ -84,6 +85,9 @@ class Task {
   virtual void learn_tokens(const Record& gold, const Tokenizer& tokenizer) {}
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
+
+  // Options that were given and change nothing with what was learned, as sentences for the user.
+  virtual std::vector<std::string> idle_options() const { return {}; }
 
   // Ids and targets of a record; several samples if a long text is cut into windows. `with_targets`
   // false: gold fields need not be there. Sets `truncated` where tokens were lost. Error(kData) at

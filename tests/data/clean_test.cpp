@@ -262,7 +262,7 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
   const auto add = [&](const std::string& split, const std::string& text, int64_t line) {
     Record record = record_of(text, line);
     record.file = std::make_shared<const std::string>(split + ".csv");
-    finder.add(split, record, {"text"});
+    finder.add(split, record, {"text"}, 0);
   };
   for (int64_t i = 0; i < 300; ++i) add("test", sentence(static_cast<uint64_t>(i), 40), i + 1);
   add("test", sentence(5, 40), 301);  // twice in test
@@ -284,6 +284,21 @@ TEST(LeakageFinder, FindsExactAndNearTextsBetweenSplits) {
                                   Pair("test.csv:8", "train.csv:302")));
 }
 
+TEST(LeakageFinder, CountsTextsThatHaveOtherLabelsThere) {
+  LeakageFinder finder;
+  const auto add = [&](const std::string& split, const std::string& text, uint64_t labels) {
+    finder.add(split, record_of(text, 1), {"text"}, labels);
+  };
+  for (const char* text : {"one and two", "three and four", "five and six"}) add("train", text, 1);
+  add("test", "one and two", 1);
+  add("test", "three and four", 2);
+  add("test", "seven and eight", 2);
+  const std::vector<Leak> leaks = finder.find();
+  ASSERT_EQ(leaks.size(), 1U);
+  EXPECT_EQ(leaks[0].exact, 2);
+  EXPECT_EQ(leaks[0].relabelled, 1);
+}
+
 TEST(LeakageFinder, FindsTheKnownLeakOfAPublishedSet) {
   const std::string folder = shared_path("data/classification/chnsenticorp/");
   HONE_NEEDS_SHARED(folder);
@@ -293,7 +308,7 @@ TEST(LeakageFinder, FindsTheKnownLeakOfAPublishedSet) {
     options.path = folder + split + ".tsv";
     const auto reader = open_reader(options);
     while (const std::optional<Record> record = reader->next())
-      finder.add(split, *record, {"text_a"});
+      finder.add(split, *record, {"text_a"}, 0);
   }
   const std::vector<Leak> leaks = finder.find();
   ASSERT_EQ(leaks.size(), 1U);

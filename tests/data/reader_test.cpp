@@ -455,6 +455,18 @@ TEST_F(ReaderTest, AdvisesToNameCommentsOfConll) {
                  "# are comments, say comment: \"#\""));
   EXPECT_THAT(error("a.conll", "# id = 1\nb O\n"),
               StartsWith("a.conll:2:1: 2 columns where 4 were expected; where lines that begin"));
+  EXPECT_THAT(error("a.conll", "a O\n\n%% doc one\nb O\n"), HasSubstr("say comment: \"%%\""));
+}
+
+TEST_F(ReaderTest, AdvisesToNameCommentsOfConllThatHaveTheWidthOfALine) {
+  EXPECT_THAT(error("a.conll", "a B-X\nb O\n#doc 3\nc O\n"),
+              AllOf(StartsWith("a.conll:3: the tag \"3\" is not of the scheme IOB2"),
+                    HasSubstr("lines that begin with # are comments, say comment: \"#\"")));
+  EXPECT_THAT(error("a.conll", "a _ _ B-X\n\n# id 5f2\tdomain=en\nb _ _ O\n"),
+              HasSubstr("say comment: \"#\""));
+  EXPECT_THAT(error("a.conll", "# O\na B-X\n%% doc\nc O\n"), HasSubstr("say comment: \"%%\""));
+  EXPECT_THAT(error("a.conll", "# Q\na B-X\nc O\n"), HasSubstr("comment"));
+  EXPECT_THAT(error("a.conll", "a B-X\nb Q-X\nc O\n"), Not(HasSubstr("comment")));
 }
 
 // ---- plain text ----
@@ -641,6 +653,16 @@ TEST_F(ReaderTest, GuessesTheEncodingOnceForAFile) {
     return reason.substr(reason.find("; "));
   };
   EXPECT_EQ(guess(0), guess(1));
+}
+
+TEST_F(ReaderTest, NamesTheByteOrderThatNulBytesShow) {
+  const auto advice = [&](const char* encoding) {
+    return error("a.txt", encoded(u"plain words\nand more\n", encoding));
+  };
+  EXPECT_THAT(advice("utf-16le"),
+              AllOf(HasSubstr("\"encoding: utf-16le\""), Not(HasSubstr("16be"))));
+  EXPECT_THAT(advice("utf-16be"),
+              AllOf(HasSubstr("\"encoding: utf-16be\""), Not(HasSubstr("16le"))));
 }
 
 TEST_F(ReaderTest, RefusesNulBytes) {

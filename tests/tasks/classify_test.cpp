@@ -12,6 +12,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 using testing_support::error_of;
 using toy::record;
 
@@ -162,10 +164,10 @@ TEST(ClassifyRows, ReadAZeroOrOneForEachName) {
   const auto task = toxic("", {R"({"text": "a", "label": [1, 0, 1]})"});
   for (const char* row :
        {"[0, 1, 1]", "[0.0, 1.0, 1.0]", "[false, true, true]", R"(["0", "1", "1"])", R"("0 1 1")",
-        R"("0,1,1")", R"("[0, 1, 1]")", R"("[0. 1. 1.]")", R"("[False, True, True]")",
-        R"({"toxic": 0, "insult": 1, "threat": 1})", R"("{'toxic': 0, 'insult': 1, 'threat': 1}")",
-        R"({"insult": true, "threat": "1"})", R"(["insult", "threat"])",
-        R"("['insult', 'threat']")"}) {
+        R"("0,1,1")", R"("False,True,True")", R"("FALSE TRUE TRUE")", R"("[0, 1, 1]")",
+        R"("[0. 1. 1.]")", R"("[False, True, True]")", R"({"toxic": 0, "insult": 1, "threat": 1})",
+        R"("{'toxic': 0, 'insult': 1, 'threat': 1}")", R"({"insult": true, "threat": "1"})",
+        R"(["insult", "threat"])", R"("['insult', 'threat']")"}) {
     EXPECT_THAT(target_of(*task, Json::parse(row)), ElementsAre(0, 1, 1)) << row;
   }
 }
@@ -236,13 +238,20 @@ TEST(ClassifyRows, ScoreAZeroOrOneForEachNameAsItsNames) {
 }
 
 TEST(ClassifyRows, ReadAListThatWasWrittenIntoAText) {
-  for (const char* text : {"['a', 'b']", "[\"a\", \"b\"]", "[a, b]", "['a' 'b']", "('a', 'b')",
-                           "{'a', 'b'}", " ['a','b',] ", "[ 'a' ,\n \"b\" ]"}) {
+  for (const char* text :
+       {"['a', 'b']", "[\"a\", \"b\"]", "[a, b]", "['a' 'b']", "('a', 'b')", "{'a', 'b'}",
+        " ['a','b',] ", "[ 'a' ,\n \"b\" ]", "array(['a', 'b'], dtype=object)",
+        "array(['a', 'b'], dtype='<U1')", "np.array(['a', 'b'])", "frozenset({'a', 'b'})",
+        "set(['a', 'b'])", "list(('a', 'b'))"}) {
     EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b]}"), text), ElementsAre(1, 1)) << text;
     EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b], label_separator: ','}"), text),
                 ElementsAre(1, 1))
         << text;
   }
+  for (const char* text : {"()", "[]", "set()", "frozenset()", "array([], dtype=object)", "{}"})
+    EXPECT_THAT(target_of(*make("{type: multi, labels: [a, b]}"), text), ElementsAre(0, 0)) << text;
+  const auto calls = trained("{}", {R"j({"label": "set(a)"})j", R"j({"label": "f(['a'])"})j"});
+  EXPECT_THAT(target_of(*calls, "set(a)"), ElementsAre(1)) << "a name";
   const auto task = trained("{}", {R"({"text": "a", "label": "['it\\'s', 'very good']"})",
                                    R"({"text": "a", "label": "[]"})"});
   EXPECT_EQ(task->state()["labels"]["values"], Json::parse(R"(["it's", "very good"])"));
@@ -266,22 +275,64 @@ TEST(ClassifyRows, RefuseAListInATextWhereOneLabelIsMeant) {
 }
 
 TEST(ClassifyLabels, HaveNoBlanksAroundThem) {
-  testing::internal::CaptureStderr();
   const auto task =
       trained("{}", {R"({"label": "y "})", R"({"label": " y"})", R"({"label": "y\n"})",
-                     R"({"label": "\u00a0n"})", R"({"label": "y"})"});
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              AllOf(HasSubstr("4 training rows"), HasSubstr("data.jsonl:1)")));
+                     R"({"label": "\u00a0n"})", R"({"label": "\u200by"})", R"({"label": "y"})"});
   EXPECT_EQ(task->state()["labels"]["values"], Json::parse(R"(["n", "y"])"));
   EXPECT_THAT(target_of(*task, "\ty "), ElementsAre(1));
-  for (const Json& blank : {Json(" "), Json("\n"), Json("\u3000")})
+  for (const Json& blank : {Json(" "), Json("\n"), Json("\u3000"), Json("\u200b"), Json("\u2060 ")})
     EXPECT_THAT(complaint(*task, blank), HasSubstr("data.jsonl:7: \"label\" is blank"));
   EXPECT_THAT(complaint(*make("{type: multi, labels: [a]}"), Json::parse(R"(["a", " "])")),
               HasSubstr("is blank"));
 }
 
+TEST(ClassifyLabels, WithBlanksAroundThemAreRepairsThatAreTold) {
+  const auto task = trained("{}", kAnimals);
+  const auto repair = [&](const char* row) {
+    return task->encode(record(row), toy::ToyTokenizer(), true).at(0).repair;
+  };
+  EXPECT_EQ(repair(R"({"text": "x", "label": "cat"})"), "");
+  EXPECT_THAT(repair(R"({"text": "x", "label": "cat\n"})"), HasSubstr("blanks or line breaks"));
+}
+
+TEST(ClassifyLabels, WithoutATrainingRowAreToldOf) {
+  testing::internal::CaptureStderr();
+  trained("labels: [cow, cat, dog]", kAnimals);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("no training row has 1 of the 3 labels, which cannot be learned: \"cow\""));
+  testing::internal::CaptureStderr();
+  trained("labels: [cat, dog]", kAnimals);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(ClassifyLabels, ThatAreUnknownGetAdviceThatCanBeFollowed) {
+  const auto given = trained("labels: [cat, dog]", kAnimals);
+  EXPECT_THAT(complaint(*given, "cow"), HasSubstr("task.unknown_labels=count"));
+  auto learning = make("labels: [cat, dog]");
+  EXPECT_THAT(error_of([&] { learning->learn(labelled("cow")); }),
+              AllOf(HasSubstr("Add it to \"labels\""), Not(HasSubstr("unknown_labels"))));
+}
+
+TEST(Classify, NamesOptionsThatChangeNothing) {
+  const auto told = [](const char* options, const std::vector<const char*>& rows) {
+    return trained(options, rows)->idle_options();
+  };
+  const std::vector<const char*> numbers = {R"({"label": 1.5})", R"({"label": 2})"},
+                                 several = {R"({"label": ["a"]})", R"({"label": ["b"]})"};
+  EXPECT_THAT(told("threshold: 0.3", kAnimals), ElementsAre(HasSubstr("where the type is single")));
+  EXPECT_THAT(told("{type: regression, threshold: 0.3}", numbers),
+              ElementsAre(HasSubstr("where the type is regression")));
+  EXPECT_THAT(told("threshold: 0.3", several), IsEmpty());
+  EXPECT_THAT(told("{type: regression, unknown_labels: count}", numbers),
+              ElementsAre(HasSubstr("unknown_labels")));
+  EXPECT_THAT(told("unknown_labels: count", kAnimals), IsEmpty());
+  EXPECT_THAT(told("label_ids_from: 1", kAnimals), ElementsAre(HasSubstr("label_ids_from")));
+  EXPECT_THAT(told("{label_ids_from: 1, labels: [cat, dog]}", kAnimals), IsEmpty());
+}
+
 TEST(ClassifyLabels, OfDecimalsInATextGetTheAdviceThatNumbersGet) {
-  for (const Json& label : {Json(2.5), Json("2.5"), Json("1.0"), Json("-0.25")}) {
+  for (const Json& label :
+       {Json(2.5), Json("2.5"), Json("1.0"), Json("-0.25"), Json("1e-3"), Json("-2E-5")}) {
     auto task = make("{}");
     EXPECT_THAT(
         error_of([&] { task->learn(labelled(label)); }),

@@ -353,6 +353,21 @@ TEST(Ner, ScoresAnySchemeAgainstItselfAndAgainstIob2) {
   }
 }
 
+TEST(Ner, CountsTheSameRightTagsWhicheverSchemeGoldIsWrittenIn) {
+  const auto accuracy = [](const Json& gold, const Json& predicted) {
+    const auto scorer = make("{}")->make_scorer();
+    scorer->add({Json{{"tokens", {"a", "b", "c"}}, {"tags", gold}}, nullptr},
+                Json{{"tags", predicted}});
+    return scorer->report().value("accuracy");
+  };
+  const Json iob1 = {"I-X", "I-X", "O"},
+             iob2 = {"B-X", "I-X", "O"};  // as the CoNLL reader gives it
+  for (const Json& predicted :
+       {iob1, iob2, Json{"I-X", "O", "O"}, Json{"O", "I-X", "I-X"}, Json{"B-X", "B-X", "O"}})
+    EXPECT_EQ(accuracy(iob1, predicted), accuracy(iob2, predicted)) << predicted;
+  EXPECT_DOUBLE_EQ(accuracy(iob2, {"I-X", "O", "O"}), 2.0 / 3);
+}
+
 TEST(Ner, RefusesEntitiesOfAResultThatAreNotInTheText) {
   const auto scorer = make("{}")->make_scorer();
   const Record gold = record(R"({"text": "Ann met Bo", "entities": []})", 8);

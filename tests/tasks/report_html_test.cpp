@@ -108,6 +108,7 @@ TEST(ReportHtml, ShowsLeakedTextsWithBothPlaces) {
                 "train",
                 2,
                 1,
+                0,
                 {{Where{"t.jsonl", 5, 0}, Where{"r.jsonl", 9, 0}, 0.9, "the <one>", "the other"}}}};
   const std::string words = words_of(report_html(example_report(), run));
   for (const char* shown : {"2 texts of test stand in train too", "t.jsonl:5", "r.jsonl:9",

@@ -144,15 +144,18 @@ TEST(Findings, ShowLeakedTextsWithTheirSimilarity) {
   RunSummary run;
   run.leaks = {{"test",
                 "train",
+                2,
                 1,
                 1,
                 {{{"t.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "a text", "a text"},
                  {{"t.jsonl", 6, 0}, {"r.jsonl", 8, 0}, 0.94, "one text", "one test"}}}};
   const std::string text = report_text(example(), run);
-  EXPECT_THAT(text, AllOf(HasSubstr("1 text of test stands in train too, 1 more nearly so"),
-                          HasSubstr("t.jsonl:5 and r.jsonl:9 (equal)\n      a text\n"),
-                          HasSubstr("t.jsonl:6 and r.jsonl:8 (94 % alike)\n      one text\n"
-                                    "      one test\n")));
+  EXPECT_THAT(
+      text,
+      AllOf(HasSubstr("2 texts of test stand in train too, 1 with other labels, 1 more nearly so"),
+            HasSubstr("t.jsonl:5 and r.jsonl:9 (equal)\n      a text\n"),
+            HasSubstr("t.jsonl:6 and r.jsonl:8 (94 % alike)\n      one text\n"
+                      "      one test\n")));
   EXPECT_LT(text.find("t.jsonl:5"), text.find("precision")) << "before the scores";
   const Json json = report_json(example(), run);
   EXPECT_EQ(json["findings"][0]["examples"][1]["note"], "94 % alike");
@@ -192,7 +195,8 @@ TEST(ReportText, ShowsControlCharactersOfData) {
   r.sections.push_back(
       {"more", "\x1b[1m", Examples{{{{"t\x1b.jsonl", 1}, "a\x1b", "\x1b", "\x1b"}}, "error", "m"}});
   RunSummary run;
-  run.leaks = {{"test", "train", 1, 0, {{{"t\x1b.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "\x1b[2J"}}}};
+  run.leaks = {
+      {"test", "train", 1, 0, 0, {{{"t\x1b.jsonl", 5, 0}, {"r.jsonl", 9, 0}, 1, "\x1b[2J"}}}};
   EXPECT_EQ(report_text(r, run).find('\x1b'), std::string::npos);
 }
 

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
 #include "base/console.h"
 #include "base/file.h"
+#include "base/kept_sums.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 
@@ -35,6 +37,12 @@ Lengths lengths_of(const SplitAudit& audit) {
 
 double share(int64_t part, int64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+// Of a folder without checksums: later runs see what has changed since.
+void keep_sums_of(const std::string& folder) {
+  const bool is_of_hub = std::filesystem::is_symlink(folder + "/config.json");
+  if (!is_of_hub && !std::filesystem::exists(folder + "/hone.json")) keep_sums(folder);
 }
 
 // ---- as JSON and as text ----
@@ -128,8 +136,8 @@ std::string split_text(const std::string& split, const SplitAudit& audit) {
 std::string leak_text(const std::vector<Leak>& leaks) {
   std::string text = leaks.empty() ? "leakage: none found\n" : "leakage\n";
   for (const Leak& leak : leaks) {
-    text += fmt::format("  {} texts of {} stand in {}, {} more nearly so\n", leak.exact, leak.split,
-                        leak.other, leak.near);
+    text += fmt::format("  {} texts of {} stand in {} ({} with other labels), {} more nearly so\n",
+                        leak.exact, leak.split, leak.other, leak.relabelled, leak.near);
     for (const LeakExample& e : leak.examples) {
       text += console::printable(fmt::format("    {} = {} ({:.0f} % alike): {}", e.here.str(),
                                              e.there.str(), 100 * e.similarity, e.text)) +
@@ -147,6 +155,7 @@ int run_check(const CLI::App& arguments) {
   Checked checked = check(config);
   Dataset& dataset = checked.prepared.dataset;
   const Estimate& cost = checked.cost;
+  keep_sums_of(checked.prepared.model_folder);
   const int64_t free_bytes = free_disk_bytes(config.output_dir);
   if (flag_of(arguments, "--json")) {
     Json json = {{"data", Json::object()}, {"leaks", Json::array()}, {"estimate", cost.json()}};

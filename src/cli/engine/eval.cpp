@@ -5,6 +5,8 @@
 #include "cli/engine/engine.h"
 #include "cli/engine/inference.h"
 #include "cli/engine/print_report.h"
+#include "data/idle_options.h"
+#include "run/audit.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
 #include "run/tested.h"
@@ -16,6 +18,7 @@ int run_eval(const CLI::App& arguments) {
   const std::string model = text_of(arguments, "MODEL"), data = text_of(arguments, "DATA"),
                     folder = text_of(arguments, "--report");
   const Reading reading = reading_of(data, arguments, *pipeline);
+  tell_idle("data", idle_options(reading.source));
   if (!folder.empty()) {
     refuse_report_over(folder, {model, data});
     std::filesystem::create_directories(folder);

@@ -8,6 +8,7 @@
 #include "cli/engine/engine.h"
 #include "cli/engine/print_report.h"
 #include "data/fingerprint.h"
+#include "data/idle_options.h"
 #include "run/audit.h"
 #include "tasks/fields.h"
 
@@ -23,6 +24,9 @@ struct Scoring {
 // The task's options and, under "data", how to read the gold file.
 Scoring configure(const CLI::App& arguments) {
   std::vector<std::string> overrides = list_of(arguments, "KEY=VALUE");
+  for (std::string& word : overrides) {  // as messages and `hone eval` write them
+    if (word.starts_with("task.")) word.erase(0, std::string_view("task.").size());
+  }
   overrides.emplace_back(
       "data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
   Config config = Config::parse("", "command line", overrides);
@@ -71,22 +75,24 @@ bool is_same(const Identity& a, const Identity& b) {
 // it would give a number that means nothing.
 class Pairs {
  public:
-  Pairs(const Scoring& scoring, const SourceOptions& predictions, SplitAudit& audit)
-      : task_(*scoring.task),
+  Pairs(const Scoring& scoring, const SourceOptions& predictions, const Scorer& scorer,
+        SplitAudit& audit)
+      : scorer_(scorer),
         skips_bad_rows_(scoring.gold.on_bad_row == "skip"),
         audit_(audit),
-        names_(scoring.task->text_fields()),
+        text_fields_(scoring.task->text_fields()),
+        names_(text_fields_),
         gold_path_(scoring.gold.path),
         predictions_path_(predictions.path),
         gold_(open_reader(scoring.gold)),
         predictions_(open_reader(predictions)),
-        cleaner_(scoring.clean, names_, audit),
+        cleaner_(scoring.clean, text_fields_, audit),
         ahead_(predictions_->next()) {
     names_.insert(names_.begin(), "id");
   }
 
   // The next gold row that cleaning keeps, and what was predicted of it.
-  std::optional<std::pair<Record, Json>> next() {
+  std::optional<std::pair<Record, Record>> next() {
     while (std::optional<Record> record = gold_->next()) {
       before_ = std::move(here_);
       here_ = identity_of(*record);
@@ -101,7 +107,7 @@ class Pairs {
                                 record->where().str()));
       refuse_another_row(identity_of(*ahead_));
       refuse_error(*ahead_);
-      return std::pair{std::move(*record), take().fields};
+      return std::pair{std::move(*record), take()};
     }
     here_ = {};
     pass_over_unreadable();
@@ -132,20 +138,23 @@ class Pairs {
   // Rows that a run leaves out are left out here: those whose texts or labels are none, and those
   // that got an error for an answer.
   bool is_scorable(const Record& record) {
-    if (!skips_bad_rows_) return true;
     try {
-      for (const std::string& name : task_.text_fields()) {
-        if (record.fields.contains(name) && !record.fields[name].is_array())
-          need_text(record, name);
-      }
-      task_.labels_of(record);
-      if (ahead_ && difference(here_, identity_of(*ahead_)).empty()) refuse_error(*ahead_);
+      if (skips_bad_rows_) refuse_odd_texts(record);
+      scorer_.check(record);
+      if (skips_bad_rows_ && ahead_ && difference(here_, identity_of(*ahead_)).empty())
+        refuse_error(*ahead_);
       return true;
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kData) throw;
+      if (!skips_bad_rows_ || error.kind() != ErrorKind::kData) throw;
       --audit_.used;
       count_bad_row({error.where(), error.message()}, audit_);
       return false;
+    }
+  }
+
+  void refuse_odd_texts(const Record& record) const {
+    for (const std::string& name : text_fields_) {
+      if (record.fields.contains(name) && !record.fields[name].is_array()) need_text(record, name);
     }
   }
 
@@ -200,10 +209,10 @@ class Pairs {
     return fmt::format("were they made of {}?", gold_path_);
   }
 
-  const Task& task_;
+  const Scorer& scorer_;
   bool skips_bad_rows_;
   SplitAudit& audit_;
-  std::vector<std::string> names_;
+  std::vector<std::string> text_fields_, names_;  // names_: what tells rows apart
   std::string gold_path_, predictions_path_;
   std::unique_ptr<RecordReader> gold_, predictions_;
   Cleaner cleaner_;
@@ -211,6 +220,22 @@ class Pairs {
   Identity before_, here_;       // the last gold rows
   int64_t taken_ = 0, unreadable_ = 0;
 };
+
+// The gold record is known to be good: what is wrong now is the prediction.
+void add(const Record& gold, const Record& predicted, Scorer& scorer) {
+  try {
+    scorer.add(gold, predicted.fields);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, predicted.where(),
+                fmt::format("of {}: {}", gold.where().str(), error.message()));
+  }
+}
+
+Error no_rows(const std::string& path, const SplitAudit& audit) {
+  if (audit.dropped == 0)
+    return {ErrorKind::kData, {path}, "holds no rows; there is nothing to score."};
+  return {ErrorKind::kData, {path}, "leaves no row to score" + why_none(audit)};
+}
 
 }  // namespace
 
@@ -220,12 +245,13 @@ int run_score(const CLI::App& arguments) {
   predictions.path = text_of(arguments, "PREDICTED");
   RunSummary summary;
   SplitAudit& audit = summary.data["test"];
-  Pairs pairs(scoring, predictions, audit);
+  tell_idle("data", idle_options(scoring.gold));
+  tell_idle("data", idle_options(scoring.clean));
   const auto scorer = scoring.task->make_scorer();
-  while (const auto pair = pairs.next()) scorer->add(pair->first, pair->second);
+  Pairs pairs(scoring, predictions, *scorer, audit);
+  while (const auto pair = pairs.next()) add(pair->first, pair->second, *scorer);
   count_reader(pairs.gold(), audit);
-  if (audit.used == 0)
-    throw Error(ErrorKind::kData, {scoring.gold.path}, "holds no rows; there is nothing to score.");
+  if (audit.used == 0) throw no_rows(scoring.gold.path, audit);
   if (audit.dropped > 0)
     log_warn("{}: {} of {} rows are left out of the score, the first: {}: {}", scoring.gold.path,
              audit.dropped, audit.rows, audit.examples.front().where.str(),

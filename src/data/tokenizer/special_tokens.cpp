@@ -130,6 +130,14 @@ bool is_missing(const Json& config, const char* key) {
   return found == config.end() || found->is_null();
 }
 
+// The file that states `key`: special_tokens_map.json comes over tokenizer_config.json.
+std::string file_of(const TokenizerParts& parts, const char* key) {
+  const fs::path map = fs::path(parts.config_file).parent_path() / "special_tokens_map.json";
+  const bool is_read = !parts.config.contains(kDecoder) && fs::exists(map);
+  return is_read && read_json(map.string(), ErrorKind::kModel).contains(key) ? map.string()
+                                                                             : parts.config_file;
+}
+
 // What the configuration says under `key` against what tokenizer.json has.
 void settle(TokenizerParts& parts, const char* key, const Json& in_force) {
   if (is_missing(parts.config, key)) return;
@@ -139,7 +147,7 @@ void settle(TokenizerParts& parts, const char* key, const Json& in_force) {
   log_warn(
       "{}: \"{}\" is {}, but tokenizer.json has {}; tokenizer.json is followed, where Transformers "
       "may follow the other (its BertTokenizer does)",
-      parts.config_file, key, stated.dump(), in_force.dump());
+      file_of(parts, key), key, stated.dump(), in_force.dump());
   parts.config[key] = in_force;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/model_files.h"
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/hf_tokenizer.h"
@@ -177,14 +178,24 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
   return parts;
 }
 
+// Texts that are too long lose their end.
+void tell_left_truncation(const Json& config, const std::string& file) {
+  if (config.value("truncation_side", Json()) == "left")
+    log_warn("{}: \"truncation_side\" is left, but texts that are too long are cut at their end",
+             file);
+}
+
 TokenizerParts read_parts(const std::string& path, const TokenizerOptions& options) {
   if (!fs::exists(path))
-    throw Error(ErrorKind::kModel, Where{path},
-                "no such file or folder; a model folder or a tokenizer file was expected");
+    throw Error(
+        ErrorKind::kModel, Where{path},
+        fmt::format("no such file or folder{}; a model folder or a tokenizer file was expected",
+                    looked_from(path)));
   const bool is_folder = fs::is_directory(path);
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
   const Json config = read_tokenizer_config(folder);
+  tell_left_truncation(config, config_file);
   const auto has = [&](const char* name) { return is_folder && fs::exists(folder / name); };
   const std::string extension = is_folder ? "" : fs::path(path).extension().string();
   if (extension == ".json" || has("tokenizer.json"))

@@ -144,7 +144,6 @@ void Classify::learn_labels(const Json& value, const Record& gold) {
     if (!labels_.is_fixed()) labels_.add(label);
   }
   if (options_.label_format == Format::kAuto) options_.label_format = labels.format;
-  if (labels.was_trimmed && trimmed_++ == 0) first_trimmed_ = gold.where();
   ++rows_;
 }
 
@@ -156,7 +155,8 @@ void Classify::check_label(const Json& label, const Record& gold) const {
                                   "predict numbers, or \"type: {}\" where each is a class",
                                   dump(label), type_name(type_)));
   }
-  if (labels_.is_fixed()) throw unknown_label(label, gold);
+  if (labels_.is_fixed())
+    throw unknown_label(label, gold, "Add it to \"labels\", or take such rows out");
 }
 
 void Classify::learn_label(const Json& label) {
@@ -171,14 +171,10 @@ void Classify::learn_label(const Json& label) {
 
 void Classify::finish_learning() {
   if (type_ == Type::kRegression) return;
-  if (trimmed_ > 0)
-    log_warn(
-        "{} training rows have labels with blanks or line breaks around them, which are left "
-        "out (the first is {})",
-        trimmed_, first_trimmed_.str());
   if (type_ == Type::kAuto) type_ = type_of(Json(), options_, labels_);
   if (!labels_.is_fixed()) finish_labels();
   refuse_one_class();
+  tell_unseen();
 }
 
 void Classify::finish_labels() {
@@ -226,11 +222,35 @@ void Classify::refuse_one_class() const {
                   labels_.name(options_.labels.empty() ? 0 : *seen_.begin()), options_.label));
 }
 
+void Classify::tell_unseen() const {
+  if (options_.labels.empty()) return;
+  std::vector<std::string> unseen;
+  for (int32_t label = 0; label < labels_.size(); ++label) {
+    if (!seen_.contains(label)) unseen.push_back(labels_.name(label));
+  }
+  if (unseen.empty()) return;
+  log_warn("no training row has {} of the {} labels, which cannot be learned: {}", unseen.size(),
+           labels_.size(), Labels(unseen, 0).list());
+}
+
+std::vector<std::string> Classify::idle_options() const {
+  const Options usual;
+  std::vector<std::string> idle;
+  if (type_ != Type::kMulti && options_.threshold != usual.threshold)
+    idle.push_back(fmt::format("threshold does nothing where the type is {}", type_name(type_)));
+  if (type_ == Type::kRegression && options_.unknown_labels != usual.unknown_labels)
+    idle.emplace_back("unknown_labels does nothing where the type is regression");
+  if (options_.label_ids_from != usual.label_ids_from && !labels_.accepts_ids())
+    idle.emplace_back(
+        "label_ids_from does nothing unless \"labels\" gives the names that the numbers stand for");
+  return idle;
+}
+
 std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& tokenizer,
                                      bool with_targets, bool* truncated) const {
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
-  if (with_targets) sample.targets.push_back(target_of(record));
+  if (with_targets) sample.targets.push_back(target_of(record, sample.repair));
   return {std::move(sample)};
 }
 
@@ -247,14 +267,17 @@ Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
   return tokenizer.post_process(first, is_pair ? &second : nullptr);
 }
 
-Target Classify::target_of(const Record& record) const {
+Target Classify::target_of(const Record& record, std::string& repair) const {
   const Json value = gold_value(record, options_);
   Target target{kTarget, false, static_cast<int32_t>(outputs()), {}};
   if (type_ == Type::kRegression) {
     target.values = {static_cast<float>(number_in(value, options_, record))};
     return target;
   }
-  const std::vector<Json> labels = labels_in(value, type_, options_, labels_, record).present;
+  const GoldLabels gold = labels_in(value, type_, options_, labels_, record);
+  if (gold.was_trimmed)
+    repair = "the label has blanks or line breaks around it, which are left out";
+  const std::vector<Json>& labels = gold.present;
   if (type_ == Type::kSingle) {
     const std::optional<int32_t> known = class_of(labels.front(), record);
     target.width = 1;
@@ -270,20 +293,20 @@ Target Classify::target_of(const Record& record) const {
 
 std::optional<int32_t> Classify::class_of(const Json& label, const Record& record) const {
   const std::optional<int32_t> known = labels_.find(label);
-  if (!known && options_.unknown_labels == "error") throw unknown_label(label, record);
+  if (!known && options_.unknown_labels == "error")
+    throw unknown_label(label, record,
+                        "In validation and test data task.unknown_labels=count scores such rows as "
+                        "wrong instead");
   return known;
 }
 
-Error Classify::unknown_label(const Json& label, const Record& record) const {
+Error Classify::unknown_label(const Json& label, const Record& record, const char* advice) const {
   const std::string text = *label_text(label), suggestion = did_you_mean(text, labels_.names());
   return field_error(record, options_.label,
-                     fmt::format("has the label \"{}\", which {}; known: {}{} In validation and "
-                                 "test data task.unknown_labels=count scores such "
-                                 "rows as wrong instead",
-                                 text,
+                     fmt::format("has the label \"{}\", which {}; known: {}{} {}", text,
                                  options_.labels.empty() ? "the training data does not have"
                                                          : "is not in \"labels\"",
-                                 labels_.list(), suggestion.empty() ? "." : suggestion));
+                                 labels_.list(), suggestion.empty() ? "." : suggestion, advice));
 }
 
 int64_t Classify::outputs() const { return type_ == Type::kRegression ? 1 : labels_.size(); }

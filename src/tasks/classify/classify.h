@@ -22,6 +22,7 @@ class Classify : public Task {
   std::vector<std::string> gold_fields() const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
+  std::vector<std::string> idle_options() const override;
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
@@ -41,10 +42,10 @@ class Classify : public Task {
  private:
   int64_t outputs() const;  // C
   Sequence sequence_of(const Record& record, const Tokenizer& tokenizer, bool* truncated) const;
-  Target target_of(const Record& record) const;
+  Target target_of(const Record& record, std::string& repair) const;
   std::optional<int32_t> class_of(const Json& label, const Record& record)
       const;  // nothing for an unknown one that is to be counted
-  Error unknown_label(const Json& label, const Record& record) const;
+  Error unknown_label(const Json& label, const Record& record, const char* advice) const;
   Json chosen_labels(const std::vector<double>& p)
       const;  // multi: those from the threshold on, as the data writes them
   void learn_labels(const Json& value, const Record& gold);
@@ -52,15 +53,15 @@ class Classify : public Task {
   void learn_label(const Json& label);
   void finish_labels();  // fixes those of the data, and tells of what is odd about them
   void refuse_one_class() const;
+  void tell_unseen() const;  // of given labels, those that no training row has
   int64_t labels_without_mates() const;
 
   Options options_;
   Type type_;  // kAuto until the first label was seen
   Labels labels_;
-  std::set<int32_t> seen_;          // of given labels, those that training data has
-  Where first_label_;               // where the type was decided
-  int64_t rows_ = 0, trimmed_ = 0;  // learned, and of these with blanks to trim
-  Where first_trimmed_;
+  std::set<int32_t> seen_;  // of given labels, those that training data has
+  Where first_label_;       // where the type was decided
+  int64_t rows_ = 0;        // learned
   std::unordered_map<std::string, bool> is_shared_;  // of each label learned: by several rows?
 };
 

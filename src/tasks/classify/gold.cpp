@@ -39,9 +39,7 @@ std::optional<bool> bit_of(const Json& value) {
   if (value.is_number() && (value == 0 || value == 1)) return value == 1;
   if (!value.is_string()) return std::nullopt;
   const std::string text = trimmed_label(value.get<std::string>());
-  if (text == "0" || text == "0.0" || text == "false" || text == "False") return false;
-  if (text == "1" || text == "1.0" || text == "true" || text == "True") return true;
-  return std::nullopt;
+  return bit_in_text(text);
 }
 
 // {"toxic": 1, "insult": 0}
@@ -247,8 +245,10 @@ GoldLabels labels_in(const Json& value, Type type, const Options& options, const
 
 bool is_decimal(const Json& label) {
   if (label.is_number_float()) return label.get<double>() != std::floor(label.get<double>());
-  return label.is_string() && label.get_ref<const std::string&>().find('.') != std::string::npos &&
-         decimal(label.get_ref<const std::string&>());
+  if (!label.is_string()) return false;
+  const auto& text = label.get_ref<const std::string&>();
+  const std::optional<double> number = decimal(text);
+  return number && (text.find('.') != std::string::npos || *number != std::floor(*number));
 }
 
 double number_in(const Json& value, const Options& options, const Record& record) {

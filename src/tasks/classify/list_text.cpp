@@ -31,8 +31,8 @@ std::vector<std::string_view> words_of(std::string_view text, std::string_view s
 // true, None, 3, 0.; nothing for a name. Digits that no integer holds stay a text: no two of them
 // become one number.
 std::optional<Json> plain_value(std::string_view word) {
-  if (word == "true" || word == "True") return true;
-  if (word == "false" || word == "False") return false;
+  if (word == "true" || word == "True" || word == "TRUE") return true;
+  if (word == "false" || word == "False" || word == "FALSE") return false;
   if (word == "null" || word == "None") return Json();
   const char *begin = word.data(), *end = begin + word.size();
   int64_t whole = 0;
@@ -62,8 +62,8 @@ class ListReader {
       if (!read_piece()) return std::nullopt;
     }
     // Brackets are lists; other frames may be part of a name: "(a)", "{unknown}".
-    const bool is_tuple = (*frame)[0] == '(';
-    if ((is_tuple && commas_ == 0) || ((is_tuple || (is_braced_ && keys_.empty())) && names_ > 0))
+    const bool is_tuple = (*frame)[0] == '(', is_set = is_braced_ && keys_.empty();
+    if ((is_tuple && commas_ == 0 && !values_.empty()) || ((is_tuple || is_set) && names_ > 0))
       return std::nullopt;
     return finish();
   }
@@ -152,10 +152,26 @@ class ListReader {
   bool is_braced_ = false, has_value_ = false;
 };
 
+// "{'a'}" of "frozenset({'a'})", "['a']" of "array(['a'], dtype=object)", "()" of "set()": what
+// stands in a call that makes a list. Other texts are left as they are.
+std::string_view without_call(std::string_view text) {
+  constexpr std::array<std::string_view, 7> kCalls = {"set",   "frozenset", "list",       "tuple",
+                                                      "array", "np.array",  "numpy.array"};
+  const size_t open = text.find('(');
+  if (open == text.npos || !text.ends_with(')') ||
+      std::find(kCalls.begin(), kCalls.end(), text.substr(0, open)) == kCalls.end())
+    return text;
+  const std::string_view inner = text.substr(open + 1, text.size() - open - 2);
+  if (without_blanks(inner).empty()) return text.substr(open);
+  const size_t end = inner.find_last_of("])}") + 1;  // 0: no list at all
+  const std::string_view rest = without_blanks(inner.substr(end));
+  return rest.empty() || rest.starts_with(", dtype=") ? without_blanks(inner.substr(0, end)) : text;
+}
+
 }  // namespace
 
 std::optional<ListText> list_in_text(std::string_view text) {
-  text = without_blanks(text);
+  text = without_call(without_blanks(text));
   if (text.starts_with('[') && text.find("\\u") != text.npos) {  // as JSON writes é
     Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     return value.is_array() ? std::optional(ListText{std::move(value), false}) : std::nullopt;
@@ -163,11 +179,19 @@ std::optional<ListText> list_in_text(std::string_view text) {
   return ListReader(text).read();
 }
 
+std::optional<bool> bit_in_text(std::string_view text) {
+  if (text == "0" || text == "0.0") return false;
+  if (text == "1" || text == "1.0") return true;
+  const std::optional<Json> value = plain_value(text);
+  return value && value->is_boolean() ? std::optional(value->get<bool>()) : std::nullopt;
+}
+
 std::optional<Json> bits_in_text(std::string_view text) {
   Json bits = Json::array();
   for (const std::string_view word : words_of(text, " \t\r\n,;")) {
-    if (word != "0" && word != "1" && word != "0.0" && word != "1.0") return std::nullopt;
-    bits.push_back(word.front() == '1' ? 1 : 0);
+    const std::optional<bool> bit = bit_in_text(word);
+    if (!bit) return std::nullopt;
+    bits.push_back(*bit ? 1 : 0);
   }
   return bits.size() < 2 ? std::nullopt : std::optional(bits);
 }

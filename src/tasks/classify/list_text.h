@@ -1,5 +1,6 @@
 // Lists and mappings that were written into one text, as the cells of csv files have them: ["a",
-// "b"] (JSON), ['a', 'b'] and {'a': 1} (Python), ['a' 'b'] and [0. 1. 0.] (NumPy), [a, b].
+// "b"] (JSON), ['a', 'b'], {'a': 1}, set() and frozenset({'a'}) (Python), ['a' 'b'], [0. 1. 0.] and
+// array(['a'], dtype=object) (NumPy), [a, b].
 #pragma once
 
 #include <optional>
@@ -17,7 +18,10 @@ struct ListText {
 // Nothing for a text that is none of these.
 std::optional<ListText> list_in_text(std::string_view text);
 
-// "0 1 0", "1,0": zeros and ones with blanks or commas between them, at least two. Else nothing.
+// 0, 1, false, true and other spellings of them.
+std::optional<bool> bit_in_text(std::string_view text);
+
+// "0 1 0", "True,False": bits with blanks or commas between them, at least two. Else nothing.
 std::optional<Json> bits_in_text(std::string_view text);
 
 }  // namespace hone::classify

@@ -23,9 +23,10 @@ std::vector<std::string> label_names(Config& section) {
   if (section.has("labels") && !section.is_list("labels")) {
     const std::string path = section.get("labels", "");
     if (!std::filesystem::exists(path)) {
-      throw section.error("labels", fmt::format("there is no file \"{}\" with one label a line; a "
-                                                "list of labels is written [{}]",
-                                                path, path));
+      throw section.error("labels",
+                          fmt::format("there is no file \"{}\" with one label a line{}; a list of "
+                                      "labels is written [{}]",
+                                      path, looked_from(path), path));
     }
     return read_labels(path);
   }
@@ -73,9 +74,10 @@ void check(const Options& options, Config& section) {
   if (options.threshold <= 0 || options.threshold >= 1)
     throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1",
                                                  options.threshold));
-  if (options.type == Type::kSingle && !options.label_separator.empty()) {
-    throw section.error("label_separator",
-                        "is for several labels in one text, but \"type\" is single");
+  const bool has_several = options.type == Type::kAuto || options.type == Type::kMulti;
+  if (!has_several && !options.label_separator.empty()) {
+    throw section.error("label_separator", "is for several labels in one text, but \"type\" is " +
+                                               type_name(options.type));
   }
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");

@@ -85,6 +85,10 @@ class SingleScorer : public Scorer {
  public:
   SingleScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
+  void check(const Record& gold) const override {
+    gold_labels(gold, Type::kSingle, options_, labels_.known());
+  }
+
   void add(const Record& gold, const Json& result) override {
     const Json gold_label =
         gold_labels(gold, Type::kSingle, options_, labels_.known()).present.front();
@@ -189,6 +193,10 @@ class SingleScorer : public Scorer {
 class MultiScorer : public Scorer {
  public:
   MultiScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
+
+  void check(const Record& gold) const override {
+    gold_labels(gold, Type::kMulti, options_, labels_.known());
+  }
 
   void add(const Record& gold, const Json& result) override {
     const std::vector<int32_t> are =
@@ -347,8 +355,10 @@ class NumberScorer : public Scorer {
  public:
   explicit NumberScorer(const Options& options) : options_(options) {}
 
+  void check(const Record& gold) const override { gold_number(gold); }
+
   void add(const Record& gold, const Json& result) override {
-    const double is = number_in(gold_value(gold, options_), options_, gold);
+    const double is = gold_number(gold);
     const double said =
         from_result(gold, result, options_, [&](const Json& value, const Record& record) {
           return number_in(value, options_, record);
@@ -379,6 +389,10 @@ class NumberScorer : public Scorer {
   }
 
  private:
+  double gold_number(const Record& gold) const {
+    return number_in(gold_value(gold, options_), options_, gold);
+  }
+
   // Of the best constants: nothing correlates with them.
   std::vector<double> constant_scores(std::span<const int32_t> once) const {
     if (gold_.empty()) return {};
@@ -394,15 +408,17 @@ class NumberScorer : public Scorer {
   MistakeList mistakes_;  // by absolute error
 };
 
-// Waits for the first gold record to say which of the above is meant.
+// Waits for the first pair to say which of the above is meant.
 class AutoScorer : public Scorer {
  public:
   AutoScorer(const Options& options, const Labels& labels) : options_(options), labels_(labels) {}
 
+  void check(const Record& gold) const override {
+    scorer_ ? scorer_->check(gold) : scorer_for(gold)->check(gold);
+  }
+
   void add(const Record& gold, const Json& result) override {
-    if (!scorer_)
-      scorer_ =
-          make_scorer(options_, type_of(gold_value(gold, options_), options_, labels_), labels_);
+    if (!scorer_) scorer_ = scorer_for(gold);
     scorer_->add(gold, result);
   }
   Report report() const override {
@@ -410,6 +426,10 @@ class AutoScorer : public Scorer {
   }
 
  private:
+  std::unique_ptr<Scorer> scorer_for(const Record& gold) const {
+    return make_scorer(options_, type_of(gold_value(gold, options_), options_, labels_), labels_);
+  }
+
   Options options_;
   Labels labels_;
   std::unique_ptr<Scorer> scorer_;

@@ -151,7 +151,7 @@ Ner::Ner(Options options, const std::vector<std::string>& types, bool by_pieces)
 
 const TaskInfo& Ner::info() const { return kInfo; }
 
-std::vector<std::string> Ner::text_fields() const { return {options_.tokens, options_.text}; }
+std::vector<std::string> Ner::text_fields() const { return {options_.text, options_.tokens}; }
 
 std::vector<std::string> Ner::gold_fields() const { return {options_.tags, options_.entities}; }
 

@@ -28,19 +28,13 @@ struct Compared {
   int64_t unreachable = 0;  // entities that no tags of the result's tokens can express
 };
 
-// Tags that mean the same. Schemes may differ: hone answers in IOB2 whatever it is asked in. Tags
-// that agree as they are written are right in any scheme; results in the letters of IOB2 are not
-// repaired before they are compared, as seqeval does.
+// Tags that mean the same, whatever the schemes: both are read as the entities that they stand for.
+// A reader of CoNLL does so with gold tags, so that the format of a file changes no score.
 int64_t count_right(const std::vector<std::string>& gold,
                     const std::vector<std::string>& predicted) {
-  const bool is_iob2 = std::all_of(predicted.begin(), predicted.end(), [](const std::string& tag) {
-    return std::string_view("BIO").find(tag[0]) != std::string_view::npos;
-  });
-  const std::vector<std::string> gold_iob2 = to_iob2(gold).tags,
-                                 predicted_iob2 = is_iob2 ? predicted : to_iob2(predicted).tags;
+  const std::vector<std::string> is = to_iob2(gold).tags, said = to_iob2(predicted).tags;
   int64_t right = 0;
-  for (size_t i = 0; i < gold.size(); ++i)
-    right += gold[i] == predicted[i] || gold_iob2[i] == predicted_iob2[i];
+  for (size_t i = 0; i < is.size(); ++i) right += is[i] == said[i];
   return right;
 }
 
@@ -99,6 +93,14 @@ auto of_result(const Record& gold, Read read) {
 class EntityScorer : public Scorer {
  public:
   explicit EntityScorer(const Options& options) : options_(options) {}
+
+  void check(const Record& gold) const override {
+    if (has_tokens(gold, options_)) {
+      tags_of_record(gold, options_);
+    } else {
+      entities_of(gold, options_);
+    }
+  }
 
   void add(const Record& gold, const Json& result) override {
     const Compared c =

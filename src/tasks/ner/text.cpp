@@ -8,16 +8,10 @@
 #include "base/utf8.h"
 #include "data/text_bounds.h"
 #include "tasks/fields.h"
+#include "tasks/labels.h"
 
 namespace hone::ner {
 namespace {
-
-// Without blanks at its ends: they make no other label.
-std::string without_blanks(const std::string& label) {
-  const auto size = static_cast<int32_t>(label.size());
-  const Span span = visible_part(label, {0, size});
-  return label.substr(span.start, character_end(label, span.end, size) - span.start);
-}
 
 int64_t offset_of(const Json& entity, const char* key, const Record& record,
                   const std::string& field) {
@@ -43,7 +37,7 @@ Entity parse_entity(const Json& json, const Record& record, const std::string& f
   entity.end = offset_of(json, "end", record, field);
   const auto label = json.find("label");
   if (label != json.end() && label->is_string())
-    entity.label = without_blanks(label->get<std::string>());
+    entity.label = trimmed_label(label->get_ref<const std::string&>());
   if (entity.label.empty()) {
     throw field_error(
         record, field,
@@ -129,7 +123,7 @@ std::vector<std::string> tags_of_record(const Record& record, const Options& opt
         fmt::format("has {} entries but \"{}\" has {}", tags.size(), options.tokens, tokens));
   }
   for (size_t i = 0; i < tags.size(); ++i) {
-    tags[i] = without_blanks(tags[i]);
+    tags[i] = trimmed_label(tags[i]);
     if (is_tag(tags[i])) continue;
     throw field_error(record, options.tags,
                       fmt::format("has the entry \"{}\" (number {}), which is no tag: write O, "
