@@ -34,10 +34,11 @@ def start_training(config):
 
 
 @pytest.fixture(scope="session")
-def hone():
+def hone(tmp_path_factory):
     """Runs hone and returns code, stdout and stderr; `code` is what is expected."""
     if not HONE.exists():
         pytest.skip(f"{HONE} is not built")
+    cache = str(tmp_path_factory.mktemp("cache"))
 
     def run(*arguments, code=0, stdin=None, env=None, cwd=ROOT):
         done = subprocess.run(
@@ -45,7 +46,7 @@ def hone():
             input=stdin,
             capture_output=True,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "XDG_CACHE_HOME": cache, **(env or {})},
             timeout=600,
         )
         result = Result(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())

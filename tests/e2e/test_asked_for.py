@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from conftest import sentiment, write_jsonl, write_run
@@ -87,3 +88,35 @@ def test_check_lists_the_rows_that_train_says_it_lists(hone, tiny_model, tmp_pat
         assert f"{count} of {40 + count} rows are left out" in told and listed in told
         shown = hone("check", config, "data.train.on_bad_row=skip").stdout
         assert len(re.findall(r"train\.jsonl:\d+: ", shown)) == min(count, 100)
+
+
+def test_options_of_data_and_task_that_do_nothing_are_told(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    words = {
+        "data.train.separator=;": "data: train: separator does nothing in data of the format jsonl",
+        "data.clean.near_threshold=0.8": "data: clean.near_threshold does nothing unless",
+        "task.threshold=0.3": "task: threshold does nothing where the type is single",
+        "task.label_ids_from=1": "task: label_ids_from does nothing unless",
+    }
+    message = hone("check", config, *words).stderr
+    for word, told in words.items():
+        assert told in message, word
+    assert "does nothing" not in hone("check", config).stderr
+
+
+def test_options_of_a_saved_model_that_do_nothing_are_told(hone, tiny_model, tmp_path):
+    hone("train", write_run(tmp_path, tiny_model, num_train_epochs=1))
+    model, data = tmp_path / "run/model", tmp_path / "test.jsonl"
+    for command in ("eval", "predict"):
+        message = hone(command, model, data, "task.threshold=0.3", "separator=;").stderr
+        assert "task: threshold does nothing" in message
+        assert "data: separator does nothing in data of the format jsonl" in message
+        assert "does nothing" not in hone(command, model, data).stderr
+
+
+def test_texts_are_cut_at_their_end_whatever_the_tokenizer_says(hone, tiny_model, tmp_path):
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    file = model / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "truncation_side": "left"}))
+    message = hone("check", write_run(tmp_path, model)).stderr
+    assert f'{file}: "truncation_side" is left, but' in message

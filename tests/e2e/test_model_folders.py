@@ -157,6 +157,50 @@ def test_what_stands_in_place_of_a_file_is_named(tmp_path, model, name, content,
     refused(train(tmp_path, model), f"{name}: {words}")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Entry not found",
+        "404: Not Found",
+        '{"error":"Repository not found"}',
+        '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    ],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "vocab.txt"])
+def test_what_a_server_said_instead_of_a_file_is_named(tmp_path, model, name, body):
+    (model / name).write_text(body)
+    refused(train(tmp_path, model), f"{name}: is what a server said instead of the file", body[:20])
+
+
+@pytest.mark.parametrize("wrapper", ["model.", "0.auto_model.", "roberta."])
+def test_names_behind_a_foreign_wrapper_are_told(tmp_path, model, wrapper):
+    write_tensors(model, {wrapper + name: tensor for name, tensor in tensors_of(model).items()})
+    refused(train(tmp_path, model), f'save them without "{wrapper}"')
+
+
+def test_weights_of_an_adapter_beside_those_of_the_model_are_refused(tmp_path, model):
+    tensors = tensors_of(model)
+    query = "encoder.layer.0.attention.self.query"
+    tensors[f"{query}.lora_A.default.weight"] = tensors[f"{query}.weight"][:4].clone()
+    write_tensors(model, tensors)
+    refused(train(tmp_path, model), "the weights of a PEFT adapter", "lora_A", "merge_and_unload")
+
+
+@pytest.mark.parametrize("name", ["BERT", "Bert", "distillbert", "distil-bert"])
+def test_a_slip_in_the_family_gets_its_name(tmp_path, model, name):
+    edit_json(model / "config.json", model_type=name)
+    meant = "bert" if len(name) == 4 else "distilbert"
+    refused(train(tmp_path, model), f'did you mean "{meant}"?')
+
+
+def test_a_folder_of_checkpoints_names_one(tmp_path, model):
+    folder = tmp_path / "trainer"
+    shutil.copytree(model, folder / "checkpoint-500")
+    (folder / "checkpoint-500/optimizer.pt").write_text("")
+    words = ("checkpoint-500/config.json is there", "name that folder")
+    refused(train(tmp_path, folder), *words)
+
+
 def test_pickled_weights_that_are_a_pointer_are_named(tmp_path, model):
     (model / "model.safetensors").unlink()
     (model / "pytorch_model.bin").write_bytes(LFS)
@@ -386,3 +430,46 @@ def test_json_of_many_small_values_stays_small(model, piece):
     content = '{"do_lower_case": true, "x": [' + piece * 4_100_000 + "0]}"
     (model / "tokenizer_config.json").write_text(content)
     refused(run_measured([HONE, "tokenize", model], stdin=b"a\n"), "no model has as many")
+
+
+# ---- checksums that hone check keeps ----
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt"])
+def test_a_flipped_bit_is_found_after_a_check(hone, tmp_path, model, name):
+    config = write_run(tmp_path, model, num_train_epochs=1)
+    assert 'until "hone check" has kept some' in hone("check", config).stderr
+    assert "checksums" not in hone("train", config).stderr
+    before = (model / name).stat()
+    flip_a_bit(model / name)
+    replaced = hone("train", config, "--overwrite").stderr
+    assert f'{name}: is another file than "hone check" saw' in replaced
+    os.utime(model / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    damaged = hone("train", config, "--overwrite", code=4).stderr
+    assert f"{name}: is damaged" in damaged
+
+
+def test_a_check_takes_a_replaced_file_as_it_is(hone, tmp_path, model):
+    config = write_run(tmp_path, model, num_train_epochs=1)
+    hone("check", config)
+    flip_a_bit(model / "vocab.txt")
+    assert "is another file" in hone("check", config).stderr
+    assert "is another file" not in hone("check", config).stderr
+
+
+def test_a_cache_that_cannot_be_written_or_read_ends_nothing(hone, tmp_path, model):
+    config = write_run(tmp_path, model, num_train_epochs=1)
+    (tmp_path / "file").write_text("")
+    nowhere = {"XDG_CACHE_HOME": str(tmp_path / "file")}
+    assert "its checksums cannot be kept" in hone("check", config, env=nowhere).stderr
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    hone("check", config, env=cache)
+    (kept,) = (tmp_path / "cache/hone/sums").iterdir()
+    kept.write_text("{")
+    assert "these checksums are not used" in hone("check", config, env=cache).stderr

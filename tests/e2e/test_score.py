@@ -148,3 +148,80 @@ def test_many_labels_give_a_table_of_bounded_size(hone, tmp_path):
     assert len(table["labels"]) == len(table["counts"]) == 1000
     assert sum(map(sum, table["counts"])) == labels
     assert table["counts"][table["labels"].index("l2999")][table["labels"].index("l0")] == 1
+
+
+def scored_with_skip(hone, folder, task, rows):
+    path = write_jsonl(folder / "rows.jsonl", rows)
+    done = hone("score", task, path, path, "data.on_bad_row=skip", "--json")
+    return json.loads(done.stdout)
+
+
+BAD_LABELS = [None, {"k": "x"}, [["a"]], "", " ", 1e300, ...]
+OF_SEVERAL = [["a"], {"k": 1}]  # where they come first, each row has several labels
+
+
+@pytest.mark.parametrize(
+    "place, bad",
+    [(0, bad) for bad in BAD_LABELS] + [(2, bad) for bad in BAD_LABELS + OF_SEVERAL],
+    ids=str,
+)
+def test_gold_rows_without_a_label_are_left_out_with_skip(hone, tmp_path, place, bad):
+    rows = rows_of("classify", 6)
+    if bad is ...:
+        del rows[place]["label"]
+    else:
+        rows[place]["label"] = bad
+    report = scored_with_skip(hone, tmp_path, "classify", rows)
+    assert (report["n"], report["score"]) == (5, 1.0)
+    assert report["data"]["test"]["dropped"] == 1
+
+
+@pytest.mark.parametrize(
+    "tags", [None, 7, "B-X", ["O"], ["O", None, "O"], ["O", "?", "O"], ...], ids=str
+)
+def test_gold_rows_without_tags_are_left_out_with_skip(hone, tmp_path, tags):
+    rows = rows_of("ner", 6)
+    if tags is ...:
+        del rows[2]["tags"]
+    else:
+        rows[2]["tags"] = tags
+    report = scored_with_skip(hone, tmp_path, "ner", rows)
+    assert (report["n"], report["score"]) == (5, 1.0)
+
+
+@pytest.mark.parametrize("number", [None, "much", [1], {"k": 1}, "", 1e300], ids=str)
+def test_gold_rows_without_a_number_are_left_out_with_skip(hone, tmp_path, number):
+    rows = [{"text": f"t{i}", "label": i / 3} for i in range(6)]
+    rows[2]["label"] = number
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    words = ("task.type=regression", "data.on_bad_row=skip", "--json")
+    report = json.loads(hone("score", "classify", path, path, *words).stdout)
+    assert (report["n"], report["score"]) == (5, 1.0)
+
+
+def test_gold_without_a_usable_row_says_why(hone, tmp_path):
+    path = write_jsonl(tmp_path / "g.jsonl", [{"text": "a", "label": None}] * 3)
+    message = hone("score", "classify", path, path, "data.on_bad_row=skip", code=3).stderr
+    assert "leaves no row to score, of 3: 3 bad row; the first is" in message
+    assert '"label" is null' in message
+
+
+@pytest.mark.parametrize(
+    "task, gold, field",
+    [
+        ("classify", {"text": "t", "label": "a"}, "label"),
+        ("ner", {"tokens": ["a"], "tags": ["O"]}, "tags"),
+        ("ner", {"text": "a", "entities": []}, "entities"),
+    ],
+)
+def test_errors_of_predictions_name_their_own_line(hone, tmp_path, task, gold, field):
+    rows = write_jsonl(tmp_path / "g.jsonl", [gold] * 3)
+    for wrong in (None, {"k": 7}, ...):
+        said = [dict(gold) for _ in range(3)]
+        if wrong is ...:
+            del said[1][field]
+        else:
+            said[1][field] = wrong
+        path = write_jsonl(tmp_path / "p.jsonl", said)
+        message = hone("score", task, rows, path, code=3).stderr
+        assert f"p.jsonl:2: of {rows}:2: " in message, message

@@ -69,6 +69,20 @@ def test_a_relative_path_says_where_it_starts(hone, tiny_model, tmp_path):
     assert f"train.jsonl: no such file (looked for from {elsewhere}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "word, code",
+    [
+        ("data.train.path=nowhere/*.jsonl", 3),
+        ("task.labels=names.txt", 2),
+        ("model.path=models/nowhere/else", 4),
+    ],
+)
+def test_other_relative_paths_say_where_they_start_too(hone, tiny_model, tmp_path, word, code):
+    config = write_run(tmp_path, tiny_model)
+    message = hone("check", config, word, cwd=tmp_path, code=code).stderr
+    assert f"(looked for from {tmp_path}, where hone runs)" in message
+
+
 def test_control_characters_of_labels_and_names_do_not_reach_the_terminal(
     hone, tiny_model, tmp_path
 ):
@@ -84,7 +98,7 @@ def test_control_characters_of_labels_and_names_do_not_reach_the_terminal(
     )
     checked = hone("check", config)
     trained = hone("train", config)
-    unknown = write_jsonl(tmp_path / "unknown.jsonl", [{"text": "a", "label": "\x1b]0;title\x07"}])
+    unknown = write_jsonl(tmp_path / "unknown.jsonl", [{"text": "a", "label": "x\x1b]0;title\x07x"}])
     refused = hone("eval", tmp_path / "run/model", unknown, code=3)
     for text in (
         checked.stdout,
@@ -163,3 +177,98 @@ def test_the_starter_of_a_folder_with_an_odd_name_is_valid(hone, tiny_model, tmp
     words = (f"{name}/config.yaml", f"model.path={tiny_model}")
     done = hone("check", *words, cwd=tmp_path, code=3)
     assert f"{name}/train.jsonl: no such file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("text^label\na^x\nb^y\n", "is \"separator: '^'\" missing?"),
+        ("text，label\na，x\nb，y\n", "is \"separator: '，'\" missing?"),
+        ("'text','label'\n'a','x'\n'b','y'\n", "only double quotes enclose values"),
+        ("text,label\n'a, c','x'\n'b','y'\n", "Only double quotes do so here"),
+        ("# by hand\ntext,label\na,x\nb,y\n", "is the first line a comment?"),
+        ("# by hand, twice\ntext,label\na,x\nb,y\n", "is the first line a comment?"),
+    ],
+)
+def test_tables_of_other_habits_get_a_hint(hone, tiny_model, tmp_path, text, words):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert words in complaint(hone, run_of(tmp_path, tiny_model, path))
+
+
+def test_rows_below_an_object_are_found(hone, tiny_model, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"version": 1, "data": sentiment(4)}))
+    message = complaint(hone, run_of(tmp_path, tiny_model, path))
+    assert 'are the rows in the list "data"? Then save that list alone as the file' in message
+
+
+def test_a_split_beside_files_of_their_own_is_explained(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    message = hone("check", config, "data.split.validation=0.2", code=2).stderr
+    assert 'beside "train" it divides nothing' in message
+
+
+@pytest.mark.parametrize(
+    "word, key",
+    [
+        ("model.pretrained=x", "path"),
+        ("model.name_or_path=x", "path"),
+        ("data.train.scheme=x", "tag_scheme"),
+        ("data.train.schema=x", "tag_scheme"),
+    ],
+)
+def test_keys_of_other_programs_get_their_own(hone, tiny_model, tmp_path, word, key):
+    config = write_run(tmp_path, tiny_model)
+    assert f'did you mean "{key}"?' in hone("check", config, word, code=2).stderr
+
+
+def test_equal_texts_of_two_splits_with_other_labels_are_told(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    rows = sentiment(4)
+    rows[1]["label"] = rows[0]["label"]
+    write_jsonl(tmp_path / "test.jsonl", rows)
+    done = hone("check", config)
+    assert "; 1 of them with other labels, where no answer is right in both" in done.stderr
+    assert "4 texts of test stand in train (1 with other labels)" in done.stdout
+
+
+@pytest.mark.parametrize("split", ["", "group: dialogue, "])
+def test_a_file_that_cannot_be_divided_says_why(hone, tiny_model, tmp_path, split):
+    rows = [{"text": "good film", "label": "ab"[i % 2], "dialogue": 1} for i in range(20)]
+    if split:
+        rows = [{**row, "text": f"film {i}"} for i, row in enumerate(rows)]
+    config = split_run(tmp_path, tiny_model, rows, f"{{{split}validation: 0.2, test: 0.2}}")
+    unit = '"dialogue"' if split else "text"
+    assert f"rows of one {unit} stay together, and there is only 1 of them" in complaint(
+        hone, config
+    )
+
+
+@pytest.mark.parametrize("key", ["group", "stratify"])
+def test_fields_of_the_split_may_be_nested(hone, tiny_model, tmp_path, key):
+    rows = [{**row, "doc": {"id": i // 4}} for i, row in enumerate(sentiment(40))]
+    config = split_run(tmp_path, tiny_model, rows, f"{{{key}: doc.id, validation: 0.2, test: 0.2}}")
+    splits = json.loads(hone("check", config, "--json").stdout)["data"].values()
+    assert sum(audit["used"] for audit in splits) == 40
+    del rows[6]["doc"]["id"]
+    write_jsonl(tmp_path / "all.jsonl", rows)
+    assert 'all.jsonl:7: the row has no field "doc.id"' in complaint(hone, config)
+
+
+def test_lines_of_text_are_the_text_of_any_task(hone, tiny_model, tmp_path):
+    rows = [
+        {"sentence": f"{name} lives in paris", "entities": [{"start": 0, "end": 4, "label": "PER"}]}
+        for name in ("anna", "smit") * 10
+    ]
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        task="{name: ner, text: sentence}",
+        data=f"  train: {{path: {path}}}",
+        num_train_epochs=1,
+    )
+    hone("train", config)
+    answer = hone("predict", tmp_path / "run/model", "-", stdin=b"anna is late\n").rows[0]
+    assert answer["sentence"] == "anna is late" and "entities" in answer
