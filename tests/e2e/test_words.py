@@ -98,7 +98,9 @@ def test_control_characters_of_labels_and_names_do_not_reach_the_terminal(
     )
     checked = hone("check", config)
     trained = hone("train", config)
-    unknown = write_jsonl(tmp_path / "unknown.jsonl", [{"text": "a", "label": "x\x1b]0;title\x07x"}])
+    unknown = write_jsonl(
+        tmp_path / "unknown.jsonl", [{"text": "a", "label": "x\x1b]0;title\x07x"}]
+    )
     refused = hone("eval", tmp_path / "run/model", unknown, code=3)
     for text in (
         checked.stdout,
