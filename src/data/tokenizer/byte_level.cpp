@@ -3,8 +3,7 @@
 #include <array>
 
 #include "base/utf8.h"
-#include "data/tokenizer/code_point_table.h"
-#include "data/tokenizer/unicode.h"
+#include "data/tokenizer/patterns/pattern.h"
 
 namespace hone {
 namespace {
@@ -33,78 +32,14 @@ const Alphabet& alphabet() {
   return alphabet;
 }
 
-enum class Kind : char { kLetter, kNumber, kSpace, kOther };
-
-Kind kind_of(char32_t c) {
-  if (unicode::is_letter(c)) return Kind::kLetter;
-  if (unicode::is_number(c)) return Kind::kNumber;
-  return unicode::is_white_space(c) ? Kind::kSpace : Kind::kOther;
+const Pattern& gpt2_pattern() {
+  static const Pattern pattern = [] {
+    const Json source =
+        R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+    return Pattern(JsonNode(source, ""));
+  }();
+  return pattern;
 }
-
-class Splitter {
- public:
-  Splitter(std::string_view text, Span range)
-      : text_(text.substr(0, range.end)), begin_(range.start) {}
-
-  void run(std::vector<Span>& out) {
-    while (begin_ < text_.size()) {
-      const size_t end = end_of_word();
-      out.push_back({static_cast<int32_t>(begin_), static_cast<int32_t>(end)});
-      begin_ = end;
-    }
-  }
-
- private:
-  std::string_view text_;
-  size_t begin_;
-
-  // The kind of the code point at `at`, moving past it.
-  Kind next(size_t& at) const {
-    static const CodePointTable<Kind> table(kind_of);
-    const auto byte = static_cast<unsigned char>(text_[at]);
-    return table[byte < 0x80 ? text_[at++] : next_code_point(text_, at)];
-  }
-
-  size_t end_of_run(size_t at, Kind kind) const {
-    for (size_t end = at; end < text_.size() && next(end) == kind;) at = end;
-    return at;
-  }
-
-  size_t end_of_word() const {
-    if (text_[begin_] == '\'') {
-      if (const size_t size = contraction(text_.substr(begin_))) return begin_ + size;
-    }
-    size_t at = begin_;
-    Kind kind = next(at);
-    if (text_[begin_] == ' ' && at < text_.size()) {  // one blank belongs to the word after it
-      size_t after = at;
-      const Kind following = next(after);
-      if (following != Kind::kSpace) {
-        at = after;
-        kind = following;
-      }
-    }
-    return kind == Kind::kSpace ? end_of_space() : end_of_run(at, kind);
-  }
-
-  // White space before a word leaves its last character to that word, if it has more than one:
-  // \s+(?!\S)|\s+
-  size_t end_of_space() const {
-    size_t end = begin_, last = begin_;
-    for (size_t at = begin_; at < text_.size() && next(at) == Kind::kSpace;) {
-      last = end;
-      end = at;
-    }
-    return end == text_.size() || last == begin_ ? end : last;
-  }
-
-  static size_t contraction(std::string_view text) {
-    for (const std::string_view ending : {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"}) {
-      if (text.starts_with(ending)) return ending.size();
-    }
-    return 0;
-  }
-};
 
 }  // namespace
 
@@ -126,7 +61,12 @@ std::optional<std::string> from_byte_alphabet(std::string_view letters) {
 }
 
 void split_like_gpt2(std::string_view text, Span range, std::vector<Span>& out) {
-  Splitter(text, range).run(out);
+  const std::string_view part = text.substr(0, range.end);
+  for (size_t at = range.start; at < part.size();) {
+    const size_t end = gpt2_pattern().match(part, at);  // it fits everywhere
+    out.push_back({static_cast<int32_t>(at), static_cast<int32_t>(end)});
+    at = end;
+  }
 }
 
 }  // namespace hone

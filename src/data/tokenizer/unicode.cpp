@@ -134,6 +134,12 @@ bool is_chinese(char32_t c) {
 bool is_letter(char32_t c) { return in_category_of_sixteen(c, U_GC_L_MASK, 'L'); }
 bool is_number(char32_t c) { return in_category_of_sixteen(c, U_GC_N_MASK, 'N'); }
 
+uint32_t category_mask(char32_t c) {
+  if (const char kind = kind_in_sixteen(c))
+    return kind == 'L' ? U_GC_LO_MASK : kind == 'N' ? U_GC_ND_MASK : U_GC_MN_MASK;
+  return is_older_than(c, 16) ? U_GET_GC_MASK(static_cast<UChar32>(c)) : U_GC_CN_MASK;
+}
+
 bool is_word(char32_t c) {
   if (kind_in_sixteen(c) != 0) return true;
   const UChar32 code = static_cast<UChar32>(c);

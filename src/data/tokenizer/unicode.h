@@ -19,6 +19,7 @@ bool is_chinese(char32_t c);          // the blocks that BERT puts spaces around
 bool is_letter(char32_t c);           // \p{L} of Unicode 16
 bool is_number(char32_t c);           // \p{N} of Unicode 16
 bool is_word(char32_t c);             // \w of Unicode 16
+uint32_t category_mask(char32_t c);  // the bit of its general category (U_GC_LU_MASK …), Unicode 16
 
 // Lower case of one code point without its context (Rust's char::to_lowercase, Unicode 17); the
 // second is 0 except for U+0130.
