@@ -13,9 +13,11 @@ import json
 import os
 import pathlib
 import platform
+import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -29,9 +31,28 @@ from tokenizer_driver import (
     bert_tokenizer,
     byte_offsets,
     sentences_of,
+    xlm_roberta_tokenizer,
 )  # noqa: E402
 
 THREADS = (1, 2)
+ROWS = (
+    "bert-base-uncased:sst2",
+    "bert-base-uncased:banking77",
+    "bert-base-cased:conll2003",
+    "bert-base-chinese:chnsenticorp",
+    "roberta-base:sst2",
+    "roberta-base:banking77",
+    "t5-small:sst2",
+    "t5-small:random letters",
+    "xlm-roberta-base:sst2",
+    "xlm-roberta-base:chnsenticorp",
+    "xlm-roberta-base:random letters",
+    "xlm-roberta-base:random unicode",
+    "phi-3-mini:sst2",
+    "phi-3-mini:chnsenticorp",
+    "phi-3-mini:random letters",
+    "phi-3-mini:random unicode",
+)
 
 
 def read_rows(name, column, delimiter, has_header):
@@ -46,19 +67,48 @@ def texts_of(name):
         return read_rows("classification/sst2/train.tsv", 1, "\t", False)
     if name == "banking77":
         return read_rows("classification/banking77/train.csv", 0, ",", True)
+    if name.startswith("random"):
+        return random_texts(name)
     if name == "chnsenticorp":
         return read_rows("classification/chnsenticorp/train.tsv", 1, "\t", True)
     return sentences_of("ner/conll2003")[::2]  # words with blanks between
 
 
+def random_texts(name):
+    """Words that hardly ever come twice: of random letters, or of any characters of Unicode."""
+    draw = random.Random(1)
+    letters = "etaoinshrdlucmfwypvbgk"
+
+    def character():
+        if name == "random letters":
+            return draw.choice(letters)
+        return chr(draw.choice((draw.randrange(0x21, 0xD800), draw.randrange(0xE000, 0x110000))))
+
+    def word():
+        return "".join(character() for _ in range(draw.randrange(4, 12)))
+
+    return [" ".join(word() for _ in range(draw.randrange(5, 30))) for _ in range(5_000)]
+
+
 def peer_tokenizer(name):
     from tokenizers import Tokenizer
 
+    if name == "xlm-roberta-base":
+        return xlm_roberta_tokenizer()
     return (
         bert_tokenizer(name)
         if name in BERT
         else Tokenizer.from_file(str(TOKENIZERS / name / "tokenizer.json"))
     )
+
+
+def load(driver, name):
+    """The same tokenizer into hone; one that is put together for the peer by way of its file."""
+    if name != "xlm-roberta-base":
+        return driver.load(TOKENIZERS / name, BERT.get(name))
+    with tempfile.TemporaryDirectory() as folder:
+        peer_tokenizer(name).save(f"{folder}/tokenizer.json")
+        return driver.load(folder)
 
 
 def serve_peer():
@@ -107,7 +157,7 @@ class Peer:
 
 def compare(driver, name, texts):
     """Number of tokens, once ids and offsets are known to be equal."""
-    driver.load(TOKENIZERS / name, BERT.get(name))
+    load(driver, name)
     driver.texts(texts)
     tokens = 0
     for text, ours, peer in zip(
@@ -172,6 +222,7 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", nargs="*", help="tokenizer:texts, of those in ROWS")
     parser.add_argument("--output", default=str(RESULTS / "tokenizer.json"))
     arguments = parser.parse_args()
     commit = subprocess.run(
@@ -188,14 +239,7 @@ def main():
     print(json.dumps(result))
     driver, peers = Driver(), {threads: Peer(threads) for threads in THREADS}
     result["rows"] = []
-    for name, dataset in (
-        ("bert-base-uncased", "sst2"),
-        ("bert-base-uncased", "banking77"),
-        ("bert-base-cased", "conll2003"),
-        ("bert-base-chinese", "chnsenticorp"),
-        ("roberta-base", "sst2"),
-        ("roberta-base", "banking77"),
-    ):
+    for name, dataset in (pair.split(":") for pair in arguments.only or ROWS):
         row = measure(driver, peers, name, dataset, arguments.rounds)
         result["rows"].append(row)
         for threads in THREADS:

@@ -1,11 +1,13 @@
 """bench/tokenizer.cpp as a Python object, the reference tokenizers beside it, and the texts both are given."""
 
+import base64
 import functools
 import json
 import os
 import pathlib
 import subprocess
 import tempfile
+import zipfile
 
 from tokenizers import (
     AddedToken,
@@ -119,6 +121,39 @@ def gpt2_tokenizer():
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     tokenizer.add_special_tokens([AddedToken("<|endoftext|>", special=True, normalized=False)])
+    return tokenizer
+
+
+def charsmap():
+    """SentencePiece's nmt_nfkc table, which nearly all of its models have."""
+    path = TOKENIZERS / "t5-small/tokenizer.json"
+    text = json.loads(path.read_text())["normalizer"]["precompiled_charsmap"]
+    return base64.b64decode(text)
+
+
+def xlm_roberta_tokenizer():
+    """What Transformers makes of the published pieces."""
+    with zipfile.ZipFile(TOKENIZERS / "xlm-roberta-base/pos.dict.utf8.zip") as file:
+        lines = file.read(file.namelist()[0]).decode("utf-8").split("\n")
+    pieces = [("<s>", 0.0), *((f"<hole {i}>", -99.0) for i in range(1, 250_002))]
+    for line in filter(None, lines):
+        piece, number, score = line.split("\t")
+        pieces[int(number.removeprefix("WORD_ID_"))] = (piece, float(score))
+    tokenizer = Tokenizer(models.Unigram(pieces, 3, False))
+    tokenizer.normalizer = normalizers.Precompiled(charsmap())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False) for t in ("<s>", "<pad>", "</s>", "<unk>")]
+    )
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
     return tokenizer
 
 

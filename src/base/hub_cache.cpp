@@ -24,6 +24,7 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "vocab.json",
                                            "merges.txt",
                                            "spiece.model",
+                                           "spm.model",
                                            "tokenizer.model",
                                            "sentencepiece.bpe.model"};
 constexpr const char* kOtherFiles[] = {"config.json", "generation_config.json", "hone.json"};

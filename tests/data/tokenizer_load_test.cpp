@@ -57,6 +57,18 @@ TEST(LoadTokenizer, ReadsTheOptionsOfItsConfiguration) {
   EXPECT_EQ(tokenizer->vocab_size(), 30);
 }
 
+TEST(LoadTokenizer, PutsTwoTokensBetweenThePairsOfMpnet) {
+  const TemporaryFolder folder;
+  folder.write("tokenizer_config.json",
+               R"({"do_lower_case": true, "tokenizer_class": "MPNetTokenizer"})");
+  folder.write("vocab.txt", "<s>\n<pad>\n</s>\n[UNK]\nthe\n<mask>\n");
+  const auto tokenizer = Tokenizer::load(folder.path());
+  const Encoding text = tokenizer->encode("The <mask>");
+  EXPECT_EQ(tokenizer->post_process(text, &text).ids,
+            (std::vector<int32_t>{0, 4, 5, 2, 2, 4, 5, 2}));
+  EXPECT_EQ(text.offsets[1], (Span{4, 10}));
+}
+
 TEST(LoadTokenizer, FindsTheSpecialTokensThatFilesBesideItList) {
   for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
     for (const char* tokens :
@@ -107,9 +119,9 @@ TEST(LoadTokenizer, RefusesAnOptionThatContradictsTheFile) {
 
 TEST(LoadTokenizer, NamesAKindOfModelItDoesNotKnow) {
   EXPECT_EQ(load_error("tokenizer.json",
-                       with(R"("type": "WordPiece", "unk)", R"("type": "Unigram", "unk)")),
-            "tokenizer.json: \"model.type\": \"Unigram\" is not a supported kind of tokenizer; "
-            "these are: BPE, WordPiece");
+                       with(R"("type": "WordPiece", "unk)", R"("type": "WordLevel", "unk)")),
+            "tokenizer.json: \"model.type\": \"WordLevel\" is not a supported kind of tokenizer; "
+            "these are: BPE, WordPiece, Unigram");
 }
 
 TEST(LoadTokenizer, NamesTheKeyOfEachDefect) {
@@ -126,14 +138,29 @@ TEST(LoadTokenizer, NamesTheKeyOfEachDefect) {
        R"(the unknown token "<unk>" is not in the vocabulary)"},
       {{R"("ids": [2])", R"("ids": [99])"}, R"("post_processor": no token has the id 99)"},
       {{R"("id": "B")", R"("id": "C")"}, R"("C" is neither A nor B)"},
-      {{R"("type": "BertPreTokenizer")", R"("type": "Split")"},
-       R"("pre_tokenizer.type": "Split" is not a supported pre-tokenizer)"},
+      {{R"("type": "BertPreTokenizer")", R"("type": "UnicodeScripts")"},
+       R"("pre_tokenizer.type": "UnicodeScripts" is not a supported pre-tokenizer)"},
       {{R"("type": "WordPiece", "prefix")", R"("type": "CTC", "prefix")"},
        R"("decoder.type": "CTC" is not a supported decoder)"},
       {{R"("version": "1.0")", R"("version": "2.0")"},
        R"("version": written by version 2.0, this program reads 1.0)"},
       {{R"("model": {)", R"("modell": {)"}, R"("model" is missing)"},
   };
+  const std::pair<std::pair<const char*, const char*>, const char*> kUnigramCases[] = {
+      {{R"(["play", -3.25])", R"(["play", "x"])"},
+       R"("model.vocab": entry 5: expected ["piece", score])"},
+      {{R"("unk_id": 2)", R"("unk_id": 9)"}, "unk_id is 9, but the pieces are 0 to 8"},
+      {{R"("unk_id": 2)", R"("unk_id": -1)"}, R"("model.unk_id": -1 is not between 0 and)"},
+      {{R"("always")", R"("often")"},
+       R"("pre_tokenizer.pretokenizers[1].prepend_scheme": "often" is not one of)"},
+      {{R"({"Regex": " {2,}"})", R"({"Regex": "("})"},
+       R"("normalizer.normalizers[1].pattern.Regex": )"},
+  };
+  for (const auto& [change, message] : kUnigramCases) {
+    EXPECT_THAT(load_error("tokenizer.json", with(change.first, change.second, kSmallUnigramJson)),
+                HasSubstr(message))
+        << change.second;
+  }
   for (const auto& [change, message] : kCases) {
     EXPECT_THAT(load_error("tokenizer.json", with(change.first, change.second)), HasSubstr(message))
         << change.second;
@@ -154,8 +181,8 @@ TEST(LoadTokenizer, NamesTheLineOfADefectInAVocabulary) {
 TEST(LoadTokenizer, TellsWhatItLookedFor) {
   const TemporaryFolder folder;
   EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path()); }),
-              HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, or vocab.json with "
-                        "merges.txt were looked for"));
+              HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, vocab.json with merges.txt, "
+                        "or a SentencePiece model"));
   EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path() + "/nowhere"); }),
               HasSubstr("no such file or folder"));
 }
@@ -210,10 +237,11 @@ void expect_saved_alike(const Tokenizer& tokenizer, const std::vector<std::strin
 
 TEST(SaveTokenizer, LosesNothing) {
   const std::vector<std::string> texts{"The unaffable caf\u00e9[SEP] <mask>", "\u4e2d\u56fd the!"};
-  const TemporaryFolder a, b, c;
+  const TemporaryFolder a, b, c, d;
   expect_saved_alike(*load_text(a, "vocab.txt", kSmallVocabulary, {true}), texts);
   expect_saved_alike(*load_text(b, "tokenizer.json", kSmallJson), texts);
   expect_saved_alike(*load_text(c, "tokenizer.json", kSmallBpeJson), texts);
+  expect_saved_alike(*load_text(d, "tokenizer.json", kSmallUnigramJson), texts);
 }
 
 TEST(SaveTokenizer, LosesNothingOfPublishedTokenizers) {
@@ -307,16 +335,17 @@ struct OnlyErrorsLogged {
 
 TEST(LoadTokenizer, RefusesDamagedFilesAndNeverCrashes) {
   const OnlyErrorsLogged only_errors;
-  Damage wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}),
+  Damage wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}), unigram("tokenizer.json", {}),
       vocabulary("vocab.txt", {true});
   damage_every_way(kSmallJson, wordpiece, 1);
   damage_every_way(kSmallBpeJson, bpe, 2);
   damage_every_way(kSmallVocabulary, vocabulary, 3);
-  for (const Damage* damage : {&wordpiece, &bpe, &vocabulary}) {
+  damage_every_way(kSmallUnigramJson, unigram, 4);
+  for (const Damage* damage : {&wordpiece, &bpe, &unigram, &vocabulary}) {
     EXPECT_GT(damage->tried, 3000);
     EXPECT_GT(damage->refused, damage == &vocabulary ? 100 : 1500);
   }
-  RecordProperty("tried", wordpiece.tried + bpe.tried + vocabulary.tried);
+  RecordProperty("tried", wordpiece.tried + bpe.tried + unigram.tried + vocabulary.tried);
 }
 
 TEST(LoadTokenizer, RefusesDamagedMergesAndConfigurations) {

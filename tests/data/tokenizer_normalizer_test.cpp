@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "base/random.h"
+#include "data/tokenizer/base64.h"
 #include "data/tokenizer/normalizer.h"
 #include "data/tokenizer_testing.h"
 
@@ -89,16 +91,84 @@ TEST(Normalizer, DoesEachOfTheSmallOnes) {
       "ea");
 }
 
+TEST(Normalizer, ReplacesWhatAnExpressionFinds) {
+  const auto replaced = [](const std::string& regex, const std::string& by, std::string_view text) {
+    const Json value = {{"type", "Replace"}, {"pattern", {{"Regex", regex}}}, {"content", by}};
+    return std::string(normalized(value.dump(), text).view());
+  };
+  EXPECT_EQ(replaced(" {2,}", " ", "a   b c  "), "a b c ");
+  EXPECT_EQ(replaced(R"(\s{2,}|[\n\r\t])", " ", "a\n\nb\tc \u3000d e"), "a b c d e");
+  EXPECT_EQ(replaced(R"(\p{N}+(?!x))", "#", "12 3x é45"), "# 3x é#");
+}
+
+TEST(Normalizer, MakesBlanksAsMachineTranslationDoes) {
+  EXPECT_EQ(normalized(R"({"type": "Nmt"})", "a\tb\x01\u2581\u200bc").view(), "a b  c");
+}
+
+// A table of two keys: "A" becomes "bc", "é" nothing. Root's children stand at 1 ^ byte.
+std::string table_of_two() {
+  std::vector<uint32_t> units(256 + 2 + 256, 0);
+  const auto label = [](uint32_t byte, uint32_t offset) { return offset << 10 | byte; };
+  units[0] = label(0, 256);
+  units[256 ^ 'A'] = label('A', (256 ^ 'A') ^ 1) | 1 << 8;
+  units[1] = 1U << 31 | 0;
+  units[256 ^ 0xC3] = label(0xC3, (256 ^ 0xC3) ^ 0);
+  units[0 ^ 0xA9] = label(0xA9, (0 ^ 0xA9) ^ 2) | 1 << 8;
+  units[2] = 1U << 31 | 3;
+  const auto size = static_cast<uint32_t>(units.size() * 4);
+  std::string out(reinterpret_cast<const char*>(&size), 4);
+  out.append(reinterpret_cast<const char*>(units.data()), size);
+  return out + std::string("bc\0\0", 4);
+}
+
+std::string precompiled(const std::string& table) {
+  return R"({"type": "Precompiled", "precompiled_charsmap": ")" + to_base64(table) + "\"}";
+}
+
+TEST(Precompiled, ReplacesByItsTableAndKeepsPlaces) {
+  const NormalizedText out = normalized(precompiled(table_of_two()), "xAy\u00e9B");
+  EXPECT_EQ(out.view(), "xbcyB");
+  EXPECT_EQ(out.source(1, 3), (Span{1, 2}));
+  EXPECT_EQ(out.source(4, 5), (Span{5, 6}));
+  // A grapheme begins with a key: the rest of it goes, as in the reference.
+  EXPECT_EQ(normalized(precompiled(table_of_two()), "A\u0301").view(), "bc");
+}
+
+TEST(Precompiled, RefusesATableCutShortOrDamaged) {
+  const std::string table = table_of_two();
+  for (size_t size = 0; size < table.size(); ++size) {
+    const std::string error =
+        error_of([&] { normalized(precompiled(table.substr(0, size)), "A"); });
+    ASSERT_TRUE(error.starts_with("n.json: the normaliser table is ")) << size << error;
+  }
+  EXPECT_EQ(
+      error_of([] { normalized(R"({"type": "Precompiled", "precompiled_charsmap": "a"})", ""); }),
+      "n.json: \"precompiled_charsmap\": not base64: its letters, in fours");
+}
+
+TEST(Precompiled, SurvivesAnyChangeOfItsTable) {
+  RandomStream random(3);
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string table = table_of_two();
+    for (int changes = 0; changes < 3; ++changes)
+      table[random.below(table.size())] ^= static_cast<char>(1 << random.below(8));
+    try {
+      const NormalizedText out = normalized(precompiled(table), "xA\u00e9yB\u00c0 ");
+      ASSERT_EQ(invalid_utf8(out.view()), std::string_view::npos);
+    } catch (const Error& error) {
+      ASSERT_EQ(error.kind(), ErrorKind::kModel);
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 10);
+}
+
 TEST(Normalizer, RefusesWhatItDoesNotKnowByName) {
   EXPECT_EQ(error_of([] {
-              normalized(R"({"type": "Sequence", "normalizers": [{"type": "Precompiled"}]})", "");
+              normalized(R"({"type": "Sequence", "normalizers": [{"type": "ByteLevel"}]})", "");
             }),
-            "n.json: \"normalizers[0].type\": \"Precompiled\" is not a supported normalizer");
-  EXPECT_EQ(error_of([] {
-              normalized(R"({"type": "Replace", "pattern": {"Regex": "a+"}, "content": ""})", "");
-            }),
-            "n.json: \"pattern\": only a fixed string (\"String\") can be replaced; a regular "
-            "expression is not supported");
+            "n.json: \"normalizers[0].type\": \"ByteLevel\" is not a supported normalizer");
 }
 
 RC_GTEST_PROP(Normalizer, NeverLeavesTheTextAndNeverGoesBack, ()) {

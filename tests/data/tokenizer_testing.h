@@ -49,6 +49,21 @@ inline const char* kSmallBpeJson = R"({"version": "1.0", "added_tokens": [
     "vocab": {"<s>": 0, "</s>": 1, "<mask>": 2, "t": 3, "h": 4, "e": 5, "Ġ": 6, "th": 7, "the": 8, "Ġthe": 9, "!": 10, "Ã": 11, "©": 12},
     "merges": ["t h", "th e", ["Ġ", "the"]]}})";
 
+inline const char* kSmallUnigramJson = R"({"version": "1.0", "added_tokens": [
+    {"id": 0, "content": "<s>", "special": true, "normalized": false}, {"id": 1, "content": "</s>", "special": true, "normalized": false},
+    {"id": 9, "content": "<mask>", "special": true, "normalized": true, "lstrip": true}],
+  "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+  "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+    {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}]},
+  "post_processor": {"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+    "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}},
+  "decoder": {"type": "Sequence", "decoders": [{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}, {"type": "ByteFallback"},
+    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+  "model": {"type": "Unigram", "unk_id": 2, "byte_fallback": true,
+    "vocab": [["<s>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["▁the", -1.5], ["▁", -2.0], ["play", -3.25], ["ing", -3.5], ["e", -4.0], ["<0xC3>", -9.0]]}})";
+
 inline std::shared_ptr<const Tokenizer> load_text(const TemporaryFolder& folder,
                                                   const std::string& name, std::string_view text,
                                                   TokenizerOptions options = {}) {

@@ -359,8 +359,6 @@ def test_byte_level_options(driver, prefix, trim, kind, tmp_path):
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=kind != "no_regex")
     peer.pre_tokenizer = byte_level
     if kind == "after_punctuation":
-        if prefix:
-            pytest.skip("not supported, and refused")
         peer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Punctuation(), byte_level])
     if kind == "normalized":
         peer.normalizer = normalizers.NFKC()

@@ -85,6 +85,19 @@ const TokenMatcher::Pattern* TokenMatcher::longest_at(std::string_view text, siz
   return nullptr;
 }
 
+bool TokenMatcher::any_has(std::string_view part) const {
+  return std::any_of(patterns_.begin(), patterns_.end(), [&](const Pattern& pattern) {
+    return pattern.text.find(part) != std::string::npos;
+  });
+}
+
+bool TokenMatcher::is_in(std::string_view text) const {
+  for (size_t at = next_candidate(text, 0); at < text.size(); at = next_candidate(text, at + 1)) {
+    if (longest_at(text, at) != nullptr) return true;
+  }
+  return false;
+}
+
 void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& tokens,
                          std::vector<Part>& out) const {
   size_t done = 0;  // parts up to here are out

@@ -36,6 +36,8 @@ class TokenMatcher {
 
   void add(const std::string& pattern, int32_t token);
   bool is_empty() const { return patterns_.empty(); }
+  bool any_has(std::string_view part) const;  // whether a pattern has this in it
+  bool is_in(std::string_view text) const;    // whether any pattern stands there
 
   // Appends parts that cover the text; a text without tokens, the usual case, is one part. `tokens`
   // says what to strip.

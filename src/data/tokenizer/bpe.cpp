@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/lines.h"
 #include "base/utf8.h"
+#include "data/tokenizer/byte_fallback.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/word_cache.h"
 
@@ -61,7 +62,11 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const 
         ErrorKind::kModel, where,
         fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
   }
-  for (int byte = 0; byte < 256; ++byte)
+  if (options_.byte_fallback) {
+    byte_ids_ = find_byte_ids(vocabulary_);
+    warn_of_missing_bytes(byte_ids_, where);
+  }
+  for (int byte = 0; options_.is_byte_level && byte < 256; ++byte)
     byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
@@ -99,14 +104,14 @@ const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
 }
 
 std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
-  for (const char* key :
-       {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"})
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
     refuse(model, key);
   BpeOptions options;
   options.is_byte_level = is_byte_level;
   if (const auto unk = model.find("unk_token")) options.unk_token = unk->text();
   options.fuse_unk = model.boolean_or("fuse_unk", false);
   options.ignore_merges = model.boolean_or("ignore_merges", false);
+  options.byte_fallback = !is_byte_level && model.boolean_or("byte_fallback", false);
   Merges merges;
   for (const JsonNode& node : model.at("merges").items()) merges.push_back(read_merge(node));
   return std::make_unique<Bpe>(read_vocabulary(model.at("vocab")), merges, std::move(options),
@@ -153,13 +158,23 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
     const int32_t id = options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])]
                                               : vocabulary_.find(word.substr(begin, at - begin));
     const bool is_unknown = id == Vocabulary::kNone;
-    if (is_unknown && is_after_unknown && options_.fuse_unk) {
+    if (is_unknown && has_bytes(word.substr(begin, at - begin))) {
+      for (size_t i = begin; i < at; ++i)
+        add(byte_ids_[static_cast<unsigned char>(word[i])], i, i + 1);
+      is_after_unknown = false;
+    } else if (is_unknown && is_after_unknown && options_.fuse_unk) {
       out.back().size += static_cast<int32_t>(at - begin);
     } else if (!is_unknown || unk_id_ != Vocabulary::kNone) {
       add(is_unknown ? unk_id_ : id, begin, at);
       is_after_unknown = is_unknown;
     }
   }
+}
+
+bool Bpe::has_bytes(std::string_view character) const {
+  return options_.byte_fallback && std::all_of(character.begin(), character.end(), [&](char byte) {
+           return byte_ids_[static_cast<unsigned char>(byte)] != Vocabulary::kNone;
+         });
 }
 
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {
@@ -215,6 +230,13 @@ void Bpe::tokenize(std::string_view word, std::vector<Piece>& out) const {
       [this](std::string_view w, std::vector<Piece>& pieces) { tokenize_anew(w, pieces); });
 }
 
+bool Bpe::cuts_before(std::string_view mark) const {
+  if (vocabulary_.find(mark) == Vocabulary::kNone || options_.ignore_merges) return false;
+  return std::none_of(merges_.begin(), merges_.end(), [&](const Merge& merge) {
+    return merge.rank >= 0 && has_mark_after_other(vocabulary_.token(merge.id), mark);
+  });
+}
+
 std::vector<Bpe::Merge> Bpe::merges_by_rank() const {
   std::vector<Merge> out;
   std::copy_if(merges_.begin(), merges_.end(), std::back_inserter(out),
@@ -228,7 +250,9 @@ void Bpe::append_json(std::string& out) const {
   out += options_.unk_token ? Json(*options_.unk_token).dump() : "null";
   out += R"(,"continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":)";
   out += options_.fuse_unk ? "true" : "false";
-  out += R"(,"byte_fallback":false,"ignore_merges":)";
+  out += R"(,"byte_fallback":)";
+  out += options_.byte_fallback ? "true" : "false";
+  out += R"(,"ignore_merges":)";
   out += options_.ignore_merges ? "true" : "false";
   out += R"(,"vocab":)";
   hone::append_json(vocabulary_, out);

@@ -19,6 +19,7 @@ struct BpeOptions {
   std::optional<std::string>
       unk_token;               // for characters without a token; without it they are left out
   bool fuse_unk = false;       // neighbouring unknown characters are one token
+  bool byte_fallback = false;  // a character without a token becomes <0x00> … <0xFF>
   bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
   bool is_byte_level =
       false;  // words are bytes; the vocabulary is written in the alphabet of byte_level.h
@@ -36,6 +37,7 @@ class Bpe final : public Model {
                                          const std::string& merges_txt);  // byte-level
 
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
+  bool cuts_before(std::string_view mark) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   void append_json(std::string& out) const override;
   void save_files(const std::string& folder) const override;
@@ -52,7 +54,7 @@ class Bpe final : public Model {
   Vocabulary vocabulary_;
   BpeOptions options_;
   int32_t unk_id_ = Vocabulary::kNone;
-  std::array<int32_t, 256> byte_ids_{};  // of single bytes, where is_byte_level
+  std::array<int32_t, 256> byte_ids_{};  // of single bytes, where is_byte_level or byte_fallback
   std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
   uint32_t serial_;                      // in the WordCache
 
@@ -60,6 +62,7 @@ class Bpe final : public Model {
                  const Where& where);
   const Merge* find_merge(int32_t left, int32_t right) const;
   void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
+  bool has_bytes(std::string_view character) const;
   void merge_all(std::vector<Symbol>& symbols) const;
   void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
   std::vector<Merge> merges_by_rank() const;

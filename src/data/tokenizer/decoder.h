@@ -11,8 +11,8 @@ namespace hone {
 
 using Decoder = std::function<std::string(const std::vector<std::string>& tokens)>;
 
-// WordPiece and ByteLevel; for null the tokens are joined by blanks. Any other is an Error(kModel)
-// that says so.
+// WordPiece, ByteLevel, BPEDecoder, Metaspace, Replace, ByteFallback, Fuse, Strip and Sequence; for
+// null the tokens are joined by blanks. Any other is an Error(kModel) that says so.
 Decoder make_decoder(const JsonNode& node);
 
 }  // namespace hone

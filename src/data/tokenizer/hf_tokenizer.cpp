@@ -89,7 +89,13 @@ HfTokenizer::HfTokenizer(TokenizerParts parts)
   pad_id_ = id_of_special("pad_token");
   unk_id_ = id_of_special("unk_token");
   max_length_ = read_max_length(parts_.config);
-  if (post_processor_.trims_offsets()) find_spaces();
+  if (post_processor_.trims_offsets()) {
+    find_spaces();
+  } else if (bert_ == nullptr && (pre_tokenizer_ == nullptr || !pre_tokenizer_->is_byte_level())) {
+    pieces_ = PieceEncoder::make({parts_.normalizer, parts_.file, "normalizer"},
+                                 {parts_.pre_tokenizer, parts_.file, "pre_tokenizer"},
+                                 *parts_.model, added_.in_normalized());
+  }
 }
 
 void HfTokenizer::find_spaces() {
@@ -165,8 +171,7 @@ void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) con
                 fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
   Writer writer(*this, text, out);
   const auto encode_part = [&](Span range) {
-    if (!is_fast || bert_ == nullptr || !bert_->encode(text, range, writer.word, out))
-      encode_piece(text, range, writer);
+    if (!is_fast || !encode_fast(text, range, writer.word, out)) encode_piece(text, range, writer);
   };
   thread_local std::vector<TokenMatcher::Part> parts;
   parts.clear();
@@ -180,6 +185,12 @@ void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) con
   }
 }
 
+bool HfTokenizer::encode_fast(std::string_view text, Span range, int32_t& word,
+                              Encoding& out) const {
+  if (bert_ != nullptr) return bert_->encode(text, range, word, out);
+  return pieces_ != nullptr && pieces_->encode(text, range, word, out);
+}
+
 void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer) const {
   NormalizedText normalized(text, range.start, range.end);
   if (normalizer_ != nullptr) normalizer_->apply(normalized);
@@ -189,24 +200,18 @@ void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer
     if (token >= 0) {
       writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin),
                  normalized.source(begin, end));
-    } else if (pre_tokenizer_ != nullptr && pre_tokenizer_->adds_prefix_space() &&
-               normalized.view()[begin] != ' ') {
+    } else if (parts.size() > 1 && pre_tokenizer_ != nullptr && pre_tokenizer_->changes_text()) {
       NormalizedText part = normalized.slice(begin, end);
-      part.prepend(" ");
-      encode_words(part, {0, static_cast<int32_t>(part.view().size())}, writer);
+      encode_words(part, {0, end - begin}, writer);
     } else {
       encode_words(normalized, {begin, end}, writer);
     }
   }
 }
 
-void HfTokenizer::encode_words(const NormalizedText& text, Span range, Writer& writer) const {
-  writer.words.clear();
-  if (pre_tokenizer_ != nullptr) {
-    pre_tokenizer_->split(text.view(), range, writer.words);
-  } else {
-    writer.words.push_back(range);
-  }
+void HfTokenizer::encode_words(NormalizedText& text, Span range, Writer& writer) const {
+  writer.words.assign(1, range);
+  if (pre_tokenizer_ != nullptr) pre_tokenizer_->apply(text, writer.words);
   for (const Span word : writer.words) {
     writer.pieces.clear();
     parts_.model->tokenize(text.view().substr(word.start, word.end - word.start), writer.pieces);

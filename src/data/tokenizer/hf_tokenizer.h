@@ -10,6 +10,7 @@
 #include "data/tokenizer/decoder.h"
 #include "data/tokenizer/model.h"
 #include "data/tokenizer/normalizer.h"
+#include "data/tokenizer/piece_encoder.h"
 #include "data/tokenizer/post_processor.h"
 #include "data/tokenizer/pre_tokenizer.h"
 #include "data/tokenizer/tokenizer.h"
@@ -49,8 +50,8 @@ class HfTokenizer final : public Tokenizer {
   int64_t max_length() const override { return max_length_; }
   void save(const std::string& folder) const override;
 
-  // The same by the separate parts, also where BertEncoder would do: what the fast path is tested
-  // against.
+  // The same by the separate parts, also where BertEncoder or PieceEncoder would do: what those are
+  // tested against.
   void encode_by_parts(std::string_view text, Encoding& out) const;
 
  private:
@@ -65,15 +66,17 @@ class HfTokenizer final : public Tokenizer {
   AddedTokens added_;
   PostProcessor post_processor_;
   Decoder decoder_;
-  std::unique_ptr<BertEncoder> bert_;  // where the parts are BERT's
+  std::unique_ptr<BertEncoder> bert_;     // where the parts are BERT's
+  std::unique_ptr<PieceEncoder> pieces_;  // where they are SentencePiece's
   std::vector<Spaces>
       spaces_;  // blanks at the ends of each of the model's tokens, where offsets leave them out
   int64_t vocab_size_ = 0, max_length_ = 0;
   int32_t pad_id_ = -1, unk_id_ = -1;
 
   void encode(std::string_view text, bool is_fast, Encoding& out) const;
+  bool encode_fast(std::string_view text, Span range, int32_t& word, Encoding& out) const;
   void encode_piece(std::string_view text, Span range, Writer& writer) const;
-  void encode_words(const NormalizedText& text, Span range, Writer& writer) const;
+  void encode_words(NormalizedText& text, Span range, Writer& writer) const;
   void find_spaces();
   Json saved_config() const;
   std::string special_token(const std::string& name) const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/tokenizer/bpe.h"
+#include "data/tokenizer/unigram.h"
 #include "data/tokenizer/wordpiece.h"
 
 namespace hone {
@@ -23,6 +24,8 @@ constexpr Kind kKinds[] = {
      }},
     {"WordPiece", "continuing_subword_prefix",
      [](const JsonNode& model, bool) -> std::unique_ptr<Model> { return WordPiece::load(model); }},
+    {"Unigram", "unk_id",
+     [](const JsonNode& model, bool) -> std::unique_ptr<Model> { return Unigram::load(model); }},
 };
 
 const Kind& kind_of(const JsonNode& model) {
@@ -102,6 +105,12 @@ void append_json(const Vocabulary& vocabulary, std::string& out) {
     fmt::format_to(std::back_inserter(out), ":{}", id);
   }
   out += '}';
+}
+
+bool has_mark_after_other(std::string_view piece, std::string_view mark) {
+  size_t at = 0;
+  while (piece.substr(at).starts_with(mark)) at += mark.size();
+  return piece.find(mark, at) != std::string_view::npos;
 }
 
 }  // namespace hone

@@ -25,6 +25,9 @@ class Model {
   // Appends the word's pieces. Thread-safe. REQUIRES: the word is not empty.
   virtual void tokenize(std::string_view word, std::vector<Piece>& out) const = 0;
 
+  // Whether a word that has `mark` after something else may as well be cut in two before it.
+  virtual bool cuts_before(std::string_view) const { return false; }
+
   virtual const Vocabulary& vocabulary() const = 0;
   virtual void append_json(std::string& out) const = 0;  // the value of "model" in tokenizer.json
   virtual void save_files(const std::string& folder)
@@ -43,5 +46,8 @@ std::unique_ptr<Model> make_model(const JsonNode& model, bool is_byte_level);
 Vocabulary read_vocabulary(const JsonNode& vocab);
 void append_json(const Vocabulary& vocabulary, std::string& out);  // in the order of ids
 void append_json(std::string_view text, std::string& out);         // as a JSON string
+
+// Whether `mark` stands in `piece` after anything but itself.
+bool has_mark_after_other(std::string_view piece, std::string_view mark);
 
 }  // namespace hone

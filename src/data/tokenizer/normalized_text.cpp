@@ -237,26 +237,41 @@ void NormalizedText::strip(bool left, bool right) {
     *this = slice(static_cast<int32_t>(begin), static_cast<int32_t>(end));
 }
 
-void NormalizedText::replace(std::string_view pattern, std::string_view by) {
-  if (pattern.empty() || view().find(pattern) == std::string_view::npos) return;
-  set_changed();
-  std::string bytes;
-  std::vector<Span> align;
-  size_t at = 0;
-  for (size_t found; (found = bytes_.find(pattern, at)) != std::string::npos;
-       at = found + pattern.size()) {
-    check_growth(bytes.size() + (found - at) + by.size());
-    bytes.append(bytes_, at, found - at).append(by);
-    align.insert(align.end(), align_.begin() + static_cast<int64_t>(at),
-                 align_.begin() + static_cast<int64_t>(found));
-    align.insert(
-        align.end(), by.size(),
-        align_[found + pattern.size() - 1]);  // all of it stands for the last code point replaced
+void NormalizedText::replace(const Finder& finder, std::string_view by) {
+  const std::vector<Span> matches = finder.matches(view());
+  if (matches.empty()) return;
+  Rewriter out(*this);
+  int32_t done = 0;
+  for (const auto& [begin, end] : matches) {
+    out.copy(done, begin);
+    out.put(by, end - 1);  // all of it stands for the last code point replaced
+    done = end;
   }
-  bytes.append(bytes_, at);
-  align.insert(align.end(), align_.begin() + static_cast<int64_t>(at), align_.end());
-  bytes_ = std::move(bytes);
-  align_ = std::move(align);
+  out.copy(done, static_cast<int32_t>(bytes_.size()));
+  out.commit();
+}
+
+NormalizedText::Rewriter::Rewriter(NormalizedText& text) : text_(text) {
+  text_.set_changed();
+  bytes_.reserve(text_.bytes_.size());
+  align_.reserve(text_.bytes_.size());
+}
+
+void NormalizedText::Rewriter::copy(int32_t begin, int32_t end) {
+  bytes_.append(text_.bytes_, begin, end - begin);
+  align_.insert(align_.end(), text_.align_.begin() + begin, text_.align_.begin() + end);
+}
+
+void NormalizedText::Rewriter::put(std::string_view bytes, int32_t at) {
+  text_.check_growth(bytes_.size() + bytes.size());
+  bytes_ += bytes;
+  align_.insert(align_.end(), bytes.size(),
+                at < 0 ? Span{text_.begin_, text_.begin_} : text_.align_[at]);
+}
+
+void NormalizedText::Rewriter::commit() {
+  text_.bytes_ = std::move(bytes_);
+  text_.align_ = std::move(align_);
 }
 
 void NormalizedText::prepend(std::string_view prefix) {

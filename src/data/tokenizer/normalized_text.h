@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "data/sample.h"
+#include "data/tokenizer/finder.h"
 
 namespace hone {
 
@@ -39,8 +40,25 @@ class NormalizedText {
   void normalize(bool is_compatible, bool is_composed);  // NFD, NFKD, NFC, NFKC
   void isolate_chinese();                                // spaces around
   void strip(bool left, bool right);
-  void replace(std::string_view pattern, std::string_view by);
+  void replace(const Finder& finder, std::string_view by);
   void prepend(std::string_view prefix);  // nothing on an empty text
+
+  // The text made anew out of parts of it, from its first byte to its last.
+  class Rewriter {
+   public:
+    explicit Rewriter(NormalizedText& text);
+    void copy(int32_t begin, int32_t end);
+    // Bytes that stand for what the byte `at` of the old text stands for; before the first byte
+    // (-1) for nothing.
+    void put(std::string_view bytes, int32_t at);
+    int32_t size() const { return static_cast<int32_t>(bytes_.size()); }
+    void commit();
+
+   private:
+    NormalizedText& text_;
+    std::string bytes_;
+    std::vector<Span> align_;
+  };
 
  private:
   std::string_view text_;

@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "data/tokenizer/base64.h"
+#include "data/tokenizer/charsmap.h"
+#include "data/tokenizer/finder.h"
 #include "data/tokenizer/unicode.h"
 
 namespace hone {
@@ -47,13 +50,29 @@ std::unique_ptr<Normalizer> make_normalizer_sequence(const JsonNode& node) {
 }
 
 std::unique_ptr<Normalizer> make_replace(const JsonNode& node) {
-  const JsonNode pattern = node.at("pattern");
-  const auto fixed = pattern.find("String");
-  if (!fixed)
-    throw pattern.error(
-        "only a fixed string (\"String\") can be replaced; a regular expression is not supported");
-  return make([from = fixed->text(), to = node.at("content").text()](NormalizedText& text) {
-    text.replace(from, to);
+  return make([finder = Finder(node.at("pattern")),
+               by = node.at("content").text()](NormalizedText& text) { text.replace(finder, by); });
+}
+
+std::unique_ptr<Normalizer> make_precompiled(const JsonNode& node) {
+  const JsonNode map = node.at("precompiled_charsmap");
+  const auto bytes = from_base64(map.text());
+  if (!bytes) throw map.error("not base64: its letters, in fours");
+  return make([table = std::make_shared<Charsmap>(*bytes, Where{map.file()})](
+                  NormalizedText& text) { table->apply(text); });
+}
+
+// What the reference calls Nmt, after the rules of machine translation that SentencePiece has.
+void normalize_nmt(NormalizedText& text) {
+  text.keep_if([](char32_t c) {
+    return !((c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F ||
+             c == 0x9F);
+  });
+  text.map([](char32_t c) {
+    const bool is_blank = c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
+                          (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
+                          c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    return is_blank ? U' ' : c;
   });
 }
 
@@ -84,6 +103,8 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node) {
   if (type == "NFD") return make([](NormalizedText& text) { text.normalize(false, false); });
   if (type == "NFKC") return make([](NormalizedText& text) { text.normalize(true, true); });
   if (type == "NFKD") return make([](NormalizedText& text) { text.normalize(true, false); });
+  if (type == "Nmt") return make(normalize_nmt);
+  if (type == "Precompiled") return make_precompiled(node);
   if (type == "Lowercase") return make([](NormalizedText& text) { text.lowercase(); });
   if (type == "StripAccents")
     return make([](NormalizedText& text) {

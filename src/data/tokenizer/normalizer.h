@@ -35,8 +35,8 @@ class BertNormalizer final : public Normalizer {
   BertNormalizerOptions options_;
 };
 
-// Null for null. BertNormalizer, Sequence, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip,
-// Prepend and Replace of a fixed string; any other is an Error(kModel) that says so.
+// Null for null. BertNormalizer, Sequence, NFC, NFD, NFKC, NFKD, Nmt, Lowercase, StripAccents,
+// Strip, Prepend, Replace and Precompiled; any other is an Error(kModel) that says so.
 std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node);
 
 }  // namespace hone

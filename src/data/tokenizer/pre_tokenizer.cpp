@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "base/utf8.h"
 #include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/finder.h"
 #include "data/tokenizer/unicode.h"
 
 namespace hone {
@@ -29,15 +31,15 @@ Delimiter read_delimiter(const JsonNode& node) {
           name));
 }
 
-struct Piece {
+struct Stretch {
   Span span;
   bool is_delimiter;
 };
 
 // Cuts [begin, end) at the delimiters, each of which is a piece of its own.
 template <typename IsDelimiter>
-std::vector<Piece> cut(std::string_view text, Span range, const IsDelimiter& is_delimiter) {
-  std::vector<Piece> out;
+std::vector<Stretch> cut(std::string_view text, Span range, const IsDelimiter& is_delimiter) {
+  std::vector<Stretch> out;
   int32_t begin = range.start;
   for (size_t at = range.start; at < static_cast<size_t>(range.end);) {
     const auto start = static_cast<int32_t>(at);
@@ -50,7 +52,7 @@ std::vector<Piece> cut(std::string_view text, Span range, const IsDelimiter& is_
   return out;
 }
 
-void join(std::vector<Piece> pieces, Delimiter delimiter, std::vector<Span>& out) {
+void join(std::vector<Stretch> pieces, Delimiter delimiter, std::vector<Span>& out) {
   const size_t first = out.size();
   bool is_previous_delimiter = false;
   if (delimiter == Delimiter::kMergedWithNext) {
@@ -81,7 +83,21 @@ void join(std::vector<Piece> pieces, Delimiter delimiter, std::vector<Span>& out
   }
 }
 
-class BertPreTokenizer final : public PreTokenizer {
+// Words without their text changed.
+class Splitter : public PreTokenizer {
+ public:
+  // Appends the words of bytes [begin, end) of `text`, none of them empty.
+  virtual void split(std::string_view text, Span range, std::vector<Span>& out) const = 0;
+
+  void apply(NormalizedText& text, std::vector<Span>& words) const override {
+    std::vector<Span> parts;
+    parts.reserve(words.size());
+    for (const Span word : words) split(text.view(), word, parts);
+    words = std::move(parts);
+  }
+};
+
+class BertPreTokenizer final : public Splitter {
  public:
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
     const std::string_view part = text.substr(0, range.end);
@@ -101,26 +117,57 @@ class BertPreTokenizer final : public PreTokenizer {
   bool is_bert() const override { return true; }
 };
 
-class WhitespaceSplit final : public PreTokenizer {
+class WhitespaceSplit final : public Splitter {
  public:
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
     join(cut(text, range, unicode::is_white_space), Delimiter::kRemoved, out);
   }
 };
 
-class Punctuation final : public PreTokenizer {
+// Characters that separate words: punctuation, numbers, one character.
+class CharacterSplit final : public Splitter {
  public:
-  explicit Punctuation(Delimiter delimiter) : delimiter_(delimiter) {}
+  CharacterSplit(std::function<bool(char32_t)> is_delimiter, Delimiter delimiter)
+      : is_delimiter_(std::move(is_delimiter)), delimiter_(delimiter) {}
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
-    join(cut(text, range, unicode::is_punctuation), delimiter_, out);
+    join(cut(text, range, is_delimiter_), delimiter_, out);
   }
 
  private:
+  std::function<bool(char32_t)> is_delimiter_;
   Delimiter delimiter_;
 };
 
+// Matches of a pattern separate words; inverted, what stands between them does.
+class PatternSplit final : public Splitter {
+ public:
+  PatternSplit(Finder finder, Delimiter delimiter, bool is_inverted)
+      : finder_(std::move(finder)), delimiter_(delimiter), is_inverted_(is_inverted) {}
+
+  void split(std::string_view text, Span range, std::vector<Span>& out) const override {
+    std::vector<Stretch> pieces;
+    int32_t done = range.start;
+    const auto add = [&](int32_t end, bool is_match) {
+      if (done < end) pieces.push_back({{done, end}, is_match != is_inverted_});
+      done = end;
+    };
+    for (const auto& [begin, end] :
+         finder_.matches(text.substr(range.start, range.end - range.start))) {
+      add(range.start + begin, false);
+      add(range.start + end, true);
+    }
+    add(range.end, false);
+    join(std::move(pieces), delimiter_, out);
+  }
+
+ private:
+  Finder finder_;
+  Delimiter delimiter_;
+  bool is_inverted_;
+};
+
 // \w+|[^\w\s]+
-class Whitespace final : public PreTokenizer {
+class Whitespace final : public Splitter {
  public:
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
     const std::string_view part = text.substr(0, range.end);
@@ -136,10 +183,24 @@ class Whitespace final : public PreTokenizer {
   }
 };
 
-class ByteLevel final : public PreTokenizer {
+// The words one after the other as a new text, each with `prefix` before it where it is wanted.
+void prepend_to_words(NormalizedText& text, std::vector<Span>& words, std::string_view prefix,
+                      const std::function<bool(Span)>& is_wanted) {
+  NormalizedText::Rewriter out(text);
+  for (Span& word : words) {
+    const int32_t begin = out.size();
+    if (is_wanted(word)) out.put(prefix, word.start);
+    out.copy(word.start, word.end);
+    word = {begin, out.size()};
+  }
+  out.commit();
+}
+
+class ByteLevel final : public Splitter {
  public:
   ByteLevel(bool adds_prefix_space, bool uses_regex)
       : adds_prefix_space_(adds_prefix_space), uses_regex_(uses_regex) {}
+
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
     if (uses_regex_) {
       split_like_gpt2(text, range, out);
@@ -147,36 +208,98 @@ class ByteLevel final : public PreTokenizer {
       out.push_back(range);
     }
   }
+
+  void apply(NormalizedText& text, std::vector<Span>& words) const override {
+    const auto lacks_blank = [&](Span word) { return text.view()[word.start] != ' '; };
+    if (adds_prefix_space_ && std::any_of(words.begin(), words.end(), lacks_blank))
+      prepend_to_words(text, words, " ", lacks_blank);
+    Splitter::apply(text, words);
+  }
+
+  bool changes_text() const override { return adds_prefix_space_; }
   bool is_byte_level() const override { return true; }
-  bool adds_prefix_space() const override { return adds_prefix_space_; }
 
  private:
   bool adds_prefix_space_, uses_regex_;
 };
 
+// SentencePiece's: blanks become a visible mark, one stands before the text, and each mark begins a
+// word.
+class Metaspace final : public PreTokenizer {
+ public:
+  enum class Prefix { kAlways, kFirst, kNever };
+
+  Metaspace(std::string mark, Prefix prefix, bool splits)
+      : mark_(std::move(mark)), prefix_(prefix), splits_(splits) {}
+
+  void apply(NormalizedText& text, std::vector<Span>& words) const override {
+    NormalizedText::Rewriter out(text);
+    std::vector<Span> parts;
+    for (const Span word : words) {
+      int32_t begin = out.size();
+      if (lacks_prefix(text, word)) out.put(mark_, word.start);
+      for (int32_t at = word.start; at < word.end;) {
+        const bool is_blank = text.view()[at] == ' ', is_mark = is_blank || is_mark_at(text, at);
+        if (is_mark && splits_ && out.size() > begin) {
+          parts.push_back({begin, out.size()});
+          begin = out.size();
+        }
+        if (is_blank) {
+          out.put(mark_, at++);
+        } else {
+          const int32_t next = is_mark ? at + size() : next_mark(text.view(), at, word.end);
+          out.copy(at, next);
+          at = next;
+        }
+      }
+      parts.push_back({begin, out.size()});
+    }
+    out.commit();
+    words = std::move(parts);
+  }
+
+  bool changes_text() const override { return true; }
+
+ private:
+  std::string mark_;
+  Prefix prefix_;
+  bool splits_;
+
+  int32_t size() const { return static_cast<int32_t>(mark_.size()); }
+  bool is_mark_at(const NormalizedText& text, int32_t at) const {
+    return text.view().substr(at).starts_with(mark_);
+  }
+  bool lacks_prefix(const NormalizedText& text, Span word) const {
+    if (prefix_ == Prefix::kNever || text.view()[word.start] == ' ' || is_mark_at(text, word.start))
+      return false;
+    return prefix_ == Prefix::kAlways || text.source(word.start, word.end).start == 0;
+  }
+  int32_t next_mark(std::string_view text, int32_t at, int32_t end) const {
+    do ++at;
+    while (at < end && text[at] != ' ' &&
+           (text[at] != mark_[0] || !text.substr(at).starts_with(mark_)));
+    return at;
+  }
+};
+
 class Sequence final : public PreTokenizer {
  public:
   explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> parts) : parts_(std::move(parts)) {}
-  void split(std::string_view text, Span range, std::vector<Span>& out) const override {
-    std::vector<Span> now{range}, next;
-    for (const auto& part : parts_) {
-      next.clear();
-      for (const Span span : now) part->split(text, span, next);
-      std::swap(now, next);
-    }
-    out.insert(out.end(), now.begin(), now.end());
+  void apply(NormalizedText& text, std::vector<Span>& words) const override {
+    for (const auto& part : parts_) part->apply(text, words);
+  }
+  bool changes_text() const override {
+    return std::any_of(parts_.begin(), parts_.end(),
+                       [](const auto& part) { return part->changes_text(); });
   }
   bool is_byte_level() const override { return !parts_.empty() && parts_.back()->is_byte_level(); }
-  bool adds_prefix_space() const override {
-    return parts_.size() == 1 && parts_[0]->adds_prefix_space();
-  }
 
  private:
   std::vector<std::unique_ptr<PreTokenizer>> parts_;
 };
 
 // What ByteLevel does to the text, bytes for characters, the model here does itself; so it can only
-// come last, and a blank put in front of every word of an earlier part is not provided for.
+// come last.
 std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(const JsonNode& node) {
   std::vector<std::unique_ptr<PreTokenizer>> parts;
   for (const JsonNode& item : node.at("pretokenizers").items()) {
@@ -184,11 +307,41 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(const JsonNode& node) 
     if (part == nullptr) continue;
     if (!parts.empty() && parts.back()->is_byte_level())
       throw item.error("a pre-tokenizer after ByteLevel is not supported");
-    if (!parts.empty() && part->adds_prefix_space())
-      throw item.error("add_prefix_space after another pre-tokenizer is not supported");
     parts.push_back(std::move(part));
   }
   return std::make_unique<Sequence>(std::move(parts));
+}
+
+std::string read_character(const JsonNode& node) {
+  std::string text = node.text();
+  if (count_code_points(text) != 1) throw node.error("expected one character");
+  return text;
+}
+
+Metaspace::Prefix read_prefix(const JsonNode& node) {
+  const std::string scheme = node.text_or("prepend_scheme", "always");
+  const bool is_off = !node.boolean_or("add_prefix_space", true);
+  if (is_off && node.find("prepend_scheme") && scheme != "never")
+    throw node.error(
+        fmt::format("\"add_prefix_space\" is false, but \"prepend_scheme\" is \"{}\"", scheme));
+  if (is_off || scheme == "never") return Metaspace::Prefix::kNever;
+  if (scheme == "always") return Metaspace::Prefix::kAlways;
+  if (scheme == "first") return Metaspace::Prefix::kFirst;
+  throw node.at("prepend_scheme")
+      .error(fmt::format("\"{}\" is not one of always, first, never", scheme));
+}
+
+std::unique_ptr<PreTokenizer> make_character_split(const JsonNode& node, const std::string& type) {
+  if (type == "Punctuation")
+    return std::make_unique<CharacterSplit>(unicode::is_punctuation, read_delimiter(node));
+  if (type == "Digits") {
+    return std::make_unique<CharacterSplit>(
+        unicode::is_number, node.boolean_or("individual_digits", false) ? Delimiter::kIsolated
+                                                                        : Delimiter::kContiguous);
+  }
+  const char32_t delimiter = from_utf8(read_character(node.at("delimiter")))[0];
+  return std::make_unique<CharacterSplit>([delimiter](char32_t c) { return c == delimiter; },
+                                          Delimiter::kRemoved);
 }
 
 }  // namespace
@@ -199,7 +352,14 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonNode& node) {
   if (type == "BertPreTokenizer") return std::make_unique<BertPreTokenizer>();
   if (type == "Whitespace") return std::make_unique<Whitespace>();
   if (type == "WhitespaceSplit") return std::make_unique<WhitespaceSplit>();
-  if (type == "Punctuation") return std::make_unique<Punctuation>(read_delimiter(node));
+  if (type == "Punctuation" || type == "Digits" || type == "CharDelimiterSplit")
+    return make_character_split(node, type);
+  if (type == "Split")
+    return std::make_unique<PatternSplit>(Finder(node.at("pattern")), read_delimiter(node),
+                                          node.boolean_or("invert", false));
+  if (type == "Metaspace")
+    return std::make_unique<Metaspace>(read_character(node.at("replacement")), read_prefix(node),
+                                       node.boolean_or("split", true));
   if (type == "ByteLevel")
     return std::make_unique<ByteLevel>(node.at("add_prefix_space").boolean(),
                                        node.boolean_or("use_regex", true));

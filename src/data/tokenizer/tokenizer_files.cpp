@@ -12,6 +12,7 @@
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/hf_tokenizer.h"
 #include "data/tokenizer/json_node.h"
+#include "data/tokenizer/sentencepiece_files.h"
 #include "data/tokenizer/special_tokens.h"
 #include "data/tokenizer/wordpiece.h"
 
@@ -48,6 +49,22 @@ Json bert_template(const std::string& cls, int32_t cls_id, const std::string& se
           {"special_tokens", {{cls, entry(cls, cls_id)}, {sep, entry(sep, sep_id)}}}};
 }
 
+// MPNet has RoBERTa's tokens around BERT's pieces.
+Json mpnet_processing(const std::string& cls, int32_t cls_id, const std::string& sep,
+                      int32_t sep_id) {
+  return {{"type", "RobertaProcessing"},
+          {"sep", Json::array({sep, sep_id})},
+          {"cls", Json::array({cls, cls_id})},
+          {"trim_offsets", true},
+          {"add_prefix_space", false}};
+}
+
+void take_blank_before(const std::string& mask, Json& added_tokens) {
+  for (Json& token : added_tokens) {
+    if (token["content"] == mask) token["lstrip"] = true;
+  }
+}
+
 // vocab.txt says nothing of how its tokens were made, so what BERT does is assumed, and lower case
 // must be told.
 TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions& options,
@@ -62,16 +79,18 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   }
   const bool lowercase = options.do_lower_case ? *options.do_lower_case : stated->boolean();
   const auto strip = node.find("strip_accents");
-  const std::string cls = token_text(node, "cls_token", "[CLS]"),
-                    sep = token_text(node, "sep_token", "[SEP]"),
+  const bool is_mpnet = node.text_or("tokenizer_class", "").starts_with("MPNetTokenizer");
+  const std::string cls = token_text(node, "cls_token", is_mpnet ? "<s>" : "[CLS]"),
+                    sep = token_text(node, "sep_token", is_mpnet ? "</s>" : "[SEP]"),
+                    pad = token_text(node, "pad_token", is_mpnet ? "<pad>" : "[PAD]"),
+                    mask = token_text(node, "mask_token", is_mpnet ? "<mask>" : "[MASK]"),
                     unk = token_text(node, "unk_token", "[UNK]");
   TokenizerParts parts;
   auto model = std::make_unique<WordPiece>(read_vocab_txt(file.string()), WordPieceOptions{unk},
                                            Where{file.string()});
   const Vocabulary& vocabulary = model->vocabulary();
   parts.added_tokens = with_added_tokens(Json::array(), node, file.parent_path(), vocabulary,
-                                         {token_text(node, "pad_token", "[PAD]"), unk, cls, sep,
-                                          token_text(node, "mask_token", "[MASK]")});
+                                         {pad, unk, cls, sep, mask});
   parts.normalizer = {{"type", "BertNormalizer"},
                       {"clean_text", true},
                       {"handle_chinese_chars", node.boolean_or("tokenize_chinese_chars", true)},
@@ -81,6 +100,10 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   const int32_t cls_id = require_token(vocabulary, cls, file.string()),
                 sep_id = require_token(vocabulary, sep, file.string());
   parts.post_processor = bert_template(cls, cls_id, sep, sep_id);
+  if (is_mpnet) {
+    parts.post_processor = mpnet_processing(cls, cls_id, sep, sep_id);
+    take_blank_before(mask, parts.added_tokens);
+  }
   parts.decoder = {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
   parts.model = std::move(model);
   parts.config = config;
@@ -119,9 +142,7 @@ TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config,
                             {"add_prefix_space", adds_prefix_space}};
     parts.added_tokens = with_added_tokens(Json::array(), node, folder, vocabulary,
                                            {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
-    for (Json& token : parts.added_tokens) {  // it takes the blank before it along
-      if (token["content"] == "<mask>") token["lstrip"] = true;
-    }
+    take_blank_before("<mask>", parts.added_tokens);
   } else {
     parts.post_processor = {{"type", "ByteLevel"},
                             {"add_prefix_space", true},
@@ -205,11 +226,16 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
     return read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config,
                                 config_file);
   if (has("vocab.json") && has("merges.txt")) return read_bpe_parts(folder, config, config_file);
+  if (extension == ".model" || extension == ".spm")
+    return read_sentencepiece_parts(path, config, config_file);
+  if (const fs::path file = is_folder ? find_sentencepiece(folder) : fs::path(); !file.empty())
+    return read_sentencepiece_parts(file, config, config_file);
   throw Error(ErrorKind::kModel, Where{path},
               "no tokenizer here" +
                   foreign_in(path,
-                             ": tokenizer.json, vocab.txt, or vocab.json with merges.txt were "
-                             "looked for"));
+                             ": tokenizer.json, vocab.txt, vocab.json with merges.txt, or a "
+                             "SentencePiece model (spiece.model, sentencepiece.bpe.model, "
+                             "spm.model, tokenizer.model) were looked for"));
 }
 
 }  // namespace

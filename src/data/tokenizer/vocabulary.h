@@ -65,6 +65,9 @@ class Vocabulary {
   // where it was new.
   bool set(std::string_view token, int32_t id);
 
+  // A token with the next id. Of equal ones the later is found, and the earlier keep their text.
+  bool append(std::string_view token);
+
   int32_t find(std::string_view token) const;
   std::string_view token(int32_t id) const;  // "" where there is none
   bool has(int32_t id) const { return id >= 0 && id < end_id() && places_[id].size != kNoToken; }
@@ -91,6 +94,7 @@ class Vocabulary {
 
   size_t slot_of(std::string_view token, uint64_t hash) const;
   void grow();
+  void place(std::string_view token, uint64_t hash, int32_t id, Slot& slot);
 };
 
 inline size_t Vocabulary::slot_of(std::string_view token, uint64_t hash) const {
