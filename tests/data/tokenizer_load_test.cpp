@@ -259,23 +259,12 @@ class Damage {
 
   void load(const std::string& text) {
     ++tried;
-    std::shared_ptr<const Tokenizer> tokenizer;
     try {
-      tokenizer = load_text(folder_, name_, text, options_);
+      use(*load_text(folder_, name_, text, options_));
     } catch (const Error& error) {
       ++refused;
       ASSERT_EQ(error.kind(), ErrorKind::kModel) << error.what();
       ASSERT_FALSE(error.where().file.empty()) << error.what();
-      return;
-    }
-    for (const std::string_view sample :
-         {"The playing [SEP] caf\u00e9 <mask>\u4e2d 'll", "\xFF\xC3 \n\n"}) {
-      const Encoding encoding = tokenizer->encode(sample);
-      const Sequence sequence = tokenizer->post_process(encoding, &encoding);
-      tokenizer->decode(sequence.ids, true);
-      for (const Span span : encoding.offsets)
-        ASSERT_TRUE(span.start >= 0 && span.end <= static_cast<int32_t>(sample.size()));
-      for (const int32_t id : sequence.ids) ASSERT_TRUE(id >= 0 && id < tokenizer->vocab_size());
     }
   }
 
@@ -285,6 +274,18 @@ class Damage {
   TemporaryFolder folder_;
   std::string name_;
   TokenizerOptions options_;
+
+  static void use(const Tokenizer& tokenizer) {
+    for (const std::string_view sample :
+         {"The playing [SEP] caf\u00e9 <mask>\u4e2d 'll", "\xFF\xC3 \n\n"}) {
+      const Encoding encoding = tokenizer.encode(sample);
+      const Sequence sequence = tokenizer.post_process(encoding, &encoding);
+      tokenizer.decode(sequence.ids, true);
+      for (const Span span : encoding.offsets)
+        ASSERT_TRUE(span.start >= 0 && span.end <= static_cast<int32_t>(sample.size()));
+      for (const int32_t id : sequence.ids) ASSERT_TRUE(id >= 0 && id < tokenizer.vocab_size());
+    }
+  }
 };
 
 // Cut at every byte; then bytes flipped, pieces removed, doubled or moved, JSON values exchanged.

@@ -67,11 +67,11 @@ ODD_TEXTS = [
 @functools.cache
 def some_texts():
     texts = all_texts()
-    return texts if IS_LONG else random.Random(1).sample(texts, 4_000)
+    return texts if IS_LONG else random.Random(1).sample(texts, 1_500)
 
 
 def texts():
-    return ODD_TEXTS + some_texts() + random_texts(11, 100_000 if IS_LONG else 6_000)
+    return ODD_TEXTS + some_texts() + random_texts(11, 100_000 if IS_LONG else 2_500)
 
 
 def model_proto(path):
@@ -319,8 +319,18 @@ def loaded(driver, request, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("loaded", FORMS, indirect=True)
 def test_ids_and_offsets(loaded):
     driver, peer = loaded  # noqa: F811
-    assert assert_equal(driver, peer, texts()) > 50_000
+    assert assert_equal(driver, peer, texts()) > 20_000
     assert driver.ask("parts")[0]["different"] == 0
+
+
+@pytest.mark.parametrize("loaded", ["unigram-whole", "deberta"], indirect=True)
+def test_every_code_point_after_one_that_the_table_changes(loaded):
+    """Whether it is a mark decides what the table makes of both."""
+    driver, peer = loaded  # noqa: F811
+    end = 0x110000 if IS_LONG else 0x2000
+    texts = [f"\u02dc{chr(c)}" for c in range(0x80, end) if not 0xD800 <= c < 0xE000]
+    for start in range(0, len(texts), 100_000):
+        assert_equal(driver, peer, texts[start : start + 100_000])
 
 
 @pytest.mark.parametrize("loaded", FORMS, indirect=True)
@@ -409,9 +419,9 @@ def test_models_are_read_as_the_converters_make_them(driver, name, tmp_path):  #
     (tmp_path / "spm.model").write_bytes(source.read_bytes())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name, **config}))
     assert driver.load(tmp_path)["vocab_size"] == peer.get_vocab_size()
-    # ALBERT's file has symbols of its user, which SentencePiece prefers to all else; the converters
+    # Both files have symbols of their users, which SentencePiece prefers to all else; the converters
     # cut the text at them. Special tokens are the tokenizer's, which the converters know nothing of.
-    left_out = "<>[]" + '()"-.–£€' * (name in PIECES_OF)
+    left_out = '<>[]()"-.–£€'
     some = [text for text in texts() if not set(left_out) & set(text)]
     assert assert_equal(driver, peer, some) > 5_000
 
@@ -430,11 +440,13 @@ def test_llama_merges_are_those_of_the_published_file(driver, tmp_path):  # noqa
     assert_equal(driver, peer, [text for text in texts() if "<" not in text])
 
 
-@pytest.mark.parametrize("loaded", FORMS, indirect=True)
-@pytest.mark.parametrize("unit", ["a", "\u0301", " ", "\ue000", "a "], ids=ascii)
-def test_a_long_text_takes_time_in_proportion(loaded, unit):
-    """Of a megabyte; what grew with its square would take hours."""
+LONG_FORMS = ["xlm-roberta", "albert", "deberta-of-today", "unigram-whole", "llama", "modernbert"]
+
+
+@pytest.mark.parametrize("loaded", LONG_FORMS, indirect=True)
+@pytest.mark.parametrize("unit", ["a", "\u0301", " ", "\ue000", "a ", "e\u0301\n"], ids=ascii)
+def test_a_megabyte_of_one_thing(loaded, unit):
+    """Time that grew with its square would end this in hours."""
     driver, _ = loaded  # noqa: F811
     driver.texts([unit * (1_000_000 // len(unit.encode()))])
-    (answer,) = driver.encode()
-    assert answer["offsets"] == sorted(answer["offsets"])
+    assert driver.ask("parts")[0]["different"] == 0

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <queue>
 #include <tuple>
 
@@ -31,6 +33,8 @@ std::pair<std::string, std::string> read_merge(const JsonNode& node) {
   }
   return {text.substr(0, blank), text.substr(blank + 1)};
 }
+
+constexpr size_t kFewSymbols = 32;
 
 void refuse(const JsonNode& model, const char* key) {
   const auto found = model.find(key);
@@ -68,6 +72,8 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const 
   }
   for (int byte = 0; options_.is_byte_level && byte < 256; ++byte)
     byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
+  for (int c = 0; c < 128; ++c)
+    ascii_ids_[c] = vocabulary_.find(std::string(1, static_cast<char>(c)));
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
   merges_.resize(slots);
@@ -155,7 +161,9 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
     } else {
       next_code_point(word, at);
     }
-    const int32_t id = options_.is_byte_level ? byte_ids_[static_cast<unsigned char>(word[begin])]
+    const auto first = static_cast<unsigned char>(word[begin]);
+    const int32_t id = options_.is_byte_level ? byte_ids_[first]
+                       : first < 0x80         ? ascii_ids_[first]
                                               : vocabulary_.find(word.substr(begin, at - begin));
     const bool is_unknown = id == Vocabulary::kNone;
     if (is_unknown && has_bytes(word.substr(begin, at - begin))) {
@@ -175,6 +183,35 @@ bool Bpe::has_bytes(std::string_view character) const {
   return options_.byte_fallback && std::all_of(character.begin(), character.end(), [&](char byte) {
            return byte_ids_[static_cast<unsigned char>(byte)] != Vocabulary::kNone;
          });
+}
+
+// In a word the best pair is found faster by a look at all of them than by a queue.
+void Bpe::merge_few(std::vector<Symbol>& symbols) const {
+  constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
+  std::array<int32_t, kFewSymbols> ranks, ids;  // of a symbol and the next, merged
+  size_t count = symbols.size();
+  const auto look_up = [&](size_t left) {
+    const Merge* merge =
+        left + 1 < count ? find_merge(symbols[left].id, symbols[left + 1].id) : nullptr;
+    ranks[left] = merge != nullptr ? merge->rank : kNoRank;
+    ids[left] = merge != nullptr ? merge->id : 0;
+  };
+  for (size_t i = 0; i < count; ++i) look_up(i);
+  while (count > 1) {
+    const size_t best = std::min_element(ranks.begin(), ranks.begin() + count) - ranks.begin();
+    if (ranks[best] == kNoRank) break;
+    symbols[best].id = ids[best];
+    symbols[best].size += symbols[best + 1].size;
+    --count;
+    for (size_t i = best + 1; i < count; ++i) {
+      symbols[i] = symbols[i + 1];
+      ranks[i] = ranks[i + 1];
+      ids[i] = ids[i + 1];
+    }
+    look_up(best);
+    if (best > 0) look_up(best - 1);
+  }
+  symbols.resize(count);
 }
 
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {
@@ -218,7 +255,7 @@ void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
   thread_local std::vector<Symbol> symbols;
   symbols.clear();
   start_symbols(word, symbols);
-  merge_all(symbols);
+  symbols.size() <= kFewSymbols ? merge_few(symbols) : merge_all(symbols);
   for (const Symbol& symbol : symbols) {
     if (symbol.size > 0) out.push_back({symbol.id, symbol.begin, symbol.begin + symbol.size});
   }

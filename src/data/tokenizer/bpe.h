@@ -54,15 +54,17 @@ class Bpe final : public Model {
   Vocabulary vocabulary_;
   BpeOptions options_;
   int32_t unk_id_ = Vocabulary::kNone;
-  std::array<int32_t, 256> byte_ids_{};  // of single bytes, where is_byte_level or byte_fallback
-  std::vector<Merge> merges_;            // open addressing, a power of two, at most half full
-  uint32_t serial_;                      // in the WordCache
+  std::array<int32_t, 128> ascii_ids_{};  // of single characters
+  std::array<int32_t, 256> byte_ids_{};   // of single bytes, where is_byte_level or byte_fallback
+  std::vector<Merge> merges_;             // open addressing, a power of two, at most half full
+  uint32_t serial_;                       // in the WordCache
 
   void add_merge(const std::string& left, const std::string& right, int32_t rank,
                  const Where& where);
   const Merge* find_merge(int32_t left, int32_t right) const;
   void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
   bool has_bytes(std::string_view character) const;
+  void merge_few(std::vector<Symbol>& symbols) const;
   void merge_all(std::vector<Symbol>& symbols) const;
   void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
   std::vector<Merge> merges_by_rank() const;

@@ -282,10 +282,11 @@ class PieceEncoder::Run {
       align_.resize(bytes_.size(), Span{static_cast<int32_t>(begin), static_cast<int32_t>(at_)});
   }
 
-  // By the normalizer itself; a mark after a blank belongs to it, so that it cannot be told apart.
+  // By the normalizer itself. What a mark or a character that is removed does at the beginning is a
+  // matter of what stands before it.
   bool normalize_whole() {
     size_t next = start_;
-    if (!blanks_.empty() && !is_independent(next_code_point(text_, next))) return false;
+    if (!is_independent(next_code_point(text_, next))) return false;
     NormalizedText part(text_, static_cast<int32_t>(start_), static_cast<int32_t>(at_));
     encoder_.inner_->apply(part);
     bytes_ = part.view();

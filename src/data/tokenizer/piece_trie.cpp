@@ -12,8 +12,8 @@ struct PieceTrie::Range {
 
 class PieceTrie::Builder {
  public:
-  Builder(std::vector<Unit>& units, const std::vector<Entry>& entries)
-      : units_(units), entries_(entries) {
+  Builder(std::vector<Unit>& units, std::string& tails, const std::vector<Entry>& entries)
+      : units_(units), tails_(tails), entries_(entries) {
     units_[0].parent = -2;  // the root is no place for a child
     next_free_.assign(units_.size() + 1, 0);
     for (size_t i = 0; i < next_free_.size(); ++i) next_free_[i] = static_cast<int32_t>(i);
@@ -30,6 +30,7 @@ class PieceTrie::Builder {
 
  private:
   std::vector<Unit>& units_;
+  std::string& tails_;
   const std::vector<Entry>& entries_;
   std::vector<int32_t> next_free_;  // of a place: the next one that may be free; itself if it is
   std::vector<Range> children_;
@@ -100,7 +101,21 @@ class PieceTrie::Builder {
     return last_used_ + 1;
   }
 
+  // The rest of a piece where it is the only one.
+  bool add_tail(const Range& range) {
+    if (range.depth == 0) return false;
+    const auto& [piece, id] = entries_[range.end - 1];
+    if (piece.size() == range.depth || entries_[range.begin].first != piece) return false;
+    units_[range.node].base = -1 - static_cast<int32_t>(tails_.size());
+    const auto size = static_cast<uint32_t>(piece.size() - range.depth);
+    tails_.append(reinterpret_cast<const char*>(&id), sizeof id);
+    tails_.append(reinterpret_cast<const char*>(&size), sizeof size);
+    tails_ += piece.substr(range.depth);
+    return true;
+  }
+
   void place_children(const Range& range, std::vector<Range>& open) {
+    if (add_tail(range)) return;
     group(range);
     if (children_.empty()) return;
     const int32_t base = find_base();
@@ -117,7 +132,7 @@ class PieceTrie::Builder {
 PieceTrie::PieceTrie(std::vector<Entry> entries) {
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.first < b.first; });
-  Builder(units_, entries).run();
+  Builder(units_, tails_, entries).run();
 }
 
 }  // namespace hone

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,7 +24,14 @@ class PieceTrie {
   void prefixes(std::string_view text, size_t at, const Found& found) const {
     int32_t node = 0;
     while (at < text.size()) {
-      const int32_t child = units_[node].base + static_cast<unsigned char>(text[at]);
+      const int32_t base = units_[node].base;
+      if (base < 0) {
+        const Tail tail = tail_at(-1 - base);
+        if (text.substr(at, tail.bytes.size()) == tail.bytes)
+          found(at + tail.bytes.size(), tail.id);
+        return;
+      }
+      const int32_t child = base + static_cast<unsigned char>(text[at]);
       if (units_[child].parent != node) return;
       node = child;
       ++at;
@@ -31,14 +40,28 @@ class PieceTrie {
   }
 
  private:
-  // base + byte is the child's place; every base leaves room for 256 children in units_.
+  // base + byte is the child's place; every base leaves room for 256 children in units_. Where one
+  // piece alone goes on, base is -1 less the place of the rest of it in tails_.
   struct Unit {
     int32_t base = 0, parent = -1, id = -1;
+  };
+  struct Tail {
+    int32_t id;
+    std::string_view bytes;
   };
   struct Range;
   class Builder;
 
   std::vector<Unit> units_ = std::vector<Unit>(257);
+  std::string tails_;  // of each: id, size, bytes
+
+  Tail tail_at(size_t place) const {
+    int32_t id;
+    uint32_t size;
+    std::memcpy(&id, tails_.data() + place, sizeof id);
+    std::memcpy(&size, tails_.data() + place + sizeof id, sizeof size);
+    return {id, std::string_view(tails_).substr(place + sizeof id + sizeof size, size)};
+  }
 };
 
 }  // namespace hone

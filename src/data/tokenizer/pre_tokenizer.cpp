@@ -282,9 +282,9 @@ class Metaspace final : public PreTokenizer {
   }
 };
 
-class Sequence final : public PreTokenizer {
+class Chain final : public PreTokenizer {
  public:
-  explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> parts) : parts_(std::move(parts)) {}
+  explicit Chain(std::vector<std::unique_ptr<PreTokenizer>> parts) : parts_(std::move(parts)) {}
   void apply(NormalizedText& text, std::vector<Span>& words) const override {
     for (const auto& part : parts_) part->apply(text, words);
   }
@@ -309,7 +309,7 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(const JsonNode& node) 
       throw item.error("a pre-tokenizer after ByteLevel is not supported");
     parts.push_back(std::move(part));
   }
-  return std::make_unique<Sequence>(std::move(parts));
+  return std::make_unique<Chain>(std::move(parts));
 }
 
 std::string read_character(const JsonNode& node) {

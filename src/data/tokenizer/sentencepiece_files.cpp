@@ -129,8 +129,11 @@ Form plain_form(const Source& source) {
     normalizers.push_back(replace("Regex", " {2,}", " "));
   }
   form.normalizer = sequence("normalizers", normalizers);
+  // Pieces of a BPE model may have several marks.
+  const bool splits =
+      source.model.splits_by_whitespace && source.model.kind == SentencePieceModel::Kind::kUnigram;
   form.pre_tokenizer = form.decoder =
-      metaspace(source.model.adds_prefix ? "always" : "never", source.model.splits_by_whitespace);
+      metaspace(source.model.adds_prefix ? "always" : "never", splits);
   return form;
 }
 

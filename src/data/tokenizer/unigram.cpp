@@ -39,7 +39,7 @@ struct Unigram::Step {
 
 Unigram::Unigram(const Pieces& pieces, std::optional<int64_t> unk_id, bool byte_fallback,
                  const Where& where)
-    : byte_fallback_(byte_fallback), serial_(WordCache::new_serial()) {
+    : where_(where), byte_fallback_(byte_fallback), serial_(WordCache::new_serial()) {
   const auto refuse = [&](const std::string& message) {
     throw Error(ErrorKind::kModel, where, message);
   };
@@ -97,7 +97,7 @@ void Unigram::find_best(std::string_view word, std::vector<Step>& steps) const {
     });
     if (!is_covered) {
       if (unk_id_ == Vocabulary::kNone) {
-        throw Error(ErrorKind::kModel,
+        throw Error(ErrorKind::kModel, where_,
                     fmt::format("the tokenizer has no piece for \"{}\" and no unknown token "
                                 "(\"unk_id\") either",
                                 word.substr(at, next - at)));

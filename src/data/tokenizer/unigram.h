@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "data/tokenizer/model.h"
 #include "data/tokenizer/piece_trie.h"
 
@@ -39,6 +40,7 @@ class Unigram final : public Model {
  private:
   struct Step;
 
+  Where where_;  // for messages
   Vocabulary vocabulary_;
   std::vector<double> scores_;  // by id
   PieceTrie trie_;
