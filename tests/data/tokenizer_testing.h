@@ -51,6 +51,7 @@ inline const char* kSmallBpeJson = R"({"version": "1.0", "added_tokens": [
 
 inline const char* kSmallUnigramJson = R"({"version": "1.0", "added_tokens": [
     {"id": 0, "content": "<s>", "special": true, "normalized": false}, {"id": 1, "content": "</s>", "special": true, "normalized": false},
+    {"id": 2, "content": "<unk>", "special": true, "normalized": false},
     {"id": 9, "content": "<mask>", "special": true, "normalized": true, "lstrip": true}],
   "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
   "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},

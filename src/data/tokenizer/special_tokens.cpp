@@ -166,12 +166,14 @@ std::string token_of(const TokenizerParts& parts, int32_t id) {
   return std::string(parts.model->vocabulary().token(id));
 }
 
-// The first and the last token that stand around a single text are [CLS] and [SEP].
+// The first and the last token that stand around a single text are [CLS] and [SEP]; of one alone
+// nobody can tell which it is.
 void settle_post_processor(TokenizerParts& parts, const JsonNode& node) {
   const std::vector<int32_t> ids = PostProcessor(node).special_ids();
   if (ids.empty()) return;
   std::set<std::string> around;
   for (const int32_t id : ids) around.insert(token_of(parts, id));
+  if (around.size() < 2) return;
   for (const auto& [key, id] : {std::pair{"cls_token", ids.front()}, {"sep_token", ids.back()}}) {
     if (is_missing(parts.config, key)) continue;
     const JsonNode stated(parts.config[key], parts.config_file, key);
