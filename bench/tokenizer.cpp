@@ -82,9 +82,10 @@ class Driver {
     for (const auto& texts : texts_) {
       if (is_plain) {
         const Encoding encoding = tokenizer_->encode(texts[0]);
-        std::cout << tokenized_json(*tokenizer_,
-                                    Sequence{encoding.ids, {}, encoding.words, encoding.offsets})
-                  << '\n';
+        Sequence plain;
+        plain.ids = encoding.ids;
+        plain.offsets = encoding.offsets;
+        std::cout << tokenized_json(*tokenizer_, plain) << '\n';
       } else {
         std::cout << tokenized_json(*tokenizer_, sequence(texts)) << '\n';
       }
