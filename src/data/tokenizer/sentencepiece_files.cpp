@@ -119,21 +119,35 @@ Form common_form(const Source& source) {
   return form;
 }
 
+// Marks to blanks, bytes to characters, and without the blank that was put before the text.
+Json byte_decoder(bool has_prefix) {
+  Json decoders = {replace("String", kMark, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
+  if (has_prefix)
+    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return sequence("decoders", decoders);
+}
+
 // SentencePiece itself.
 Form plain_form(const Source& source) {
   Form form = common_form(source);
+  const bool has_prefix = source.model.adds_prefix;
   Json normalizers = Json::array();
   add_charsmap(source, normalizers);
   if (source.model.removes_extra_whitespace) {
+    // Pieces of a BPE model may have several marks.
+    const bool splits = source.model.splits_by_whitespace &&
+                        source.model.kind == SentencePieceModel::Kind::kUnigram;
     normalizers.push_back(strip(false));
     normalizers.push_back(replace("Regex", " {2,}", " "));
+    form.pre_tokenizer = form.decoder = metaspace(has_prefix ? "always" : "never", splits);
+  } else {
+    if (has_prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kMark}});
+    normalizers.push_back(replace("String", " ", kMark));
+    form.pre_tokenizer = nullptr;
   }
   form.normalizer = sequence("normalizers", normalizers);
-  // Pieces of a BPE model may have several marks.
-  const bool splits =
-      source.model.splits_by_whitespace && source.model.kind == SentencePieceModel::Kind::kUnigram;
-  form.pre_tokenizer = form.decoder =
-      metaspace(source.model.adds_prefix ? "always" : "never", splits);
+  if (source.model.byte_fallback || !source.model.removes_extra_whitespace)
+    form.decoder = byte_decoder(has_prefix);
   return form;
 }
 
@@ -242,10 +256,7 @@ Form llama_form(const Source& source) {
   } else {
     form.pre_tokenizer = metaspace(has_prefix ? "first" : "never", false);
   }
-  Json decoders = {replace("String", kMark, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
-  if (has_prefix)
-    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  form.decoder = sequence("decoders", decoders);
+  form.decoder = byte_decoder(has_prefix);
   form.special = {"<s>", "</s>", "<unk>"};
   const bool bos = source.config.boolean_or("add_bos_token", true),
              eos = source.config.boolean_or("add_eos_token", false);
