@@ -56,7 +56,8 @@ struct Bpe::Candidate {
   }
 };
 
-Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where)
+Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where,
+         const std::vector<int64_t>& lines)
     : vocabulary_(std::move(vocabulary)),
       options_(std::move(options)),
       serial_(WordCache::new_serial()) {
@@ -67,26 +68,45 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const 
         fmt::format("the unknown token \"{}\" is not in the vocabulary", *options_.unk_token));
   }
   if (options_.byte_fallback) {
-    byte_ids_ = find_byte_ids(vocabulary_);
-    warn_of_missing_bytes(byte_ids_, where);
+    fallback_ids_ = find_byte_ids(vocabulary_);
+    warn_of_missing_bytes(fallback_ids_, where);
   }
-  for (int byte = 0; options_.is_byte_level && byte < 256; ++byte)
-    byte_ids_[byte] = vocabulary_.find(to_byte_alphabet(std::string(1, static_cast<char>(byte))));
-  for (int c = 0; c < 128; ++c)
-    ascii_ids_[c] = vocabulary_.find(std::string(1, static_cast<char>(c)));
+  find_letter_ids();
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
   merges_.resize(slots);
-  for (size_t i = 0; i < merges.size(); ++i)
-    add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), where);
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const Where place{where.file, i < lines.size() ? lines[i] : where.line};
+    add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), place);
+  }
+}
+
+void Bpe::find_letter_ids() {
+  for (const bool is_first : {false, true}) {
+    for (const bool is_last : {false, true}) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string letter(1, static_cast<char>(byte));
+        if (options_.is_byte_level) letter = to_byte_alphabet(letter);
+        letter_ids_[is_first][is_last][byte] = vocabulary_.find(written(letter, is_first, is_last));
+      }
+    }
+  }
+}
+
+std::string Bpe::written(std::string_view character, bool is_first, bool is_last) const {
+  std::string out(character);
+  if (!is_first) out.insert(0, options_.continuing_subword_prefix);
+  if (is_last) out += options_.end_of_word_suffix;
+  return out;
 }
 
 void Bpe::add_merge(const std::string& left, const std::string& right, int32_t rank,
                     const Where& where) {
+  const std::string& prefix = options_.continuing_subword_prefix;
+  const std::string merged = left + right.substr(right.starts_with(prefix) ? prefix.size() : 0);
   const int32_t left_id = vocabulary_.find(left), right_id = vocabulary_.find(right),
-                id = vocabulary_.find(left + right);
-  for (const auto& [token, found] :
-       {std::pair{left, left_id}, {right, right_id}, {left + right, id}}) {
+                id = vocabulary_.find(merged);
+  for (const auto& [token, found] : {std::pair{left, left_id}, {right, right_id}, {merged, id}}) {
     if (found == Vocabulary::kNone) {
       throw Error(ErrorKind::kModel, where,
                   fmt::format("merge {} (\"{} {}\"): \"{}\" is not in the vocabulary", rank + 1,
@@ -110,12 +130,13 @@ const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
 }
 
 std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
-  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"})
-    refuse(model, key);
+  refuse(model, "dropout");
   BpeOptions options;
   options.is_byte_level = is_byte_level;
   if (const auto unk = model.find("unk_token")) options.unk_token = unk->text();
   options.fuse_unk = model.boolean_or("fuse_unk", false);
+  options.continuing_subword_prefix = model.text_or("continuing_subword_prefix", "");
+  options.end_of_word_suffix = model.text_or("end_of_word_suffix", "");
   options.ignore_merges = model.boolean_or("ignore_merges", false);
   options.byte_fallback = !is_byte_level && model.boolean_or("byte_fallback", false);
   Merges merges;
@@ -124,10 +145,11 @@ std::unique_ptr<Bpe> Bpe::load(const JsonNode& model, bool is_byte_level) {
                                Where{model.file()});
 }
 
-std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::string& merges_txt) {
-  const Json vocab = read_json(vocab_json, ErrorKind::kModel);
+std::unique_ptr<Bpe> Bpe::load_merges(Vocabulary vocabulary, const std::string& merges_txt,
+                                      BpeOptions options) {
   const std::string text = read_file(merges_txt, ErrorKind::kModel);
   Merges merges;
+  std::vector<int64_t> lines;
   int64_t number = 0;
   for (size_t at = 0; at < text.size();) {
     const std::string line(take_line(text, at));
@@ -139,11 +161,21 @@ std::unique_ptr<Bpe> Bpe::load_files(const std::string& vocab_json, const std::s
                   "not a merge: two tokens with a blank between them");
     }
     merges.emplace_back(line.substr(0, line.find(' ')), line.substr(line.find(' ') + 1));
+    lines.push_back(number);
   }
-  BpeOptions options;
-  options.is_byte_level = true;
-  return std::make_unique<Bpe>(read_vocabulary(JsonNode(vocab, vocab_json)), merges, options,
-                               Where{merges_txt});
+  return std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options), Where{merges_txt},
+                               lines);
+}
+
+int32_t Bpe::id_of_character(std::string_view word, size_t begin, size_t end) const {
+  const bool is_first = begin == 0, is_last = end == word.size();
+  const auto byte = static_cast<unsigned char>(word[begin]);
+  if (options_.is_byte_level || byte < 0x80) return letter_ids_[is_first][is_last][byte];
+  const std::string_view character = word.substr(begin, end - begin);
+  const bool is_plain =
+      options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
+  return vocabulary_.find(is_plain ? character
+                                   : std::string_view(written(character, is_first, is_last)));
 }
 
 void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
@@ -161,14 +193,11 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
     } else {
       next_code_point(word, at);
     }
-    const auto first = static_cast<unsigned char>(word[begin]);
-    const int32_t id = options_.is_byte_level ? byte_ids_[first]
-                       : first < 0x80         ? ascii_ids_[first]
-                                              : vocabulary_.find(word.substr(begin, at - begin));
+    const int32_t id = id_of_character(word, begin, at);
     const bool is_unknown = id == Vocabulary::kNone;
     if (is_unknown && has_bytes(word.substr(begin, at - begin))) {
       for (size_t i = begin; i < at; ++i)
-        add(byte_ids_[static_cast<unsigned char>(word[i])], i, i + 1);
+        add(fallback_ids_[static_cast<unsigned char>(word[i])], i, i + 1);
       is_after_unknown = false;
     } else if (is_unknown && is_after_unknown && options_.fuse_unk) {
       out.back().size += static_cast<int32_t>(at - begin);
@@ -181,7 +210,7 @@ void Bpe::start_symbols(std::string_view word, std::vector<Symbol>& out) const {
 
 bool Bpe::has_bytes(std::string_view character) const {
   return options_.byte_fallback && std::all_of(character.begin(), character.end(), [&](char byte) {
-           return byte_ids_[static_cast<unsigned char>(byte)] != Vocabulary::kNone;
+           return fallback_ids_[static_cast<unsigned char>(byte)] != Vocabulary::kNone;
          });
 }
 
@@ -285,7 +314,11 @@ std::vector<Bpe::Merge> Bpe::merges_by_rank() const {
 void Bpe::append_json(std::string& out) const {
   out += R"({"type":"BPE","dropout":null,"unk_token":)";
   out += options_.unk_token ? Json(*options_.unk_token).dump() : "null";
-  out += R"(,"continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":)";
+  out += R"(,"continuing_subword_prefix":)";
+  hone::append_json(options_.continuing_subword_prefix, out);
+  out += R"(,"end_of_word_suffix":)";
+  hone::append_json(options_.end_of_word_suffix, out);
+  out += R"(,"fuse_unk":)";
   out += options_.fuse_unk ? "true" : "false";
   out += R"(,"byte_fallback":)";
   out += options_.byte_fallback ? "true" : "false";

@@ -20,6 +20,8 @@ struct BpeOptions {
       unk_token;               // for characters without a token; without it they are left out
   bool fuse_unk = false;       // neighbouring unknown characters are one token
   bool byte_fallback = false;  // a character without a token becomes <0x00> … <0xFF>
+  std::string continuing_subword_prefix;  // written before each character but a word's first
+  std::string end_of_word_suffix;         // and after its last
   bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
   bool is_byte_level =
       false;  // words are bytes; the vocabulary is written in the alphabet of byte_level.h
@@ -29,16 +31,20 @@ class Bpe final : public Model {
  public:
   using Merges = std::vector<std::pair<std::string, std::string>>;  // the earlier, the stronger
 
-  // Throws Error(kModel) at `where` for a merge whose parts or result are not in the vocabulary.
-  Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where);
+  // Throws Error(kModel) at `where` for a merge whose parts or result are not in the vocabulary;
+  // `lines` are those of the merges, where the file has lines.
+  Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where,
+      const std::vector<int64_t>& lines = {});
 
   static std::unique_ptr<Bpe> load(const JsonNode& model, bool is_byte_level);
-  static std::unique_ptr<Bpe> load_files(const std::string& vocab_json,
-                                         const std::string& merges_txt);  // byte-level
+  // From merges.txt.
+  static std::unique_ptr<Bpe> load_merges(Vocabulary vocabulary, const std::string& merges_txt,
+                                          BpeOptions options);
 
   void tokenize(std::string_view word, std::vector<Piece>& out) const override;
   bool cuts_before(std::string_view mark) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
+  const BpeOptions& options() const { return options_; }
   void append_json(std::string& out) const override;
   void save_files(const std::string& folder) const override;
 
@@ -54,14 +60,18 @@ class Bpe final : public Model {
   Vocabulary vocabulary_;
   BpeOptions options_;
   int32_t unk_id_ = Vocabulary::kNone;
-  std::array<int32_t, 128> ascii_ids_{};  // of single characters
-  std::array<int32_t, 256> byte_ids_{};   // of single bytes, where is_byte_level or byte_fallback
-  std::vector<Merge> merges_;             // open addressing, a power of two, at most half full
-  uint32_t serial_;                       // in the WordCache
+  std::array<int32_t, 256> fallback_ids_{};  // of <0x00> …, where byte_fallback
+  // Of single bytes where is_byte_level, else of ASCII: [is a word's first][is its last].
+  std::array<std::array<std::array<int32_t, 256>, 2>, 2> letter_ids_{};
+  std::vector<Merge> merges_;  // open addressing, a power of two, at most half full
+  uint32_t serial_;            // in the WordCache
 
+  void find_letter_ids();
   void add_merge(const std::string& left, const std::string& right, int32_t rank,
                  const Where& where);
   const Merge* find_merge(int32_t left, int32_t right) const;
+  std::string written(std::string_view character, bool is_first, bool is_last) const;
+  int32_t id_of_character(std::string_view word, size_t begin, size_t end) const;
   void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
   bool has_bytes(std::string_view character) const;
   void merge_few(std::vector<Symbol>& symbols) const;

@@ -245,8 +245,8 @@ std::optional<int32_t> HfTokenizer::id(std::string_view token) const {
 // What tokenizer_config.json says "name" is, else the usual spelling if there is such a token, else
 // "".
 std::string HfTokenizer::special_token(const std::string& name) const {
-  if (const auto found = parts_.config.find(name);
-      found != parts_.config.end() && !found->is_null()) {
+  if (const auto found = parts_.config.find(name); found != parts_.config.end()) {
+    if (found->is_null()) return "";
     const JsonNode node(*found, parts_.config_file, name);
     return found->is_object() ? node.at("content").text() : node.text();
   }

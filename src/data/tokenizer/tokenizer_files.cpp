@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/model_files.h"
-#include "data/tokenizer/bpe.h"
+#include "data/tokenizer/formats/bpe_files.h"
 #include "data/tokenizer/hf_tokenizer.h"
 #include "data/tokenizer/json_node.h"
 #include "data/tokenizer/sentencepiece_files.h"
@@ -112,51 +112,6 @@ TokenizerParts read_vocab_txt_parts(const fs::path& file, const TokenizerOptions
   return parts;
 }
 
-// RoBERTa's files have <s> and </s> and put them around a text; GPT-2's have <|endoftext|> and put
-// nothing.
-TokenizerParts read_bpe_parts(const fs::path& folder, const Json& config,
-                              const std::string& config_file) {
-  const JsonNode node(config, config_file);
-  const std::string file = (folder / "vocab.json").string();
-  TokenizerParts parts;
-  parts.model = Bpe::load_files(file, (folder / "merges.txt").string());
-  const Vocabulary& vocabulary = parts.model->vocabulary();
-  const bool adds_prefix_space = node.boolean_or("add_prefix_space", false);
-  const bool is_roberta =
-      vocabulary.find("<s>") != Vocabulary::kNone && vocabulary.find("</s>") != Vocabulary::kNone;
-  parts.pre_tokenizer = {{"type", "ByteLevel"},
-                         {"add_prefix_space", adds_prefix_space},
-                         {"trim_offsets", true},
-                         {"use_regex", true}};
-  parts.decoder = {{"type", "ByteLevel"},
-                   {"add_prefix_space", true},
-                   {"trim_offsets", true},
-                   {"use_regex", true}};
-  if (is_roberta) {
-    const std::string cls = token_text(node, "cls_token", "<s>"),
-                      sep = token_text(node, "sep_token", "</s>");
-    parts.post_processor = {{"type", "RobertaProcessing"},
-                            {"sep", Json::array({sep, require_token(vocabulary, sep, file)})},
-                            {"cls", Json::array({cls, require_token(vocabulary, cls, file)})},
-                            {"trim_offsets", node.boolean_or("trim_offsets", true)},
-                            {"add_prefix_space", adds_prefix_space}};
-    parts.added_tokens = with_added_tokens(Json::array(), node, folder, vocabulary,
-                                           {"<s>", "<pad>", "</s>", "<unk>", "<mask>"});
-    take_blank_before("<mask>", parts.added_tokens);
-  } else {
-    parts.post_processor = {{"type", "ByteLevel"},
-                            {"add_prefix_space", true},
-                            {"trim_offsets", false},
-                            {"use_regex", true}};
-    parts.added_tokens =
-        with_added_tokens(Json::array(), node, folder, vocabulary, {"<|endoftext|>"});
-  }
-  parts.config = config;
-  parts.config_file = config_file;
-  parts.file = file;
-  return parts;
-}
-
 void refuse_contradiction(const JsonNode& normalizer, const TokenizerOptions& options) {
   if (!options.do_lower_case || !normalizer.json().is_object()) return;
   const bool lowercase = normalizer.boolean_or("lowercase", *options.do_lower_case);
@@ -165,6 +120,14 @@ void refuse_contradiction(const JsonNode& normalizer, const TokenizerOptions& op
               fmt::format("its normalizer has \"lowercase\": {}, so --do-lower-case {} is refused; "
                           "leave the option out",
                           lowercase, !lowercase));
+}
+
+// CLIP's file leaves its "</w>" to be replaced by the class that reads it.
+void take_suffix_along(TokenizerParts& parts) {
+  const auto* bpe = dynamic_cast<const Bpe*>(parts.model.get());
+  if (bpe == nullptr || bpe->options().end_of_word_suffix.empty()) return;
+  if (parts.decoder.is_object() && parts.decoder.value("type", "") == "ByteLevel")
+    parts.decoder = decoder_with_suffix(bpe->options().end_of_word_suffix);
 }
 
 TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions& options,
@@ -190,6 +153,7 @@ TokenizerParts read_tokenizer_json(const fs::path& file, const TokenizerOptions&
       make_pre_tokenizer({parts.pre_tokenizer, file.string(), "pre_tokenizer"});
   parts.model =
       make_model(root.at("model"), pre_tokenizer != nullptr && pre_tokenizer->is_byte_level());
+  take_suffix_along(parts);
   refuse_contradiction({parts.normalizer, file.string(), "normalizer"}, options);
   parts.config = config;
   parts.config_file = config_file;
@@ -222,10 +186,13 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   if (extension == ".json" || has("tokenizer.json"))
     return read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options,
                                config, config_file);
+  if (auto parts = has("vocab.txt") ? std::nullopt : read_bpe_parts(path, {config, config_file})) {
+    parts->config_file = config_file;
+    return std::move(*parts);
+  }
   if (extension == ".txt" || has("vocab.txt"))
     return read_vocab_txt_parts(is_folder ? folder / "vocab.txt" : fs::path(path), options, config,
                                 config_file);
-  if (has("vocab.json") && has("merges.txt")) return read_bpe_parts(folder, config, config_file);
   if (extension == ".model" || extension == ".spm")
     return read_sentencepiece_parts(path, config, config_file);
   if (const fs::path file = is_folder ? find_sentencepiece(folder) : fs::path(); !file.empty())
@@ -233,9 +200,10 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   throw Error(ErrorKind::kModel, Where{path},
               "no tokenizer here" +
                   foreign_in(path,
-                             ": tokenizer.json, vocab.txt, vocab.json with merges.txt, or a "
+                             ": tokenizer.json, vocab.txt, vocab.json with merges.txt, a "
                              "SentencePiece model (spiece.model, sentencepiece.bpe.model, "
-                             "spm.model, tokenizer.model) were looked for"));
+                             "spm.model, tokenizer.model) or a rank file (tokenizer.model, "
+                             "NAME.tiktoken) were looked for"));
 }
 
 }  // namespace

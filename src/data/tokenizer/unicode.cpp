@@ -56,6 +56,16 @@ bool in_category_of_sixteen(char32_t c, uint32_t mask, char kind) {
   return kind_in_sixteen(c) == kind || (in_category(c, mask) && is_older_than(c, 16));
 }
 
+uint32_t letter_mask_of_sixteen(char32_t c) {
+  const auto is_in = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
+  if (c == 0x1C89 || is_in(0xA7CB, 0xA7CC) || c == 0xA7DA || c == 0xA7DC || is_in(0x10D50, 0x10D65))
+    return U_GC_LU_MASK;
+  if (c == 0x1C8A || c == 0xA7CD || c == 0xA7DB || is_in(0x10D70, 0x10D85)) return U_GC_LL_MASK;
+  if (c == 0x10D4E || c == 0x10D6F || is_in(0x16D40, 0x16D42) || is_in(0x16D6B, 0x16D6C))
+    return U_GC_LM_MASK;
+  return U_GC_LO_MASK;
+}
+
 // Lower case of the capitals that came with Unicode 16 and 17.
 char32_t lower_of_seventeen(char32_t c) {
   if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
@@ -135,8 +145,14 @@ bool is_letter(char32_t c) { return in_category_of_sixteen(c, U_GC_L_MASK, 'L');
 bool is_number(char32_t c) { return in_category_of_sixteen(c, U_GC_N_MASK, 'N'); }
 
 uint32_t category_mask(char32_t c) {
-  if (const char kind = kind_in_sixteen(c))
-    return kind == 'L' ? U_GC_LO_MASK : kind == 'N' ? U_GC_ND_MASK : U_GC_MN_MASK;
+  switch (kind_in_sixteen(c)) {
+    case 'L':
+      return letter_mask_of_sixteen(c);
+    case 'N':
+      return U_GC_ND_MASK;
+    case 'M':
+      return U_GC_MN_MASK;
+  }
   return is_older_than(c, 16) ? U_GET_GC_MASK(static_cast<UChar32>(c)) : U_GC_CN_MASK;
 }
 

@@ -1,7 +1,9 @@
 #include "data/tokenizer/patterns/pattern.h"
 
 #include <algorithm>
+#include <bitset>
 #include <map>
+#include <unordered_map>
 #include <utility>
 
 #include "data/tokenizer/patterns/syntax.h"
@@ -11,7 +13,8 @@ namespace hone {
 namespace {
 
 using NodeKind = PatternNode::Kind;
-using Signature = std::vector<bool>;  // of a character: which sets it is in
+using Signature = std::bitset<kMostSets>;  // of a character: which sets it is in
+using ClassNumbers = std::unordered_map<Signature, uint8_t>;
 
 constexpr size_t kMostParts = 4000, kMostStates = 4000, kMostClasses = 200, kMostBounds = 1000;
 constexpr int64_t kMostWork = 50'000'000;
@@ -22,7 +25,7 @@ CharacterTraits traits_of(char32_t c) {
 
 Signature signature_of(const std::vector<CharacterSet>& sets, const CharacterTraits& character) {
   Signature out;
-  for (const CharacterSet& set : sets) out.push_back(set.contains(character));
+  for (size_t i = 0; i < sets.size(); ++i) out[i] = sets[i].contains(character);
   return out;
 }
 
@@ -33,14 +36,13 @@ void collect_bounds(const CharacterSet& set, std::vector<char32_t>& out) {
 
 // Every signature that a character may have, numbered: those of all combinations of traits between
 // the bounds of all ranges. Some of them belong to no character.
-std::map<Signature, uint8_t> number_classes(const std::vector<CharacterSet>& sets,
-                                            const JsonNode& node) {
+ClassNumbers number_classes(const std::vector<CharacterSet>& sets, const JsonNode& node) {
   std::vector<char32_t> bounds{0};
   for (const CharacterSet& set : sets) collect_bounds(set, bounds);
   std::sort(bounds.begin(), bounds.end());
   bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
   if (bounds.size() > kMostBounds) throw node.error("too many ranges of characters");
-  std::map<Signature, uint8_t> out;
+  ClassNumbers out;
   for (const char32_t code : bounds) {
     for (int traits = 0; traits < 4 * 32; ++traits) {
       const CharacterTraits character{code, 1U << (traits / 4), (traits & 1) != 0,
@@ -193,7 +195,7 @@ class Determinizer {
 Pattern::Pattern(const JsonNode& node) {
   PatternTree tree = parse_pattern(node);
   if (tree.sets.empty()) throw node.error("a regular expression that matches nothing");
-  const std::map<Signature, uint8_t> numbers = number_classes(tree.sets, node);
+  const ClassNumbers numbers = number_classes(tree.sets, node);
   std::vector<Signature> classes(numbers.size());
   for (const auto& [signature, number] : numbers) classes[number] = signature;
   PartList parts(node);

@@ -89,8 +89,13 @@ class PatternParser {
   }
 
   PatternNode node_of(CharacterSet set, NodeKind kind = NodeKind::kSet) {
-    sets_.push_back(std::move(set));
-    return {kind, static_cast<int>(sets_.size()) - 1};
+    const auto known = std::find(sets_.begin(), sets_.end(), set);
+    const auto index = static_cast<int>(known - sets_.begin());
+    if (known == sets_.end()) {
+      if (sets_.size() >= kMostSets) fail("more different sets of characters than there may be");
+      sets_.push_back(std::move(set));
+    }
+    return {kind, index};
   }
 
   PatternNode read_choice() {

@@ -18,6 +18,7 @@ struct CharacterTraits {
 struct CharacterSet {
   struct Range {
     char32_t first, last;
+    bool operator==(const Range&) const = default;
   };
   std::vector<Range> ranges = {};
   uint32_t categories = 0;
@@ -26,6 +27,7 @@ struct CharacterSet {
   bool is_negated = false;
 
   bool contains(const CharacterTraits& character) const;
+  bool operator==(const CharacterSet&) const = default;
 };
 
 struct PatternNode {
@@ -45,9 +47,11 @@ struct PatternNode {
   bool is_lazy = false, is_negative = false;
 };
 
+constexpr size_t kMostSets = 256;
+
 struct PatternTree {
   PatternNode root;
-  std::vector<CharacterSet> sets;
+  std::vector<CharacterSet> sets;  // each once, at most kMostSets
 };
 
 // Reads literals, ., \s \d \w and their opposites, \p{L} and the other general categories, classes

@@ -1,0 +1,293 @@
+"""Byte-level BPE from rank files, from vocab.json with merges.txt, and CLIP's, beside the reference libraries: ids, offsets, decoding.
+
+Drives build/*/tokenizer_bench, as tests/parity/test_tokenizer.py does. HONE_ATTACK=1 takes all texts of the data sets.
+"""
+
+import base64
+import gzip
+import json
+import os
+import random
+
+import pytest
+from test_tokenizer import (  # noqa: F401
+    TOKENIZERS,
+    all_texts,
+    assert_equal,
+    driver,
+    pytestmark,
+    random_texts,
+    scalar_values,
+)
+
+from tokenizers import (  # noqa: E402
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN = CL100K.replace(r"\p{N}{1,3}", r"\p{N}")
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+RANKS = {
+    "llama3": ("tokenizer.model", CL100K),
+    "cl100k_base": ("cl100k_base.tiktoken", CL100K),
+    "qwen": ("qwen.tiktoken", QWEN),
+}
+
+
+def letters():
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    out = {byte: chr(byte) for byte in visible}
+    out.update({b: chr(0x100 + i) for i, b in enumerate(b for b in range(256) if b not in out)})
+    return out
+
+
+LETTERS = letters()
+
+
+def written(token):
+    return "".join(LETTERS[byte] for byte in token)
+
+
+def read_ranks(name):
+    lines = (TOKENIZERS / name / RANKS[name][0]).read_bytes().splitlines()
+    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
+
+
+def rank_tokenizer(name):
+    """As Transformers' TikTokenConverter makes one."""
+    ranks = read_ranks(name)
+    merges = []
+    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
+        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
+        pairs = [(a, b) for a, b in cuts if a in ranks and b in ranks]
+        merges += sorted(pairs, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+    vocab = {written(token): rank for token, rank in ranks.items()}
+    out = Tokenizer(
+        models.BPE(vocab, [(written(a), written(b)) for a, b in merges], ignore_merges=True)
+    )
+    if name == "qwen":
+        out.normalizer = normalizers.NFC()
+    out.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(RANKS[name][1]), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    out.decoder = decoders.ByteLevel()
+    out.post_processor = processors.ByteLevel(trim_offsets=False)
+    return out
+
+
+def some_texts():
+    texts = all_texts()
+    return texts if os.environ.get("HONE_ATTACK") == "1" else texts[::100]
+
+
+@pytest.mark.parametrize("name", RANKS)
+def test_rank_files(driver, name, tmp_path):  # noqa: F811
+    peer = rank_tokenizer(name)
+    driver.load(TOKENIZERS / name)
+    texts = random_texts(20, 1_500) + some_texts()
+    assert assert_equal(driver, peer, texts) > 20_000
+    driver.texts(texts[:5_000])
+    ids = [encoding.ids for encoding in peer.encode_batch(texts[:5_000])]
+    assert driver.decode(False) == [peer.decode(one, skip_special_tokens=False) for one in ids]
+    driver.ask(f"save {tmp_path}")
+    driver.load(tmp_path)
+    assert_equal(driver, Tokenizer.from_file(str(tmp_path / "tokenizer.json")), texts[:3_000])
+
+
+def merged_by_definition(ranks, word):
+    if word in ranks:
+        return [ranks[word]]
+    parts = [word[i : i + 1] for i in range(len(word))]
+    while True:
+        joined = [ranks.get(a + b, 1 << 30) for a, b in zip(parts, parts[1:])]
+        if not joined or min(joined) == 1 << 30:
+            return [ranks[part] for part in parts]
+        at = joined.index(min(joined))
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+
+
+def test_ranks_mean_what_tiktoken_means(driver):  # noqa: F811
+    ranks = read_ranks("cl100k_base")
+    draw = random.Random(21)
+    words = ["".join(draw.choices("aab", k=draw.randrange(1, 40))) for _ in range(2_000)]
+    words += ["".join(draw.choices("abcdefghijklmnopqrst", k=12)) for _ in range(2_000)]
+    driver.load(TOKENIZERS / "cl100k_base")
+    driver.texts(words)
+    assert [answer["ids"] for answer in driver.encode(plain=True)] == [
+        merged_by_definition(ranks, word.encode()) for word in words
+    ]
+
+
+# Categories by which \p{…} tells characters apart, each alone and between letters.
+@pytest.mark.parametrize("pattern", [CL100K, O200K], ids=["cl100k", "o200k"])
+def test_patterns_know_every_character(driver, pattern, tmp_path):  # noqa: F811
+    vocab = {letter: i for i, letter in enumerate(LETTERS.values())}
+    peer = Tokenizer(models.BPE(vocab, []))
+    peer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    peer.save(str(tmp_path / "tokenizer.json"))
+    driver.load(tmp_path)
+    step = 1 if os.environ.get("HONE_ATTACK") == "1" else 7
+    texts = [f"a{c}B{c}{c}1" for c in list(scalar_values())[::step]]
+    texts += [f"{draw}{c} {c}" for draw in ("X'", "é") for c in map(chr, range(0x3000))]
+    for start in range(0, len(texts), 200_000):
+        part = texts[start : start + 200_000]
+        driver.texts(part)
+        theirs = peer.encode_batch(part)
+        for text, ours, their in zip(part, driver.words(), theirs, strict=True):
+            assert ours[0] == their.word_ids, ascii(text)
+
+
+@pytest.mark.parametrize("behavior", ["removed", "isolated", "merged_with_previous", "contiguous"])
+@pytest.mark.parametrize("invert", [False, True])
+def test_split_behaviours(driver, behavior, invert, tmp_path):  # noqa: F811
+    vocab = {letter: i for i, letter in enumerate(LETTERS.values())}
+    peer = Tokenizer(models.BPE(vocab, []))
+    peer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\p{L}+|[^\s\p{L}]{2,3}?|\d"), behavior, invert),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    peer.save(str(tmp_path / "tokenizer.json"))
+    driver.load(tmp_path)
+    assert_equal(driver, peer, random_texts(22, 2_000))
+
+
+def clip_files(folder):
+    lines = gzip.open(TOKENIZERS / "clip/bpe_simple_vocab_16e6.txt.gz").read().decode()
+    merges = [tuple(line.split()) for line in lines.split("\n")[1 : 49152 - 256 - 2 + 1]]
+    # OpenAI's order: visible bytes first
+    order = [LETTERS[b] for b in sorted(LETTERS, key=lambda b: (LETTERS[b] != chr(b), b))]
+    tokens = order + [letter + "</w>" for letter in order] + ["".join(merge) for merge in merges]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
+    text = "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges)
+    (folder / "merges.txt").write_text(text, encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
+
+
+@pytest.mark.parametrize("form", ["list of merges", "vocab.json and merges.txt", "tokenizer.json"])
+def test_clip(driver, form, tmp_path):  # noqa: F811
+    transformers = pytest.importorskip("transformers")
+    clip_files(tmp_path)
+    peer = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
+    assert type(peer).__name__ == "CLIPTokenizer"
+    if form == "tokenizer.json":
+        peer.save_pretrained(str(tmp_path))
+    folder = TOKENIZERS / "clip" if form == "list of merges" else tmp_path
+    assert driver.load(folder)["vocab_size"] == 49408
+    texts = random_texts(23, 1_500) + some_texts()[::4] + ["It's <|startoftext|> a\u3000 b", ""]
+    assert_equal(driver, peer.backend_tokenizer, texts)
+    driver.texts(texts)
+    ids = [peer(text)["input_ids"] for text in texts]
+    for skip in (True, False):  # Python's strip() takes control characters too
+        ours = [text.strip() for text in driver.decode(skip)]
+        assert ours == [peer.decode(one, skip_special_tokens=skip) for one in ids]
+
+
+@pytest.mark.parametrize(
+    "name, special",
+    [
+        ("RobertaTokenizer", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]),
+        ("BartTokenizer", ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]),
+        ("GPT2Tokenizer", ["<|endoftext|>"]),
+        ("DebertaTokenizer", ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]),
+        ("Qwen2Tokenizer", ["<|endoftext|>", "<|im_start|>"]),
+    ],
+)
+def test_vocab_json_with_merges_txt(driver, name, special, tmp_path):  # noqa: F811
+    transformers = pytest.importorskip("transformers")
+    peer = Tokenizer(models.BPE())
+    peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=2_000,
+        show_progress=False,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    texts = some_texts()
+    peer.train_from_iterator(texts[::8], trainer)
+    peer.model.save(str(tmp_path))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
+    loaded = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
+    driver.load(tmp_path)
+    some = random_texts(24, 2_000) + texts[::16] + [f"a {token} b" for token in special]
+    # here <mask> takes the blank before it along, as RoBERTa's own tokenizer.json says
+    some = [text for text in some if "mask" not in text.lower()]
+    assert_equal(driver, loaded.backend_tokenizer, some)
+    pairs = [[a, b] for a, b in zip(some[::2], some[1::2])]
+    driver.texts(pairs)
+    theirs = loaded.backend_tokenizer.encode_batch([tuple(pair) for pair in pairs])
+    assert [answer["ids"] for answer in driver.encode()] == [one.ids for one in theirs]
+
+
+def test_the_form_of_modernbert(driver, tmp_path):  # noqa: F811
+    """Byte-level BPE of GPT-NeoX: runs of blanks are added tokens, between the model's and BERT's own."""
+    peer = Tokenizer(models.BPE())
+    peer.normalizer = normalizers.NFC()
+    peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    texts = some_texts()
+    trainer = trainers.BpeTrainer(
+        vocab_size=3_000,
+        show_progress=False,
+        special_tokens=["|||IP_ADDRESS|||", "<|padding|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    peer.train_from_iterator(texts[::8], trainer)
+    peer.add_tokens([AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)])
+    peer.add_tokens([AddedToken("|||EMAIL_ADDRESS|||", normalized=True)])
+    peer.add_special_tokens(
+        [
+            *(AddedToken(t, normalized=False) for t in ("[UNK]", "[CLS]", "[SEP]", "[PAD]")),
+            AddedToken("[MASK]", lstrip=True, normalized=False),
+            *(AddedToken(f"[unused{i}]", normalized=True, special=False) for i in range(83)),
+        ]
+    )
+    cls, sep = ("[CLS]", peer.token_to_id("[CLS]")), ("[SEP]", peer.token_to_id("[SEP]"))
+    peer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:0 [SEP]:0",
+        special_tokens=[cls, sep],
+    )
+    peer.decoder = decoders.ByteLevel()
+    peer.save(str(tmp_path / "tokenizer.json"))
+    driver.load(tmp_path)
+    draw = random.Random(25)
+    parts = [
+        " ",
+        "  ",
+        "   ",
+        "a",
+        "\n",
+        "\t",
+        "[MASK]",
+        "[unused7]",
+        "e\u0301",
+        "|||IP_ADDRESS|||",
+    ]
+    mixed = ["".join(draw.choices(parts, k=draw.randrange(1, 30))) for _ in range(3_000)]
+    some = mixed + random_texts(26, 3_000) + texts[::8]
+    assert_equal(driver, peer, some)
+    driver.texts(some)
+    ids = [encoding.ids for encoding in peer.encode_batch(some)]
+    assert driver.decode(True) == [peer.decode(one, skip_special_tokens=True) for one in ids]
