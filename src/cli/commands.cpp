@@ -126,6 +126,17 @@ void define_tokenize(CLI::App& app) {
   flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
 }
 
+void define_tokenizer(CLI::App& app) {
+  one_of(positional(app, "ACTION", "train: learn one from texts")->required(), {"train"});
+  positional(app, "FOLDER", "Where it is saved")->required();
+  positional(app, "DATA", "Texts: a file, a quoted pattern, a folder; - for standard input")
+      ->required();
+  values(app, "KEY=VALUE",
+         "What to learn, e.g. algorithm=unigram vocab_size=8000 text=[title,review]; how to read "
+         "the data, e.g. data.format=csv");
+  output_flags(app);
+}
+
 void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 
 void define_init(CLI::App& app) {
@@ -156,6 +167,7 @@ const std::vector<Command>& commands() {
       {"score", "Score saved predictions against labelled data", define_score},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
+      {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},
       {"init", "Write a commented starter configuration", define_init},
       {"pull", "Fetch a model from the hub into the local cache", define_pull},
       {"env", "Show versions, machine and what is registered", define_env},
