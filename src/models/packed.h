@@ -33,6 +33,9 @@ struct Packed {
   uint32_t pass = 0;  // over this batch in its step: passes of one number share their decisions
   uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
 
+  // Whose rows `features` are: those of sequence s are feature_ends[s] .. feature_ends[s + 1].
+  at::Tensor feature_ends;  // [S + 1] int32, always on the CPU; undefined where there are none
+
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }
   at::Tensor first_rows() const {

@@ -35,6 +35,37 @@ Packed empty_packed(int64_t tokens, int64_t sequences) {
   return packed;
 }
 
+// Of all samples that have features the width; 0 where none has. Rows are whole.
+int32_t feature_width(const std::vector<Sample>& samples, size_t stream) {
+  int32_t width = 0;
+  for (const Sample& sample : samples) {
+    const Features& features = stream_of(sample, stream).features;
+    if (features.values.empty()) continue;
+    if (width == 0) width = features.width;
+    if (features.width == width && width > 0 && features.values.size() % width == 0) continue;
+    throw Error(ErrorKind::kInternal,
+                fmt::format("a sample of record {} has {} features of width {}, in a batch where "
+                            "their width is {}",
+                            sample.record, features.values.size(), features.width, width));
+  }
+  return width;
+}
+
+// Rows of all samples end to end, and where each sample's end.
+void pack_features(const std::vector<Sample>& samples, size_t stream, Packed& packed) {
+  const int32_t width = feature_width(samples, stream);
+  if (width == 0) return;
+  std::vector<float> values;
+  std::vector<int32_t> ends = {0};
+  for (const Sample& sample : samples) {
+    const Features& features = stream_of(sample, stream).features;
+    values.insert(values.end(), features.values.begin(), features.values.end());
+    ends.push_back(static_cast<int32_t>(values.size()) / width);
+  }
+  packed.features = at::tensor(values, at::kFloat).view({-1, width});
+  packed.feature_ends = at::tensor(ends, at::kInt);
+}
+
 Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, size_t stream,
             uint64_t seed) {
   int64_t tokens = 0;
@@ -59,6 +90,7 @@ Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indi
     at += length;
     *ends++ = static_cast<int32_t>(at);
   }
+  pack_features(samples, stream, packed);
   return packed;
 }
 
@@ -88,6 +120,11 @@ Packed sequences_of(const Packed& all, int64_t begin, int64_t end) {
   Packed part = all;
   for (at::Tensor* column : {&part.ids, &part.positions, &part.segments, &part.keys, &part.shift}) {
     if (column->defined()) *column = column->slice(0, first, last);
+  }
+  if (all.features.defined()) {
+    const int32_t* rows = all.feature_ends.const_data_ptr<int32_t>();
+    part.features = all.features.slice(0, rows[begin], rows[end]);
+    part.feature_ends = all.feature_ends.slice(0, begin, end + 1).sub(rows[begin]);
   }
   part.cu_seqlens = all.cu_seqlens.slice(0, begin, end + 1).sub(first);
   part.max_len = 0;

@@ -23,8 +23,10 @@ uint64_t hash_values(const std::vector<T>& values) {
 
 uint64_t hash_sample(const Sample& sample) {
   auto hash = static_cast<uint64_t>(sample.window);
-  for (const Sequence& stream : sample.streams)
+  for (const Sequence& stream : sample.streams) {
     hash = mix(mix(hash, hash_values(stream.ids)), hash_values(stream.segments));
+    if (stream.features.width > 0) hash = mix(hash, hash_values(stream.features.values));
+  }
   for (const Target& target : sample.targets)
     hash = mix(mix(hash, hash_bytes(target.name)), hash_values(target.values));
   return hash;

@@ -1,8 +1,10 @@
 #include "tasks/batch.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "support/errors.h"
 
 namespace hone {
 namespace {
@@ -49,6 +51,56 @@ TEST(Collate, KeysStreamsApart) {
   const Batch batch = collate({two}, {0}, 0);
   ASSERT_EQ(batch.streams.size(), 2u);
   EXPECT_NE(values(batch.streams[0].keys), values(batch.streams[1].keys));
+}
+
+Sample with_features(Sample sample, int32_t width, std::vector<float> values) {
+  sample.streams[0].features = {width, std::move(values)};
+  return sample;
+}
+
+TEST(Collate, LaysFeaturesEndToEndWithoutPadding) {
+  const Batch batch = collate({with_features(sample({1}), 2, {1, 2, 3, 4}), sample({2, 3}),
+                               with_features(sample({4}), 2, {5, 6})},
+                              {0, 1, 2}, 0);
+  const Packed& p = batch.streams[0];
+  EXPECT_EQ(p.features.sizes(), (at::IntArrayRef{3, 2}));
+  EXPECT_EQ(values(p.features), (Longs{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(values(p.feature_ends), (Longs{0, 2, 2, 3}));
+  EXPECT_FALSE(collate({sample({1})}, {0}, 0).streams[0].features.defined());
+}
+
+TEST(Collate, RefusesFeaturesOfAnotherWidth) {
+  const auto collated = [](int32_t width, std::vector<float> values) {
+    return testing_support::error_of([&] {
+      collate(
+          {with_features(sample({1}), 2, {1, 2}), with_features(sample({2}, {}, 7), width, values)},
+          {0, 1}, 0);
+    });
+  };
+  EXPECT_THAT(collated(3, {1, 2, 3}), ::testing::HasSubstr("record 7 has 3 features of width 3"));
+  EXPECT_THAT(collated(2, {1, 2, 3}), ::testing::HasSubstr("of width 2")) << "half a row";
+  EXPECT_THAT(collated(0, {1}), ::testing::HasSubstr("of width 0"));
+}
+
+TEST(Sample, CountsFeatureRowsAsItsSize) {
+  EXPECT_EQ(with_features(sample({1, 2}), 2, {1, 2, 3, 4, 5, 6}).size(), 5);
+}
+
+TEST(Parts, AreViewsOfTheirSequences) {
+  Batch batch = collate({with_features(sample({1, 2}), 1, {7}), sample({3}),
+                         with_features(sample({4, 5, 6}), 1, {8, 9})},
+                        {4, 5, 6}, 3);
+  batch.parts = {1, 2};
+  const std::vector<Batch> parts = parts_of(batch);
+  ASSERT_EQ(parts.size(), 2u);
+  const Packed& last = parts[1].streams[0];
+  EXPECT_EQ(values(last.ids), (Longs{3, 4, 5, 6}));
+  EXPECT_EQ(values(last.cu_seqlens), (Longs{0, 1, 4}));
+  EXPECT_EQ(values(last.features), (Longs{8, 9}));
+  EXPECT_EQ(values(last.feature_ends), (Longs{0, 0, 2}));
+  EXPECT_EQ(last.max_len, 3);
+  EXPECT_EQ(values(last.keys),
+            values(collate({sample({3}), sample({4, 5, 6})}, {5, 6}, 3).streams[0].keys));
 }
 
 TEST(Collate, ShapesTargetsByTheirWidth) {
