@@ -132,8 +132,10 @@ TEST(EncoderBlock, HasNoBiases) {
   BlockOptions options = plain_block();
   options.attention_has_bias = options.feed_forward_has_bias = options.norm_has_bias = false;
   expect_equal_written_out(options);
+  testing::internal::CaptureStderr();
   for (const auto& item : EncoderBlock(options)->named_parameters())
     EXPECT_FALSE(item.key().ends_with("bias")) << item.key();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "libtorch warns of nothing";
 }
 
 TEST(EncoderBlock, HasHeadsOfAnyNumberAndDimension) {

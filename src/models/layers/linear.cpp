@@ -106,7 +106,7 @@ void check_rows(const at::Tensor& x, const Rows& rows) {
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   weight = register_parameter("weight", lazy_zeros({out, in}));
-  bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor());
+  bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor(), has_bias);
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& x, const Rows& rows) {

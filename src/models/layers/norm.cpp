@@ -9,7 +9,7 @@ namespace hone {
 
 LayerNormImpl::LayerNormImpl(int64_t width, double eps, bool has_bias) : eps_(eps) {
   weight = register_parameter("weight", at::ones({width}));
-  bias = register_parameter("bias", has_bias ? at::zeros({width}) : at::Tensor());
+  bias = register_parameter("bias", has_bias ? at::zeros({width}) : at::Tensor(), has_bias);
 }
 
 at::Tensor LayerNormImpl::forward(const at::Tensor& x) {
