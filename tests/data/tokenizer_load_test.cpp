@@ -180,9 +180,10 @@ TEST(LoadTokenizer, NamesTheLineOfADefectInAVocabulary) {
 
 TEST(LoadTokenizer, TellsWhatItLookedFor) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path()); }),
-              HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, vocab.json with merges.txt, "
-                        "or a SentencePiece model"));
+  EXPECT_THAT(
+      error_of([&] { Tokenizer::load(folder.path()); }),
+      HasSubstr("no tokenizer here: tokenizer.json, vocab.txt, vocab.json with merges.txt, a "
+                "SentencePiece model"));
   EXPECT_THAT(error_of([&] { Tokenizer::load(folder.path() + "/nowhere"); }),
               HasSubstr("no such file or folder"));
 }
