@@ -11,7 +11,7 @@ foreach(room ${rooms})
 endforeach()
 install(EXPORT hone NAMESPACE hone:: FILE hone-targets.cmake DESTINATION ${package})
 
-set_target_properties(hone-engine PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)  # libtorch lies in no folder of the system
+set_target_properties(hone-engine PROPERTIES INSTALL_RPATH ${HONE_TORCH_ROOT}/lib)  # libtorch lies in no folder of the system
 install(TARGETS hone hone-engine RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/hone-config.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/hone-config.cmake
