@@ -2,9 +2,11 @@
 // checkpoint and the comparison at resume all walk.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/config.h"
@@ -75,6 +77,7 @@ struct TrainOptions {
 
 // Calls visit(name, field) for each key, in the order of the struct.
 template <typename Options, typename Visitor>
+  requires std::same_as<std::remove_const_t<Options>, TrainOptions>
 void for_each_option(Options& o, Visitor&& visit) {
   visit("num_train_epochs", o.num_train_epochs);
   visit("max_steps", o.max_steps);

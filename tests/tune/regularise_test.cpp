@@ -6,6 +6,7 @@
 
 #include "support/errors.h"
 #include "support/tiny_run.h"
+#include "support/toy_similarity.h"
 #include "tasks/divergence.h"
 #include "tune/batch_loader.h"
 #include "tune/parameters.h"
@@ -219,6 +220,16 @@ TEST(Fgm, GradientIsThatOfAPlainAndAnAdversarialPassWithTheSameMasks) {
     EXPECT_TRUE(at::allclose(ours.at(name), value.grad(), 1e-4, 1e-6)) << name;
   EXPECT_NEAR(trained.numbers.at("fgm.loss"), adversarial.item<double>(), 1e-5);
   EXPECT_GT(trained.numbers.at("fgm.loss"), trained.last().loss);
+}
+
+TEST(RDrop, IsRefusedForATaskThatCannotCompareOutputs) {
+  TinyRun run(toy_similarity::kName);
+  run.regularise_yaml = "{r_drop: {}}";
+  for (Record& record : run.train_records()) record.fields["other"] = record.fields["text"];
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  EXPECT_THAT(error_of([&] { run.train(options); }),
+              AllOf(HasSubstr("regularise.r_drop"), HasSubstr("toy_similarity")));
 }
 
 // ---- EMA

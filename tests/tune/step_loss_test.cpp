@@ -15,8 +15,6 @@ namespace {
 using testing_support::tiny_options;
 using testing_support::TinyRun;
 
-const bool kHasSimilarity = tasks().add(toy_similarity::info());
-
 // Pairs that share their first words.
 class PairsRun : public TinyRun {
  public:
@@ -31,7 +29,7 @@ class PairsRun : public TinyRun {
 };
 
 // The gradient of the mean loss of 16 samples in micro-batches of `at_once`, dropout on.
-std::map<std::string, at::Tensor> gradient(TinyRun& run, int64_t at_once) {
+std::map<std::string, at::Tensor> step_gradient(TinyRun& run, int64_t at_once) {
   const auto weights = run.pipeline().network().weights();
   run.pipeline().network().train();
   for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
@@ -67,10 +65,10 @@ double distance(const std::map<std::string, at::Tensor>& a,
 TEST(StepLoss, HasTheGradientOfTheWholeBatchHoweverTheStepIsSplit) {
   PairsRun run(16);
   run.load_pipeline();
-  const auto whole = gradient(run, 16);
+  const auto whole = step_gradient(run, 16);
   EXPECT_GT(whole.at("projection.weight").norm().item<double>(), 0);
   for (const int64_t at_once : {8, 4, 1})
-    EXPECT_LT(distance(whole, gradient(run, at_once)), 1e-6) << "in batches of " << at_once;
+    EXPECT_LT(distance(whole, step_gradient(run, at_once)), 1e-6) << "in batches of " << at_once;
 }
 
 // Losses, not weights: Adam makes a step of a gradient that is nothing but rounding.
