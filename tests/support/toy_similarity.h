@@ -46,7 +46,6 @@ class PairHead : public Head {
 
 class SimilarityScorer : public Scorer {
  public:
-  void check(const Record&) const override {}  // any two texts can be compared
   void check(const Record&) const override {}  // gold has nothing that could be wrong
   void add(const Record& gold, const Json& result) override {
     sum_ += need_result(gold, result, "similarity").get<double>();
