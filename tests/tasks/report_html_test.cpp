@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const std::vector<std::string> kNames = {"<spam>", "ham"};
-const std::vector<metrics::ClassCounts> kCounts = {{1, 1, 2}, {2, 3, 2}};
+const std::vector<metrics::ClassCounts> kTwoClasses = {{1, 1, 2}, {2, 3, 2}};
 
 Report example_report() {
   Report report;
@@ -25,7 +25,7 @@ Report example_report() {
   report.add({"accuracy", "macro_f1"}, {0.75, 0.7}, {{0.5, 1.0}}, {0.5});
   report.baseline = "always <spam>";
   report.sections = {
-      {"per_class", "classes", metrics::class_table(kNames, kCounts, "accuracy")},
+      {"per_class", "classes", metrics::class_table(kNames, kTwoClasses, "accuracy")},
       {"confusion", "confusion", Matrix{{"<spam>", "ham"}, {{1, 1}, {0, 2}}, "gold", "<said>"}},
       {"reliability", "calibration",
        Curve{"confidence", "<y>", "rows", "<note>", {{0.55, 0.5, 2, 8.0 / 15, 9.0 / 15}}}},
