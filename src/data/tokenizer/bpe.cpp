@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
 #include <queue>
 #include <tuple>
@@ -75,6 +76,8 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const 
   size_t slots = 16;
   while (slots < 2 * merges.size()) slots *= 2;
   merges_.resize(slots);
+  filter_.resize((slots << kFilterBits) / 64);
+  hash_shift_ = 64 - std::countr_zero(slots << kFilterBits);
   for (size_t i = 0; i < merges.size(); ++i) {
     const Where place{where.file, i < lines.size() ? lines[i] : where.line};
     add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), place);
@@ -114,16 +117,18 @@ void Bpe::add_merge(const std::string& left, const std::string& right, int32_t r
     }
   }
   const uint64_t pair = static_cast<uint64_t>(left_id) << 32 | static_cast<uint32_t>(right_id);
-  size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);
+  size_t at = hash_of(pair) >> kFilterBits;
   while (merges_[at].pair != UINT64_MAX && merges_[at].pair != pair)
     at = (at + 1) & (merges_.size() - 1);
   merges_[at] = {pair, rank, id};
+  filter_[hash_of(pair) >> 6] |= uint64_t{1} << (hash_of(pair) & 63);
 }
 
 const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
   const uint64_t pair = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
-  for (size_t at = (pair * 0x9E3779B97F4A7C15ULL >> 20) & (merges_.size() - 1);;
-       at = (at + 1) & (merges_.size() - 1)) {
+  const uint64_t hash = hash_of(pair);
+  if ((filter_[hash >> 6] >> (hash & 63) & 1) == 0) return nullptr;
+  for (size_t at = hash >> kFilterBits;; at = (at + 1) & (merges_.size() - 1)) {
     if (merges_[at].pair == pair) return &merges_[at];
     if (merges_[at].pair == UINT64_MAX) return nullptr;
   }

@@ -64,11 +64,16 @@ class Bpe final : public Model {
   // Of single bytes where is_byte_level, else of ASCII: [is a word's first][is its last].
   std::array<std::array<std::array<int32_t, 256>, 2>, 2> letter_ids_{};
   std::vector<Merge> merges_;  // open addressing, a power of two, at most half full
-  uint32_t serial_;            // in the WordCache
+  // Most pairs have no merge, and a bit tells so: set for the hash of each pair that has one.
+  std::vector<uint64_t> filter_;
+  int hash_shift_ = 0;  // leaves a number of a bit; without its last kFilterBits, of a slot
+  static constexpr int kFilterBits = 3;
+  uint32_t serial_;  // in the WordCache
 
   void find_letter_ids();
   void add_merge(const std::string& left, const std::string& right, int32_t rank,
                  const Where& where);
+  uint64_t hash_of(uint64_t pair) const { return pair * 0x9E3779B97F4A7C15ULL >> hash_shift_; }
   const Merge* find_merge(int32_t left, int32_t right) const;
   std::string written(std::string_view character, bool is_first, bool is_last) const;
   int32_t id_of_character(std::string_view word, size_t begin, size_t end) const;
