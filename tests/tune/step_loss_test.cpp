@@ -91,17 +91,18 @@ TEST(StepLoss, TrainsAlikeHoweverAStepIsSplit) {
   }
 }
 
+// By chance, one of the 16 texts of a step is the right one: a loss of ln 16.
 TEST(StepLoss, Learns) {
   PairsRun run(32);
   TrainOptions options = tiny_options();
-  options.num_train_epochs = 15;
+  options.num_train_epochs = 400;
+  options.learning_rate = 5e-4;
   options.per_device_train_batch_size = 4;
   options.gradient_accumulation_steps = 4;
-  options.save_strategy = "no";
+  options.eval_strategy = options.save_strategy = "no";
   const TrainResult result = run.train(options);
-  const auto steps = run.events_of<Stepped>();
-  EXPECT_EQ(result.steps, 30);
-  EXPECT_LT(steps.back().loss, 0.6 * steps.front().loss);
+  EXPECT_EQ(result.steps, 800);
+  EXPECT_LT(run.events_of<Stepped>().back().loss, 0.8 * std::log(16));
 }
 
 // A sample without others has nothing to be told from.
