@@ -30,9 +30,10 @@ test-cpp: build
 test-python: build setup-peers
 	$(PEERS) -m pytest -q tests
 
-attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch
+attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch; damaged data and tokenizers
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py
 	HONE_ATTACK=1 $(BUILD)/models_tests --gtest_filter='*KernelsRows*'
+	HONE_ATTACK=1 $(BUILD)/data_tests --gtest_filter='*Damage*'
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run
