@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/utf8.h"
+#include "data/tokenizer/fast_path.h"
 #include "data/tokenizer/graphemes.h"
 #include "data/tokenizer/unicode.h"
 
@@ -372,16 +373,7 @@ class PieceEncoder::Run {
 };
 
 bool PieceEncoder::encode(std::string_view text, Span range, int32_t& word, Encoding& out) const {
-  const size_t before = out.ids.size();
-  Run run(*this, text, range, word, out);
-  if (!run.run()) {
-    out.ids.resize(before);
-    out.offsets.resize(before);
-    out.words.resize(before);
-    return false;
-  }
-  word = run.word();
-  return true;
+  return run_or_undo(Run(*this, text, range, word, out), word, out);
 }
 
 }  // namespace hone

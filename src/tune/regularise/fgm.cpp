@@ -9,8 +9,6 @@
 // sum of its samples' own. The second pass has the masks of the first.
 #include <ATen/ATen.h>
 
-#include <cmath>
-
 #include "tune/regularise/regulariser.h"
 
 namespace hone {
@@ -30,11 +28,7 @@ class Fgm : public Regulariser {
     void for_each(Visit&& visit) {
       visit("epsilon", epsilon);
     }
-    void check(const Config& section) const {
-      if (!std::isfinite(epsilon) || epsilon <= 0)
-        throw section.error("epsilon",
-                            fmt::format("\"epsilon\" is {}; it must be more than 0", epsilon));
-    }
+    void check(const Config& section) const { need_positive(section, "epsilon", epsilon); }
   };
 
   Fgm(const Options& options, const RegulariserContext& context)

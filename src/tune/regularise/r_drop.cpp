@@ -27,10 +27,7 @@ class RDrop : public Regulariser {
     void for_each(Visit&& visit) {
       visit("alpha", alpha);
     }
-    void check(const Config& section) const {
-      if (!std::isfinite(alpha) || alpha <= 0)
-        throw section.error("alpha", fmt::format("\"alpha\" is {}; it must be more than 0", alpha));
-    }
+    void check(const Config& section) const { need_positive(section, "alpha", alpha); }
   };
 
   RDrop(const Options& options, const RegulariserContext& context)

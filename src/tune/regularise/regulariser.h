@@ -87,6 +87,9 @@ Table<RegulariserInfo>& regularisers();  // registry.cpp: one line each
 // The section `regularise`. Error(kUsage) at its place for what is none of them.
 std::vector<ChosenRegulariser> read_regularisers(Config& section);
 
+// For an option's check: Error(kUsage) at its place where it is not a number above 0.
+void need_positive(const Config& section, const char* key, double value);
+
 // RegulariserInfo::read of a class R that is made from (Options, RegulariserContext). Options has
 // for_each(visit), which calls visit(key, field) for each, and check(section), which refuses values
 // at their place.
