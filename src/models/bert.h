@@ -9,8 +9,8 @@ namespace hone::bert {
 
 ModelConfig read_config(const Json& config);
 
-// What config.json and checkpoints of BERT's direct descendants (RoBERTa, ELECTRA, ALBERT) have in
-// common with BERT's, and each family's own defaults.
+// What config.json and checkpoints of BERT's direct descendants (RoBERTa, ELECTRA, ALBERT, ERNIE)
+// have in common with BERT's, and each family's own defaults.
 struct Defaults {
   int64_t words = 30522, hidden = 768, heads = 12, intermediate = 3072;
   const char* activation = "gelu";

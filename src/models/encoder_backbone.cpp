@@ -62,7 +62,7 @@ double EncoderPlan::weights() const {
   std::set<std::string> blocks;
   for (int64_t layer = 0; layer < layers; ++layer) blocks.insert(block_name(layer));
   const double rows = double(embeddings.words) + double(embeddings.positions) +
-                      double(embeddings.segments) +
+                      double(embeddings.segments) + double(embeddings.tasks) +
                       (projection.empty() ? 0.0 : double(block.hidden));
   return rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
 }

@@ -7,8 +7,8 @@
 
 namespace hone::roberta {
 
-ModelConfig read_config(const Json& config) {
-  EncoderPlan plan = bert::read_plan(config, {.words = 50265});
+ModelConfig read_config_of(const Json& config, const char* architecture_stem, int64_t words) {
+  EncoderPlan plan = bert::read_plan(config, {.words = words});
   plan.embeddings.position_offset = count_field(config, "pad_token_id", 1, 0) + 1;
   plan.embeddings.ignores_segments = true;
   ModelConfig out = bert::described(config, plan);
@@ -19,12 +19,14 @@ ModelConfig read_config(const Json& config) {
                     plan.embeddings.position_offset));
   }
   out.base_prefix = "roberta";
-  out.architecture_stem = "Roberta";
+  out.architecture_stem = architecture_stem;
   out.sentence_head.dense = "classifier.dense";
   out.sentence_head.activation = "tanh";
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = true;
   return out;
 }
+
+ModelConfig read_config(const Json& config) { return read_config_of(config, "Roberta", 50265); }
 
 }  // namespace hone::roberta

@@ -7,5 +7,7 @@
 namespace hone::roberta {
 
 ModelConfig read_config(const Json& config);
+// Of models that are RoBERTa in all but their name and vocabulary (XLM-RoBERTa, CamemBERT).
+ModelConfig read_config_of(const Json& config, const char* architecture_stem, int64_t words);
 
 }  // namespace hone::roberta

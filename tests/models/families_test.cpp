@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "models/backbone.h"
@@ -18,6 +19,7 @@ Json tiny_config(const std::string& model_type) {
           {"max_position_embeddings", 40},
           {"type_vocab_size", 2},
           {"embedding_size", 12},
+          {"use_task_id", true},
           {"dim", 24},
           {"n_layers", 2},
           {"n_heads", 4},
@@ -94,9 +96,13 @@ std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
 
 class EveryFamily : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
-                         testing::Values("albert", "bert", "roberta", "distilbert", "electra",
-                                         "modernbert"),
-                         [](const auto& info) { return std::string(info.param); });
+                         testing::Values("albert", "bert", "camembert", "distilbert", "electra",
+                                         "ernie", "modernbert", "roberta", "xlm-roberta"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
   for (const bool training : {false, true}) {

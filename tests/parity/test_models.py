@@ -42,6 +42,21 @@ FAMILIES = {
         transformers.RobertaConfig(hidden_size=48, type_vocab_size=1, **SMALL),
         add_pooling_layer=False,
     ),
+    "xlm-roberta": lambda: transformers.XLMRobertaModel(
+        transformers.XLMRobertaConfig(
+            hidden_size=48, type_vocab_size=1, pad_token_id=3, layer_norm_eps=1e-5, **SMALL
+        ),
+        add_pooling_layer=False,
+    ),
+    "camembert": lambda: transformers.CamembertModel(
+        transformers.CamembertConfig(hidden_size=48, **SMALL), add_pooling_layer=False
+    ),
+    "ernie": lambda: transformers.ErnieModel(
+        transformers.ErnieConfig(hidden_size=48, use_task_id=True, task_type_vocab_size=5, **SMALL)
+    ),
+    "ernie_without_tasks": lambda: transformers.ErnieModel(
+        transformers.ErnieConfig(hidden_size=48, hidden_act="relu", type_vocab_size=4, **SMALL)
+    ),
     "distilbert": lambda: transformers.DistilBertModel(
         transformers.DistilBertConfig(
             vocab_size=120,
@@ -151,7 +166,7 @@ def reference(model, inputs, with_pooler):
     ends = inputs["cu_seqlens"].tolist()
     for row, (begin, end) in enumerate(zip(ends, ends[1:])):
         arguments = {"input_ids": inputs["ids"][None, begin:end]}
-        if model.config.model_type in ("albert", "bert", "electra"):
+        if model.config.model_type in ("albert", "bert", "electra", "ernie"):
             arguments["token_type_ids"] = inputs["segments"][None, begin:end]
         output = model(**arguments, output_hidden_states=True)
         states.append([state[0].detach() for state in output.hidden_states[1:]])

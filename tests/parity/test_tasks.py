@@ -45,6 +45,17 @@ FAMILIES = {
         transformers.RobertaConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL),
         add_pooling_layer=False,
     ),
+    "xlm-roberta": lambda v: transformers.XLMRobertaModel(
+        transformers.XLMRobertaConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL),
+        add_pooling_layer=False,
+    ),
+    "camembert": lambda v: transformers.CamembertModel(
+        transformers.CamembertConfig(vocab_size=v, hidden_size=32, **SMALL),
+        add_pooling_layer=False,
+    ),
+    "ernie": lambda v: transformers.ErnieModel(
+        transformers.ErnieConfig(vocab_size=v, hidden_size=32, use_task_id=True, **SMALL)
+    ),
     "distilbert": lambda v: transformers.DistilBertModel(
         transformers.DistilBertConfig(
             vocab_size=v, dim=32, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=70

@@ -51,6 +51,7 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
   words_ = table(options.names.words, options.words);
   positions_ = table(options.names.positions, options.positions);
   segments_ = table(options.names.segments, options.segments);
+  tasks_ = table(options.names.tasks, options.tasks);
   norm_ = register_module(options.names.norm,
                           LayerNorm(options.width, options.norm_eps, options.norm_has_bias));
 }
@@ -67,6 +68,7 @@ at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
   if (segments_)
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");
+  if (tasks_) sum = sum + tasks_(at::zeros_like(tokens.ids), "task");
   return kernels::dropout(norm_(sum), rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));
 }
 

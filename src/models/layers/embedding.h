@@ -29,13 +29,15 @@ TORCH_MODULE(Embedding);
 
 struct EmbeddingNames {
   std::string words = "word_embeddings", positions = "position_embeddings",
-              segments = "token_type_embeddings", norm = "LayerNorm";
+              segments = "token_type_embeddings", tasks = "task_type_embeddings",
+              norm = "LayerNorm";
 };
 
 struct TokenEmbeddingsOptions {
   int64_t words = 0, width = 0;         // rows and columns of the word table
   int64_t positions = 0, segments = 0;  // rows of the other tables; 0: no such table
-  int64_t position_offset = 0;          // RoBERTa: position p is row padding_idx + 1 + p
+  int64_t tasks = 0;  // rows of ERNIE's table of pre-training tasks, whose row 0 all tokens get
+  int64_t position_offset = 0;  // RoBERTa: position p is row padding_idx + 1 + p
   bool ignores_segments =
       false;  // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
   double norm_eps = 1e-12, dropout = 0.1;
@@ -43,7 +45,7 @@ struct TokenEmbeddingsOptions {
   EmbeddingNames names = {};
 };
 
-// dropout(norm(word + shift + position + segment)) [N, width] fp32.
+// dropout(norm(word + shift + position + segment + task)) [N, width] fp32.
 class TokenEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);
@@ -53,7 +55,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
 
  private:
   TokenEmbeddingsOptions options_;
-  Embedding words_{nullptr}, positions_{nullptr}, segments_{nullptr};
+  Embedding words_{nullptr}, positions_{nullptr}, segments_{nullptr}, tasks_{nullptr};
   LayerNorm norm_{nullptr};
 };
 TORCH_MODULE(TokenEmbeddings);
