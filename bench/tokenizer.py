@@ -1,14 +1,16 @@
 """Tokenizer speed beside Hugging Face tokenizers: the same texts, whole encodings (ids, offsets, words), one and two threads,
 the programs in alternation; ids and offsets are compared before anything is timed.
 
-    .venv-peers/bin/python bench/tokenizer.py [--rounds 9] [--output FILE]
+    .venv-peers/bin/python bench/tokenizer.py [--rounds 9] [--only NAME:TEXTS…] [--output FILE]
 
 The peer is called the two ways it offers: encode_batch (offsets and all) and encode_batch_fast (offsets left out).
 Its texts are Python strings and its results Python objects, which is how it is used; hone's are C++ ones.
+"First pass": the texts by a tokenizer that has met none before, on one thread, loading not counted.
 """
 
 import argparse
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -22,7 +24,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from sets import RESULTS, processor  # noqa: E402
-from tokenizer_driver import (
+from tokenizer_driver import (  # noqa: E402
     BERT,
     ROOT,
     SHARED,
@@ -30,29 +32,35 @@ from tokenizer_driver import (
     Driver,
     bert_tokenizer,
     byte_offsets,
+    clip_tokenizer,
+    deberta_tokenizer,
+    rank_tokenizer,
     sentences_of,
     xlm_roberta_tokenizer,
-)  # noqa: E402
+)
 
 THREADS = (1, 2)
-ROWS = (
-    "bert-base-uncased:sst2",
-    "bert-base-uncased:banking77",
-    "bert-base-cased:conll2003",
-    "bert-base-chinese:chnsenticorp",
-    "roberta-base:sst2",
-    "roberta-base:banking77",
-    "t5-small:sst2",
-    "t5-small:random letters",
-    "xlm-roberta-base:sst2",
-    "xlm-roberta-base:chnsenticorp",
-    "xlm-roberta-base:random letters",
-    "xlm-roberta-base:random unicode",
-    "phi-3-mini:sst2",
-    "phi-3-mini:chnsenticorp",
-    "phi-3-mini:random letters",
-    "phi-3-mini:random unicode",
-)
+FIRST_PASSES = 3
+TABLE = {  # of each kind of tokenizer the texts that it is measured on
+    "bert-base-uncased": ("sst2", "banking77", "random letters", "random unicode"),
+    "bert-base-cased": ("conll2003",),
+    "bert-base-chinese": ("chnsenticorp",),
+    "roberta-base": ("sst2", "banking77", "chnsenticorp", "random letters", "random unicode"),
+    "cl100k_base": ("sst2", "chnsenticorp", "random letters", "random unicode"),
+    "clip": ("sst2", "chnsenticorp", "random letters", "random unicode"),
+    "t5-small": ("sst2", "random letters", "random unicode"),
+    "deberta-punctuation": ("sst2", "chnsenticorp", "random letters", "random unicode"),
+    "xlm-roberta-base": ("sst2", "chnsenticorp", "random letters", "random unicode"),
+    "phi-3-mini": ("sst2", "chnsenticorp", "random letters", "random unicode"),
+}
+ROWS = [f"{name}:{texts}" for name, sets in TABLE.items() for texts in sets]
+PUT_TOGETHER = {  # for the peer; where hone cannot read its files, by way of a tokenizer.json
+    "cl100k_base": lambda: rank_tokenizer("cl100k_base"),
+    "clip": clip_tokenizer,
+    "deberta-punctuation": deberta_tokenizer,
+    "xlm-roberta-base": xlm_roberta_tokenizer,
+}
+WITHOUT_FILES = ("deberta-punctuation", "xlm-roberta-base")
 
 
 def read_rows(name, column, delimiter, has_header):
@@ -90,48 +98,48 @@ def random_texts(name):
     return [" ".join(word() for _ in range(draw.randrange(5, 30))) for _ in range(5_000)]
 
 
+@functools.cache
+def peer_json(name):
+    return peer_tokenizer(name).to_str()
+
+
 def peer_tokenizer(name):
     from tokenizers import Tokenizer
 
-    if name == "xlm-roberta-base":
-        return xlm_roberta_tokenizer()
-    return (
-        bert_tokenizer(name)
-        if name in BERT
-        else Tokenizer.from_file(str(TOKENIZERS / name / "tokenizer.json"))
-    )
+    if name in PUT_TOGETHER:
+        return PUT_TOGETHER[name]()
+    if name in BERT:
+        return bert_tokenizer(name)
+    return Tokenizer.from_file(str(TOKENIZERS / name / "tokenizer.json"))
 
 
 def load(driver, name):
-    """The same tokenizer into hone; one that is put together for the peer by way of its file."""
-    if name != "xlm-roberta-base":
+    if name not in WITHOUT_FILES:
         return driver.load(TOKENIZERS / name, BERT.get(name))
     with tempfile.TemporaryDirectory() as folder:
-        peer_tokenizer(name).save(f"{folder}/tokenizer.json")
+        pathlib.Path(f"{folder}/tokenizer.json").write_text(peer_json(name))
         return driver.load(folder)
 
 
 def serve_peer():
     """A peer process: its number of threads is fixed by the environment when it starts."""
+    from tokenizers import Tokenizer
+
     tokenizer, texts = None, []
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "load":
-            tokenizer, texts = peer_tokenizer(command["tokenizer"]), texts_of(command["texts"])
+            tokenizer = Tokenizer.from_str(peer_json(command["tokenizer"]))
+            texts = texts_of(command["texts"])
             print("{}", flush=True)
             continue
         encode = tokenizer.encode_batch if command["do"] == "full" else tokenizer.encode_batch_fast
         start, cpu_start = time.perf_counter(), time.process_time()
         encodings = encode(texts, add_special_tokens=False)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+        tokens = sum(len(encoding) for encoding in encodings)
         print(
-            json.dumps(
-                {
-                    "seconds": seconds,
-                    "cpu_seconds": cpu_seconds,
-                    "tokens": sum(len(encoding) for encoding in encodings),
-                }
-            ),
+            json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "tokens": tokens}),
             flush=True,
         )
 
@@ -172,12 +180,47 @@ def compare(driver, name, texts):
     return tokens
 
 
+class Times:
+    """What each program took, and the ratios of their medians."""
+
+    def __init__(self):
+        self.seconds, self.cpu = {}, {}
+
+    def add(self, who, answer):
+        self.seconds.setdefault(who, []).append(answer["seconds"])
+        self.cpu.setdefault(who, []).append(answer["cpu_seconds"])
+
+    def row(self, size):
+        middle = {who: statistics.median(times) for who, times in self.seconds.items()}
+        cpu = {who: statistics.median(times) for who, times in self.cpu.items()}
+        peers = {"peer": "encode_batch", "peer_fast": "encode_batch_fast"}
+        return {
+            "seconds": middle,
+            "cpu_seconds": cpu,
+            "spread": {who: [min(times), max(times)] for who, times in self.seconds.items()},
+            "hone_MB_per_s": size / middle["hone"] / 1e6,
+            **{f"ratio_to_{peers[p]}": middle[p] / middle["hone"] for p in peers if p in middle},
+            # what a busy machine disturbs less
+            **{f"cpu_ratio_to_{peers[p]}": cpu[p] / cpu["hone"] for p in peers if p in cpu},
+        }
+
+
+def measure_first_passes(driver, peer, name, dataset):
+    times = Times()
+    for _ in range(FIRST_PASSES):
+        load(driver, name)
+        times.add("hone", driver.ask("time 1")[0])
+        peer.ask(do="load", tokenizer=name, texts=dataset)
+        times.add("peer", peer.ask(do="full"))
+    return times
+
+
 def measure(driver, peers, name, dataset, rounds):
     texts = texts_of(dataset)
     tokens = compare(driver, name, texts)
-    for peer in peers.values():
-        peer.ask(do="load", tokenizer=name, texts=dataset)
-    seconds, cpu = {}, {}
+    first = measure_first_passes(driver, peers[1], name, dataset)
+    peers[2].ask(do="load", tokenizer=name, texts=dataset)
+    times = {threads: Times() for threads in THREADS}
     for turn in range(rounds + 1):  # the first warms up
         for threads in THREADS:
             answers = {
@@ -188,29 +231,30 @@ def measure(driver, peers, name, dataset, rounds):
             for who, answer in answers.items():
                 assert answer["tokens"] == tokens
                 if turn > 0:
-                    seconds.setdefault((threads, who), []).append(answer["seconds"])
-                    cpu.setdefault((threads, who), []).append(answer["cpu_seconds"])
+                    times[threads].add(who, answer)
     size = sum(len(text.encode("utf-8")) for text in texts)
     row = {"tokenizer": name, "texts": dataset, "rows": len(texts), "bytes": size, "tokens": tokens}
+    row["first_pass"] = first.row(size)
     for threads in THREADS:
-        middle = {
-            who: statistics.median(seconds[threads, who]) for who in ("hone", "peer", "peer_fast")
-        }
-        cpu_middle = {who: statistics.median(cpu[threads, who]) for who in middle}
-        row[f"threads_{threads}"] = {
-            "seconds": middle,
-            "hone_MB_per_s": size / middle["hone"] / 1e6,
-            "ratio_to_encode_batch": middle["peer"] / middle["hone"],
-            "ratio_to_encode_batch_fast": middle["peer_fast"] / middle["hone"],
-            "cpu_seconds": cpu_middle,
-            "cpu_ratio_to_encode_batch": cpu_middle["peer"]
-            / cpu_middle["hone"],  # what a busy machine disturbs less
-            "cpu_ratio_to_encode_batch_fast": cpu_middle["peer_fast"] / cpu_middle["hone"],
-            "spread": {
-                who: [min(seconds[threads, who]), max(seconds[threads, who])] for who in middle
-            },
-        }
+        row[f"threads_{threads}"] = times[threads].row(size)
     return row
+
+
+def table_line(row):
+    cells = [f"{row['tokenizer']:20}", f"{row['texts']:15}"]
+    cells.append(f"{row['threads_1']['hone_MB_per_s']:6.1f}")
+    for name in ("threads_1", "threads_2"):
+        for of in ("ratio_to_encode_batch", "cpu_ratio_to_encode_batch"):
+            cells.append(f"{row[name][of]:6.1f}")
+        cells.append(f"{row[name]['ratio_to_encode_batch_fast']:6.1f}")
+    for of in ("ratio_to_encode_batch", "cpu_ratio_to_encode_batch"):
+        cells.append(f"{row['first_pass'][of]:6.1f}")
+    return " ".join(cells)
+
+
+HEAD = """\
+                                            1 thread, times as fast   2 threads              first pass
+tokenizer            texts             MB/s  batch    cpu   fast  batch    cpu   fast  batch    cpu"""
 
 
 def machine():
@@ -237,18 +281,13 @@ def main():
         },
     }
     print(json.dumps(result))
+    print(HEAD)
     driver, peers = Driver(), {threads: Peer(threads) for threads in THREADS}
     result["rows"] = []
     for name, dataset in (pair.split(":") for pair in arguments.only or ROWS):
-        row = measure(driver, peers, name, dataset, arguments.rounds)
-        result["rows"].append(row)
-        for threads in THREADS:
-            r = row[f"threads_{threads}"]
-            print(
-                f"{name:20} {dataset:13} {threads} thread(s): hone {r['hone_MB_per_s']:6.1f} MB/s, "
-                f"{r['ratio_to_encode_batch']:5.1f} times encode_batch, {r['ratio_to_encode_batch_fast']:5.1f} times encode_batch_fast "
-                f"(processor time: {r['cpu_ratio_to_encode_batch']:.1f}, {r['cpu_ratio_to_encode_batch_fast']:.1f})"
-            )
+        result["rows"].append(measure(driver, peers, name, dataset, arguments.rounds))
+        print(table_line(result["rows"][-1]), flush=True)
+    result["machine"]["load_after"] = os.getloadavg()[0]
     pathlib.Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
     pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
 

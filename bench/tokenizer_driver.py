@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import gzip
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import zipfile
 
 from tokenizers import (
     AddedToken,
+    Regex,
     Tokenizer,
     decoders,
     models,
@@ -121,6 +123,94 @@ def gpt2_tokenizer():
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     tokenizer.add_special_tokens([AddedToken("<|endoftext|>", special=True, normalized=False)])
+    return tokenizer
+
+
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+RANKS = {
+    "llama3": ("tokenizer.model", CL100K),
+    "cl100k_base": ("cl100k_base.tiktoken", CL100K),
+    "qwen": ("qwen.tiktoken", CL100K.replace(r"\p{N}{1,3}", r"\p{N}")),
+}
+
+
+def byte_letters():
+    """The visible character that stands for each byte."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    out = {byte: chr(byte) for byte in visible}
+    out.update({b: chr(0x100 + i) for i, b in enumerate(b for b in range(256) if b not in out)})
+    return out
+
+
+LETTERS = byte_letters()
+
+
+def read_ranks(name):
+    lines = (TOKENIZERS / name / RANKS[name][0]).read_bytes().splitlines()
+    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
+
+
+def rank_tokenizer(name):
+    """As Transformers' TikTokenConverter makes one."""
+    ranks = read_ranks(name)
+    merges = []
+    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
+        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
+        pairs = [(a, b) for a, b in cuts if a in ranks and b in ranks]
+        merges += sorted(pairs, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+    written = {token: "".join(LETTERS[byte] for byte in token) for token in ranks}
+    vocab = {written[token]: rank for token, rank in ranks.items()}
+    out = Tokenizer(
+        models.BPE(vocab, [(written[a], written[b]) for a, b in merges], ignore_merges=True)
+    )
+    if name == "qwen":
+        out.normalizer = normalizers.NFC()
+    out.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(RANKS[name][1]), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    out.decoder = decoders.ByteLevel()
+    out.post_processor = processors.ByteLevel(trim_offsets=False)
+    return out
+
+
+def write_clip_files(folder):
+    """vocab.json and merges.txt of OpenAI's list of merges."""
+    lines = gzip.open(TOKENIZERS / "clip/bpe_simple_vocab_16e6.txt.gz").read().decode()
+    merges = [tuple(line.split()) for line in lines.split("\n")[1 : 49152 - 256 - 2 + 1]]
+    # OpenAI's order: visible bytes first
+    order = [LETTERS[b] for b in sorted(LETTERS, key=lambda b: (LETTERS[b] != chr(b), b))]
+    tokens = order + [letter + "</w>" for letter in order] + ["".join(merge) for merge in merges]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
+    text = "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges)
+    (folder / "merges.txt").write_text(text, encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
+
+
+def clip_tokenizer():
+    import transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_clip_files(pathlib.Path(folder))
+        return transformers.AutoTokenizer.from_pretrained(folder).backend_tokenizer
+
+
+def deberta_tokenizer():
+    """DeBERTa-v2's form with split_by_punct, on T5's pieces."""
+    tokenizer = Tokenizer.from_file(str(TOKENIZERS / "t5-small/tokenizer.json"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Strip(),
+            normalizers.Precompiled(charsmap()),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Punctuation("isolated"), pre_tokenizers.Metaspace()]
+    )
     return tokenizer
 
 

@@ -3,8 +3,6 @@
 Drives build/*/tokenizer_bench, as tests/parity/test_tokenizer.py does. HONE_ATTACK=1 takes all texts of the data sets.
 """
 
-import base64
-import gzip
 import json
 import os
 import random
@@ -20,6 +18,15 @@ from test_tokenizer import (  # noqa: F401
     scalar_values,
 )
 
+from tokenizer_driver import (  # noqa: E402
+    CL100K,
+    LETTERS,
+    RANKS,
+    rank_tokenizer,
+    read_ranks,
+    write_clip_files,
+)
+
 from tokenizers import (  # noqa: E402
     AddedToken,
     Regex,
@@ -32,62 +39,11 @@ from tokenizers import (  # noqa: E402
     trainers,
 )
 
-CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-QWEN = CL100K.replace(r"\p{N}{1,3}", r"\p{N}")
 O200K = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-RANKS = {
-    "llama3": ("tokenizer.model", CL100K),
-    "cl100k_base": ("cl100k_base.tiktoken", CL100K),
-    "qwen": ("qwen.tiktoken", QWEN),
-}
-
-
-def letters():
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    out = {byte: chr(byte) for byte in visible}
-    out.update({b: chr(0x100 + i) for i, b in enumerate(b for b in range(256) if b not in out)})
-    return out
-
-
-LETTERS = letters()
-
-
-def written(token):
-    return "".join(LETTERS[byte] for byte in token)
-
-
-def read_ranks(name):
-    lines = (TOKENIZERS / name / RANKS[name][0]).read_bytes().splitlines()
-    return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
-
-
-def rank_tokenizer(name):
-    """As Transformers' TikTokenConverter makes one."""
-    ranks = read_ranks(name)
-    merges = []
-    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
-        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
-        pairs = [(a, b) for a, b in cuts if a in ranks and b in ranks]
-        merges += sorted(pairs, key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
-    vocab = {written(token): rank for token, rank in ranks.items()}
-    out = Tokenizer(
-        models.BPE(vocab, [(written(a), written(b)) for a, b in merges], ignore_merges=True)
-    )
-    if name == "qwen":
-        out.normalizer = normalizers.NFC()
-    out.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(RANKS[name][1]), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    out.decoder = decoders.ByteLevel()
-    out.post_processor = processors.ByteLevel(trim_offsets=False)
-    return out
 
 
 def some_texts():
@@ -173,23 +129,10 @@ def test_split_behaviours(driver, behavior, invert, tmp_path):  # noqa: F811
     assert_equal(driver, peer, random_texts(22, 2_000))
 
 
-def clip_files(folder):
-    lines = gzip.open(TOKENIZERS / "clip/bpe_simple_vocab_16e6.txt.gz").read().decode()
-    merges = [tuple(line.split()) for line in lines.split("\n")[1 : 49152 - 256 - 2 + 1]]
-    # OpenAI's order: visible bytes first
-    order = [LETTERS[b] for b in sorted(LETTERS, key=lambda b: (LETTERS[b] != chr(b), b))]
-    tokens = order + [letter + "</w>" for letter in order] + ["".join(merge) for merge in merges]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
-    text = "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges)
-    (folder / "merges.txt").write_text(text, encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
-
-
 @pytest.mark.parametrize("form", ["list of merges", "vocab.json and merges.txt", "tokenizer.json"])
 def test_clip(driver, form, tmp_path):  # noqa: F811
     transformers = pytest.importorskip("transformers")
-    clip_files(tmp_path)
+    write_clip_files(tmp_path)
     peer = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
     assert type(peer).__name__ == "CLIPTokenizer"
     if form == "tokenizer.json":

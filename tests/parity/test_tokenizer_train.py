@@ -148,15 +148,19 @@ def test_wordpiece(tmp_path):
     assert model_of(tmp_path / "out")["vocab"] == theirs["vocab"]
 
 
-def test_unigram_without_pruning(tmp_path):
-    """Equal scores are the order of a hash table in the reference: pieces are compared by their scores."""
+@pytest.mark.parametrize("vocab_size", [9500, 6600, 3000], ids="{}".format)
+def test_unigram(vocab_size, tmp_path):
+    """The first size needs no pruning, the second one round of it, the third several.
+
+    Equal scores are the order of a hash table in the reference: pieces are compared by their scores.
+    """
     words = ["algorithm=unigram", "normalizer=[]", "special_tokens=[<s>,<unk>]"]
-    hone_train(tmp_path / "out", *words, "vocab_size=9500")
+    hone_train(tmp_path / "out", *words, f"vocab_size={vocab_size}")
     theirs = trained(
         models.Unigram(),
         pre_tokenizers.Metaspace(),
         trainers.UnigramTrainer(
-            vocab_size=9500,
+            vocab_size=vocab_size,
             show_progress=False,
             special_tokens=["<s>", "<unk>"],
             unk_token="<unk>",

@@ -63,18 +63,12 @@ BertEncoder::Effect BertEncoder::effect_of(char32_t c) const {
 }
 
 // One call of encode.
-class BertEncoder::Run {
+class BertEncoder::Run : public FastPath {
  public:
   Run(const BertEncoder& encoder, std::string_view text, Span range, int32_t word, Encoding& out)
-      : encoder_(encoder),
-        text_(text.substr(0, range.end)),
-        at_(range.start),
-        word_(word),
-        out_(out) {
-    scratch().word.clear();
+      : FastPath(text, range, word, out), encoder_(encoder) {
+    bytes_.clear();
   }
-
-  int32_t word() const { return word_; }
 
   bool run() {
     while (at_ < text_.size()) {
@@ -86,37 +80,10 @@ class BertEncoder::Run {
   }
 
  private:
-  struct Scratch {
-    std::string word;
-    std::vector<Span> align;
-    std::vector<Piece> pieces;
-  };
-  static Scratch& scratch() {
-    thread_local Scratch scratch;
-    return scratch;
-  }
-
   const BertEncoder& encoder_;
-  std::string_view text_;
-  size_t at_;
-  int32_t word_;
-  Encoding& out_;
-  Scratch& scratch_ = scratch();
-  std::string& bytes_ = scratch_.word;  // of the word under way, normalised
-  std::vector<Span>& align_ =
-      scratch_.align;      // the bytes of the text behind each of them, unless is_linear_
-  size_t start_ = 0;       // where the word begins in the text
-  bool is_linear_ = true;  // byte i of the word stands for byte start_ + i of the text
-
-  void push(int32_t id, size_t begin, size_t end) {
-    out_.ids.push_back(id);
-    out_.offsets.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end)});
-    out_.words.push_back(word_);
-  }
 
   void take_ascii_word() {
-    start_ = at_;
-    is_linear_ = true;
+    start_bytes(at_);
     size_t end = at_;
     while (end < text_.size() && encoder_.word_bytes_[static_cast<unsigned char>(text_[end])] != 0)
       ++end;
@@ -148,7 +115,7 @@ class BertEncoder::Run {
         return false;
       case Kind::kAlone:
         finish_word();
-        push(effect.id, begin, at_);
+        push(effect.id, {static_cast<int32_t>(begin), static_cast<int32_t>(at_)});
         ++word_;
         break;
     }
@@ -162,33 +129,17 @@ class BertEncoder::Run {
 
   // A code point of the word, made of bytes [begin, at_) of the text.
   void append(char32_t code, size_t begin) {
-    const size_t size = bytes_.size();
-    if (size == 0) {
-      start_ = begin;
-      is_linear_ = true;
-    }
+    const size_t before = bytes_.size();
+    if (before == 0) start_bytes(begin);
     append_utf8(bytes_, code);
-    if (is_linear_ && start_ + size == begin && start_ + bytes_.size() == at_) return;
-    if (is_linear_) {
-      align_.clear();
-      for (size_t i = 0; i < size; ++i)
-        align_.push_back({static_cast<int32_t>(start_ + i), static_cast<int32_t>(start_ + i + 1)});
-      is_linear_ = false;
-    }
-    align_.resize(bytes_.size(), Span{static_cast<int32_t>(begin), static_cast<int32_t>(at_)});
+    note_source(before, begin);
   }
 
   void finish_word() {
     if (bytes_.empty()) return;
-    scratch_.pieces.clear();
-    encoder_.wordpiece_.tokenize(bytes_, scratch_.pieces);
-    for (const Piece& piece : scratch_.pieces) {
-      if (is_linear_) {
-        push(piece.id, start_ + piece.begin, start_ + piece.end);
-      } else {
-        push(piece.id, align_[piece.begin].start, align_[piece.end - 1].end);
-      }
-    }
+    pieces_.clear();
+    encoder_.wordpiece_.tokenize(bytes_, pieces_);
+    for (const Piece& piece : pieces_) push(piece.id, source(piece.begin, piece.end));
     ++word_;
     bytes_.clear();
   }

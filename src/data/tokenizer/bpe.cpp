@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <functional>
 #include <limits>
-#include <queue>
-#include <tuple>
 
 #include "base/file.h"
 #include "base/lines.h"
@@ -50,11 +49,9 @@ struct Bpe::Symbol {
   int32_t id, begin, size, previous, next;  // neighbours by index, -1 where there is none
 };
 
-struct Bpe::Candidate {
-  int32_t rank, left, id;  // `left`: index of the left symbol; `id`: of the merged token
-  bool operator>(const Candidate& other) const {
-    return std::tie(rank, left) > std::tie(other.rank, other.left);
-  }
+// Two neighbours merged; without a merge the rank is no merge's.
+struct Bpe::Joined {
+  int32_t rank = -1, id = 0;
 };
 
 Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where,
@@ -249,40 +246,55 @@ void Bpe::merge_few(std::vector<Symbol>& symbols) const {
 }
 
 void Bpe::merge_all(std::vector<Symbol>& symbols) const {
-  std::vector<Candidate> storage;
-  storage.reserve(symbols.size());
-  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>{},
-                                                                               std::move(storage));
-  const auto offer = [&](int32_t left) {
-    if (left < 0 || symbols[left].next < 0) return;
-    const Merge* merge = find_merge(symbols[left].id, symbols[symbols[left].next].id);
-    if (merge != nullptr) queue.push({merge->rank, left, merge->id});
+  thread_local std::vector<Joined> joined;   // of each symbol with the next one
+  thread_local std::vector<uint64_t> queue;  // rank, then place: the least first
+  joined.assign(symbols.size(), {});
+  queue.clear();
+  const auto look_up = [&](int32_t left) {
+    const int32_t right = symbols[left].next;
+    const Merge* merge = right < 0 ? nullptr : find_merge(symbols[left].id, symbols[right].id);
+    joined[left] = merge == nullptr ? Joined{} : Joined{merge->rank, merge->id};
+    if (merge == nullptr) return;
+    queue.push_back(static_cast<uint64_t>(merge->rank) << 32 | static_cast<uint32_t>(left));
   };
-  for (size_t i = 0; i < symbols.size(); ++i) offer(static_cast<int32_t>(i));
+  const auto offer = [&](int32_t left) {
+    const size_t before = queue.size();
+    look_up(left);
+    if (queue.size() > before) std::push_heap(queue.begin(), queue.end(), std::greater<>());
+  };
+  for (size_t i = 0; i < symbols.size(); ++i) look_up(static_cast<int32_t>(i));
+  std::make_heap(queue.begin(), queue.end(), std::greater<>());
   while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
-    Symbol& left = symbols[best.left];
-    if (left.size == 0 || left.next < 0) continue;
+    std::pop_heap(queue.begin(), queue.end(), std::greater<>());
+    const auto rank = static_cast<int32_t>(queue.back() >> 32);
+    const auto best = static_cast<int32_t>(queue.back() & UINT32_MAX);
+    queue.pop_back();
+    if (joined[best].rank != rank) continue;  // one of the two has been merged since
+    Symbol& left = symbols[best];
     Symbol& right = symbols[left.next];
-    const Merge* merge = find_merge(left.id, right.id);
-    if (merge == nullptr || merge->id != best.id) continue;  // one of them has been merged since
-    left.id = best.id;
+    joined[left.next] = {};
+    left.id = joined[best].id;
     left.size += right.size;
     right.size = 0;
     left.next = right.next;
-    if (left.next >= 0) symbols[left.next].previous = best.left;
-    offer(left.previous);
-    offer(best.left);
+    if (left.next >= 0) symbols[left.next].previous = best;
+    if (left.previous >= 0) offer(left.previous);
+    offer(best);
   }
 }
 
+// The word as a token of its own, whatever the merges say.
+int32_t Bpe::find_whole(std::string_view word) const {
+  if (!options_.ignore_merges || word.size() > vocabulary_.longest()) return Vocabulary::kNone;
+  if (!options_.is_byte_level) return vocabulary_.find(word);
+  thread_local std::string token;
+  token.clear();
+  append_byte_alphabet(word, token);
+  return vocabulary_.find(token);
+}
+
 void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
-  const std::string token =
-      options_.ignore_merges ? (options_.is_byte_level ? to_byte_alphabet(word) : std::string(word))
-                             : "";
-  if (const int32_t id = options_.ignore_merges ? vocabulary_.find(token) : Vocabulary::kNone;
-      id != Vocabulary::kNone) {
+  if (const int32_t id = find_whole(word); id != Vocabulary::kNone) {
     out.push_back({id, 0, static_cast<int32_t>(word.size())});
     return;
   }

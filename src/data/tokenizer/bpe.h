@@ -50,7 +50,7 @@ class Bpe final : public Model {
 
  private:
   struct Symbol;
-  struct Candidate;
+  struct Joined;
   struct Merge {
     uint64_t pair = UINT64_MAX;  // left id in the upper half, right id in the lower; free where all
                                  // bits are set
@@ -81,6 +81,7 @@ class Bpe final : public Model {
   bool has_bytes(std::string_view character) const;
   void merge_few(std::vector<Symbol>& symbols) const;
   void merge_all(std::vector<Symbol>& symbols) const;
+  int32_t find_whole(std::string_view word) const;
   void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
   std::vector<Merge> merges_by_rank() const;
 };

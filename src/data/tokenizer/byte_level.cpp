@@ -14,15 +14,16 @@ constexpr bool is_visible(int byte) {
 
 // Visible bytes stand for themselves; the others, in their order, for U+0100 and on.
 struct Alphabet {
-  std::array<char32_t, 256> letters{};
+  std::array<std::string, 256> written;
   std::array<int, 0x200> bytes{};  // -1: not a letter of it
 
   Alphabet() {
     bytes.fill(-1);
     char32_t next = 0x100;
     for (int byte = 0; byte < 256; ++byte) {
-      letters[byte] = is_visible(byte) ? static_cast<char32_t>(byte) : next++;
-      bytes[letters[byte]] = byte;
+      const char32_t letter = is_visible(byte) ? static_cast<char32_t>(byte) : next++;
+      append_utf8(written[byte], letter);
+      bytes[letter] = byte;
     }
   }
 };
@@ -43,10 +44,14 @@ const Pattern& gpt2_pattern() {
 
 }  // namespace
 
+void append_byte_alphabet(std::string_view bytes, std::string& out) {
+  const Alphabet& known = alphabet();
+  for (const char byte : bytes) out += known.written[static_cast<unsigned char>(byte)];
+}
+
 std::string to_byte_alphabet(std::string_view bytes) {
   std::string out;
-  for (const char byte : bytes)
-    append_utf8(out, alphabet().letters[static_cast<unsigned char>(byte)]);
+  append_byte_alphabet(bytes, out);
   return out;
 }
 

@@ -12,6 +12,7 @@
 namespace hone {
 
 std::string to_byte_alphabet(std::string_view bytes);  // " the" -> "Ġthe"
+void append_byte_alphabet(std::string_view bytes, std::string& out);
 std::optional<std::string> from_byte_alphabet(
     std::string_view letters);  // nothing where a letter is not of the alphabet
 

@@ -1,12 +1,14 @@
 // What Replace and Split look for: "pattern" of tokenizer.json, {"String": …} or {"Regex": …}.
 #pragma once
 
-#include <functional>
+#include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "data/sample.h"
 #include "data/tokenizer/json_node.h"
+#include "data/tokenizer/patterns/pattern.h"
 
 namespace hone {
 
@@ -15,11 +17,17 @@ class Finder {
   // An expression that patterns/pattern.h does not read is an Error(kModel).
   explicit Finder(const JsonNode& node);
 
-  // Leftmost matches one after the other, none of them empty, as bytes of `text`. Thread-safe.
-  std::vector<Span> matches(std::string_view text) const { return matches_(text); }
+  // Appends the leftmost matches one after the other, none of them empty, as bytes of `text`.
+  // Thread-safe.
+  void append_matches(std::string_view text, std::vector<Span>& out) const;
+  std::vector<Span> matches(std::string_view text) const {
+    std::vector<Span> out;
+    append_matches(text, out);
+    return out;
+  }
 
  private:
-  std::function<std::vector<Span>(std::string_view text)> matches_;
+  std::variant<std::string, Pattern> wanted_;
 };
 
 }  // namespace hone

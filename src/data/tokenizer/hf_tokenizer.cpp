@@ -115,8 +115,8 @@ class HfTokenizer::Writer {
       : tokenizer_(tokenizer), text_(text), out_(out) {}
 
   int32_t word = 0;
-  std::vector<Piece> pieces;  // scratch
-  std::vector<Span> words;
+  std::vector<Piece>& pieces = scratch().pieces;  // for use in between
+  std::vector<Span>& words = scratch().words;
 
   Encoding& out() { return out_; }
 
@@ -138,6 +138,15 @@ class HfTokenizer::Writer {
   const HfTokenizer& tokenizer_;
   std::string_view text_;
   Encoding& out_;
+
+  struct Scratch {
+    std::vector<Piece> pieces;
+    std::vector<Span> words;
+  };
+  static Scratch& scratch() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
 
   void push(int32_t id, Span span) {
     out_.ids.push_back(id);
@@ -194,7 +203,8 @@ bool HfTokenizer::encode_fast(std::string_view text, Span range, int32_t& word,
 void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer) const {
   NormalizedText normalized(text, range.start, range.end);
   if (normalizer_ != nullptr) normalizer_->apply(normalized);
-  std::vector<TokenMatcher::Part> parts;
+  thread_local std::vector<TokenMatcher::Part> parts;
+  parts.clear();
   added_.in_normalized().split(normalized.view(), added_.tokens(), parts);
   for (const auto& [begin, end, token] : parts) {
     if (token >= 0) {

@@ -19,6 +19,14 @@ constexpr size_t kMostGrowth = 16, kFreeGrowth = 4096;
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
+bool is_ascii(std::string_view text) {
+  char all = 0;  // without a branch, many bytes at once
+  for (const char byte : text) all |= byte;
+  return (all & 0x80) == 0;
+}
+
+bool is_capital(char byte) { return byte >= 'A' && byte <= 'Z'; }
+
 struct Mark {
   char32_t code;
   int32_t change;
@@ -81,7 +89,7 @@ NormalizedText::NormalizedText(std::string_view text, int32_t begin, int32_t end
     : text_(text), begin_(begin), end_(end) {}
 
 Span NormalizedText::source(int32_t begin, int32_t end) const {
-  if (is_changed_) return {align_[begin].start, align_[end - 1].end};
+  if (is_moved_) return {align_[begin].start, align_[end - 1].end};
   Span span{begin_ + begin, begin_ + end};  // a part of a code point stands for the whole of it
   for (int i = 0; i < 3 && span.start > begin_ && is_continuation(text_[span.start]); ++i)
     --span.start;
@@ -90,18 +98,28 @@ Span NormalizedText::source(int32_t begin, int32_t end) const {
 }
 
 NormalizedText NormalizedText::slice(int32_t begin, int32_t end) const {
-  if (!is_changed_) return {text_, begin_ + begin, begin_ + end};
-  NormalizedText out(text_, begin_, end_);
-  out.is_changed_ = true;
+  NormalizedText out(text_, begin_ + begin, begin_ + end);
+  if (!is_own_) return out;
+  out.is_own_ = true;
   out.bytes_ = bytes_.substr(begin, end - begin);
+  if (!is_moved_) return out;
+  out.is_moved_ = true;
+  out.begin_ = begin_;
+  out.end_ = end_;
   out.align_.assign(align_.begin() + begin, align_.begin() + end);
   return out;
 }
 
-void NormalizedText::set_changed() {
-  if (is_changed_) return;
+void NormalizedText::set_own() {
+  if (is_own_) return;
   bytes_ = view();
-  is_changed_ = true;
+  is_own_ = true;
+}
+
+void NormalizedText::set_moved() {
+  if (is_moved_) return;
+  set_own();
+  is_moved_ = true;
   align_.reserve(bytes_.size());
   for (size_t at = 0; at < bytes_.size();) {
     const size_t start = at;
@@ -120,7 +138,7 @@ void NormalizedText::check_growth(size_t bytes) const {
 }
 
 void NormalizedText::transform(const std::vector<Change>& changes, int32_t removed_at_start) {
-  set_changed();
+  set_moved();
   std::string bytes;
   std::vector<Span> align;
   bytes.reserve(bytes_.size());
@@ -181,6 +199,12 @@ void NormalizedText::map(const std::function<char32_t(char32_t)>& to) {
 }
 
 void NormalizedText::lowercase() {
+  if (is_ascii(view())) {
+    if (std::none_of(view().begin(), view().end(), is_capital)) return;
+    set_own();
+    for (char& byte : bytes_) byte = is_capital(byte) ? static_cast<char>(byte | 0x20) : byte;
+    return;
+  }
   std::vector<Change> changes;
   bool is_same = true;
   for (size_t at = 0; at < view().size();) {
@@ -194,6 +218,7 @@ void NormalizedText::lowercase() {
 }
 
 void NormalizedText::normalize(bool is_compatible, bool is_composed) {
+  if (is_ascii(view())) return;
   const std::vector<Mark> marks = decompose(view(), is_compatible);
   std::vector<Change> changes;
   if (is_composed) {
@@ -239,7 +264,11 @@ void NormalizedText::strip(bool left, bool right) {
 
 void NormalizedText::replace(const Finder& finder, std::string_view by) {
   const std::vector<Span> matches = finder.matches(view());
-  if (matches.empty()) return;
+  const bool is_same =
+      count_code_points(by) == 1 && std::all_of(matches.begin(), matches.end(), [&](Span match) {
+        return view().substr(match.start, match.end - match.start) == by;
+      });
+  if (matches.empty() || is_same) return;
   Rewriter out(*this);
   int32_t done = 0;
   for (const auto& [begin, end] : matches) {
@@ -252,7 +281,7 @@ void NormalizedText::replace(const Finder& finder, std::string_view by) {
 }
 
 NormalizedText::Rewriter::Rewriter(NormalizedText& text) : text_(text) {
-  text_.set_changed();
+  text_.set_moved();
   bytes_.reserve(text_.bytes_.size());
   align_.reserve(text_.bytes_.size());
 }
@@ -277,7 +306,7 @@ void NormalizedText::Rewriter::commit() {
 void NormalizedText::prepend(std::string_view prefix) {
   if (view().empty()) return;
   check_growth(view().size() + prefix.size());
-  set_changed();
+  set_moved();
   align_.insert(align_.begin(), prefix.size(), align_.front());
   bytes_.insert(0, prefix);
 }

@@ -20,7 +20,7 @@ class NormalizedText {
   NormalizedText(std::string_view text, int32_t begin, int32_t end);
 
   std::string_view view() const {
-    return is_changed_ ? std::string_view(bytes_) : text_.substr(begin_, end_ - begin_);
+    return is_own_ ? std::string_view(bytes_) : text_.substr(begin_, end_ - begin_);
   }
   Span source(int32_t begin, int32_t end)
       const;  // bytes of the original text behind [begin, end) of view(); begin < end
@@ -63,11 +63,14 @@ class NormalizedText {
  private:
   std::string_view text_;
   int32_t begin_, end_;
-  bool is_changed_ = false;  // else bytes_ and align_ are not filled
+  // While each code point stands where it stood in the text, with as many bytes, align_ is not
+  // filled; while they are the same ones, bytes_ is not either.
+  bool is_own_ = false, is_moved_ = false;
   std::string bytes_;
   std::vector<Span> align_;  // for each byte of bytes_
 
-  void set_changed();
+  void set_own();
+  void set_moved();
   void check_growth(size_t bytes) const;
 };
 

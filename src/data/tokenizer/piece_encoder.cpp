@@ -19,8 +19,6 @@ bool has_white_space(std::string_view text) {
   return false;
 }
 
-bool continues_code_point(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
-
 // Whether a code point takes no part in what its neighbours become, unless one of them does.
 bool is_independent(char32_t c) {
   return unicode::stands_alone(c) && unicode::combining_class(c) == 0;
@@ -95,11 +93,15 @@ bool PieceEncoder::read_pre_tokenizer(const JsonNode& node, Rules& rules) {
   if (type != "Sequence") return false;
   const std::vector<JsonNode> items = node.at("pretokenizers").items();
   if (items.size() == 1) return read_pre_tokenizer(items[0], rules);
-  if (items.size() != 2 || items[0].type() != "WhitespaceSplit" || items[1].type() != "Metaspace")
-    return false;
-  rules.drops_blanks = rules.minds_white_space = true;
+  if (items.size() != 2 || items[1].type() != "Metaspace") return false;
   read_metaspace(items[1], rules);
-  return rules.splits;
+  if (items[0].type() == "WhitespaceSplit") {
+    rules.drops_blanks = rules.minds_white_space = true;
+    return rules.splits;
+  }
+  rules.isolates_punctuation =
+      items[0].type() == "Punctuation" && items[0].text_or("behavior", "Isolated") == "Isolated";
+  return rules.isolates_punctuation && rules.splits && rules.prefix == Prefix::kAlways;
 }
 
 std::unique_ptr<PieceEncoder> PieceEncoder::make(const JsonNode& normalizer,
@@ -119,7 +121,8 @@ PieceEncoder::PieceEncoder(Rules rules, const Model& model, const TokenMatcher& 
     : rules_(std::move(rules)),
       model_(model),
       added_(added),
-      effects_([this](char32_t c) { return effect_of(c); }) {
+      effects_([this](char32_t c) { return effect_of(c); }),
+      is_punctuation_(unicode::is_punctuation) {
   const Json steps = {{"type", "Sequence"}, {"normalizers", rules_.inner}};
   inner_ = make_normalizer({steps, "tokenizer.json"});
   for (char32_t c = 0; c < 128; ++c) ascii_[c] = effects_[c].kind;
@@ -149,18 +152,13 @@ PieceEncoder::Effect PieceEncoder::effect_of(char32_t c) const {
 }
 
 // One call of encode. A chunk is a run of blanks and what follows up to the next one.
-class PieceEncoder::Run {
+class PieceEncoder::Run : public FastPath {
  public:
   Run(const PieceEncoder& encoder, std::string_view text, Span range, int32_t word, Encoding& out)
-      : encoder_(encoder),
+      : FastPath(text, range, word, out),
+        encoder_(encoder),
         rules_(encoder.rules_),
-        text_(text.substr(0, range.end)),
-        begin_(range.start),
-        at_(range.start),
-        word_(word),
-        out_(out) {}
-
-  int32_t word() const { return word_; }
+        begin_(range.start) {}
 
   bool run() {
     while (at_ < text_.size()) {
@@ -175,9 +173,7 @@ class PieceEncoder::Run {
  private:
   struct Scratch {
     std::vector<Span> blanks;
-    std::string bytes, word;
-    std::vector<Span> align;
-    std::vector<Piece> pieces;
+    std::string word;
   };
   static Scratch& scratch() {
     thread_local Scratch scratch;
@@ -186,17 +182,9 @@ class PieceEncoder::Run {
 
   const PieceEncoder& encoder_;
   const Rules& rules_;
-  std::string_view text_;
-  size_t begin_, at_;
-  int32_t word_;
-  Encoding& out_;
-  Scratch& scratch_ = scratch();
-  std::vector<Span>& blanks_ = scratch_.blanks;  // of the chunk
-  std::string& bytes_ = scratch_.bytes;          // what follows them, normalised
-  std::vector<Span>& align_ =
-      scratch_.align;      // the bytes of the text behind each of them, unless is_linear_
-  size_t start_ = 0;       // where they begin in the text
-  bool is_linear_ = true;  // byte i of them stands for byte start_ + i of the text
+  size_t begin_;
+  std::vector<Span>& blanks_ = scratch().blanks;  // of the chunk; what follows them is in bytes_
+  std::string& marked_ = scratch().word;          // a word with its marks
   bool has_words_ = false;
 
   // What the code point at `at` becomes; `at` moves past it.
@@ -234,12 +222,10 @@ class PieceEncoder::Run {
 
   // Up to the next blank. False where that is not provided for.
   bool take_characters() {
-    bytes_.clear();
-    start_ = at_;
-    is_linear_ = true;
+    start_bytes(at_);
     bool is_complex = false;
     while (at_ < text_.size()) {
-      if (is_linear_ && !is_complex) take_plain();
+      if (is_linear() && !is_complex) take_plain();
       if (at_ == text_.size()) break;
       const size_t begin = at_;
       const Effect* effect = nullptr;
@@ -251,11 +237,9 @@ class PieceEncoder::Run {
       }
       is_complex = is_complex || kind == Kind::kComplex || is_replaced(begin);
       if (is_complex) continue;
-      if (kind == Kind::kSame) {
-        append(text_.substr(begin, at_ - begin), begin, true);
-      } else {
-        append(*effect->text, begin, false);
-      }
+      const size_t before = bytes_.size();
+      bytes_ += kind == Kind::kSame ? text_.substr(begin, at_ - begin) : *effect->text;
+      note_source(before, begin);
     }
     return !is_complex || normalize_whole();
   }
@@ -266,38 +250,16 @@ class PieceEncoder::Run {
     bytes_ += text_.substr(begin, at_ - begin);
   }
 
-  // Bytes made of the code point [begin, at_) of the text.
-  void append(std::string_view bytes, size_t begin, bool is_same) {
-    if (is_linear_ && !is_same) {
-      is_linear_ = false;
-      align_.clear();
-      for (size_t i = start_; i < begin;) {
-        const size_t from = i;
-        next_code_point(text_, i);
-        align_.insert(align_.end(), i - from,
-                      {static_cast<int32_t>(from), static_cast<int32_t>(i)});
-      }
-    }
-    bytes_ += bytes;
-    if (!is_linear_)
-      align_.resize(bytes_.size(), Span{static_cast<int32_t>(begin), static_cast<int32_t>(at_)});
-  }
-
   // By the normalizer itself. What a mark or a character that is removed does at the beginning is a
   // matter of what stands before it.
   bool normalize_whole() {
-    size_t next = start_;
+    size_t next = start();
     if (!is_independent(next_code_point(text_, next))) return false;
-    NormalizedText part(text_, static_cast<int32_t>(start_), static_cast<int32_t>(at_));
+    NormalizedText part(text_, static_cast<int32_t>(start()), static_cast<int32_t>(at_));
     encoder_.inner_->apply(part);
-    bytes_ = part.view();
-    if (bytes_.empty() || has_white_space(bytes_) || bytes_.find(rules_.mark) != std::string::npos)
-      return false;
-    is_linear_ = false;
-    align_.clear();
-    for (int32_t i = 0; i < static_cast<int32_t>(bytes_.size()); ++i)
-      align_.push_back(part.source(i, i + 1));
-    return true;
+    set_bytes(part);
+    return !bytes_.empty() && !has_white_space(bytes_) &&
+           bytes_.find(rules_.mark) == std::string::npos;
   }
 
   // Leaves the blanks that the parts leave. False where they would mind what kind they are.
@@ -328,47 +290,65 @@ class PieceEncoder::Run {
   bool finish(bool is_first) {
     if (!encoder_.added_.is_empty() && encoder_.added_.is_in(bytes_)) return false;
     if (!drop_blanks(is_first)) return false;
-    if (has_prefix(is_first)) blanks_.push_back(source(0, 1));
+    if (has_prefix(is_first) || end_of_punctuation(0) > 0) blanks_.push_back(source(0, 1));
     if (rules_.splits) {
-      const size_t last = blanks_.size() - (blanks_.empty() || bytes_.empty() ? 0 : 1);
-      for (size_t i = 0; i < last; ++i) push_word(i, i + 1, false);
-      if (!bytes_.empty()) push_word(last, blanks_.size(), true);
+      push_words();
     } else if (!blanks_.empty() || !bytes_.empty()) {
-      push_word(0, blanks_.size(), true);
+      push_word(0, blanks_.size(), 0, bytes_.size());
     }
     return true;
   }
 
-  // Blanks [first, last) as marks, and the characters where they belong to it.
-  void push_word(size_t first, size_t last, bool has_bytes) {
-    std::string& word = scratch_.word;
-    word.clear();
-    for (size_t i = first; i < last; ++i) word += rules_.mark;
-    const auto marks = static_cast<int32_t>(word.size());
-    if (has_bytes) word += bytes_;
-    scratch_.pieces.clear();
-    encoder_.model_.tokenize(word, scratch_.pieces);
+  // Each blank is a word but for the last, which begins one.
+  void push_words() {
+    const size_t last = blanks_.size() - (blanks_.empty() || bytes_.empty() ? 0 : 1);
+    for (size_t i = 0; i < last; ++i) push_word(i, i + 1, 0, 0);
+    for (size_t begin = 0; begin < bytes_.size();) {
+      const size_t end = end_of_word(begin);
+      if (begin == 0) {
+        push_word(last, blanks_.size(), begin, end);
+      } else {
+        blanks_.assign(1, source(begin, begin + 1));
+        push_word(0, 1, begin, end);
+      }
+      begin = end;
+    }
+  }
+
+  // Of the punctuation that stands at byte `at`, where that is a word of its own; else `at`.
+  size_t end_of_punctuation(size_t at) const {
+    if (!rules_.isolates_punctuation || at == bytes_.size()) return at;
+    size_t end = at;
+    return encoder_.is_punctuation_[next_code_point(bytes_, end)] ? end : at;
+  }
+
+  size_t end_of_word(size_t begin) const {
+    if (!rules_.isolates_punctuation) return bytes_.size();
+    if (const size_t end = end_of_punctuation(begin); end > begin) return end;
+    size_t at = begin;
+    do next_code_point(bytes_, at);
+    while (at < bytes_.size() && end_of_punctuation(at) == at);
+    return at;
+  }
+
+  // Blanks [first, last) as marks, and bytes [begin, end).
+  void push_word(size_t first, size_t last, size_t begin, size_t end) {
+    marked_.clear();
+    for (size_t i = first; i < last; ++i) marked_ += rules_.mark;
     const auto size = static_cast<int32_t>(rules_.mark.size());
-    for (const auto& [id, begin, end] : scratch_.pieces) {
-      const int32_t from = begin < marks ? blanks_[first + begin / size].start
-                                         : source(begin - marks, begin - marks + 1).start;
-      const int32_t to = end <= marks ? blanks_[first + (end - 1) / size].end
-                                      : source(end - marks - 1, end - marks).end;
-      out_.ids.push_back(id);
-      out_.offsets.push_back({from, to});
-      out_.words.push_back(word_);
+    const auto marks = static_cast<int32_t>(marked_.size());
+    marked_.append(bytes_, begin, end - begin);
+    pieces_.clear();
+    encoder_.model_.tokenize(marked_, pieces_);
+    const int32_t shift = static_cast<int32_t>(begin) - marks;
+    for (const auto& [id, from, to] : pieces_) {
+      push(id, {from < marks ? blanks_[first + from / size].start
+                             : source(from + shift, from + shift + 1).start,
+                to <= marks ? blanks_[first + (to - 1) / size].end
+                            : source(to + shift - 1, to + shift).end});
     }
     has_words_ = true;
     if (rules_.splits) ++word_;
-  }
-
-  // The bytes of the text behind [begin, end) of bytes_.
-  Span source(int32_t begin, int32_t end) const {
-    if (!is_linear_) return {align_[begin].start, align_[end - 1].end};
-    size_t from = start_ + begin, to = start_ + end;
-    while (from > start_ && continues_code_point(text_[from])) --from;
-    while (to < at_ && continues_code_point(text_[to])) ++to;
-    return {static_cast<int32_t>(from), static_cast<int32_t>(to)};
   }
 };
 

@@ -49,11 +49,12 @@ class PieceEncoder {
   // What the parts do with blanks.
   struct Rules {
     bool strips_left = false, strips_right = false;
-    bool collapses = false;          // several blanks are as the last of them
-    bool drops_blanks = false;       // WhitespaceSplit: words are what stands between them
-    bool splits = false;             // each mark begins a word, else all is one
-    bool prepends = false;           // a normalizer puts the mark before the text, come what may
-    bool minds_white_space = false;  // also where it is no blank
+    bool collapses = false;             // several blanks are as the last of them
+    bool drops_blanks = false;          // WhitespaceSplit: words are what stands between them
+    bool splits = false;                // each mark begins a word, else all is one
+    bool isolates_punctuation = false;  // a mark stands before it and before what follows
+    bool prepends = false;              // a normalizer puts the mark before the text, come what may
+    bool minds_white_space = false;     // also where it is no blank
     Prefix prefix = Prefix::kNever;
     std::string mark;                   // of a blank
     std::vector<std::string> replaced;  // texts that a normalizer replaces before all else
@@ -65,6 +66,7 @@ class PieceEncoder {
   const TokenMatcher& added_;
   std::unique_ptr<Normalizer> inner_;
   CodePointTable<Effect> effects_;
+  CodePointTable<bool> is_punctuation_;
   std::array<Kind, 128> ascii_{};
   std::array<bool, 256> begins_replaced_{}, is_plain_{};  // by first byte; kSame, one byte, no more
 

@@ -90,10 +90,10 @@ class Splitter : public PreTokenizer {
   virtual void split(std::string_view text, Span range, std::vector<Span>& out) const = 0;
 
   void apply(NormalizedText& text, std::vector<Span>& words) const override {
-    std::vector<Span> parts;
-    parts.reserve(words.size());
+    thread_local std::vector<Span> parts;
+    parts.clear();
     for (const Span word : words) split(text.view(), word, parts);
-    words = std::move(parts);
+    words.swap(parts);
   }
 };
 
@@ -145,18 +145,17 @@ class PatternSplit final : public Splitter {
       : finder_(std::move(finder)), delimiter_(delimiter), is_inverted_(is_inverted) {}
 
   void split(std::string_view text, Span range, std::vector<Span>& out) const override {
-    std::vector<Stretch> pieces;
-    int32_t done = range.start;
-    const auto add = [&](int32_t end, bool is_match) {
-      if (done < end) pieces.push_back({{done, end}, is_match != is_inverted_});
-      done = end;
-    };
-    for (const auto& [begin, end] :
-         finder_.matches(text.substr(range.start, range.end - range.start))) {
-      add(range.start + begin, false);
-      add(range.start + end, true);
+    thread_local std::vector<Span> matches;
+    matches.clear();
+    finder_.append_matches(text.substr(range.start, range.end - range.start), matches);
+    if (delimiter_ == Delimiter::kIsolated) {
+      for_each_stretch(matches, range, [&](Span span, bool) { out.push_back(span); });
+      return;
     }
-    add(range.end, false);
+    std::vector<Stretch> pieces;
+    for_each_stretch(matches, range, [&](Span span, bool is_match) {
+      pieces.push_back({span, is_match != is_inverted_});
+    });
     join(std::move(pieces), delimiter_, out);
   }
 
@@ -164,6 +163,21 @@ class PatternSplit final : public Splitter {
   Finder finder_;
   Delimiter delimiter_;
   bool is_inverted_;
+
+  // Matches, as bytes of the range, and what stands between them.
+  template <typename Found>
+  static void for_each_stretch(const std::vector<Span>& matches, Span range, const Found& found) {
+    int32_t done = range.start;
+    const auto add = [&](int32_t end, bool is_match) {
+      if (done < end) found(Span{done, end}, is_match);
+      done = end;
+    };
+    for (const auto& [begin, end] : matches) {
+      add(range.start + begin, false);
+      add(range.start + end, true);
+    }
+    add(range.end, false);
+  }
 };
 
 // \w+|[^\w\s]+

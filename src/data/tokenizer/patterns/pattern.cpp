@@ -1,6 +1,7 @@
 #include "data/tokenizer/patterns/pattern.h"
 
 #include <algorithm>
+#include <bit>
 #include <bitset>
 #include <map>
 #include <unordered_map>
@@ -14,7 +15,6 @@ namespace {
 
 using NodeKind = PatternNode::Kind;
 using Signature = std::bitset<kMostSets>;  // of a character: which sets it is in
-using ClassNumbers = std::unordered_map<Signature, uint8_t>;
 
 constexpr size_t kMostParts = 4000, kMostStates = 4000, kMostClasses = 200, kMostBounds = 1000;
 constexpr int64_t kMostWork = 50'000'000;
@@ -36,25 +36,44 @@ void collect_bounds(const CharacterSet& set, std::vector<char32_t>& out) {
 
 // Every signature that a character may have, numbered: those of all combinations of traits between
 // the bounds of all ranges. Some of them belong to no character.
-ClassNumbers number_classes(const std::vector<CharacterSet>& sets, const JsonNode& node) {
-  std::vector<char32_t> bounds{0};
-  for (const CharacterSet& set : sets) collect_bounds(set, bounds);
-  std::sort(bounds.begin(), bounds.end());
-  bounds.erase(std::unique(bounds.begin(), bounds.end()), bounds.end());
-  if (bounds.size() > kMostBounds) throw node.error("too many ranges of characters");
-  ClassNumbers out;
-  for (const char32_t code : bounds) {
-    for (int traits = 0; traits < 4 * 32; ++traits) {
-      const CharacterTraits character{code, 1U << (traits / 4), (traits & 1) != 0,
-                                      (traits & 2) != 0};
-      const Signature signature = signature_of(sets, character);
-      if (out.contains(signature)) continue;
-      if (out.size() >= kMostClasses) throw node.error("too many classes of characters");
-      out.emplace(signature, static_cast<uint8_t>(out.size()));
+class CharacterClasses {
+ public:
+  CharacterClasses(const std::vector<CharacterSet>& sets, const JsonNode& node) {
+    for (const CharacterSet& set : sets) collect_bounds(set, bounds_);
+    std::sort(bounds_.begin(), bounds_.end());
+    bounds_.erase(std::unique(bounds_.begin(), bounds_.end()), bounds_.end());
+    if (bounds_.size() > kMostBounds) throw node.error("too many ranges of characters");
+    std::unordered_map<Signature, uint8_t> numbers;
+    for (const char32_t code : bounds_) {
+      for (uint32_t traits = 0; traits < kTraits; ++traits) {
+        const CharacterTraits character{code, 1U << (traits / 4), (traits & 1) != 0,
+                                        (traits & 2) != 0};
+        const Signature signature = signature_of(sets, character);
+        const auto [found, is_new] =
+            numbers.emplace(signature, static_cast<uint8_t>(numbers.size()));
+        if (is_new) signatures_.push_back(signature);
+        if (signatures_.size() > kMostClasses) throw node.error("too many classes of characters");
+        classes_.push_back(found->second);
+      }
     }
   }
-  return out;
-}
+
+  const std::vector<Signature>& signatures() const { return signatures_; }
+
+  uint8_t operator()(char32_t c) const {
+    const CharacterTraits traits = traits_of(c);
+    const auto interval = std::upper_bound(bounds_.begin(), bounds_.end(), c) - bounds_.begin() - 1;
+    const uint32_t number = static_cast<uint32_t>(std::countr_zero(traits.category)) * 4 +
+                            (traits.is_space ? 1 : 0) + (traits.is_word ? 2 : 0);
+    return classes_[static_cast<size_t>(interval) * kTraits + number];
+  }
+
+ private:
+  static constexpr uint32_t kTraits = 4 * 32;
+  std::vector<char32_t> bounds_{0};
+  std::vector<Signature> signatures_;  // of each class
+  std::vector<uint8_t> classes_;       // of each interval between bounds, by traits
+};
 
 // Where the expression can stand: before a character, a choice, a look ahead, or at its end.
 struct Step {
@@ -195,17 +214,12 @@ class Determinizer {
 Pattern::Pattern(const JsonNode& node) {
   PatternTree tree = parse_pattern(node);
   if (tree.sets.empty()) throw node.error("a regular expression that matches nothing");
-  const ClassNumbers numbers = number_classes(tree.sets, node);
-  std::vector<Signature> classes(numbers.size());
-  for (const auto& [signature, number] : numbers) classes[number] = signature;
+  const CharacterClasses class_of(tree.sets, node);
   PartList parts(node);
   const int start = parts.add(tree.root, 0);
-  steps_ = Determinizer(parts, classes, node).run(start);
-  end_of_text_ = static_cast<uint32_t>(classes.size());
+  steps_ = Determinizer(parts, class_of.signatures(), node).run(start);
+  end_of_text_ = static_cast<uint32_t>(class_of.signatures().size());
   start_ = 2 * (end_of_text_ + 1);
-  const auto class_of = [sets = std::move(tree.sets), numbers](char32_t c) {
-    return numbers.at(signature_of(sets, traits_of(c)));
-  };
   for (char32_t c = 0; c < ascii_.size(); ++c) ascii_[c] = class_of(c);
   classes_ = std::make_shared<const CodePointTable<uint8_t>>(class_of);
 }

@@ -336,12 +336,14 @@ class UnigramTrainer {
     pieces_ = std::move(left);
   }
 
-  // Of the corpus' likelihood, were each occurrence of the piece cut so.
-  static double loss(size_t piece, const std::vector<int32_t>& cut,
-                     const std::vector<double>& counts, double sum, double words) {
+  // Of the corpus' likelihood, were each occurrence of the piece cut so. The sum of counts that
+  // follows ought to grow by what the cut has more than one part; the reference lets it grow by the
+  // number of all pieces, and as ids are to be equal, so does this.
+  double loss(size_t piece, const std::vector<int32_t>& cut, const std::vector<double>& counts,
+              double sum, double words) const {
     const double count = counts[piece];
     const double log_probability = std::log(count) - std::log(sum);
-    const double log_sum = std::log(sum + count * static_cast<double>(cut.size() - 1));
+    const double log_sum = std::log(sum + count * static_cast<double>(pieces_.size() - 1));
     double log_cut = 0;
     for (const int32_t part : cut) log_cut += std::log(counts[part] + count) - log_sum;
     return count / words * (log_probability - log_cut);
