@@ -9,6 +9,8 @@
 #include <ATen/Parallel.h>
 #include <time.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -152,6 +154,66 @@ void attention(Bench& bench, const Model& model, const Load& load, at::ScalarTyp
           at::scaled_dot_product_attention(pq, pk, pv, {}, dropout).backward(as_batch(gradient));
         });
   }
+}
+
+// Buckets of DeBERTa-v3: distances up to 128 each by themselves, farther ones by their logarithm.
+int64_t deberta_bucket(int64_t distance) {
+  constexpr int64_t kNear = 128, kMost = 512, kReach = 256;
+  const double far = static_cast<double>(std::abs(distance));
+  int64_t bucket = std::abs(distance);
+  if (bucket > kNear)
+    bucket = kNear + std::llround(std::ceil(std::log(far / kNear) /
+                                            std::log((kMost - 1.0) / kNear) * (kNear - 1)));
+  return std::clamp<int64_t>(kReach + (distance > 0 ? -bucket : bucket), 0, 2 * kReach - 1);
+}
+
+// Attention with DeBERTa's relative positions, beside what Transformers composes of ATen: products
+// with all positions, of which scores are gathered.
+void positions(Bench& bench, const Model& model, const Load& load, at::ScalarType type) {
+  const int64_t tokens = load.sequences * load.length, dim = model.hidden / model.heads,
+                length = load.length;
+  const at::Tensor starts = at::arange(load.sequences + 1, at::kInt) * static_cast<int>(length);
+  const auto input = [&](int64_t rows) { return leaf(normal({rows, model.heads, dim}, type)); };
+  const at::Tensor q = input(tokens), k = input(tokens), v = input(tokens), keys = input(512),
+                   queries = input(512), gradient = normal({tokens, model.heads, dim}, type);
+  const double scale = 1 / std::sqrt(3.0 * static_cast<double>(dim));
+  const kernels::AttentionInputs inputs{.q = q,
+                                        .k = k,
+                                        .v = v,
+                                        .of_q = {starts, length},
+                                        .bucket_of = deberta_bucket,
+                                        .position_keys = keys,
+                                        .position_queries = queries};
+  at::Tensor bucket = at::empty({length, length}, at::kLong);
+  for (int64_t i = 0; i < length; ++i) {
+    for (int64_t j = 0; j < length; ++j)
+      bucket.data_ptr<int64_t>()[i * length + j] = deberta_bucket(j - i);
+  }
+  const auto as_batch = [&](const at::Tensor& x) {
+    return x.view({load.sequences, length, model.heads, dim}).transpose(1, 2);
+  };
+  const at::Tensor index = bucket.expand({load.sequences, model.heads, length, length});
+  const auto composed = [&] {
+    const at::Tensor bq = as_batch(q), bk = as_batch(k);
+    const at::Tensor by_query = at::matmul(bq, keys.permute({1, 2, 0})).gather(3, index),
+                     by_key = at::matmul(bk, queries.permute({1, 2, 0}))
+                                  .gather(3, index.transpose(2, 3))
+                                  .transpose(2, 3);
+    const at::Tensor scores = (at::matmul(bq, bk.transpose(2, 3)) + by_query + by_key) * scale;
+    return at::matmul(at::dropout(at::softmax(scores, -1), 0.1, true), as_batch(v))
+        .transpose(1, 2)
+        .reshape({tokens, model.heads, dim});
+  };
+  const kernels::AttentionOptions options{
+      .scale = scale, .dropout = 0.1, .seed = 1, .site = 2, .keys = at::arange(tokens, at::kLong)};
+  const double flops = 12e-9 * static_cast<double>(tokens * length * model.hidden);
+  bench.compare(
+      title("attention with positions forward", model, load, type), flops, "GFLOP",
+      [&] { kernels::attention(inputs, options); }, [&] { composed(); });
+  bench.compare(
+      title("attention with positions forward+backward", model, load, type), 3 * flops, "GFLOP",
+      [&] { kernels::attention(inputs, options).backward(gradient); },
+      [&] { composed().backward(gradient); });
 }
 
 // A layer from hidden to inner. ATen's bf16 gradient of the weight is rounded to bf16 before it is
@@ -315,6 +377,7 @@ Json run(const Settings& settings) {
     for (const Load& load : kLoads) {
       for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) {
         attention(bench, model, load, type);
+        positions(bench, model, load, type);
         if (load.length == 512) continue;  // the rest sees tokens only
         norm(bench, model, load, type);
         activation(bench, model, load, type);

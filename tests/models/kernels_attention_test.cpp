@@ -26,12 +26,12 @@ struct Case {
   int64_t window = 0;
   int64_t pairs = 0;  // that are rotated
   int64_t buckets = 0;
-  bool has_bias = false, has_query_bias = false, has_key_bias = false;
+  bool has_bias = false, has_position_keys = false, has_position_queries = false;
 };
 
-Case with_biases(Case c, int64_t buckets, bool bias, bool query_bias, bool key_bias) {
+Case with_distances(Case c, int64_t buckets, bool bias, bool keys, bool queries) {
   c.buckets = buckets;
-  c.has_bias = bias, c.has_query_bias = query_bias, c.has_key_bias = key_bias;
+  c.has_bias = bias, c.has_position_keys = keys, c.has_position_queries = queries;
   return c;
 }
 
@@ -40,8 +40,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
   for (const int32_t length : c.keys) out << "/ " << length << " ";
   return out << "tokens, heads " << c.heads << "/" << c.kv_heads << ", dim " << c.dim << ", causal "
              << c.is_causal << ", dropout " << c.dropout << ", window " << c.window << ", pairs "
-             << c.pairs << ", buckets " << c.buckets << " of " << (c.has_bias ? "head " : "")
-             << (c.has_query_bias ? "query " : "") << (c.has_key_bias ? "key" : "");
+             << c.pairs << ", buckets " << c.buckets << " of " << (c.has_bias ? "biases " : "")
+             << (c.has_position_keys ? "keys " : "") << (c.has_position_queries ? "queries" : "");
 }
 
 Stretches stretches(const std::vector<int32_t>& lengths) {
@@ -94,8 +94,8 @@ Outcome run(Function function, const Case& c, at::ScalarType type) {
   x.v = input({rows(of_k), c.kv_heads, c.dim}, 3);
   if (c.buckets > 0) x.bucket_of = logarithmic_buckets(c.buckets);
   if (c.has_bias) x.bias = input({c.heads, c.buckets}, 11);
-  if (c.has_query_bias) x.query_bias = input({rows(x.of_q), c.heads, c.buckets}, 12);
-  if (c.has_key_bias) x.key_bias = input({rows(of_k), c.heads, c.buckets}, 13);
+  if (c.has_position_keys) x.position_keys = input({c.buckets, c.heads, c.dim}, 12);
+  if (c.has_position_queries) x.position_queries = input({c.buckets, c.heads, c.dim}, 13);
   if (c.pairs > 0) x.rotary = rotary_of(rotary_frequencies(1000, 2 * c.pairs), of_k.longest);
   result[0] = function(x, options_of(c, rows(x.of_q)));
   result[0].backward(normal(result[0].sizes(), 4, c.type).to(type));
@@ -136,9 +136,9 @@ std::vector<Case> cases(at::ScalarType type) {
   const Case plain{{1, 5, 16, 70, 300}, 4, 4, 32, false, 0, type},
       grouped{{1, 0, 70}, 4, 2, 24, true, 0.2, type, 0.3, {330, 3, 80}, 30, 4};
   for (const Case& c : {plain, grouped}) {
-    result.push_back(with_biases(c, 32, true, false, false));
-    result.push_back(with_biases(c, 10, false, true, true));
-    result.push_back(with_biases(c, 1, true, true, true));
+    result.push_back(with_distances(c, 32, true, false, false));
+    result.push_back(with_distances(c, 10, false, true, true));
+    result.push_back(with_distances(c, 1, true, true, true));
   }
   result.push_back({{40, 0, 3}, 2, 2, 16, false, 0.1, type, 0, {7, 5, 270}});
   return result;
@@ -172,7 +172,7 @@ Case random_case(std::mt19937& random) {
   if (below(2) == 1) c.buckets = 1 + below(40);
   if (c.buckets > 0) {
     const int64_t which = 1 + below(7);
-    c = with_biases(c, c.buckets, which & 1, which & 2, which & 4);
+    c = with_distances(c, c.buckets, which & 1, which & 2, which & 4);
   }
   const bool has_more_queries = !c.is_causal && c.window == 0 && c.pairs == 0 && below(3) == 0;
   for (int64_t s = below(4); s >= 0; --s) {
@@ -193,10 +193,10 @@ TEST(KernelsAttention, MatchesTheReferenceOnRandomShapes) {
 }
 
 TEST(KernelsAttention, MatchesTheReferenceOnLongSequences) {
-  for (const Case& c :
-       {Case{{4096}, 1, 1, 64, false, 0, at::kFloat, 0, {}, 64, 32},
-        Case{{1}, 4, 1, 32, true, 0, at::kFloat, 0, {4096}, 0, 16},
-        with_biases({{4096}, 1, 1, 32, false, 0, at::kFloat, 0, {}, 300}, 32, true, true, true)}) {
+  for (const Case& c : {Case{{4096}, 1, 1, 64, false, 0, at::kFloat, 0, {}, 64, 32},
+                        Case{{1}, 4, 1, 32, true, 0, at::kFloat, 0, {4096}, 0, 16},
+                        with_distances({{4096}, 1, 1, 32, false, 0, at::kFloat, 0, {}, 300}, 32,
+                                       true, true, true)}) {
     SCOPED_TRACE(::testing::Message() << c);
     expect_near(c, run(attention, c, at::kFloat), run(attention_reference, c, at::kDouble), 1e-5);
   }
@@ -210,7 +210,7 @@ TEST(KernelsAttention, ResultsAreTheSameBitsWithAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     for (const int64_t window : {0, 9}) {
-      const Case c = with_biases(
+      const Case c = with_distances(
           {{90, 3, 45, 12}, 12, 12, 32, false, 0.1, type, 0, {90, 3, 80, 40}, window, 16}, 8, true,
           true, true);
       at::set_num_threads(1);
@@ -333,12 +333,15 @@ TEST(KernelsAttention, AcceptsNoTokensAndRefusesWhatDoesNotFit) {
               HasSubstr("expected joined [N, heads + 2 * kv_heads, dim]"));
   AttentionInputs biased = same(four, four);
   biased.bias = normal({3, 2}, 1);
-  EXPECT_THAT(refusal(biased, {}), HasSubstr("a bias needs bucket_of"));
+  EXPECT_THAT(refusal(biased, {}), HasSubstr("what depends on distances needs bucket_of"));
   biased.bucket_of = [](int64_t distance) { return distance; };
   EXPECT_THAT(refusal(biased, {}),
               HasSubstr("bucket_of gives -3 for a distance of -3; expected 0 to 1"));
-  biased.key_bias = normal({4, 3, 3}, 1);
-  EXPECT_THAT(refusal(biased, {}), HasSubstr("expected key_bias [4, 3, 2], received [4, 3, 3]"));
+  biased.position_keys = normal({3, 3, 8}, 1);
+  EXPECT_THAT(refusal(biased, {}),
+              HasSubstr("expected position_keys [2, 3, 8], received [3, 3, 8]"));
+  biased.position_keys = normal({2, 3, 8}, 1, at::kBFloat16);
+  EXPECT_THAT(refusal(biased, {}), HasSubstr("expected position_keys in the type of q"));
   AttentionInputs turned = same(four, four);
   turned.rotary = rotary_of(rotary_frequencies(100, 8), 3);
   EXPECT_THAT(refusal(turned, {}), HasSubstr("expected cosine and sine [4 or more, pairs]"));

@@ -175,15 +175,15 @@ TEST_P(KernelsRows, OfAttention) {
   });
 }
 
-// Everything at once: more keys than queries, grouped heads, a window, rotation and all the biases.
+// Everything at once: more keys than queries, grouped heads, a window, rotation and all that
+// depends on distances.
 TEST_P(KernelsRows, OfAttentionBetweenTwoStreams) {
   const Threads restored;
   const std::vector<int64_t> queries = {1, 2, 9, 64, 65, 130}, keys = {300, 2, 12, 70, 65, 320};
   const auto sum = [](const auto& x) { return std::accumulate(x.begin(), x.end(), int64_t{0}); };
   const at::Tensor q = input({sum(queries), 4, 24}, 1), k = input({sum(keys), 2, 24}, 2),
                    v = input({sum(keys), 2, 24}, 3), bias = input({4, 6}, 4),
-                   query_bias = input({sum(queries), 4, 6}, 5),
-                   key_bias = input({sum(keys), 4, 6}, 6);
+                   position_keys = input({6, 4, 24}, 5), position_queries = input({6, 4, 24}, 6);
   const Rotary rotary = rotary_of(rotary_frequencies(100, 16), 320);
   const auto attend = [&](size_t first, size_t end) {
     const auto part = [&](const std::vector<int64_t>& of) {
@@ -204,8 +204,8 @@ TEST_P(KernelsRows, OfAttentionBetweenTwoStreams) {
         .rotary = rotary,
         .bucket_of = [](int64_t distance) { return std::min<int64_t>(5, std::abs(distance)); },
         .bias = bias,
-        .query_bias = rows(query_bias, queries),
-        .key_bias = rows(key_bias, keys)};
+        .position_keys = position_keys,
+        .position_queries = position_queries};
     return attention(inputs, {.window = 100});
   };
   on_targets([&] {

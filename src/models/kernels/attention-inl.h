@@ -32,6 +32,26 @@ constexpr bool kIsBf16 = sizeof(T) == 2;
 HWY_INLINE void store_weight(VF x, float* p) { store(x, p); }
 HWY_INLINE void store_weight(VF x, Bf16* p) { store_upper(rounded_bf16(x), p); }
 
+HWY_INLINE void store_four(hn::Vec<hn::CappedTag<float, 4>> x, float* p) {
+  hn::StoreU(x, hn::CappedTag<float, 4>(), p);
+}
+HWY_INLINE void store_four(hn::Vec<hn::CappedTag<float, 4>> x, Bf16* p) {
+  const hn::CappedTag<float, 4> d;
+  const hn::RebindToUnsigned<decltype(d)> bits;
+  const hn::Rebind<uint16_t, decltype(d)> half;
+  const auto whole = hn::BitCast(bits, x),
+             odd = hn::And(hn::ShiftRight<16>(whole), hn::Set(bits, 1)),
+             rounded = hn::Add(whole, hn::Add(odd, hn::Set(bits, 0x7fff)));
+  hn::StoreU(hn::TruncateTo(half, hn::ShiftRight<16>(rounded)), half, &p->bits);
+}
+HWY_INLINE void copy_values(const float* from, int64_t n, float* to) {
+  for (int64_t c = 0; c < n; c += lanes()) store(load(from + c), to + c);
+}
+HWY_INLINE void copy_values(const Bf16* from, int64_t n, Bf16* to) {
+  for (int64_t c = 0; c < n; c += lanes())
+    hn::StoreU(hn::LoadU(U16(), &from[c].bits), U16(), &to[c].bits);
+}
+
 // ---- where things are ----
 
 template <class In>
@@ -115,42 +135,108 @@ HWY_INLINE VF only(VF x, Range kept) {
 
 // ---- biases ----
 
-// Of a row of scores: a query before keys, or a key before queries.
-struct RowBias {
-  const float* line;      // at the row's first column, or null like the next two
-  const float* own;       // [buckets] of the row
-  const float* across;    // [buckets] of the first column, `stride` apart
-  const int32_t* bucket;  // at the first column
-  int64_t stride;
-};
-
 template <class T>
 T* at_or_null(T* p, int64_t offset) {
   return p == nullptr ? nullptr : p + offset;
 }
 
-// Scores [n] of a row become scores * scale + biases, to base 2.
-inline void add_bias(const RowBias& of, float* scores, int64_t n, float scale) {
+// Scores [n] of a row (a query before keys, or a key before queries) become scores * scale +
+// biases, to base 2.
+inline void add_bias(const float* biases, float* scores, int64_t n, float scale) {
   const VF by = hn::Set(F(), scale * kLog2e), log2e = hn::Set(F(), kLog2e);
-  const auto last = hn::Set(I(), static_cast<int32_t>(n - 1)),
-             stride = hn::Set(I(), static_cast<int32_t>(of.stride));
-  for (int64_t c = 0; c < n; c += lanes()) {
-    VF bias = of.line == nullptr ? hn::Zero(F()) : load(of.line + c);
-    if (of.own != nullptr)
-      bias = hn::Add(bias, hn::GatherIndex(F(), of.own, hn::LoadU(I(), of.bucket + c)));
-    if (of.across != nullptr) {
-      const auto column = hn::Min(hn::Iota(I(), static_cast<int32_t>(c)), last);
-      bias = hn::Add(
-          bias, hn::GatherIndex(F(), of.across,
-                                hn::Add(hn::Mul(column, stride), hn::LoadU(I(), of.bucket + c))));
-    }
-    store(hn::MulAdd(load(scores + c), by, hn::Mul(bias, log2e)), scores + c);
-  }
+  for (int64_t c = 0; c < n; c += lanes())
+    store(hn::MulAdd(load(scores + c), by, hn::Mul(load(biases + c), log2e)), scores + c);
 }
 
 // What scores as add_bias leaves them are multiplied with before the softmax to base 2.
 inline float softmax_scale(const AttentionJob& job) {
   return job.bias.exists() ? 1 : job.scale * kLog2e;
+}
+
+// ---- positions ----
+//
+// Rows of one stream times a table give a value for each place; what row i and column c of the
+// scores want stands at place p - i + c. So a matrix of places is a matrix of scores whose rows are
+// one value less apart.
+
+constexpr int64_t kKeysOfPositions = 64;  // at once, else most of their places would be in vain
+
+inline int64_t fours(int64_t n) { return (n + 3) / 4 * 4; }
+
+// Columns of places that `rows` rows by `n` columns of scores reach.
+struct Reach {
+  int64_t start;    // the first one's place: even, as rows of bf16 operands come in pairs
+  int64_t columns;  // a multiple of 16, with room for blocks of 4 x 4
+  int64_t first;    // the column of the first row's first one
+
+  Reach(int64_t place, int64_t rows, int64_t n)
+      : start((place - (rows - 1)) / 2 * 2),
+        columns(padded(fours(rows) + fours(n))),
+        first(place - start) {}
+  int64_t row(int64_t i) const { return first + i * (columns - 1); }
+};
+
+// Values that any such matrix takes, with room for a vector's tail.
+inline int64_t places_of_tile(int64_t keys) {
+  return kQueries * padded(kQueries + keys) + 2 * kLanes;
+}
+
+inline bool has_positions(const AttentionJob& job) {
+  return job.position_keys.exists() || job.position_queries.exists();
+}
+
+// The operand's column `place` of a head.
+template <class T>
+const T* place_columns(const PositionTable& table, int64_t head, int64_t width, int64_t place) {
+  return static_cast<const T*>(table.operand) + head * width * table.size +
+         place * (kIsBf16<T> ? 2 : 1);
+}
+template <class T>
+const T* place_rows(const PositionTable& table, int64_t head, int64_t width, int64_t place) {
+  return static_cast<const T*>(table.rows) + (head * table.size + place) * width;
+}
+
+// scores [rows, n] += places.
+inline void add_places(const float* places, const Reach& reach, int64_t rows, int64_t n,
+                       float* scores, int64_t stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* row = places + reach.row(i);
+    float* to = scores + i * stride;
+    for (int64_t c = 0; c < n; c += lanes()) store(hn::Add(load(to + c), load(row + c)), to + c);
+  }
+}
+
+// The columns of 4 x 4 values, rows `stride` apart.
+template <class Take>
+HWY_INLINE void four_columns(const float* p, int64_t stride, const Take& take) {
+  const hn::CappedTag<float, 4> d;  // at least 4 lanes on every target
+  const hn::Repartition<uint64_t, decltype(d)> wide;
+  const auto r0 = hn::LoadU(d, p), r1 = hn::LoadU(d, p + stride), r2 = hn::LoadU(d, p + 2 * stride),
+             r3 = hn::LoadU(d, p + 3 * stride);
+  const auto a = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)),
+             b = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+  const auto e = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)),
+             f = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+  take(0, hn::BitCast(d, hn::InterleaveLower(wide, a, b)));
+  take(1, hn::BitCast(d, hn::InterleaveUpper(wide, a, b)));
+  take(2, hn::BitCast(d, hn::InterleaveLower(wide, e, f)));
+  take(3, hn::BitCast(d, hn::InterleaveUpper(wide, e, f)));
+}
+
+// scores [n, rows] += places transposed; n and rows are rounded up to fours.
+inline void add_places_transposed(const float* places, const Reach& reach, int64_t rows, int64_t n,
+                                  float* scores, int64_t stride) {
+  const hn::CappedTag<float, 4> d;
+  for (int64_t c = 0; c < n; c += 4) {
+    for (int64_t i = 0; i < rows; i += 4) {
+      float* to = scores + c * stride + i;
+      four_columns(places + reach.row(i) + c, reach.columns - 1,
+                   [&](int64_t column, hn::Vec<hn::CappedTag<float, 4>> x) HWY_ATTR {
+                     float* p = to + column * stride;
+                     hn::StoreU(hn::Add(hn::LoadU(d, p), x), d, p);
+                   });
+    }
+  }
 }
 
 // ---- rotation ----

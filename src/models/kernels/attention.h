@@ -39,15 +39,16 @@ struct AttentionInputs {
   Stretches of_q = {}, of_k = {};  // the same S; of_k without ends: as of_q
   Rotary rotary = {};  // turns q and k, if defined; a row for each position of the longest keys
 
-  // Biases that depend on the bucket of the distance, added to the scaled scores; each may be
-  // undefined; fp32 or of q's type; differentiable.
+  // What depends on the bucket of the distance; each may be undefined; differentiable.
   BucketOf bucket_of = {};  // needed by each of them
-  // [heads, buckets]: learned (T5, Raffel et al. 2019, https://arxiv.org/abs/1910.10683; MPNet) or
-  // slopes times distances (ALiBi, Press et al. 2021, https://arxiv.org/abs/2108.12409).
+  // [heads, buckets], added to the scaled scores, fp32 or of q's type: learned (T5, Raffel et al.
+  // 2019, https://arxiv.org/abs/1910.10683; MPNet) or slopes times distances (ALiBi, Press et al.
+  // 2021, https://arxiv.org/abs/2108.12409).
   at::Tensor bias = {};
-  // [Nq, heads, buckets] and [Nk, heads, buckets], of the query's and of the key's content: scaled
-  // q Kr^T and k Qr^T of DeBERTa (He et al. 2020, https://arxiv.org/abs/2006.03654).
-  at::Tensor query_bias = {}, key_bias = {};
+  // [buckets, heads, dim] of q's type: query i and key j at a distance of bucket b add q_i
+  // position_keys[b] and k_j position_queries[b] to q_i k_j before it is scaled (DeBERTa, He et al.
+  // 2020, https://arxiv.org/abs/2006.03654).
+  at::Tensor position_keys = {}, position_queries = {};
 };
 
 struct AttentionOptions {
@@ -65,17 +66,15 @@ struct AttentionOptions {
 };
 
 // Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for
-// backward: the inputs (query and key biases in fp32), the result and one fp32 per row and head; no
-// scores.
+// backward: the inputs, the result and one fp32 per row and head; no scores.
 //
 // Errors, in words: queries without keys; fewer keys than queries where causal, within a window or
 // rotated; a bucket that is not there; shapes and types that do not fit each other. What a model's
 // configuration may ask for in vain is an Error(kModel): query heads that do not share the
-// key/value heads evenly, more than 1,024 of them, 2^22 buckets or more in all heads, more rotated
-// columns than there are.
+// key/value heads evenly, more than 1,024 of them, more rotated columns than there are.
 //
-// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 without
-// biases, the reference otherwise; dropout there as in dropout.h.
+// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 where
+// nothing depends on distances, the reference otherwise; dropout there as in dropout.h.
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options);
 // The same composed of plain ATen operations: the definition that tests compare with.
 at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOptions& options);

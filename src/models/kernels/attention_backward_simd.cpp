@@ -28,18 +28,24 @@ struct BackwardScratch {
   float *dq, *dq_rows;                  // [width, kQueries] and transposed
   float *log_sum_exp, *shift;           // [kQueries]; shift: D = sum(dO O), without dropout's scale
   int64_t* keys_of_rows;                // [kQueries]
-  uint8_t* masks;                       // kMaskHeads planes of [length padded, kQueries] bits
+  T *query_rows, *query_plain;   // where there are positions: of a block, and transposed as it is
+  float *places, *dq_positions;  // likewise: of a tile; their part of dq [kQueries, width]
+  T *dplaces, *dplace_pairs;     // their gradients
+  uint8_t* masks;                // kMaskHeads planes of [length padded, kQueries] bits
   int64_t mask_plane, head_size;
 
-  BackwardScratch(const Shape& shape, int64_t kv_heads) {
+  BackwardScratch(const AttentionJob& job, const Shape& shape, int64_t kv_heads) {
     const int64_t length = padded(shape.k_length), t = sizeof(T), tile = HWY_MIN(kKeys, length),
                   largest = HWY_MAX(tile, kQueries) * shape.width;
     const int64_t masks_size = kMaskHeads * length * mask_capacity(kQueries);
+    const int64_t places_size = has_positions(job) ? places_of_tile(tile) : 0,
+                  block = has_positions(job) ? kQueries * shape.width : 0;
     mask_plane = length * mask_offset(kQueries);
     head_size = length * shape.width;
     const int64_t bytes = kv_heads * head_size * (3 * t + 8) + 2 * largest * t +
                           4 * kQueries * shape.width * t + tile * kQueries * (8 + 3 * t) +
-                          2 * kQueries * shape.width * 4 + kQueries * 16 + masks_size;
+                          2 * kQueries * shape.width * 4 + kQueries * 16 + masks_size +
+                          block * (2 * t + 4) + places_size * (4 + 2 * t);
     Scratch scratch(static_cast<size_t>(bytes + 32 * 64));
     for (T** piece : {&keys, &values, &keys_transposed})
       take_all(scratch, kv_heads * head_size, *piece);
@@ -54,6 +60,10 @@ struct BackwardScratch {
     for (float** piece : {&log_sum_exp, &shift}) take_all(scratch, kQueries, *piece);
     take_all(scratch, kQueries, keys_of_rows);
     take_all(scratch, masks_size, masks);
+    for (T** piece : {&query_rows, &query_plain}) take_all(scratch, block, *piece);
+    take_all(scratch, block, dq_positions);
+    take_all(scratch, places_size, places);
+    for (T** piece : {&dplaces, &dplace_pairs}) take_all(scratch, places_size, *piece);
     if constexpr (!kIsBf16<T>) {  // in place
       weights = scores;
       dscores = products;
@@ -67,7 +77,7 @@ struct BackwardBlock {
   const AttentionJob& job;
   const Shape& shape;
   const BackwardScratch<T>& scratch;
-  int64_t sequence;
+  int64_t sequence, slot;
   int64_t first, count, columns;  // queries, and padded
   Range keys;                     // visible, from a multiple of 16
 
@@ -79,6 +89,10 @@ struct BackwardBlock {
                  query_rows, columns, width);
     pair_rows(query_rows, columns, width, scratch.query_pairs);
     transpose_pairs(query_rows, columns, width, scratch.query_transposed);
+    if (job.position_keys.exists()) {
+      copy_rows(query_rows, width, columns, width, scratch.query_rows, columns, width);
+      transpose_plain(query_rows, columns, width, scratch.query_plain, scratch.work);
+    }
     const In* grad = static_cast<const In*>(job.grad) + start * row + head * job.dim;
     T* grad_rows = kIsBf16<T> ? scratch.rows : scratch.grad_pairs;
     copy_rows(grad, row, count, job.dim, grad_rows, columns, width);
@@ -150,7 +164,8 @@ struct BackwardBlock {
   }
 
   void differentiate_tile(int64_t tile, int64_t valid, int64_t rows, const uint8_t* mask) const {
-    const bool hides = hides_keys(job) || job.bias.exists();  // of padded columns, at least
+    // Of padded columns, at least.
+    const bool hides = hides_keys(job) || job.bias.exists() || has_positions(job);
     if (mask != nullptr) {
       hides ? differentiate_tile<true, true>(tile, valid, rows, mask)
             : differentiate_tile<true, false>(tile, valid, rows, mask);
@@ -160,10 +175,11 @@ struct BackwardBlock {
     }
   }
 
-  template <bool kMayHaveBias>
+  template <bool kMayHaveMore>
   HWY_INLINE void store_pair(const Pair& even, const Pair& odd, int64_t j, int64_t c) const {
     const int64_t at = j * columns + c;
-    if (kMayHaveBias && kIsBf16<T> && job.bias.exists())  // add_bias_gradients reads them unrounded
+    // Gradients of biases and of position keys read them unrounded.
+    if (kMayHaveMore && kIsBf16<T> && (job.bias.exists() || job.position_keys.exists()))
       store(even.dscore, scratch.products + at), store(odd.dscore, scratch.products + at + columns);
     store_weight(even.weight, scratch.weights + at);
     store_weight(odd.weight, scratch.weights + at + columns);
@@ -183,42 +199,110 @@ struct BackwardBlock {
 
   // Of key `key` of the sequence, against the block's queries.
   int64_t place(int64_t key) const { return job.bias.zero + shape.shift + first - key; }
-  int64_t query_place(int64_t head) const {
-    return ((shape.q_begin + first) * job.heads + head) * job.bias.buckets;
-  }
-  int64_t key_place(int64_t key, int64_t head) const {
-    return ((shape.k_begin + key) * job.heads + head) * job.bias.buckets;
-  }
 
   void add_biases(int64_t tile, int64_t valid, int64_t head) const {
-    const DistanceBias& bias = job.bias;
-    for (int64_t j = 0; j < valid; ++j) {
-      const RowBias row{at_or_null(bias.line, head * bias.size + place(tile + j)),
-                        at_or_null(bias.of_key, key_place(tile + j, head)),
-                        at_or_null(bias.of_query, query_place(head)),
-                        at_or_null(bias.bucket, place(tile + j)), job.heads * bias.buckets};
-      add_bias(row, scratch.scores + j * columns, count, job.scale);
-    }
+    for (int64_t j = 0; j < valid; ++j)
+      add_bias(job.bias.line + head * job.bias.size + place(tile + j), scratch.scores + j * columns,
+               count, job.scale);
   }
 
   void add_bias_gradients(int64_t tile, int64_t valid, int64_t head) const {
     const DistanceBias& bias = job.bias;
-    float* line = at_or_null(bias.dline, (sequence * job.heads + head) * bias.size);
+    if (bias.dline == nullptr) return;
     for (int64_t j = 0; j < valid; ++j) {
       const float* gradient = scratch.products + j * columns;
-      const int64_t from = place(tile + j);
-      for (int64_t c = 0; line != nullptr && c < count; c += lanes())
-        store(hn::Add(load(line + from + c), load(gradient + c)), line + from + c);
-      if (bias.dof_key != nullptr)
-        scatter(gradient, bias.bucket + from, bias.dof_key + key_place(tile + j, head), 0);
-      if (bias.dof_query != nullptr)
-        scatter(gradient, bias.bucket + from, bias.dof_query + query_place(head),
-                job.heads * bias.buckets);
+      float* line = bias.dline + (sequence * job.heads + head) * bias.size + place(tile + j);
+      for (int64_t c = 0; c < count; c += lanes())
+        store(hn::Add(load(line + c), load(gradient + c)), line + c);
     }
   }
 
-  void scatter(const float* gradient, const int32_t* bucket, float* to, int64_t stride) const {
-    for (int64_t i = 0; i < count; ++i) to[i * stride + bucket[i]] += gradient[i];
+  // ---- positions; what forward does, the other way round ----
+
+  Reach key_reach(int64_t begin, int64_t valid) const {
+    return Reach(job.position_keys.zero + begin - (shape.shift + first), count, valid);
+  }
+  Reach query_reach(int64_t key, int64_t n) const {
+    return Reach(job.position_queries.zero + shape.shift + first - key, n, count);
+  }
+
+  void add_position_keys(int64_t begin, int64_t valid, int64_t head) const {
+    const PositionTable& table = job.position_keys;
+    const Reach reach = key_reach(begin, valid);
+    multiply(padded_rows(count), reach.columns, shape.width, scratch.query_rows, shape.width,
+             place_columns<T>(table, head, shape.width, reach.start), table.size, scratch.places,
+             reach.columns, false);
+    add_places_transposed(scratch.places, reach, count, valid, scratch.scores, columns);
+  }
+  // `keys`: rows of the tile.
+  void add_position_queries(int64_t begin, int64_t valid, int64_t head, const T* keys) const {
+    const PositionTable& table = job.position_queries;
+    for (int64_t at = 0; at < valid; at += kKeysOfPositions) {
+      const int64_t n = HWY_MIN(kKeysOfPositions, valid - at);
+      const Reach reach = query_reach(begin + at, n);
+      multiply(padded_rows(n), reach.columns, shape.width, keys + at * shape.width, shape.width,
+               place_columns<T>(table, head, shape.width, reach.start), table.size, scratch.places,
+               reach.columns, false);
+      add_places(scratch.places, reach, n, count, scratch.scores + at * columns, columns);
+    }
+  }
+
+  // Zeros for `rows` rows of places.
+  void clear_places(const Reach& reach, int64_t rows) const {
+    for (int64_t i = 0; i < rows * reach.columns + 2 * kLanes; i += lanes())
+      store_weight(hn::Zero(F()), scratch.dplaces + i);
+  }
+  float* position_gradient(const PositionTable& table, int64_t head, const Reach& reach) const {
+    return table.gradient + (slot * job.heads + head) * shape.width * table.size + reach.start;
+  }
+
+  // dq and, where it is wanted, the gradient of the table.
+  void add_position_key_gradients(int64_t begin, int64_t valid, int64_t head) const {
+    const PositionTable& table = job.position_keys;
+    const int64_t width = shape.width;
+    const Reach reach = key_reach(begin, valid);
+    clear_places(reach, columns);
+    set_places_transposed(scratch.products, columns, reach, valid, scratch.dplaces);
+    multiply(padded_rows(count), width, reach.columns, scratch.dplaces, reach.columns,
+             place_rows<T>(table, head, width, reach.start), width, scratch.dq_positions, width,
+             begin > keys.begin);
+    if (table.gradient == nullptr) return;
+    const T* pairs = pair_rows(scratch.dplaces, columns, reach.columns, scratch.dplace_pairs);
+    multiply(width, reach.columns, columns, scratch.query_plain, columns, pairs, reach.columns,
+             position_gradient(table, head, reach), table.size, true);
+  }
+  // Places [queries, keys] out of the gradients of scores, [keys, queries].
+  void set_places_transposed(const float* dscores, int64_t stride, const Reach& reach, int64_t n,
+                             T* places) const {
+    for (int64_t i = 0; i < count; i += 4) {
+      for (int64_t j = 0; j < n; j += 4) {
+        T* to = places + reach.row(i) + j;
+        four_columns(dscores + j * stride + i, stride,
+                     [&](int64_t query, hn::Vec<hn::CappedTag<float, 4>> x)
+                         HWY_ATTR { store_four(x, to + query * (reach.columns - 1)); });
+      }
+    }
+  }
+
+  // dk and, where it is wanted, the gradient of the table. `tile` is where the tile of `begin`
+  // starts, `dk` and `transposed` (keys, rows `stride` apart) where `begin` stands.
+  void add_position_query_gradients(int64_t begin, int64_t valid, int64_t head, float* dk,
+                                    const T* transposed, int64_t stride) const {
+    const PositionTable& table = job.position_queries;
+    const int64_t width = shape.width;
+    for (int64_t at = 0; at < valid; at += kKeysOfPositions) {
+      const int64_t n = HWY_MIN(kKeysOfPositions, valid - at), rows = padded(n);
+      const Reach reach = query_reach(begin + at, n);
+      clear_places(reach, rows);
+      for (int64_t j = 0; j < n; ++j)
+        copy_values(scratch.dscores + (at + j) * columns, columns, scratch.dplaces + reach.row(j));
+      multiply(padded_rows(n), width, reach.columns, scratch.dplaces, reach.columns,
+               place_rows<T>(table, head, width, reach.start), width, dk + at * width, width, true);
+      if (table.gradient == nullptr) continue;
+      const T* pairs = pair_rows(scratch.dplaces, rows, reach.columns, scratch.dplace_pairs);
+      multiply(width, reach.columns, rows, transposed + at, stride, pairs, reach.columns,
+               position_gradient(table, head, reach), table.size, true);
+    }
   }
 
   // `offset` of the key/value head in the unit's arrays; `mask` of the head, or null. `adds`: dk
@@ -233,6 +317,9 @@ struct BackwardBlock {
                scratch.query_transposed, columns, scratch.scores, columns, false);
       multiply(padded_rows(valid), columns, width, scratch.values + at, width,
                scratch.grad_transposed, columns, scratch.products, columns, false);
+      if (job.position_keys.exists()) add_position_keys(begin, valid, head);
+      if (job.position_queries.exists())
+        add_position_queries(begin, valid, head, scratch.keys + at);
       if (job.bias.exists()) add_biases(begin, valid, head);
       differentiate_tile(begin, valid, rows, at_or_null(mask, mask_offset(begin * columns)));
       if (job.bias.exists()) add_bias_gradients(begin, valid, head);
@@ -240,15 +327,21 @@ struct BackwardBlock {
                width, scratch.dv + at, width, adds);
       multiply(padded_rows(valid), width, columns, scratch.dscores, columns, scratch.query_pairs,
                width, scratch.dk + at, width, adds);
-      multiply(width, columns, rows,
-               scratch.keys_transposed + offset + tile * width + (begin - tile),
-               shape.tile_rows(tile), scratch.dscore_pairs, columns, scratch.dq, columns,
-               begin > keys.begin);
+      const T* transposed = scratch.keys_transposed + offset + tile * width + (begin - tile);
+      multiply(width, columns, rows, transposed, shape.tile_rows(tile), scratch.dscore_pairs,
+               columns, scratch.dq, columns, begin > keys.begin);
+      if (job.position_keys.exists()) add_position_key_gradients(begin, valid, head);
+      if (job.position_queries.exists())
+        add_position_query_gradients(begin, valid, head, scratch.dk + at, transposed,
+                                     shape.tile_rows(tile));
     }
   }
 
   void write_dq(int64_t head) const {
     transpose(scratch.dq, shape.width, columns, scratch.dq_rows);
+    for (int64_t c = 0; job.position_keys.exists() && c < count * shape.width; c += lanes())
+      store(hn::Add(load(scratch.dq_rows + c), load(scratch.dq_positions + c)),
+            scratch.dq_rows + c);
     if (job.rotary.pairs > 0)
       rotate_rows<true>(job.rotary, shape.shift + first, count, scratch.dq_rows, shape.width);
     write_rows(scratch.dq_rows, count, job.scale * job.dropout.scale,
@@ -308,7 +401,7 @@ void backward(const AttentionJob& job, const AttentionUnit& unit) {
   const Shape shape(job, unit);
   const int64_t repeats = shape.repeats, head_begin = unit.kv_begin * repeats,
                 head_end = unit.kv_end * repeats;
-  const BackwardScratch<T> scratch(shape, unit.kv_end - unit.kv_begin);
+  const BackwardScratch<T> scratch(job, shape, unit.kv_end - unit.kv_begin);
   const auto offset_of = [&](int64_t kv_head) {
     return (kv_head - unit.kv_begin) * scratch.head_size;
   };
@@ -321,7 +414,7 @@ void backward(const AttentionJob& job, const AttentionUnit& unit) {
       store(hn::Zero(F()), scratch.dk + i), store(hn::Zero(F()), scratch.dv + i);
   }
   const bool drops = job.dropout.threshold > 0;
-  BackwardBlock<In, T> block{job, shape, scratch, unit.sequence, 0, 0, 0, {0, 0}};
+  BackwardBlock<In, T> block{job, shape, scratch, unit.sequence, unit.slot, 0, 0, 0, {0, 0}};
   for (int64_t first = 0; first < shape.q_length; first += kQueries) {
     block.first = first;
     block.count = HWY_MIN(kQueries, shape.q_length - first);

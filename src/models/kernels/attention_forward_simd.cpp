@@ -28,17 +28,22 @@ struct ForwardScratch {
   T *rows, *queries, *weights;  // copied rows of a tile; [kQueries, width]; [kQueries, kKeys]
   float *scores, *sums;         // [kQueries, kKeys], [kQueries, width]
   float *maximum, *total;       // [kQueries]
-  uint8_t* masks;               // kMaskHeads planes of [kQueries, length padded] bits
+  T* key_rows;     // like key_operand, as they are: where there are positions of queries
+  float* places;   // of a block, where there are positions
+  uint8_t* masks;  // kMaskHeads planes of [kQueries, length padded] bits
   int64_t mask_stride, mask_plane, head_size;
 
-  ForwardScratch(const Shape& shape, int64_t kv_heads) {
+  ForwardScratch(const AttentionJob& job, const Shape& shape, int64_t kv_heads) {
     const int64_t length = padded(shape.k_length), t = sizeof(T), tile = HWY_MIN(kKeys, length),
+                  places_size = has_positions(job) ? places_of_tile(tile) : 0,
                   masks_size = kMaskHeads * kQueries * mask_capacity(length);
     head_size = length * shape.width;
     mask_stride = mask_offset(length);
     mask_plane = mask_stride * kQueries;
+    const int64_t key_rows_size = job.position_queries.exists() ? kv_heads * head_size : 0;
     const int64_t bytes = 2 * kv_heads * head_size * t + (tile + kQueries) * shape.width * t +
-                          kQueries * tile * (t + 4) + kQueries * (shape.width + 2) * 4 + masks_size;
+                          kQueries * tile * (t + 4) + kQueries * (shape.width + 2) * 4 +
+                          masks_size + key_rows_size * t + places_size * 4;
     Scratch scratch(static_cast<size_t>(bytes + 16 * 64));
     take_all(scratch, kv_heads * head_size, key_operand);
     take_all(scratch, kv_heads * head_size, value_operand);
@@ -50,18 +55,23 @@ struct ForwardScratch {
     take_all(scratch, kQueries, maximum);
     take_all(scratch, kQueries, total);
     take_all(scratch, masks_size, masks);
+    take_all(scratch, key_rows_size, key_rows);
+    take_all(scratch, places_size, places);
+    if (key_rows_size == 0) key_rows = nullptr;
   }
 };
 
+// `key_rows`: of the head, or null.
 template <class In, class T>
 void pack_keys_and_values(const AttentionJob& job, const Shape& shape, int64_t kv_head,
-                          T* key_operand, T* value_operand, T* rows) {
+                          T* key_operand, T* value_operand, T* key_rows, T* rows) {
   for (int64_t first = 0; first < shape.k_length; first += kKeys) {
     const int64_t n = HWY_MIN(kKeys, shape.k_length - first), count = padded(n),
                   offset = first * shape.width;
+    T* keys = key_rows == nullptr ? rows : key_rows + offset;
     copy_rotated(job, head_rows<In>(job.k, shape.k_begin + first, kv_head), job.k.row, first, n,
-                 rows, count, shape.width);
-    transpose_pairs(rows, count, shape.width, key_operand + offset);
+                 keys, count, shape.width);
+    transpose_pairs(keys, count, shape.width, key_operand + offset);
     const In* values = head_rows<In>(job.v, shape.k_begin + first, kv_head);
     if constexpr (kIsBf16<T>) {
       copy_rows(values, job.v.row, n, job.dim, rows, count, shape.width);
@@ -179,20 +189,37 @@ struct ForwardBlock {
   }
 
   void add_biases(const Tile& tile, int64_t head) const {
-    const DistanceBias& bias = job.bias;
-    const int64_t query = shape.q_begin + first, key = shape.k_begin + tile.begin;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t place = bias.zero + tile.begin - (shape.shift + first + i);
-      const RowBias row{at_or_null(bias.line, head * bias.size + place),
-                        at_or_null(bias.of_query, ((query + i) * job.heads + head) * bias.buckets),
-                        at_or_null(bias.of_key, (key * job.heads + head) * bias.buckets),
-                        at_or_null(bias.bucket, place), job.heads * bias.buckets};
-      add_bias(row, scratch.scores + i * padded(tile.count), tile.count, job.scale);
+    const int64_t place = head * job.bias.size + job.bias.zero + tile.begin - (shape.shift + first);
+    for (int64_t i = 0; i < count; ++i)
+      add_bias(job.bias.line + place - i, scratch.scores + i * padded(tile.count), tile.count,
+               job.scale);
+  }
+
+  // Queries times positions of keys.
+  void add_position_keys(const Tile& tile, int64_t head) const {
+    const PositionTable& table = job.position_keys;
+    const Reach reach(table.zero + tile.begin - (shape.shift + first), count, tile.count);
+    multiply(padded_rows(count), reach.columns, shape.width, scratch.queries, shape.width,
+             place_columns<T>(table, head, shape.width, reach.start), table.size, scratch.places,
+             reach.columns, false);
+    add_places(scratch.places, reach, count, tile.count, scratch.scores, padded(tile.count));
+  }
+  // Keys times positions of queries.
+  void add_position_queries(const Tile& tile, int64_t head, const T* key_rows) const {
+    const PositionTable& table = job.position_queries;
+    for (int64_t at = 0; at < tile.count; at += kKeysOfPositions) {
+      const int64_t n = HWY_MIN(kKeysOfPositions, tile.count - at), key = tile.begin + at;
+      const Reach reach(table.zero + shape.shift + first - key, n, count);
+      multiply(padded_rows(n), reach.columns, shape.width, key_rows + key * shape.width,
+               shape.width, place_columns<T>(table, head, shape.width, reach.start), table.size,
+               scratch.places, reach.columns, false);
+      add_places_transposed(scratch.places, reach, n, count, scratch.scores + at,
+                            padded(tile.count));
     }
   }
 
-  // `mask`: of the head, or null.
-  void attend(int64_t head, const T* key_operand, const T* value_operand,
+  // `key_rows` and `mask`: of the head, or null.
+  void attend(int64_t head, const T* key_operand, const T* value_operand, const T* key_rows,
               const uint8_t* mask) const {
     constexpr int64_t kStep = kIsBf16<T> ? 2 : 1;  // elements between keys of the operand
     const int64_t rows = padded_rows(count), width = shape.width;
@@ -203,6 +230,8 @@ struct ForwardBlock {
       multiply(rows, columns, width, scratch.queries, width,
                key_operand + at * width + (begin - at) * kStep, shape.tile_rows(at), scratch.scores,
                columns, false);
+      if (job.position_keys.exists()) add_position_keys(tile, head);
+      if (job.position_queries.exists()) add_position_queries(tile, head, key_rows);
       if (job.bias.exists()) add_biases(tile, head);
       weigh(tile, at_or_null(mask, mask_offset(begin)));
       multiply(rows, width, columns, scratch.weights, columns, value_operand + begin * width, width,
@@ -245,12 +274,13 @@ void forward(const AttentionJob& job, const AttentionUnit& unit) {
   const Shape shape(job, unit);
   const int64_t repeats = shape.repeats, head_begin = unit.kv_begin * repeats,
                 head_end = unit.kv_end * repeats;
-  const ForwardScratch<T> scratch(shape, unit.kv_end - unit.kv_begin);
+  const ForwardScratch<T> scratch(job, shape, unit.kv_end - unit.kv_begin);
   for (int64_t i = 0; i < kQueries; ++i) scratch.maximum[i] = 0, scratch.total[i] = 1;
   for (int64_t h = unit.kv_begin; h < unit.kv_end; ++h) {
     const int64_t offset = (h - unit.kv_begin) * scratch.head_size;
     pack_keys_and_values<In>(job, shape, h, scratch.key_operand + offset,
-                             scratch.value_operand + offset, scratch.rows);
+                             scratch.value_operand + offset, at_or_null(scratch.key_rows, offset),
+                             scratch.rows);
   }
   const bool drops = job.dropout.threshold > 0;
   for (int64_t first = 0; first < shape.q_length; first += kQueries) {
@@ -263,6 +293,7 @@ void forward(const AttentionJob& job, const AttentionUnit& unit) {
                    shape.shift + first, count, scratch.queries, padded_rows(count), shape.width);
       const int64_t offset = (head / repeats - unit.kv_begin) * scratch.head_size;
       block.attend(head, scratch.key_operand + offset, scratch.value_operand + offset,
+                   at_or_null(scratch.key_rows, offset),
                    drops ? scratch.masks + head % kMaskHeads * scratch.mask_plane : nullptr);
       block.template write<In>(head);
     }

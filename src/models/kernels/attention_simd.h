@@ -23,16 +23,24 @@ struct RotaryTable {
 // What is added to scores by distance, in the order in which the pass meets distances: forward key
 // less query, backward query less key.
 struct DistanceBias {
-  int64_t zero = 0, size = 0;  // the place of distance 0; places of a head, kLanes too many
-  int64_t buckets = 0;
-  const float* line = nullptr;      // [heads, size], or null like the next two
-  const float* of_query = nullptr;  // [queries, heads, buckets]
-  const float* of_key = nullptr;    // [keys, heads, buckets]
-  const int32_t* bucket = nullptr;  // [size], for these two
-  // Backward adds to them, where not null; dline [sequences, heads, size]; without dropout's scale.
-  float *dline = nullptr, *dof_query = nullptr, *dof_key = nullptr;
+  int64_t zero = 0, size = 0;   // the place of distance 0; places of a head, kLanes too many
+  const float* line = nullptr;  // [heads, size], or null
+  // Backward adds to it, where not null; [sequences, heads, size]; without dropout's scale.
+  float* dline = nullptr;
 
-  bool exists() const { return line != nullptr || bucket != nullptr; }
+  bool exists() const { return line != nullptr; }
+};
+
+// Vectors of relative positions as right operands of products (see attention_positions.h), a place
+// for each distance: of keys in the order of key less query, of queries of query less key.
+struct PositionTable {
+  int64_t zero = 0, size = 0;  // the place of distance 0; places of a head
+  void* operand = nullptr;     // [heads, width, size], or null
+  void* rows = nullptr;        // [heads, size, width], for backward
+  // Backward adds to it, where not null; [slots, heads, width, size] fp32; without scales.
+  float* gradient = nullptr;
+
+  bool exists() const { return operand != nullptr; }
 };
 
 struct AttentionJob {
@@ -45,6 +53,7 @@ struct AttentionJob {
   float scale = 1;
   RotaryTable rotary;
   DistanceBias bias;
+  PositionTable position_keys, position_queries;
   DropoutDecisions dropout;
   const int64_t* keys = nullptr;  // [queries], where dropout.threshold > 0
   HeadRows q, k, v;
@@ -60,9 +69,13 @@ struct AttentionJob {
 // Rows of the two streams. REQUIRES: keys, and no fewer than queries where causal or windowed.
 struct AttentionUnit {
   int64_t sequence, q_begin, q_length, k_begin, k_length, kv_begin, kv_end;
+  int64_t slot = 0;  // of the gradients of positions
 };
 
 void attention_forward(const AttentionJob& job, const AttentionUnit& unit);
 void attention_backward(const AttentionJob& job, const AttentionUnit& unit);
+// A head's operands of a table, out of rows of buckets, of which places 0 to count - 1 have one.
+void attention_pack_positions(const AttentionJob& job, const HeadRows& from, const int64_t* bucket,
+                              int64_t count, int64_t head, const PositionTable& to);
 
 }  // namespace hone::kernels
