@@ -4,7 +4,7 @@
 
 FOLDER/models/SHAPE-SET{,-nodropout}: a Hugging Face folder with the head's weights too, so that both programs begin with equal weights;
 the second is the same with dropout 0, for comparing results. FOLDER/rows/SET.jsonl: a sample of the set's rows.
-Shapes: minilm (the real weights; for Chinese its shape with random ones) and base (BERT-base's shape, random weights).
+Shapes: minilm (the real weights; for Chinese its shape with random ones); base (BERT-base's) and deberta (DeBERTa-v3-small's), random weights.
 """
 
 import json
@@ -58,14 +58,44 @@ def labels_of(name):
     return sorted({row["label"] for row in rows})
 
 
+MINILM_SIZES = {
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+}
+# As microsoft/deberta-v3-small says of itself. The word pieces are BERT's, of which the table has more rows than needed.
+DEBERTA_SIZES = {
+    "vocab_size": 128100,
+    "hidden_size": 768,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "max_relative_positions": -1,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": "p2c|c2p",
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+
+
+def model_classes(shape):
+    """The configuration, and the models of sentences and of tokens."""
+    import transformers
+
+    stem = "DebertaV2" if shape == "deberta" else "Bert"
+    return [
+        getattr(transformers, stem + part)
+        for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
+    ]
+
+
 def make_model(shape, name, folder):
     import torch
-    from transformers import (
-        BertConfig,
-        BertForSequenceClassification,
-        BertForTokenClassification,
-        BertTokenizerFast,
-    )
+    from transformers import BertTokenizerFast
 
     torch.manual_seed(0)
     labels = labels_of(name)
@@ -75,23 +105,17 @@ def make_model(shape, name, folder):
         "id2label": dict(enumerate(labels)),
         "label2id": {label: i for i, label in enumerate(labels)},
     }
-    kind = (
-        BertForTokenClassification if SETS[name]["task"] == "ner" else BertForSequenceClassification
-    )
+    config, of_sentences, of_tokens = model_classes(shape)
+    kind = of_tokens if SETS[name]["task"] == "ner" else of_sentences
     if shape == "minilm" and not is_chinese:
         model = kind.from_pretrained(sets.MINILM, **named)
     else:
-        sizes = (
-            {
-                "hidden_size": 384,
-                "num_hidden_layers": 6,
-                "num_attention_heads": 12,
-                "intermediate_size": 1536,
-            }
-            if shape == "minilm"
-            else {}
-        )
-        model = kind(BertConfig(vocab_size=21128 if is_chinese else 30522, **sizes, **named))
+        sizes = {"vocab_size": 21128 if is_chinese else 30522} | {
+            "minilm": MINILM_SIZES,
+            "base": {},
+            "deberta": DEBERTA_SIZES,
+        }[shape]
+        model = kind(config(**sizes, **named))
     model.save_pretrained(folder)
     vocabulary = (
         sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt"

@@ -51,6 +51,8 @@ BEST = {
     "workers": 0,
     "environment": KEEP_MEMORY,
 }
+# Where a shape has no choice: Transformers' DeBERTa computes attention in plain operations alone.
+OF_SHAPE = {"deberta": {"attention": "eager"}}
 TUTORIAL = {"precision": "fp32", "grouping": "random", "padding": "max", "loop": "trainer"}
 
 # What --search tries, each as a change to BEST.
@@ -81,6 +83,9 @@ FULL = {
     "minilm-fixed32": (30, 3, 0),
     "base-fixed128": (3, 2, 0),
     "base-fixed32": (8, 3, 0),
+    "deberta-sst2": (8, 3, 0),
+    "deberta-conll2003": (8, 3, 0),
+    "deberta-fixed128": (3, 2, 0),
 }
 QUICK = {
     "minilm-sst2": (20, 2, 2),
@@ -88,6 +93,7 @@ QUICK = {
     "minilm-banking77": (20, 2, 0),
     "minilm-chnsenticorp": (6, 2, 0),
     "base-sst2": (5, 2, 0),
+    "deberta-sst2": (4, 2, 0),
     "minilm-fixed128": (5, 2, 0),
 }
 INFERENCE_ROWS, COMPARED_ROWS = (
@@ -109,7 +115,7 @@ def job_of(cell, model_suffix="", rows=None, **settings):
             "max_length": spec["max_length"],
             "labels": json.loads((FOLDER / "rows" / f"{name}.labels.json").read_text()),
         },
-        **settings,
+        **(settings | OF_SHAPE.get(shape, {})),
     )
 
 
@@ -385,7 +391,8 @@ def last_line(cells):
     shape = lambda name: of([c["to_best"]["median"] for c in real if c["shape"] == name])
     tutorial = [c["to_tutorial"]["median"] for c in real if c["to_tutorial"]]
     return (
-        f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}; "
+        f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}, "
+        f"DeBERTa-v3-small shape {shape('deberta')}; "
         f"to the tutorial: {f'{statistics.geometric_mean(tutorial):.1f}' if tutorial else 'not run'}; "
         f"memory {of([c['memory_ratio'] for c in real])}"
     )
