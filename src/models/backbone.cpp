@@ -163,10 +163,10 @@ void Backbone::set_precision(Precision precision) {
   }
 }
 
-at::Tensor Backbone::through(const torch::nn::Module& block,
+at::Tensor Backbone::through(const std::vector<at::Tensor>& parameters,
                              const std::function<at::Tensor(const at::Tensor&)>& run,
                              const at::Tensor& x) const {
-  return recomputes_ ? recomputed(run, x, block.parameters()) : run(x);
+  return recomputes_ ? recomputed(run, x, parameters) : run(x);
 }
 
 void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {

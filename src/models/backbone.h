@@ -28,9 +28,9 @@ struct HeadStyle {
                              // then "classifier". A backbone has a pooler only where this is true:
                              // a task whose head does not pool clears it first
   bool averages = false;     // a sample is the mean of its tokens instead of its first one
-  bool dropout_before_dense = false;  // RoBERTa and ELECTRA
-  std::string dense = {};  // name of a layer before the output layer: "classifier.dense",
-                           // "pre_classifier"
+  double dropout_before_dense = 0;  // RoBERTa and ELECTRA: as `dropout`; DeBERTa: its own
+  std::string dense = {};           // name of a layer before the output layer: "classifier.dense",
+                                    // "pre_classifier"
   bool dense_has_bias = true;
   std::string activation = {};  // of that layer: "tanh", "relu", "gelu"
   std::string norm = {};        // after it: "head.norm"
@@ -117,8 +117,9 @@ class Backbone : public torch::nn::Module {
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
 
   Precision precision() const { return precision_; }
-  // run(x), where `run` calls `block` alone; recomputed in backward where that is asked for.
-  at::Tensor through(const torch::nn::Module& block,
+  // run(x), where `run` reads no other parameters than these; recomputed in backward where that is
+  // asked for.
+  at::Tensor through(const std::vector<at::Tensor>& parameters,
                      const std::function<at::Tensor(const at::Tensor&)>& run,
                      const at::Tensor& x) const;
 

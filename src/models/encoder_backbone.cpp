@@ -63,6 +63,7 @@ double EncoderPlan::weights() const {
   for (int64_t layer = 0; layer < layers; ++layer) blocks.insert(block_name(layer));
   const double rows = double(embeddings.words) + double(embeddings.positions) +
                       double(embeddings.segments) + double(embeddings.tasks) +
+                      double(embeddings.projected) +
                       (projection.empty() ? 0.0 : double(block.hidden));
   return rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
 }
@@ -118,7 +119,7 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
         [block = layers_[layer],
          at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer))](
             const at::Tensor& in) mutable { return block(in, at); };
-    x = through(*layers_[layer], run, x);
+    x = through(layers_[layer]->parameters(), run, x);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return final_norm_ ? final_norm_(x) : x;

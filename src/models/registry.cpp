@@ -3,6 +3,8 @@
 #include "models/backbone.h"
 #include "models/bert.h"
 #include "models/camembert.h"
+#include "models/deberta.h"
+#include "models/deberta_v2.h"
 #include "models/distilbert.h"
 #include "models/electra.h"
 #include "models/ernie.h"
@@ -17,6 +19,8 @@ Table<FamilyInfo>& families() {
                                                      {"albert", albert::read_config},
                                                      {"bert", bert::read_config},
                                                      {"camembert", camembert::read_config},
+                                                     {"deberta", deberta::read_config},
+                                                     {"deberta-v2", deberta_v2::read_config},
                                                      {"distilbert", distilbert::read_config},
                                                      {"electra", electra::read_config},
                                                      {"ernie", ernie::read_config},

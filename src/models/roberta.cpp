@@ -23,7 +23,7 @@ ModelConfig read_config_of(const Json& config, const char* architecture_stem, in
   out.sentence_head.dense = "classifier.dense";
   out.sentence_head.activation = "tanh";
   out.sentence_head.out = "classifier.out_proj";
-  out.sentence_head.dropout_before_dense = true;
+  out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
   return out;
 }
 

@@ -38,15 +38,15 @@ StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_
 }
 
 at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace last) {
-  const auto drop = [&](DropoutPlace place) {
-    x = kernels::dropout(x, rows.dropout(place, style_.dropout));
+  const auto drop = [&](DropoutPlace place, double p) {
+    x = kernels::dropout(x, rows.dropout(place, p));
   };
-  if (style_.dropout_before_dense) drop(DropoutPlace::kHeadIn);
+  drop(DropoutPlace::kHeadIn, style_.dropout_before_dense);
   if (dense_)
     x = kernels::bias_activation(dense_->forward_without_bias(x, rows), dense_->bias,
                                  kernels::activation_named(style_.activation));
   if (norm_) x = norm_(x);
-  drop(last);
+  drop(last, style_.dropout);
   return out_(x, rows);
 }
 

@@ -157,6 +157,47 @@ TEST(ModelConfig, NamesTheDefectOfAModernBert) {
   }
 }
 
+TEST(ModelConfig, NamesTheDefectOfADeberta) {
+  const auto error = [](const std::string& keys) {
+    return error_loading(
+        R"({"model_type": "deberta-v2", "hidden_size": 48, "num_attention_heads": 4,
+"relative_attention": true, )" +
+        keys + "}");
+  };
+  EXPECT_THAT(error(R"("pos_att_type": "c2p|p2p")"),
+              HasSubstr(R"("pos_att_type" should hold "c2p" and "p2c" alone, not "p2p".)"));
+  EXPECT_THAT(error(R"("pos_att_type": ["c2p", 3])"), HasSubstr(R"(alone, not "".)"));
+  EXPECT_THAT(error(R"("pos_att_type": "")"), HasSubstr(R"(alone, not "".)"));
+  EXPECT_THAT(error(R"("pos_att_type": ["c2p", "c2p"])"), HasSubstr(R"(has "c2p" twice)"));
+  for (const char* none : {R"("pos_att_type": [])", R"("pos_att_type": null)", R"("x": 1)"})
+    EXPECT_THAT(error(none),
+                HasSubstr(R"("pos_att_type" names nothing that would read positions)"));
+  const auto with_parts = [&](const std::string& keys) {
+    return error(R"("pos_att_type": "c2p|p2c", )" + keys);
+  };
+  EXPECT_THAT(with_parts(R"("conv_kernel_size": 4)"),
+              HasSubstr(R"(config.json:2: "conv_kernel_size" 4 is even)"));
+  EXPECT_EQ(with_parts(R"("conv_kernel_size": 0)"), "no error");
+  EXPECT_THAT(with_parts(R"("conv_kernel_size": 3, "conv_groups": 5)"),
+              HasSubstr(R"("hidden_size" 48 is not a multiple of "conv_groups" 5)"));
+  EXPECT_THAT(with_parts(R"("conv_act": "mish")"), HasSubstr(R"("conv_act")"));
+  EXPECT_THAT(with_parts(R"("norm_rel_ebd": "rms")"),
+              HasSubstr(R"("norm_rel_ebd" should be "none" or "layer_norm", not "rms".)"));
+  EXPECT_THAT(with_parts(R"("position_buckets": 1)"), HasSubstr(R"("position_buckets" 1)"));
+  EXPECT_THAT(with_parts(R"("position_buckets": 64, "max_relative_positions": 33)"),
+              HasSubstr("less than twice the greatest distance, 32"));
+  EXPECT_THAT(with_parts(R"("pooler_hidden_size": 32)"),
+              HasSubstr(R"("pooler_hidden_size" 32 is not supported; only 48)"));
+  EXPECT_THAT(with_parts(R"("attention_head_size": 16)"),
+              HasSubstr(R"("attention_head_size" 16 is not supported; only 12)"));
+  EXPECT_THAT(
+      error_loading(
+          R"({"model_type": "deberta-v2", "hidden_size": 2048, "num_attention_heads": 2048})"),
+      HasSubstr("2048 attention heads; at most 1024 are supported"));
+  EXPECT_THAT(error_loading(R"({"model_type": "deberta", "talking_head": true})"),
+              HasSubstr(R"("talking_head" is true, which is not supported.)"));
+}
+
 TEST(EncoderPlan, IsRefusedWhereItAsksForWhatNoLayerCanDo) {
   const EncoderPlan possible = plan_of(load(R"({"model_type": "bert"})"));
   const auto error = [&](const std::function<void(EncoderPlan&)>& change) {

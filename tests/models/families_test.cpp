@@ -30,6 +30,13 @@ Json tiny_config(const std::string& model_type) {
           {"mlp_dropout", 0.1},
           {"attention_dropout", 0.1},
           {"local_attention", 6},
+          {"relative_attention", true},
+          {"pos_att_type", "p2c|c2p"},
+          {"position_buckets", 8},
+          {"max_relative_positions", 20},
+          {"norm_rel_ebd", "layer_norm"},
+          {"share_att_key", true},
+          {"conv_kernel_size", 3},
           {"global_attn_every_n_layers", 2}};
 }
 
@@ -96,8 +103,9 @@ std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
 
 class EveryFamily : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
-                         testing::Values("albert", "bert", "camembert", "distilbert", "electra",
-                                         "ernie", "modernbert", "roberta", "xlm-roberta"),
+                         testing::Values("albert", "bert", "camembert", "deberta", "deberta-v2",
+                                         "distilbert", "electra", "ernie", "modernbert", "roberta",
+                                         "xlm-roberta"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -28,7 +28,7 @@ TEST(Rows, NoTwoPlacesShareDropoutsDecisions) {
   for (const int64_t layer : {int64_t{0}, int64_t{1}, int64_t{2}, Rows::kMostLayers - 1}) {
     for (const DropoutPlace place :
          {DropoutPlace::kAttention, DropoutPlace::kAttentionOut, DropoutPlace::kFeedForwardInner,
-          DropoutPlace::kFeedForwardOut})
+          DropoutPlace::kFeedForwardOut, DropoutPlace::kPositions, DropoutPlace::kConvolution})
       add(rows.at(layer), place);
   }
   for (const DropoutPlace place : {DropoutPlace::kHeadIn, DropoutPlace::kHeadOut})
@@ -51,6 +51,18 @@ TEST(Rows, ChosenOnesKeepTheirKeysWhereverTheyStand) {
   };
   EXPECT_TRUE(keys(chosen.at(4)).equal(at::tensor({70, 50})));
   EXPECT_TRUE(keys(chosen.all()).equal(at::tensor({50, 60, 70})));
+}
+
+// Rows of a table keep their decisions wherever a batch begins to read it.
+TEST(Rows, OfATableHaveKeysOfTheirOwnAtTheSamePlace) {
+  const Rows here = Rows(three_tokens(), /*is_training=*/true).at(4), table = here.of_table(10, 4);
+  EXPECT_EQ(table.size(), 4);
+  const auto dropout = [](const Rows& rows) { return rows.dropout(DropoutPlace::kPositions, 0.5); };
+  EXPECT_EQ(dropout(table).site, dropout(here).site);
+  EXPECT_EQ(dropout(table).seed, dropout(here).seed);
+  EXPECT_TRUE(dropout(table).keys.slice(0, 2).equal(dropout(here.of_table(12, 2)).keys));
+  EXPECT_FALSE(at::isin(dropout(table).keys, dropout(here).keys).any().item<bool>());
+  EXPECT_EQ(Rows(three_tokens(), false).of_table(0, 2).dropout(DropoutPlace::kPositions, 0.5).p, 0);
 }
 
 TEST(Rows, MakeRotaryAnglesOnceForEachBase) {

@@ -106,10 +106,73 @@ FAMILIES = {
             **SMALL,
         )
     ),
+    "deberta": lambda: transformers.DebertaModel(
+        transformers.DebertaConfig(
+            hidden_size=48,
+            relative_attention=True,
+            pos_att_type="c2p|p2c",
+            position_biased_input=False,
+            **SMALL,
+        )
+    ),
+    "deberta_near": lambda: transformers.DebertaModel(
+        transformers.DebertaConfig(
+            hidden_size=48,
+            embedding_size=20,
+            relative_attention=True,
+            pos_att_type=["c2p"],
+            max_relative_positions=6,
+            type_vocab_size=2,
+            **SMALL,
+        )
+    ),
+    "deberta_absolute": lambda: transformers.DebertaModel(
+        transformers.DebertaConfig(hidden_size=48, pos_att_type=["c2p"], **SMALL)
+    ),
+    "deberta_v2": lambda: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(
+            hidden_size=48,
+            embedding_size=20,
+            relative_attention=True,
+            pos_att_type=["c2p", "p2c"],
+            type_vocab_size=2,
+            conv_kernel_size=5,
+            conv_act="gelu",
+            conv_groups=3,
+            **SMALL,
+        )
+    ),
+    "deberta_v2_unshared": lambda: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(
+            hidden_size=48,
+            relative_attention=True,
+            pos_att_type="p2c",
+            max_relative_positions=9,
+            position_biased_input=False,
+            conv_kernel_size=3,
+            **SMALL,
+        )
+    ),
+    "deberta_v3": lambda: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(
+            hidden_size=48,
+            relative_attention=True,
+            pos_att_type="p2c|c2p",
+            position_buckets=10,
+            max_relative_positions=24,
+            position_biased_input=False,
+            norm_rel_ebd="layer_norm",
+            share_att_key=True,
+            **SMALL,
+        )
+    ),
     "electra_unprojected": lambda: transformers.ElectraModel(
         transformers.ElectraConfig(hidden_size=48, embedding_size=48, **SMALL)
     ),
 }
+
+
+WITH_SEGMENTS = ("albert", "bert", "deberta", "deberta-v2", "electra", "ernie")
 
 
 def random_model(family, seed=0):
@@ -166,7 +229,7 @@ def reference(model, inputs, with_pooler):
     ends = inputs["cu_seqlens"].tolist()
     for row, (begin, end) in enumerate(zip(ends, ends[1:])):
         arguments = {"input_ids": inputs["ids"][None, begin:end]}
-        if model.config.model_type in ("albert", "bert", "electra", "ernie"):
+        if model.config.model_type in WITH_SEGMENTS:
             arguments["token_type_ids"] = inputs["segments"][None, begin:end]
         output = model(**arguments, output_hidden_states=True)
         states.append([state[0].detach() for state in output.hidden_states[1:]])
@@ -210,7 +273,7 @@ def assert_equal_pass(model, folder, ids, tmp_path):
     for name in sorted(names):
         expected = gradients[name]
         # A key's bias shifts all scores of a query alike, so its true gradient is zero and both sides hold rounding noise of its weight's.
-        is_key_bias = name.endswith(("key.bias", "k_lin.bias"))
+        is_key_bias = name.endswith(("key.bias", "k_lin.bias", "pos_key_proj.bias"))
         scale = (
             (gradients[name.replace(".bias", ".weight")] if is_key_bias else expected)
             .abs()
@@ -267,6 +330,44 @@ def test_pickled_weights_are_read(family, zipped, tmp_path):
     }
     torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     assert_equal_pass(model, folder, samples(120), tmp_path)
+
+
+def test_heads_of_debertas_pre_training_are_named_and_ignored(tmp_path):
+    model = random_model("deberta_v3")
+    folder = tmp_path / "model"
+    model.save_pretrained(folder)
+    # As Microsoft's checkpoints are: the base model's prefix, heads of replaced tokens and of words beside it.
+    state = {f"deberta.{name}": tensor for name, tensor in model.state_dict().items()}
+    heads = {
+        name: torch.zeros(48)
+        for name in ("mask_predictions.dense.bias", "lm_predictions.lm_head.LayerNorm.weight")
+    }
+    save_file(state | heads, folder / "model.safetensors")
+    assert_equal_pass(model, folder, samples(120), tmp_path)
+    inputs = packed(samples(120)) | {"upstream": torch.zeros(73, 48)}
+    save_file(inputs, tmp_path / "input.safetensors")
+    done = subprocess.run(
+        [PROBE, folder, tmp_path / "input.safetensors", tmp_path / "output.safetensors"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == f"unexpected weights: {', '.join(sorted(heads))}\n"
+
+
+def test_a_table_of_positions_of_another_size_is_refused(tmp_path):
+    folder = tmp_path / "model"
+    random_model("deberta_v3").save_pretrained(folder)
+    state = load_file(folder / "model.safetensors")
+    state["encoder.rel_embeddings.weight"] = torch.zeros(24, 48)
+    save_file(state, folder / "model.safetensors")
+    save_file({"ids": torch.tensor([1])}, tmp_path / "input.safetensors")
+    done = subprocess.run(
+        [PROBE, folder, tmp_path / "input.safetensors", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 4
+    assert 'rel_embeddings.weight" has shape [24, 48] but the model wants [20, 48]' in done.stderr
 
 
 def test_sharded_weights_are_read(tmp_path):

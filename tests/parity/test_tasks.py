@@ -81,6 +81,42 @@ FAMILIES = {
             **SMALL,
         )
     ),
+    "deberta": lambda v: transformers.DebertaModel(
+        transformers.DebertaConfig(
+            vocab_size=v,
+            hidden_size=32,
+            relative_attention=True,
+            pos_att_type="c2p|p2c",
+            position_biased_input=False,
+            **SMALL,
+        )
+    ),
+    "deberta_v2": lambda v: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(
+            vocab_size=v,
+            hidden_size=32,
+            embedding_size=24,
+            relative_attention=True,
+            pos_att_type="c2p|p2c",
+            type_vocab_size=2,
+            conv_kernel_size=3,
+            pooler_hidden_act="tanh",
+            **SMALL,
+        )
+    ),
+    "deberta_v3": lambda v: transformers.DebertaV2Model(
+        transformers.DebertaV2Config(
+            vocab_size=v,
+            hidden_size=32,
+            relative_attention=True,
+            pos_att_type="p2c|c2p",
+            position_buckets=16,
+            position_biased_input=False,
+            norm_rel_ebd="layer_norm",
+            share_att_key=True,
+            **SMALL,
+        )
+    ),
     "electra": lambda v: transformers.ElectraModel(
         transformers.ElectraConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)
     ),
@@ -242,7 +278,8 @@ def distances(ours, exact):
     apart = {}
     for name, tensor in exact.items():
         assert ours[name].shape == tensor.shape, name
-        scale = whole if name.endswith(("key.bias", "k_lin.bias")) else tensor.norm().item()
+        is_key_bias = name.endswith(("key.bias", "k_lin.bias", "pos_key_proj.bias"))
+        scale = whole if is_key_bias else tensor.norm().item()
         apart[name] = (ours[name].to(tensor.dtype) - tensor).norm().item() / scale
     return apart
 

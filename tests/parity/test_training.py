@@ -65,12 +65,25 @@ def test_schedule_equals_get_scheduler(kind, warmup, total):
 TINY = {
     "bert": (transformers.BertConfig, transformers.BertModel),
     "albert": (transformers.AlbertConfig, transformers.AlbertModel),
+    "deberta": (transformers.DebertaConfig, transformers.DebertaModel),
+    "deberta-v3": (transformers.DebertaV2Config, transformers.DebertaV2Model),
     "modernbert": (transformers.ModernBertConfig, transformers.ModernBertModel),
 }
 BERT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 NO_DROPOUT = {
     "bert": BERT_DROPOUT,
     "albert": BERT_DROPOUT | {"classifier_dropout_prob": 0.0, "embedding_size": 16},
+    "deberta": BERT_DROPOUT | {"relative_attention": True, "pos_att_type": "c2p|p2c"},
+    "deberta-v3": BERT_DROPOUT
+    | {
+        "relative_attention": True,
+        "pos_att_type": "p2c|c2p",
+        "position_buckets": 16,
+        "position_biased_input": False,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "conv_kernel_size": 3,
+    },
     "modernbert": {"local_attention": 8, "pad_token_id": 0},
 }
 

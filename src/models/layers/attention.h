@@ -38,12 +38,18 @@ struct SelfAttentionOptions {
   AttentionNames names;
 };
 
-class SelfAttentionImpl : public torch::nn::Module {
+// What mixes the tokens of a sequence in a block.
+class AttentionLayer : public torch::nn::Module {
+ public:
+  // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
+  virtual at::Tensor forward(const at::Tensor& x, const Rows& rows) = 0;
+};
+
+class SelfAttentionImpl : public AttentionLayer {
  public:
   explicit SelfAttentionImpl(const SelfAttentionOptions& options);
 
-  // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
-  at::Tensor forward(const at::Tensor& x, const Rows& rows);
+  at::Tensor forward(const at::Tensor& x, const Rows& rows) override;
 
   using torch::nn::Module::to;
   void to(at::Device device, bool non_blocking = false) override;

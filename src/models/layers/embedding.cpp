@@ -52,8 +52,12 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
   positions_ = table(options.names.positions, options.positions);
   segments_ = table(options.names.segments, options.segments);
   tasks_ = table(options.names.tasks, options.tasks);
+  if (options.projected > 0)
+    projection_ = register_module(options.names.projection,
+                                  Linear(options.width, options.projected, /*has_bias=*/false));
+  const int64_t width = options.projected > 0 ? options.projected : options.width;
   norm_ = register_module(options.names.norm,
-                          LayerNorm(options.width, options.norm_eps, options.norm_has_bias));
+                          LayerNorm(width, options.norm_eps, options.norm_has_bias));
 }
 
 at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
@@ -69,6 +73,7 @@ at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");
   if (tasks_) sum = sum + tasks_(at::zeros_like(tokens.ids), "task");
+  if (projection_) sum = projection_(sum, rows);
   return kernels::dropout(norm_(sum), rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "models/kernels/embedding.h"
+#include "models/layers/linear.h"
 #include "models/layers/norm.h"
 #include "models/layers/rows.h"
 
@@ -30,7 +31,7 @@ TORCH_MODULE(Embedding);
 struct EmbeddingNames {
   std::string words = "word_embeddings", positions = "position_embeddings",
               segments = "token_type_embeddings", tasks = "task_type_embeddings",
-              norm = "LayerNorm";
+              projection = "embed_proj", norm = "LayerNorm";
 };
 
 struct TokenEmbeddingsOptions {
@@ -39,13 +40,15 @@ struct TokenEmbeddingsOptions {
   int64_t tasks = 0;  // rows of ERNIE's table of pre-training tasks, whose row 0 all tokens get
   int64_t position_offset = 0;  // RoBERTa: position p is row padding_idx + 1 + p
   bool ignores_segments =
-      false;  // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
+      false;              // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
+  int64_t projected = 0;  // DeBERTa: columns after a product before the norm; 0: no such product
   double norm_eps = 1e-12, dropout = 0.1;
   bool norm_has_bias = true;
   EmbeddingNames names = {};
 };
 
-// dropout(norm(word + shift + position + segment + task)) [N, width] fp32.
+// dropout(norm(word + shift + position + segment + task)) [N, width] fp32; where there is a
+// product, dropout(norm(product(…))) [N, projected].
 class TokenEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);
@@ -56,6 +59,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
  private:
   TokenEmbeddingsOptions options_;
   Embedding words_{nullptr}, positions_{nullptr}, segments_{nullptr}, tasks_{nullptr};
+  Linear projection_{nullptr};
   LayerNorm norm_{nullptr};
 };
 TORCH_MODULE(TokenEmbeddings);

@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <memory>
 #include <string>
 
 #include "models/kernels/activation.h"
@@ -46,6 +47,8 @@ struct BlockOptions {
 class EncoderBlockImpl : public torch::nn::Module {
  public:
   explicit EncoderBlockImpl(const BlockOptions& options);
+  // With an attention of the family's own.
+  EncoderBlockImpl(const BlockOptions& options, std::shared_ptr<AttentionLayer> attention);
 
   // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
@@ -54,7 +57,7 @@ class EncoderBlockImpl : public torch::nn::Module {
   at::Tensor feed_forward(const at::Tensor& x, const Rows& rows);
 
   BlockOptions options_;
-  SelfAttention attention_{nullptr};
+  std::shared_ptr<AttentionLayer> attention_;
   LayerNorm attention_norm_{nullptr}, out_norm_{nullptr};
   Linear up_{nullptr}, down_{nullptr};
 };

@@ -1,5 +1,8 @@
 #include "models/layers/rows.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/tensor.h>
+
 namespace hone {
 namespace {
 
@@ -32,6 +35,20 @@ Rows Rows::choose(const at::Tensor& chosen) const {
   Rows result = *this;
   result.chosen_ = chosen;
   result.keys_ = tokens().keys.defined() ? result.of(tokens().keys) : at::Tensor();
+  return result;
+}
+
+Rows Rows::of_table(int64_t first, int64_t count) const {
+  const Packed& all = tokens();
+  Packed table;
+  table.ids = table.positions = at::arange(first, first + count, all.ids.options());
+  table.cu_seqlens = at::tensor({int64_t{0}, count}, at::kInt);
+  table.max_len = count;
+  table.keys = -1 - table.ids;  // below 0: other decisions than those of tokens
+  table.seed = all.seed;
+  table.pass = all.pass;
+  Rows result(table, is_training_);
+  result.first_site_ = first_site_;
   return result;
 }
 

@@ -20,6 +20,8 @@ enum class DropoutPlace : uint32_t {
   kAttentionOut = 1,
   kFeedForwardOut = 2,
   kFeedForwardInner = 3,  // between the two products
+  kPositions = 4,         // of a table of relative positions
+  kConvolution = 5,
   kHeadIn = 0,
   kHeadOut = 1,  // before the output layer
   kTokenHeadOut = 0,
@@ -38,6 +40,8 @@ class Rows {
   // The same place with the rows `chosen` [R] int64 of all rows; with all where undefined.
   Rows choose(const at::Tensor& chosen) const;
   Rows all() const { return choose({}); }
+  // The same place with `count` rows, from `first` on, of a table that all sequences share.
+  Rows of_table(int64_t first, int64_t count) const;
 
   const Packed& tokens() const { return batch_->tokens; }
   const at::Tensor& chosen() const { return chosen_; }  // undefined: all
