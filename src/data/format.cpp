@@ -74,10 +74,17 @@ bool is_json_object(std::string_view line) {
   }
 }
 
+// SQuAD's object: a list "data" of articles with paragraphs.
+bool looks_like_squad(std::string_view text) {
+  const size_t data = text.find("\"data\"");
+  return data != text.npos && text.find("\"paragraphs\"", data) != text.npos;
+}
+
 std::string json_kind(std::string_view text, const std::vector<std::string_view>& lines) {
   const size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) return "";
   if (text[first] == '{') {
+    if (looks_like_squad(text)) return "squad";
     const auto line = std::find_if(lines.begin(), lines.end(),
                                    [](std::string_view candidate) { return !is_blank(candidate); });
     return line != lines.end() && is_json_object(*line) ? "jsonl" : "json";

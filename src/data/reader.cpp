@@ -12,6 +12,25 @@
 namespace hone {
 namespace {
 
+struct Format {
+  const char* name;
+  std::unique_ptr<RecordReader> (*open)(const SourceOptions& options,
+                                        std::unique_ptr<TextStream> text);
+};
+
+// One line each.
+constexpr Format kFormats[] = {
+    {"jsonl", read_jsonl},   {"json", read_json},   {"squad", read_squad}, {"csv", read_delimited},
+    {"tsv", read_delimited}, {"conll", read_conll}, {"text", read_text},   {"folder", read_whole},
+};
+
+// What `format` may say.
+std::vector<std::string> format_names() {
+  std::vector<std::string> names = {"auto"};
+  for (const Format& format : kFormats) names.emplace_back(format.name);
+  return names;
+}
+
 // What cannot be typed well on a command line.
 std::string separator_of(const std::string& text) {
   if (text == "\\t" || text == "tab") return "\t";
@@ -44,7 +63,7 @@ void refuse_names_twice(const Config& section, std::vector<std::string> names) {
 std::string told_format(const SourceOptions& options) {
   if (options.format != "auto") return options.format;
   const std::string by_name = format_of_name(options.path);
-  return by_name == "text" ? "" : by_name;
+  return by_name == "text" || by_name == "json" ? "" : by_name;
 }
 
 // "" where nothing fits.
@@ -52,9 +71,13 @@ std::string format_of(const SourceOptions& options, TextStream& text) {
   const std::string told = told_format(options);
   if (!told.empty()) return told;
   // ".txt" is any text: CoNLL and JSON files bear that name too, and show clearly what they are.
-  const std::string by_text = format_of_text(text);
-  if (format_of_name(options.path) != "text") return by_text;
-  return by_text == "conll" || by_text == "jsonl" || by_text == "json" ? by_text : "text";
+  // ".json" is any JSON.
+  const std::string by_text = format_of_text(text), by_name = format_of_name(options.path);
+  if (by_name == "json") return by_text == "squad" ? "squad" : "json";
+  if (by_name != "text") return by_text;
+  return by_text == "conll" || by_text == "jsonl" || by_text == "json" || by_text == "squad"
+             ? by_text
+             : "text";
 }
 
 SourceOptions options_of(const SourceFile& file) {
@@ -78,8 +101,7 @@ SourceOptions SourceOptions::read(Config& section) {
   SourceOptions options;
   const bool is_list = section.is_list("path");
   if (!is_list) options.path = section.require("path");
-  options.format = section.choice(
-      "format", options.format, {"auto", "jsonl", "json", "csv", "tsv", "conll", "text", "folder"});
+  options.format = section.choice("format", options.format, format_names());
   options.compression =
       section.choice("compression", options.compression, {"auto", "none", "gzip", "zstd"});
   options.encoding = section.get("encoding", options.encoding);
@@ -151,18 +173,13 @@ std::unique_ptr<RecordReader> open_file(const SourceFile& file) {
   if (options.format.empty())
     throw Error(ErrorKind::kData, Where{*text->file()},
                 "cannot tell the format by the name or the first bytes; name it: format: jsonl, "
-                "json, csv, tsv, conll or text");
-  if (options.format == "jsonl") return read_jsonl(options, std::move(text));
-  if (options.format == "json") return read_json(options, std::move(text));
-  if (options.format == "csv" || options.format == "tsv")
-    return read_delimited(options, std::move(text));
-  if (options.format == "conll") return read_conll(options, std::move(text));
-  if (options.format == "text") return read_text(options, std::move(text));
-  if (options.format == "folder") return read_whole(options, std::move(text));
+                "json, squad, csv, tsv, conll or text");
+  for (const Format& format : kFormats) {
+    if (options.format == format.name) return format.open(options, std::move(text));
+  }
   throw Error(ErrorKind::kUsage, Where{options.path},
-              fmt::format("\"{}\" is no format; use auto, jsonl, json, csv, tsv, conll, text or "
-                          "folder",
-                          options.format));
+              fmt::format("\"{}\" is no format; use one of {}", options.format,
+                          fmt::join(format_names(), ", ")));
 }
 
 }  // namespace hone

@@ -18,9 +18,8 @@ namespace hone {
 struct SourceOptions {
   std::string path;  // a file, a pattern ("data/*.jsonl"), a folder of texts; "-": standard input
   std::vector<SourceOptions> parts;  // several, read one after the other; `path` lists their paths
-  std::string format = "auto";       // auto (by name and first bytes) | jsonl | json | csv | tsv |
-                                     // conll | text | folder (a folder for each label, in it files
-                                     // of one text each)
+  std::string format = "auto";       // auto (by name and first bytes), or one that reader.cpp
+                                     // lists: jsonl, csv, …; docs/data.md describes each
   std::string compression = "auto";  // auto | none | gzip | zstd
   std::string encoding = "utf-8";    // utf-8 | gb18030 | iso-8859-1 | … any name ICU knows
   bool has_header = true;  // csv, tsv: first row names the columns; else columns are "0", "1", …

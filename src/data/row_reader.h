@@ -17,6 +17,13 @@ namespace hone {
 // holds.
 constexpr size_t kMostValues = size_t{1} << 19;
 
+// Consumes what was read at the end of a scope, also where it turns out to be bad.
+struct Consume {
+  TextStream& text;
+  size_t size;
+  ~Consume() { text.consume(size); }
+};
+
 class RowReader : public RecordReader {
  public:
   RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
@@ -52,11 +59,13 @@ class RowReader : public RecordReader {
   std::vector<BadRow> bad_rows_, repaired_rows_;
 };
 
-// One function per format; reader.cpp chooses. The text stands at its beginning.
+// One function per format; reader.cpp lists them. The text stands at its beginning.
 std::unique_ptr<RecordReader> read_jsonl(const SourceOptions& options,
                                          std::unique_ptr<TextStream> text);
 std::unique_ptr<RecordReader> read_json(
     const SourceOptions& options, std::unique_ptr<TextStream> text);  // an array, or objects on end
+std::unique_ptr<RecordReader> read_squad(const SourceOptions& options,
+                                         std::unique_ptr<TextStream> text);  // one row: a question
 std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options,
                                              std::unique_ptr<TextStream> text);  // csv, tsv
 std::unique_ptr<RecordReader> read_conll(const SourceOptions& options,

@@ -72,6 +72,11 @@ std::vector<Sound> sound_files() {
       "\"中文 é\"}\r\n{\"n\": {\"m\": [[]]}}\n";
   const std::string json =
       "[\n {\"text\": \"a, ] }\", \"n\": [1, 2]},\n {\"text\": \"中\\\\\"}\n]\n";
+  const std::string squad =
+      "{\"version\": 1, \"data\": [{\"title\": \"t\", \"paragraphs\": [{\"qas\": [{\"id\": \"a "
+      "]\", "
+      "\"answers\": []},\n {}], \"context\": \"中, }\"}, {\"context\": \"\", \"qas\": []}]}, "
+      "{}]}\n";
   const std::string csv = "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\nbreak\",y\r\nplain 中,z\r\n";
   const std::string tsv = "text\tlabel\na b\tx\n\"q\ty\n";
   const std::string conll =
@@ -82,6 +87,7 @@ std::vector<Sound> sound_files() {
       {"jsonl", jsonl, options_of("jsonl")},
       {"json", json, options_of("json")},
       {"objects", "{\"a\": 1}\n{\n\"b\": \"x\"\n}\n", options_of("json")},
+      {"squad", squad, options_of("squad")},
       {"csv", csv, options_of("csv")},
       {"tsv", tsv, options_of("tsv")},
       {"conll", conll, options_of("conll")},
