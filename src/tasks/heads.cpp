@@ -20,11 +20,6 @@ at::Tensor means(const at::Tensor& x, const Packed& tokens) {
                             /*unsafe=*/true);
 }
 
-HeadStyle named(HeadStyle style, const std::string& out) {
-  style.out = out;
-  return style;
-}
-
 }  // namespace
 
 StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs)
@@ -70,8 +65,8 @@ at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
 }
 
-TokenHead::TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs)
-    : StyledHead(named(config.token_head, name), config, outputs) {}
+TokenHead::TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs)
+    : StyledHead(style, config, outputs) {}
 
 at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {
   const Rows rows = Rows(batch.streams.front(), is_training()).at_head();

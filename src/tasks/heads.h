@@ -42,11 +42,11 @@ class SentenceHead : public StyledHead {
   at::Tensor pooled(Backbone& backbone, const Batch& batch, const Rows& rows);
 };
 
-// Tokens [N, C]: the family's own token head (ModelConfig::token_head), whose output layer has the
-// name that Transformers gives it for the task ("classifier", "qa_outputs").
+// Tokens [N, C]: the family's own token head (ModelConfig::token_head), or what Transformers makes
+// of it for the task.
 class TokenHead : public StyledHead {
  public:
-  TokenHead(const ModelConfig& config, const std::string& name, int64_t outputs);
+  TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs);
 
   at::Tensor forward(Backbone& backbone, const Batch& batch) override;
 };

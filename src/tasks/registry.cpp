@@ -2,6 +2,7 @@
 // line.
 #include "tasks/classify/classify.h"
 #include "tasks/ner/ner.h"
+#include "tasks/qa/qa.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -10,6 +11,7 @@ Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
                                          ner::kInfo,
+                                         qa::kInfo,
                                      });
   return all;
 }

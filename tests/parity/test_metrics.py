@@ -1,17 +1,20 @@
-"""Scores against scikit-learn, SciPy and seqeval, on random and edge inputs.
+"""Scores against scikit-learn, SciPy, seqeval and the rules of published scripts, on random and edge inputs.
 
 Run with .venv-peers/bin/python -m pytest tests/parity/test_metrics.py. HONE_BUILD names the build folder (default build/release).
 """
 
+import collections
 import functools
 import json
 import os
 import pathlib
 import random
 import re
+import string
 import subprocess
 import warnings
 
+import nltk
 import numpy as np
 import pytest
 import scipy.stats
@@ -341,3 +344,136 @@ def test_calibration():
     assert [row["count"] for row in report["reliability"]] == [
         int((bins == b).sum()) for b in sorted(set(bins))
     ]
+
+
+# ---- answers
+
+
+def squad_words(text):
+    """SQuAD's script: lower case, no ASCII punctuation, no articles, words."""
+    text = "".join(c for c in text.lower() if c not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", text).split()
+
+
+def squad_rule(said, golds):
+    """evaluate-v2.0.py: the best of the gold answers that have a word; none: right is no word."""
+    best = [0, 0]
+    for gold in [g for g in golds if squad_words(g)] or [""]:
+        a, b = squad_words(gold), squad_words(said)
+        shared = sum((collections.Counter(a) & collections.Counter(b)).values())
+        f1 = float(a == b) if not a or not b else 2 * shared / (len(a) + len(b))
+        best = [max(best[0], float(a == b)), max(best[1], f1)]
+    return best
+
+
+CMRC_MARKS = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+
+
+def cmrc_segments(text):
+    """cmrc2018_evaluate.py: Chinese characters, and NLTK's words of what is between them."""
+    segments, between = [], ""
+    for c in str(text).lower().strip() + "\u4e00":
+        if c in CMRC_MARKS:
+            continue
+        if "\u4e00" <= c <= "\u9fa5":
+            if between:
+                segments += nltk.word_tokenize(between, preserve_line=True)
+            segments.append(c)
+            between = ""
+        else:
+            between += c
+    return segments[:-1]
+
+
+def longest_shared(a, b):
+    return max(
+        (
+            n
+            for n in range(1, min(len(a), len(b)) + 1)
+            for i in range(len(a) - n + 1)
+            if any(a[i : i + n] == b[j : j + n] for j in range(len(b) - n + 1))
+        ),
+        default=0,
+    )
+
+
+def cmrc_rule(said, golds):
+    def bare(text):
+        return [c for c in text.lower().strip() if c not in CMRC_MARKS]
+
+    best = [0, 0]
+    for gold in golds:
+        a, b = cmrc_segments(gold), cmrc_segments(said)
+        shared = longest_shared(a, b)
+        f1 = 2 * shared / (len(a) + len(b)) if shared else 0
+        best = [max(best[0], float(bare(gold) == bare(said))), max(best[1], f1)]
+    return best
+
+
+ANSWER_PARTS = [
+    "the", "a", "An", "cat", "CAT.", "U.S.", "can't", "dog's", "'quoted'", '"double"', "3.14", "1,000",
+    "$5", "x--y", "İstanbul", "ΣΊΣΥΦΟΣ", "a\u0301", "\u00a0", "(one)", "…", "....", "cannot", "Zoë", "_", "½",
+    "中国", "上海市", "，", "《红楼梦》", "2010年", "ω-force", "don't.", "100%", "A&B", "“so”", "no. 7", "e.g.,", "wanna go",
+    "\x1f", "end.", "?!", "'tis", "l'été", "–", "[x]", "“", "'",
+]  # fmt: skip
+
+
+def answer_cases(seed):
+    rng = random.Random(seed)
+
+    def text():
+        return rng.choice(["", " ", " ", " "]).join(rng.choices(ANSWER_PARTS, k=rng.randint(1, 5)))
+
+    for _ in range(400):
+        golds = [text() for _ in range(rng.randint(1, 3))]
+        yield golds, rng.choice([text(), rng.choice(golds), rng.choice(golds).upper(), text()[:4]])
+
+
+@pytest.mark.parametrize("scoring, rule", [("squad", squad_rule), ("cmrc", cmrc_rule)])
+def test_answers(scoring, rule):
+    seen = collections.Counter()
+    for golds, said in answer_cases(7):
+        if not all(g.strip() for g in golds) or not said.strip():
+            continue
+        report = score("qa", [{"answers": golds}], [{"answers": said}], {"scoring": scoring})
+        metrics = report["report"]["metrics"]
+        expected = rule(said, golds)
+        assert [metrics["exact_match"], metrics["f1"]] == pytest.approx(expected), (golds, said)
+        seen["right" if expected[0] else "partly" if expected[1] else "wrong"] += 1
+    assert min(seen["right"], seen["partly"], seen["wrong"]) > 20, seen
+
+
+def test_questions_without_an_answer():
+    for golds, said, right in (([], "", 1), ([], "x", 0), (["x"], "", 0), (["the"], "", 1)):
+        metrics = score("qa", [{"answers": golds}], [{"answers": said}])["report"]["metrics"]
+        assert [metrics["exact_match"], metrics["f1"]] == [right, right], (golds, said)
+
+
+def test_best_threshold():
+    """SQuAD's find_best_thresh: questions are answered up to the margin that gives the highest sum."""
+    rng = random.Random(3)
+    golds, results = [], []
+    for _ in range(60):
+        golds.append({"answers": rng.choice([[], ["red lamp"]])})
+        best = rng.choice(["red lamp", "lamp", "chair"])
+        results.append(
+            {
+                "answers": rng.choice(["", best]),
+                "no_answer_margin": rng.choice([-2, -1, 0, 1, 2]) + rng.random(),
+                "candidates": [{"text": best}],
+            }
+        )
+    metrics = score("qa", golds, results)["report"]["metrics"]
+    sums = []
+    for threshold in [-9] + [r["no_answer_margin"] for r in results]:
+        sums.append(
+            sum(
+                squad_rule(
+                    r["candidates"][0]["text"] if r["no_answer_margin"] <= threshold else "",
+                    g["answers"],
+                )[1]
+                for g, r in zip(golds, results)
+            )
+        )
+    assert metrics["best_f1"] == pytest.approx(max(sums) / len(golds))
+    assert metrics["best_threshold"] == results[sums.index(max(sums)) - 1]["no_answer_margin"]

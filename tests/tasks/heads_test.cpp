@@ -42,7 +42,7 @@ class HeadsTest : public testing::Test {
 TEST_F(HeadsTest, AnotherPassDrawsOtherMasksAndTheSamePassTheSame) {
   for (const std::shared_ptr<Head>& head :
        {std::shared_ptr<Head>(std::make_shared<SentenceHead>(config_, 3)),
-        std::shared_ptr<Head>(std::make_shared<TokenHead>(config_, "classifier", 3))}) {
+        std::shared_ptr<Head>(std::make_shared<TokenHead>(config_, config_.token_head, 3))}) {
     EXPECT_TRUE(logits(head, 1).equal(logits(head, 1)));
     EXPECT_FALSE(logits(head, 1).equal(logits(head, 0)));
     EXPECT_FALSE(logits(head, 1).equal(logits(head, 2)));

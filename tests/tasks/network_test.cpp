@@ -23,7 +23,9 @@ ModelConfig tiny_config() {
 
 Network with_head(const std::string& name) {
   const ModelConfig config = tiny_config();
-  return {make_backbone(config), std::make_shared<TokenHead>(config, name, 3)};
+  HeadStyle style = config.token_head;
+  style.out = name;
+  return {make_backbone(config), std::make_shared<TokenHead>(config, style, 3)};
 }
 
 std::vector<std::string> names_of(const Network& network) {

@@ -296,7 +296,7 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
 }
 
 std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
-  return std::make_shared<TokenHead>(config, "classifier", static_cast<int64_t>(tags_.size()));
+  return std::make_shared<TokenHead>(config, config.token_head, static_cast<int64_t>(tags_.size()));
 }
 
 Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {

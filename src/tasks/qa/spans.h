@@ -1,0 +1,42 @@
+// Spans from scores: each token of a window has one as the answer's start and one as its end.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/packed.h"
+#include "tasks/task.h"
+
+namespace hone::qa {
+
+constexpr int32_t kContext = 1;  // Sequence::texts: 0 is the question
+
+// Log-probabilities of the tokens of each sequence, in each column: x [N, C] fp32 -> [N, C].
+at::Tensor log_softmax_within(const at::Tensor& x, const Packed& tokens);
+
+// Of each sequence x [S, …] for each of its tokens: [N, …].
+at::Tensor spread_within(const at::Tensor& x, const Packed& tokens);
+
+// The mean over each sequence's tokens: x [N, C] -> [S, C].
+at::Tensor mean_within(const at::Tensor& x, const Packed& tokens);
+
+// An answer as the model sees it.
+struct Candidate {
+  Span bytes;        // of the context as it was read; empty: there is no answer
+  double score = 0;  // sum of two logits
+};
+
+struct Candidates {
+  std::vector<Candidate> spans;  // the best ones, best first, each place once
+  double none = 0;               // how likely it is that there is no answer, as a score
+};
+
+// From all windows of a record, as Transformers' question answering example finds them: the n best
+// starts and ends of each window make spans of at most `longest` pieces of the context. That there
+// is no answer has the score of the first token, in the window where that is least likely.
+Candidates find_candidates(std::span<const Row> windows, int64_t n_best, int64_t longest);
+
+}  // namespace hone::qa
