@@ -1,0 +1,21 @@
+// Scores what any program predicted: a file of predictions beside a file of gold rows.
+#pragma once
+
+#include "data/clean.h"
+#include "data/reader.h"
+#include "tasks/task.h"
+
+namespace hone {
+
+struct Predicted {
+  SourceOptions gold;
+  CleanOptions clean;         // of the gold rows
+  SourceOptions predictions;  // a row for each gold row, in their order
+};
+
+// Gold rows that cleaning or `on_bad_row: skip` leaves out are counted in `audit`; one line tells
+// of them. Error(kData) at its line for a prediction that is of another row, that is missing or too
+// many, or that holds no answer.
+Report score(const Task& task, const Predicted& files, SplitAudit& audit);
+
+}  // namespace hone
