@@ -1,9 +1,12 @@
 // What a pipeline answers: encode, run in batches of similar length, decode.
 #include <ATen/Parallel.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "data/plan.h"
@@ -17,6 +20,10 @@ namespace {
 struct Totals {
   double loss = 0, targets = 0;
   int64_t tokens = 0;
+  void add(const Loss& part) {
+    loss += part.sum.item<double>();
+    targets += part.count;
+  }
 };
 
 // The samples of several records, one record after the other.
@@ -44,9 +51,7 @@ class Joined {
 at::Tensor output_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
   if (totals == nullptr) return task.predict(network, batch);
   auto [output, loss] = task.assess(network, batch);
-  totals->loss += loss.sum.item<double>();
-  totals->targets += loss.count;
-  for (const Packed& stream : batch.streams) totals->tokens += stream.tokens();
+  totals->add(loss);
   return output;
 }
 
@@ -79,6 +84,31 @@ std::vector<Row> forward(const Task& task, Network& network, std::span<const Sam
     cut_rows(output.to(at::kCPU, at::kFloat).contiguous(), batch, indices, task.outputs_per_token(),
              rows);
   }
+  return rows;
+}
+
+// The loss of all samples as one step, in their order: what they are told from must not depend on
+// the batches in which they went through the network.
+Loss loss_together(const Task& task, const std::vector<Sample>& samples,
+                   const std::vector<Row>& rows) {
+  std::vector<at::Tensor> outputs;
+  for (const Row& row : rows) outputs.push_back(row.output);
+  std::vector<int64_t> indices(samples.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  return task.loss(task.outputs_per_token() ? at::cat(outputs) : at::stack(outputs),
+                   collate(samples, indices, 0));
+}
+
+// Rows of labelled samples; their losses are added to `totals`.
+std::vector<Row> assess_samples(const Task& task, Network& network,
+                                const std::vector<Sample>& samples, int64_t max_tokens,
+                                Totals& totals) {
+  for (const Sample& sample : samples) {
+    for (const Sequence& stream : sample.streams) totals.tokens += stream.size();
+  }
+  if (!task.has_step_loss()) return forward(task, network, samples, max_tokens, &totals);
+  std::vector<Row> rows = forward(task, network, samples, max_tokens, nullptr);
+  if (!rows.empty()) totals.add(loss_together(task, samples, rows));
   return rows;
 }
 
@@ -148,7 +178,7 @@ std::vector<Json> assess(const Pipeline& pipeline, Network& network,
     places.push_back(&encoded.record);
   }
   const std::vector<Row> rows =
-      forward(pipeline.task(), network, joined.samples(), max_tokens, &totals);
+      assess_samples(pipeline.task(), network, joined.samples(), max_tokens, totals);
   std::vector<Json> results;
   for (Answer& answer : decode_all(pipeline, places, joined, rows)) {
     if (answer.failure) throw *answer.failure;

@@ -112,7 +112,8 @@ class Task {
   }
   // True where a sample's loss depends on the other samples (in-batch negatives): the batch of
   // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
-  // (Batch::parts).
+  // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in
+  // the data's order, of what `predict` gave.
   virtual bool has_step_loss() const { return false; }
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows

@@ -7,7 +7,7 @@
 #include "support/tiny_run.h"
 #include "support/toy_similarity.h"
 #include "tune/batch_loader.h"
-#include "tune/parameters.h"
+#include "tune/step_parts.h"
 
 namespace hone {
 namespace {
@@ -28,8 +28,10 @@ class PairsRun : public TinyRun {
   }
 };
 
-// The gradient of the mean loss of 16 samples in micro-batches of `at_once`, dropout on.
-std::map<std::string, at::Tensor> step_gradient(TinyRun& run, int64_t at_once) {
+// The gradient of the mean loss of 16 samples in micro-batches of `at_once`, dropout on, with the
+// regularisers asked for.
+std::map<std::string, at::Tensor> step_gradient(TinyRun& run, int64_t at_once,
+                                                const std::string& regularise = "{}") {
   const auto weights = run.pipeline().network().weights();
   run.pipeline().network().train();
   for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
@@ -39,11 +41,12 @@ std::map<std::string, at::Tensor> step_gradient(TinyRun& run, int64_t at_once) {
     for (int64_t i = first; i < first + at_once; ++i) micro_batches.back().push_back(i);
   }
   const MicroBatch step = make_whole_step(run.store(), micro_batches, 42, 0);
-  const Loss loss = run.pipeline().task().forward_loss(run.pipeline().network(), step.batch);
-  loss.sum.backward();
+  Config section = Config::parse(regularise, "regularise");
+  const StepParts parts(run.pipeline(), tiny_options(), read_regularisers(section));
+  const double count = parts.pass(step.batch).count;
   std::map<std::string, at::Tensor> gradients;
   for (const auto& [name, weight] : weights) {
-    if (weight.grad().defined()) gradients[name] = weight.grad() / loss.count;
+    if (weight.grad().defined()) gradients[name] = weight.grad() / count;
   }
   return gradients;
 }
@@ -71,6 +74,18 @@ TEST(StepLoss, HasTheGradientOfTheWholeBatchHoweverTheStepIsSplit) {
     EXPECT_LT(distance(whole, step_gradient(run, at_once)), 1e-6) << "in batches of " << at_once;
 }
 
+// The gradient of the embeddings goes through the parts, and so do their shifts.
+TEST(StepLoss, HasTheGradientOfTheWholeBatchAtAdversarialEmbeddingsToo) {
+  const std::string fgm = "{fgm: {epsilon: 0.5}}";
+  PairsRun run(16);
+  run.load_pipeline();
+  const auto whole = step_gradient(run, 16, fgm);
+  EXPECT_GT(distance(whole, step_gradient(run, 16)), 0.01);
+  for (const int64_t at_once : {8, 1})
+    EXPECT_LT(distance(whole, step_gradient(run, at_once, fgm)), 1e-5)
+        << "in batches of " << at_once;
+}
+
 // Losses, not weights: Adam makes a step of a gradient that is nothing but rounding.
 TEST(StepLoss, TrainsAlikeHoweverAStepIsSplit) {
   std::vector<double> whole;
@@ -89,6 +104,17 @@ TEST(StepLoss, TrainsAlikeHoweverAStepIsSplit) {
           << "step " << i << " of " << accumulation;
     }
   }
+}
+
+// Which texts a text is told from is no question of memory.
+TEST(StepLoss, OfAnEvaluationIsTheSameInAnyBatches) {
+  PairsRun run(21);
+  run.load_pipeline();
+  run.evaluation_tokens = 16;  // one sample at a time
+  const double alone = run.evaluate().second;
+  run.evaluation_tokens = 4096;
+  EXPECT_GT(alone, 0.5);
+  EXPECT_EQ(run.evaluate().second, alone);
 }
 
 // By chance, one of the 16 texts of a step is the right one: a loss of ln 16.
