@@ -155,6 +155,10 @@ Json RunIdentity::json() const {
           {"regularisers", regularisers}};
 }
 
+std::string RunIdentity::in_full(const std::string& metric) const {
+  return metric.empty() ? inputs_.pipeline->task().make_scorer()->report().metric : metric;
+}
+
 void RunIdentity::compare_with(const Json& saved, const Where& where, const Warn& warn) const {
   const Json now = json(), before = saved.value("begun_with", Json());
   if (before.is_null())
@@ -163,10 +167,12 @@ void RunIdentity::compare_with(const Json& saved, const Where& where, const Warn
         "labels, rows or the model changed since is not known");
   if (!before.is_null()) compare_origin(before, now["begun_with"], inputs_, where);
   compare_plan(saved.at("data"), now["data"], where);
-  if (saved.at("metric") != metric_)
-    refuse_change(where, fmt::format("its best was chosen by {}, now it would be by \"{}\"; the "
-                                     "two cannot be compared",
-                                     saved.at("metric").dump(), metric_));
+  const std::string metric = in_full(saved.at("metric").get<std::string>());
+  if (metric != in_full(metric_))
+    refuse_change(where,
+                  fmt::format("its best was chosen by \"{}\", now it would be by \"{}\"; the "
+                              "two cannot be compared",
+                              metric, in_full(metric_)));
   if (!before.is_null()) compare_model(before, now["begun_with"], where);
   compare_trained(saved, now, where);
   warn_of_changes(warn, saved, now);

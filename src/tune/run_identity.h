@@ -34,6 +34,7 @@ class RunIdentity {
  private:
   Json begun_with() const;
   Json plan() const;
+  std::string in_full(const std::string& metric) const;  // the main metric by its name
 
   const TrainerInputs& inputs_;
   const TrainOptions& options_;
