@@ -15,6 +15,8 @@ struct ScheduleOptions {
   int64_t warmup_steps = 0, total_steps = 0;
   double power = 1.0, end_factor = 0.0;  // polynomial (end_factor = lr_end / lr)
   double cycles = 0.5;                   // cosine
+  double restarts = 1;                   // cosine_with_restarts: how many falls from 1 to 0
+  double decay_share = 0.1;              // warmup_stable_decay: of all steps, at the end
 };
 
 struct ScheduleInfo {

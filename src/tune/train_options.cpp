@@ -68,6 +68,17 @@ void read_option(Config& section, const char* key, Patterns& value) {
   value = {section.get(key, value.globs), section.where(key)};
 }
 
+void read_option(Config&, const char*, Json&) {}  // optim_args: what is in it depends on `optim`
+
+Json read_optim_args(Config& section, const OptimizerInfo& optimizer) {
+  if (optimizer.read == nullptr && section.has("optim_args"))
+    throw section.error("optim_args",
+                        fmt::format("optimizer {} has no options of its own", optimizer.name));
+  if (optimizer.read == nullptr) return Json::object();
+  Config own = section.section("optim_args");
+  return optimizer.read(own);
+}
+
 ParameterGroup read_group(Config& section) {
   ParameterGroup group;
   read_option(section, "parameters", group.parameters);
@@ -137,6 +148,8 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.at_least("warmup_steps", o.warmup_steps, 0);
   check.inside("lr_end", o.lr_end, 0, Checker::kNoLimit, true);
   check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
+  check.inside("lr_num_cycles", o.lr_num_cycles, 0, Checker::kNoLimit, false);
+  check.inside("lr_decay_ratio", o.lr_decay_ratio, 0, 1, true);
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
                fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
                            o.lr_end, o.learning_rate));
@@ -166,6 +179,7 @@ void check_stopping(const Checker& check, const TrainOptions& o, bool has_valida
 TrainOptions TrainOptions::read(Config& section, bool has_validation) {
   TrainOptions o;
   for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
+  o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);
   check_amounts(check, o);
   check_numbers(check, o);
@@ -191,7 +205,10 @@ Json options_json(const TrainOptions& options) {
 std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation) {
   const TrainOptions usual;
   const bool has_warmup = o.warmup_ratio > 0 || o.warmup_steps > 0,
-             has_end = o.lr_end != usual.lr_end || o.lr_power != usual.lr_power;
+             has_end = o.lr_end != usual.lr_end || o.lr_power != usual.lr_power,
+             has_adam_options = o.adam_beta1 != usual.adam_beta1 ||
+                                o.adam_beta2 != usual.adam_beta2 ||
+                                o.adam_epsilon != usual.adam_epsilon;
   std::vector<std::string> idle;
   const auto tell = [&](bool is_idle, const char* sentence) {
     if (is_idle) idle.emplace_back(sentence);
@@ -219,6 +236,13 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "lr_scheduler_type constant has no warm-up; constant_with_warmup has");
   tell(has_end && o.lr_scheduler_type != "polynomial",
        "lr_end and lr_power do nothing unless lr_scheduler_type is polynomial");
+  tell(o.lr_num_cycles != usual.lr_num_cycles && o.lr_scheduler_type != "cosine_with_restarts",
+       "lr_num_cycles does nothing unless lr_scheduler_type is cosine_with_restarts");
+  tell(o.lr_decay_ratio != usual.lr_decay_ratio && o.lr_scheduler_type != "warmup_stable_decay",
+       "lr_decay_ratio does nothing unless lr_scheduler_type is warmup_stable_decay");
+  tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,
+       "adam_beta1, adam_beta2 and adam_epsilon do nothing unless optim is adamw or adam; others "
+       "have options of their own in optim_args");
   return idle;
 }
 
@@ -242,6 +266,8 @@ ScheduleOptions schedule_options(const TrainOptions& o, int64_t total_steps) {
           : static_cast<int64_t>(std::ceil(static_cast<double>(total_steps) * o.warmup_ratio));
   schedule.power = o.lr_power;
   schedule.end_factor = o.lr_end / o.learning_rate;
+  schedule.restarts = o.lr_num_cycles;
+  schedule.decay_share = o.lr_decay_ratio;
   return schedule;
 }
 

@@ -22,6 +22,7 @@ struct Patterns {
   std::vector<std::string> globs;
   Where where;  // in the configuration
 };
+void to_json(Json& json, const Patterns& patterns);
 
 // Weights with a rate or a decay of their own. The first group that names a weight takes it.
 struct ParameterGroup {
@@ -30,6 +31,7 @@ struct ParameterGroup {
   double factor = 1;                   // of the run's rate
   std::optional<double> weight_decay;  // where the weight decays at all; empty: the run's
 };
+void to_json(Json& json, const ParameterGroup& group);
 
 // The `train` section. Names and defaults are those of transformers.TrainingArguments unless said
 // otherwise.
@@ -41,6 +43,7 @@ struct TrainOptions {
   int64_t gradient_accumulation_steps = 1;
   int64_t per_device_eval_batch_tokens = 2048;
   std::string optim = "adamw_torch";  // a name of the table in tune/optim/registry.cpp
+  Json optim_args = Json::object();   // the optimizer's own options, all of them
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
@@ -51,6 +54,8 @@ struct TrainOptions {
   double warmup_ratio = 0.0;
   int64_t warmup_steps = 0;
   double lr_end = 1e-7, lr_power = 1.0;  // polynomial
+  double lr_num_cycles = 1;              // cosine_with_restarts
+  double lr_decay_ratio = 0.1;           // warmup_stable_decay: the last share of the steps
   double label_smoothing_factor = 0.0;
   int64_t max_seq_length = 0;  // 0: the model's limit
   bool group_by_length = true;
@@ -86,6 +91,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("gradient_accumulation_steps", o.gradient_accumulation_steps);
   visit("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens);
   visit("optim", o.optim);
+  visit("optim_args", o.optim_args);
   visit("learning_rate", o.learning_rate);
   visit("weight_decay", o.weight_decay);
   visit("adam_beta1", o.adam_beta1);
@@ -99,6 +105,8 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("warmup_steps", o.warmup_steps);
   visit("lr_end", o.lr_end);
   visit("lr_power", o.lr_power);
+  visit("lr_num_cycles", o.lr_num_cycles);
+  visit("lr_decay_ratio", o.lr_decay_ratio);
   visit("label_smoothing_factor", o.label_smoothing_factor);
   visit("max_seq_length", o.max_seq_length);
   visit("group_by_length", o.group_by_length);

@@ -32,8 +32,27 @@ def probe(*arguments):
 # ---- schedules
 
 
+def own_arguments(kind, warmup, total, end, power):
+    if kind == "polynomial":
+        return {"lr_end": end, "power": power}
+    if kind == "warmup_stable_decay":  # Transformers decays along a cosine unless told otherwise
+        steps = min(round(0.1 * total), total - warmup)
+        return {"num_decay_steps": steps, "decay_type": "linear"}
+    return {}
+
+
 @pytest.mark.parametrize(
-    "kind", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial"]
+    "kind",
+    [
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+        "polynomial",
+        "warmup_stable_decay",
+    ],
 )
 @pytest.mark.parametrize("warmup,total", [(0, 1), (0, 50), (7, 50), (50, 51), (10, 10)])
 def test_schedule_equals_get_scheduler(kind, warmup, total):
@@ -41,13 +60,12 @@ def test_schedule_equals_get_scheduler(kind, warmup, total):
         pytest.skip("Transformers divides by zero there")
     rate, end, power = 1e-3, 1e-7, 2.0
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate)
-    specific = {"lr_end": end, "power": power} if kind == "polynomial" else {}
     schedule = transformers.get_scheduler(
         kind,
         optimizer,
         num_warmup_steps=warmup,
         num_training_steps=total,
-        scheduler_specific_kwargs=specific,
+        scheduler_specific_kwargs=own_arguments(kind, warmup, total, end, power),
     )
     ours = [
         float(line) for line in probe("schedule", kind, warmup, total, power, end / rate).split()

@@ -33,6 +33,20 @@ TEST(Schedule, GivesTransformersValues) {
   EXPECT_NEAR(at("polynomial", 100), 1e-4, 1e-12);
 }
 
+TEST(Schedule, RestartsAsOftenAsAsked) {
+  ScheduleOptions o;
+  o.type = "cosine_with_restarts";
+  o.total_steps = 90;
+  o.restarts = 3;
+  const auto factor = make_schedule(o);
+  for (const int64_t start : {0, 30, 60}) {
+    EXPECT_NEAR(factor(start), 1, 1e-9);
+    EXPECT_NEAR(factor(start + 15), 0.5, 1e-9);
+    EXPECT_LT(factor(start + 29), 0.01);
+  }
+  EXPECT_EQ(factor(90), 0);
+}
+
 TEST(Schedule, IsZeroBeforeTheFirstWarmupStepAndNeverNegative) {
   ScheduleOptions o;
   o.warmup_steps = 4;

@@ -30,7 +30,8 @@ TEST(TrainOptions, ReadEveryKey) {
   max_tokens_per_batch: 100
   gradient_accumulation_steps: 2
   per_device_eval_batch_tokens: 512
-  optim: adamw
+  optim: sgd
+  optim_args: {momentum: 0.5}
   learning_rate: 1e-5
   weight_decay: 0
   adam_beta1: 0.8
@@ -44,6 +45,8 @@ TEST(TrainOptions, ReadEveryKey) {
   warmup_steps: 3
   lr_end: 1e-6
   lr_power: 2
+  lr_num_cycles: 2
+  lr_decay_ratio: 0.2
   label_smoothing_factor: 0.1
   max_seq_length: 64
   group_by_length: false
@@ -64,7 +67,7 @@ TEST(TrainOptions, ReadEveryKey) {
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
   for (const auto& [key, value] : set.items()) EXPECT_NE(value, unset.at(key)) << key;
-  EXPECT_EQ(set.size(), 37U);
+  EXPECT_EQ(set.size(), 40U);
 }
 
 TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {

@@ -217,10 +217,14 @@ void AdamW::load_state(const StateDict& state) {
   steps_ = find("step").item<int64_t>();
 }
 
-std::unique_ptr<Optimizer> make_adamw(std::vector<Parameter> parameters, const TrainOptions& o) {
-  return std::make_unique<AdamW>(
-      std::move(parameters),
-      AdamWOptions{o.adam_beta1, o.adam_beta2, o.adam_epsilon, /*lazy_rows=*/true});
+OptimizerInfo adamw(const char* name) {
+  const auto make = [](std::vector<Parameter> parameters,
+                       const TrainOptions& o) -> std::unique_ptr<Optimizer> {
+    return std::make_unique<AdamW>(
+        std::move(parameters),
+        AdamWOptions{o.adam_beta1, o.adam_beta2, o.adam_epsilon, /*lazy_rows=*/true});
+  };
+  return {name, "AdamW with decoupled weight decay", make, nullptr, /*has_adam_options=*/true};
 }
 
 }  // namespace hone

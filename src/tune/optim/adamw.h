@@ -48,7 +48,4 @@ class AdamW : public Optimizer {
   int64_t steps_ = 0;
 };
 
-std::unique_ptr<Optimizer> make_adamw(std::vector<Parameter> parameters,
-                                      const TrainOptions& options);
-
 }  // namespace hone

@@ -65,6 +65,10 @@ struct OptimizerInfo {
   const char* help;  // one line
   std::unique_ptr<Optimizer> (*make)(std::vector<Parameter> parameters,
                                      const TrainOptions& options);
+  // The section train.optim_args, which becomes TrainOptions::optim_args: read_options of the
+  // optimizer's own Options (tune/entry_options.h); null where it has none.
+  Json (*read)(Config& section) = nullptr;
+  bool has_adam_options = false;  // train.adam_beta1, adam_beta2, adam_epsilon mean something
 };
 Table<OptimizerInfo>& optimizers();  // registry.cpp: one line each
 

@@ -1,15 +1,25 @@
 // The optimizers: one line each.
-#include "tune/optim/adamw.h"
 #include "tune/optim/optimizer.h"
 
 namespace hone {
 
+OptimizerInfo adamw(const char* name);  // each in the file of its name
+OptimizerInfo adam();
+OptimizerInfo adafactor();
+OptimizerInfo sgd();
+OptimizerInfo lion();
+OptimizerInfo lamb();
+
 Table<OptimizerInfo>& optimizers() {
-  static Table<OptimizerInfo> all(
-      "optimizer", {
-                       {"adamw_torch", "AdamW with decoupled weight decay", make_adamw},
-                       {"adamw", "the same", make_adamw},
-                   });
+  static Table<OptimizerInfo> all("optimizer", {
+                                                   adamw("adamw_torch"),
+                                                   adamw("adamw"),
+                                                   adam(),
+                                                   adafactor(),
+                                                   sgd(),
+                                                   lion(),
+                                                   lamb(),
+                                               });
   return all;
 }
 

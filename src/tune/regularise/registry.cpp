@@ -1,6 +1,4 @@
 // The regularisers, in the order in which they wrap each other, the innermost first: one line each.
-#include <cmath>
-
 #include "tune/regularise/regulariser.h"
 
 namespace hone {
@@ -16,11 +14,6 @@ Table<RegulariserInfo>& regularisers() {
                                                        ema(),
                                                    });
   return all;
-}
-
-void need_positive(const Config& section, const char* key, double value) {
-  if (!std::isfinite(value) || value <= 0)
-    throw section.error(key, fmt::format("\"{}\" is {}; it must be more than 0", key, value));
 }
 
 std::vector<ChosenRegulariser> read_regularisers(Config& section) {

@@ -16,6 +16,7 @@
 #include "base/config.h"
 #include "base/table.h"
 #include "tasks/pipeline.h"
+#include "tune/entry_options.h"
 #include "tune/events.h"
 #include "tune/optim/optimizer.h"
 
@@ -87,23 +88,13 @@ Table<RegulariserInfo>& regularisers();  // registry.cpp: one line each
 // The section `regularise`. Error(kUsage) at its place for what is none of them.
 std::vector<ChosenRegulariser> read_regularisers(Config& section);
 
-// For an option's check: Error(kUsage) at its place where it is not a number above 0.
-void need_positive(const Config& section, const char* key, double value);
-
-// RegulariserInfo::read of a class R that is made from (Options, RegulariserContext). Options has
-// for_each(visit), which calls visit(key, field) for each, and check(section), which refuses values
-// at their place.
+// RegulariserInfo::read of a class R that is made from (Options, RegulariserContext); R::Options is
+// as tune/entry_options.h has it.
 template <typename R>
 ChosenRegulariser read_regulariser(Config& section) {
-  typename R::Options options;
-  Json json = Json::object();
-  options.for_each([&](const char* key, auto& value) {
-    value = section.get(key, value);
-    json[key] = value;
-  });
-  options.check(section);
-  return {"", json, [options](const RegulariserContext& context) {
-            return std::make_unique<R>(options, context);
+  const Json json = read_options<typename R::Options>(section);
+  return {"", json, [json](const RegulariserContext& context) {
+            return std::make_unique<R>(options_from<typename R::Options>(json), context);
           }};
 }
 
