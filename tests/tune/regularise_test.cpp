@@ -11,6 +11,7 @@
 #include "tune/batch_loader.h"
 #include "tune/parameters.h"
 #include "tune/regularise/regularisers.h"
+#include "tune/regularise/shifts.h"
 
 namespace hone {
 namespace {
@@ -112,6 +113,9 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
               AllOf(HasSubstr("run.yaml:2:"), HasSubstr("\"alpha\"")));
   EXPECT_THAT(refusal("r_drop: {alpha: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("fgm: {epsilon: -1}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("pgd: {steps: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("freelb: {epsilon: -1}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("neftune: {alpha: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema: {decay: 1}"), HasSubstr("less than 1"));
   EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
 }
@@ -130,11 +134,15 @@ struct Case {
 };
 
 class EveryRegulariser : public testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Regularise, EveryRegulariser,
-                         testing::Values(Case{"classify", "{r_drop: {alpha: 2}}"},
-                                         Case{"classify", "{fgm: {}}"},
-                                         Case{"classify", "{r_drop: {}, fgm: {}, ema: {}}"},
-                                         Case{"ner", "{r_drop: {alpha: 2}, fgm: {}}"}));
+INSTANTIATE_TEST_SUITE_P(
+    Regularise, EveryRegulariser,
+    testing::Values(Case{"classify", "{r_drop: {alpha: 2}}"}, Case{"classify", "{fgm: {}}"},
+                    Case{"classify", "{r_drop: {}, fgm: {}, ema: {}}"},
+                    Case{"ner", "{r_drop: {alpha: 2}, fgm: {}}"}, Case{"classify", "{pgd: {}}"},
+                    Case{"ner", "{pgd: {steps: 2}, r_drop: {}}"}, Case{"classify", "{freelb: {}}"},
+                    Case{"ner", "{freelb: {steps: 2, epsilon: 0.1}}"},
+                    Case{"classify", "{neftune: {}}"},
+                    Case{"ner", "{neftune: {}, r_drop: {}, fgm: {}}"}));
 
 TEST_P(EveryRegulariser, GradientDependsOnTheSamplesAlone) {
   TinyRun run(GetParam().task, {}, 16);
@@ -230,6 +238,139 @@ TEST(RDrop, IsRefusedForATaskThatCannotCompareOutputs) {
   options.eval_strategy = "no";
   EXPECT_THAT(error_of([&] { run.train(options); }),
               AllOf(HasSubstr("regularise.r_drop"), HasSubstr("toy_similarity")));
+}
+
+// ---- several adversarial steps
+
+// Passes by hand at word embeddings of one stream that were moved.
+class ByHand {
+ public:
+  ByHand(Trained& trained, const Task& task) : trained_(trained), task_(task) {
+    batch_ = trained.batch({0, 1, 2, 3, 4, 5});
+  }
+  at::Tensor zero() const { return at::zeros({batch_.streams[0].tokens(), 16}); }
+  // The slope of the loss by `shift`; gradients of weights add up.
+  at::Tensor slope(const at::Tensor& shift) {
+    const at::Tensor leaf = shift.detach().clone().requires_grad_();
+    batch_.streams[0].shift = leaf;
+    const at::Tensor loss = task_.forward_loss(trained_.network(), batch_).sum;
+    loss.backward();
+    last_loss = loss.item<double>();
+    return leaf.grad();
+  }
+  // Sample by sample: shift + size · g / ‖g‖, cut to the radius.
+  at::Tensor climbed(const at::Tensor& shift, const at::Tensor& slope, double size,
+                     double radius) const {
+    at::Tensor moved = shift.clone();
+    const auto* ends = batch_.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+    for (int64_t s = 0; s < batch_.streams[0].sequences(); ++s) {
+      at::Tensor own = moved.slice(0, ends[s], ends[s + 1]);
+      const at::Tensor g = slope.slice(0, ends[s], ends[s + 1]);
+      own.add_(size * g / g.norm());
+      own.mul_(std::min(1.0, radius / own.norm().item<double>()));
+    }
+    return moved;
+  }
+  void forget_gradients() {
+    for (const auto& [name, value] : trained_.network().weights()) value.mutable_grad().reset();
+  }
+  std::map<std::string, at::Tensor> gradients() {
+    std::map<std::string, at::Tensor> all;
+    for (const auto& [name, value] : trained_.network().weights()) all[name] = value.grad().clone();
+    return all;
+  }
+  double last_loss = 0;
+
+ private:
+  Trained& trained_;
+  const Task& task_;
+  Batch batch_;
+};
+
+TEST(Pgd, GradientIsThatOfAPlainPassAndOfOneWhereTheStepsEnd) {
+  TinyRun run;
+  Trained trained(run, "{pgd: {alpha: 0.01, epsilon: 0.015, steps: 3}}");
+  const auto ours = trained.gradient(6, 6);
+  ByHand hand(trained, run.pipeline().task());
+  at::Tensor shift = hand.climbed(hand.zero(), hand.slope(hand.zero()), 0.01, 0.015);
+  const auto plain = hand.gradients();
+  for (int step = 0; step < 2; ++step) shift = hand.climbed(shift, hand.slope(shift), 0.01, 0.015);
+  hand.forget_gradients();
+  hand.slope(shift);
+  for (const auto& [name, value] : hand.gradients())
+    EXPECT_TRUE(at::allclose(ours.at(name), plain.at(name) + value, 1e-4, 1e-6)) << name;
+  EXPECT_NEAR(trained.numbers.at("pgd.loss"), hand.last_loss, 1e-5);
+  EXPECT_GT(trained.numbers.at("pgd.loss"), trained.last().loss);
+}
+
+TEST(Pgd, LeavesWeightsAsTheyWereTrainedOrNot) {
+  TinyRun run;
+  Trained trained(run, "{pgd: {}}");
+  trained.network().weights().front().second.requires_grad_(false);
+  const auto is_trained = [&] {
+    std::vector<bool> all;
+    for (const auto& [name, value] : trained.network().weights())
+      all.push_back(value.requires_grad());
+    return all;
+  };
+  const auto before = is_trained();
+  trained.network().weights().front().second.requires_grad_(true);
+  EXPECT_NE(before, is_trained());
+  trained.gradient(4, 4);
+  EXPECT_EQ(is_trained(), std::vector<bool>(before.size(), true));
+}
+
+// From a start that is next to nothing.
+TEST(FreeLb, GradientIsTheMeanOfItsPasses) {
+  TinyRun run;
+  Trained trained(run, "{freelb: {alpha: 0.01, init: 1.0e-9, steps: 2}}");
+  const auto ours = trained.gradient(6, 6);
+  EXPECT_EQ(trained.last().count, 2 * 6);
+  ByHand hand(trained, run.pipeline().task());
+  const at::Tensor shift = hand.climbed(hand.zero(), hand.slope(hand.zero()), 0.01, 1e9);
+  const double first = hand.last_loss;
+  hand.slope(shift);
+  for (const auto& [name, value] : hand.gradients())
+    EXPECT_TRUE(at::allclose(ours.at(name), value, 1e-4, 1e-6)) << name;
+  EXPECT_NEAR(trained.last().loss, first + hand.last_loss, 1e-5);
+  EXPECT_GT(hand.last_loss, first);
+}
+
+TEST(Noise, IsUniformAndAFunctionOfSampleTokenAndPass) {
+  TinyRun run(std::string("classify"), {}, 16);
+  Trained trained(run, "{neftune: {}}");
+  Batch all = trained.batch({0, 1, 2, 3, 4, 5, 6, 7});
+  const at::Tensor drawn = noise(all, 64)[0];
+  EXPECT_LT(drawn.abs().max().item<double>(), 1.0001);
+  EXPECT_NEAR(drawn.mean().item<double>(), 0, 0.05);
+  EXPECT_NEAR(drawn.var().item<double>(), 1.0 / 3, 0.03);
+  const Batch alone = trained.batch({3});
+  const auto* ends = all.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  EXPECT_TRUE(drawn.slice(0, ends[3], ends[4]).equal(noise(alone, 64)[0]));
+  all.streams[0].pass = 1;
+  EXPECT_GT((noise(all, 64)[0] - drawn).abs().mean().item<double>(), 0.5);
+}
+
+TEST(Neftune, IsAsLargeAsItsFormulaSays) {
+  TinyRun run;
+  Trained plain(run, "{ema: {}}");
+  const auto without = plain.gradient(6, 6);
+  TinyRun other;
+  Trained noisy(other, "{neftune: {alpha: 0.5}}");
+  const auto with = noisy.gradient(6, 6);
+  ByHand hand(noisy, other.pipeline().task());
+  const Batch batch = noisy.batch({0, 1, 2, 3, 4, 5});
+  at::Tensor shift = noise(batch, 16)[0].clone();
+  const auto* ends = batch.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  for (int64_t s = 0; s < 6; ++s)
+    shift.slice(0, ends[s], ends[s + 1]).mul_(0.5 / std::sqrt(16.0 * (ends[s + 1] - ends[s])));
+  hand.slope(shift);
+  double apart = 0;
+  for (const auto& [name, value] : hand.gradients()) {
+    EXPECT_TRUE(at::allclose(with.at(name), value, 1e-4, 1e-6)) << name;
+    apart += (with.at(name) - without.at(name)).abs().max().item<double>();
+  }
+  EXPECT_GT(apart, 1e-3);
 }
 
 // ---- EMA

@@ -3,14 +3,20 @@
 
 namespace hone {
 
-RegulariserInfo r_drop();  // each in the file of its name
+RegulariserInfo neftune();  // each in the file of its name
+RegulariserInfo r_drop();
 RegulariserInfo fgm();
+RegulariserInfo pgd();
+RegulariserInfo freelb();
 RegulariserInfo ema();
 
 Table<RegulariserInfo>& regularisers() {
   static Table<RegulariserInfo> all("regulariser", {
+                                                       neftune(),
                                                        r_drop(),
                                                        fgm(),
+                                                       pgd(),
+                                                       freelb(),
                                                        ema(),
                                                    });
   return all;

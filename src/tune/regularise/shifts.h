@@ -1,0 +1,42 @@
+// Shifts of word embeddings, sample by sample: what adversarial training and noise are made of.
+//
+// All norms are of one sample, over its tokens and streams, never of a batch: so the gradient of a
+// step stays the sum of its samples' own, however it is split.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "tasks/pipeline.h"
+#include "tune/regularise/regulariser.h"
+
+namespace hone {
+
+using Shifts = std::vector<at::Tensor>;  // one per stream, [N, width of the word embeddings] fp32
+
+// Zeros, whose gradient is that of the word embeddings.
+Shifts zero_shifts(const Batch& batch, int64_t width);
+// Uniform in [-1, 1): a function of the step's seed and pass, the token's key and the column.
+Shifts noise(const Batch& batch, int64_t width);
+// The same values as leaves that want a gradient.
+Shifts leaves(const Shifts& shifts);
+// grad() of each; zeros where nothing reached it.
+Shifts gradients(const Shifts& shifts);
+
+Batch with_added(Batch batch, const Shifts& shifts);
+at::Tensor tokens_of(const Batch& batch);                    // [S] fp64, in all streams
+at::Tensor norms(const Batch& batch, const Shifts& shifts);  // [S] fp64
+Shifts scaled(const Batch& batch, const Shifts& shifts, const at::Tensor& factors);  // [S]
+Shifts sum(const Shifts& a, const Shifts& b);
+
+// The gradients of `moved` as steps of length `size`; samples without a gradient do not move.
+// Throws NotFinite.
+Shifts ascent(const Batch& batch, const Shifts& moved, double size);
+// What is longer than `radius` is cut to it.
+Shifts projected(const Batch& batch, const Shifts& shifts, double radius);
+
+// `inner` at shifted embeddings; a number that is none is told to be there.
+PassResult pass_at(const Pass& inner, const Batch& batch, const Shifts& shifts, const char* name);
+
+}  // namespace hone
