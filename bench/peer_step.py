@@ -41,6 +41,7 @@ DEFAULTS = {
     "losses": False,  # read the loss of each step
     "seed": 0,  # of dropout and of the order of rows
     "threads": 0,  # 0: torch's choice
+    "peft": {},  # of peft.LoraConfig; empty: the whole model is trained
     "freeze_order": False,  # batches in the order of the file: for comparing results
 }
 
@@ -161,6 +162,13 @@ class Worker:
         self.model = kind.from_pretrained(
             job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"]
         )
+        if job["peft"]:
+            import peft
+
+            kind = "TOKEN_CLS" if job["task"] == "ner" else "SEQ_CLS"
+            self.model = peft.get_peft_model(
+                self.model, peft.LoraConfig(task_type=kind, **job["peft"])
+            )
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
         if job["precision"] == "int8":
@@ -191,15 +199,10 @@ class Worker:
 
     def make_optimizer(self):
         bare = lambda name: "bias" in name or "LayerNorm" in name
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         groups = [
-            {
-                "params": [p for n, p in self.model.named_parameters() if not bare(n)],
-                "weight_decay": 0.01,
-            },
-            {
-                "params": [p for n, p in self.model.named_parameters() if bare(n)],
-                "weight_decay": 0.0,
-            },
+            {"params": [p for n, p in trained if not bare(n)], "weight_decay": 0.01},
+            {"params": [p for n, p in trained if bare(n)], "weight_decay": 0.0},
         ]
         how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[
             self.job["optimizer"]

@@ -96,6 +96,7 @@ def hone_config(job, folder, steps, validation=None, **train):
         "task": task,
         "data": data,
         "train": dict(options, **train),
+        **({"peft": {"peft_type": "lora", **job["peft"]}} if job.get("peft") else {}),
         "output": {"dir": str(folder)},
     }
 

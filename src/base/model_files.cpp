@@ -22,7 +22,7 @@ struct Format {
 // In the order in which they are looked for.
 constexpr Format kFormats[] = {
     {"adapter_config.json", "a PEFT adapter, not a whole model",
-     "merge it into its base model (PEFT: model.merge_and_unload().save_pretrained(…))"},
+     "merge it into its base model first (hone merge ADAPTER OUT)"},
     {"0_Transformer/config.json", "an old sentence-transformers model",
      "its Transformer is in 0_Transformer: fetch it and name that folder"},
     {".gguf", "a GGUF file (llama.cpp)", "give the model's safetensors"},

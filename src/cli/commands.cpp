@@ -115,6 +115,12 @@ void define_score(CLI::App& app) {
   output_flags(app);
 }
 
+void define_merge(CLI::App& app) {
+  positional(app, "ADAPTER", "An adapter's folder, of hone or of Hugging Face PEFT")->required();
+  positional(app, "OUT", "Where the merged model is written: a new folder")->required();
+  output_flags(app);
+}
+
 void define_tokenize(CLI::App& app) {
   positional(app, "MODEL", "A model folder, hub name, tokenizer.json, or a folder with vocab.txt")
       ->required();
@@ -165,6 +171,7 @@ const std::vector<Command>& commands() {
       {"eval", "Score a saved model on labelled data", define_eval},
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
       {"score", "Score saved predictions against labelled data", define_score},
+      {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
       {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},

@@ -127,8 +127,7 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
 
 at::Tensor EncoderBackbone::pool(const at::Tensor& first, const Rows& rows) {
   if (!pooler_) return Backbone::pool(first, rows);
-  return kernels::bias_activation(pooler_->forward_without_bias(first, rows), pooler_->bias,
-                                  kernels::Activation::kTanh);
+  return pooler_->activated(first, rows, kernels::Activation::kTanh);
 }
 
 }  // namespace hone

@@ -47,7 +47,7 @@ void refuse_adapter(const std::vector<std::string>& unexpected, const std::strin
   if (found == unexpected.end()) return;
   throw Error(ErrorKind::kModel, Where{source},
               fmt::format("holds the weights of a PEFT adapter ({}): merge it into its base model "
-                          "(PEFT: model.merge_and_unload().save_pretrained(…)).",
+                          "(hone merge, or PEFT: model.merge_and_unload().save_pretrained(…)).",
                           *found));
 }
 

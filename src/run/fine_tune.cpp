@@ -64,9 +64,9 @@ class Run {
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
     const RunData data = encode_data(config_, prepared);
     RunResult result;
-    result.pipeline =
-        Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                         static_cast<uint64_t>(config_.train.seed), config_.data.clean);
+    result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                       static_cast<uint64_t>(config_.train.seed),
+                                       config_.data.clean, config_.peft);
     result.training = train(*result.pipeline, prepared.dataset, data, resumes);
     if (result.training.interrupted) return result;
     folder_.save_model(*result.pipeline);

@@ -1,11 +1,14 @@
-// A run's configuration file as values: sections model, task, data, train, output.
+// A run's configuration file as values: sections model, task, data, train, peft,
+// regularise, output.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "run/dataset.h"
+#include "tasks/peft.h"
 #include "tune/trainer.h"
 
 namespace hone {
@@ -15,6 +18,7 @@ struct RunConfig {
   std::string model;  // a folder or a hub name
   DataOptions data;
   TrainOptions train;
+  std::optional<PeftOptions> peft;
   std::vector<ChosenRegulariser> regularisers;
   std::string output_dir;
   bool overwrite = false;

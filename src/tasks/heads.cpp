@@ -37,9 +37,7 @@ at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace l
     x = kernels::dropout(x, rows.dropout(place, p));
   };
   drop(DropoutPlace::kHeadIn, style_.dropout_before_dense);
-  if (dense_)
-    x = kernels::bias_activation(dense_->forward_without_bias(x, rows), dense_->bias,
-                                 kernels::activation_named(style_.activation));
+  if (dense_) x = dense_->activated(x, rows, kernels::activation_named(style_.activation));
   if (norm_) x = norm_(x);
   drop(last, style_.dropout);
   return out_(x, rows);

@@ -19,6 +19,8 @@ constexpr const char* kSum = "sha256";  // of hone.json's other bytes
 // Files of a folder whose checksums the manifest keeps, where they are there.
 constexpr const char* kChecked[] = {"config.json",
                                     "model.safetensors",
+                                    "adapter_config.json",
+                                    "adapter_model.safetensors",
                                     "tokenizer.json",
                                     "tokenizer_config.json",
                                     "special_tokens_map.json",
@@ -62,8 +64,8 @@ void verify_seal(const Json& manifest, std::string text, const std::string& path
 }
 
 void check_keys(const Json& manifest, const std::string& path) {
-  static const std::vector<std::string> known = {"format", "task",  "state", "precision",
-                                                 "data",   "files", kSum};
+  static const std::vector<std::string> known = {"format", "task", "state", "precision",
+                                                 "data",   "base", "files", kSum};
   if (!manifest.is_object()) throw Error(ErrorKind::kModel, {path}, "must be a JSON object.");
   for (const char* key : {"format", "task", "state", "files"}) {
     if (!manifest.contains(key))

@@ -98,4 +98,10 @@ std::vector<std::pair<std::string, at::Tensor>> Network::weights() const {
   return result;
 }
 
+std::vector<std::pair<std::string, at::Tensor>> Network::trained_weights() const {
+  auto trained = weights();
+  std::erase_if(trained, [](const auto& weight) { return !weight.second.requires_grad(); });
+  return trained;
+}
+
 }  // namespace hone

@@ -40,6 +40,7 @@ class Network : public torch::nn::Module {
   void refresh_shadows();  // after an optimizer step, where precision is bf16
   // (name, tensor) in the checkpoint's naming, in the module's order.
   std::vector<std::pair<std::string, at::Tensor>> weights() const;
+  std::vector<std::pair<std::string, at::Tensor>> trained_weights() const;  // not the frozen ones
   Backbone& backbone() { return *backbone_; }
   Head& head() { return *head_; }
 

@@ -10,6 +10,7 @@
 #include "models/precision.h"
 #include "models/weights.h"
 #include "tasks/manifest.h"
+#include "tasks/peft_folder.h"
 #include "tasks/pretrained.h"
 
 namespace hone {
@@ -125,6 +126,27 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
   return network;
 }
 
+// The network of a folder that `save` wrote with adapters.
+std::shared_ptr<Network> restore_adapted(const std::string& path, const ModelConfig& config,
+                                         const Task& task, std::optional<Adapted>& adapted) {
+  const AdapterFolder folder = read_adapter_folder(path);
+  config.compare_with(folder.base_weights, folder.base);
+  std::shared_ptr<Network> network = make_network(config, task);
+  adapted = load_adapter(*network, folder);
+  return network;
+}
+
+// That the base model is the one that the adapters were trained on.
+void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
+  const Json known = manifest.value("base", Json());
+  if (known == adapted.base_weights) return;
+  throw Error(ErrorKind::kModel, {folder},
+              fmt::format("the adapter was trained on another base model than {} is now (weights "
+                          "{}, now \"{}\"); name the one it was trained on as "
+                          "\"base_model_name_or_path\" in adapter_config.json",
+                          adapted.base, known.dump(), adapted.base_weights));
+}
+
 }  // namespace
 
 int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked) {
@@ -141,12 +163,15 @@ int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, in
 std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed,
-                                           const CleanOptions& clean) {
+                                           const CleanOptions& clean,
+                                           const std::optional<PeftOptions>& peft) {
   verify_source(model_folder);
   const ModelConfig config = ModelConfig::load(model_folder);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  pipeline->network_ = network_from(model_folder, config, *task, seed);
+  std::vector<std::string> fresh;
+  pipeline->network_ = network_from(model_folder, config, *task, seed, &fresh);
+  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
@@ -166,9 +191,19 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   pipeline->tokenizer_ = Tokenizer::load(folder);
   const ModelConfig config = ModelConfig::load(folder);
   check_saved_length(manifest["state"], *pipeline->tokenizer_, config, folder);
-  pipeline->network_ = restore_network(folder, config, *pipeline->task_);
+  if (is_adapter_folder(folder)) {
+    pipeline->network_ = restore_adapted(folder, config, *pipeline->task_, pipeline->adapted_);
+    check_base(manifest, *pipeline->adapted_, folder);
+  } else {
+    pipeline->network_ = restore_network(folder, config, *pipeline->task_);
+  }
   pipeline->network_->eval();
   return pipeline;
+}
+
+void Pipeline::merge_adapters() {
+  hone::merge_adapters(*network_);
+  adapted_.reset();
 }
 
 void Pipeline::save(const std::string& folder) const {
@@ -178,12 +213,18 @@ void Pipeline::save(const std::string& folder) const {
   model_config["torch_dtype"] = "float32";
   model_config.erase("dtype");
   write_file(folder + "/config.json", to_text(model_config, 2) + "\n");
-  write_safetensors(folder + kWeights, state_of(*network_));
+  Json manifest = {{"task", info_->name},
+                   {"state", task_->state()},
+                   {"precision", precision_name(trained_in_.value_or(precision()))},
+                   {"data", {{"clean", clean_.json()}}}};
+  if (adapted_) {
+    write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
+    manifest["base"] = adapted_->base_weights;
+  } else {
+    write_safetensors(folder + kWeights, state_of(*network_));
+  }
   tokenizer_->save(folder);
-  write_manifest(folder, {{"task", info_->name},
-                          {"state", task_->state()},
-                          {"precision", precision_name(trained_in_.value_or(precision()))},
-                          {"data", {{"clean", clean_.json()}}}});
+  write_manifest(folder, manifest);
 }
 
 const ModelConfig& Pipeline::config() const { return network_->backbone().config(); }

@@ -11,6 +11,7 @@
 #include "data/clean.h"
 #include "data/tokenizer/tokenizer.h"
 #include "tasks/encode.h"
+#include "tasks/peft.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -44,18 +45,23 @@ using ResultSink = std::function<void(const Record& record, const Json& result)>
 // training and back (Network::train, eval); it is made for evaluation, and answers then only.
 class Pipeline {
  public:
-  // A pre-trained model with a head of `task`, which has learned its labels; see network_from.
+  // A pre-trained model with a head of `task`, which has learned its labels; see network_from. With
+  // `peft`, adapters are trained beside its weights (see adapt).
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
-                                          const CleanOptions& clean = {});
-  // A folder that `save` wrote. Checks the format version and the checksums in hone.json.
-  // `task_options` ("key=value") stand in for those that were saved.
+                                          const CleanOptions& clean = {},
+                                          const std::optional<PeftOptions>& peft = {});
+  // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
+  // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
+  // were saved.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
                                         const std::vector<std::string>& task_options = {});
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
-  // by file, hone.json last.
+  // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
+  // adapter_model.safetensors instead of the whole model's weights.
   void save(const std::string& folder) const;
+  void merge_adapters();  // into the weights: a plain model from now on
 
   // An answer in three parts; `predict` is these for many records.
   // The record's samples, without targets. A record that cannot be encoded says so in `failure`.
@@ -79,6 +85,7 @@ class Pipeline {
 
   Network& network() { return *network_; }
   const Task& task() const { return *task_; }
+  const std::optional<Adapted>& adapted() const { return adapted_; }
   const CleanOptions& clean() const { return clean_; }  // how texts are read, at any time
   const TaskInfo& info() const { return *info_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -95,6 +102,7 @@ class Pipeline {
   std::shared_ptr<Network> network_;
   std::shared_ptr<const Task> task_;
   CleanOptions clean_;
+  std::optional<Adapted> adapted_;
   std::optional<Precision> trained_in_;
   const TaskInfo* info_ = nullptr;
 };

@@ -95,7 +95,8 @@ std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
 }
 
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
-                                      const Task& task, uint64_t seed) {
+                                      const Task& task, uint64_t seed,
+                                      std::vector<std::string>* fresh) {
   StateDict weights = load_state_dict(folder);
   ModelConfig checked = config;
   checked.compare_with(weights, folder);
@@ -111,6 +112,7 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
     if (name.starts_with(prefix)) of_backbone.push_back(name.substr(prefix.size()));
   }
   start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
+  if (fresh != nullptr) *fresh = of_backbone;
   const bool starts_fresh = of_backbone.size() < report.missing.size();
   if (starts_fresh) network->head().initialise(seed);  // all of it, where a part is missing
   tell_head(head, dropped, starts_fresh, folder);

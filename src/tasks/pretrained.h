@@ -17,9 +17,10 @@ std::shared_ptr<Network> make_network(ModelConfig config, const Task& task);
 // The same with the weights of `folder`. The checkpoint's own head goes on where the task can
 // continue it (Task::can_continue), else a fresh one takes its place, a function of `seed`. Missing
 // weights of a head or a pooler start fresh; missing backbone weights are an Error(kModel) that
-// names them.
+// names them. `fresh` gets the names of the backbone's weights that start fresh.
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
-                                      const Task& task, uint64_t seed);
+                                      const Task& task, uint64_t seed,
+                                      std::vector<std::string>* fresh = nullptr);
 
 // "a, b, c, d, e, …", and "3 weights are"
 std::string first_names(const std::vector<std::string>& names);

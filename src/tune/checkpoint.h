@@ -21,7 +21,7 @@ namespace hone {
 
 struct Checkpoint {
   Json state;                   // run_progress.h and run_identity.h
-  StateDict weights;            // fp32, under the checkpoint's names
+  StateDict weights;            // those that are trained, fp32, under the model's names
   StateDict optimizer;          // empty in `best`
   StateDict regularisers = {};  // empty in `best`, and where they keep nothing
 };
@@ -61,9 +61,10 @@ class CheckpointFolder {
   std::string folder_;
 };
 
-// What a run's checkpoints and its model take at one time: two of `last` (`weights` numbers, and
-// `state` numbers of optimizer and regularisers) where there is one, two of `best`, and the model.
-int64_t disk_needed(int64_t weights, int64_t state, bool keeps_last);
+// What a run's checkpoints and its model take at one time: two of `last` (`trained` numbers, and
+// `state` numbers of optimizer and regularisers) where there is one, two of `best`, and the model
+// of `all` numbers.
+int64_t disk_needed(int64_t trained, int64_t all, int64_t state, bool keeps_last);
 
 int64_t bytes_below(const std::string& folder);  // of all files in it; 0 where it is not there
 

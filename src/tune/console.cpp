@@ -20,9 +20,9 @@ class Console {
 
  private:
   void tell(const Started& s) {
-    log_info("{}training on {} samples, {:.1f}M parameters, {} steps, {} on {}",
+    log_info("{}training on {} samples, {} parameters, {} steps, {} on {}",
              s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples,
-             static_cast<double>(s.parameters) / 1e6, s.total_steps, s.precision,
+             parameters_text(s), s.total_steps, s.precision,
              s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s")
                                : s.device);
     for (const Frozen& frozen : s.frozen)
@@ -48,6 +48,11 @@ class Console {
   void tell(const Saved& s) { log_debug("step {}: saved {}", s.step, s.path); }
   void tell(const Warned& w) { log_warn("{}", w.message); }
 
+  static std::string parameters_text(const Started& s) {
+    const double all = static_cast<double>(s.all_parameters) / 1e6;
+    if (s.parameters == s.all_parameters) return fmt::format("{:.1f}M", all);
+    return fmt::format("{} of {:.1f}M", s.parameters, all);
+  }
   static std::string numbers_text(const Numbers& numbers) {
     std::string text;
     for (const auto& [name, value] : numbers) text += fmt::format("{} {:.4f}, ", name, value);

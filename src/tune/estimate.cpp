@@ -98,7 +98,8 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   result.memory_bytes = kProgram + weight_bytes(weights, parts.state_size(), precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
-  result.disk_bytes = disk_needed(weights.all, parts.state_size(), options.save_strategy != "no");
+  result.disk_bytes =
+      disk_needed(weights.trained, weights.all, parts.state_size(), options.save_strategy != "no");
   return result;
 }
 

@@ -24,8 +24,9 @@ struct Frozen {
 struct Started {
   int64_t step = 0, total_steps = 0;  // steps done already (a resumed run: not 0), and planned
   double epochs = 0;                  // planned
-  int64_t samples = 0, parameters = 0;
-  std::string precision;  // "fp32" or "bf16"
+  int64_t samples = 0;
+  int64_t parameters = 0, all_parameters = 0;  // trained, and with the frozen ones
+  std::string precision;                       // "fp32" or "bf16"
   int64_t threads = 0;
   std::string device = "cpu";  // or "cuda:0"
   std::vector<Frozen> frozen;  // what train.freeze matched

@@ -34,6 +34,4 @@ class RowFingerprint {
 // good".
 std::vector<std::string> task_differences(const Json& before, const Json& now);
 
-std::string weights_fingerprint(const StateDict& weights);  // of names and values
-
 }  // namespace hone

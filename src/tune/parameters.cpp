@@ -174,9 +174,15 @@ StateDict weights_of(const Network& network) {
   return weights;
 }
 
+StateDict trained_weights_of(const Network& network) {
+  StateDict weights;
+  for (const auto& [name, value] : network.trained_weights()) weights[name] = value.detach();
+  return weights;
+}
+
 void load_weights(Network& network, const StateDict& weights, const std::string& source) {
   const c10::AutoGradMode no_grad(false);
-  for (auto& [name, value] : network.weights()) {
+  for (auto& [name, value] : network.trained_weights()) {
     const auto found = weights.find(name);
     if (found == weights.end())
       throw Error(ErrorKind::kModel, Where{source},

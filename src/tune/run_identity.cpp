@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "tasks/weights_fingerprint.h"
 #include "tune/identity.h"
 #include "tune/parameters.h"
 
@@ -66,6 +67,17 @@ void compare_model(const Json& before, const Json& now, const Where& where) {
   if (before.at("model") != now["model"])
     refuse_change(where,
                   "the base model changed: its weights are not those that the run began with");
+}
+
+// What is trained beside a frozen model, and how much of it there is.
+void compare_adapters(const Json& before, const Json& now, const Where& where) {
+  const auto changes = task_differences(before.value("peft", Json::object()), now["peft"]);
+  if (!changes.empty())
+    refuse_change(where, fmt::format("its section peft changed: {}", fmt::join(changes, "; ")));
+  const Json trained = before.value("trained", now["trained"]);
+  if (trained != now["trained"])
+    refuse_change(where, fmt::format("it trained {} parameters, now it would train {}",
+                                     trained.dump(), now["trained"].dump()));
 }
 
 // The optimizer's state is that of its weights; the regularisers' that of a set of them.
@@ -145,7 +157,10 @@ Json RunIdentity::plan() const {
 Json RunIdentity::json() const {
   Json regularisers = Json::object();
   for (const ChosenRegulariser& one : inputs_.regularisers) regularisers[one.name] = one.options;
+  const auto& adapted = inputs_.pipeline->adapted();
   return {{"metric", metric_},
+          {"peft", adapted ? adapted->json() : Json::object()},
+          {"trained", count_weights(inputs_.pipeline->network()).trained},
           {"precision", machine_.precision},
           {"device", machine_.device},
           {"threads", machine_.threads},
@@ -173,6 +188,7 @@ void RunIdentity::compare_with(const Json& saved, const Where& where, const Warn
                   fmt::format("its best was chosen by \"{}\", now it would be by \"{}\"; the "
                               "two cannot be compared",
                               metric, in_full(metric_)));
+  compare_adapters(saved, now, where);
   if (!before.is_null()) compare_model(before, now["begun_with"], where);
   compare_trained(saved, now, where);
   warn_of_changes(warn, saved, now);

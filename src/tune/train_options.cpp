@@ -176,8 +176,9 @@ void check_stopping(const Checker& check, const TrainOptions& o, bool has_valida
 
 }  // namespace
 
-TrainOptions TrainOptions::read(Config& section, bool has_validation) {
+TrainOptions TrainOptions::read(Config& section, bool has_validation, double learning_rate) {
   TrainOptions o;
+  o.learning_rate = learning_rate;
   for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
   o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);

@@ -76,8 +76,9 @@ struct TrainOptions {
   bool load_best_model_at_end = true;
 
   // Validates: every complaint names its place. What only validation data can give is refused
-  // where there are none.
-  static TrainOptions read(Config& section, bool has_validation = true);
+  // where there are none. `learning_rate` is in force where the section has none.
+  static TrainOptions read(Config& section, bool has_validation = true,
+                           double learning_rate = 5e-5);
 };
 
 // Calls visit(name, field) for each key, in the order of the struct.

@@ -281,7 +281,7 @@ void Trainer::save(bool is_best) {
   state["total_steps"] = timeline_.steps();
   state["epoch"] = timeline_.epoch_after(progress_.step);
   state.update(identity_.json());
-  const Checkpoint checkpoint{state, weights_of(pipeline_.network()),
+  const Checkpoint checkpoint{state, trained_weights_of(pipeline_.network()),
                               is_best ? StateDict{} : parts_.optimizer->state(),
                               is_best ? StateDict{} : parts_.regularisers.state()};
   emit(Saved{progress_.step,
@@ -309,6 +309,7 @@ void Trainer::begin() {
                .epochs = timeline_.epochs(),
                .samples = inputs_.train->size(),
                .parameters = count_weights(pipeline_.network()).trained,
+               .all_parameters = count_weights(pipeline_.network()).all,
                .precision = machine_.precision,
                .threads = machine_.threads,
                .device = machine_.device,
@@ -318,8 +319,9 @@ void Trainer::begin() {
 
 // What a run that goes on has written already is replaced, not added to.
 void Trainer::require_room() const {
+  const WeightCount weights = count_weights(pipeline_.network());
   const int64_t there = inputs_.resume ? bytes_below(checkpoints_.path()) : 0,
-                needed = disk_needed(count_weights(pipeline_.network()).all, parts_.state_size(),
+                needed = disk_needed(weights.trained, weights.all, parts_.state_size(),
                                      options_.save_strategy != "no");
   require_disk(inputs_.output_dir, std::max<int64_t>(0, needed - there),
                "this run's checkpoints and model");

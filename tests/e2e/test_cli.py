@@ -14,6 +14,7 @@ COMMANDS = [
     "score",
     "check",
     "tokenize",
+    "merge",
     "init",
     "pull",
     "env",

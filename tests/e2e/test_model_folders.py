@@ -188,7 +188,7 @@ def test_weights_of_an_adapter_beside_those_of_the_model_are_refused(tmp_path, m
     query = "encoder.layer.0.attention.self.query"
     tensors[f"{query}.lora_A.default.weight"] = tensors[f"{query}.weight"][:4].clone()
     write_tensors(model, tensors)
-    refused(train(tmp_path, model), "the weights of a PEFT adapter", "lora_A", "merge_and_unload")
+    refused(train(tmp_path, model), "the weights of a PEFT adapter", "lora_A", "hone merge")
 
 
 @pytest.mark.parametrize("name", ["BERT", "Bert", "distillbert", "distil-bert"])

@@ -149,7 +149,7 @@ def write_rows(path, task, rows, seed=0):
             file.write(json.dumps(row) + "\n")
 
 
-def run_probe(folder, model, task, train):
+def run_probe(folder, model, task, train, **sections):
     write_rows(folder / "rows.jsonl", task, 60)
     options = {
         "precision": "fp32",
@@ -166,6 +166,7 @@ def run_probe(folder, model, task, train):
         "task": {},
         "train": options,
         "data": str(folder / "rows.jsonl"),
+        **sections,
     }
     (folder / "run.yaml").write_text(json.dumps(config))  # JSON is YAML
     probe("run", folder / "run.yaml", folder)

@@ -48,6 +48,7 @@ class TinyRun {
   std::vector<Event> events;
   Listener also = [](const Event&) {};  // called for each event, before it is kept
   std::string task_yaml = "{}", regularise_yaml = "{}";
+  std::string peft_yaml;                                        // "": no adapters
   std::function<std::pair<Report, double>()> evaluate_instead;  // a scripted evaluation
   int64_t evaluation_tokens = 64;
 
@@ -72,7 +73,14 @@ class TinyRun {
       }
     }
     store_->seal();
-    pipeline_ = Pipeline::create(folder_ / "model", tokenizer, task, seed);
+    std::optional<PeftOptions> peft;
+    if (!peft_yaml.empty()) {
+      Config section = Config::parse(peft_yaml, "peft");
+      peft = PeftOptions::read(section);
+      peft->base = folder_ / "model";
+      section.refuse_unknown();
+    }
+    pipeline_ = Pipeline::create(folder_ / "model", tokenizer, task, seed, {}, peft);
   }
 
   TrainResult train(const TrainOptions& options, bool resume = false) {

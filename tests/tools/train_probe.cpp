@@ -1,7 +1,8 @@
 // For the parity tests: a short training run with everything written down that another program
 // needs to repeat it.
 //
-//   train_probe run CONFIG.yaml FOLDER    keys: model, name (task), task, train, data (JSONL)
+//   train_probe run CONFIG.yaml FOLDER    keys: model, name (task), task, train, data (JSONL),
+//     peft
 //     FOLDER/initial, FOLDER/final   models before and after, as Hugging Face folders
 //     FOLDER/run.json                samples (ids, segments, targets), steps (sample indices),
 //     events (loss, norm, rate of each step) FOLDER/metrics.jsonl, FOLDER/tensorboard
@@ -55,6 +56,12 @@ void run(const std::string& config_path, const std::string& folder) {
   Config train_section = config.section("train"), task_section = config.section("task");
   const TrainOptions options = TrainOptions::read(train_section);
   const std::string model = config.require("model");
+  std::optional<PeftOptions> peft;
+  if (config.has("peft")) {
+    Config section = config.section("peft");
+    peft = PeftOptions::read(section);
+    peft->base = model;
+  }
   const auto records = read_records(config.require("data"));
   const auto tokenizer = Tokenizer::load(model);
   std::shared_ptr<Task> task =
@@ -77,7 +84,7 @@ void run(const std::string& config_path, const std::string& folder) {
   }
   store.seal();
   const auto pipeline =
-      Pipeline::create(model, tokenizer, task, static_cast<uint64_t>(options.seed));
+      Pipeline::create(model, tokenizer, task, static_cast<uint64_t>(options.seed), {}, peft);
   std::filesystem::create_directories(folder);
   pipeline->save(folder + "/initial");
 

@@ -1,5 +1,5 @@
-// What the pages on adding something say: a family, a task, an optimizer, a schedule and a
-// regulariser of another program, one registration each, and a run that is trained with all of
+// What the pages on adding something say: a family, a task, an optimizer, a schedule, a regulariser
+// and an adapter of another program, one registration each, and a run that is trained with all of
 // them.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -8,7 +8,9 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "models/adapters/adapter.h"
 #include "models/bert.h"
+#include "models/layers/linear.h"
 #include "support/tiny_run.h"
 #include "support/toy_similarity.h"
 #include "tune/optim/optimizer.h"
@@ -80,6 +82,28 @@ class Shifted : public Regulariser {
   Options options_;
 };
 
+// y + shift: a bias that is trained beside a frozen layer.
+class OutputShift : public Adapter {
+ public:
+  struct Options {
+    double begin = 0;
+    template <typename Visit>
+    void for_each(Visit&& visit) {
+      visit("begin", begin);
+    }
+    void check(const Config&) const {}
+  };
+  OutputShift(const Options& options, const AdapterSite& site)
+      : shift_(register_parameter("shift", at::full({site.layer.weight.size(0)}, options.begin))) {}
+  at::Tensor apply(const at::Tensor& y, const at::Tensor&, const Rows&) override {
+    return y + shift_;
+  }
+  void merge_into(LinearImpl& layer) override { layer.bias.add_(shift_); }
+
+ private:
+  at::Tensor shift_;
+};
+
 const bool added = optimizers().add({"sign_momentum", "for tests",
                                      [](std::vector<Parameter> parameters, const TrainOptions&) {
                                        return std::unique_ptr<Optimizer>(
@@ -90,6 +114,8 @@ const bool added = optimizers().add({"sign_momentum", "for tests",
                                       return std::pow(0.5, static_cast<double>(step) / 4);
                                     }}) &&
                    regularisers().add({"shifted", "for tests", read_regulariser<Shifted>}) &&
+                   adapters().add({"output_shift", "OUTPUT_SHIFT", "for tests", 1e-3,
+                                   read_adapter<OutputShift>}) &&
                    families().add({"toy_bert", bert::read_config});
 
 // Pairs of texts for the toy task, and a model of the toy family.
@@ -141,6 +167,32 @@ TEST(Extending, OneRegistrationEachAndARunUsesThemAll) {
   parts.stop = false;
   parts.train(options, /*resume=*/true);
   EXPECT_EQ(first_difference(whole.weights(), parts.weights()), "");
+}
+
+// A frozen model learns through what another program put beside its layers.
+TEST(Extending, AnAdapterIsOneRegistrationToo) {
+  ToyRun run;
+  run.peft_yaml = "{peft_type: output_shift, begin: 0.25, target_modules: [query, dense]}";
+  run.train(tiny_options());
+  const auto after = run.weights();
+  run.load_pipeline();
+  for (const auto& [name, value] : run.weights()) {
+    const bool is_trained =
+        name.find(".output_shift.shift") != std::string::npos || !name.starts_with("bert.");
+    EXPECT_NE(is_trained, at::equal(value, after.at(name))) << name;
+  }
+  EXPECT_EQ(after.at("bert.encoder.layer.1.output.dense.output_shift.shift").size(0), 16);
+}
+
+TEST(Extending, TwoAdaptersOfOneNameAreRefused) {
+  EXPECT_THROW(adapters().add({"lora", "LORA", "another", 1e-3, read_adapter<OutputShift>}), Error);
+  Linear layer(8, 8);
+  const AdapterSite site{"layer", *layer, 1, 2};
+  layer->attach("shift", std::make_shared<OutputShift>(OutputShift::Options{}, site));
+  EXPECT_THROW(layer->attach("shift", std::make_shared<OutputShift>(OutputShift::Options{}, site)),
+               Error);
+  layer->attach("other", std::make_shared<OutputShift>(OutputShift::Options{}, site));
+  EXPECT_EQ(layer->adapters().size(), 2U);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tasks/weights_fingerprint.h"
+
 namespace hone {
 namespace {
 

@@ -4,6 +4,7 @@
 
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
+#include "models/adapters/adapter.h"
 #include "models/backbone.h"
 #include "run/environment.h"
 #include "tasks/task.h"
@@ -18,6 +19,7 @@ int run_env(const CLI::App& arguments) {
   environment["tasks"] = Json::array();
   for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);
   environment["models"] = families().names();
+  environment["adapters"] = adapters().names();
   if (flag_of(arguments, "--json")) {
     std::cout << to_text(environment) << '\n';
     return 0;

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
                                {"eval", hone::run_eval},
                                {"predict", hone::run_predict},
                                {"score", hone::run_score},
+                               {"merge", hone::run_merge},
                                {"check", hone::run_check},
                                {"env", hone::run_env},
                            },

@@ -42,8 +42,7 @@ at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows)
     const std::vector<at::Tensor> halves = up_(x, rows).chunk(2, 1);
     inner = kernels::gated_activation(halves[0], halves[1], options_.activation);
   } else {
-    inner = kernels::bias_activation(up_->forward_without_bias(x, rows), up_->bias,
-                                     options_.activation);
+    inner = up_->activated(x, rows, options_.activation);
   }
   const auto dropout =
       rows.dropout(DropoutPlace::kFeedForwardInner, options_.dropout.feed_forward_inner);

@@ -9,5 +9,7 @@ namespace hone {
 
 // Fills with normal(0, range); element i is a pure function of (seed, i).
 void fill_normal(const at::Tensor& tensor, double range, uint64_t seed);
+// The same with values even between -range and range.
+void fill_uniform(const at::Tensor& tensor, double range, uint64_t seed);
 
 }  // namespace hone

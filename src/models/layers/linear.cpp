@@ -3,17 +3,20 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+#include "models/adapters/low_rank.h"
 #include "models/kernels/bias.h"
-#include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 #include "models/layers/initialise.h"
+#include "models/layers/products.h"
 #include "models/lazy_zeros.h"
 
 namespace hone {
@@ -23,33 +26,19 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand,
-                      const std::optional<at::Tensor>& bias) {
-  if (kernels::has_product(x, operand)) return kernels::product(x, operand, bias);
-  at::Tensor y = at::mm(x, operand.t());
-  if (bias) kernels::add_bias(y, *bias);
-  return y;
-}
-
-at::Tensor input_gradient(const at::Tensor& g, const at::Tensor& operand) {
-  return kernels::has_product_gradients(g, operand) ? kernels::product_input_gradient(g, operand)
-                                                    : at::mm(g, operand);
-}
-
-at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& operand) {
-  return kernels::has_product_gradients(x, operand) ? kernels::product_weight_gradient(g, x)
-                                                    : at::mm(g.t(), x).to(at::kFloat);
-}
-
 // y = x Wᵀ + b of one layer, or of several whose parameters lie one after another. The product
 // reads `operand` (the fp32 weights themselves, or their bf16 shadow) and adds `bias`; the
-// gradients go to the layers' own weights and biases, in fp32.
+// gradients go to the layers' own weights and biases, in fp32. x is kept for backward only where a
+// weight has a gradient: frozen layers keep nothing.
 struct Product : torch::autograd::Function<Product> {
   // inputs: x, the weight of each layer, then, where `bias` is given, the bias of each.
   static Variable forward(AutogradContext* context, at::TensorList inputs,
                           const at::Tensor& operand, const std::optional<at::Tensor>& bias) {
-    context->save_for_backward({inputs[0], operand});
     const size_t layers = (inputs.size() - 1) / (bias ? 2 : 1);
+    const bool is_trained =
+        std::any_of(inputs.begin() + 1, inputs.begin() + 1 + static_cast<int64_t>(layers),
+                    [](const at::Tensor& weight) { return weight.requires_grad(); });
+    context->save_for_backward({is_trained ? inputs[0] : at::Tensor(), operand});
     std::vector<int64_t> rows;
     for (size_t i = 1; i <= layers; ++i) rows.push_back(inputs[i].size(0));
     context->saved_data["rows"] = rows;
@@ -110,16 +99,19 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
 }
 
 at::Tensor LinearImpl::forward(const at::Tensor& x, const Rows& rows) {
-  return multiply(x, rows, kernels::if_defined(bias));
-}
-
-at::Tensor LinearImpl::forward_without_bias(const at::Tensor& x, const Rows& rows) {
-  return multiply(x, rows, std::nullopt);
-}
-
-at::Tensor LinearImpl::multiply(const at::Tensor& x, const Rows& rows,
-                                const std::optional<at::Tensor>& with_bias) {
   check_rows(x, rows);
+  const at::Tensor read = adapted_input(x);
+  return adapted(multiply(read, kernels::if_defined(bias)), read, rows);
+}
+
+at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
+                                 kernels::Activation activation) {
+  if (!adapters_.empty()) return kernels::bias_activation(forward(x, rows), {}, activation);
+  check_rows(x, rows);
+  return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
+}
+
+at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
@@ -127,6 +119,37 @@ at::Tensor LinearImpl::multiply(const at::Tensor& x, const Rows& rows,
   return Product::apply(at::TensorList(inputs),
                         x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
+}
+
+at::Tensor LinearImpl::adapted_input(at::Tensor x) const {
+  for (const auto& [name, adapter] : adapters_) x = adapter->input(x);
+  return x;
+}
+
+at::Tensor LinearImpl::adapted(at::Tensor y, const at::Tensor& x, const Rows& rows) const {
+  for (const auto& [name, adapter] : adapters_) y = adapter->apply(y, x, rows);
+  return y;
+}
+
+void LinearImpl::attach(const std::string& name, std::shared_ptr<Adapter> adapter) {
+  for (const auto& [taken, other] : adapters_) {
+    if (taken == name)
+      throw Error(ErrorKind::kInternal,
+                  fmt::format("a layer is to have two adapters named \"{}\"", name));
+  }
+  register_module(name, adapter);
+  adapters_.emplace_back(name, std::move(adapter));
+}
+
+void LinearImpl::merge_adapters() {
+  const c10::AutoGradMode no_grad(false);
+  for (const auto& [name, adapter] : adapters_) {
+    adapter->merge_into(*this);
+    unregister_module(name);
+  }
+  adapters_.clear();
+  if (shadow_.defined()) refresh_shadow();
+  if (int8_.values.defined()) round_to_int8();
 }
 
 void LinearImpl::initialise(double range, uint64_t seed) {
@@ -217,6 +240,22 @@ void JoinedLinear::share(const at::Tensor& weight, const at::Tensor& bias) {
 
 at::Tensor JoinedLinear::forward(const at::Tensor& x, const Rows& rows) const {
   check_rows(x, rows);
+  if (!reads_one_input()) {
+    std::vector<at::Tensor> columns;
+    for (Linear layer : layers_) columns.push_back(layer->forward(x, rows));
+    return at::cat(columns, 1);
+  }
+  return adapted(multiply(x), x, rows);
+}
+
+bool JoinedLinear::reads_one_input() const {
+  return std::none_of(layers_.begin(), layers_.end(), [](const Linear& layer) {
+    return std::any_of(layer->adapters().begin(), layer->adapters().end(),
+                       [](const auto& one) { return one.second->changes_input(); });
+  });
+}
+
+at::Tensor JoinedLinear::multiply(const at::Tensor& x) const {
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
   if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
     for (Linear layer : layers_) layer->refresh_shadow();
@@ -229,6 +268,33 @@ at::Tensor JoinedLinear::forward(const at::Tensor& x, const Rows& rows) const {
   return Product::apply(at::TensorList(inputs),
                         x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow,
                         kernels::if_defined(memory_->bias));
+}
+
+// What the layers' adapters add is added as one where all of it is of low rank; else each layer's
+// columns go through its own.
+at::Tensor JoinedLinear::adapted(const at::Tensor& y, const at::Tensor& x, const Rows& rows) const {
+  std::vector<LowRank> products;
+  bool is_low_rank = true, is_adapted = false;
+  int64_t begin = 0;
+  for (const Linear& layer : layers_) {
+    for (const auto& [name, adapter] : layer->adapters()) {
+      is_adapted = true;
+      std::optional<LowRank> one = adapter->low_rank(rows);
+      is_low_rank = is_low_rank && one.has_value();
+      if (one) one->begin = begin, products.push_back(std::move(*one));
+    }
+    begin += layer->weight.size(0);
+  }
+  if (!is_adapted) return y;
+  if (is_low_rank) return add_low_rank(y, x, products);
+  std::vector<at::Tensor> columns;
+  begin = 0;
+  for (const Linear& layer : layers_) {
+    const int64_t size = layer->weight.size(0);
+    columns.push_back(layer->adapted(y.narrow(1, begin, size).clone(), x, rows));
+    begin += size;
+  }
+  return at::cat(columns, 1);
 }
 
 }  // namespace hone

@@ -1,13 +1,17 @@
-// The one Linear of all models: the single place for precision, and for adapters and pruning masks
-// as they come.
+// The one Linear of all models: the single place for precision and for adapters, and for pruning
+// masks as they come.
 #pragma once
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "models/adapters/adapter.h"
+#include "models/kernels/activation.h"
 #include "models/kernels/int8_product.h"
 #include "models/layers/rows.h"
 #include "models/precision.h"
@@ -29,8 +33,8 @@ class LinearImpl : public torch::nn::Module {
 
   // x [R, in], a row for each of `rows` -> [R, out], in x's type.
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
-  // For kernels that add the bias themselves.
-  at::Tensor forward_without_bias(const at::Tensor& x, const Rows& rows);
+  // f(forward(x, rows)), the bias added on the way.
+  at::Tensor activated(const at::Tensor& x, const Rows& rows, kernels::Activation activation);
   void initialise(double range,
                   uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 
@@ -43,14 +47,26 @@ class LinearImpl : public torch::nn::Module {
   // Weight and bias lie in `memory` from row `begin` on, and have the values that it has there.
   void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
+  // Registers an adapter below the layer as `name`; several change its output in the order they
+  // came in. Error(kInternal) where the name is taken.
+  void attach(const std::string& name, std::shared_ptr<Adapter> adapter);
+  const std::vector<std::pair<std::string, std::shared_ptr<Adapter>>>& adapters() const {
+    return adapters_;
+  }
+  void merge_adapters();  // into weight and bias; the layer has none then
+
   at::Tensor weight;  // [out, in] fp32
   at::Tensor bias;    // [out] fp32, or undefined
 
  private:
-  at::Tensor multiply(const at::Tensor& x, const Rows& rows,
-                      const std::optional<at::Tensor>& with_bias);
+  friend class JoinedLinear;
+
+  at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
+  at::Tensor adapted_input(at::Tensor x) const;
+  at::Tensor adapted(at::Tensor y, const at::Tensor& x, const Rows& rows) const;
   void round_to_int8();
 
+  std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> adapters_;
   at::Tensor shadow_;  // [out, in] bf16, or undefined
   kernels::Int8Rows int8_;
   std::shared_ptr<JoinedMemory> joined_;
@@ -72,6 +88,9 @@ class JoinedLinear {
  private:
   bool has_bias() const { return layers_.at(0)->bias.defined(); }
   void share(const at::Tensor& weight, const at::Tensor& bias);
+  bool reads_one_input() const;  // all layers, the same
+  at::Tensor multiply(const at::Tensor& x) const;
+  at::Tensor adapted(const at::Tensor& y, const at::Tensor& x, const Rows& rows) const;
 
   std::vector<Linear> layers_;
   std::shared_ptr<JoinedMemory> memory_;

@@ -22,6 +22,7 @@ enum class DropoutPlace : uint32_t {
   kFeedForwardInner = 3,  // between the two products
   kPositions = 4,         // of a table of relative positions
   kConvolution = 5,
+  kAdapter = 6,  // of a layer's input; its name tells the layers of a block apart
   kHeadIn = 0,
   kHeadOut = 1,  // before the output layer
   kTokenHeadOut = 0,

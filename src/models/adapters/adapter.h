@@ -1,0 +1,139 @@
+// Adapters: a few trained weights beside the frozen ones of a pre-trained model. An adapter changes
+// what one Linear gives; a configuration's section `peft` says which, and on which layers. Each
+// method is one file and one line in registry.cpp; docs/extending-training.md shows one.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "base/config.h"
+#include "base/table.h"
+#include "models/adapters/low_rank.h"
+#include "models/adapters/targets.h"
+#include "models/layers/rows.h"
+
+namespace hone {
+
+class LinearImpl;
+
+// Its parameters bear the names that Hugging Face PEFT saves them by, below the layer's own
+// ("lora_A.weight").
+class Adapter : public torch::nn::Module {
+ public:
+  // What the layer reads instead of x [R, in]; see changes_input.
+  virtual at::Tensor input(const at::Tensor& x) { return x; }
+  virtual bool changes_input() const { return false; }
+  // y [R, out], what the layer gives of x [R, in], a row for each of `rows` -> what it gives
+  // instead, in y's type; y may be changed in place. A row must depend on its own row of x alone,
+  // and what is drawn on rows.dropout(DropoutPlace::kAdapter, …) and the site's key.
+  virtual at::Tensor apply(const at::Tensor& y, const at::Tensor& x, const Rows& rows) = 0;
+  // Where `apply` is the addition of one product of low rank, that product: joined layers then add
+  // theirs as one.
+  virtual std::optional<LowRank> low_rank(const Rows& /*rows*/) const { return std::nullopt; }
+  // Changes weight and bias so that the layer gives without it what it gives with it.
+  virtual void merge_into(LinearImpl& layer) = 0;
+};
+
+// Where an adapter is attached.
+struct AdapterSite {
+  std::string module;  // of the network: "bert.encoder.layer.0.attention.self.query"
+  LinearImpl& layer;
+  uint64_t key;   // of the module's name: for what no two adapters may share
+  uint64_t seed;  // of fresh weights
+};
+
+// A method that a configuration asks for, its options read.
+struct ChosenAdapter {
+  std::string name = {};       // of the table
+  std::string peft_type = {};  // in Hugging Face PEFT
+  double learning_rate = 0;    // the usual one
+  Json options = {};           // by PEFT's names
+  // Options that name some of the layers: files have those that are meant in full.
+  std::vector<std::pair<std::string, ModuleNames>> layer_options = {};
+  // Error(kUsage) where the layer cannot have it.
+  std::function<std::shared_ptr<Adapter>(const AdapterSite&)> make = {};
+};
+
+struct AdapterInfo {
+  const char* name;       // peft.peft_type, in small letters; and of the modules
+  const char* peft_type;  // PEFT's name for it
+  const char* help;       // one line
+  double learning_rate;   // the usual one
+  ChosenAdapter (*read)(Config& section);
+};
+Table<AdapterInfo>& adapters();  // registry.cpp: one line each
+
+// The method that the section's `peft_type` names, with its options. Error(kUsage) at its place.
+ChosenAdapter read_method(Config& section);
+
+// An option by module: keys are regular expressions of the ends of names, from a dot on.
+template <typename Value>
+struct ByModule {
+  std::vector<std::pair<std::string, Value>> values;  // as they were given
+
+  // That of the first key that `module` fits; `fallback` where none does.
+  Value of(const std::string& module, Value fallback) const;
+  friend void to_json(Json& json, const ByModule& by_module) {
+    json = Json::object();
+    for (const auto& [expression, value] : by_module.values) json[expression] = value;
+  }
+};
+
+// AdapterInfo::read of a class A that is made from (Options, AdapterSite). Options has
+// for_each(visit), which calls visit(key, field) for each, and check(section), which refuses values
+// at their place.
+template <typename A>
+ChosenAdapter read_adapter(Config& section);
+
+// ---- implementation
+
+bool fits_end(const std::string& expression, const std::string& module);
+
+template <typename Value>
+Value ByModule<Value>::of(const std::string& module, Value fallback) const {
+  for (const auto& [expression, value] : values) {
+    if (fits_end(expression, module)) return value;
+  }
+  return fallback;
+}
+
+template <typename Field>
+void read_option(Config& section, const char* key, Field& field) {
+  field = section.get(key, field);
+}
+
+// Reads the expressions once, so that a wrong one is told at its place.
+void check_expression(const Config& section, const std::string& key);
+
+template <typename Value>
+void read_option(Config& section, const char* key, ByModule<Value>& field) {
+  Config own = section.section(key);
+  for (const std::string& expression : own.keys()) {
+    check_expression(own, expression);
+    field.values.emplace_back(expression, own.get(expression, Value{}));
+  }
+}
+
+template <typename A>
+ChosenAdapter read_adapter(Config& section) {
+  typename A::Options options;
+  ChosenAdapter chosen{.options = Json::object()};
+  options.for_each([&](const char* key, auto& value) {
+    read_option(section, key, value);
+    chosen.options[key] = value;
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, ModuleNames>)
+      chosen.layer_options.emplace_back(key, value);
+  });
+  options.check(section);
+  chosen.make = [options](const AdapterSite& site) { return std::make_shared<A>(options, site); };
+  return chosen;
+}
+
+}  // namespace hone

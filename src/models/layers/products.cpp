@@ -1,0 +1,28 @@
+#include "models/layers/products.h"
+
+#include <ATen/ops/mm.h>
+
+#include "models/kernels/bias.h"
+#include "models/kernels/product.h"
+
+namespace hone {
+
+at::Tensor product_of(const at::Tensor& x, const at::Tensor& operand,
+                      const std::optional<at::Tensor>& bias) {
+  if (kernels::has_product(x, operand)) return kernels::product(x, operand, bias);
+  at::Tensor y = at::mm(x, operand.t());
+  if (bias) kernels::add_bias(y, *bias);
+  return y;
+}
+
+at::Tensor input_gradient(const at::Tensor& g, const at::Tensor& operand) {
+  return kernels::has_product_gradients(g, operand) ? kernels::product_input_gradient(g, operand)
+                                                    : at::mm(g, operand);
+}
+
+at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& operand) {
+  return kernels::has_product_gradients(x, operand) ? kernels::product_weight_gradient(g, x)
+                                                    : at::mm(g.t(), x).to(at::kFloat);
+}
+
+}  // namespace hone

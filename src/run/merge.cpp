@@ -1,0 +1,189 @@
+#include "run/merge.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "base/file.h"
+#include "base/random.h"
+#include "models/layers/adopt.h"
+#include "tasks/manifest.h"
+#include "tasks/peft_folder.h"
+#include "tasks/pipeline.h"
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kRows = 64, kLongest = 48;
+constexpr double kTolerance = 1e-3;  // of the largest value
+
+// A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
+// states.
+class KeptHead : public Head {
+ public:
+  // `weights`: an adapter's, under PEFT's names.
+  KeptHead(const StateDict& weights, const std::string& base_prefix) {
+    const std::string ours = "base_model.model.", backbone = ours + base_prefix + ".";
+    std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
+    for (const auto& [full, value] : weights) {
+      if (full.starts_with(backbone) || !full.starts_with(ours)) continue;
+      const std::string name = full.substr(ours.size());
+      const size_t dot = name.rfind('.');
+      const std::string path = dot == std::string::npos ? "" : name.substr(0, dot);
+      auto& module = modules[path];
+      if (!module) module = std::make_shared<torch::nn::Module>();
+      module->register_parameter(name.substr(dot + 1), at::zeros_like(value, at::kFloat));
+    }
+    for (const auto& [path, module] : modules) adopt(*this, path, module);
+  }
+  at::Tensor forward(Backbone& backbone, const Batch& batch) override {
+    return backbone.forward(batch.streams).to(at::kFloat);
+  }
+  void initialise(uint64_t /*seed*/) override {}
+};
+
+// Texts of random tokens, each a function of its place.
+std::vector<Sample> random_samples(const ModelConfig& config) {
+  RandomStream random(1);
+  std::vector<Sample> samples;
+  for (int64_t row = 0; row < kRows; ++row) {
+    const auto most = static_cast<uint64_t>(std::min(kLongest, config.max_positions));
+    Sequence text;
+    text.ids.resize(1 + random.below(most));
+    for (int32_t& id : text.ids)
+      id = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocab_size)));
+    text.segments.resize(text.ids.size(), 0);
+    text.texts.resize(text.ids.size(), 0);
+    text.words.resize(text.ids.size(), 0);
+    text.offsets.resize(text.ids.size());
+    Sample sample;
+    sample.streams.push_back(std::move(text));
+    sample.record = row;
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+std::vector<at::Tensor> outputs_of(Network& network) {
+  const c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> outputs;
+  for (const Sample& sample : random_samples(network.backbone().config()))
+    outputs.push_back(network.forward(collate({sample}, {sample.record}, 0)));
+  return outputs;
+}
+
+// Compares what the network gives before and after `merge`.
+MergeProof compared(Network& network, const std::string& of, const std::function<void()>& merge) {
+  network.eval();
+  const auto before = outputs_of(network);
+  merge();
+  const auto after = outputs_of(network);
+  MergeProof proof{.rows = kRows, .of = of};
+  for (size_t i = 0; i < before.size(); ++i) {
+    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
+    proof.largest_difference = std::max(proof.largest_difference, largest(before[i] - after[i]));
+    proof.largest_value = std::max(proof.largest_value, largest(before[i]));
+  }
+  return proof;
+}
+
+void require_same(const MergeProof& proof, const std::string& adapter) {
+  if (proof.largest_difference <= kTolerance * std::max(1.0, proof.largest_value)) return;
+  throw Error(ErrorKind::kModel, {adapter},
+              fmt::format("the merged model answers otherwise than with the adapter beside it: {} "
+                          "differ by up to {:.3g}; nothing was written",
+                          proof.of, proof.largest_difference));
+}
+
+// A folder that hone trained: its task goes on.
+MergeProof merge_trained(const std::string& adapter, const std::string& out) {
+  const auto pipeline = Pipeline::load(adapter);
+  const MergeProof proof =
+      compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
+  require_same(proof, adapter);
+  pipeline->save(out);
+  return proof;
+}
+
+bool has_tokenizer(const std::string& folder) {
+  return fs::exists(fs::path(folder) / "tokenizer.json") ||
+         fs::exists(fs::path(folder) / "tokenizer_config.json");
+}
+
+// config.json of a whole model with the adapter's head, whose labels have no names.
+Json config_with_head(const Network& network, const ModelConfig& config,
+                      const std::string& task_type) {
+  Json json = config.raw;
+  const std::string end = architecture_end(task_type);
+  if (end.empty()) return json;
+  json["architectures"] = {config.architecture_stem + end};
+  for (const auto& [name, value] : network.weights()) {
+    const bool is_output =
+        name == config.sentence_head.out + ".weight" || name == config.token_head.out + ".weight";
+    if (!is_output || value.dim() != 2) continue;
+    json["id2label"] = Json::object(), json["label2id"] = Json::object();
+    for (int64_t i = 0; i < value.size(0); ++i) {
+      const std::string label = fmt::format("LABEL_{}", i);
+      json["id2label"][std::to_string(i)] = label, json["label2id"][label] = i;
+    }
+  }
+  return json;
+}
+
+bool has_pooler(const StateDict& weights) {
+  return std::any_of(weights.begin(), weights.end(), [](const auto& item) {
+    return item.first.find("pooler.") != std::string::npos;
+  });
+}
+
+// One that PEFT saved, whose task is not known.
+MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
+  const AdapterFolder folder = read_adapter_folder(adapter);
+  ModelConfig config = ModelConfig::load(folder.base);
+  config.compare_with(folder.base_weights, folder.base);
+  config.sentence_head.uses_pooler &= has_pooler(folder.base_weights) || has_pooler(folder.weights);
+  Network network(make_backbone(config),
+                  std::make_shared<KeptHead>(folder.weights, config.base_prefix));
+  load_adapter(network, folder);
+  const MergeProof proof = compared(network, "hidden states", [&] { merge_adapters(network); });
+  require_same(proof, adapter);
+  fs::create_directories(out);
+  write_file(out + "/config.json",
+             to_text(config_with_head(network, config, folder.task_type), 2) + "\n");
+  StateDict merged;
+  for (const auto& [name, value] : network.weights()) merged.emplace(name, value.detach());
+  write_safetensors(out + "/model.safetensors", merged);
+  Tokenizer::load(has_tokenizer(adapter) ? adapter : folder.base)->save(out);
+  return proof;
+}
+
+}  // namespace
+
+Json MergeProof::json() const {
+  return {{"rows", rows},
+          {"of", of},
+          {"largest_difference", largest_difference},
+          {"largest_value", largest_value}};
+}
+
+MergeProof merge_adapter(const std::string& adapter, const std::string& out) {
+  if (!is_adapter_folder(adapter))
+    throw Error(ErrorKind::kModel, {adapter},
+                "has no adapter_config.json: it is no adapter's folder");
+  if (fs::exists(out) && !fs::is_empty(out))
+    throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
+  const MergeProof proof = fs::exists(manifest_path(adapter)) ? merge_trained(adapter, out)
+                                                              : merge_foreign(adapter, out);
+  write_file(out + "/merge_proof.json", to_text(proof.json(), 2) + "\n");
+  return proof;
+}
+
+}  // namespace hone

@@ -1,0 +1,23 @@
+// An adapter merged into its base model: a plain model, with the proof that it answers the same.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace hone {
+
+struct MergeProof {
+  int64_t rows = 0;  // texts of random tokens
+  std::string of;    // what was compared: "logits", or "hidden states" without a task
+  double largest_difference = 0, largest_value = 0;
+
+  Json json() const;
+};
+
+// `adapter`: a folder that hone or Hugging Face PEFT saved. Writes the merged model into the new
+// folder `out`, and merge_proof.json beside its files. Error(kUsage) where `out` is there already,
+// Error(kModel) for what is wrong with the adapter, and where the merged model answers otherwise.
+MergeProof merge_adapter(const std::string& adapter, const std::string& out);
+
+}  // namespace hone

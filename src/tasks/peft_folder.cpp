@@ -1,0 +1,222 @@
+#include "tasks/peft_folder.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/hub.h"
+#include "models/weights.h"
+#include "tasks/pretrained.h"
+
+namespace hone {
+namespace {
+
+constexpr const char* kAdapterConfig = "adapter_config.json";
+constexpr const char* kAdapterWeights = "adapter_model.safetensors";
+constexpr const char* kPickledAdapter = "adapter_model.bin";
+constexpr const char* kBaseModel = "base_model_name_or_path";
+
+// Keys that say how an adapter was begun, or nothing about its weights.
+constexpr const char* kAsideKeys[] = {kBaseModel,      "auto_mapping",      "revision",
+                                      "task_type",     "inference_mode",    "peft_version",
+                                      "megatron_core", "loftq_config",      "runtime_config",
+                                      "bias",          "init_lora_weights", "qalora_group_size"};
+// Beginnings that change the base model's weights too.
+constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
+
+std::string file_in(const std::string& folder, const char* name) {
+  return (std::filesystem::path(folder) / name).string();
+}
+
+bool says_nothing(const Json& value) {
+  return value.is_null() || value == false || value == "" ||
+         ((value.is_array() || value.is_object()) && value.empty());
+}
+
+void refuse_folder(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::kModel, {path}, what);
+}
+
+void refuse_unsupported(const Json& config, const std::string& path) {
+  if (config.value("bias", Json("none")) != "none")
+    refuse_folder(path,
+                  fmt::format("\"bias\" is {}; only adapters without trained biases are supported",
+                              config["bias"].dump()));
+  const Json begun = config.value("init_lora_weights", Json(true));
+  for (const char* name : kChangedBase) {
+    if (begun.is_string() && begun.get<std::string>().starts_with(name))
+      refuse_folder(
+          path, fmt::format("\"init_lora_weights\" is {}: the base model's weights were changed "
+                            "with it. Convert the adapter (PEFT: save_pretrained(…, "
+                            "path_initial_model_for_weight_conversion=…))",
+                            begun.dump()));
+  }
+}
+
+// What PEFT fills in where nothing was asked for is left out.
+Json asked_for(const Json& config) {
+  Json asked = Json::object();
+  for (const auto& [key, value] : config.items()) {
+    const bool is_aside =
+        std::find(std::begin(kAsideKeys), std::end(kAsideKeys), key) != std::end(kAsideKeys);
+    if (!is_aside && !says_nothing(value)) asked[key] = value;
+  }
+  return asked;
+}
+
+// 16.0 as 16: PEFT's own files have it so.
+void shorten_numbers(Json& json) {
+  for (auto& value : json) {
+    if (value.is_structured()) shorten_numbers(value);
+    if (!value.is_number_float()) continue;
+    const double number = value;
+    if (number == std::floor(number) && std::abs(number) < 1e15)
+      value = static_cast<int64_t>(number);
+  }
+}
+
+// PEFT's tasks, and how Transformers calls a network for them.
+constexpr std::pair<const char*, const char*> kPeftTasks[] = {
+    {"SEQ_CLS", "ForSequenceClassification"},
+    {"TOKEN_CLS", "ForTokenClassification"},
+    {"QUESTION_ANS", "ForQuestionAnswering"}};
+
+Json task_type_of(const std::string& architecture) {
+  for (const auto& [type, end] : kPeftTasks) {
+    if (architecture.ends_with(end)) return type;
+  }
+  return nullptr;
+}
+
+StateDict read_adapter_weights(const std::string& folder) {
+  if (std::filesystem::exists(file_in(folder, kAdapterWeights)))
+    return read_safetensors(file_in(folder, kAdapterWeights));
+  if (std::filesystem::exists(file_in(folder, kPickledAdapter)))
+    return read_pickled(file_in(folder, kPickledAdapter));
+  throw Error(ErrorKind::kModel, {folder},
+              fmt::format("has {}, but neither {} nor {}", kAdapterConfig, kAdapterWeights,
+                          kPickledAdapter));
+}
+
+PeftOptions read_peft_options(const Json& config, const std::string& path) {
+  if (!config.contains(kBaseModel) || !config[kBaseModel].is_string() || config[kBaseModel] == "")
+    refuse_folder(path,
+                  fmt::format("\"{}\" does not say which model the adapter is for", kBaseModel));
+  refuse_unsupported(config, path);
+  try {
+    Config section = Config::from_json(asked_for(config), path);
+    PeftOptions options = PeftOptions::read(section);
+    section.refuse_unknown();
+    options.base = config[kBaseModel].get<std::string>();
+    options.allow_idle_names();
+    return options;
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kModel, error.where(), error.message());
+  }
+}
+
+std::string base_folder(const std::string& base, const std::string& path) {
+  std::string folder;
+  try {
+    folder = resolve_model(base);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kModel, {path},
+                fmt::format("the base model of the adapter is not there: {}. Where it has moved, "
+                            "say so in \"{}\"",
+                            error.what(), kBaseModel));
+  }
+  if (is_adapter_folder(folder))
+    throw Error(ErrorKind::kModel, {path},
+                fmt::format("its base model, {}, is an adapter itself: merge that first (hone "
+                            "merge)",
+                            base));
+  return folder;
+}
+
+// A rank or name that the network cannot have is the folder's fault here.
+Adapted adapt_to(Network& network, const PeftOptions& options,
+                 const std::vector<std::string>& missing, const std::string& path) {
+  try {
+    return adapt(network, options, missing, /*seed=*/0);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kModel, {path}, error.message());
+  }
+}
+
+// The backbone's weights; the names of those that the base model lacks, without its prefix.
+std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
+  const std::string& base_prefix = network.backbone().config().base_prefix;
+  const std::string prefix = base_prefix + ".";
+  auto parameters = network.weights();
+  std::erase_if(parameters, [&](const auto& weight) { return !weight.first.starts_with(prefix); });
+  std::vector<std::string> missing =
+      load_into(parameters, folder.base_weights, base_prefix, folder.base).missing;
+  for (std::string& name : missing) name.erase(0, prefix.size());
+  return missing;
+}
+
+}  // namespace
+
+bool is_adapter_folder(const std::string& folder) {
+  return std::filesystem::exists(file_in(folder, kAdapterConfig));
+}
+
+AdapterFolder read_adapter_folder(const std::string& folder) {
+  const std::string path = file_in(folder, kAdapterConfig);
+  const Json config = read_json(path, ErrorKind::kModel);
+  if (!config.is_object()) refuse_folder(path, "must be a JSON object");
+  AdapterFolder out{.path = folder, .options = read_peft_options(config, path)};
+  const Json type = config.value("task_type", Json());
+  out.task_type = type.is_string() ? type.get<std::string>() : "";
+  out.weights = read_adapter_weights(folder);
+  out.base = base_folder(out.options.base, path);
+  out.base_weights = load_state_dict(out.base);
+  return out;
+}
+
+Adapted load_adapter(Network& network, const AdapterFolder& folder) {
+  const std::vector<std::string> missing = load_base(network, folder);
+  const Adapted adapted =
+      adapt_to(network, folder.options, missing, file_in(folder.path, kAdapterConfig));
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  for (const auto& [name, value] : network.trained_weights())
+    parameters.emplace_back(adapted.file_name(name), value);
+  const LoadReport report = load_into(parameters, folder.weights, "", folder.path);
+  if (!report.missing.empty())
+    refuse_folder(folder.path, fmt::format("{} missing from the adapter's weights ({})",
+                                           count_of(report.missing.size(), "weight"),
+                                           first_names(report.missing)));
+  if (!report.unexpected.empty())
+    refuse_folder(
+        folder.path,
+        fmt::format("the adapter's weights hold {} that its {} does not ask for ({})",
+                    report.unexpected.size(), kAdapterConfig, first_names(report.unexpected)));
+  return adapted;
+}
+
+void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,
+                   const std::string& architecture) {
+  Json config = {{kBaseModel, adapted.base},
+                 {"task_type", task_type_of(architecture)},
+                 {"inference_mode", true}};
+  config.update(adapted.json());
+  shorten_numbers(config);
+  StateDict weights;
+  for (const auto& [name, value] : network.trained_weights())
+    weights.emplace(adapted.file_name(name), value.detach());
+  write_safetensors(file_in(folder, kAdapterWeights), weights);
+  write_file(file_in(folder, kAdapterConfig), to_text(config, 2) + "\n");
+}
+
+std::string architecture_end(const std::string& task_type) {
+  for (const auto& [type, end] : kPeftTasks) {
+    if (task_type == type) return end;
+  }
+  return "";
+}
+
+}  // namespace hone

@@ -1,0 +1,39 @@
+// An adapter's folder as Hugging Face PEFT writes and reads it: adapter_config.json, and the
+// adapter's weights and the head's in adapter_model.safetensors. The base model stands elsewhere.
+#pragma once
+
+#include <string>
+
+#include "tasks/peft.h"
+
+namespace hone {
+
+bool is_adapter_folder(const std::string& folder);
+
+// What an adapter's folder says, and the weights that it is for.
+struct AdapterFolder {
+  std::string path;
+  PeftOptions options;         // adapter_config.json; `base` is what it calls the base model
+  std::string task_type = {};  // "SEQ_CLS", …; "" where it does not say
+  StateDict weights = {};      // under PEFT's names
+  std::string base = {};       // the folder of the base model, found or fetched
+  StateDict base_weights = {};
+};
+
+// Error(kModel) at its place for methods and options that are not supported, and where the base
+// model is not there or is an adapter itself.
+AdapterFolder read_adapter_folder(const std::string& folder);
+
+// Puts both into a network built for the base model, whose head is the adapter's. Error(kModel) for
+// weights that are missing, of another shape, no numbers, or that nothing takes.
+Adapted load_adapter(Network& network, const AdapterFolder& folder);
+
+// `architecture`: Transformers' name of the network ("BertForSequenceClassification").
+void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,
+                   const std::string& architecture);
+
+// How Transformers' name of a network for PEFT's `task_type` ends: "ForSequenceClassification"; ""
+// where it has none.
+std::string architecture_end(const std::string& task_type);
+
+}  // namespace hone

@@ -1,0 +1,119 @@
+"""Section `peft`: a run that trains adapters, the folder that it leaves, and what is refused in words."""
+
+import json
+import re
+import shutil
+
+import pytest
+from conftest import write_run
+
+LORA = "peft={peft_type: lora, r: 4, lora_alpha: 16, lora_dropout: 0.1}"
+
+
+@pytest.fixture(scope="module")
+def trained(hone, tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("peft")
+    shutil.copytree(tiny_model, folder / "base")
+    config = write_run(folder, folder / "base", num_train_epochs=6)
+    told = hone("train", config, LORA, "train.learning_rate=1e-2").stderr
+    return folder, told
+
+
+def test_a_run_tells_how_much_it_trains_and_leaves_pefts_folder(trained):
+    folder, told = trained
+    assert re.search(
+        r"LORA on 13 layers; trained in full: classifier; \d+ of \d+ parameters", told
+    ), told
+    names = {path.name for path in (folder / "run/model").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "config.json", "hone.json"} <= names
+    assert "model.safetensors" not in names
+    config = json.loads((folder / "run/model/adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and config["task_type"] == "SEQ_CLS"
+    assert config["base_model_name_or_path"] == str(folder / "base")
+    assert config["modules_to_save"] == ["classifier"]
+    last = folder / "run/checkpoints/last/model.safetensors"
+    assert last.stat().st_size < (folder / "base/model.safetensors").stat().st_size / 2
+
+
+def test_the_folder_answers_as_the_run_did(hone, trained, tmp_path):
+    folder, _ = trained
+    predictions = [
+        json.loads(line) for line in (folder / "run/predictions.jsonl").read_text().splitlines()
+    ]
+    answers = hone("predict", folder / "run/model", folder / "test.jsonl").rows
+    assert [answer["scores"] for answer in answers] == [row["scores"] for row in predictions]
+    report = json.loads((folder / "run/report.json").read_text())
+    again = json.loads(hone("eval", folder / "run/model", folder / "test.jsonl", "--json").stdout)
+    assert again["metrics"] == report["metrics"]
+
+
+def test_it_merges_into_a_plain_model(hone, trained, tmp_path):
+    folder, _ = trained
+    out = tmp_path / "merged"
+    told = hone("merge", folder / "run/model", out).stdout
+    assert re.match(r"largest difference of logits over 64 rows: \S+ \(they reach", told), told
+    assert json.loads((out / "merge_proof.json").read_text())["of"] == "logits"
+    before = hone("predict", folder / "run/model", folder / "test.jsonl").rows
+    after = hone("predict", out, folder / "test.jsonl").rows
+    for one, other in zip(before, after, strict=True):
+        assert one["label"] == other["label"]
+        for label, value in one["scores"].items():
+            assert other["scores"][label] == pytest.approx(value, abs=1e-5)
+    assert "is there already" in hone("merge", folder / "run/model", out, code=2).stderr
+    assert "no adapter" in hone("merge", out, tmp_path / "again", code=4).stderr
+
+
+def test_the_base_model_must_be_the_one_it_was_trained_on(hone, trained, tmp_path):
+    folder, _ = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "run/model", copy)
+    weights = folder / "base/model.safetensors"
+    kept = weights.read_bytes()
+    try:
+        weights.write_bytes(kept[:-4] + b"\0\0\0\x3f")
+        message = hone("predict", copy, stdin=b"good film\n", code=4).stderr
+        assert "another base model" in message
+    finally:
+        weights.write_bytes(kept)
+    config = copy / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 16', '"lora_alpha": 32'))
+    message = hone("predict", copy, stdin=b"good film\n", code=4).stderr
+    assert "adapter_config.json" in message and "checksum" in message
+
+
+def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    hone("train", config, LORA, "train.learning_rate=null")
+    assert "learning_rate: 0.0005" in (tmp_path / "run/resolved_config.yaml").read_text()
+    message = hone("train", config, "--resume", "train.num_train_epochs=3", code=2).stderr
+    assert "its section peft changed" in message
+    hone("train", config, LORA, "--resume", "train.num_train_epochs=3", "train.learning_rate=null")
+
+
+@pytest.mark.parametrize(
+    "section, words",
+    [
+        ("{peft_type: lorra}", 'did you mean "lora"'),
+        ("{r: 8}", '"peft_type" is missing'),
+        ("{peft_type: lora, lora_alfa: 8}", 'did you mean "lora_alpha"'),
+        ("{peft_type: lora, r: 0}", "a rank is 1 or more"),
+        ("{peft_type: lora, r: 33}", "rank 33 of bert.encoder.layer.0"),
+        ("{peft_type: lora, lora_alpha: 0}", "must be more than 0"),
+        ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
+        ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
+        ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
+        ("{peft_type: lora, modules_to_save: [nothing]}", "no module is called"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_training(hone, tiny_model, tmp_path, section, words):
+    config = write_run(tmp_path, tiny_model)
+    assert words in hone("train", config, f"peft={section}", code=2).stderr
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_check_tells_what_an_adapter_costs(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    whole = json.loads(hone("check", config, "--json").stdout)["estimate"]
+    adapted = json.loads(hone("check", config, LORA, "--json").stdout)["estimate"]
+    assert adapted["parameters"] < whole["parameters"] / 2
+    assert adapted["disk_bytes"] < whole["disk_bytes"]
