@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
+#include <filesystem>
 #include <set>
 
 #include "base/file.h"
@@ -31,13 +31,25 @@ std::string plain_name(const std::string& model_type) {
   return plain;
 }
 
-const FamilyInfo& family_of(const std::string& model_type) {
+// What "auto_map" says of models: "modeling_x.XModel"; "" where it names none.
+std::string own_code_of(const Json& config) {
+  const Json map = object_field(config, "auto_map");
+  for (const auto& [what, code] : map.items()) {
+    if (what.starts_with("AutoModel")) return code.is_string() ? code.get<std::string>() : what;
+  }
+  return "";
+}
+
+const FamilyInfo& family_of(const std::string& model_type, const std::string& own_code) {
   if (const FamilyInfo* family = families().find(model_type)) return *family;
   std::string advice = ".";
   for (const std::string& known : families().names()) {
     if (plain_name(model_type) == plain_name(known))
       advice = fmt::format("; did you mean \"{}\"?", known);
   }
+  if (!own_code.empty())
+    advice =
+        fmt::format(". It needs code of its own (auto_map: {}), which is never run.", own_code);
   throw ConfigDefect("model_type",
                      fmt::format("\"model_type\" \"{}\" is not supported; known are {}{}",
                                  model_type, fmt::join(families().names(), ", "), advice));
@@ -68,23 +80,45 @@ ModelConfig read_family_config(const Json& config) {
     throw ConfigDefect(
         "model_type",
         "\"model_type\" is missing; is this the config.json of a Transformers model?");
-  ModelConfig out = family_of(model_type).read_config(config);
+  const std::string own_code = own_code_of(config);
+  ModelConfig out = family_of(model_type, own_code).read_config(config);
   out.model_type = model_type;
+  out.own_code = own_code;
+  out.raw.erase("auto_map");  // what is saved is the family's own
   return out;
 }
 
-// One more than the largest N of "layer.N.…" or "layers.N.…" in names; 0 where there is none.
-int64_t layers_in(const StateDict& weights) {
-  int64_t layers = 0;
-  for (const auto& [name, tensor] : weights) {
-    for (const std::string_view key : {"layer.", "layers."}) {
-      const size_t at = name.find(key);
-      if (at == std::string::npos || (at > 0 && name[at - 1] != '.')) continue;
-      int64_t number = -1;
-      std::from_chars(name.data() + at + key.size(), name.data() + name.size(), number);
-      layers = std::max(layers, number + 1);
+// The names of weights, from each of their parts on: prefixes of wrappers are not asked for.
+class NamesFromEachPart {
+ public:
+  explicit NamesFromEachPart(const StateDict& weights) {
+    for (const auto& [name, tensor] : weights) {
+      names_.insert(name);
+      for (size_t dot = 0; (dot = name.find('.', dot)) != std::string::npos;)
+        names_.insert(std::string_view(name).substr(++dot));
     }
   }
+
+  bool has_below(const std::string& module) const {
+    const auto found = names_.lower_bound(module + ".");
+    return found != names_.end() && found->starts_with(module + ".");
+  }
+
+ private:
+  std::set<std::string_view> names_;
+};
+
+// How many layers the weights have, up to the last of the plan's that is there and on from it; 0
+// where there is none.
+int64_t layers_in(const StateDict& weights, const NetworkPlan& plan, int64_t planned) {
+  const NamesFromEachPart names(weights);
+  const auto is_there = [&](int64_t layer) { return names.has_below(plan.layer_name(layer)); };
+  int64_t layers = 0;
+  for (int64_t layer = 0; layer < planned; ++layer) {
+    if (is_there(layer)) layers = layer + 1;
+  }
+  const auto is_another = [&] { return plan.layer_name(layers) != plan.layer_name(layers - 1); };
+  while (layers >= planned && is_another() && is_there(layers)) ++layers;
   return layers;
 }
 
@@ -127,7 +161,7 @@ ModelConfig ModelConfig::load(const std::string& folder) {
 }
 
 void ModelConfig::compare_with(const StateDict& weights, const std::string& folder) const {
-  const int64_t layers = layers_in(weights);
+  const int64_t layers = layers_in(weights, *plan, num_layers);
   if (layers > 0 && num_layers > layers) {
     throw Error(ErrorKind::kModel, Where{folder},
                 fmt::format("config.json says {} layers, but the weights have {}; does config.json "

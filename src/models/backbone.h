@@ -11,6 +11,8 @@
 
 #include "base/json.h"
 #include "base/table.h"
+#include "models/kernels/activation.h"
+#include "models/layers/norm.h"
 #include "models/layers/rows.h"
 #include "models/packed.h"
 #include "models/precision.h"
@@ -32,10 +34,13 @@ struct HeadStyle {
   std::string dense = {};           // name of a layer before the output layer: "classifier.dense",
                                     // "pre_classifier"
   bool dense_has_bias = true;
-  std::string activation = {};  // of that layer: "tanh", "relu", "gelu"
-  std::string norm = {};        // after it: "head.norm"
-  bool norm_has_bias = true;
+  kernels::Activation activation = kernels::Activation::kTanh;  // of that layer
+  std::string norm = {};                                        // after it: "head.norm"
+  NormKind norm_kind = NormKind::kLayer;
   double norm_eps = 1e-5;
+  // The layers before the output are those of the pre-training head: a fresh head keeps them
+  // (ModernBERT).
+  bool goes_on_from_pretraining = false;
   std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
   double dropout =
       0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
@@ -56,6 +61,8 @@ class NetworkPlan {
   virtual std::shared_ptr<Backbone> build(const ModelConfig& config) const = 0;
   // How many weights its matrices and tables have.
   virtual double weights() const = 0;
+  // What all names of a layer's weights begin with, in a checkpoint of the bare encoder.
+  virtual std::string layer_name(int64_t layer) const = 0;
   // Kept for backward, of one token.
   int64_t activation_bytes(Precision precision, bool recomputes) const;
 
@@ -69,6 +76,7 @@ struct ModelConfig {
   std::string model_type;         // "bert", "roberta", "distilbert", "electra", …
   std::string base_prefix;        // of weights in a fine-tuned checkpoint: "bert", "roberta", …
   std::string architecture_stem;  // "Bert" + "ForTokenClassification"
+  std::string own_code;  // what config.json names of the checkpoint's own ("auto_map"); never run
   int64_t hidden_size = 0, num_layers = 0, vocab_size = 0;
   int64_t max_positions =
       0;  // longest sequence the position table allows (RoBERTa: without its offset)

@@ -161,10 +161,9 @@ ModelConfig described(const Json& config, const DebertaPlan& plan) {
   out.max_positions = plan.longest;
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.token_head.dropout = plan.embeddings.dropout;
-  activation_field(config, "pooler_hidden_act", "gelu");
   out.sentence_head = {.dropout_before_dense = dropout_field(config, "pooler_dropout", 0),
                        .dense = "pooler.dense",
-                       .activation = text_field(config, "pooler_hidden_act", "gelu"),
+                       .activation = activation_field(config, "pooler_hidden_act", "gelu"),
                        .dropout = dropout_field(config, "cls_dropout", plan.embeddings.dropout)};
   return out;
 }

@@ -54,7 +54,7 @@ ModelConfig read_config(const Json& config) {
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.token_head.dropout = plan.embeddings.dropout;
   out.sentence_head = {.dense = "pre_classifier",
-                       .activation = "relu",
+                       .activation = kernels::Activation::kRelu,
                        .dropout = dropout_field(config, "seq_classif_dropout", 0.2)};
   return out;
 }

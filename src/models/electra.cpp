@@ -14,7 +14,7 @@ ModelConfig read_config(const Json& config) {
   out.base_prefix = "electra";
   out.architecture_stem = "Electra";
   out.sentence_head.dense = "classifier.dense";
-  out.sentence_head.activation = "gelu";
+  out.sentence_head.activation = kernels::Activation::kGelu;
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
   return out;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -35,6 +36,11 @@ void refuse_impossible(const EncoderPlan& plan) {
   if (plan.block.rotary_theta > 0 && heads.dim % 2 != 0)
     refuse(fmt::format("asks for rotary positions of {} values for each head; they come in pairs.",
                        heads.dim));
+  if (plan.embeddings.positions > 0 && plan.embeddings.positions <= plan.embeddings.position_offset)
+    throw ConfigDefect(
+        "max_position_embeddings",
+        fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.",
+                    plan.embeddings.position_offset));
   if (plan.layers > Rows::kMostLayers)
     refuse(fmt::format("asks for {} layers; at most {} are supported.", plan.layers,
                        Rows::kMostLayers));
@@ -65,7 +71,8 @@ double EncoderPlan::weights() const {
                       double(embeddings.segments) + double(embeddings.tasks) +
                       double(embeddings.projected) +
                       (projection.empty() ? 0.0 : double(block.hidden));
-  return rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
+  return double(distance_bias.buckets) * double(block.heads.query) +
+         rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
 }
 
 // Of a layer: queries, keys and values, their mix; the two dense outputs, the two norms and the
@@ -83,23 +90,53 @@ ActivationCounts EncoderPlan::activations() const {
 EncoderBackbone::EncoderBackbone(const ModelConfig& config, const EncoderPlan& plan)
     : Backbone(config) {
   const int64_t hidden = plan.block.hidden;
-  embeddings_ = register_module("embeddings", TokenEmbeddings(plan.embeddings));
+  make_embeddings(plan);
+  make_layers(plan);
+  if (!plan.final_norm.empty())
+    final_norm_ =
+        adopt(*this, plan.final_norm, LayerNorm(hidden, plan.block.norm_eps, plan.block.norm_kind));
+  if (config.sentence_head.uses_pooler) pooler_ = adopt(*this, plan.pooler, Linear(hidden, hidden));
+}
+
+void EncoderBackbone::make_embeddings(const EncoderPlan& plan) {
+  embeddings_ = TokenEmbeddings(plan.embeddings);
+  if (plan.embeddings_name.empty()) {
+    for (const auto& child : embeddings_->named_children())
+      register_module(child.key(), child.value());
+  } else {
+    adopt(*this, plan.embeddings_name, embeddings_);
+  }
   if (!plan.projection.empty())
-    projection_ = adopt(*this, plan.projection, Linear(plan.embeddings.width, hidden));
+    projection_ = adopt(*this, plan.projection, Linear(plan.embeddings.width, plan.block.hidden));
+}
+
+void EncoderBackbone::make_layers(const EncoderPlan& plan) {
+  const DistanceBiasPlan& bias = plan.distance_bias;
+  if (bias.buckets > 0)
+    distance_bias_ = DistanceBias(bias.buckets, plan.block.heads.query, bias.bucket_of);
   std::map<std::string, EncoderBlock> made;
   for (int64_t layer = 0; layer < plan.layers; ++layer) {
     const std::string name = plan.block_name(layer);
     if (!made.contains(name)) {
       BlockOptions block = plan.block;
+      block.distance_bias = distance_bias_;
       if (plan.vary) plan.vary(layer, block);
       made.emplace(name, adopt(*this, name, EncoderBlock(block)));
     }
     layers_.push_back(made.at(name));
   }
-  if (!plan.final_norm.empty())
-    final_norm_ = adopt(*this, plan.final_norm,
-                        LayerNorm(hidden, plan.block.norm_eps, plan.block.norm_has_bias));
-  if (config.sentence_head.uses_pooler) pooler_ = adopt(*this, plan.pooler, Linear(hidden, hidden));
+  if (distance_bias_) adopt(*this, bias.name, distance_bias_);  // perhaps below a block (T5)
+}
+
+std::vector<at::Tensor> EncoderBackbone::parameters_of(size_t layer) const {
+  std::vector<at::Tensor> parameters = layers_[layer]->parameters();
+  const auto is_there = [&](const at::Tensor& bias) {
+    return std::any_of(parameters.begin(), parameters.end(),
+                       [&](const at::Tensor& parameter) { return parameter.is_same(bias); });
+  };
+  if (distance_bias_ && !is_there(distance_bias_->weight))
+    parameters.push_back(distance_bias_->weight);
+  return parameters;
 }
 
 at::Tensor EncoderBackbone::embed(const Rows& rows) {
@@ -119,7 +156,7 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
         [block = layers_[layer],
          at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer))](
             const at::Tensor& in) mutable { return block(in, at); };
-    x = through(layers_[layer]->parameters(), run, x);
+    x = through(parameters_of(layer), run, x);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return final_norm_ ? final_norm_(x) : x;

@@ -14,9 +14,17 @@
 
 namespace hone {
 
+// A bias of attention by distance that all layers share; none where it has no buckets.
+struct DistanceBiasPlan {
+  std::string name;  // its table's, in the whole encoder
+  int64_t buckets = 0;
+  kernels::BucketOf bucket_of;
+};
+
 class EncoderPlan : public NetworkPlan {
  public:
   TokenEmbeddingsOptions embeddings;
+  std::string embeddings_name = "embeddings";  // "": the tables are the encoder's own
   std::string projection;  // name of the product from embeddings to blocks; "": none
   int64_t layers = 0;
   BlockOptions block;  // what the layers have in common
@@ -24,11 +32,13 @@ class EncoderPlan : public NetworkPlan {
   std::function<std::string(int64_t layer)> block_name;
   // Where a layer's block differs from `block`; unset: nowhere.
   std::function<void(int64_t layer, BlockOptions& block)> vary;
+  DistanceBiasPlan distance_bias;
   std::string final_norm;               // its name; "": none
   std::string pooler = "pooler.dense";  // where sentence_head.uses_pooler
 
   std::shared_ptr<Backbone> build(const ModelConfig& config) const override;
   double weights() const override;
+  std::string layer_name(int64_t layer) const override { return block_name(layer); }
 
   // config.json's `raw` as what the rest of the program needs of it, with this plan; the family
   // adds its names and heads. Error(kModel) where the plan asks for what no layer here can do.
@@ -47,11 +57,15 @@ class EncoderBackbone : public Backbone {
   int64_t embedding_width() const override { return embeddings_->width(); }
 
  private:
+  void make_embeddings(const EncoderPlan& plan);
+  void make_layers(const EncoderPlan& plan);
+  std::vector<at::Tensor> parameters_of(size_t layer) const;  // what it reads
   at::Tensor embed(const Rows& rows);  // [N, hidden], what the first block reads
 
   TokenEmbeddings embeddings_{nullptr};
   Linear projection_{nullptr}, pooler_{nullptr};
   std::vector<EncoderBlock> layers_;  // the same one where layers share a block
+  DistanceBias distance_bias_{nullptr};
   LayerNorm final_norm_{nullptr};
 };
 

@@ -86,13 +86,14 @@ EncoderPlan read_plan(const Json& config) {
   const int64_t hidden = count_field(config, "hidden_size", 768);
   const double norm_eps = number_field(config, "norm_eps", 1e-5),
                attention_dropout = dropout_field(config, "attention_dropout", 0);
-  const bool norm_has_bias = flag_field(config, "norm_bias", false);
+  const NormKind norm_kind =
+      flag_field(config, "norm_bias", false) ? NormKind::kLayer : NormKind::kLayerWithoutBias;
   EncoderPlan plan;
   plan.embeddings = {.words = count_field(config, "vocab_size", 50368),
                      .width = hidden,
                      .norm_eps = norm_eps,
                      .dropout = dropout_field(config, "embedding_dropout", 0),
-                     .norm_has_bias = norm_has_bias,
+                     .norm_kind = norm_kind,
                      .names = {.words = "tok_embeddings", .norm = "norm"}};
   plan.layers = count_field(config, "num_hidden_layers", 22);
   plan.block_name = [](int64_t layer) { return fmt::format("layers.{}", layer); };
@@ -104,7 +105,7 @@ EncoderPlan read_plan(const Json& config) {
       .is_gated = true,
       .attention_has_bias = flag_field(config, "attention_bias", false),
       .feed_forward_has_bias = flag_field(config, "mlp_bias", false),
-      .norm_has_bias = norm_has_bias,
+      .norm_kind = norm_kind,
       .norm_eps = norm_eps,
       .dropout = {.attention = attention_dropout,
                   .attention_out = attention_dropout,
@@ -117,13 +118,13 @@ EncoderPlan read_plan(const Json& config) {
 }
 
 HeadStyle read_head(const Json& config, const EncoderPlan& plan) {
-  activation_field(config, "classifier_activation", "gelu");
   return {.dense = "head.dense",
           .dense_has_bias = flag_field(config, "classifier_bias", false),
-          .activation = text_field(config, "classifier_activation", "gelu"),
+          .activation = activation_field(config, "classifier_activation", "gelu"),
           .norm = "head.norm",
-          .norm_has_bias = plan.block.norm_has_bias,
+          .norm_kind = plan.block.norm_kind,
           .norm_eps = plan.block.norm_eps,
+          .goes_on_from_pretraining = true,
           .dropout = dropout_field(config, "classifier_dropout", 0)};
 }
 

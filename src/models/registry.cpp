@@ -9,6 +9,7 @@
 #include "models/electra.h"
 #include "models/ernie.h"
 #include "models/modernbert.h"
+#include "models/mpnet.h"
 #include "models/roberta.h"
 #include "models/xlm_roberta.h"
 
@@ -25,6 +26,7 @@ Table<FamilyInfo>& families() {
                                                      {"electra", electra::read_config},
                                                      {"ernie", ernie::read_config},
                                                      {"modernbert", modernbert::read_config},
+                                                     {"mpnet", mpnet::read_config},
                                                      {"roberta", roberta::read_config},
                                                      {"xlm-roberta", xlm_roberta::read_config},
                                                  });

@@ -1,7 +1,5 @@
 #include "models/roberta.h"
 
-#include <fmt/format.h>
-
 #include "models/bert.h"
 #include "models/config_fields.h"
 
@@ -12,16 +10,10 @@ ModelConfig read_config_of(const Json& config, const char* architecture_stem, in
   plan.embeddings.position_offset = count_field(config, "pad_token_id", 1, 0) + 1;
   plan.embeddings.ignores_segments = true;
   ModelConfig out = bert::described(config, plan);
-  if (out.max_positions < 1) {
-    throw ConfigDefect(
-        "max_position_embeddings",
-        fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.",
-                    plan.embeddings.position_offset));
-  }
   out.base_prefix = "roberta";
   out.architecture_stem = architecture_stem;
   out.sentence_head.dense = "classifier.dense";
-  out.sentence_head.activation = "tanh";
+  out.sentence_head.activation = kernels::Activation::kTanh;
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
   return out;

@@ -28,7 +28,7 @@ StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_
   if (!style.dense.empty())
     dense_ = adopt(*this, style.dense, Linear(hidden, hidden, style.dense_has_bias));
   if (!style.norm.empty())
-    norm_ = adopt(*this, style.norm, LayerNorm(hidden, style.norm_eps, style.norm_has_bias));
+    norm_ = adopt(*this, style.norm, LayerNorm(hidden, style.norm_eps, style.norm_kind));
   out_ = adopt(*this, style.out, Linear(hidden, outputs));
 }
 
@@ -37,7 +37,7 @@ at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace l
     x = kernels::dropout(x, rows.dropout(place, p));
   };
   drop(DropoutPlace::kHeadIn, style_.dropout_before_dense);
-  if (dense_) x = dense_->activated(x, rows, kernels::activation_named(style_.activation));
+  if (dense_) x = dense_->activated(x, rows, style_.activation);
   if (norm_) x = norm_(x);
   drop(last, style_.dropout);
   return out_(x, rows);
@@ -46,6 +46,15 @@ at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace l
 void StyledHead::initialise(uint64_t seed) {
   if (dense_) dense_->initialise(range_, mix(seed, 0));
   out_->initialise(range_, mix(seed, 1));
+}
+
+std::vector<std::string> StyledHead::pretrained() const {
+  std::vector<std::string> names;
+  for (const auto& item : named_parameters()) {
+    if (style_.goes_on_from_pretraining && !item.key().starts_with(style_.out + "."))
+      names.push_back(item.key());
+  }
+  return names;
 }
 
 SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)

@@ -12,6 +12,7 @@ namespace hone {
 class StyledHead : public Head {
  public:
   void initialise(uint64_t seed) override;
+  std::vector<std::string> pretrained() const override;
 
  protected:
   StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs);

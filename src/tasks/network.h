@@ -15,6 +15,8 @@ class Head : public torch::nn::Module {
  public:
   virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+  // Names of those that a head of pre-training has too: a fresh head takes them over.
+  virtual std::vector<std::string> pretrained() const { return {}; }
   virtual bool uses_pooler() const {
     return false;
   }  // a backbone is built without its pooler where the head does not ask for it

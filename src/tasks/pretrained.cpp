@@ -14,30 +14,52 @@ namespace {
 
 bool is_pooler(const std::string& name) { return name.find("pooler.") != std::string::npos; }
 
-std::vector<std::string> head_names(const Network& network, const std::string& prefix) {
-  std::vector<std::string> names;
+// What becomes of a checkpoint's own head.
+struct HeadStart {
+  std::vector<std::string> names;    // of the task's head, but those of pre-training
+  std::vector<std::string> kept;     // of pre-training, which the checkpoint has
+  std::vector<std::string> dropped;  // names that the checkpoint has for another task
+  bool is_fresh = false;
+};
+
+HeadStart head_of(Network& network, const StateDict& weights) {
+  const std::vector<std::string> pretrained = network.head().pretrained();
+  const std::string prefix = network.backbone().config().base_prefix + ".";
+  HeadStart head;
   for (const auto& [name, tensor] : network.weights()) {
-    if (!name.starts_with(prefix)) names.push_back(name);
+    if (name.starts_with(prefix)) continue;
+    if (std::find(pretrained.begin(), pretrained.end(), name) == pretrained.end())
+      head.names.push_back(name);
+    else if (weights.contains(name))
+      head.kept.push_back(name);
   }
-  return names;
+  return head;
 }
 
 // A head of other labels is no start for this one; taking it would fail on its shape, or worse, not
-// fail.
-std::vector<std::string> drop_head(const std::vector<std::string>& head, StateDict& weights) {
-  std::vector<std::string> dropped;
-  for (const std::string& name : head) {
-    if (weights.erase(name) > 0) dropped.push_back(name);
-  }
-  return dropped;
+// fail. Where a part is missing, all of it starts fresh.
+HeadStart start_head(Network& network, StateDict& weights, bool can_continue, uint64_t seed) {
+  HeadStart head = head_of(network, weights);
+  const auto is_there = [&](const std::string& name) { return weights.contains(name); };
+  head.is_fresh = !can_continue || !std::all_of(head.names.begin(), head.names.end(), is_there);
+  if (!head.is_fresh) return head;
+  if (!can_continue)
+    std::copy_if(head.names.begin(), head.names.end(), std::back_inserter(head.dropped), is_there);
+  for (const std::string& name : head.names) weights.erase(name);
+  network.head().initialise(seed);  // what the checkpoint keeps is read over it
+  return head;
+}
+
+std::vector<std::string> without_pooler(std::vector<std::string> names) {
+  std::erase_if(names, is_pooler);
+  return names;
 }
 
 // Fresh weights for what the checkpoint lacks of the backbone: that may be a pooler only.
 void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
                     const std::vector<std::string>& unexpected, const std::string& source,
                     uint64_t seed) {
-  std::vector<std::string> pooler, others;
-  for (const std::string& name : missing) (is_pooler(name) ? pooler : others).push_back(name);
+  const std::vector<std::string> others = without_pooler(missing);
   if (!others.empty()) {
     throw Error(
         ErrorKind::kModel, {source},
@@ -45,28 +67,64 @@ void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
                     count_of(others.size(), "weight"), first_names(others),
                     wrapper_advice(others, backbone.config().base_prefix + ".", unexpected)));
   }
-  if (pooler.empty()) return;
+  if (missing.empty()) return;  // else a pooler's
   log_warn("{}: the checkpoint has no pooler ({}); it starts from random values", source,
-           first_names(pooler));
-  backbone.initialise(mix(seed, 1), pooler);
+           first_names(missing));
+  backbone.initialise(mix(seed, 1), missing);
 }
 
-void tell_head(const std::vector<std::string>& head, const std::vector<std::string>& dropped,
-               bool starts_fresh, const std::string& source) {
-  if (!dropped.empty()) {
+void tell_head(const HeadStart& head, const std::string& source) {
+  if (!head.dropped.empty()) {
     log_info(
         "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "
         "fresh one takes its place",
-        source, first_names(dropped));
-  } else if (starts_fresh) {
+        source, first_names(head.dropped));
+  } else if (head.is_fresh) {
     log_info(
         "{}: the checkpoint has no head for this task; a fresh one ({}) starts from random "
         "values",
-        source, first_names(head));
+        source, first_names(head.names));
   } else {
     log_info("{}: the checkpoint's own head ({}) goes on: its task and labels are the same", source,
-             first_names(head));
+             first_names(head.names));
   }
+  if (head.is_fresh && !head.kept.empty())
+    log_info("{}: of the head of pre-training, {} goes on", source, first_names(head.kept));
+}
+
+// Weights that stand in the backbone's place and that it does not know.
+std::vector<std::string> strange(const Backbone& backbone, const LoadReport& report) {
+  const std::string prefix = backbone.config().base_prefix + ".";
+  const auto parts = backbone.named_children();
+  std::vector<std::string> names;
+  for (const std::string& name : report.unexpected) {
+    const std::string bare = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+    if (parts.contains(bare.substr(0, bare.find('.')))) names.push_back(name);
+  }
+  return names;
+}
+
+// Code of a checkpoint's own may compute anything. Where its weights are exactly the family's, the
+// family's network is what they say; where not, it is another.
+void judge_own_code(const Backbone& backbone, const std::vector<std::string>& missing,
+                    const LoadReport& report, const std::string& source) {
+  const ModelConfig& config = backbone.config();
+  if (config.own_code.empty()) return;
+  const std::vector<std::string> more = strange(backbone, report);
+  const auto list = [](const char* what, const std::vector<std::string>& names) {
+    return names.empty() ? "" : fmt::format(" {}: {}.", what, first_names(names));
+  };
+  if (!missing.empty() || !more.empty())
+    throw Error(ErrorKind::kModel, {source},
+                fmt::format("config.json names code of the checkpoint's own (auto_map: {}), which "
+                            "is never run, and its weights are not those of \"{}\".{}{} It is a "
+                            "network that hone does not have.",
+                            config.own_code, config.model_type, list("Missing", missing),
+                            list("Unknown", more)));
+  log_warn(
+      "{}: config.json names code of the checkpoint's own (auto_map: {}), which is never run; "
+      "its weights are those of \"{}\", and it is taken for one",
+      source, config.own_code, config.model_type);
 }
 
 // Weights that nothing took: heads of pre-training, a pooler, and what should not be there.
@@ -102,20 +160,17 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   checked.compare_with(weights, folder);
   const std::shared_ptr<Network> network = make_network(checked, task);
   const std::string prefix = checked.base_prefix + ".";
-  const std::vector<std::string> head = head_names(*network, prefix);
-  const std::vector<std::string> dropped =
-      task.can_continue(checked) ? std::vector<std::string>{} : drop_head(head, weights);
+  const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
   const LoadReport report = load_into(network->weights(), weights, checked.base_prefix, folder);
   refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {
     if (name.starts_with(prefix)) of_backbone.push_back(name.substr(prefix.size()));
   }
+  judge_own_code(network->backbone(), without_pooler(of_backbone), report, folder);
   start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
   if (fresh != nullptr) *fresh = of_backbone;
-  const bool starts_fresh = of_backbone.size() < report.missing.size();
-  if (starts_fresh) network->head().initialise(seed);  // all of it, where a part is missing
-  tell_head(head, dropped, starts_fresh, folder);
+  tell_head(head, folder);
   tell_unused(report, folder);
   return network;
 }

@@ -18,7 +18,12 @@ TASKS = {
     "ner": "{name: ner}",
 }
 # What a family has beside BERT.
-FAMILIES = {"bert": {}, "albert": {}, "modernbert": {"local_attention": 8, "pad_token_id": 0}}
+FAMILIES = {
+    "bert": {},
+    "albert": {},
+    "mpnet": {},
+    "modernbert": {"local_attention": 8, "pad_token_id": 0},
+}
 # Tokens in a forward pass, threads, order of the rows.
 WAYS = (
     list(itertools.product((1, 7, 64, 2048), (1, 2, 3), ("as they are", "shuffled")))

@@ -220,6 +220,8 @@ def test_pickled_weights_that_are_a_pointer_are_named(tmp_path, model):
         (["modules.json", "0_Transformer/config.json"], [], "is in 0_Transformer"),
         (["model-Q4.gguf"], ["config.json", "vocab.txt", "tokenizer_config.json"], "a GGUF file"),
         (["tf_model.h5"], ["config.json", "vocab.txt", "tokenizer_config.json"], "TensorFlow"),
+        (["bert_model.ckpt.index"], ["vocab.txt"], "put its bert_config.json beside it"),
+        (["model_state.pdparams"], ["config.json", "vocab.txt"], "convert.py of https://github"),
         (["flax_model.msgpack"], ["config.json", "vocab.txt", "tokenizer_config.json"], "Flax"),
         (["onnx/model.onnx"], ["config.json", "vocab.txt", "tokenizer_config.json"], "ONNX"),
     ],
@@ -242,6 +244,70 @@ def test_unknown_families_get_the_known_ones(hone, tmp_path, model):
     known = ", ".join(json.loads(hone("env", "--json").stdout)["models"])
     refused(result, f'"gpt2" is not supported; known are {known}.')
     assert "did you mean" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (
+            {"position_embedding_type": "relative_key"},
+            '"position_embedding_type" "relative_key" is not supported; only "absolute" is.',
+        ),
+        (
+            {"hidden_act": "xielu"},
+            '"hidden_act": unknown activation "xielu"; known: gelu, gelu_new',
+        ),
+        (
+            {"model_type": "novelbert", "auto_map": {"AutoModel": "modeling_novel.NovelModel"}},
+            "It needs code of its own (auto_map: modeling_novel.NovelModel), which is never run.",
+        ),
+        ({"auto_map": "modeling_novel.NovelModel"}, '"auto_map" should be an object'),
+    ],
+)
+def test_what_needs_other_code_is_named(tmp_path, model, changes, words):
+    edit_json(model / "config.json", **changes)
+    refused(train(tmp_path, model), "config.json:", words)
+
+
+OWN_CODE = {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+
+
+def test_own_code_is_left_where_the_weights_are_the_familys(tmp_path, model):
+    edit_json(model / "config.json", auto_map=OWN_CODE)
+    result = train(tmp_path, model)
+    assert result.code == 0, result.stderr
+    assert (
+        "config.json names code of the checkpoint's own (auto_map: modeling_own.OwnModel), which is "
+        'never run; its weights are those of "bert", and it is taken for one' in result.stderr
+    )
+    assert "auto_map" not in json.loads((tmp_path / "run/model/config.json").read_text())
+
+
+@pytest.mark.parametrize("change", ["more", "fewer"])
+def test_own_code_is_refused_where_the_weights_are_others(tmp_path, model, change):
+    import torch
+    from safetensors.torch import save_file
+
+    edit_json(model / "config.json", auto_map=OWN_CODE)
+    tensors = tensors_of(model)
+    name = "encoder.layer.0.attention.self.gate.weight"
+    if change == "more":
+        tensors[name] = torch.zeros(32)
+    else:
+        name = "embeddings.position_embeddings.weight"
+        del tensors[name]
+    save_file(tensors, model / "model.safetensors")
+    refused(
+        train(tmp_path, model),
+        "(auto_map: modeling_own.OwnModel), which is never run, and its weights are not those of "
+        f'"bert". {"Unknown" if change == "more" else "Missing"}: {name}.',
+    )
+
+
+@pytest.mark.parametrize("family", ["mpnet", "ernie", "xlm-roberta", "albert", "modernbert"])
+def test_weights_of_another_family_are_named(tmp_path, model, family):
+    edit_json(model / "config.json", model_type=family, use_task_id=True)
+    refused(train(tmp_path, model), "does config.json belong to these weights?")
 
 
 def test_a_file_is_no_model_folder(tmp_path, model):

@@ -51,7 +51,7 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
   const ModelConfig electra = load(R"({"model_type": "electra"})");
   EXPECT_EQ(electra.hidden_size, 256);
   EXPECT_EQ(plan_of(electra).block.heads.query, 4);
-  EXPECT_EQ(electra.sentence_head.activation, "gelu");
+  EXPECT_EQ(electra.sentence_head.activation, kernels::Activation::kGelu);
 }
 
 TEST(ModelConfig, KeepsTheRestOfTheFile) {
@@ -88,7 +88,8 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
   EXPECT_THAT(error_loading(R"({"hidden_size": 3})"), HasSubstr("\"model_type\" is missing"));
   EXPECT_THAT(error_loading("[]"), HasSubstr("should be a JSON object"));
   EXPECT_THAT(error_loading(R"({"model_type": "roberta", "max_position_embeddings": 2})"),
-              HasSubstr("leaves no position"));
+              HasSubstr("config.json:1: \"max_position_embeddings\" leaves no position after the 2 "
+                        "reserved ones."));
 }
 
 TEST(ModelConfig, NamesTheDefectOfAnAlbert) {

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "models/kernels/attention.h"
 #include "models/layers/initialise.h"
 
@@ -32,6 +34,9 @@ Packed three_sequences() {
   return tokens;
 }
 
+// Before, at and after the query.
+int64_t step_of(int64_t distance) { return distance < 0 ? 0 : distance == 0 ? 1 : 2; }
+
 // A block written out in plain operations, from the parameters by name.
 class WrittenOut {
  public:
@@ -56,6 +61,8 @@ class WrittenOut {
   }
   at::Tensor norm(const std::string& name, const at::Tensor& y) const {
     if (!weights_.contains(name + ".weight")) return y;
+    if (options_.norm_kind == NormKind::kRms)
+      return y * (y.square().mean(1, true) + options_.norm_eps).rsqrt() * weight(name + ".weight");
     return at::layer_norm(y, {kHidden}, weight(name + ".weight"), weight(name + ".bias"),
                           options_.norm_eps);
   }
@@ -75,8 +82,13 @@ class WrittenOut {
     if (options_.rotary_theta > 0)
       inputs.rotary = kernels::rotary_of(
           kernels::rotary_frequencies(options_.rotary_theta, heads.dim), tokens.max_len);
-    return linear("attention.o", kernels::attention_reference(inputs, {.window = options_.window})
-                                     .reshape({-1, heads.query * heads.dim}));
+    if (options_.distance_bias) {
+      inputs.bias = options_.distance_bias->weight.t();
+      inputs.bucket_of = step_of;
+    }
+    const at::Tensor mixed = kernels::attention_reference(
+        inputs, {.window = options_.window, .scale = options_.attention_scale});
+    return linear("attention.o", mixed.reshape({-1, heads.query * heads.dim}));
   }
   at::Tensor feed(const at::Tensor& y) const {
     const at::Tensor up = linear("up", y);
@@ -92,19 +104,21 @@ class WrittenOut {
 void expect_equal_written_out(const BlockOptions& options) {
   EncoderBlock block(options);
   uint64_t seed = 1;
-  for (const auto& item : block->named_parameters()) fill_normal(item.value(), 0.5, seed++);
+  auto parameters = block->parameters();
+  if (options.distance_bias) parameters.push_back(options.distance_bias->weight);
+  for (const at::Tensor& parameter : parameters) fill_normal(parameter, 0.5, seed++);
   const at::Tensor start = at::sin(at::arange(kTokens * kHidden, at::kFloat)).view({-1, kHidden});
   const at::Tensor upstream = at::cos(at::arange(kTokens * kHidden, at::kFloat)).view_as(start);
   std::vector<std::vector<at::Tensor>> found;
   for (const bool written : {false, true}) {
-    block->zero_grad();
+    for (at::Tensor& parameter : parameters) parameter.mutable_grad().reset();
     const at::Tensor x = start.clone().requires_grad_();
     const at::Tensor y = written ? WrittenOut(block, options).forward(x)
                                  : block(x, Rows(three_sequences(), /*is_training=*/false));
     (y * upstream).sum().backward();
     std::vector<at::Tensor>& of = found.emplace_back();
     of = {y.detach(), x.grad()};
-    for (const auto& item : block->named_parameters()) of.push_back(item.value().grad().clone());
+    for (const at::Tensor& parameter : parameters) of.push_back(parameter.grad().clone());
   }
   ASSERT_EQ(found[0].size(), found[1].size());
   for (size_t i = 0; i < found[0].size(); ++i)
@@ -130,7 +144,8 @@ TEST(EncoderBlock, IsGated) {
 
 TEST(EncoderBlock, HasNoBiases) {
   BlockOptions options = plain_block();
-  options.attention_has_bias = options.feed_forward_has_bias = options.norm_has_bias = false;
+  options.attention_has_bias = options.feed_forward_has_bias = false;
+  options.norm_kind = NormKind::kLayerWithoutBias;
   expect_equal_written_out(options);
   testing::internal::CaptureStderr();
   for (const auto& item : EncoderBlock(options)->named_parameters())
@@ -152,6 +167,37 @@ TEST(EncoderBlock, HasRotaryPositionsAndAWindow) {
   expect_equal_written_out(options);
   options.window = 1;
   expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, NormsByTheRootOfTheMeanSquare) {
+  BlockOptions options = plain_block();
+  options.norm_kind = NormKind::kRms;
+  for (const bool first : {false, true}) {
+    options.norm_first = first;
+    expect_equal_written_out(options);
+  }
+}
+
+TEST(EncoderBlock, AddsABiasByDistanceToScoresOfAnyScale) {
+  BlockOptions options = plain_block();
+  options.distance_bias = DistanceBias(3, options.heads.query, step_of);
+  expect_equal_written_out(options);
+  options.attention_scale = 1;
+  expect_equal_written_out(options);
+}
+
+TEST(DistanceBias, HasWiderBucketsForLargerDistances) {
+  // Of 32, half for keys after the query; of each half, 8 for one distance each; of the others the
+  // k-th from 8 * 16^(k / 8) on.
+  const kernels::BucketOf bucket_of = logarithmic_buckets(32, 128);
+  const std::map<int64_t, int64_t> expected = {
+      {0, 0},   {7, 7},   {8, 8},   {11, 8},  {12, 9},  {15, 9},   {16, 10},      {31, 11},
+      {32, 12}, {63, 13}, {64, 14}, {90, 14}, {91, 15}, {128, 15}, {100'000, 15},
+  };
+  for (const auto& [far, bucket] : expected) {
+    EXPECT_EQ(bucket_of(-far), bucket) << far;
+    EXPECT_EQ(bucket_of(far), far > 0 ? bucket + 16 : 0) << far;
+  }
 }
 
 TEST(EncoderBlock, ReadsQueriesKeysAndValuesOfOneProduct) {

@@ -1,13 +1,21 @@
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <map>
 
-#include "models/backbone.h"
+#include "models/encoder_backbone.h"
+#include "support/errors.h"
 
 namespace hone {
 namespace {
+
+using testing::HasSubstr;
+using testing_support::error_of;
+
+// Of every family, under its own names.
+const Json kOneLayer = {{"num_hidden_layers", 1}, {"n_layers", 1}};
 
 Json tiny_config(const std::string& model_type) {
   return {{"model_type", model_type},
@@ -104,8 +112,8 @@ std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
 class EveryFamily : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
                          testing::Values("albert", "bert", "camembert", "deberta", "deberta-v2",
-                                         "distilbert", "electra", "ernie", "modernbert", "roberta",
-                                         "xlm-roberta"),
+                                         "distilbert", "electra", "ernie", "modernbert", "mpnet",
+                                         "roberta", "xlm-roberta"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -142,8 +150,9 @@ TEST_P(EveryFamily, GivesEveryParameterAGradient) {
     ASSERT_TRUE(item.value().grad().defined()) << item.key();
     EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
     // A key's bias shifts all scores of a query alike: softmax takes it out.
-    const bool has_no_effect =
-        item.key().ends_with("key.bias") || item.key().ends_with("k_lin.bias");
+    const bool has_no_effect = item.key().ends_with("key.bias") ||
+                               item.key().ends_with("k_lin.bias") ||
+                               item.key().ends_with("attn.k.bias");
     EXPECT_EQ(item.value().grad().abs().max().item<float>() > 1e-6, !has_no_effect) << item.key();
     ++checked;
   }
@@ -198,8 +207,7 @@ TEST_P(EveryFamily, FirstTokensAloneAreTheSameAndSoAreTheirGradients) {
 TEST_P(EveryFamily, GivesEachBlocksOutputWhereItIsWanted) {
   const Packed tokens = packed(kSamples);
   std::vector<at::Tensor> one, two, of_first;
-  hidden_of(*tiny(GetParam(), {{"num_hidden_layers", 1}, {"n_layers", 1}}), tokens,
-            {.states = &one});
+  hidden_of(*tiny(GetParam(), kOneLayer), tokens, {.states = &one});
   const auto model = tiny(GetParam());  // whose first block has the same weights
   hidden_of(*model, tokens, {.states = &two});
   hidden_of(*model, tokens, {.rows = tokens.first_rows(), .states = &of_first});
@@ -211,6 +219,21 @@ TEST_P(EveryFamily, GivesEachBlocksOutputWhereItIsWanted) {
   EXPECT_TRUE(of_first[0].equal(two[0]));
   EXPECT_LT((of_first[1] - two[1].index_select(0, tokens.first_rows())).abs().max().item<float>(),
             1e-6);
+}
+
+TEST_P(EveryFamily, NamesATokenAndAPositionThatItsTablesDoNotHave) {
+  const auto model = tiny(GetParam());
+  const auto error = [&](const std::vector<int64_t>& ids) {
+    return error_of([&] { hidden_of(*model, packed({ids})); });
+  };
+  EXPECT_THAT(error({2, 50, 3}), HasSubstr("token id 50 is outside of the model's table of 50"));
+  const auto most = static_cast<size_t>(model->config().max_positions);
+  const auto* plan = dynamic_cast<const EncoderPlan*>(model->config().plan.get());
+  if (plan == nullptr || plan->embeddings.positions == 0)
+    return;  // angles alone, which have no end
+  EXPECT_EQ(error(std::vector<int64_t>(most, 5)), "no error");
+  EXPECT_THAT(error(std::vector<int64_t>(most + 1, 5)),
+              HasSubstr("position 40 is outside of the model's table of 40 rows"));
 }
 
 TEST_P(EveryFamily, RefusesTwoStreams) {
@@ -270,6 +293,17 @@ TEST_P(EveryFamily, AShiftOfAnotherSizeIsRefused) {
   Packed tokens = packed(kSamples);
   tokens.shift = at::zeros({1, 1});  // which addition would spread over all tokens
   EXPECT_THROW(hidden_of(*tiny(GetParam()), tokens), c10::Error);
+}
+
+TEST_P(EveryFamily, StaysNearFp32InInt8) {
+  const auto model = tiny(GetParam());
+  const at::Tensor exact = hidden_of(*model, packed(kSamples));
+  model->set_precision(Precision::kInt8);
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor rounded = hidden_of(*model, packed(kSamples));
+  EXPECT_EQ(rounded.scalar_type(), at::kFloat);
+  EXPECT_FALSE(rounded.equal(exact));
+  EXPECT_LT((rounded - exact).abs().max().item<float>(), 0.1);
 }
 
 TEST_P(EveryFamily, StaysNearFp32InBf16) {

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBE = ROOT / os.environ.get("HONE_BUILD", "build/release") / "model_probe"
+KEY_BIASES = ("key.bias", "k_lin.bias", "attn.k.bias", "pos_key_proj.bias")
 GRADIENT_TOLERANCE = 1e-5  # relative to the largest gradient of the parameter
 
 pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built")
@@ -85,6 +86,10 @@ FAMILIES = {
             hidden_act="relu",
             **SMALL,
         )
+    ),
+    "mpnet": lambda: transformers.MPNetModel(
+        transformers.MPNetConfig(hidden_size=48, relative_attention_num_buckets=35, **SMALL),
+        add_pooling_layer=False,
     ),
     "modernbert": lambda: transformers.ModernBertModel(
         transformers.ModernBertConfig(hidden_size=48, local_attention=8, pad_token_id=0, **SMALL)
@@ -273,7 +278,7 @@ def assert_equal_pass(model, folder, ids, tmp_path):
     for name in sorted(names):
         expected = gradients[name]
         # A key's bias shifts all scores of a query alike, so its true gradient is zero and both sides hold rounding noise of its weight's.
-        is_key_bias = name.endswith(("key.bias", "k_lin.bias", "pos_key_proj.bias"))
+        is_key_bias = name.endswith(KEY_BIASES)
         scale = (
             (gradients[name.replace(".bias", ".weight")] if is_key_bias else expected)
             .abs()
@@ -289,6 +294,18 @@ def test_random_model_equals_transformers(family, tmp_path):
     model = random_model(family)
     model.save_pretrained(tmp_path / "model")
     assert_equal_pass(model, tmp_path / "model", samples(120), tmp_path)
+
+
+def test_far_distances_are_in_transformers_buckets(tmp_path):
+    torch.manual_seed(3)
+    config = transformers.MPNetConfig(
+        hidden_size=48, **SMALL | {"num_hidden_layers": 1, "max_position_embeddings": 400}
+    )
+    model = transformers.MPNetModel(config, add_pooling_layer=False)
+    with torch.no_grad():
+        model.encoder.relative_attention_bias.weight.normal_()
+    model.save_pretrained(tmp_path / "model")
+    assert_equal_pass(model, tmp_path / "model", samples(120, lengths=(398, 70)), tmp_path)
 
 
 def test_minilm_equals_transformers(tmp_path):

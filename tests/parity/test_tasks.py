@@ -65,6 +65,10 @@ FAMILIES = {
     "albert": lambda v: transformers.AlbertModel(
         transformers.AlbertConfig(vocab_size=v, hidden_size=32, embedding_size=24, **SMALL)
     ),
+    "mpnet": lambda v: transformers.MPNetModel(
+        transformers.MPNetConfig(vocab_size=v, hidden_size=32, **SMALL),
+        add_pooling_layer=False,
+    ),
     "modernbert": lambda v: transformers.ModernBertModel(
         transformers.ModernBertConfig(
             vocab_size=v, hidden_size=32, local_attention=8, pad_token_id=0, **SMALL
@@ -403,6 +407,30 @@ def test_config_names_the_labels(model, tmp_path):
             type(load_peer(kind, tmp_path / kind / "model")).__name__
         ]
         assert config["architectures"][0].endswith(architecture)
+
+
+@pytest.mark.parametrize("kind", ["single", "ner"])
+def test_modernberts_head_of_pretraining_goes_on(kind, tmp_path):
+    """As Transformers loads a masked language model into a classifier: all but the output layer."""
+    task, options, records = KINDS[kind]
+    folder = write_random_model("modernbert", tmp_path)
+    config = transformers.ModernBertConfig.from_pretrained(folder)
+    transformers.ModernBertForMaskedLM(config).save_pretrained(folder)
+    pretrained = load_file(folder / "model.safetensors")
+    ask(
+        do="step",
+        model=str(folder),
+        task=task,
+        options=options,
+        records=records,
+        out=str(tmp_path / "out"),
+    )
+    saved = load_file(tmp_path / "out/model/model.safetensors")
+    assert set(saved) - set(pretrained) == {"classifier.weight", "classifier.bias"}
+    assert set(pretrained) - set(saved) == {"decoder.bias"}
+    assert saved["head.dense.weight"].std() > 0 and saved["classifier.weight"].std() > 0
+    for name in saved.keys() & pretrained.keys():
+        assert torch.equal(saved[name], pretrained[name]), name
 
 
 # ---- encoding

@@ -84,40 +84,33 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
 };
 
 struct GatedActivation : torch::autograd::Function<GatedActivation> {
-  static constexpr int64_t kGrain = 16384;  // values per task
-
-  static GatedValues values_of(const at::Tensor& gate, const at::Tensor& up,
-                               Activation activation) {
-    return {.is_bf16 = is_bf16(gate),
+  static GatedRows rows_of(const at::Tensor& x, Activation activation) {
+    return {.columns = x.size(1) / 2,
+            .is_bf16 = is_bf16(x),
             .activation = activation,
-            .gate = gate.const_data_ptr(),
-            .up = up.const_data_ptr()};
+            .x = x.const_data_ptr()};
   }
 
-  static Variable forward(AutogradContext* context, const Variable& gate, const Variable& up,
-                          Activation activation) {
-    context->save_for_backward({gate, up});
+  static Variable forward(AutogradContext* context, const Variable& x, Activation activation) {
+    context->save_for_backward({x});
     context->saved_data["activation"] = static_cast<int64_t>(activation);
-    at::Tensor out = at::empty_like(gate);
-    GatedValues values = values_of(gate, up, activation);
-    values.out = out.mutable_data_ptr();
-    at::parallel_for(0, gate.numel(), kGrain,
-                     [&](int64_t begin, int64_t end) { gated_forward(values, begin, end); });
+    at::Tensor out = at::empty({x.size(0), x.size(1) / 2}, x.options());
+    GatedRows rows = rows_of(x, activation);
+    rows.out = out.mutable_data_ptr();
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)),
+                     [&](int64_t begin, int64_t end) { gated_rows(rows, begin, end); });
     return out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const variable_list saved = context->get_saved_variables();
-    const at::Tensor grad = gradients[0].contiguous();
-    at::Tensor dgate = at::empty_like(grad), dup = at::empty_like(grad);
-    GatedValues values = values_of(
-        saved[0], saved[1], static_cast<Activation>(context->saved_data["activation"].toInt()));
-    values.grad = grad.const_data_ptr();
-    values.dgate = dgate.mutable_data_ptr();
-    values.dup = dup.mutable_data_ptr();
-    at::parallel_for(0, grad.numel(), kGrain,
-                     [&](int64_t begin, int64_t end) { gated_backward(values, begin, end); });
-    return {dgate, dup, Variable()};
+    const at::Tensor x = context->get_saved_variables()[0], grad = gradients[0].contiguous();
+    at::Tensor dx = at::empty_like(x);
+    GatedRows rows = rows_of(x, static_cast<Activation>(context->saved_data["activation"].toInt()));
+    rows.grad = grad.const_data_ptr();
+    rows.dx = dx.mutable_data_ptr();
+    at::parallel_for(0, x.size(0), row_grain(x.size(1)),
+                     [&](int64_t begin, int64_t end) { gated_rows(rows, begin, end); });
+    return {dx, Variable()};
   }
 };
 
@@ -159,18 +152,17 @@ at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activati
   return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
 }
 
-at::Tensor gated_activation_reference(const at::Tensor& gate, const at::Tensor& up,
-                                      Activation activation) {
-  const at::ScalarType type = is_bf16(gate) ? at::kFloat : gate.scalar_type();
-  return (activate(gate.to(type), activation) * up.to(type)).to(gate.scalar_type());
+at::Tensor gated_activation_reference(const at::Tensor& x, Activation activation) {
+  const at::ScalarType type = is_bf16(x) ? at::kFloat : x.scalar_type();
+  const std::vector<at::Tensor> halves = x.to(type).chunk(2, 1);
+  return (activate(halves[0], activation) * halves[1]).to(x.scalar_type());
 }
 
-at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, Activation activation) {
-  TORCH_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(),
-              "[gated_activation] expected two alike, received ", gate.sizes(), " and ",
-              up.sizes());
-  if (!has_kernel(gate)) return gated_activation_reference(gate, up, activation);
-  return GatedActivation::apply(gate.contiguous(), up.contiguous(), activation);
+at::Tensor gated_activation(const at::Tensor& x, Activation activation) {
+  TORCH_CHECK(x.dim() == 2 && x.size(1) % 2 == 0,
+              "[gated_activation] expected rows of two halves, received ", x.sizes());
+  if (!has_kernel(x)) return gated_activation_reference(x, activation);
+  return GatedActivation::apply(x.contiguous(), activation);
 }
 
 }  // namespace hone::kernels

@@ -17,10 +17,10 @@ at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activati
 at::Tensor bias_activation_reference(const at::Tensor& x, const at::Tensor& bias,
                                      Activation activation);
 
-// f(gate) * up, both [N, F] fp32 or bf16: SwiGLU with f = SiLU, GEGLU with GELU (Shazeer 2020,
-// https://arxiv.org/abs/2002.05202). Differentiable; backward recomputes from the two inputs.
-at::Tensor gated_activation(const at::Tensor& gate, const at::Tensor& up, Activation activation);
-at::Tensor gated_activation_reference(const at::Tensor& gate, const at::Tensor& up,
-                                      Activation activation);
+// f(first half) * second half of each row of x [N, 2 F], fp32 or bf16 -> [N, F]: SwiGLU with
+// f = SiLU, GEGLU with GELU (Shazeer 2020, https://arxiv.org/abs/2002.05202). Differentiable;
+// backward recomputes from x.
+at::Tensor gated_activation(const at::Tensor& x, Activation activation);
+at::Tensor gated_activation_reference(const at::Tensor& x, Activation activation);
 
 }  // namespace hone::kernels

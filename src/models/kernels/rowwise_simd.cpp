@@ -194,44 +194,57 @@ void activation_any(const ActivationRows& rows, int64_t begin, int64_t end, floa
 // ---- gated activations ----
 
 template <class Function, class T>
-void gated(const GatedValues& values, int64_t begin, int64_t end) {
-  const T *gate = static_cast<const T*>(values.gate) + begin,
-          *up = static_cast<const T*>(values.up) + begin;
-  if (values.grad == nullptr) {
-    T* out = static_cast<T*>(values.out) + begin;
-    for_columns(end - begin, [&](int64_t i, auto part) HWY_ATTR {
-      store(hn::Mul(Function::value(load(gate + i, part)), load(up + i, part)), out + i, part);
-    });
-    return;
-  }
-  const T* grad = static_cast<const T*>(values.grad) + begin;
-  T *dgate = static_cast<T*>(values.dgate) + begin, *dup = static_cast<T*>(values.dup) + begin;
-  for_columns(end - begin, [&](int64_t i, auto part) HWY_ATTR {
+void gated_row(const T* gate, T* out, int64_t columns) {
+  const T* up = gate + columns;
+  for_columns(columns, [&](int64_t i, auto part) HWY_ATTR {
+    store(hn::Mul(Function::value(load(gate + i, part)), load(up + i, part)), out + i, part);
+  });
+}
+
+template <class Function, class T>
+void gated_row_backward(const T* gate, const T* grad, T* dgate, int64_t columns) {
+  const T* up = gate + columns;
+  T* dup = dgate + columns;
+  for_columns(columns, [&](int64_t i, auto part) HWY_ATTR {
     const VF x = load(gate + i, part), g = load(grad + i, part);
     store(hn::Mul(hn::Mul(g, load(up + i, part)), Function::derivative(x)), dgate + i, part);
     store(hn::Mul(g, Function::value(x)), dup + i, part);
   });
 }
 
-template <class T, bool kFast>
-void gated_typed(const GatedValues& values, int64_t begin, int64_t end) {
-  switch (values.activation) {
-    case Activation::kGelu:
-      return gated<Gelu<kFast>, T>(values, begin, end);
-    case Activation::kGeluTanh:
-      return gated<GeluTanh<kFast>, T>(values, begin, end);
-    case Activation::kRelu:
-      return gated<Relu<kFast>, T>(values, begin, end);
-    case Activation::kSilu:
-      return gated<Silu<kFast>, T>(values, begin, end);
-    case Activation::kTanh:
-      return gated<Tanh<kFast>, T>(values, begin, end);
+template <class Function, class T>
+void gated(const GatedRows& rows, int64_t begin, int64_t end) {
+  const int64_t columns = rows.columns;
+  for (int64_t row = begin; row < end; ++row) {
+    const T* gate = static_cast<const T*>(rows.x) + 2 * row * columns;
+    if (rows.grad == nullptr) {
+      gated_row<Function>(gate, static_cast<T*>(rows.out) + row * columns, columns);
+    } else {
+      gated_row_backward<Function>(gate, static_cast<const T*>(rows.grad) + row * columns,
+                                   static_cast<T*>(rows.dx) + 2 * row * columns, columns);
+    }
   }
 }
 
-void gated_any(const GatedValues& values, int64_t begin, int64_t end) {
-  values.is_bf16 ? gated_typed<Bf16, true>(values, begin, end)
-                 : gated_typed<float, false>(values, begin, end);
+template <class T, bool kFast>
+void gated_typed(const GatedRows& rows, int64_t begin, int64_t end) {
+  switch (rows.activation) {
+    case Activation::kGelu:
+      return gated<Gelu<kFast>, T>(rows, begin, end);
+    case Activation::kGeluTanh:
+      return gated<GeluTanh<kFast>, T>(rows, begin, end);
+    case Activation::kRelu:
+      return gated<Relu<kFast>, T>(rows, begin, end);
+    case Activation::kSilu:
+      return gated<Silu<kFast>, T>(rows, begin, end);
+    case Activation::kTanh:
+      return gated<Tanh<kFast>, T>(rows, begin, end);
+  }
+}
+
+void gated_any(const GatedRows& rows, int64_t begin, int64_t end) {
+  rows.is_bf16 ? gated_typed<Bf16, true>(rows, begin, end)
+               : gated_typed<float, false>(rows, begin, end);
 }
 
 }  // namespace
@@ -254,11 +267,8 @@ void activation_forward(const ActivationRows& rows, int64_t begin, int64_t end) 
 void activation_backward(const ActivationRows& rows, int64_t begin, int64_t end, float* dbias) {
   HWY_DYNAMIC_DISPATCH(activation_any)(rows, begin, end, dbias);
 }
-void gated_forward(const GatedValues& values, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(gated_any)(values, begin, end);
-}
-void gated_backward(const GatedValues& values, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(gated_any)(values, begin, end);
+void gated_rows(const GatedRows& rows, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(gated_any)(rows, begin, end);
 }
 
 }  // namespace hone::kernels

@@ -1,5 +1,5 @@
-// The inner loops of plain dropout and of bias + activation, on rows begin .. end of row-major
-// [rows, columns].
+// The inner loops of plain dropout, of bias + activation and of gated activations, on rows
+// begin .. end of row-major [rows, columns].
 #pragma once
 
 #include <cstdint>
@@ -33,16 +33,15 @@ void activation_forward(const ActivationRows& rows, int64_t begin, int64_t end);
 // dbias [padded(columns)] is overwritten with the sums over these rows.
 void activation_backward(const ActivationRows& rows, int64_t begin, int64_t end, float* dbias);
 
-// `count` values, in memory order.
-struct GatedValues {
+struct GatedRows {
+  int64_t columns = 0;   // of out and grad; x and dx have twice as many
   bool is_bf16 = false;  // of all
   Activation activation = Activation::kSilu;
-  const void *gate = nullptr, *up = nullptr;
+  const void* x = nullptr;     // gate, then what it is multiplied with
   void* out = nullptr;         // forward
-  const void* grad = nullptr;  // backward
-  void *dgate = nullptr, *dup = nullptr;
+  const void* grad = nullptr;  // backward, or null
+  void* dx = nullptr;
 };
-void gated_forward(const GatedValues& values, int64_t begin, int64_t end);
-void gated_backward(const GatedValues& values, int64_t begin, int64_t end);
+void gated_rows(const GatedRows& rows, int64_t begin, int64_t end);
 
 }  // namespace hone::kernels

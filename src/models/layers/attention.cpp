@@ -1,6 +1,5 @@
 #include "models/layers/attention.h"
 
-#include "models/kernels/attention.h"
 #include "models/layers/adopt.h"
 
 namespace hone {
@@ -34,8 +33,10 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   inputs.kv_heads = heads.key_value;
   inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
   if (options_.rotary_theta > 0) inputs.rotary = rows.rotary(options_.rotary_theta, heads.dim);
+  if (options_.bias) options_.bias->add_to(inputs);
   const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
                                                        .window = options_.window,
+                                                       .scale = options_.scale,
                                                        .dropout = dropout.p,
                                                        .seed = dropout.seed,
                                                        .site = dropout.site,

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "models/layers/distance_bias.h"
 #include "models/layers/linear.h"
 #include "models/packed.h"
 
@@ -30,10 +31,12 @@ struct AttentionNames {
 struct SelfAttentionOptions {
   int64_t hidden = 0;
   Heads heads;
-  bool has_bias = true;     // the products
-  double dropout = 0.1;     // of the attention probabilities
-  int64_t window = 0;       // keys within this distance only, both ways; 0: all
-  double rotary_theta = 0;  // base of rotary positions; 0: none
+  bool has_bias = true;         // the products
+  double dropout = 0.1;         // of the attention probabilities
+  int64_t window = 0;           // keys within this distance only, both ways; 0: all
+  double rotary_theta = 0;      // base of rotary positions; 0: none
+  double scale = 0;             // of the scores; 0: 1 / sqrt(dim)
+  DistanceBias bias = nullptr;  // of the scores; the encoder's; null: none
   bool is_causal = false;
   AttentionNames names;
 };

@@ -56,8 +56,9 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
     projection_ = register_module(options.names.projection,
                                   Linear(options.width, options.projected, /*has_bias=*/false));
   const int64_t width = options.projected > 0 ? options.projected : options.width;
-  norm_ = register_module(options.names.norm,
-                          LayerNorm(width, options.norm_eps, options.norm_has_bias));
+  if (!options.names.norm.empty())
+    norm_ =
+        register_module(options.names.norm, LayerNorm(width, options.norm_eps, options.norm_kind));
 }
 
 at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
@@ -74,7 +75,8 @@ at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
                           "segment");
   if (tasks_) sum = sum + tasks_(at::zeros_like(tokens.ids), "task");
   if (projection_) sum = projection_(sum, rows);
-  return kernels::dropout(norm_(sum), rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));
+  return kernels::dropout(norm_ ? norm_(sum) : sum,
+                          rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));
 }
 
 }  // namespace hone

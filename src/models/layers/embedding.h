@@ -28,7 +28,7 @@ class EmbeddingImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Embedding);
 
-struct EmbeddingNames {
+struct EmbeddingNames {  // norm "": none
   std::string words = "word_embeddings", positions = "position_embeddings",
               segments = "token_type_embeddings", tasks = "task_type_embeddings",
               projection = "embed_proj", norm = "LayerNorm";
@@ -43,7 +43,7 @@ struct TokenEmbeddingsOptions {
       false;              // RoBERTa: row 0 whatever the segment, as its tokenizers give no segments
   int64_t projected = 0;  // DeBERTa: columns after a product before the norm; 0: no such product
   double norm_eps = 1e-12, dropout = 0.1;
-  bool norm_has_bias = true;
+  NormKind norm_kind = NormKind::kLayer;
   EmbeddingNames names = {};
 };
 

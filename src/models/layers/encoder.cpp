@@ -12,6 +12,8 @@ std::shared_ptr<AttentionLayer> self_attention(const BlockOptions& o) {
                                             .dropout = o.dropout.attention,
                                             .window = o.window,
                                             .rotary_theta = o.rotary_theta,
+                                            .scale = o.attention_scale,
+                                            .bias = o.distance_bias,
                                             .names = o.names.products})
       .ptr();
 }
@@ -24,7 +26,7 @@ EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o)
 EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o, std::shared_ptr<AttentionLayer> attention)
     : options_(o) {
   const auto norm = [&](const std::string& name) {
-    return adopt(*this, name, LayerNorm(o.hidden, o.norm_eps, o.norm_has_bias));
+    return adopt(*this, name, LayerNorm(o.hidden, o.norm_eps, o.norm_kind));
   };
   const auto product = [&](const std::string& name, int64_t in, int64_t out) {
     return adopt(*this, name, Linear(in, out, o.feed_forward_has_bias));
@@ -37,13 +39,9 @@ EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o, std::shared_ptr<Attent
 }
 
 at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows) {
-  at::Tensor inner;
-  if (options_.is_gated) {
-    const std::vector<at::Tensor> halves = up_(x, rows).chunk(2, 1);
-    inner = kernels::gated_activation(halves[0], halves[1], options_.activation);
-  } else {
-    inner = up_->activated(x, rows, options_.activation);
-  }
+  const at::Tensor inner = options_.is_gated
+                               ? kernels::gated_activation(up_(x, rows), options_.activation)
+                               : up_->activated(x, rows, options_.activation);
   const auto dropout =
       rows.dropout(DropoutPlace::kFeedForwardInner, options_.dropout.feed_forward_inner);
   return down_(kernels::dropout(inner, dropout), rows);

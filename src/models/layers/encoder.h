@@ -33,14 +33,17 @@ struct BlockOptions {
   kernels::Activation activation = kernels::Activation::kGelu;
   bool is_gated = false;  // `up` gives twice as much: f(first half) * second half goes on (GEGLU,
                           // SwiGLU; Shazeer 2020, https://arxiv.org/abs/2002.05202)
-  bool attention_has_bias = true, feed_forward_has_bias = true, norm_has_bias = true;
+  bool attention_has_bias = true, feed_forward_has_bias = true;
+  NormKind norm_kind = NormKind::kLayer;
   double norm_eps = 1e-12;
   BlockDropout dropout = {};
   bool norm_first = false;  // norm before each part and the residual around it (Xiong et al. 2020),
                             // instead of after their sum
   bool has_attention_norm = true;
-  int64_t window = 0;       // see SelfAttentionOptions
-  double rotary_theta = 0;  // likewise
+  int64_t window = 0;                    // see SelfAttentionOptions
+  double rotary_theta = 0;               // likewise
+  double attention_scale = 0;            // likewise
+  DistanceBias distance_bias = nullptr;  // the encoder's, not below this block by name; null: none
   BlockNames names = {};
 };
 

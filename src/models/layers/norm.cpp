@@ -7,7 +7,8 @@
 
 namespace hone {
 
-LayerNormImpl::LayerNormImpl(int64_t width, double eps, bool has_bias) : eps_(eps) {
+LayerNormImpl::LayerNormImpl(int64_t width, double eps, NormKind kind) : eps_(eps), kind_(kind) {
+  const bool has_bias = kind == NormKind::kLayer;
   weight = register_parameter("weight", at::ones({width}));
   bias = register_parameter("bias", has_bias ? at::zeros({width}) : at::Tensor(), has_bias);
 }
@@ -18,6 +19,8 @@ at::Tensor LayerNormImpl::forward(const at::Tensor& x) {
 
 at::Tensor LayerNormImpl::forward_after(const at::Tensor& residual, const at::Tensor& x,
                                         const kernels::DropoutOptions& dropout) {
+  if (kind_ == NormKind::kRms)
+    return kernels::dropout_add_rms_norm(x, residual, weight, eps_, dropout);
   return kernels::dropout_add_layer_norm(x, residual, weight, bias, eps_, dropout);
 }
 

@@ -1,5 +1,5 @@
-// LayerNorm under the checkpoint's names, alone or joined with the dropout and the residual before
-// it.
+// LayerNorm (or RMSNorm) under the checkpoint's names, alone or joined with the dropout and the
+// residual before it.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -9,9 +9,15 @@
 
 namespace hone {
 
+enum class NormKind {
+  kLayer,
+  kLayerWithoutBias,
+  kRms,  // no mean taken off, no bias (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467)
+};
+
 class LayerNormImpl : public torch::nn::Module {
  public:
-  LayerNormImpl(int64_t width, double eps, bool has_bias = true);
+  LayerNormImpl(int64_t width, double eps, NormKind kind = NormKind::kLayer);
 
   at::Tensor forward(const at::Tensor& x);  // [N, width], fp32 or bf16
   // norm(residual + dropout(x))
@@ -22,6 +28,7 @@ class LayerNormImpl : public torch::nn::Module {
 
  private:
   double eps_;
+  NormKind kind_;
 };
 TORCH_MODULE(LayerNorm);
 
