@@ -20,6 +20,10 @@
 namespace hone {
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr const char* kBertConfig = "bert_config.json";
+
 // As it sounds: "Distil-BERT" and "distillbert" are "distilbert". Models of other families may be
 // called much alike ("albert"), so that only this counts as a slip.
 std::string plain_name(const std::string& model_type) {
@@ -72,9 +76,16 @@ int64_t line_of(const std::string& text, const std::string& key) {
   return 0;
 }
 
-ModelConfig read_family_config(const Json& config) {
+// BERT's own releases have a bert_config.json without a "model_type".
+std::string config_path(const fs::path& folder) {
+  const fs::path path = folder / "config.json", of_bert = folder / kBertConfig;
+  return (!fs::exists(path) && fs::exists(of_bert) ? of_bert : path).string();
+}
+
+ModelConfig read_family_config(Json config, const std::string& path) {
   if (!config.is_object())
     throw ConfigDefect("", "should be a JSON object of the model's settings.");
+  if (path.ends_with(kBertConfig) && !config.contains("model_type")) config["model_type"] = "bert";
   const std::string model_type = text_field(config, "model_type", "");
   if (model_type.empty())
     throw ConfigDefect(
@@ -146,15 +157,15 @@ void refuse_too_large(double weights, int64_t checkpoint_bytes, const std::strin
 }  // namespace
 
 ModelConfig ModelConfig::load(const std::string& folder) {
-  const std::string path = (std::filesystem::path(folder) / "config.json").string();
-  if (!std::filesystem::exists(path)) {
+  const std::string path = config_path(folder);
+  if (!fs::exists(path)) {
     const std::string instead = foreign_in(folder, "");
     if (!instead.empty())
       throw Error(ErrorKind::kModel, Where{folder}, "has no config.json" + instead);
   }
   const std::string text = read_file(path, ErrorKind::kModel);
   try {
-    return read_family_config(parse_json(text, Where{path, 1}, ErrorKind::kModel));
+    return read_family_config(parse_json(text, Where{path, 1}, ErrorKind::kModel), path);
   } catch (const ConfigDefect& defect) {
     throw Error(ErrorKind::kModel, Where{path, line_of(text, defect.key())}, defect.message());
   }

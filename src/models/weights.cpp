@@ -127,6 +127,18 @@ void copy_weight(const at::Tensor& parameter, const std::string& name, const at:
   }
 }
 
+// The one TensorFlow checkpoint of a folder; "" where there is none.
+std::string tensorflow_index(const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& item : fs::directory_iterator(folder)) {
+    if (item.path().string().ends_with(".ckpt.index")) found.push_back(item.path().string());
+  }
+  if (found.size() > 1)
+    throw Error(ErrorKind::kModel, Where{folder},
+                fmt::format("has {} TensorFlow checkpoints; leave one.", found.size()));
+  return found.empty() ? "" : found[0];
+}
+
 StateDict read_weights(const std::string& folder) {
   const auto in_folder = [&](const char* name) { return (fs::path(folder) / name).string(); };
   const auto exists = [&](const char* name) { return fs::exists(in_folder(name)); };
@@ -136,6 +148,8 @@ StateDict read_weights(const std::string& folder) {
   if (exists("pytorch_model.bin")) return read_pickled(in_folder("pytorch_model.bin"));
   if (exists("pytorch_model.bin.index.json"))
     return read_shards(in_folder("pytorch_model.bin.index.json"), read_pickled);
+  if (const std::string index = tensorflow_index(folder); !index.empty())
+    return read_tensorflow(index);
   throw Error(
       ErrorKind::kModel, Where{folder},
       "has no weights" + foreign_in(folder,

@@ -1,5 +1,6 @@
-// Weights on disk: safetensors (also sharded by model.safetensors.index.json) and PyTorch's pickled
-// archives through a restricted reader. https://github.com/huggingface/safetensors#format
+// Weights on disk: safetensors (also sharded by model.safetensors.index.json), PyTorch's pickled
+// archives through a restricted reader, and TensorFlow's checkpoints.
+// https://github.com/huggingface/safetensors#format
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,8 +16,9 @@ namespace hone {
 using StateDict = std::map<std::string, at::Tensor>;
 
 // Every tensor of a folder's weights (model.safetensors, its shards, else pytorch_model.bin, its
-// shards), without the names of wrappers ("module."). Tensors of a safetensors file share one
-// private mapping of it (copy on write). Error(kModel) names file, tensor and defect.
+// shards, else a ….ckpt.index), without the names of wrappers ("module."). Tensors of a safetensors
+// file share one private mapping of it (copy on write). Error(kModel) names file, tensor and
+// defect.
 StateDict load_state_dict(const std::string& folder);
 
 StateDict read_safetensors(const std::string& path, Json* metadata = nullptr);
@@ -28,6 +30,10 @@ void write_safetensors(const std::string& path, const StateDict& tensors,
 // A restricted unpickler: only the opcodes and the globals that a plain state dict of tensors
 // needs; anything else is an Error that names the global or opcode refused.
 StateDict read_pickled(const std::string& path);
+
+// The variables of a TensorFlow checkpoint ("….ckpt.index", whose data stand beside it) under the
+// names and in the form that Transformers gives BERT's; what an optimizer saved is left out.
+StateDict read_tensorflow(const std::string& index);
 
 struct LoadReport {
   std::vector<std::string> missing, unexpected;
