@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import struct
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 from conftest import HONE, WORDS, sentiment, write_jsonl, write_run
 from measured import run_measured, sparse_file
 
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 MOST_MEGABYTES = 1024  # the test process itself counts too: a child begins as a copy of it
 
 
@@ -308,6 +310,25 @@ def test_own_code_is_refused_where_the_weights_are_others(tmp_path, model, chang
 def test_weights_of_another_family_are_named(tmp_path, model, family):
     edit_json(model / "config.json", model_type=family, use_task_id=True)
     refused(train(tmp_path, model), "does config.json belong to these weights?")
+
+
+def test_berts_release_for_tensorflow_trains(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"):
+        shutil.copy(GOLDEN / name, folder)
+    sizes = dict(hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=12)
+    config = sizes | dict(vocab_size=20, max_position_embeddings=16, type_vocab_size=2)
+    (folder / "bert_config.json").write_text(json.dumps(config))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str.lower, WORDS)]
+    (folder / "vocab.txt").write_text("\n".join(list(dict.fromkeys(words))[:20]) + "\n")
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    result = train(tmp_path, folder)
+    assert result.code == 0, result.stderr
+    saved = json.loads((tmp_path / "run/model/config.json").read_text())
+    assert saved["model_type"] == "bert"
+    (folder / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"")
+    refused(train(tmp_path, folder), "reaches beyond the end of its data; is the file cut off?")
 
 
 def test_a_file_is_no_model_folder(tmp_path, model):
