@@ -65,7 +65,7 @@ BucketOf logarithmic_buckets(int64_t buckets) {
 }
 
 using Function = at::Tensor (*)(const AttentionInputs&, const AttentionOptions&);
-using Outcome = std::vector<at::Tensor>;  // the result and the gradients of the inputs
+using Results = std::vector<at::Tensor>;  // the result and the gradients of the inputs
 
 AttentionOptions options_of(const Case& c, int64_t queries) {
   return {.is_causal = c.is_causal,
@@ -78,12 +78,12 @@ AttentionOptions options_of(const Case& c, int64_t queries) {
 }
 
 // Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
-Outcome run(Function function, const Case& c, at::ScalarType type) {
+Results run(Function function, const Case& c, at::ScalarType type) {
   AttentionInputs x;
   x.of_q = stretches(c.queries);
   if (!c.keys.empty()) x.of_k = stretches(c.keys);
   const Stretches& of_k = c.keys.empty() ? x.of_q : x.of_k;
-  Outcome result(1);
+  Results result(1);
   const auto input = [&](at::IntArrayRef shape, uint64_t seed) {
     const at::Tensor leaf = normal(shape, seed, c.type).to(type).requires_grad_();
     result.push_back(leaf);
@@ -105,7 +105,7 @@ Outcome run(Function function, const Case& c, at::ScalarType type) {
 
 // As a share of the largest value, unless all are small: the gradients of scores cancel where there
 // is a single key, and those of a bias in a single bucket are a sum of many terms that cancel.
-void expect_near(const Case& c, const Outcome& actual, const Outcome& expected, double tolerance) {
+void expect_near(const Case& c, const Results& actual, const Results& expected, double tolerance) {
   for (size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ(actual[i].sizes(), expected[i].sizes());
     if (expected[i].numel() == 0) continue;
@@ -147,7 +147,7 @@ std::vector<Case> cases(at::ScalarType type) {
 TEST(KernelsAttention, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
   for (const Case& c : cases(at::kFloat)) {
     SCOPED_TRACE(::testing::Message() << c);
-    const Outcome expected = run(attention_reference, c, at::kDouble);
+    const Results expected = run(attention_reference, c, at::kDouble);
     on_every_target([&] { expect_near(c, run(attention, c, at::kFloat), expected, 2e-6); });
   }
 }
@@ -155,7 +155,7 @@ TEST(KernelsAttention, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
 TEST(KernelsAttention, Bf16IsNearTheDoubleResult) {
   for (const Case& c : cases(at::kBFloat16)) {
     SCOPED_TRACE(::testing::Message() << c);
-    const Outcome expected = run(attention_reference, c, at::kDouble);
+    const Results expected = run(attention_reference, c, at::kDouble);
     on_every_target([&] { expect_near(c, run(attention, c, at::kBFloat16), expected, 1.5e-2); });
   }
 }
@@ -202,7 +202,7 @@ TEST(KernelsAttention, MatchesTheReferenceOnLongSequences) {
   }
 }
 
-void expect_equal(const Outcome& a, const Outcome& b) {
+void expect_equal(const Results& a, const Results& b) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i], b[i])) << i;
 }
 
@@ -214,7 +214,7 @@ TEST(KernelsAttention, ResultsAreTheSameBitsWithAnyNumberOfThreads) {
           {{90, 3, 45, 12}, 12, 12, 32, false, 0.1, type, 0, {90, 3, 80, 40}, window, 16}, 8, true,
           true, true);
       at::set_num_threads(1);
-      const Outcome one = run(attention, c, type);
+      const Results one = run(attention, c, type);
       at::set_num_threads(5);
       expect_equal(run(attention, c, type), one);
     }
@@ -277,9 +277,9 @@ TEST(KernelsAttention, JoinedOrStridedOrApartGivesTheSame) {
         x.kv_heads = is_joined ? kv_heads : 0;
         const at::Tensor out = attention(x, {});
         out.backward(normal(out.sizes(), 2, type));
-        return Outcome{out.detach(), all.grad()};
+        return Results{out.detach(), all.grad()};
       };
-      const Outcome joined = run(true, true);
+      const Results joined = run(true, true);
       expect_equal(run(false, true), joined);
       expect_equal(run(false, false), joined);
     }

@@ -19,7 +19,7 @@ struct Case {
   at::ScalarType type = at::kFloat;
 };
 
-struct Outcome {
+struct NormOutcome {
   at::Tensor out, dx, dresidual, dweight, dbias;
 };
 
@@ -27,7 +27,7 @@ using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::
                                 const at::Tensor&, double, const DropoutOptions&);
 
 // Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
-Outcome run(Function function, const Case& c, at::ScalarType type) {
+NormOutcome run(Function function, const Case& c, at::ScalarType type) {
   const auto input = [&](uint64_t seed) {
     return normal({c.rows, c.columns}, seed, c.type).to(type).requires_grad_();
   };
@@ -44,7 +44,7 @@ Outcome run(Function function, const Case& c, at::ScalarType type) {
           bias.grad()};
 }
 
-void expect_near(const Outcome& actual, const Outcome& expected, double tolerance) {
+void expect_near(const NormOutcome& actual, const NormOutcome& expected, double tolerance) {
   EXPECT_LT(error(actual.out, expected.out), tolerance);
   EXPECT_LT(error(actual.dx, expected.dx), tolerance);
   EXPECT_LT(error(actual.dresidual, expected.dresidual), tolerance);
@@ -86,7 +86,8 @@ TEST(KernelsNorm, RmsMatchesTheReferenceInDoubleOnEveryInstructionSet) {
     for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1},
                           Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
       SCOPED_TRACE(c.columns);
-      const Outcome actual = run(rms_norm, c, at::kFloat), expected = run(rms_norm, c, at::kDouble);
+      const NormOutcome actual = run(rms_norm, c, at::kFloat),
+                        expected = run(rms_norm, c, at::kDouble);
       EXPECT_LT(error(actual.out, expected.out), 1e-6);
       EXPECT_LT(error(actual.dx, expected.dx), 1e-6);
       EXPECT_LT(error(actual.dresidual, expected.dresidual), 1e-6);
@@ -115,9 +116,9 @@ TEST(KernelsNorm, GradientsAreTheSameBitsWithAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   const Case c{1000, 96, true, 0.1};
   at::set_num_threads(1);
-  const Outcome one = run(dropout_add_layer_norm, c, at::kFloat);
+  const NormOutcome one = run(dropout_add_layer_norm, c, at::kFloat);
   at::set_num_threads(3);
-  const Outcome three = run(dropout_add_layer_norm, c, at::kFloat);
+  const NormOutcome three = run(dropout_add_layer_norm, c, at::kFloat);
   at::set_num_threads(before);
   EXPECT_TRUE(at::equal(one.dx, three.dx));
   EXPECT_TRUE(at::equal(one.dweight, three.dweight));

@@ -6,6 +6,7 @@
 #include "cli/engine/engine.h"
 #include "cli/engine/print_report.h"
 #include "data/idle_options.h"
+#include "run/audit.h"
 
 namespace hone {
 namespace {
