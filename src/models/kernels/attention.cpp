@@ -210,10 +210,9 @@ class LineGradient {
   at::Tensor lines_;
 };
 
-int64_t slots_of(const OfDistances& of, const AttentionJob& job, const Call& call) {
+int64_t slots_of(const OfDistances& of, const Call& call) {
   if (!is_wanted(of.keys) && !is_wanted(of.queries)) return 0;
-  return std::clamp<int64_t>(PositionOperands::most_slots(call.distances.count, job.heads, job.dim),
-                             1, std::max<int64_t>(1, call.of_q.ends.size(0) - 1));
+  return PositionOperands::most_slots(call.distances.count, call.of_k.ends[-1].item<int32_t>());
 }
 
 // Writes the gradients of q, k and v, like these but for the distance of rows; returns those of
@@ -225,7 +224,7 @@ OfDistances backward_of(const AttentionStreams& x, const OfDistances& of, const 
   AttentionJob job = job_of(x, call, ordered.job);
   const LineGradient line(of.line, call, job.bias);
   PositionsOfPass positions(of, call, job, /*is_backward=*/true);
-  const int64_t slots = slots_of(of, job, call);
+  const int64_t slots = slots_of(of, call);
   if (slots > 0) positions.add_gradients(of, slots, job);
   job.out = out.data_ptr();
   job.log_sum_exp = call.log_sum_exp.mutable_data_ptr<float>();

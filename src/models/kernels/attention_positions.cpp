@@ -40,10 +40,9 @@ PositionTable PositionOperands::table() const {
   return table;
 }
 
-int64_t PositionOperands::most_slots(int64_t places, int64_t heads, int64_t dim) {
-  constexpr int64_t kMost = 16, kBytes = int64_t{16} << 20;
-  const int64_t slot = heads * padded(dim) * places_with_room(places) * int64_t{sizeof(float)};
-  return std::clamp<int64_t>(kBytes / std::max<int64_t>(1, slot), 1, kMost);
+int64_t PositionOperands::most_slots(int64_t places, int64_t keys) {
+  constexpr int64_t kMost = 16;
+  return std::clamp<int64_t>(keys / places_with_room(places), 1, kMost);
 }
 
 void PositionOperands::add_gradient(int64_t slots) {

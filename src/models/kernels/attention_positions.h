@@ -22,8 +22,8 @@ class PositionOperands {
   at::Tensor gradient(double factor) const;
 
   PositionTable table() const;
-  // How many slots the gradient of `heads` of this width may have without taking much memory.
-  static int64_t most_slots(int64_t places, int64_t heads, int64_t dim);
+  // How many slots a gradient may have without being larger than those of so many keys.
+  static int64_t most_slots(int64_t places, int64_t keys);
 
  private:
   at::Tensor vectors_, buckets_;
