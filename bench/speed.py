@@ -459,13 +459,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.table:
         return table(json.loads(arguments.output.read_text()))
-    plan = (
-        {cell: FULL[cell] for cell in arguments.only}
-        if arguments.only
-        else QUICK
-        if arguments.quick
-        else FULL
-    )
+    sizes = QUICK if arguments.quick else FULL
+    plan = {cell: (FULL | sizes)[cell] for cell in arguments.only or sizes}
     prepare_inputs(plan)
     results = {"mode": "quick" if arguments.quick else "full"}
     if arguments.search:
