@@ -1,11 +1,14 @@
 """bench/tokenizer.cpp as a Python object, the reference tokenizers beside it, and the texts both are given."""
 
 import base64
+import csv
 import functools
 import gzip
+import io
 import json
 import os
 import pathlib
+import random
 import subprocess
 import tempfile
 import zipfile
@@ -257,15 +260,22 @@ def byte_offsets(text, offsets):
     return [[at[start], at[end]] for start, end in offsets]
 
 
-def lines_of(*names):
-    """Every line of the files as a text of its own, whatever its format."""
-    out = []
-    for name in names:
-        path = SHARED / "data" / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                out += file.read_text(encoding="utf-8").split("\n")
-    return out
+def lines_of(folder):
+    """Every line of the folder's text files, whatever their format."""
+    return [line for file in files_of(folder) for line in read_text(file).split("\n")]
+
+
+def files_of(folder):
+    return sorted(path for path in (SHARED / "data" / folder).rglob("*") if path.is_file())
+
+
+def read_text(file):
+    """Nothing of what is no text: sounds, pictures."""
+    data = file.read_bytes()
+    try:
+        return "" if b"\0" in data else data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
 def sentences_of(name):
@@ -280,27 +290,58 @@ def sentences_of(name):
     return out
 
 
+def strings_of(value):
+    """All strings in what JSON holds."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for part in parts for text in strings_of(part)]
+
+
+def texts_in(file):
+    """Lines; of JSON and CSV also the strings and cells in it."""
+    text = read_text(file)
+    out = text.split("\n")
+    if file.suffix == ".csv":
+        out += [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
+    for document in out[:] if file.suffix == ".jsonl" else [text] * (file.suffix == ".json"):
+        try:
+            out += strings_of(json.loads(document))
+        except ValueError:
+            pass  # a line that is none, or a file of such lines
+    return out
+
+
+@functools.cache
+def texts_by_set():
+    """Of each set of ../shared/data ("ner/conll2003") all its texts, each once, words of CoNLL-like files as sentences too."""
+    csv.field_size_limit(1 << 30)
+    folders = sorted(path for path in (SHARED / "data").glob("*/*") if path.is_dir())
+    out = {}
+    for folder in folders:
+        name = f"{folder.parent.name}/{folder.name}"
+        texts = [text for file in files_of(name) for text in texts_in(file)]
+        texts += sentences_of(name) if folder.parent.name == "ner" else []
+        out[name] = list(dict.fromkeys(text for text in texts if text))
+    return out
+
+
 @functools.cache
 def all_texts():
-    """Every text of the classification and NER sets: lines, parsed rows where a row is more than a line, and sentences."""
-    import csv
+    """Every text of every set, each once."""
+    return list(dict.fromkeys(text for texts in texts_by_set().values() for text in texts))
 
-    out = lines_of("classification", "ner")
-    for name in (
-        "ag_news/test.csv",
-        "banking77/train.csv",
-        "banking77/test.csv",
-        "waimai_10k/waimai_10k.csv",
-    ):
-        with open(SHARED / "data/classification" / name, encoding="utf-8", newline="") as file:
-            out += [field for row in csv.reader(file) for field in row]
-    out += [
-        text
-        for rows in json.loads(
-            (SHARED / "data/classification/clinc150/data_full.json").read_text()
-        ).values()
-        for text, _ in rows
-    ]
-    for name in ("conll2003", "resume_zh", "weibo_zh", "wnut17"):
-        out += sentences_of("ner/" + name)
-    return list(dict.fromkeys(text for text in out if text))
+
+@functools.cache
+def corpus(size):
+    """Texts to learn from, the same in every run."""
+    return random.Random(2).sample(all_texts(), size)
+
+
+@functools.cache
+def some_texts(of_each=40):
+    """Of each set as many at most, evenly spaced; with HONE_ATTACK=1 all there are."""
+    if os.environ.get("HONE_ATTACK") == "1":
+        return all_texts()
+    chosen = (texts[:: -(-len(texts) // of_each)] for texts in texts_by_set().values() if texts)
+    return list(dict.fromkeys(text for texts in chosen for text in texts))

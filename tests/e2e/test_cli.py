@@ -15,6 +15,7 @@ COMMANDS = [
     "check",
     "tokenize",
     "merge",
+    "tokenizer",
     "init",
     "pull",
     "env",

@@ -4,26 +4,26 @@ Drives build/*/tokenizer_bench, as tests/parity/test_tokenizer.py does. HONE_ATT
 """
 
 import json
-import os
 import random
 
 import pytest
 from test_tokenizer import (  # noqa: F401
     TOKENIZERS,
-    all_texts,
     assert_equal,
     driver,
     pytestmark,
     random_texts,
-    scalar_values,
+    some_scalar_values,
 )
 
 from tokenizer_driver import (  # noqa: E402
     CL100K,
     LETTERS,
     RANKS,
+    corpus,
     rank_tokenizer,
     read_ranks,
+    some_texts,
     write_clip_files,
 )
 
@@ -44,11 +44,6 @@ O200K = (
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-
-
-def some_texts():
-    texts = all_texts()
-    return texts if os.environ.get("HONE_ATTACK") == "1" else texts[::100]
 
 
 @pytest.mark.parametrize("name", RANKS)
@@ -102,8 +97,7 @@ def test_patterns_know_every_character(driver, pattern, tmp_path):  # noqa: F811
     )
     peer.save(str(tmp_path / "tokenizer.json"))
     driver.load(tmp_path)
-    step = 1 if os.environ.get("HONE_ATTACK") == "1" else 7
-    texts = [f"a{c}B{c}{c}1" for c in list(scalar_values())[::step]]
+    texts = [f"a{c}B{c}{c}1" for c in some_scalar_values()]
     texts += [f"{draw}{c} {c}" for draw in ("X'", "é") for c in map(chr, range(0x3000))]
     for start in range(0, len(texts), 200_000):
         part = texts[start : start + 200_000]
@@ -139,8 +133,9 @@ def test_clip(driver, form, tmp_path):  # noqa: F811
         peer.save_pretrained(str(tmp_path))
     folder = TOKENIZERS / "clip" if form == "list of merges" else tmp_path
     assert driver.load(folder)["vocab_size"] == 49408
-    texts = random_texts(23, 1_500) + some_texts()[::4] + ["It's <|startoftext|> a\u3000 b", ""]
+    texts = random_texts(23, 1_500) + some_texts() + ["It's <|startoftext|> a\u3000 b", ""]
     assert_equal(driver, peer.backend_tokenizer, texts)
+    texts = texts[-4_000:]
     driver.texts(texts)
     ids = [peer(text)["input_ids"] for text in texts]
     for skip in (True, False):  # Python's strip() takes control characters too
@@ -168,17 +163,16 @@ def test_vocab_json_with_merges_txt(driver, name, special, tmp_path):  # noqa: F
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    texts = some_texts()
-    peer.train_from_iterator(texts[::8], trainer)
+    peer.train_from_iterator(corpus(2_000), trainer)
     peer.model.save(str(tmp_path))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
     loaded = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
     driver.load(tmp_path)
-    some = random_texts(24, 2_000) + texts[::16] + [f"a {token} b" for token in special]
+    some = random_texts(24, 2_000) + some_texts() + [f"a {token} b" for token in special]
     # here <mask> takes the blank before it along, as RoBERTa's own tokenizer.json says
     some = [text for text in some if "mask" not in text.lower()]
     assert_equal(driver, loaded.backend_tokenizer, some)
-    pairs = [[a, b] for a, b in zip(some[::2], some[1::2])]
+    pairs = [[a, b] for a, b in zip(some[:4_000:2], some[1:4_000:2])]
     driver.texts(pairs)
     theirs = loaded.backend_tokenizer.encode_batch([tuple(pair) for pair in pairs])
     assert [answer["ids"] for answer in driver.encode()] == [one.ids for one in theirs]
@@ -189,14 +183,13 @@ def test_the_form_of_modernbert(driver, tmp_path):  # noqa: F811
     peer = Tokenizer(models.BPE())
     peer.normalizer = normalizers.NFC()
     peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    texts = some_texts()
     trainer = trainers.BpeTrainer(
         vocab_size=3_000,
         show_progress=False,
         special_tokens=["|||IP_ADDRESS|||", "<|padding|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    peer.train_from_iterator(texts[::8], trainer)
+    peer.train_from_iterator(corpus(2_000), trainer)
     peer.add_tokens([AddedToken(" " * n, normalized=True) for n in range(24, 1, -1)])
     peer.add_tokens([AddedToken("|||EMAIL_ADDRESS|||", normalized=True)])
     peer.add_special_tokens(
@@ -229,8 +222,9 @@ def test_the_form_of_modernbert(driver, tmp_path):  # noqa: F811
         "|||IP_ADDRESS|||",
     ]
     mixed = ["".join(draw.choices(parts, k=draw.randrange(1, 30))) for _ in range(3_000)]
-    some = mixed + random_texts(26, 3_000) + texts[::8]
+    some = mixed + random_texts(26, 3_000) + some_texts()
     assert_equal(driver, peer, some)
+    some = some[:6_000]
     driver.texts(some)
     ids = [encoding.ids for encoding in peer.encode_batch(some)]
     assert driver.decode(True) == [peer.decode(one, skip_special_tokens=True) for one in ids]

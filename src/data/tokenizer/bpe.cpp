@@ -6,7 +6,6 @@
 #include <array>
 #include <bit>
 #include <functional>
-#include <limits>
 
 #include "base/file.h"
 #include "base/lines.h"
@@ -49,11 +48,6 @@ struct Bpe::Symbol {
   int32_t id, begin, size, previous, next;  // neighbours by index, -1 where there is none
 };
 
-// Two neighbours merged; without a merge the rank is no merge's.
-struct Bpe::Joined {
-  int32_t rank = -1, id = 0;
-};
-
 Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const Where& where,
          const std::vector<int64_t>& lines)
     : vocabulary_(std::move(vocabulary)),
@@ -79,6 +73,7 @@ Bpe::Bpe(Vocabulary vocabulary, const Merges& merges, BpeOptions options, const 
     const Where place{where.file, i < lines.size() ? lines[i] : where.line};
     add_merge(merges[i].first, merges[i].second, static_cast<int32_t>(i), place);
   }
+  find_letter_pairs();
 }
 
 void Bpe::find_letter_ids() {
@@ -91,6 +86,32 @@ void Bpe::find_letter_ids() {
       }
     }
   }
+}
+
+void Bpe::find_letter_pairs() {
+  const auto& ids = letter_ids_[false][false];
+  const bool is_any_missing = std::find(ids.begin(), ids.end(), Vocabulary::kNone) != ids.end();
+  if (!options_.is_byte_level || is_any_missing || ids != letter_ids_[true][false] ||
+      ids != letter_ids_[false][true])
+    return;
+  letter_pairs_.reserve(256 * 256);
+  for (const int32_t left : ids) {
+    for (const int32_t right : ids) letter_pairs_.push_back(join(left, right));
+  }
+}
+
+Bpe::Joined Bpe::join(int32_t left, int32_t right) const {
+  const Merge* merge = find_merge(left, right);
+  return merge == nullptr ? Joined{} : Joined{merge->rank, merge->id};
+}
+
+// Of a symbol and the next one before anything is merged.
+Bpe::Joined Bpe::join_first(std::string_view word, const std::vector<Symbol>& symbols,
+                            size_t left) const {
+  if (left + 1 >= symbols.size()) return {};
+  if (letter_pairs_.empty()) return join(symbols[left].id, symbols[left + 1].id);
+  return letter_pairs_[static_cast<unsigned char>(word[left]) << 8 |
+                       static_cast<unsigned char>(word[left + 1])];
 }
 
 std::string Bpe::written(std::string_view character, bool is_first, bool is_last) const {
@@ -217,17 +238,14 @@ bool Bpe::has_bytes(std::string_view character) const {
 }
 
 // In a word the best pair is found faster by a look at all of them than by a queue.
-void Bpe::merge_few(std::vector<Symbol>& symbols) const {
-  constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
+void Bpe::merge_few(std::string_view word, std::vector<Symbol>& symbols) const {
   std::array<int32_t, kFewSymbols> ranks, ids;  // of a symbol and the next, merged
   size_t count = symbols.size();
-  const auto look_up = [&](size_t left) {
-    const Merge* merge =
-        left + 1 < count ? find_merge(symbols[left].id, symbols[left + 1].id) : nullptr;
-    ranks[left] = merge != nullptr ? merge->rank : kNoRank;
-    ids[left] = merge != nullptr ? merge->id : 0;
+  const auto put = [&](size_t left, Joined joined) {
+    ranks[left] = joined.rank;
+    ids[left] = joined.id;
   };
-  for (size_t i = 0; i < count; ++i) look_up(i);
+  for (size_t i = 0; i < count; ++i) put(i, join_first(word, symbols, i));
   while (count > 1) {
     const size_t best = std::min_element(ranks.begin(), ranks.begin() + count) - ranks.begin();
     if (ranks[best] == kNoRank) break;
@@ -239,30 +257,29 @@ void Bpe::merge_few(std::vector<Symbol>& symbols) const {
       ranks[i] = ranks[i + 1];
       ids[i] = ids[i + 1];
     }
-    look_up(best);
-    if (best > 0) look_up(best - 1);
+    put(best, best + 1 < count ? join(symbols[best].id, symbols[best + 1].id) : Joined{});
+    if (best > 0) put(best - 1, join(symbols[best - 1].id, symbols[best].id));
   }
   symbols.resize(count);
 }
 
-void Bpe::merge_all(std::vector<Symbol>& symbols) const {
+void Bpe::merge_all(std::string_view word, std::vector<Symbol>& symbols) const {
   thread_local std::vector<Joined> joined;   // of each symbol with the next one
   thread_local std::vector<uint64_t> queue;  // rank, then place: the least first
-  joined.assign(symbols.size(), {});
+  joined.resize(symbols.size());
   queue.clear();
-  const auto look_up = [&](int32_t left) {
-    const int32_t right = symbols[left].next;
-    const Merge* merge = right < 0 ? nullptr : find_merge(symbols[left].id, symbols[right].id);
-    joined[left] = merge == nullptr ? Joined{} : Joined{merge->rank, merge->id};
-    if (merge == nullptr) return;
-    queue.push_back(static_cast<uint64_t>(merge->rank) << 32 | static_cast<uint32_t>(left));
+  const auto put = [&](size_t left, Joined with_next) {
+    joined[left] = with_next;
+    if (with_next.rank != kNoRank)
+      queue.push_back(static_cast<uint64_t>(with_next.rank) << 32 | left);
+    return with_next.rank != kNoRank;
   };
   const auto offer = [&](int32_t left) {
-    const size_t before = queue.size();
-    look_up(left);
-    if (queue.size() > before) std::push_heap(queue.begin(), queue.end(), std::greater<>());
+    const int32_t right = symbols[left].next;
+    if (put(left, right < 0 ? Joined{} : join(symbols[left].id, symbols[right].id)))
+      std::push_heap(queue.begin(), queue.end(), std::greater<>());
   };
-  for (size_t i = 0; i < symbols.size(); ++i) look_up(static_cast<int32_t>(i));
+  for (size_t i = 0; i < symbols.size(); ++i) put(i, join_first(word, symbols, i));
   std::make_heap(queue.begin(), queue.end(), std::greater<>());
   while (!queue.empty()) {
     std::pop_heap(queue.begin(), queue.end(), std::greater<>());
@@ -301,7 +318,7 @@ void Bpe::tokenize_anew(std::string_view word, std::vector<Piece>& out) const {
   thread_local std::vector<Symbol> symbols;
   symbols.clear();
   start_symbols(word, symbols);
-  symbols.size() <= kFewSymbols ? merge_few(symbols) : merge_all(symbols);
+  symbols.size() <= kFewSymbols ? merge_few(word, symbols) : merge_all(word, symbols);
   for (const Symbol& symbol : symbols) {
     if (symbol.size > 0) out.push_back({symbol.id, symbol.begin, symbol.begin + symbol.size});
   }

@@ -50,7 +50,11 @@ class Bpe final : public Model {
 
  private:
   struct Symbol;
-  struct Joined;
+  // Two neighbours merged; without a merge the rank is no merge's.
+  struct Joined {
+    int32_t rank = kNoRank, id = 0;
+  };
+  static constexpr int32_t kNoRank = INT32_MAX;
   struct Merge {
     uint64_t pair = UINT64_MAX;  // left id in the upper half, right id in the lower; free where all
                                  // bits are set
@@ -63,6 +67,9 @@ class Bpe final : public Model {
   std::array<int32_t, 256> fallback_ids_{};  // of <0x00> …, where byte_fallback
   // Of single bytes where is_byte_level, else of ASCII: [is a word's first][is its last].
   std::array<std::array<std::array<int32_t, 256>, 2>, 2> letter_ids_{};
+  // Of two bytes one after the other, where each is a symbol whatever its place: most of what is
+  // looked up is that, and in one place it stays at hand. Empty where that is not so.
+  std::vector<Joined> letter_pairs_;
   std::vector<Merge> merges_;  // open addressing, a power of two, at most half full
   // Most pairs have no merge, and a bit tells so: set for the hash of each pair that has one.
   std::vector<uint64_t> filter_;
@@ -71,6 +78,7 @@ class Bpe final : public Model {
   uint32_t serial_;  // in the WordCache
 
   void find_letter_ids();
+  void find_letter_pairs();
   void add_merge(const std::string& left, const std::string& right, int32_t rank,
                  const Where& where);
   uint64_t hash_of(uint64_t pair) const { return pair * 0x9E3779B97F4A7C15ULL >> hash_shift_; }
@@ -79,8 +87,10 @@ class Bpe final : public Model {
   int32_t id_of_character(std::string_view word, size_t begin, size_t end) const;
   void start_symbols(std::string_view word, std::vector<Symbol>& out) const;
   bool has_bytes(std::string_view character) const;
-  void merge_few(std::vector<Symbol>& symbols) const;
-  void merge_all(std::vector<Symbol>& symbols) const;
+  Joined join(int32_t left, int32_t right) const;
+  Joined join_first(std::string_view word, const std::vector<Symbol>& symbols, size_t left) const;
+  void merge_few(std::string_view word, std::vector<Symbol>& symbols) const;
+  void merge_all(std::string_view word, std::vector<Symbol>& symbols) const;
   int32_t find_whole(std::string_view word) const;
   void tokenize_anew(std::string_view word, std::vector<Piece>& out) const;
   std::vector<Merge> merges_by_rank() const;

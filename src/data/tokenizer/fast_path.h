@@ -63,11 +63,12 @@ class FastPath {
     align_.resize(bytes_.size(), Span{static_cast<int32_t>(begin), static_cast<int32_t>(at_)});
   }
 
-  void set_bytes(const NormalizedText& text) {
-    bytes_ = text.view();
+  // All of `text` from byte `first` on.
+  void set_bytes(const NormalizedText& text, size_t first) {
+    bytes_ = text.view().substr(first);
     is_linear_ = false;
     align_.clear();
-    for (int32_t i = 0; i < static_cast<int32_t>(bytes_.size()); ++i)
+    for (auto i = static_cast<int32_t>(first); i < static_cast<int32_t>(text.view().size()); ++i)
       align_.push_back(text.source(i, i + 1));
   }
 

@@ -121,34 +121,43 @@ PieceEncoder::PieceEncoder(Rules rules, const Model& model, const TokenMatcher& 
     : rules_(std::move(rules)),
       model_(model),
       added_(added),
-      effects_([this](char32_t c) { return effect_of(c); }),
+      kinds_([this](char32_t c) { return kind_of(c); }),
+      texts_([this](char32_t c) {
+        const bool is_mapped = kind_of(c) == Kind::kMapped;
+        return is_mapped ? std::make_unique<const std::string>(normalized(c)) : nullptr;
+      }),
       is_punctuation_(unicode::is_punctuation) {
   const Json steps = {{"type", "Sequence"}, {"normalizers", rules_.inner}};
   inner_ = make_normalizer({steps, "tokenizer.json"});
-  for (char32_t c = 0; c < 128; ++c) ascii_[c] = effects_[c].kind;
+  for (char32_t c = 0; c < 128; ++c) ascii_[c] = kinds_[c];
   for (const std::string& text : rules_.replaced)
     begins_replaced_[static_cast<unsigned char>(text[0])] = true;
   for (size_t c = 0; c < 128; ++c) is_plain_[c] = ascii_[c] == Kind::kSame && !begins_replaced_[c];
 }
 
-PieceEncoder::Effect PieceEncoder::effect_of(char32_t c) const {
-  if (c >= 0xD800 && c < 0xE000) return {};
+std::string PieceEncoder::normalized(char32_t c) const {
   std::string alone;
   append_utf8(alone, c);
-  if (alone == rules_.mark || c == '\r' || unicode::joins_next(c)) return {};
   NormalizedText text(alone, 0, static_cast<int32_t>(alone.size()));
   inner_->apply(text);
-  const std::string_view becomes = text.view();
+  return std::string(text.view());
+}
+
+PieceEncoder::Kind PieceEncoder::kind_of(char32_t c) const {
+  if (c >= 0xD800 && c < 0xE000) return Kind::kLeave;
+  std::string alone;
+  append_utf8(alone, c);
+  if (alone == rules_.mark || c == '\r' || unicode::joins_next(c)) return Kind::kLeave;
+  const std::string becomes = normalized(c);
   const bool is_alone = is_independent(c);
   if (becomes == " " || becomes == rules_.mark)
-    return {is_alone || c == '\n' || c == '\t' ? Kind::kBlank : Kind::kLeave};
-  if (becomes.find(rules_.mark) != std::string_view::npos || has_white_space(becomes))
-    return {becomes == alone && !rules_.minds_white_space ? Kind::kSame : Kind::kLeave};
-  if (becomes.empty()) return {is_alone ? Kind::kLeave : Kind::kComplex};
+    return is_alone || c == '\n' || c == '\t' ? Kind::kBlank : Kind::kLeave;
+  if (becomes.find(rules_.mark) != std::string::npos || has_white_space(becomes))
+    return becomes == alone && !rules_.minds_white_space ? Kind::kSame : Kind::kLeave;
+  if (becomes.empty()) return is_alone ? Kind::kLeave : Kind::kComplex;
   size_t at = 0;
-  if (!is_alone || !is_independent(next_code_point(becomes, at))) return {Kind::kComplex};
-  if (becomes == alone) return {Kind::kSame};
-  return {Kind::kMapped, std::make_unique<const std::string>(becomes)};
+  if (!is_alone || !is_independent(next_code_point(becomes, at))) return Kind::kComplex;
+  return becomes == alone ? Kind::kSame : Kind::kMapped;
 }
 
 // One call of encode. A chunk is a run of blanks and what follows up to the next one.
@@ -187,28 +196,26 @@ class PieceEncoder::Run : public FastPath {
   std::string& marked_ = scratch().word;          // a word with its marks
   bool has_words_ = false;
 
-  // What the code point at `at` becomes; `at` moves past it.
-  Kind kind_at(size_t& at, const Effect*& effect) const {
+  // Of the code point `c` at `at`; `at` moves past it.
+  Kind kind_at(size_t& at, char32_t& c) const {
     const auto byte = static_cast<unsigned char>(text_[at]);
     if (byte < 0x80) {
-      const Kind kind = encoder_.ascii_[byte];
-      effect = kind == Kind::kMapped ? &encoder_.effects_[byte] : nullptr;
       ++at;
-      return kind;
+      c = byte;
+      return encoder_.ascii_[byte];
     }
     const size_t begin = at;
-    const char32_t code = next_code_point(text_, at);
-    if (code == 0xFFFD && at - begin != 3) return Kind::kLeave;  // no UTF-8
-    effect = &encoder_.effects_[code];
-    return effect->kind;
+    c = next_code_point(text_, at);
+    if (c == 0xFFFD && at - begin != 3) return Kind::kLeave;  // no UTF-8
+    return encoder_.kinds_[c];
   }
 
   void take_blanks() {
     blanks_.clear();
     while (at_ < text_.size()) {
       size_t end = at_;
-      const Effect* effect = nullptr;
-      if (kind_at(end, effect) != Kind::kBlank) return;
+      char32_t c = 0;
+      if (kind_at(end, c) != Kind::kBlank) return;
       blanks_.push_back({static_cast<int32_t>(at_), static_cast<int32_t>(end)});
       at_ = end;
     }
@@ -228,8 +235,8 @@ class PieceEncoder::Run : public FastPath {
       if (is_linear() && !is_complex) take_plain();
       if (at_ == text_.size()) break;
       const size_t begin = at_;
-      const Effect* effect = nullptr;
-      const Kind kind = kind_at(at_, effect);
+      char32_t c = 0;
+      const Kind kind = kind_at(at_, c);
       if (kind == Kind::kLeave) return false;
       if (kind == Kind::kBlank) {
         at_ = begin;
@@ -238,7 +245,7 @@ class PieceEncoder::Run : public FastPath {
       is_complex = is_complex || kind == Kind::kComplex || is_replaced(begin);
       if (is_complex) continue;
       const size_t before = bytes_.size();
-      bytes_ += kind == Kind::kSame ? text_.substr(begin, at_ - begin) : *effect->text;
+      bytes_ += kind == Kind::kSame ? text_.substr(begin, at_ - begin) : *encoder_.texts_[c];
       note_source(before, begin);
     }
     return !is_complex || normalize_whole();
@@ -250,16 +257,29 @@ class PieceEncoder::Run : public FastPath {
     bytes_ += text_.substr(begin, at_ - begin);
   }
 
-  // By the normalizer itself. What a mark or a character that is removed does at the beginning is a
-  // matter of what stands before it.
+  // By the normalizer itself: together with the blank before it where the first character may have
+  // to do with that. At the beginning of all, what is removed there changes offsets further on.
   bool normalize_whole() {
     size_t next = start();
-    if (!is_independent(next_code_point(text_, next))) return false;
-    NormalizedText part(text_, static_cast<int32_t>(start()), static_cast<int32_t>(at_));
+    const bool is_apart = is_independent(next_code_point(text_, next));
+    if (!is_apart && (blanks_.empty() || is_stripped_later())) return false;
+    const size_t from = is_apart ? start() : static_cast<size_t>(blanks_.back().start);
+    NormalizedText part(text_, static_cast<int32_t>(from), static_cast<int32_t>(at_));
     encoder_.inner_->apply(part);
-    set_bytes(part);
+    size_t first = 0;
+    if (!is_apart) {
+      first = part.view().starts_with(' ') ? 1 : rules_.mark.size();
+      if (first > 1 && !part.view().starts_with(rules_.mark)) return false;
+    }
+    set_bytes(part, first);
     return !bytes_.empty() && !has_white_space(bytes_) &&
            bytes_.find(rules_.mark) == std::string::npos;
+  }
+
+  // Whether the blanks of the chunk begin the text and go or get company.
+  bool is_stripped_later() const {
+    return blanks_.front().start == static_cast<int32_t>(begin_) &&
+           (rules_.strips_left || rules_.prepends);
   }
 
   // Leaves the blanks that the parts leave. False where they would mind what kind they are.

@@ -39,10 +39,6 @@ class PieceEncoder {
     kComplex,  // neighbours matter: what stands between blanks is normalised as a whole
     kLeave,    // not provided for
   };
-  struct Effect {
-    Kind kind = Kind::kLeave;
-    std::unique_ptr<const std::string> text = nullptr;  // kMapped
-  };
   enum class Prefix { kNever, kFirst, kAlways };
   class Run;
 
@@ -65,7 +61,8 @@ class PieceEncoder {
   const Model& model_;
   const TokenMatcher& added_;
   std::unique_ptr<Normalizer> inner_;
-  CodePointTable<Effect> effects_;
+  CodePointTable<Kind> kinds_;                                // small, so that it stays at hand
+  CodePointTable<std::unique_ptr<const std::string>> texts_;  // kMapped
   CodePointTable<bool> is_punctuation_;
   std::array<Kind, 128> ascii_{};
   std::array<bool, 256> begins_replaced_{}, is_plain_{};  // by first byte; kSame, one byte, no more
@@ -77,7 +74,8 @@ class PieceEncoder {
   static bool read_replace(const JsonNode& node, bool is_first, Rules& rules);
   static bool read_pre_tokenizer(const JsonNode& node, Rules& rules);
   static void read_metaspace(const JsonNode& node, Rules& rules);
-  Effect effect_of(char32_t c) const;
+  std::string normalized(char32_t c) const;
+  Kind kind_of(char32_t c) const;
 };
 
 }  // namespace hone

@@ -171,7 +171,8 @@ std::array<char32_t, 2> to_lower(char32_t c) {
 }
 
 int combining_class(char32_t c) {
-  return is_older_than(c, kNormalization) ? u_getCombiningClass(static_cast<UChar32>(c)) : 0;
+  const int now = u_getCombiningClass(static_cast<UChar32>(c));
+  return now != 0 && is_older_than(c, kNormalization) ? now : 0;
 }
 
 void append_decomposition(char32_t c, bool is_compatible, std::u32string& out) {

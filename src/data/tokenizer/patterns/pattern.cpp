@@ -34,12 +34,20 @@ void collect_bounds(const CharacterSet& set, std::vector<char32_t>& out) {
   for (const CharacterSet& part : set.parts) collect_bounds(part, out);
 }
 
+bool minds_traits(const CharacterSet& set) {
+  return set.categories != 0 || set.has_spaces || set.has_words ||
+         std::any_of(set.parts.begin(), set.parts.end(), minds_traits);
+}
+
 // Every signature that a character may have, numbered: those of all combinations of traits between
 // the bounds of all ranges. Some of them belong to no character.
 class CharacterClasses {
  public:
   CharacterClasses(const std::vector<CharacterSet>& sets, const JsonNode& node) {
-    for (const CharacterSet& set : sets) collect_bounds(set, bounds_);
+    for (const CharacterSet& set : sets) {
+      collect_bounds(set, bounds_);
+      minds_traits_ = minds_traits_ || minds_traits(set);
+    }
     std::sort(bounds_.begin(), bounds_.end());
     bounds_.erase(std::unique(bounds_.begin(), bounds_.end()), bounds_.end());
     if (bounds_.size() > kMostBounds) throw node.error("too many ranges of characters");
@@ -61,7 +69,8 @@ class CharacterClasses {
   const std::vector<Signature>& signatures() const { return signatures_; }
 
   uint8_t operator()(char32_t c) const {
-    const CharacterTraits traits = traits_of(c);
+    const CharacterTraits traits =
+        minds_traits_ ? traits_of(c) : CharacterTraits{c, 1, false, false};
     const auto interval = std::upper_bound(bounds_.begin(), bounds_.end(), c) - bounds_.begin() - 1;
     const uint32_t number = static_cast<uint32_t>(std::countr_zero(traits.category)) * 4 +
                             (traits.is_space ? 1 : 0) + (traits.is_word ? 2 : 0);
@@ -70,6 +79,7 @@ class CharacterClasses {
 
  private:
   static constexpr uint32_t kTraits = 4 * 32;
+  bool minds_traits_ = false;
   std::vector<char32_t> bounds_{0};
   std::vector<Signature> signatures_;  // of each class
   std::vector<uint8_t> classes_;       // of each interval between bounds, by traits
