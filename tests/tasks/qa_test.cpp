@@ -133,6 +133,16 @@ TEST(Qa, HasATargetInEachWindowThatHoldsTheAnswer) {
   EXPECT_THAT(repair, HasSubstr("no window holds it"));
 }
 
+TEST(Qa, CutsWithinAWordThatIsASentence) {
+  const std::vector<Sample> samples =
+      make("stride: 2", 8)
+          ->encode(
+              record(
+                  R"({"question": "q", "context": "aaabbbcccdddeeefff", "answers": ["dddeee"]})"),
+              toy::ToyTokenizer(), true);
+  EXPECT_EQ(targets_of(samples), (std::vector<std::pair<float, float>>{{kNone, kNone}, {4, 5}}));
+}
+
 TEST(Qa, AimsAtTheFirstTokenWhereThereIsNoAnswer) {
   const std::vector<Sample> samples =
       make("stride: 0", 8)

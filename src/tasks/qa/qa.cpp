@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "data/text_bounds.h"
 #include "tasks/fields.h"
@@ -131,7 +132,10 @@ Qa::Windows Qa::windows_of(const Record& record, const Tokenizer& tokenizer) con
       truncate_longest_first(w.question, nullptr, std::min(options_.max_question_length, room / 2));
   const int64_t of_context = room - size_of(w.question);
   const int64_t stride = options_.stride >= 0 ? options_.stride : longest / 4;
-  w.places = cut_windows(w.context.words, of_context, std::min(stride, of_context / 2));
+  // Cuts may stand within a word: where blanks are rare, a word is a whole sentence.
+  std::vector<int32_t> pieces(w.context.ids.size());
+  std::iota(pieces.begin(), pieces.end(), 0);
+  w.places = cut_windows(pieces, of_context, std::min(stride, of_context / 2));
   return w;
 }
 
