@@ -54,8 +54,21 @@ bool add_texts(const std::string& folder, const std::shared_ptr<const SourceOpti
   return true;
 }
 
+// brat's documents: the annotations, each with its text beside it.
+void add_annotations(const std::string& folder, const SourceOptions& options,
+                     std::vector<SourceFile>& files) {
+  const auto each = std::make_shared<SourceOptions>(options);
+  const size_t before = files.size();
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    if (entry.path().extension() == ".ann") files.push_back({entry.path().string(), each});
+  }
+  if (files.size() == before)
+    throw Error(ErrorKind::kData, Where{folder}, "holds no .ann file, as the format brat has them");
+}
+
 void add_folder(const std::string& folder, const SourceOptions& options,
                 std::vector<SourceFile>& files) {
+  if (options.format == "brat") return add_annotations(folder, options, files);
   const bool is_told = options.format == "folder";
   if (!is_told && options.format != "auto") throw no_file(folder);
   auto whole = std::make_shared<SourceOptions>(options);

@@ -20,8 +20,10 @@ struct Format {
 
 // One line each.
 constexpr Format kFormats[] = {
-    {"jsonl", read_jsonl},   {"json", read_json},   {"squad", read_squad}, {"csv", read_delimited},
-    {"tsv", read_delimited}, {"conll", read_conll}, {"text", read_text},   {"folder", read_whole},
+    {"jsonl", read_jsonl},   {"json", read_json},       {"squad", read_squad},
+    {"csv", read_delimited}, {"tsv", read_delimited},   {"conll", read_conll},
+    {"text", read_text},     {"semeval", read_semeval}, {"brat", read_brat},
+    {"folder", read_whole},
 };
 
 // What `format` may say.

@@ -70,6 +70,10 @@ std::unique_ptr<RecordReader> read_delimited(const SourceOptions& options,
                                              std::unique_ptr<TextStream> text);  // csv, tsv
 std::unique_ptr<RecordReader> read_conll(const SourceOptions& options,
                                          std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_semeval(
+    const SourceOptions& options, std::unique_ptr<TextStream> text);  // one row: a block of lines
+std::unique_ptr<RecordReader> read_brat(const SourceOptions& options,
+                                        std::unique_ptr<TextStream> text);  // one row: a document
 std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
                                         std::unique_ptr<TextStream> text);  // {"text": line}
 std::unique_ptr<RecordReader> read_whole(

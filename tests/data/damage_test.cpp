@@ -97,6 +97,8 @@ std::vector<Sound> sound_files() {
       {"comments", "# id = 1\na B-X\n# O\n\n#doc 2\nb O\n", with_comments()},
       {"one_line", R"([{"a": "x", "b": [1, 2]}, {"a": "y", "b": [{"c": 0}]}])", with_fields()},
       {"last_column", "a||b||\"c\"\n\"d||\"\"\"||e\n\n\"\"||f\n", with_columns()},
+      {"semeval", "1\t\"<e1>a</e1> <e2>中</e2>\"\r\nX(e1,e2)\r\nComment:\r\n\r\n2\tb\nOther\n",
+       options_of("semeval")},
       {"folder", "a text\r\n中\rof lines\n\n", options_of("folder")},
       {"guess", csv, options_of("auto")},
       {"guess_conll", bmes, options_of("auto")},
