@@ -3,6 +3,7 @@
 #include "tasks/classify/classify.h"
 #include "tasks/ner/ner.h"
 #include "tasks/qa/qa.h"
+#include "tasks/relation/relation.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -12,6 +13,7 @@ Table<TaskInfo>& tasks() {
                                          classify::kInfo,
                                          ner::kInfo,
                                          qa::kInfo,
+                                         relation::kInfo,
                                      });
   return all;
 }

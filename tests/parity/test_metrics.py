@@ -477,3 +477,40 @@ def test_best_threshold():
         )
     assert metrics["best_f1"] == pytest.approx(max(sums) / len(golds))
     assert metrics["best_threshold"] == results[sums.index(max(sums)) - 1]["no_answer_margin"]
+
+
+# ---- relations
+
+
+def semeval_rule(golds, said):
+    """semeval2010_task8_scorer-v1.2.pl, (9+1)-way with directionality: macro F1 over the key's relations but Other."""
+    of = [g.split("(")[0] for g in golds]
+    scores = []
+    for label in sorted(set(of) - {"Other"}):
+        hits = sum(g == s and t == label for g, s, t in zip(golds, said, of))
+        predicted = sum(s.split("(")[0] == label for s in said)
+        precision, recall = hits / predicted if predicted else 0, hits / of.count(label)
+        scores.append(2 * precision * recall / (precision + recall) if hits else 0)
+    return sum(scores) / len(scores)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_relations(seed):
+    rng = random.Random(seed)
+    labels = ["Other", *(f"{r}({d})" for r in ("A-B", "C-D", "E-F") for d in ("e1,e2", "e2,e1"))]
+    golds = rng.choices(labels, k=120)
+    said = [g if rng.random() < 0.5 else rng.choice(labels) for g in golds]
+    text = {"text": "<e1>a</e1> <e2>b</e2>"}
+    report = score(
+        "relation",
+        [text | {"relation": g} for g in golds],
+        [{"relation": s} for s in said],
+    )["report"]
+    assert report["metrics"]["macro_f1"] == pytest.approx(semeval_rule(golds, said))
+    related = [g for g in labels if g != "Other"]
+    assert report["metrics"]["exact_match"] == pytest.approx(
+        sklearn.metrics.accuracy_score(golds, said)
+    )
+    assert report["metrics"]["f1"] == pytest.approx(
+        sklearn.metrics.f1_score(golds, said, labels=related, average="micro")
+    )

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import string
 import subprocess
 
@@ -185,6 +186,11 @@ SENTENCES = [
         ["B-ORG", "O", "B-PER", "O", "B-LOC", "I-LOC"],
     ),
 ]
+RELATIONS = [
+    ("<e1>ann</e1> lives in <e2>new york</e2>", "Home(e1,e2)"),
+    ("the <e1>lamp</e1> of <e2>bo</e2> is lost", "Owner(e2,e1)"),
+    ("we met <e1>al</e1>, not <e2>jo</e2>", "Other"),
+]
 KINDS = {
     # Not as many of each label: a fresh head says all are alike, and gradients that cancel to nothing would compare rounding.
     "single": ("classify", {}, [{"text": t, "label": "aaabca"[i]} for i, t in enumerate(TEXTS)]),
@@ -202,6 +208,7 @@ KINDS = {
         [{"text": t, "label": i * 0.7 - 1} for i, t in enumerate(TEXTS)],
     ),
     "ner": ("ner", {}, [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES]),
+    "relation": ("relation", {}, [{"text": t, "relation": r} for t, r in RELATIONS]),
     "qa": (
         "qa",
         {},
@@ -251,6 +258,36 @@ LOADERS = {
     "ner": transformers.AutoModelForTokenClassification,
     "qa": transformers.AutoModelForQuestionAnswering,
 }
+
+
+class PairModel(torch.nn.Module):
+    """An encoder, and one layer on the states of both entities' first marks (Baldini Soares et al. 2019)."""
+
+    def __init__(self, folder):
+        super().__init__()
+        encoder = transformers.AutoModel.from_pretrained(folder, attn_implementation="sdpa")
+        weights = load_file(folder / "model.safetensors")
+        self.add_module(encoder.base_model_prefix, encoder)
+        self.encoder_forward = encoder.forward
+        self.classifier = torch.nn.Linear(*reversed(weights["classifier.weight"].shape))
+        self.classifier.load_state_dict({k: weights["classifier." + k] for k in ("weight", "bias")})
+        self.labels = encoder.config.label2id
+
+    def forward(self, folder, records):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        accepted = inspect.signature(self.encoder_forward).parameters
+        logits = []
+        for record in records:
+            text = re.sub("</?e1>", " @ ", record["text"])
+            batch = tokenizer(re.sub("</?e2>", " # ", text), return_tensors="pt")
+            tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+            inputs = {k: v for k, v in batch.items() if k in accepted}
+            states = self.encoder_forward(**inputs).last_hidden_state[0]
+            logits.append(
+                self.classifier(torch.cat([states[tokens.index("@")], states[tokens.index("#")]]))
+            )
+        labels = torch.tensor([self.labels[record["relation"]] for record in records])
+        return torch.nn.functional.cross_entropy(torch.stack(logits), labels), torch.stack(logits)
 
 
 def load_peer(kind, folder):
@@ -317,6 +354,10 @@ def tensors_of(peer, loss, logits):
 
 def run_peer(kind, folder, records, dtype):
     """Loss, logits of the real tokens and every gradient of Transformers on one padded batch."""
+    if kind == "relation":
+        peer = PairModel(folder).eval().to(dtype)
+        loss, logits = peer(folder, records)
+        return tensors_of(peer, loss, logits)
     peer = load_peer(kind, folder).to(dtype)
     if kind == "qa":
         return tensors_of(peer, *run_question_answering(peer, folder, records))
