@@ -69,15 +69,11 @@ void compare_model(const Json& before, const Json& now, const Where& where) {
                   "the base model changed: its weights are not those that the run began with");
 }
 
-// What is trained beside a frozen model, and how much of it there is.
+// What is trained beside a frozen model.
 void compare_adapters(const Json& before, const Json& now, const Where& where) {
   const auto changes = task_differences(before.value("peft", Json::object()), now["peft"]);
   if (!changes.empty())
     refuse_change(where, fmt::format("its section peft changed: {}", fmt::join(changes, "; ")));
-  const Json trained = before.value("trained", now["trained"]);
-  if (trained != now["trained"])
-    refuse_change(where, fmt::format("it trained {} parameters, now it would train {}",
-                                     trained.dump(), now["trained"].dump()));
 }
 
 // The optimizer's state is that of its weights; the regularisers' that of a set of them.
@@ -101,6 +97,10 @@ void compare_trained(const Json& before, const Json& now, const Where& where) {
                     given = names(now["regularisers"]);
   if (old != given)
     refuse_change(where, fmt::format("its regularisers were {}, now they would be {}", old, given));
+  const Json trained = before.value("trained", now["trained"]);
+  if (trained != now["trained"])
+    refuse_change(where, fmt::format("it trained {} parameters, now it would train {}",
+                                     trained.dump(), now["trained"].dump()));
 }
 
 void warn_of_change(const Warn& warn, const std::string& key, const Json& before, const Json& now) {

@@ -39,7 +39,8 @@ class BratReaderTest : public testing::Test {
   // Bounds of the entities, in characters.
   std::vector<std::pair<int, int>> bounds() {
     std::vector<std::pair<int, int>> all;
-    for (const Json& e : read().at(0).fields["entities"]) all.emplace_back(e["start"], e["end"]);
+    const std::vector<Record> records = read();
+    for (const Json& e : records.at(0).fields["entities"]) all.emplace_back(e["start"], e["end"]);
     return all;
   }
 

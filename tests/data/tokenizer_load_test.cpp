@@ -254,9 +254,9 @@ TEST(SaveTokenizer, LosesNothingOfPublishedTokenizers) {
 }
 
 // Loads damaged files: each is refused with a place, or is a tokenizer that works.
-class Damage {
+class Damaged {
  public:
-  Damage(std::string name, TokenizerOptions options) : name_(std::move(name)), options_(options) {}
+  Damaged(std::string name, TokenizerOptions options) : name_(std::move(name)), options_(options) {}
 
   void load(const std::string& text) {
     ++tried;
@@ -290,7 +290,7 @@ class Damage {
 };
 
 // Cut at every byte; then bytes flipped, pieces removed, doubled or moved, JSON values exchanged.
-void damage_every_way(const std::string& text, Damage& damage, uint64_t seed) {
+void damage_every_way(const std::string& text, Damaged& damage, uint64_t seed) {
   for (size_t size = 0; size < text.size(); ++size) damage.load(text.substr(0, size));
   RandomStream random(seed);
   const std::vector<std::string> values{
@@ -337,13 +337,13 @@ struct OnlyErrorsLogged {
 
 TEST(LoadTokenizer, RefusesDamagedFilesAndNeverCrashes) {
   const OnlyErrorsLogged only_errors;
-  Damage wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}), unigram("tokenizer.json", {}),
+  Damaged wordpiece("tokenizer.json", {}), bpe("tokenizer.json", {}), unigram("tokenizer.json", {}),
       vocabulary("vocab.txt", {true});
   damage_every_way(kSmallJson, wordpiece, 1);
   damage_every_way(kSmallBpeJson, bpe, 2);
   damage_every_way(kSmallVocabulary, vocabulary, 3);
   damage_every_way(kSmallUnigramJson, unigram, 4);
-  for (const Damage* damage : {&wordpiece, &bpe, &unigram, &vocabulary}) {
+  for (const Damaged* damage : {&wordpiece, &bpe, &unigram, &vocabulary}) {
     EXPECT_GT(damage->tried, 3000);
     EXPECT_GT(damage->refused, damage == &vocabulary ? 100 : 1500);
   }

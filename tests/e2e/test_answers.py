@@ -67,7 +67,7 @@ def test_a_squad_file_with_wrong_offsets(hone, tiny_model, tmp_path):
     assert report["data"]["train"]["repaired"] == len(repairs) == 2
     line = squad.read_text().split('"anna paris 0"')[0].count("\n")  # of the question's bracket
     assert repairs[0]["line"] == line
-    assert "does not stand at -1 but at 28" in repairs[0]["reason"]
+    assert "does not stand at -1 but at 29" in repairs[0]["reason"]
     assert "stands nowhere in the text" in repairs[1]["reason"]
     assert report["metrics"]["f1"] == report["metrics"]["best_f1"] == 1
     never = hone("eval", tmp_path / "run/model", squad, "task.no_answer_threshold=-1000")
@@ -107,7 +107,7 @@ def test_documents_of_brat(hone, tiny_model, tmp_path):
     "task, row, message",
     [
         ("qa", {"question": "q", "context": "a", "answers": 7}, 'rows.jsonl:1: "answers" must be'),
-        ("qa", {"question": "q", "answers": []}, 'has no field "context"'),
+        ("qa", {"question": "q", "answers": ["a"]}, 'has no field "context"'),
         ("qa", {"question": "q", "context": "a", "answers": ["b"]}, "stands in its text"),
         ("relation", {"text": "a <e1>b</e1>", "relation": "x"}, 'rows.jsonl:1: "text" has no <e2>'),
         (

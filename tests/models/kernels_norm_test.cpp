@@ -12,7 +12,7 @@ using testing::error;
 using testing::normal;
 using testing::on_every_target;
 
-struct Case {
+struct NormCase {
   int64_t rows, columns;
   bool with_residual;
   double dropout;
@@ -23,11 +23,11 @@ struct NormOutcome {
   at::Tensor out, dx, dresidual, dweight, dbias;
 };
 
-using Function = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&,
-                                const at::Tensor&, double, const DropoutOptions&);
+using NormFunction = at::Tensor (*)(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                    const at::Tensor&, double, const DropoutOptions&);
 
 // Inputs rounded to the case's type, then computed in `type`: the reference runs in double.
-NormOutcome run(Function function, const Case& c, at::ScalarType type) {
+NormOutcome run(NormFunction function, const NormCase& c, at::ScalarType type) {
   const auto input = [&](uint64_t seed) {
     return normal({c.rows, c.columns}, seed, c.type).to(type).requires_grad_();
   };
@@ -54,8 +54,9 @@ void expect_near(const NormOutcome& actual, const NormOutcome& expected, double 
 
 TEST(KernelsNorm, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
   on_every_target([] {
-    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1},
-                          Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+    for (const NormCase& c :
+         {NormCase{1, 8, false, 0}, NormCase{5, 33, true, 0}, NormCase{70, 384, true, 0.1},
+          NormCase{33, 768, false, 0.5}, NormCase{3, 1000, true, 0.1}}) {
       SCOPED_TRACE(c.columns);
       expect_near(run(dropout_add_layer_norm, c, at::kFloat),
                   run(dropout_add_layer_norm_reference, c, at::kDouble), 1e-6);
@@ -65,8 +66,8 @@ TEST(KernelsNorm, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
 
 TEST(KernelsNorm, Bf16IsTheDoubleResultRounded) {
   on_every_target([] {
-    for (const Case& c :
-         {Case{70, 384, true, 0.1, at::kBFloat16}, Case{5, 33, false, 0, at::kBFloat16}}) {
+    for (const NormCase& c :
+         {NormCase{70, 384, true, 0.1, at::kBFloat16}, NormCase{5, 33, false, 0, at::kBFloat16}}) {
       expect_near(run(dropout_add_layer_norm, c, at::kBFloat16),
                   run(dropout_add_layer_norm_reference, c, at::kDouble), 4e-3);
     }
@@ -83,8 +84,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& residual, const at::T
 
 TEST(KernelsNorm, RmsMatchesTheReferenceInDoubleOnEveryInstructionSet) {
   on_every_target([] {
-    for (const Case& c : {Case{1, 8, false, 0}, Case{5, 33, true, 0}, Case{70, 384, true, 0.1},
-                          Case{33, 768, false, 0.5}, Case{3, 1000, true, 0.1}}) {
+    for (const NormCase& c :
+         {NormCase{1, 8, false, 0}, NormCase{5, 33, true, 0}, NormCase{70, 384, true, 0.1},
+          NormCase{33, 768, false, 0.5}, NormCase{3, 1000, true, 0.1}}) {
       SCOPED_TRACE(c.columns);
       const NormOutcome actual = run(rms_norm, c, at::kFloat),
                         expected = run(rms_norm, c, at::kDouble);
@@ -114,7 +116,7 @@ TEST(KernelsNorm, SurvivesALargeMean) {
 
 TEST(KernelsNorm, GradientsAreTheSameBitsWithAnyNumberOfThreads) {
   const int before = at::get_num_threads();
-  const Case c{1000, 96, true, 0.1};
+  const NormCase c{1000, 96, true, 0.1};
   at::set_num_threads(1);
   const NormOutcome one = run(dropout_add_layer_norm, c, at::kFloat);
   at::set_num_threads(3);

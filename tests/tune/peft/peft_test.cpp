@@ -112,13 +112,13 @@ struct Form {
   const char *task, *peft, *precision;
   bool recompute;
 };
-class EveryRun : public testing::TestWithParam<Form> {};
-INSTANTIATE_TEST_SUITE_P(Peft, EveryRun,
+class EveryAdaptedRun : public testing::TestWithParam<Form> {};
+INSTANTIATE_TEST_SUITE_P(Peft, EveryAdaptedRun,
                          testing::Values(Form{"classify", kLora, "fp32", false},
                                          Form{"ner", kLora, "bf16", false},
                                          Form{"classify", kAll, "bf16", true}));
 
-TEST_P(EveryRun, ResumedEqualsTheUninterruptedBitForBit) {
+TEST_P(EveryAdaptedRun, ResumedEqualsTheUninterruptedBitForBit) {
   const Form& form = GetParam();
   TrainOptions options = tiny_options();
   options.precision = form.precision;
