@@ -52,7 +52,7 @@ FAMILIES = {
         add_pooling_layer=False,
     ),
     "camembert": lambda v: transformers.CamembertModel(
-        transformers.CamembertConfig(vocab_size=v, hidden_size=32, **SMALL),
+        transformers.CamembertConfig(vocab_size=v, hidden_size=32, type_vocab_size=1, **SMALL),
         add_pooling_layer=False,
     ),
     "ernie": lambda v: transformers.ErnieModel(
