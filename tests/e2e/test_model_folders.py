@@ -257,7 +257,7 @@ def test_unknown_families_get_the_known_ones(hone, tmp_path, model):
         ),
         (
             {"hidden_act": "xielu"},
-            '"hidden_act": unknown activation "xielu"; known: gelu, gelu_new',
+            '"hidden_act": unknown activation "xielu"; did you mean "gelu"',
         ),
         (
             {"model_type": "novelbert", "auto_map": {"AutoModel": "modeling_novel.NovelModel"}},
@@ -306,7 +306,7 @@ def test_own_code_is_refused_where_the_weights_are_others(tmp_path, model, chang
     )
 
 
-@pytest.mark.parametrize("family", ["mpnet", "ernie", "xlm-roberta", "albert", "modernbert"])
+@pytest.mark.parametrize("family", ["mpnet", "ernie", "albert", "modernbert"])
 def test_weights_of_another_family_are_named(tmp_path, model, family):
     edit_json(model / "config.json", model_type=family, use_task_id=True)
     refused(train(tmp_path, model), "does config.json belong to these weights?")
@@ -328,7 +328,7 @@ def test_berts_release_for_tensorflow_trains(tmp_path):
     saved = json.loads((tmp_path / "run/model/config.json").read_text())
     assert saved["model_type"] == "bert"
     (folder / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"")
-    refused(train(tmp_path, folder), "reaches beyond the end of its data; is the file cut off?")
+    refused(train(tmp_path, folder, "--overwrite"), "reaches beyond the end of its data")
 
 
 def test_a_file_is_no_model_folder(tmp_path, model):
