@@ -47,6 +47,33 @@ std::string list_rows(const std::vector<int64_t>& records,
                      more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
+// What follows "the loss of step 4 is not finite".
+std::string of_none_alone(const Suspects& suspects, const std::string& rows) {
+  return fmt::format(
+      ", though that of each of its {} samples alone is; its rows: {}. Try a smaller "
+      "\"learning_rate\" or \"precision: fp32\"",
+      suspects.indices.size(), rows);
+}
+
+// Before anything is trained, the base model is as likely a cause as the rows.
+std::string of_some(const Suspects& suspects, size_t guilty, const std::string& rows) {
+  const size_t count = suspects.indices.size();
+  const bool is_first = suspects.steps_done == 0;
+  if (guilty == count && count > 1)
+    return fmt::format(
+        " for any of its {} samples, so {}. Its rows: {}", count,
+        is_first ? "the base model's own weights give no numbers: are they damaged? Try another "
+                   "copy of it, or \"precision: fp32\""
+                 : "the weights themselves have diverged; try a smaller \"learning_rate\" or more "
+                   "warm-up",
+        rows);
+  return fmt::format(" for {} of {} samples: {}. Look at the values of these rows; {}", guilty,
+                     count, rows,
+                     is_first ? "nothing has been trained yet: the base model's weights may be "
+                                "damaged too"
+                              : "earlier checkpoints are untouched");
+}
+
 }  // namespace
 
 void refuse_not_finite(const Pass& pass, const Network& network,
@@ -61,31 +88,13 @@ void refuse_not_finite(const Pass& pass, const Network& network,
   }
   clear_gradients(parameters);
 
-  const std::string& what = suspects.failure.what;
-  const int64_t step = suspects.steps_done + 1;
-  const bool all = guilty.size() == suspects.indices.size(), none = guilty.empty();
+  const bool none = guilty.empty();
   const auto rows = records_of(samples, none ? suspects.indices : guilty);
-  const std::string listed = list_rows(rows, where_of);
-  std::string message;
-  if (none) {
-    message = fmt::format(
-        "the {} of step {} is not finite, though that of each of its {} samples alone is; its "
-        "rows: {}. Try a smaller \"learning_rate\" or "
-        "\"precision: fp32\"",
-        what, step, suspects.indices.size(), listed);
-  } else if (all && suspects.indices.size() > 1) {
-    message = fmt::format(
-        "the {} of step {} is not finite for any of its {} samples, so the weights themselves have "
-        "diverged; try a smaller "
-        "\"learning_rate\" or more warm-up. Its rows: {}",
-        what, step, suspects.indices.size(), listed);
-  } else {
-    message = fmt::format(
-        "the {} of step {} is not finite for {} of {} samples: {}. Look at the values of these "
-        "rows; earlier checkpoints are untouched",
-        what, step, guilty.size(), suspects.indices.size(), listed);
-  }
-  throw Error(ErrorKind::kData, where_of(rows.front()), message);
+  throw Error(ErrorKind::kData, where_of(rows.front()),
+              fmt::format("the {} of step {} is not finite{}", suspects.failure.what,
+                          suspects.steps_done + 1,
+                          none ? of_none_alone(suspects, list_rows(rows, where_of))
+                               : of_some(suspects, guilty.size(), list_rows(rows, where_of))));
 }
 
 void refuse_diverged(const std::vector<Parameter>& parameters, int64_t steps_done) {
