@@ -21,10 +21,10 @@ constexpr const char* kPickledAdapter = "adapter_model.bin";
 constexpr const char* kBaseModel = "base_model_name_or_path";
 
 // Keys that say how an adapter was begun, or nothing about its weights.
-constexpr const char* kAsideKeys[] = {kBaseModel,      "auto_mapping",      "revision",
-                                      "task_type",     "inference_mode",    "peft_version",
-                                      "megatron_core", "loftq_config",      "runtime_config",
-                                      "bias",          "init_lora_weights", "qalora_group_size"};
+constexpr const char* kAsideKeys[] = {
+    kBaseModel,          "auto_mapping",      "revision",        "task_type",      "inference_mode",
+    "peft_version",      "megatron_core",     "loftq_config",    "runtime_config", "bias",
+    "init_lora_weights", "qalora_group_size", "init_ia3_weights"};
 // Beginnings that change the base model's weights too.
 constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
 
