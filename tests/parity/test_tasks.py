@@ -260,12 +260,20 @@ LOADERS = {
 }
 
 
+def attention_of(folder):
+    # ModernBERT's plain attention takes its softmax in fp32, where the mask of fp64 overflows: tokens of padding
+    # without a neighbour become NaN.
+    return "sdpa" if "modernbert" in (folder / "config.json").read_text() else "eager"
+
+
 class PairModel(torch.nn.Module):
     """An encoder, and one layer on the states of both entities' first marks (Baldini Soares et al. 2019)."""
 
     def __init__(self, folder):
         super().__init__()
-        encoder = transformers.AutoModel.from_pretrained(folder, attn_implementation="sdpa")
+        encoder = transformers.AutoModel.from_pretrained(
+            folder, attn_implementation=attention_of(folder)
+        )
         weights = load_file(folder / "model.safetensors")
         self.add_module(encoder.base_model_prefix, encoder)
         self.encoder_forward = encoder.forward
@@ -292,13 +300,10 @@ class PairModel(torch.nn.Module):
 
 def load_peer(kind, folder):
     loader = LOADERS.get(kind, transformers.AutoModelForSequenceClassification)
-    # ModernBERT's plain attention takes its softmax in fp32, where the mask of fp64 overflows: tokens of padding
-    # without a neighbour become NaN.
-    of_modernbert = "modernbert" in (folder / "config.json").read_text()
     peer, info = loader.from_pretrained(
         folder,
         output_loading_info=True,
-        attn_implementation="sdpa" if of_modernbert else "eager",
+        attn_implementation=attention_of(folder),
     )
     assert (
         not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
@@ -333,7 +338,7 @@ def run_question_answering(peer, folder, records):
             return_tensors="pt",
         )
         start, end = answer_places(record, batch)
-        if getattr(peer.config, "type_vocab_size", 2) == 1:  # RoBERTa's own tokenizer has zeros
+        if peer.base_model_prefix == "roberta":  # its own tokenizers have zeros
             batch["token_type_ids"].zero_()
         output = peer(
             **{k: v for k, v in batch.items() if k in accepted},
