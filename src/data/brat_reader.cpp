@@ -37,7 +37,7 @@ std::vector<size_t> unit_starts(std::string_view text, Unit unit) {
     const size_t begin = at;
     const char32_t c = next_code_point(text, at);
     size_t units = unit == Unit::kBytes ? at - begin : unit == Unit::kUtf16 && c > 0xFFFF ? 2 : 1;
-    if (unit == Unit::kOneForCrLf && c == '\r' && text.substr(at).starts_with('\n')) units = 0;
+    if (unit == Unit::kOneForCrLf && c == '\n' && text.substr(0, begin).ends_with('\r')) units = 0;
     starts.insert(starts.end(), units, begin);
   }
   starts.push_back(text.size());
