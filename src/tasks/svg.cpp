@@ -14,7 +14,7 @@ namespace {
 
 using html::escape;
 
-constexpr double kWidth = 340, kHeight = 220, kLeft = 48, kRight = 14, kTop = 10, kBottom = 40;
+constexpr double kWidth = 340, kHeight = 220, kLeft = 58, kRight = 14, kTop = 10, kBottom = 40;
 
 struct Axis {
   double low, high, from, to;  // values low..high lie at pixels from..to
