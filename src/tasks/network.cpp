@@ -104,4 +104,16 @@ std::vector<std::pair<std::string, at::Tensor>> Network::trained_weights() const
   return trained;
 }
 
+StateDict weights_of(const Network& network) {
+  StateDict weights;
+  for (const auto& [name, value] : network.weights()) weights[name] = value.detach();
+  return weights;
+}
+
+StateDict trained_weights_of(const Network& network) {
+  StateDict weights;
+  for (const auto& [name, value] : network.trained_weights()) weights[name] = value.detach();
+  return weights;
+}
+
 }  // namespace hone

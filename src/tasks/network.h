@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "models/backbone.h"
+#include "models/weights.h"
 #include "tasks/batch.h"
 
 namespace hone {
@@ -54,5 +55,9 @@ class Network : public torch::nn::Module {
   at::Device device_ = at::kCPU;
   Precision precision_ = Precision::kFp32;
 };
+
+StateDict weights_of(const Network& network);  // shares memory with the network
+// Those that are not frozen: what a checkpoint needs, as the others are the base model's still.
+StateDict trained_weights_of(const Network& network);
 
 }  // namespace hone

@@ -18,12 +18,6 @@ namespace {
 
 constexpr const char* kWeights = "/model.safetensors";
 
-StateDict state_of(const Network& network) {
-  StateDict state;
-  for (const auto& [name, tensor] : network.weights()) state.emplace(name, tensor.detach());
-  return state;
-}
-
 // A task's saved options with others in their place, checked as those of a configuration are.
 Json replace_options(const TaskInfo& info, Json state, const std::vector<std::string>& others) {
   const Json saved = state.at("options");
@@ -221,7 +215,7 @@ void Pipeline::save(const std::string& folder) const {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
   } else {
-    write_safetensors(folder + kWeights, state_of(*network_));
+    write_safetensors(folder + kWeights, weights_of(*network_));
   }
   tokenizer_->save(folder);
   write_manifest(folder, manifest);

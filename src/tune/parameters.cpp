@@ -168,18 +168,6 @@ void clear_gradients(const std::vector<Parameter>& parameters) {
     at::Tensor(parameter.value).mutable_grad() = at::Tensor();
 }
 
-StateDict weights_of(const Network& network) {
-  StateDict weights;
-  for (const auto& [name, value] : network.weights()) weights[name] = value.detach();
-  return weights;
-}
-
-StateDict trained_weights_of(const Network& network) {
-  StateDict weights;
-  for (const auto& [name, value] : network.trained_weights()) weights[name] = value.detach();
-  return weights;
-}
-
 void load_weights(Network& network, const StateDict& weights, const std::string& source) {
   const c10::AutoGradMode no_grad(false);
   for (auto& [name, value] : network.trained_weights()) {

@@ -33,9 +33,6 @@ WeightCount count_weights(const Network& network);
 
 void clear_gradients(const std::vector<Parameter>& parameters);
 
-StateDict weights_of(const Network& network);  // shares memory with the network
-// Those that are not frozen: what a checkpoint needs, as the others are the base model's still.
-StateDict trained_weights_of(const Network& network);
 // Every trained weight by its own name, shapes equal; refreshes the bf16 shadows. Error(kModel) at
 // `source` otherwise.
 void load_weights(Network& network, const StateDict& weights, const std::string& source);

@@ -181,26 +181,11 @@ int64_t AdamW::state_size() const {
 }
 
 void AdamW::load_state(const StateDict& state) {
-  const auto find = [&](const std::string& name) -> const at::Tensor& {
-    const auto found = state.find(name);
-    if (found == state.end())
-      throw Error(ErrorKind::kModel, "optimizer state: \"" + name +
-                                         "\" is missing; the checkpoint is of another model");
-    return found->second;
-  };
-  const auto copy = [&](at::Tensor& to, const std::string& name) {
-    const at::Tensor& from = find(name);
-    if (from.sizes() != to.sizes()) {
-      throw Error(ErrorKind::kModel,
-                  fmt::format("optimizer state: \"{}\" has {} values, the parameter has {}", name,
-                              from.numel(), to.numel()));
-    }
-    to.copy_(from);
-  };
+  const auto find = [&](const std::string& name) { return find_state(state, name); };
   for (Slot& slot : slots_) {
     slot.make_moments(Touched::kWhole);
-    copy(slot.exp_avg, "exp_avg." + slot.parameter.name);
-    copy(slot.exp_avg_sq, "exp_avg_sq." + slot.parameter.name);
+    copy_state(slot.exp_avg, state, "exp_avg." + slot.parameter.name);
+    copy_state(slot.exp_avg_sq, state, "exp_avg_sq." + slot.parameter.name);
     const std::string& name = slot.parameter.name;
     const auto owed = [&] {
       return LazyRows::Owed{find("rows.seen." + name), find("rows.moving." + name),

@@ -1,7 +1,11 @@
 #include "tune/optim/optimizer.h"
 
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
 #include <cmath>
 
+#include "base/error.h"
 #include "tune/optim/adamw_fused.h"
 #include "tune/optim/adamw_simd.h"
 #include "tune/optim/pieces.h"
@@ -17,6 +21,17 @@ Optimizer::Optimizer(std::vector<Parameter> parameters) : parameters_(std::move(
 
 const std::vector<int64_t>* touched_rows(const Parameter& parameter) {
   return parameter.rows ? parameter.rows->touched(parameter.value.grad()) : nullptr;
+}
+
+double sum_of_squares(const std::vector<Piece>& pieces, const std::vector<at::Tensor>& arrays) {
+  std::vector<double> sums(pieces.size());
+  for_pieces(pieces, [&](int64_t i, const Piece& piece) {
+    sums[i] = sum_of_squares(arrays[piece.index].const_data_ptr<float>() + piece.begin,
+                             piece.end - piece.begin);
+  });
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
 double gradient_norm(const std::vector<Parameter>& parameters) {
@@ -36,14 +51,24 @@ double gradient_norm(const std::vector<Parameter>& parameters) {
     }
   }
   if (!gradients.empty() && !gradients.front().is_cpu()) return norm_fused(gradients);
-  std::vector<double> sums(pieces.size());
-  for_pieces(pieces, [&](int64_t i, const Piece& piece) {
-    sums[i] = sum_of_squares(gradients[piece.index].const_data_ptr<float>() + piece.begin,
-                             piece.end - piece.begin);
-  });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return std::sqrt(total);
+  return std::sqrt(sum_of_squares(pieces, gradients));
+}
+
+const at::Tensor& find_state(const StateDict& state, const std::string& name) {
+  const auto found = state.find(name);
+  if (found == state.end())
+    throw Error(ErrorKind::kModel,
+                "optimizer state: \"" + name + "\" is missing; the checkpoint is of another model");
+  return found->second;
+}
+
+void copy_state(const at::Tensor& to, const StateDict& state, const std::string& name) {
+  const at::Tensor& from = find_state(state, name);
+  if (from.sizes() != to.sizes())
+    throw Error(ErrorKind::kModel,
+                fmt::format("optimizer state: \"{}\" has {} values, the parameter has {}", name,
+                            from.numel(), to.numel()));
+  to.copy_(from);
 }
 
 }  // namespace hone

@@ -31,6 +31,11 @@ const std::vector<int64_t>* touched_rows(const Parameter& parameter);
 // Euclidean norm of all gradients together; on the CPU summed in double and in a fixed order.
 double gradient_norm(const std::vector<Parameter>& parameters);
 
+// A tensor of a saved state by its name, and its values put into `to`. Error(kModel) where it is
+// missing or of another shape: the checkpoint is of another model.
+const at::Tensor& find_state(const StateDict& state, const std::string& name);
+void copy_state(const at::Tensor& to, const StateDict& state, const std::string& name);
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;

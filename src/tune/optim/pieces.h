@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -27,5 +28,8 @@ void for_pieces(const std::vector<Piece>& pieces, const Body& body) {
     for (int64_t i = first; i < last; ++i) body(i, pieces[i]);
   });
 }
+
+// Of fp32 arrays on the CPU: in double, the pieces in their order whatever the number of threads.
+double sum_of_squares(const std::vector<Piece>& pieces, const std::vector<at::Tensor>& arrays);
 
 }  // namespace hone

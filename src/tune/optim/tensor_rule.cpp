@@ -2,48 +2,17 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
 
-#include "base/error.h"
-#include "tune/optim/adamw_simd.h"
 #include "tune/optim/pieces.h"
 
 namespace hone {
-namespace {
-
-const at::Tensor& find(const StateDict& state, const std::string& name) {
-  const auto found = state.find(name);
-  if (found == state.end())
-    throw Error(
-        ErrorKind::kModel,
-        fmt::format("optimizer state: \"{}\" is missing; the checkpoint is of another model",
-                    name));
-  return found->second;
-}
-
-void copy(const at::Tensor& to, const StateDict& state, const std::string& name) {
-  const at::Tensor& from = find(state, name);
-  if (from.sizes() != to.sizes())
-    throw Error(ErrorKind::kModel,
-                fmt::format("optimizer state: \"{}\" has {} values, the parameter has {}", name,
-                            from.numel(), to.numel()));
-  to.copy_(from);
-}
-
-}  // namespace
 
 double squares_of(const at::Tensor& x) {
   if (!x.is_cpu()) return x.to(at::kDouble).square().sum().item<double>();
   const at::Tensor plain = x.contiguous();
   std::vector<Piece> pieces;
   cut(0, 0, plain.numel(), pieces);
-  std::vector<double> sums(pieces.size());
-  for_pieces(pieces, [&](int64_t i, const Piece& piece) {
-    sums[i] = sum_of_squares(plain.const_data_ptr<float>() + piece.begin, piece.end - piece.begin);
-  });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
+  return sum_of_squares(pieces, {plain});
 }
 
 ByTensor::ByTensor(std::vector<Parameter> parameters, std::unique_ptr<TensorRule> rule)
@@ -80,8 +49,8 @@ StateDict ByTensor::state() const {
 void ByTensor::load_state(const StateDict& state) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const std::string& name = parameters()[i].name;
-    for (const auto& [what, tensor] : slots_[i].state) copy(tensor, state, what + "." + name);
-    slots_[i].steps = find(state, "steps." + name).item<int64_t>();
+    for (const auto& [what, tensor] : slots_[i].state) copy_state(tensor, state, what + "." + name);
+    slots_[i].steps = find_state(state, "steps." + name).item<int64_t>();
   }
 }
 
