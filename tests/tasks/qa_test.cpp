@@ -96,8 +96,8 @@ TEST(QaGold, FindsAnswersThatAreNotWhereTheySayTheyAre) {
 
 TEST(Qa, LearnsTheFirstAnswerThatStandsInTheText) {
   const auto task = make();
-  const Record row = record(
-      R"({"question": "who", "context": "ab Bob cd", "answers": {"text": ["Al", "Bob"], "answer_start": [0, 3]}})");
+  const Record row = record(R"({"question": "who", "context": "ab Bob cd", )"
+                            R"("answers": {"text": ["Al", "Bob"], "answer_start": [0, 3]}})");
   const Sample sample = task->encode(row, toy::ToyTokenizer(), true).at(0);
   // [CLS] who [SEP] ab Bob cd [SEP]
   EXPECT_THAT(sample.streams[0].texts, ElementsAre(-1, 0, -1, 1, 1, 1, -1));
@@ -258,8 +258,8 @@ TEST(Qa, TakesTheLeastLikelyNoAnswerOfAllWindows) {
 }
 
 TEST(Qa, CountsInTheTextAsItWasRead) {
-  Record row = record(
-      R"({"question": "q", "context": "  \u0007a b ", "answers": [{"text": "b", "answer_start": 5}]})");
+  Record row = record(R"({"question": "q", "context": "  \u0007a b ", )"
+                      R"("answers": [{"text": "b", "answer_start": 5}]})");
   SplitAudit audit;
   Cleaner({}, {"question", "context"}, audit).accept(row);
   ASSERT_EQ(row.fields["context"], "a b");

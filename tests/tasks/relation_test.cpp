@@ -35,7 +35,8 @@ std::unique_ptr<Task> trained(const std::string& yaml = "{}", int64_t longest = 
 }
 
 constexpr const char* kFamily = R"j({"text": "Ann met Bo and Al.",
-  "entities": [{"id": "T2", "start": 8, "end": 10, "label": "P"}, {"id": "T1", "start": 0, "end": 3, "label": "P"},
+  "entities": [{"id": "T2", "start": 8, "end": 10, "label": "P"},
+               {"id": "T1", "start": 0, "end": 3, "label": "P"},
                {"id": "T3", "start": 15, "end": 17, "label": "Q"}],
   "relations": [{"head": "T2", "tail": "T1", "label": "Son"}]})j";
 
