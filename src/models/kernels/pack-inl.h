@@ -14,11 +14,22 @@
 HWY_BEFORE_NAMESPACE();
 namespace hone::kernels::HWY_NAMESPACE {
 
+// Asks for the `width` values of a row that is `ahead` rows of `stride` values away, where that is
+// so far that the processor does not foresee it (strides of kilobytes).
+template <class In>
+HWY_INLINE void prefetch_row(const In* row, int64_t ahead, int64_t stride, int64_t width) {
+  constexpr int64_t kLine = 64 / sizeof(In);
+  if (stride <= width) return;
+  for (int64_t c = 0; c < width; c += kLine) hwy::Prefetch(row + ahead * stride + c);
+}
+constexpr int64_t kRowsAhead = 16;
+
 // `n` rows of `dim` values, `stride` apart, into [rows, width] with zeros around.
 template <class In, class T>
 void copy_rows(const In* from, int64_t stride, int64_t n, int64_t dim, T* to, int64_t rows,
                int64_t width) {
   for (int64_t i = 0; i < n; ++i) {
+    prefetch_row(from + i * stride, kRowsAhead, stride, width);
     for (int64_t c = 0; c < width; c += lanes()) {
       const int64_t count = HWY_MIN(lanes(), dim - c);
       store(count > 0 ? load_n(from + i * stride + c, count) : hn::Zero(F()), to + i * width + c);
@@ -30,6 +41,7 @@ inline void copy_rows(const Bf16* from, int64_t stride, int64_t n, int64_t dim, 
                       int64_t rows, int64_t width) {
   const U16 d;
   for (int64_t i = 0; i < n; ++i) {
+    prefetch_row(from + i * stride, kRowsAhead, stride, width);
     for (int64_t c = 0; c < width; c += lanes()) {
       if (c + lanes() <= dim) {
         hn::StoreU(hn::LoadU(d, &from[i * stride + c].bits), d, &to[i * width + c].bits);
@@ -48,11 +60,10 @@ inline void copy_rows(const Bf16* from, int64_t stride, int64_t n, int64_t dim, 
 inline const float* pair_rows(const float* from, int64_t, int64_t, float*) { return from; }
 // Those of bf16 may be `stride` apart.
 inline void pair_rows(const Bf16* from, int64_t stride, int64_t rows, int64_t width, Bf16* to) {
-  constexpr int64_t kAhead = 16;  // rows; the processor does not foresee strides of kilobytes
   for (int64_t i = 0; i < rows; i += 2) {
     const Bf16 *even = from + i * stride, *odd = even + stride;
-    for (int64_t c = 0; stride > width && c < width; c += 32)
-      hwy::Prefetch(even + kAhead * stride + c), hwy::Prefetch(odd + kAhead * stride + c);
+    prefetch_row(even, kRowsAhead, stride, width);
+    prefetch_row(odd, kRowsAhead, stride, width);
     uint32_t* out = reinterpret_cast<uint32_t*>(to + i * width);
     for (int64_t c = 0; c < width; c += lanes()) {
       const VU low = hn::PromoteTo(U(), hn::LoadU(U16(), &even[c].bits)),
