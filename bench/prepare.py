@@ -4,7 +4,8 @@
 
 FOLDER/models/SHAPE-SET{,-nodropout}: a Hugging Face folder with the head's weights too, so that both programs begin with equal weights;
 the second is the same with dropout 0, for comparing results. FOLDER/rows/SET.jsonl: a sample of the set's rows.
-Shapes: minilm (the real weights; for Chinese its shape with random ones); base (BERT-base's) and deberta (DeBERTa-v3-small's), random weights.
+Shapes: minilm (the real weights; for Chinese its shape with random ones) and e5 (multilingual-e5-small's real weights, and its word pieces);
+base (BERT-base's), deberta (DeBERTa-v3-small's) and modernbert (ModernBERT-base's) with random weights and BERT's word pieces.
 """
 
 import json
@@ -12,6 +13,7 @@ import os
 import pathlib
 import random
 import shutil
+import subprocess
 import sys
 
 import sets
@@ -82,20 +84,63 @@ DEBERTA_SIZES = {
 }
 
 
+# ModernBERT-base's are what its configuration has by itself; the ids are those of BERT's word pieces.
+MODERNBERT_SIZES = {
+    "pad_token_id": 0,
+    "cls_token_id": 101,
+    "bos_token_id": 101,
+    "sep_token_id": 102,
+    "eos_token_id": 102,
+}
+SIZES = {
+    "minilm": MINILM_SIZES,
+    "base": {},
+    "deberta": DEBERTA_SIZES,
+    "modernbert": MODERNBERT_SIZES,
+}
+STEMS = {"deberta": "DebertaV2", "modernbert": "ModernBert"}
+
+
 def model_classes(shape):
     """The configuration, and the models of sentences and of tokens."""
     import transformers
 
-    stem = "DebertaV2" if shape == "deberta" else "Bert"
     return [
-        getattr(transformers, stem + part)
+        getattr(transformers, STEMS.get(shape, "Bert") + part)
         for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
     ]
 
 
-def make_model(shape, name, folder):
+def trained_folder(root, shape, is_chinese):
+    """Where the shape's real weights are; None where random ones take their place."""
+    if shape == "minilm" and not is_chinese:
+        return sets.MINILM
+    if shape != "e5":
+        return None
+    folder = root / "models" / "multilingual-e5-small"
+    if not (folder / "model.safetensors").exists():
+        script = sets.SHARED / "weights" / "make_multilingual_e5_small.py"
+        subprocess.run([sys.executable, script, folder], check=True)
+    return folder
+
+
+def save_tokenizer(shape, is_chinese, trained, folder):
+    from transformers import AutoTokenizer, BertTokenizerFast
+
+    if shape == "e5":
+        AutoTokenizer.from_pretrained(trained).save_pretrained(folder)
+        return
+    vocabulary = (
+        sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt"
+        if is_chinese
+        else sets.MINILM / "vocab.txt"
+    )
+    BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
+    shutil.copy(vocabulary, folder / "vocab.txt")
+
+
+def make_model(root, shape, name, folder):
     import torch
-    from transformers import BertTokenizerFast
 
     torch.manual_seed(0)
     labels = labels_of(name)
@@ -107,23 +152,14 @@ def make_model(shape, name, folder):
     }
     config, of_sentences, of_tokens = model_classes(shape)
     kind = of_tokens if SETS[name]["task"] == "ner" else of_sentences
-    if shape == "minilm" and not is_chinese:
-        model = kind.from_pretrained(sets.MINILM, **named)
+    trained = trained_folder(root, shape, is_chinese)
+    if trained:
+        model = kind.from_pretrained(trained, **named)
     else:
-        sizes = {"vocab_size": 21128 if is_chinese else 30522} | {
-            "minilm": MINILM_SIZES,
-            "base": {},
-            "deberta": DEBERTA_SIZES,
-        }[shape]
+        sizes = {"vocab_size": 21128 if is_chinese else 30522} | SIZES[shape]
         model = kind(config(**sizes, **named))
     model.save_pretrained(folder)
-    vocabulary = (
-        sets.SHARED / "tokenizers/bert-base-chinese/vocab.txt"
-        if is_chinese
-        else sets.MINILM / "vocab.txt"
-    )
-    BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
-    shutil.copy(vocabulary, folder / "vocab.txt")
+    save_tokenizer(shape, is_chinese, trained, folder)
 
 
 def without_dropout(folder):
@@ -154,7 +190,7 @@ def prepare(root, cell):
         labels.write_text(json.dumps(labels_of(name)))
     folder = root / "models" / cell
     if not (folder / "done").exists():
-        make_model(shape, name, folder)
+        make_model(root, shape, name, folder)
         without_dropout(folder)
         (folder / "done").touch()
 

@@ -2,11 +2,12 @@
 
     python bench/quality.py peer [--sets …] [--seeds 1 2 3]    Transformers (run with .venv-peers/bin/python)
     python bench/quality.py peer-random [--sets …]             the same, batches in random order instead of by length
+    python bench/quality.py peer-bf16 [--sets …]               the same, by length, with autocast to bf16
     python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone) in fp32
     python bench/quality.py hone-bf16 [--sets …]               the same trained in bf16; then its model evaluated in int8 too
     python bench/quality.py table                              all, as a Markdown table
 
-Transformers trains in fp32.
+Chinese sets begin from multilingual-e5-small (build/bench/models, made by ../shared/weights), English ones from MiniLM-L6.
 Results are kept in bench/results/quality.json, one entry per (program, set, seed); runs that are there are not repeated.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -31,7 +33,7 @@ COMMON = {
     "max_grad_norm": 1.0,
 }
 
-# metric: the report's name of the score that is compared.
+# metric: the report's name of the score that is compared. rows: of the training data, drawn by a fixed seed; else all.
 SETS = {
     "sst2": {
         "task": "classify",
@@ -76,7 +78,58 @@ SETS = {
         "learning_rate": 1e-4,
         "metric": "f1",
     },
+    "waimai_10k": {
+        "task": "classify",
+        "model": "e5",
+        "splits": ("train", "test"),
+        "rows": 4000,
+        "epochs": 1,
+        "learning_rate": 1e-4,
+        "metric": "accuracy",
+    },
+    "chnsenticorp": {
+        "task": "classify",
+        "model": "e5",
+        "splits": ("train", "test"),
+        "rows": 1600,
+        "epochs": 1,
+        "learning_rate": 1e-4,
+        "metric": "accuracy",
+    },
+    "afqmc": {
+        "task": "classify",
+        "model": "e5",
+        "splits": ("train", "test"),
+        "rows": 4000,
+        "epochs": 2,
+        "learning_rate": 1e-4,
+        "metric": "accuracy",
+    },
+    "resume_zh": {
+        "task": "ner",
+        "model": "e5",
+        "splits": ("train", "test"),
+        "rows": 2000,
+        "epochs": 2,
+        "learning_rate": 2e-4,
+        "metric": "f1",
+    },
 }
+MODELS = {
+    "minilm": sets.MINILM,
+    "e5": sets.ROOT / "build" / "bench" / "models" / "multilingual-e5-small",
+}
+
+
+def model_of(spec):
+    return MODELS[spec.get("model", "minilm")]
+
+
+def rows_of(name, split):
+    """Of the split that is trained on no more than the set's `rows`."""
+    spec, rows = SETS[name], sets.rows(name, split)
+    is_cut = split == spec["splits"][0] and len(rows) > spec.get("rows", len(rows))
+    return random.Random(7).sample(rows, spec["rows"]) if is_cut else rows
 
 
 def batch_of(spec):
@@ -100,9 +153,10 @@ def store(program, name, seed, entry):
 
 
 def encode_classify(rows, tokenizer, labels, is_multi):
-    encoded = tokenizer(
-        [row["text"] for row in rows], truncation=True, max_length=COMMON["max_seq_length"]
-    )
+    texts = [[row["text"] for row in rows]]
+    if "pair" in rows[0]:
+        texts.append([row["pair"] for row in rows])
+    encoded = tokenizer(*texts, truncation=True, max_length=COMMON["max_seq_length"])
     for index, row in enumerate(rows):
         if is_multi:
             target = [1.0 if label in row["labels"] else 0.0 for label in labels]
@@ -172,7 +226,7 @@ def score_peer(task, rows, samples, logits, labels, metric):
     )
 
 
-def run_peer(name, seed, groups_lengths=True):
+def run_peer(name, seed, groups_lengths=True, precision="fp32"):
     import torch
     from transformers import (
         AutoModelForSequenceClassification,
@@ -186,17 +240,17 @@ def run_peer(name, seed, groups_lengths=True):
     spec = SETS[name]
     task, is_ner = spec["task"], spec["task"] == "ner"
     set_seed(seed)
-    train_rows, test_rows = (sets.rows(name, split) for split in spec["splits"])
+    train_rows, test_rows = (rows_of(name, split) for split in spec["splits"])
     key = {
         "classify": lambda r: [r["label"]],
         "multi": lambda r: r["labels"],
         "ner": lambda r: r["tags"],
     }[task]
     labels = sorted({label for row in train_rows for label in key(row)})
-    tokenizer = AutoTokenizer.from_pretrained(sets.MINILM)
+    tokenizer = AutoTokenizer.from_pretrained(model_of(spec))
     kind = AutoModelForTokenClassification if is_ner else AutoModelForSequenceClassification
     options = {"problem_type": "multi_label_classification"} if task == "multi" else {}
-    model = kind.from_pretrained(sets.MINILM, num_labels=len(labels), **options)
+    model = kind.from_pretrained(model_of(spec), num_labels=len(labels), **options)
     encode = (
         (lambda r: list(encode_ner(r, tokenizer, labels)))
         if is_ner
@@ -237,7 +291,8 @@ def run_peer(name, seed, groups_lengths=True):
                 is_ner,
                 torch,
             )
-            loss = model(**inputs).loss
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                loss = model(**inputs).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), COMMON["max_grad_norm"])
             optimizer.step()
@@ -265,7 +320,7 @@ def run_peer(name, seed, groups_lengths=True):
         "score": score,
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
-        "precision": "fp32",
+        "precision": precision,
     }
 
 
@@ -279,10 +334,12 @@ def hone_config(name, seed, precision, folder):
         "multi": {"name": "classify", "text": "text", "label": "labels", "type": "multi"},
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
     }[spec["task"]]
+    if "pair" in sets.rows(name, spec["splits"][1])[0]:
+        task["text_pair"] = "pair"
     data = {}
     for section, split in zip(("train", "test"), spec["splits"]):
         path = folder / f"{split}.jsonl"
-        sets.write_jsonl(sets.rows(name, split), path)
+        sets.write_jsonl(rows_of(name, split), path)
         data[section] = {"path": str(path)}
     train = dict(
         COMMON,
@@ -296,7 +353,7 @@ def hone_config(name, seed, precision, folder):
         per_device_train_batch_size=batch_of(spec),
     )
     return {
-        "model": {"path": str(sets.MINILM)},
+        "model": {"path": str(model_of(spec))},
         "task": task,
         "data": data,
         "train": train,
@@ -347,7 +404,7 @@ def run_hone(name, seed, precision):
 def table():
     results = load_results()
     print(
-        "| set | score | hone fp32 | hone bf16 | that in int8 | Transformers, batches by length | Transformers, random order |\n|---|---|---|---|---|---|---|"
+        "| set | score | hone fp32 | hone bf16 | that in int8 | Transformers, batches by length | Transformers, random order | Transformers bf16 |\n|---|---|---|---|---|---|---|---|"
     )
     for name, spec in SETS.items():
         cells = []
@@ -357,6 +414,7 @@ def table():
             ("hone-bf16", "score_in_int8"),
             ("peer", "score"),
             ("peer-random", "score"),
+            ("peer-bf16", "score"),
         ):
             scores = [
                 100 * entry[field] for entry in results.get(program, {}).get(name, {}).values()
@@ -370,7 +428,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["peer", "peer-random", "hone", "hone-bf16", "table"])
+    parser.add_argument(
+        "what", choices=["peer", "peer-random", "peer-bf16", "hone", "hone-bf16", "table"]
+    )
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     arguments = parser.parse_args()
@@ -381,6 +441,7 @@ def main():
     run = {
         "peer": run_peer,
         "peer-random": lambda name, seed: run_peer(name, seed, groups_lengths=False),
+        "peer-bf16": lambda name, seed: run_peer(name, seed, precision="bf16"),
         "hone": lambda name, seed: run_hone(name, seed, "fp32"),
         "hone-bf16": lambda name, seed: run_hone(name, seed, "bf16"),
     }[arguments.what]

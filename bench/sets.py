@@ -85,6 +85,24 @@ def _chnsenticorp(split):
         yield {"text": text, "label": "positive" if label == "1" else "negative"}
 
 
+def _waimai_10k(split):
+    """The file has no split: of ten rows one is test, one dev, the rest train."""
+    path = DATA / "classification/waimai_10k/waimai_10k.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        for index, row in enumerate(csv.DictReader(file)):
+            if {0: "test", 1: "dev"}.get(index % 10, "train") == split:
+                yield {
+                    "text": row["review"],
+                    "label": "positive" if row["label"] == "1" else "negative",
+                }
+
+
+def _afqmc(split):
+    for line in _lines(DATA / "clue/afqmc" / f"{'test_public' if split == 'test' else split}.json"):
+        row = json.loads(line)
+        yield {"text": row["sentence1"], "pair": row["sentence2"], "label": row["label"]}
+
+
 def _conll(path, separator=None):
     tokens, tags = [], []
     for line in _lines(path) + [""]:
@@ -126,14 +144,25 @@ def _wnut17(split):
     return _conll(DATA / "ner/wnut17" / name, "\t")
 
 
+def _resume_zh(split):
+    """BMES to IOB2."""
+    part = {"B": "B", "M": "I", "E": "I", "S": "B"}
+    for row in _conll(DATA / "ner/resume_zh" / f"{split}.char.bmes"):
+        tags = [tag if tag == "O" else part[tag[0]] + tag[1:] for tag in row["tags"]]
+        yield {"tokens": row["tokens"], "tags": tags}
+
+
 _READERS = {
     "sst2": _sst2,
     "banking77": _banking77,
     "trec": _trec,
     "goemotions": _goemotions,
     "chnsenticorp": _chnsenticorp,
+    "waimai_10k": _waimai_10k,
+    "afqmc": _afqmc,
     "conll2003": _conll2003,
     "wnut17": _wnut17,
+    "resume_zh": _resume_zh,
 }
 
 

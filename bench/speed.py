@@ -86,6 +86,10 @@ FULL = {
     "deberta-sst2": (8, 3, 0),
     "deberta-conll2003": (8, 3, 0),
     "deberta-fixed128": (3, 2, 0),
+    "modernbert-sst2": (5, 3, 0),
+    "modernbert-fixed128": (2, 2, 0),
+    "e5-sst2": (20, 3, 0),
+    "e5-chnsenticorp": (4, 3, 0),
 }
 QUICK = {
     "minilm-sst2": (20, 2, 2),
@@ -392,7 +396,8 @@ def last_line(cells):
     tutorial = [c["to_tutorial"]["median"] for c in real if c["to_tutorial"]]
     return (
         f"ratio to best Transformers setting: MiniLM {shape('minilm')}, BERT-base shape {shape('base')}, "
-        f"DeBERTa-v3-small shape {shape('deberta')}; "
+        f"DeBERTa-v3-small shape {shape('deberta')}, ModernBERT-base shape {shape('modernbert')}, "
+        f"multilingual-e5-small {shape('e5')}; "
         f"to the tutorial: {f'{statistics.geometric_mean(tutorial):.1f}' if tutorial else 'not run'}; "
         f"memory {of([c['memory_ratio'] for c in real])}"
     )
