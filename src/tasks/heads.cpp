@@ -66,7 +66,7 @@ at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Ro
   return widen(style_.uses_pooler ? backbone.pool(first, rows) : first);
 }
 
-at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
+Outputs SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
   const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
   return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
@@ -75,9 +75,10 @@ at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
 TokenHead::TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs)
     : StyledHead(style, config, outputs) {}
 
-at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {
+Outputs TokenHead::forward(Backbone& backbone, const Batch& batch) {
   const Rows rows = Rows(batch.streams.front(), is_training()).at_head();
-  return outputs_of(widen(backbone.forward(batch.streams)), rows, DropoutPlace::kTokenHeadOut);
+  return {{outputs_of(widen(backbone.forward(batch.streams)), rows, DropoutPlace::kTokenHeadOut),
+           RowOf::kToken}};
 }
 
 }  // namespace hone

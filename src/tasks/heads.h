@@ -35,7 +35,7 @@ class SentenceHead : public StyledHead {
  public:
   SentenceHead(const ModelConfig& config, int64_t outputs);
 
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override;
+  Outputs forward(Backbone& backbone, const Batch& batch) override;
   bool uses_pooler() const override { return style_.uses_pooler; }
 
  private:
@@ -49,7 +49,7 @@ class TokenHead : public StyledHead {
  public:
   TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs);
 
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override;
+  Outputs forward(Backbone& backbone, const Batch& batch) override;
 };
 
 }  // namespace hone

@@ -16,6 +16,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "tasks/batch.h"
 #include "tasks/network.h"
+#include "tasks/outputs.h"
 #include "tasks/report.h"
 
 namespace hone {
@@ -37,13 +38,15 @@ struct LossOptions {
 
 // How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its
 // targets, as a loss is; 0 where they are equal. tasks/divergence.h has the usual ones.
-using Divergence = std::function<at::Tensor(const at::Tensor& output, const at::Tensor& other,
-                                            const Batch& batch)>;
+using Divergence =
+    std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
 
-// One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
+// One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
+// that has a row for each token; fp32 on the CPU.
 struct Row {
   const Sample* sample;
-  at::Tensor output;
+  at::Tensor output;                  // the first, and of most tasks the only one
+  std::vector<at::Tensor> more = {};  // the others, in the head's order
 };
 
 // Compares results with gold records. Both have the same fields, so one scorer serves training,
@@ -101,7 +104,7 @@ class Task {
   // architecture, the labels in their order and the kind of problem are those that
   // write_model_config would write.
   virtual bool can_continue(const ModelConfig& checkpoint) const;
-  virtual Loss loss(const at::Tensor& logits, const Batch& batch,
+  virtual Loss loss(const Outputs& logits, const Batch& batch,
                     const LossOptions& options = {}) const = 0;
   // One forward pass and its loss: what the training loop calls. Overridden where logits must never
   // be whole (a large vocabulary, taken in chunks of rows by the head) or where a loss needs the
@@ -116,15 +119,14 @@ class Task {
   // the data's order, of what `predict` gave.
   virtual bool has_step_loss() const { return false; }
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
-  virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows
-  virtual at::Tensor predict(Network& network, const Batch& batch) const {
+  virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
   }  // generation overrides it
-  // Output and loss for evaluation: from one pass, where the output is the logits. Overridden
+  // Outputs and loss for evaluation: from one pass, where the outputs are the logits. Overridden
   // together with predict.
-  virtual std::pair<at::Tensor, Loss> assess(Network& network, const Batch& batch) const {
-    at::Tensor output = predict(network, batch);
-    return {output, loss(output, batch)};
+  virtual std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const {
+    Outputs outputs = predict(network, batch);
+    return {outputs, loss(outputs, batch)};
   }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,

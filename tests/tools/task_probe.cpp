@@ -6,8 +6,8 @@
 //   [{"ids", "segments", "words", "truncated", "targets"}, …]
 //   {"do": "step", "model", "task", "options", "longest", "records", "out"}                  ->
 //   {"loss", "count"}; out/model is the saved pipeline,
-//       out/tensors.safetensors its logits and "grad.<weight>", from one packed batch of all
-//       records, without dropout
+//       out/tensors.safetensors its logits ("logits.1" a second output) and "grad.<weight>", from
+//       one packed batch of all records, without dropout
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -93,10 +93,12 @@ Json step(const Json& request) {
     while (indices.size() < samples.size()) indices.push_back(static_cast<int64_t>(indices.size()));
   }
   const Batch batch = collate(samples, indices, 0);
-  const at::Tensor logits = pipeline->network().forward(batch);
+  const Outputs logits = pipeline->network().forward(batch);
   const Loss loss = pipeline->task().loss(logits, batch, {request.value("label_smoothing", 0.0)});
   loss.sum.backward();
-  StateDict tensors{{"logits", logits.detach()}};
+  StateDict tensors{{"logits", logits[0].detach()}};
+  for (size_t i = 1; i < logits.all().size(); ++i)
+    tensors[fmt::format("logits.{}", i)] = logits[i].detach();
   for (const auto& [name, weight] : pipeline->network().weights())
     tensors["grad." + name] = weight.grad() / loss.count;
   write_safetensors(out + "/tensors.safetensors", tensors);

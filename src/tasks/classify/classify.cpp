@@ -315,8 +315,7 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
   return std::make_shared<SentenceHead>(config, outputs());
 }
 
-Loss Classify::loss(const at::Tensor& logits, const Batch& batch,
-                    const LossOptions& options) const {
+Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
   if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);

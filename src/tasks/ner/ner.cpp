@@ -299,7 +299,7 @@ std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
   return std::make_shared<TokenHead>(config, config.token_head, static_cast<int64_t>(tags_.size()));
 }
 
-Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
   const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),

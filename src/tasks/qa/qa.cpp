@@ -203,7 +203,7 @@ bool Qa::can_continue(const ModelConfig& checkpoint) const {
          (labels == config.end() || labels->size() == kOutputs);
 }
 
-Loss Qa::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+Loss Qa::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const Packed& tokens = batch.streams[0];
   const at::Tensor log_p = log_softmax_within(logits, tokens);
   const at::Tensor means = mean_within(log_p, tokens);

@@ -28,10 +28,8 @@ class Qa : public Task {
   bool can_continue(const ModelConfig& checkpoint) const override;
   // logits [N, 2] of starts and ends. Of each sample the mean of both losses, as Transformers has
   // it.
-  Loss loss(const at::Tensor& logits, const Batch& batch,
-            const LossOptions& options) const override;
+  Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
   Divergence divergence() const override;
-  bool outputs_per_token() const override { return true; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

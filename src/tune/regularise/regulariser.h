@@ -24,9 +24,9 @@ namespace hone {
 
 // What a forward pass gives.
 struct Outcome {
-  Loss loss;          // what is minimised
-  at::Tensor output;  // the network's, where a regulariser reads outputs; else undefined
-  Numbers numbers;    // to be shown beside the loss; sums over its targets too
+  Loss loss;        // what is minimised
+  Outputs outputs;  // the network's, where a regulariser reads outputs; else none
+  Numbers numbers;  // to be shown beside the loss; sums over its targets too
 };
 // What forward and backward give: gradients have been added to the weights' own.
 struct PassResult {
