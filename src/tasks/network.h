@@ -11,7 +11,7 @@
 namespace hone {
 
 // A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C]
-// per sample; fp32.
+// per sequence (each sample is one as a rule); fp32.
 class Head : public torch::nn::Module {
  public:
   virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;

@@ -58,10 +58,14 @@ at::Tensor output_of(const Task& task, Network& network, const Batch& batch, Tot
 // Each sample's part of a batch's output.
 void cut_rows(const at::Tensor& output, const Batch& batch, const std::vector<int64_t>& indices,
               bool per_token, std::vector<Row>& rows) {
-  const int32_t* at = batch.streams.back().cu_seqlens.const_data_ptr<int32_t>();
+  const Packed& last = batch.streams.back();
+  const int32_t* at = last.cu_seqlens.const_data_ptr<int32_t>();
   for (size_t s = 0; s < indices.size(); ++s) {
-    rows[indices[s]].output =
-        per_token ? output.slice(0, at[s], at[s + 1]) : output[static_cast<int64_t>(s)];
+    const auto sample = static_cast<int64_t>(s);
+    const int64_t begin = last.first_sequence(sample), end = last.first_sequence(sample + 1);
+    rows[indices[s]].output = per_token                   ? output.slice(0, at[begin], at[end])
+                              : last.cu_samples.defined() ? output.slice(0, begin, end)
+                                                          : output[sample];
   }
 }
 

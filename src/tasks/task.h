@@ -40,7 +40,8 @@ struct LossOptions {
 using Divergence = std::function<at::Tensor(const at::Tensor& output, const at::Tensor& other,
                                             const Batch& batch)>;
 
-// One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
+// One sample with its output: [C]; for per-token tasks [n, C]; of a sample of k sequences [k, C].
+// fp32 on the CPU.
 struct Row {
   const Sample* sample;
   at::Tensor output;
@@ -85,6 +86,14 @@ class Task {
   virtual void learn_tokens(const Record& gold, const Tokenizer& tokenizer) {}
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
+
+  // Names of the options that are left to the validation data ("auto") and have not been chosen
+  // yet. Until then, and where nothing chooses them, their usual values are in force.
+  virtual std::vector<std::string> open_options() const { return {}; }
+  // Chooses them by the scorer's report on the validation data, once training has ended and the
+  // best weights are loaded, before the model is saved and tested; `state` has them from then on.
+  // One that these data cannot decide stays open.
+  virtual std::vector<ChosenOption> choose_options(const Report& validation) { return {}; }
 
   // Options that were given and change nothing with what was learned, as sentences for the user.
   virtual std::vector<std::string> idle_options() const { return {}; }

@@ -22,6 +22,8 @@ namespace hone::classify {
 namespace {
 
 constexpr const char* kTarget = "labels";
+constexpr const char* kThreshold = "threshold";
+constexpr double kUsualThreshold = 0.5;
 
 std::vector<double> softmax_of(const at::Tensor& logits) {
   const auto* x = logits.data_ptr<float>();
@@ -233,6 +235,21 @@ void Classify::tell_unseen() const {
            labels_.size(), Labels(unseen, 0).list());
 }
 
+std::vector<std::string> Classify::open_options() const {
+  if (type_ != Type::kMulti || options_.threshold) return {};
+  return {kThreshold};
+}
+
+// The scorer has looked for it already, where some row has a label.
+std::vector<ChosenOption> Classify::choose_options(const Report& validation) {
+  const bool can_tell = std::any_of(validation.metrics.begin(), validation.metrics.end(),
+                                    [](const Metric& m) { return m.name == kBestThreshold; });
+  if (open_options().empty() || !can_tell) return {};
+  options_.threshold = validation.value(kBestThreshold);
+  return {{kThreshold, *options_.threshold, kMicroF1, validation.value(kBestMicroF1),
+           validation.value(kMicroF1)}};
+}
+
 std::vector<std::string> Classify::idle_options() const {
   const Options usual;
   std::vector<std::string> idle;
@@ -363,7 +380,7 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
 Json Classify::chosen_labels(const std::vector<double>& p) const {
   Json chosen = Json::array();
   for (int64_t i = 0; i < labels_.size(); ++i) {
-    if (p[i] >= options_.threshold) chosen.push_back(labels_.value(i));
+    if (p[i] >= options_.threshold.value_or(kUsualThreshold)) chosen.push_back(labels_.value(i));
   }
   return options_.label_separator.empty() ? chosen : joined(chosen, options_.label_separator);
 }

@@ -71,9 +71,11 @@ void check(const Options& options, Config& section) {
   if (options.label == "scores")
     throw section.error(
         "label", "results use the name \"scores\" themselves; map the field to another name");
-  if (options.threshold <= 0 || options.threshold >= 1)
-    throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1",
-                                                 options.threshold));
+  if (options.threshold && (*options.threshold <= 0 || *options.threshold >= 1))
+    throw section.error("threshold",
+                        fmt::format("\"threshold\" is {}; it must lie between 0 and 1, "
+                                    "or be auto",
+                                    *options.threshold));
   const bool has_several = options.type == Type::kAuto || options.type == Type::kMulti;
   if (!has_several && !options.label_separator.empty()) {
     throw section.error("label_separator", "is for several labels in one text, but \"type\" is " +
