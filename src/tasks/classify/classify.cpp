@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/classify/aspect.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/divergence.h"
@@ -93,8 +94,11 @@ Classify::Classify(Options options, Type type, Labels labels)
 const TaskInfo& Classify::info() const { return kInfo; }
 
 std::vector<std::string> Classify::text_fields() const {
-  if (options_.text_pair.empty()) return {options_.text};
-  return {options_.text, options_.text_pair};
+  std::vector<std::string> fields = {options_.text};
+  for (const std::string& more : {options_.text_pair, options_.aspect}) {
+    if (!more.empty()) fields.push_back(more);
+  }
+  return fields;
 }
 
 std::vector<std::string> Classify::gold_fields() const {
@@ -255,6 +259,8 @@ std::vector<std::string> Classify::idle_options() const {
   std::vector<std::string> idle;
   if (type_ != Type::kMulti && options_.threshold != usual.threshold)
     idle.push_back(fmt::format("threshold does nothing where the type is {}", type_name(type_)));
+  if (options_.aspect.empty() && options_.aspect_as != usual.aspect_as)
+    idle.emplace_back("aspect_as does nothing without an aspect");
   if (type_ == Type::kRegression && options_.unknown_labels != usual.unknown_labels)
     idle.emplace_back("unknown_labels does nothing where the type is regression");
   if (options_.label_ids_from != usual.label_ids_from && !labels_.accepts_ids())
@@ -268,17 +274,20 @@ std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& toke
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
   if (with_targets) sample.targets.push_back(target_of(record, sample.repair));
+  if (with_targets && sample.repair.empty() && !options_.aspect.empty())
+    sample.repair = aspect_of(record, options_).repair;
   return {std::move(sample)};
 }
 
 Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
                                bool* truncated) const {
+  const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
+  if (!options_.aspect.empty())
+    return aspect_sequence(record, options_, tokenizer, longest, truncated);
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
-  const int64_t room = std::max<int64_t>(
-      length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair),
-      0);
+  const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(is_pair), 0);
   const bool was_cut = truncate_longest_first(first, is_pair ? &second : nullptr, room);
   if (truncated != nullptr) *truncated = was_cut;
   return tokenizer.post_process(first, is_pair ? &second : nullptr);

@@ -83,6 +83,9 @@ void check(const Options& options, Config& section) {
   }
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");
+  if (!options.aspect.empty() && !options.text_pair.empty())
+    throw section.error("aspect",
+                        "an aspect is a part of one text, but \"text_pair\" names a second");
   check_columns(options, section);
   check_format(options, section);
 }
@@ -91,6 +94,11 @@ void check(const Options& options, Config& section) {
 
 const std::vector<std::string>& option_names(Type) {
   static const std::vector<std::string> names = {"auto", "single", "multi", "regression"};
+  return names;
+}
+
+const std::vector<std::string>& option_names(AspectAs) {
+  static const std::vector<std::string> names = {"pair", "mark"};
   return names;
 }
 

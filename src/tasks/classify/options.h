@@ -17,9 +17,15 @@ enum class Type { kAuto, kSingle, kMulti, kRegression };
 // label. kAuto becomes one of the two with the first row that can be read in one way only.
 enum class Format { kAuto, kList, kMultiHot };
 
+// How the model is told which part of a text the label is about: as the second text of a pair (Song
+// et al. 2019, https://arxiv.org/abs/1902.09314: BERT-SPC), or by marks around it.
+enum class AspectAs { kPair, kMark };
+
 struct Options {
-  std::string text = "text";               // field of the text
-  std::string text_pair;                   // field of a second text, or "": sentence pairs
+  std::string text = "text";  // field of the text
+  std::string text_pair;      // field of a second text, or "": sentence pairs
+  std::string aspect;         // field of the part of the text that the label is about
+  AspectAs aspect_as = AspectAs::kPair;
   std::string label = "label";             // field of the label, also in results
   std::vector<std::string> label_columns;  // fields that each hold a zero or one, named as labels
   Type type = Type::kAuto;
@@ -41,12 +47,15 @@ struct Options {
 
 const std::vector<std::string>& option_names(Type);    // "auto", "single", …
 const std::vector<std::string>& option_names(Format);  // "auto", "list", "multi_hot"
+const std::vector<std::string>& option_names(AspectAs);
 
 // See tasks/options.h. `labels` and `label_ids_from` are kept with the labels that they name.
 template <typename SomeOptions, typename Visitor>
 void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("text", o.text);
   visit("text_pair", o.text_pair);
+  visit("aspect", o.aspect);
+  visit("aspect_as", o.aspect_as);
   visit("label", o.label);
   visit("label_columns", o.label_columns);
   visit("type", o.type);

@@ -29,6 +29,8 @@ std::string shown_text(const Record& gold, const Options& options) {
       text +=
           (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);
   }
+  const Json* aspect = options.aspect.empty() ? nullptr : find_field(gold, options.aspect);
+  if (aspect != nullptr) text += " | " + dump(*aspect);
   return text;
 }
 
