@@ -3,6 +3,9 @@
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/segment_reduce.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace hone {
 namespace {
 
@@ -31,6 +34,16 @@ at::Tensor log_softmax_within(const at::Tensor& x, const at::Tensor& ends) {
   const at::Tensor highest = reduce_within(x.detach(), ends, "max");
   const at::Tensor shifted = x - spread_within(highest, ends, rows);
   return shifted - spread_within(reduce_within(shifted.exp(), ends, "sum").log(), ends, rows);
+}
+
+std::vector<double> probabilities_of(const at::Tensor& x) {
+  const auto* values = x.const_data_ptr<float>();
+  const double top = *std::max_element(values, values + x.numel());
+  std::vector<double> p(static_cast<size_t>(x.numel()));
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(values[i] - top);
+  for (double& value : p) value /= sum;
+  return p;
 }
 
 }  // namespace hone

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace hone {
 
 // Log-probabilities of the rows of each group, in each column: x [N, C] fp32 -> [N, C].
@@ -15,5 +17,8 @@ at::Tensor spread_within(const at::Tensor& x, const at::Tensor& ends, int64_t ro
 
 // The mean over each group's rows: x [N, C] -> [G, C].
 at::Tensor mean_within(const at::Tensor& x, const at::Tensor& ends);
+
+// The softmax of all values of x, fp32 on the CPU, as results hold it.
+std::vector<double> probabilities_of(const at::Tensor& x);
 
 }  // namespace hone

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "tasks/choice/scorer.h"
 #include "tasks/choice/texts.h"
@@ -90,17 +89,6 @@ std::string repair_of(const Choices& choices) {
 ModelConfig with_choice_head(ModelConfig config) {
   if (config.choice_head) config.sentence_head = *config.choice_head;
   return config;
-}
-
-// Probabilities of the rows of x [k, 1].
-std::vector<double> softmax_of(const at::Tensor& x) {
-  const float* logits = x.const_data_ptr<float>();
-  const double top = *std::max_element(logits, logits + x.numel());
-  std::vector<double> p(static_cast<size_t>(x.numel()));
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(logits[i] - top);
-  for (double& value : p) value /= sum;
-  return p;
 }
 
 }  // namespace
@@ -214,7 +202,7 @@ Divergence Choice::divergence() const {
 Json Choice::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
   const Choices choices = choices_of(record, options_);
   const std::vector<int64_t> distinct = choices.distinct();
-  const std::vector<double> p = softmax_of(rows.front().output);
+  const std::vector<double> p = probabilities_of(rows.front().output);
   const auto best = std::max_element(p.begin(), p.end()) - p.begin();
   Json scores = Json::array();
   for (const int64_t first : choices.same_as) {

@@ -18,6 +18,7 @@
 #include "tasks/fields.h"
 #include "tasks/heads.h"
 #include "tasks/truncate.h"
+#include "tasks/within.h"
 
 namespace hone::classify {
 namespace {
@@ -25,16 +26,6 @@ namespace {
 constexpr const char* kTarget = "labels";
 constexpr const char* kThreshold = "threshold";
 constexpr double kUsualThreshold = 0.5;
-
-std::vector<double> softmax_of(const at::Tensor& logits) {
-  const auto* x = logits.data_ptr<float>();
-  const double top = *std::max_element(x, x + logits.numel());
-  std::vector<double> p(logits.numel());
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(x[i] - top);
-  for (double& value : p) value /= sum;
-  return p;
-}
 
 std::vector<double> sigmoid_of(const at::Tensor& logits) {
   const auto* x = logits.data_ptr<float>();
@@ -376,7 +367,8 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
     result[options_.label] = number(logits.data_ptr<float>()[0]);
     return result;
   }
-  const std::vector<double> p = type_ == Type::kMulti ? sigmoid_of(logits) : softmax_of(logits);
+  const std::vector<double> p =
+      type_ == Type::kMulti ? sigmoid_of(logits) : probabilities_of(logits);
   if (type_ == Type::kSingle) {
     result[options_.label] = labels_.value(std::max_element(p.begin(), p.end()) - p.begin());
   } else {
