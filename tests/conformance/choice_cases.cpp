@@ -19,7 +19,7 @@ void as_columns(Json& fields, size_t) {
 }
 
 void with_few(Json& fields, size_t i) {
-  if (i % 5 == 0) fields["choices"] = {fields["choices"][0]}, fields["answer"] = 0;
+  if (i % 5 == 0) fields["choices"] = Json::array({fields["choices"][0]}), fields["answer"] = 0;
   if (i % 5 == 1) fields["choices"].push_back(fields["choices"][0]);
 }
 

@@ -93,23 +93,23 @@ struct Marked {
   Window aspect;  // with its marks
 };
 
-void add(const Encoding& from, const Window& window, Encoding& to) {
+void add_part(const Encoding& from, const Window& window, Encoding& to) {
   const Encoding part = part_of(from, window);
   to.ids.insert(to.ids.end(), part.ids.begin(), part.ids.end());
   to.offsets.insert(to.offsets.end(), part.offsets.begin(), part.offsets.end());
   to.words.insert(to.words.end(), part.words.begin(), part.words.end());
 }
 
-int64_t count(const Encoding& pieces) { return static_cast<int64_t>(pieces.ids.size()); }
+int64_t count_of(const Encoding& pieces) { return static_cast<int64_t>(pieces.ids.size()); }
 
 Marked marked(const Encoding& text, const Window& aspect, const Encoding& mark) {
   Marked result;
-  add(text, {0, aspect.begin}, result.pieces);
-  add(mark, {0, count(mark)}, result.pieces);
-  add(text, aspect, result.pieces);
-  add(mark, {0, count(mark)}, result.pieces);
-  result.aspect = {aspect.begin, count(result.pieces)};
-  add(text, {aspect.end, count(text)}, result.pieces);
+  add_part(text, {0, aspect.begin}, result.pieces);
+  add_part(mark, {0, count_of(mark)}, result.pieces);
+  add_part(text, aspect, result.pieces);
+  add_part(mark, {0, count_of(mark)}, result.pieces);
+  result.aspect = {aspect.begin, count_of(result.pieces)};
+  add_part(text, {aspect.end, count_of(text)}, result.pieces);
   return result;
 }
 
@@ -117,8 +117,8 @@ Marked marked(const Encoding& text, const Window& aspect, const Encoding& mark) 
 Encoding around(const Encoding& pieces, Window aspect, int64_t room, bool& was_cut) {
   room = std::max<int64_t>(room, 0);
   aspect.end = std::min(aspect.end, aspect.begin + room);
-  was_cut = was_cut || count(pieces) > room;
-  return part_of(pieces, window_around(count(pieces), aspect, room));
+  was_cut = was_cut || count_of(pieces) > room;
+  return part_of(pieces, window_around(count_of(pieces), aspect, room));
 }
 
 }  // namespace
@@ -153,7 +153,7 @@ Sequence aspect_sequence(const Record& record, const Options& options, const Tok
     Encoding aspect = tokenizer.encode(std::string_view(need_text_as_read(record, options.text))
                                            .substr(bytes.start, bytes.end - bytes.start));
     was_cut = truncate_longest_first(aspect, nullptr, room / 2);
-    const Encoding part = around(text, {range.begin, range.end}, room - count(aspect), was_cut);
+    const Encoding part = around(text, {range.begin, range.end}, room - count_of(aspect), was_cut);
     sequence = tokenizer.post_process(part, &aspect);
   } else {
     const Marked all = marked(text, {range.begin, range.end}, tokenizer.encode(kMark));
