@@ -102,6 +102,9 @@ TEST(ChoiceGold, SaysWhatIsWrongWithChoicesAndAnswers) {
   EXPECT_THAT(error(R"(["x", "y"])", "2"), HasSubstr("numbered from 0 to 1"));
   EXPECT_THAT(error(R"(["x", "y"])", "-1"), HasSubstr("numbered from 0 to 1"));
   EXPECT_THAT(error(R"(["x", "y"])", R"("C")"), HasSubstr("none of the choices \"x\", \"y\""));
+  EXPECT_THAT(error(R"(["x", "y"])", "18446744073709551615"), HasSubstr("numbered from 0 to 1"));
+  EXPECT_THAT(error(R"({"text": ["x"], "label": ["1"]})", R"("2")"),
+              HasSubstr("none of the labels \"1\""));
   EXPECT_THAT(error(R"(["x", "y"])", "1.5"), HasSubstr("none of the choices"));
   EXPECT_THAT(error(R"(["x", "y"])", "[0]"), HasSubstr("none of the choices"));
 }

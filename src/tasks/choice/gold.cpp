@@ -111,16 +111,18 @@ std::optional<int64_t> numbered(const Json& answer, const Choices& choices,
                                 const Options& options) {
   const std::optional<int64_t> number = number_in(answer);
   if (!number || (answer.is_string() && !choices.labels.empty())) return std::nullopt;
+  if (*number < options.answers_from) return std::nullopt;
   const int64_t place = *number - options.answers_from;
-  return place >= 0 && place < choices.size() ? std::optional(place) : std::nullopt;
+  return place < choices.size() ? std::optional(place) : std::nullopt;
 }
 
 Error no_answer(const Json& answer, const Choices& choices, const Record& record,
                 const Options& options) {
   std::vector<std::string> shown;
-  for (const std::string& text : choices.texts) shown.push_back(shortened(text, kShownChoice));
-  const std::optional<int64_t> number = number_in(answer);
-  if (number && options.answer_as != AnswerAs::kText)
+  const bool has_labels = !choices.labels.empty();
+  for (const std::string& text : has_labels ? choices.labels : choices.texts)
+    shown.push_back(shortened(text, kShownChoice));
+  if (number_in(answer) && !has_labels && options.answer_as != AnswerAs::kText)
     return field_error(
         record, options.answer,
         fmt::format("is {}, but the {} choices are numbered from {} to {} (answers_from says where "
@@ -128,8 +130,8 @@ Error no_answer(const Json& answer, const Choices& choices, const Record& record
                     dump(answer), choices.size(), options.answers_from,
                     options.answers_from + choices.size() - 1));
   return field_error(record, options.answer,
-                     fmt::format("is {}, which is none of the choices \"{}\"", dump(answer),
-                                 fmt::join(shown, "\", \"")));
+                     fmt::format("is {}, which is none of the {} \"{}\"", dump(answer),
+                                 has_labels ? "labels" : "choices", fmt::join(shown, "\", \"")));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "tasks/choice/options.h"
 
+#include <fmt/format.h>
+
 namespace hone::choice {
 namespace {
 
@@ -8,6 +10,9 @@ void check(const Options& options, Config& section) {
     throw section.error("question",
                         "\"context\" and \"question\" are both none; name the field of a text that "
                         "the choices belong to");
+  if (options.answers_from < 0)
+    throw section.error("answers_from", fmt::format("\"answers_from\" is {}; it must be 0 or more",
+                                                    options.answers_from));
   if (options.choices.empty()) throw section.error("choices", "\"choices\" names no field");
   if (options.answer == "scores")
     throw section.error(
