@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,8 +28,8 @@ struct ModelConfig;
 // dropout, dense, activation, norm, dropout, output. What has no name is not there.
 struct HeadStyle {
   bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
-                             // then "classifier". A backbone has a pooler only where this is true:
-                             // a task whose head does not pool clears it first
+                             // then "classifier". A backbone has a pooler only where this is true
+                             // of its sentence head: the task's own head decides
   bool averages = false;     // a sample is the mean of its tokens instead of its first one
   double dropout_before_dense = 0;  // RoBERTa and ELECTRA: as `dropout`; DeBERTa: its own
   std::string dense = {};           // name of a layer before the output layer: "classifier.dense",
@@ -82,6 +83,7 @@ struct ModelConfig {
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
   HeadStyle sentence_head, token_head;
+  std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(

@@ -39,6 +39,7 @@ ModelConfig read_config(const Json& config) {
                        .activation = kernels::Activation::kTanh,
                        .out = "classifier.out_proj",
                        .dropout = plan.embeddings.dropout};
+  out.choice_head = {.uses_pooler = true, .dropout = plan.embeddings.dropout};
   return out;
 }
 

@@ -16,6 +16,7 @@ ModelConfig read_config_of(const Json& config, const char* architecture_stem, in
   out.sentence_head.activation = kernels::Activation::kTanh;
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
+  out.choice_head = {.uses_pooler = true, .dropout = plan.embeddings.dropout};
   return out;
 }
 

@@ -69,12 +69,14 @@ class Run {
                                        config_.data.clean, config_.peft);
     result.training = train(*result.pipeline, prepared.dataset, data, resumes);
     if (result.training.interrupted) return result;
+    const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");
     const std::string split = split_to_test(prepared.dataset, result.model);
     if (!split.empty()) {
       result.test = tested(*result.pipeline, prepared.dataset, split, data.tested.at(split));
       describe(prepared.dataset, result.training, *result.test);
+      result.test->summary.chosen = chosen;
       write_reports(folder_.path(), result.test->report, result.test->summary);
     }
     folder_.finish();
@@ -94,9 +96,7 @@ class Run {
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
       inputs.evaluate = [&] {
-        dataset.refuse_changed("validation");
-        Evaluation evaluation = pipeline.evaluate(data.tested.at("validation").all(),
-                                                  {.max_tokens = max_tokens()}, nullptr);
+        Evaluation evaluation = validate(pipeline, dataset, data);
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
@@ -120,6 +120,25 @@ class Run {
       if (saved != nullptr && !saved->is_best) folder_.replace_earlier();
     });
     return all;
+  }
+
+  // What the configuration leaves to the validation data, decided by the trained model's answers
+  // there. A run that was stopped after training and goes on decides the same again.
+  std::vector<ChosenOption> choose(Prepared& prepared, const Pipeline& pipeline,
+                                   const RunData& data) {
+    std::vector<ChosenOption> chosen;
+    if (!prepared.task->open_options().empty() && prepared.dataset.has("validation"))
+      chosen = prepared.task->choose_options(validate(pipeline, prepared.dataset, data).report);
+    for (const ChosenOption& one : chosen) log_info("{}", one.text());
+    for (const std::string& name : prepared.task->open_options())
+      log_info("{} keeps its usual value: there is no validation data that can decide it", name);
+    return chosen;
+  }
+
+  Evaluation validate(const Pipeline& pipeline, Dataset& dataset, const RunData& data) {
+    dataset.refuse_changed("validation");
+    return pipeline.evaluate(data.tested.at("validation").all(), {.max_tokens = max_tokens()},
+                             nullptr);
   }
 
   int64_t max_tokens() const { return config_.train.per_device_eval_batch_tokens; }

@@ -12,7 +12,7 @@
 namespace hone {
 
 // A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C]
-// per sample; fp32. It says which where they are not of samples.
+// per sequence (each sample is one as a rule); fp32. It says which where they are not of samples.
 class Head : public torch::nn::Module {
  public:
   virtual Outputs forward(Backbone& backbone, const Batch& batch) = 0;

@@ -56,7 +56,7 @@ Outputs outputs_of(const Task& task, Network& network, const Batch& batch, Total
   return outputs;
 }
 
-// A head that says nothing of its rows has one for each sample: another number of them is no
+// A head that says nothing of its rows has one for each sequence: another number of them is no
 // answer.
 void check_rows(const Output& output, const Batch& batch) {
   const Packed& tokens = batch.streams.back();
@@ -64,29 +64,32 @@ void check_rows(const Output& output, const Batch& batch) {
                 wanted = output.row_of == RowOf::kToken ? tokens.tokens() : tokens.sequences();
   if (output.row_of != RowOf::kBatch && rows != wanted)
     throw Error(ErrorKind::kInternal,
-                fmt::format("a head gives {} rows for {} samples of {} tokens: it must say of what "
-                            "its rows are (tasks/outputs.h)",
+                fmt::format("a head gives {} rows for {} sequences of {} tokens: it must say of "
+                            "what its rows are (tasks/outputs.h)",
                             rows, tokens.sequences(), tokens.tokens()));
 }
 
 // Sample s's part of an output.
-at::Tensor part_of(const Output& output, const int32_t* ends, int64_t s) {
+at::Tensor part_of(const Output& output, const Packed& tokens, int64_t s) {
   if (output.row_of == RowOf::kBatch) return output.values;
-  return output.row_of == RowOf::kToken ? output.values.slice(0, ends[s], ends[s + 1])
-                                        : output.values[s];
+  const int64_t begin = tokens.first_sequence(s), end = tokens.first_sequence(s + 1);
+  if (output.row_of == RowOf::kToken) {
+    const int32_t* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
+    return output.values.slice(0, ends[begin], ends[end]);
+  }
+  return tokens.cu_samples.defined() ? output.values.slice(0, begin, end) : output.values[s];
 }
 
 // Each sample's part of a batch's outputs.
 void cut_rows(const Outputs& outputs, const Batch& batch, const std::vector<int64_t>& indices,
               std::vector<Row>& rows) {
-  const int32_t* ends = batch.streams.back().cu_seqlens.const_data_ptr<int32_t>();
   for (size_t i = 0; i < outputs.all().size(); ++i) {
     Output output = outputs.all()[i];
     check_rows(output, batch);
     output.values = output.values.to(at::kCPU, at::kFloat).contiguous();
     for (size_t s = 0; s < indices.size(); ++s) {
       Row& row = rows[indices[s]];
-      at::Tensor part = part_of(output, ends, static_cast<int64_t>(s));
+      at::Tensor part = part_of(output, batch.streams.back(), static_cast<int64_t>(s));
       (i == 0 ? row.output : row.more.emplace_back()) = std::move(part);
     }
   }

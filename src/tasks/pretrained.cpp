@@ -148,7 +148,7 @@ std::string count_of(size_t count, const char* noun) {
 
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
   const std::shared_ptr<Head> head = task.make_head(config);
-  config.sentence_head.uses_pooler = config.sentence_head.uses_pooler && head->uses_pooler();
+  config.sentence_head.uses_pooler = head->uses_pooler();
   return std::make_shared<Network>(make_backbone(config), head);
 }
 

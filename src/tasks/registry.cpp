@@ -1,5 +1,6 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
+#include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
 #include "tasks/ner/ner.h"
 #include "tasks/qa/qa.h"
@@ -14,6 +15,7 @@ Table<TaskInfo>& tasks() {
                                          ner::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
+                                         choice::kInfo,
                                      });
   return all;
 }

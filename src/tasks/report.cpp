@@ -171,15 +171,32 @@ std::string run_name(const std::string& folder) {
   return name.empty() ? folder : name;
 }
 
+Json ChosenOption::json() const {
+  return {{"option", option},
+          {"value", finite(value)},
+          {"metric", metric},
+          {"score", finite(score)},
+          {"usual", finite(usual)}};
+}
+
+std::string ChosenOption::text() const {
+  return fmt::format(
+      "{} {} was chosen on the validation data, where it gives {} {:.4f} ({:.4f} "
+      "before)",
+      option, value, metric, score, usual);
+}
+
 std::string report_text(const Report& report, const RunSummary& run, const std::string& rest) {
+  std::string chosen;
+  for (const ChosenOption& one : run.chosen) chosen += fmt::format("({})\n", one.text());
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
-         metric_lines(report) + sections_text<Examples>(report, rest);
+         metric_lines(report) + chosen + sections_text<Examples>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {
   Json out = report.json();
   Json splits = Json::object(), curves = Json::object(), found = Json::array(),
-       leaks = Json::array();
+       leaks = Json::array(), chosen = Json::array();
   for (const auto& [name, audit] : run.data) splits[name] = audit.json();
   for (const auto& [name, points] : run.curves) {
     Json& list = curves[name] = Json::array();
@@ -188,6 +205,7 @@ Json report_json(const Report& report, const RunSummary& run) {
   }
   for (const Finding& finding : findings(report, run)) found.push_back(finding.json());
   for (const Leak& leak : run.leaks) leaks.push_back(leak.json());
+  for (const ChosenOption& one : run.chosen) chosen.push_back(one.json());
   put(out, "findings", std::move(found));
   put(out, "title", run.title);
   put(out, "split", run.split);
@@ -195,6 +213,7 @@ Json report_json(const Report& report, const RunSummary& run) {
   put(out, "command", run.command);
   put(out, "data", std::move(splits));
   put(out, "leaks", std::move(leaks));
+  put(out, "chosen", std::move(chosen));
   put(out, "curves", std::move(curves));
   put(out, "timing", run.timing);
   put(out, "environment", run.environment);

@@ -73,12 +73,25 @@ struct Report {
   Json json() const;
 };
 
+// An option that the configuration left to the validation data ("auto"), as the trained model's
+// answers there decided it.
+struct ChosenOption {
+  std::string option;           // "no_answer_threshold"
+  double value = 0;             // in force from now on
+  std::string metric;           // what it was chosen by: "f1"
+  double score = 0, usual = 0;  // the metric on the validation data: with the value, and before
+
+  Json json() const;
+  std::string text() const;  // one sentence
+};
+
 // What a run adds around it.
 struct RunSummary {
   std::string title, model, command;
   std::string split = "test";              // what was scored; "validation" chose the model
   std::map<std::string, SplitAudit> data;  // by split
   std::vector<Leak> leaks;
+  std::vector<ChosenOption> chosen;
   struct Point {
     int64_t step;
     double epoch, value;

@@ -42,7 +42,7 @@ using Divergence =
     std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
 
 // One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
-// that has a row for each token; fp32 on the CPU.
+// that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
 struct Row {
   const Sample* sample;
   at::Tensor output;                  // the first, and of most tasks the only one
@@ -88,6 +88,14 @@ class Task {
   virtual void learn_tokens(const Record& gold, const Tokenizer& tokenizer) {}
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
+
+  // Names of the options that are left to the validation data ("auto") and have not been chosen
+  // yet. Until then, and where nothing chooses them, their usual values are in force.
+  virtual std::vector<std::string> open_options() const { return {}; }
+  // Chooses them by the scorer's report on the validation data, once training has ended and the
+  // best weights are loaded, before the model is saved and tested; `state` has them from then on.
+  // One that these data cannot decide stays open.
+  virtual std::vector<ChosenOption> choose_options(const Report& validation) { return {}; }
 
   // Options that were given and change nothing with what was learned, as sentences for the user.
   virtual std::vector<std::string> idle_options() const { return {}; }

@@ -22,6 +22,8 @@ class Classify : public Task {
   std::vector<std::string> gold_fields() const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
+  std::vector<std::string> open_options() const override;
+  std::vector<ChosenOption> choose_options(const Report& validation) override;
   std::vector<std::string> idle_options() const override;
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;

@@ -18,6 +18,8 @@ class Qa : public Task {
   std::vector<std::string> gold_fields() const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
+  std::vector<std::string> open_options() const override;
+  std::vector<ChosenOption> choose_options(const Report& validation) override;
   std::vector<std::string> idle_options() const override;
   // Question and window, one sample for each window of a long context. Targets are places in a
   // window, of the first answer that stands in the context; the window's first token where the
