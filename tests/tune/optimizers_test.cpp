@@ -49,7 +49,7 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
   std::ifstream file("tests/golden/optimizers.json");
   ASSERT_TRUE(file) << "tests/golden/optimizers.json is missing";
   const Json cases = Json::parse(file);
-  ASSERT_EQ(cases.size(), 8U);
+  ASSERT_EQ(cases.size(), 9U);
   for (const Json& one : cases) {
     const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"matrix", {5, 7}},
                                                                               {"vector", {6}}};
@@ -185,7 +185,7 @@ TEST_P(EveryOptimizer, RefusesTheStateOfAnotherModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, EveryOptimizer,
-                         testing::Values("adamw", "adam", "adafactor", "sgd", "lion", "lamb"),
+                         testing::Values("adamw", "adam", "adafactor", "sgd", "lion", "lamb", "muon"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(OptimArgs, AreTheOptimizersOwn) {
