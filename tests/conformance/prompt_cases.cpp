@@ -10,7 +10,7 @@ void with_place(Json& fields, size_t i) {
 
 const bool kPromptCases = add_variants("prompt", [](const std::vector<Record>& example) {
   return std::vector<Variant>{
-      {"several words", "{words: {good: [good, warm], bad: [bad, cold]}}", example},
+      {"several words", "{words: {good: [good, warm], bad: [bad, nobody]}}", example},
       {"words of two pieces", "{pattern: '{mask} {place} {text}', words: {good: zq, bad: qz}}",
        edited(example, with_place)},
   };
