@@ -3,6 +3,7 @@
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
 #include "tasks/ner/ner.h"
+#include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
 #include "tasks/task.h"
@@ -16,6 +17,7 @@ Table<TaskInfo>& tasks() {
                                          qa::kInfo,
                                          relation::kInfo,
                                          choice::kInfo,
+                                         prompt::kInfo,
                                      });
   return all;
 }

@@ -238,6 +238,13 @@ KINDS["choice"] = (
 )
 
 
+KINDS["prompt"] = (
+    "prompt",
+    {"pattern": "{text} it is {mask}.", "words": {"a": ["g", "h"], "b": "x", "c": "z"}},
+    KINDS["single"][2],
+)
+
+
 def peer_batch(kind, records, tokenizer, config):
     """As run_classification.py and run_ner.py prepare it, padded."""
     if kind == "ner":
@@ -272,6 +279,7 @@ LOADERS = {
     "ner": transformers.AutoModelForTokenClassification,
     "qa": transformers.AutoModelForQuestionAnswering,
     "choice": transformers.AutoModelForMultipleChoice,
+    "prompt": transformers.AutoModelForMaskedLM,
 }
 
 
@@ -384,6 +392,23 @@ def run_multiple_choice(peer, folder, records):
     return loss, torch.cat(logits)
 
 
+def run_prompt(peer, folder, records):
+    """Logits of the words at the mask; of several words of a label their mean."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    accepted = inspect.signature(peer.forward).parameters
+    pattern, words = KINDS["prompt"][1]["pattern"], KINDS["prompt"][1]["words"]
+    texts = [pattern.format(text=r["text"], mask=tokenizer.mask_token) for r in records]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    at_mask = batch["input_ids"] == tokenizer.mask_token_id
+    if peer.base_model_prefix == "roberta":  # its own tokenizers have zeros
+        batch["token_type_ids"].zero_()
+    logits = peer(**{k: v for k, v in batch.items() if k in accepted}).logits[at_mask]
+    ids = [tokenizer.convert_tokens_to_ids(list(words[label])) for label in sorted(words)]
+    scores = torch.stack([logits[:, own].mean(1) for own in ids], dim=1)
+    labels = torch.tensor([sorted(words).index(r["label"]) for r in records])
+    return torch.nn.functional.cross_entropy(scores, labels), scores
+
+
 def tensors_of(peer, loss, logits):
     loss.backward()
     return loss.item(), {"logits": logits.detach()} | {
@@ -400,6 +425,8 @@ def run_peer(kind, folder, records, dtype):
     peer = load_peer(kind, folder).to(dtype)
     if kind == "qa":
         return tensors_of(peer, *run_question_answering(peer, folder, records))
+    if kind == "prompt":
+        return tensors_of(peer, *run_prompt(peer, folder, records))
     if kind == "choice":
         return tensors_of(peer, *run_multiple_choice(peer, folder, records))
     batch, labels = peer_batch(
