@@ -1,6 +1,7 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
 #include "tasks/classify/classify.h"
+#include "tasks/mlm/mlm.h"
 #include "tasks/ner/ner.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
@@ -12,6 +13,7 @@ Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
                                          ner::kInfo,
+                                         mlm::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
                                      });

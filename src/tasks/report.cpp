@@ -173,7 +173,8 @@ std::string run_name(const std::string& folder) {
 
 std::string report_text(const Report& report, const RunSummary& run, const std::string& rest) {
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
-         metric_lines(report) + sections_text<Examples>(report, rest);
+         metric_lines(report) + sections_text<PlainTable>(report, rest) +
+         sections_text<Examples>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {
