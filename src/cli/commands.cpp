@@ -143,6 +143,16 @@ void define_tokenizer(CLI::App& app) {
   output_flags(app);
 }
 
+void define_suite(CLI::App& app) {
+  positional(app, "LIST", "The list of runs (YAML), as docs/suite.md describes it")->required();
+  values(app, "KEY=VALUE", "Configuration values of every entry, e.g. train.num_train_epochs=1");
+  value(app, "--model", "MODEL", "The model that every entry begins with: a folder or hub name");
+  value(app, "--data", "FOLDER", "What $DATA stands for in the list");
+  value(app, "--out", "FOLDER", "Where runs and table are written; else runs/NAME of the list");
+  count(app, "--seeds", 1, "Runs of each entry, each with a seed of its own")->default_str("1");
+  output_flags(app);
+}
+
 void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 
 void define_init(CLI::App& app) {
@@ -172,6 +182,7 @@ const std::vector<Command>& commands() {
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
       {"score", "Score saved predictions against labelled data", define_score},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
+      {"suite", "Train and test every task of a list, in one table", define_suite},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
       {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},

@@ -47,6 +47,18 @@ struct HeadStyle {
       0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
 };
 
+// How a family builds the head of its masked-language-model pre-training in Transformers: dense,
+// activation, norm, then a product with the table of words itself (the two are one weight).
+struct MaskedLmStyle {
+  std::string dense, norm;  // names: "cls.predictions.transform.dense"
+  std::string bias;         // of the product; "": none
+  int64_t width = 0;        // what the dense layer gives: as wide as the table
+  bool dense_has_bias = true;
+  kernels::Activation activation = kernels::Activation::kGelu;
+  NormKind norm_kind = NormKind::kLayer;
+  double norm_eps = 1e-12;
+};
+
 // What backward needs of one token, in numbers. As much again, of one layer, is in flight.
 struct ActivationCounts {
   int64_t layers = 0;
@@ -84,6 +96,7 @@ struct ModelConfig {
   double initializer_range = 0.02;
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
+  std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
@@ -121,6 +134,9 @@ class Backbone : public torch::nn::Module {
   // brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
+  // The table of word embeddings [vocabulary, embedding_width()] fp32: what the head of a masked
+  // language model multiplies with too. Error(kInternal) where there is none.
+  virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
 
  protected:

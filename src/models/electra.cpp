@@ -31,6 +31,11 @@ ModelConfig read_config(const Json& config) {
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
   out.choice_head = read_choice_head(config);
+  out.masked_lm = {.dense = "generator_predictions.dense",
+                   .norm = "generator_predictions.LayerNorm",
+                   .bias = "generator_lm_head.bias",
+                   .width = plan.embeddings.width,
+                   .norm_eps = plan.block.norm_eps};
   return out;
 }
 

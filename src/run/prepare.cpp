@@ -27,9 +27,8 @@ void tell_leak(const Leak& leak) {
 }
 
 void tell_data(Dataset& dataset, const DataOptions& options) {
-  for (const std::string split : kSplits) {
-    if (dataset.has(split)) tell_audit(split, dataset.audits()[split], "hone check");
-  }
+  for (const std::string& split : options.splits())
+    tell_audit(split, dataset.audits()[split], "hone check");
   for (const Leak& leak : dataset.leaks()) tell_leak(leak);
   if (options.leakage == "error" && !dataset.leaks().empty()) {
     throw Error(ErrorKind::kData,
@@ -82,8 +81,8 @@ Prepared prepare(const RunConfig& config) {
 RunData encode_data(const RunConfig& config, Prepared& prepared) {
   RunData data{SampleStore(config.output_dir), {}, {}, {}, {}};
   encode_training(prepared, data);
-  for (const std::string split : {"validation", "test"}) {
-    if (!prepared.dataset.has(split)) continue;
+  for (const std::string& split : config.data.splits()) {
+    if (split == "train") continue;
     KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;
     encode_split(prepared, split, [&](const EncodedRecord& encoded) {
       if (split == "validation") data.validation_rows.add(encoded.record.where(), encoded.samples);

@@ -166,6 +166,7 @@ std::vector<Batch> parts_of(const Batch& batch) {
     Batch& part = parts.emplace_back();
     for (const Packed& stream : batch.streams)
       part.streams.push_back(samples_of(stream, begin, begin + samples));
+    part.seed = batch.seed;
     part.records.assign(batch.records.begin() + begin, batch.records.begin() + begin + samples);
     begin += samples;
   }
@@ -177,6 +178,7 @@ Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& in
   if (samples.empty() || samples.size() != indices.size())
     throw Error(ErrorKind::kInternal, "a batch needs samples, and one index for each");
   Batch batch;
+  batch.seed = seed;
   for (size_t stream = 0; stream < samples.front().streams.size(); ++stream)
     batch.streams.push_back(pack(samples, indices, stream, seed));
   for (size_t i = 0; i < samples.front().targets.size(); ++i)

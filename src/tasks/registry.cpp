@@ -2,6 +2,7 @@
 // line.
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
+#include "tasks/mlm/mlm.h"
 #include "tasks/ner/ner.h"
 #include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
@@ -14,6 +15,7 @@ Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
                                          ner::kInfo,
+                                         mlm::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
                                          choice::kInfo,

@@ -190,7 +190,8 @@ std::string report_text(const Report& report, const RunSummary& run, const std::
   std::string chosen;
   for (const ChosenOption& one : run.chosen) chosen += fmt::format("({})\n", one.text());
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
-         metric_lines(report) + chosen + sections_text<Examples>(report, rest);
+         metric_lines(report) + chosen + sections_text<PlainTable>(report, rest) +
+         sections_text<Examples>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {

@@ -15,7 +15,8 @@
 namespace hone {
 
 struct Interval {
-  double low = 0, high = 0;  // 95 %, bootstrap over records
+  double low = 0, high = 0;        // 95 %, bootstrap over records
+  std::vector<double> draws = {};  // the resampled values, for the interval of a difference
 };
 struct Metric {
   std::string name;

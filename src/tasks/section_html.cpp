@@ -195,6 +195,24 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
          "</div>";
 }
 
+std::string html_of(const PlainTable& table, const ShortPaths&) {
+  if (table.rows.empty()) return "";
+  std::string head, body;
+  for (const PlainTable::Column& column : table.columns) head += head_cell(column.heading);
+  for (const std::vector<Json>& row : table.rows) {
+    body += "<tr>";
+    for (const Json& cell : row)
+      body += (cell.is_string() ? "<td class='flow'>" : "<td>") + html::name(shown_cell(cell)) +
+              "</td>";
+    body += "</tr>";
+  }
+  const std::string note =
+      table.note.empty() ? "" : "<p class='soft'>" + escape(table.note) + "</p>";
+  return card(scroller("table", "<table class='stack'><thead><tr>" + head + "</tr></thead><tbody>" +
+                                    body + "</tbody></table>") +
+              note);
+}
+
 // Examples.
 
 std::string example_item(const Example& example, const Examples& all, const ShortPaths& files) {

@@ -145,6 +145,7 @@ TEST(Conformance, PredictsTheSameWithAndWithoutGold) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
     const std::vector<std::string> gold = pipeline->task().gold_fields();
+    if (gold.empty()) return;  // a text is its own gold
     std::vector<Record> labelled = c.records, plain;
     labelled.resize(20);
     for (const Record& record : labelled) {
@@ -186,6 +187,14 @@ TEST(Conformance, ReachesEveryTrainableWeight) {
   });
 }
 
+// 1 where nothing is left to learn. A correlation nears 1 without reaching it; where less is better
+// the least value differs, and the loss tells.
+double known_by_heart(const Evaluation& evaluation) {
+  const Metric* main = evaluation.report.main();
+  if (main != nullptr && !main->greater_is_better) return evaluation.loss < 0.02 ? 1 : 0;
+  return evaluation.report.score > 0.9999 ? 1 : evaluation.report.score;
+}
+
 TEST(Conformance, LearnsTwentyRecordsByHeart) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
@@ -199,8 +208,7 @@ TEST(Conformance, LearnsTwentyRecordsByHeart) {
           pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
       loss.sum.backward();
       optimizer.step(3e-3, 1 / loss.count);
-      if (step % 20 == 0) score = pipeline->evaluate(twenty).report.score;
-      if (score > 0.9999) score = 1;  // a correlation nears 1 without reaching it
+      if (step % 20 == 0) score = known_by_heart(pipeline->evaluate(twenty));
     }
     EXPECT_EQ(score, 1);
   });

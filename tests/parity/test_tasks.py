@@ -209,6 +209,7 @@ KINDS = {
     ),
     "ner": ("ner", {}, [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES]),
     "relation": ("relation", {}, [{"text": t, "relation": r} for t, r in RELATIONS]),
+    "mlm": ("mlm", {"mlm_probability": 0.4}, [{"text": t} for t in TEXTS]),
     "qa": (
         "qa",
         {},
@@ -276,6 +277,7 @@ def peer_batch(kind, records, tokenizer, config):
 
 
 LOADERS = {
+    "mlm": transformers.AutoModelForMaskedLM,
     "ner": transformers.AutoModelForTokenClassification,
     "qa": transformers.AutoModelForQuestionAnswering,
     "choice": transformers.AutoModelForMultipleChoice,
@@ -409,6 +411,27 @@ def run_prompt(peer, folder, records):
     return torch.nn.functional.cross_entropy(scores, labels), scores
 
 
+def run_masked_language_model(peer, folder, records):
+    """On the tokens that hone masked, each text by itself; the mean over all masked ones."""
+    given = load_file(folder.parent / "tensors.safetensors")
+    ends = given["masked.ends"].tolist()
+    targets = torch.full(given["masked.ids"].shape, -100)
+    targets[given["masked.rows"]] = given["masked.targets"]
+    segments = given["masked.segments"]
+    accepted = inspect.signature(peer.forward).parameters
+    logits, loss = [], 0
+    for begin, end in zip(ends, ends[1:]):
+        batch = {"input_ids": given["masked.ids"][begin:end].unsqueeze(0)}
+        batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+        batch["token_type_ids"] = segments[begin:end].unsqueeze(0)
+        batch = {k: v for k, v in batch.items() if k in accepted}
+        logits.append(peer(**batch).logits[0])
+        loss = loss + torch.nn.functional.cross_entropy(
+            logits[-1], targets[begin:end], reduction="sum"
+        )
+    return loss / (targets != -100).sum(), torch.cat(logits)
+
+
 def tensors_of(peer, loss, logits):
     loss.backward()
     return loss.item(), {"logits": logits.detach()} | {
@@ -423,6 +446,8 @@ def run_peer(kind, folder, records, dtype):
         loss, logits = peer(folder, records)
         return tensors_of(peer, loss, logits)
     peer = load_peer(kind, folder).to(dtype)
+    if kind == "mlm":
+        return tensors_of(peer, *run_masked_language_model(peer, folder, records))
     if kind == "qa":
         return tensors_of(peer, *run_question_answering(peer, folder, records))
     if kind == "prompt":
@@ -447,6 +472,7 @@ def run_peer(kind, folder, records, dtype):
 
 def distances(ours, exact):
     """Relative to the norm of the tensor; where that is nothing but rounding (what a softmax does not see: biases of keys, what shifts all tokens of an answer alike), to that of all gradients."""
+    ours = {name: t for name, t in ours.items() if not name.startswith("masked.")}
     assert ours.keys() == exact.keys()
     whole = (
         sum(g.norm().item() ** 2 for name, g in exact.items() if name.startswith("grad.")) ** 0.5

@@ -13,6 +13,7 @@ int run_predict(const CLI::App& arguments);
 int run_score(const CLI::App& arguments);
 int run_merge(const CLI::App& arguments);
 int run_check(const CLI::App& arguments);
+int run_suite(const CLI::App& arguments);
 int run_env(const CLI::App& arguments);
 
 }  // namespace hone

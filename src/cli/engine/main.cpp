@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
                                {"score", hone::run_score},
                                {"merge", hone::run_merge},
                                {"check", hone::run_check},
+                               {"suite", hone::run_suite},
                                {"env", hone::run_env},
                            },
                            hone::without_torch);

@@ -20,7 +20,7 @@ PromptHead::PromptHead(const ModelConfig& config, const std::vector<Word>& words
   shares_ = register_buffer("word_shares", shares / shares.sum(0, /*keepdim=*/true));
 }
 
-at::Tensor PromptHead::forward(Backbone& backbone, const Batch& batch) {
+Outputs PromptHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
   const int64_t masks = ids_.size(0);
   const at::Tensor places = batch.targets.at(kMasks).to(at::kLong).view({-1, masks});

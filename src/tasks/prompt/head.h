@@ -24,7 +24,7 @@ class PromptHead : public MaskedLmHead {
 
   // [B, labels]: the mean over a label's words of the sum of their pieces' logits, each at its own
   // mask. A softmax of them is that of the probabilities of the pieces, multiplied.
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override;
+  Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;  // warns: a prompt asks what pre-training has taught
 
  private:

@@ -154,15 +154,14 @@ std::shared_ptr<Head> PromptTask::make_head(const ModelConfig& config) const {
   return std::make_shared<PromptHead>(config, words_, labels_.size());
 }
 
-Loss PromptTask::loss(const at::Tensor& logits, const Batch& batch,
-                      const LossOptions& options) const {
+Loss PromptTask::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
           static_cast<double>(targets.numel())};
 }
 
 Divergence PromptTask::divergence() const {
-  return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
+  return [](const Outputs& a, const Outputs& b, const Batch& batch) {
     return class_divergence(a, b, batch.targets.at(kTarget).ne(kNoTarget));
   };
 }

@@ -29,10 +29,9 @@ class PromptTask : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   // The head of pre-training goes on, whatever the labels.
   bool can_continue(const ModelConfig&) const override { return true; }
-  Loss loss(const at::Tensor& logits, const Batch& batch,
+  Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [B, labels]
   Divergence divergence() const override;
-  bool outputs_per_token() const override { return false; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;
