@@ -105,6 +105,31 @@ void define_predict(CLI::App& app) {
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
 
+void define_embed(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or sentence-transformers, or a hub name")
+      ->required();
+  positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
+      ->default_str("-");
+  values(app, "KEY=VALUE", kSourceOptions);
+  value(app, "--out", "FILE", "Write there: .npy (numpy's), or .jsonl; else JSON lines on stdout");
+  machine_options(app);
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_search(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or sentence-transformers, or a hub name")
+      ->required();
+  positional(app, "CORPUS", "Texts to search, or their vectors: a .npy file of hone embed")
+      ->required();
+  positional(app, "QUERIES", "JSON lines or plain lines; - or nothing: standard input")
+      ->default_str("-");
+  values(app, "KEY=VALUE", "How to read CORPUS, with the keys of a data section");
+  count(app, "-k", 1, "Texts to show for each query")->default_str("10");
+  value(app, "--texts", "FILE", "The texts of a .npy file, to be shown with the hits");
+  machine_options(app);
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
 void define_score(CLI::App& app) {
   positional(app, "TASK", "The task, e.g. classify")->required();
   positional(app, "GOLD", "Labelled data")->required();
@@ -180,6 +205,8 @@ const std::vector<Command>& commands() {
       {"train", "Fine-tune a model by a configuration, test it, report", define_train},
       {"eval", "Score a saved model on labelled data", define_eval},
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
+      {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
+      {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},

@@ -49,6 +49,9 @@ struct Target {
   bool per_token = false;  // rows are the tokens of the *last* stream, else the sample itself
   int32_t width = 1;
   std::vector<float> values;  // [rows * width]; exact for classes up to 2^24
+  // It says nothing of what is right, so that equal texts may differ in it. For who counts; a
+  // SampleStore does not keep it.
+  bool is_input = false;
 };
 
 // Streams: one for most tasks; two for source and target (sequence-to-sequence) or for pairs

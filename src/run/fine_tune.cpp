@@ -51,6 +51,15 @@ void tell_what_is_tested(const std::vector<std::string>& splits, const std::stri
 // Of the split "tests.NAME": "NAME"; of another its own.
 std::string name_of_test(const std::string& split) { return split.substr(split.find('.') + 1); }
 
+// What the task solves for when training has ended.
+void fit_head(Pipeline& pipeline, const SampleStore& train) {
+  if (!pipeline.task().has_final_fit()) return;
+  std::vector<Sample> samples;
+  for (int64_t i = 0; i < train.size(); ++i) samples.push_back(train.get(i));
+  pipeline.fit_head(samples);
+  log_info("the head was fitted to the vectors of {} training texts", samples.size());
+}
+
 class Run {
  public:
   // `before`: what the run's stages gave.
@@ -75,6 +84,7 @@ class Run {
                                        config_.data.clean, config_.peft);
     result.training = train(*result.pipeline, prepared.dataset, data, resumes);
     if (result.training.interrupted) return result;
+    fit_head(*result.pipeline, data.train);
     const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");

@@ -37,6 +37,12 @@ void tell_data(Dataset& dataset, const DataOptions& options) {
   }
 }
 
+// The samples of an optimizer step; 0 where a budget of tokens decides.
+int64_t step_size(const TrainOptions& options) {
+  if (options.max_tokens_per_batch > 0) return 0;
+  return options.per_device_train_batch_size * options.gradient_accumulation_steps;
+}
+
 // Encodes a split and gives each record to `take`.
 template <typename Take>
 void encode_split(Prepared& prepared, const std::string& split, const Take& take) {
@@ -72,8 +78,10 @@ Prepared prepare(const RunConfig& config) {
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+  task->begin_from(folder, config.train.max_seq_length > 0);
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task, *tokenizer);
+  task->check_step(step_size(config.train));
   tell_idle("task", task->idle_options());
   return prepared;
 }

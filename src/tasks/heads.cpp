@@ -13,14 +13,13 @@ namespace {
 // The outputs of a head are small; they are computed in fp32 whatever the backbone's precision.
 at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
-// The mean of each sequence's rows of x [N, H] -> [S, H].
-at::Tensor means(const at::Tensor& x, const Packed& tokens) {
-  return at::segment_reduce(x, "mean", /*lengths=*/{}, /*indices=*/{},
+}  // namespace
+
+at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how) {
+  return at::segment_reduce(x, how, /*lengths=*/{}, /*indices=*/{},
                             tokens.cu_seqlens.to(x.device(), at::kLong), /*axis=*/0,
                             /*unsafe=*/true);
 }
-
-}  // namespace
 
 StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs)
     : style_(style), range_(config.initializer_range) {
@@ -61,7 +60,8 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
     : StyledHead(config.sentence_head, config, outputs) {}
 
 at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
-  if (style_.averages) return means(widen(backbone.forward(batch.streams)), rows.tokens());
+  if (style_.averages)
+    return reduce_sequences(widen(backbone.forward(batch.streams)), rows.tokens(), "mean");
   const at::Tensor first = backbone.forward(batch.streams, {.rows = rows.chosen()});
   return widen(style_.uses_pooler ? backbone.pool(first, rows) : first);
 }

@@ -8,6 +8,9 @@
 
 namespace hone {
 
+// Each sequence's rows of x [N, H] taken together, [S, H]: their "mean" or "max".
+at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how);
+
 // What both have in common: the layers of a style.
 class StyledHead : public Head {
  public:

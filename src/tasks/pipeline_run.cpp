@@ -128,16 +128,24 @@ at::Tensor together(const std::vector<Row>& rows, size_t index, RowOf row_of) {
   return row_of == RowOf::kToken ? at::cat(parts) : at::stack(parts);
 }
 
-// The loss of all samples as one step, in their order: what they are told from must not depend on
-// the batches in which they went through the network.
-Loss loss_together(const Task& task, const std::vector<Sample>& samples,
-                   const std::vector<Row>& rows, const std::vector<RowOf>& row_of) {
+// What the rows of samples are as one batch, in their order.
+std::pair<Outputs, Batch> joined_batch(const std::vector<Sample>& samples,
+                                       const std::vector<Row>& rows,
+                                       const std::vector<RowOf>& row_of) {
   std::vector<Output> outputs;
   for (size_t i = 0; i < row_of.size(); ++i)
     outputs.push_back({together(rows, i, row_of[i]), row_of[i]});
   std::vector<int64_t> indices(samples.size());
   std::iota(indices.begin(), indices.end(), 0);
-  return task.loss(Outputs(std::move(outputs)), collate(samples, indices, 0));
+  return {Outputs(std::move(outputs)), collate(samples, indices, 0)};
+}
+
+// The loss of all samples as one step, in their order: what they are told from must not depend on
+// the batches in which they went through the network.
+Loss loss_together(const Task& task, const std::vector<Sample>& samples,
+                   const std::vector<Row>& rows, const std::vector<RowOf>& row_of) {
+  const auto [outputs, batch] = joined_batch(samples, rows, row_of);
+  return task.loss(outputs, batch);
 }
 
 // Rows of labelled samples; their losses are added to `totals`.
@@ -257,6 +265,14 @@ EncodeOutcome Pipeline::encode(const Record& record) const {
 
 std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens) const {
   return forward(*task_, *network_, samples, max_tokens, nullptr);
+}
+
+void Pipeline::fit_head(const std::vector<Sample>& samples) {
+  std::vector<RowOf> row_of;
+  const std::vector<Row> rows =
+      forward(*task_, *network_, samples, PredictOptions().max_tokens, nullptr, &row_of);
+  const auto [outputs, batch] = joined_batch(samples, rows, row_of);
+  task_->final_fit(*network_, outputs, batch);
 }
 
 // Where products overflow, scores are no numbers: that is no answer, and no evaluation.

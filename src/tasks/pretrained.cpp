@@ -74,6 +74,7 @@ void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
 }
 
 void tell_head(const HeadStart& head, const std::string& source) {
+  if (head.names.empty() && head.kept.empty()) return;  // a head without weights
   if (!head.dropped.empty()) {
     log_info(
         "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "

@@ -2,11 +2,13 @@
 // line.
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
+#include "tasks/embedding/embedding.h"
 #include "tasks/mlm/mlm.h"
 #include "tasks/ner/ner.h"
 #include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
+#include "tasks/setfit/setfit.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -20,6 +22,8 @@ Table<TaskInfo>& tasks() {
                                          relation::kInfo,
                                          choice::kInfo,
                                          prompt::kInfo,
+                                         embedding::kInfo,
+                                         setfit::kInfo,
                                      });
   return all;
 }

@@ -89,6 +89,14 @@ class Task {
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
 
+  // What files beside the configuration of the model that training begins from say of the task
+  // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
+  virtual void begin_from(const std::string& model_folder, bool has_length) {}
+
+  // Error(kUsage) where optimizer steps of so many samples (0: not known) could teach nothing.
+  // After finish_learning.
+  virtual void check_step(int64_t samples) const {}
+
   // Names of the options that are left to the validation data ("auto") and have not been chosen
   // yet. Until then, and where nothing chooses them, their usual values are in force.
   virtual std::vector<std::string> open_options() const { return {}; }
@@ -126,6 +134,10 @@ class Task {
   // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in
   // the data's order, of what `predict` gave.
   virtual bool has_step_loss() const { return false; }
+  // Whether a part of the head is solved for when training has ended (a regression on vectors that
+  // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
+  virtual bool has_final_fit() const { return false; }
+  virtual void final_fit(Network& network, const at::Tensor& output, const Batch& batch) const {}
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
@@ -146,6 +158,8 @@ class Task {
   // id2label, label2id, problem_type and architectures, as Transformers expects, into the
   // config.json of a model to be saved.
   virtual void write_model_config(const ModelConfig& model, Json& config) const = 0;
+  // Files of a saved model that only this task has.
+  virtual void write_files(const ModelConfig& model, const std::string& folder) const {}
 };
 
 struct TaskInfo {

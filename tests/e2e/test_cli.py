@@ -13,6 +13,8 @@ COMMANDS = [
     "predict",
     "score",
     "check",
+    "embed",
+    "search",
     "tokenize",
     "merge",
     "tokenizer",
