@@ -181,7 +181,8 @@ bool Embedding::has_step_loss() const {
   return options_.loss == Objective::kMultipleNegatives || options_.loss == Objective::kCosent;
 }
 
-Loss Embedding::loss(const Outputs& vectors, const Batch& batch, const LossOptions& options) const {
+Loss Embedding::loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const {
+  const at::Tensor vectors = outputs;
   if (options.label_smoothing != 0)
     throw Error(ErrorKind::kUsage,
                 "label_smoothing_factor has no meaning for sentence embeddings; leave it at 0.");

@@ -37,7 +37,7 @@ class Embedding : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   bool can_continue(const ModelConfig&) const override { return true; }  // no weights
   bool has_step_loss() const override;
-  Loss loss(const Outputs& vectors, const Batch& batch,
+  Loss loss(const Outputs& outputs, const Batch& batch,
             const LossOptions& options) const override;  // vectors [S, K * H]
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

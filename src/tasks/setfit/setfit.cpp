@@ -98,7 +98,8 @@ std::shared_ptr<Head> SetFit::make_head(const ModelConfig& config) const {
   return std::make_shared<SetFitHead>(pooling(), config, labels().size());
 }
 
-Loss SetFit::loss(const Outputs& output, const Batch& batch, const LossOptions& options) const {
+Loss SetFit::loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const {
+  const at::Tensor output = outputs;
   const int64_t width = output.size(1) - labels().size();
   const Loss of_head = Classify::loss(output.slice(1, width).contiguous(), batch, options);
   const at::Tensor classes = batch.targets.at(kTarget).to(output.device());

@@ -27,7 +27,7 @@ class SetFit : public classify::Classify {
   // labels are one, from 0 where they are not; the mean of the two kinds' means. Beside it the
   // cross-entropy of the logistic layer, which the encoder does not see.
   bool has_step_loss() const override { return true; }
-  Loss loss(const Outputs& output, const Batch& batch,
+  Loss loss(const Outputs& outputs, const Batch& batch,
             const LossOptions& options) const override;  // [S, H + C]: vectors and logits
   Divergence divergence() const override { return nullptr; }
   bool has_final_fit() const override { return true; }
