@@ -1,7 +1,10 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
 #include "tasks/classify/classify.h"
+#include "tasks/entity_relations/entity_relations.h"
+#include "tasks/intent_slots/intent_slots.h"
 #include "tasks/ner/ner.h"
+#include "tasks/nested_ner/nested_ner.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
 #include "tasks/task.h"
@@ -11,7 +14,10 @@ namespace hone {
 Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
+                                         entity_relations::kInfo,
+                                         intent_slots::kInfo,
                                          ner::kInfo,
+                                         nested_ner::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
                                      });
