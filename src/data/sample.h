@@ -48,7 +48,8 @@ struct Target {
   std::string name;
   bool per_token = false;  // rows are the tokens of the *last* stream, else the sample itself
   int32_t width = 1;
-  std::vector<float> values;  // [rows * width]; exact for classes up to 2^24
+  std::vector<float> values;  // [rows * width]; exact for classes up to 2^24. Or rows of a list of
+                              // any length, which another column counts (pairs of tokens)
   // It says nothing of what is right, so that equal texts may differ in it. For who counts; a
   // SampleStore does not keep it.
   bool is_input = false;

@@ -3,8 +3,11 @@
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
 #include "tasks/embedding/embedding.h"
+#include "tasks/entity_relations/entity_relations.h"
+#include "tasks/intent_slots/intent_slots.h"
 #include "tasks/mlm/mlm.h"
 #include "tasks/ner/ner.h"
+#include "tasks/nested_ner/nested_ner.h"
 #include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
@@ -16,8 +19,11 @@ namespace hone {
 Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
+                                         entity_relations::kInfo,
+                                         intent_slots::kInfo,
                                          ner::kInfo,
                                          mlm::kInfo,
+                                         nested_ner::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
                                          choice::kInfo,

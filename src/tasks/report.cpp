@@ -112,6 +112,25 @@ void Report::add(const std::vector<MetricName>& names, const std::vector<double>
   }
 }
 
+void Report::add_part(Report part, const std::string& prefix, const std::string& heading) {
+  for (Metric& added : part.metrics) {
+    added.name = prefix + "_" + added.name;
+    if (added.name == metric) score = added.value;
+    metrics.push_back(std::move(added));
+  }
+  for (Section& section : part.sections) {
+    section.key = prefix + "_" + section.key;
+    section.title = heading + ": " + section.title;
+    sections.push_back(std::move(section));
+  }
+  for (Finding& finding : part.found) {
+    finding.text = heading + ": " + finding.text;
+    found.push_back(std::move(finding));
+  }
+  if (!part.baseline.empty())
+    baseline += fmt::format("{}{}: {}", baseline.empty() ? "" : "; ", heading, part.baseline);
+}
+
 namespace {
 
 // The metric that other programs' users mean: "val_loss", "acc", "f1_macro".

@@ -66,6 +66,9 @@ struct Report {
   // Metrics with, where given, their intervals and baselines, in the same order.
   void add(const std::vector<MetricName>& names, const std::vector<double>& values,
            const std::vector<Interval>& ranges = {}, const std::vector<double>& baselines = {});
+  // Of a task that answers several questions: the report on one of them, its metrics and sections
+  // under names that begin with `prefix` ("slot" gives "slot_f1"), headings with `heading`.
+  void add_part(Report part, const std::string& prefix, const std::string& heading);
   const Metric* main() const;  // the one named `metric`; nullptr where there is none
   const Metric& named(const std::string& metric_name) const;  // Error(kUsage) naming the known ones
   double value(const std::string& metric_name) const { return named(metric_name).value; }

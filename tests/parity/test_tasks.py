@@ -186,6 +186,25 @@ SENTENCES = [
         ["B-ORG", "O", "B-PER", "O", "B-LOC", "I-LOC"],
     ),
 ]
+UTTERANCES = [
+    (["play", "some", "free", "jazz"], ["O", "O", "B-genre", "I-genre"], "Play"),
+    (["stop"], ["O"], "Stop"),
+    (["Bo", "unpronounceable", "now"], ["B-artist", "I-artist", "O"], "Play"),
+]
+NESTED = [
+    ("the bank of oslo met ann", [(4, 16, "ORG"), (12, 16, "LOC"), (21, 24, "PER")]),
+    ("no", []),
+    ("ann of rome", [(0, 3, "PER"), (0, 11, "PER"), (7, 11, "LOC"), (7, 11, "ORG")]),
+]
+RELATED = [
+    (
+        "ann of acme lives in rome",
+        [(0, 3, "PER"), (7, 11, "ORG"), (21, 25, "LOC")],
+        [(0, 1, "works_for"), (0, 2, "lives_in")],
+    ),
+    ("no", [], []),
+    ("bank of oslo", [(0, 12, "ORG"), (8, 12, "LOC")], [(0, 1, "based_in")]),
+]
 RELATIONS = [
     ("<e1>ann</e1> lives in <e2>new york</e2>", "Home(e1,e2)"),
     ("the <e1>lamp</e1> of <e2>bo</e2> is lost", "Owner(e2,e1)"),
@@ -208,6 +227,36 @@ KINDS = {
         [{"text": t, "label": i * 0.7 - 1} for i, t in enumerate(TEXTS)],
     ),
     "ner": ("ner", {}, [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES]),
+    "crf": (
+        "ner",
+        {"crf": True},
+        [{"tokens": tokens, "tags": tags} for tokens, tags in SENTENCES],
+    ),
+    "intent_slots": (
+        "intent_slots",
+        {"intent_weight": 0.5, "slot_weight": 3.0},
+        [{"tokens": tokens, "tags": tags, "intent": i} for tokens, tags, i in UTTERANCES],
+    ),
+    "nested_ner": (
+        "nested_ner",
+        {"head_size": 8},
+        [
+            {"text": t, "entities": [{"start": a, "end": b, "label": c} for a, b, c in entities]}
+            for t, entities in NESTED
+        ],
+    ),
+    "entity_relations": (
+        "entity_relations",
+        {"head_size": 8, "entity_weight": 0.5, "relation_weight": 3.0},
+        [
+            {
+                "text": t,
+                "entities": [{"start": a, "end": b, "label": c} for a, b, c in entities],
+                "relations": [{"head": a, "tail": b, "label": c} for a, b, c in relations],
+            }
+            for t, entities, relations in RELATED
+        ],
+    ),
     "relation": ("relation", {}, [{"text": t, "relation": r} for t, r in RELATIONS]),
     "mlm": ("mlm", {"mlm_probability": 0.4}, [{"text": t} for t in TEXTS]),
     "qa": (
@@ -323,6 +372,213 @@ class PairModel(torch.nn.Module):
         return torch.nn.functional.cross_entropy(torch.stack(logits), labels), torch.stack(logits)
 
 
+class HeadedEncoder(torch.nn.Module):
+    """An encoder with layers of its own, and what a task makes of each record; the loss is a mean over what `count` says."""
+
+    def __init__(self, folder, layers):
+        super().__init__()
+        encoder = transformers.AutoModel.from_pretrained(
+            folder, attn_implementation=attention_of(folder)
+        )
+        weights = load_file(folder / "model.safetensors")
+        self.prefix = encoder.base_model_prefix
+        self.add_module(self.prefix, encoder)
+        self.encode = encoder.forward
+        self.config = encoder.config
+        self.pools = any("pooler" in name for name in weights)
+        for layer in layers:
+            linear = torch.nn.Linear(*reversed(weights[layer + ".weight"].shape))
+            linear.load_state_dict({k: weights[f"{layer}.{k}"] for k in ("weight", "bias")})
+            at = self
+            *path, name = layer.split(".")
+            for part in path:
+                if not hasattr(at, part):
+                    at.add_module(part, torch.nn.Module())
+                at = getattr(at, part)
+            at.add_module(name, linear)
+        self.crf = torch.nn.Module()
+        for name in [name for name in weights if name.startswith("crf.")]:
+            self.crf.register_parameter(name[4:], torch.nn.Parameter(weights[name]))
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+
+    def run(self, texts, **options):
+        batch = self.tokenizer(texts, return_tensors="pt", **options)
+        accepted = inspect.signature(self.encode).parameters
+        if self.prefix == "roberta":  # its own tokenizers have zeros
+            batch["token_type_ids"].zero_()
+        return batch, self.encode(**{k: v for k, v in batch.items() if k in accepted})
+
+
+def first_pieces(batch):
+    words = batch.word_ids(0)
+    return [
+        i for i, word in enumerate(words) if word is not None and (i == 0 or words[i - 1] != word)
+    ]
+
+
+class CrfModel(HeadedEncoder):
+    """Chains of tags by the forward algorithm on logarithms (Lample et al. 2016)."""
+
+    def __init__(self, folder):
+        super().__init__(folder, ["classifier"])
+
+    def table(self):
+        names = [self.config.id2label[i] for i in range(len(self.config.id2label))]
+        table = torch.cat(
+            [
+                self.crf.transitions,
+                self.crf.start_transitions[None],
+                self.crf.end_transitions[None],
+            ]
+        )
+        forbidden = torch.zeros_like(table, dtype=torch.bool)
+        for i, before in enumerate([*names, "O"]):
+            for j, tag in enumerate(names):
+                forbidden[i, j] = tag[0] == "I" and before not in ("B" + tag[1:], tag)
+        return table.masked_fill(forbidden, -10000)
+
+    def loss_of(self, x, tags, table):
+        rows = len(table) - 2
+        alpha = table[rows] + x[0]
+        score = table[rows, tags[0]] + x[0, tags[0]]
+        for t in range(1, len(tags)):
+            alpha = torch.logsumexp(alpha[:, None] + table[:rows], 0) + x[t]
+            score = score + table[tags[t - 1], tags[t]] + x[t, tags[t]]
+        return torch.logsumexp(alpha + table[rows + 1], 0) - score - table[rows + 1, tags[-1]]
+
+    def forward(self, records):
+        table, logits, loss, count = self.table(), [], 0, 0
+        for record in records:
+            batch, output = self.run(record["tokens"], is_split_into_words=True)
+            logits.append(self.classifier(output.last_hidden_state[0]))
+            tags = [self.config.label2id[tag] for tag in record["tags"]]
+            loss = loss + self.loss_of(logits[-1][first_pieces(batch)], tags, table)
+            count += len(tags)
+        return loss / count, [torch.cat(logits), table]
+
+
+class IntentSlotModel(HeadedEncoder):
+    """As Chen et al. 2019; each sample's tags by their mean."""
+
+    def __init__(self, folder):
+        super().__init__(folder, ["intent_classifier", "slot_classifier"])
+
+    def forward(self, records):
+        intents, slots, loss = [], [], 0
+        for record in records:
+            batch, output = self.run(record["tokens"], is_split_into_words=True)
+            states = output.last_hidden_state[0]
+            slots.append(self.slot_classifier(states))
+            intents.append(
+                self.intent_classifier(output.pooler_output[0] if self.pools else states[0])
+            )
+            intent = torch.tensor(self.config.intents.index(record["intent"]))
+            tags = torch.tensor([self.config.label2id[tag] for tag in record["tags"]])
+            cross_entropy = torch.nn.functional.cross_entropy
+            loss = loss + 0.5 * cross_entropy(intents[-1], intent)
+            loss = loss + 3 * cross_entropy(slots[-1][first_pieces(batch)], tags)
+        return loss / len(records), [torch.stack(intents), torch.cat(slots)]
+
+
+class PointerModel(HeadedEncoder):
+    """An efficient global pointer (Su et al. 2022), span by span."""
+
+    def __init__(self, folder):
+        super().__init__(folder, ["entities.p_dense", "entities.q_dense"])
+
+    def turned(self, x):
+        """Rotary positions; column c pairs with column c + half."""
+        half = x.shape[1] // 2
+        frequencies = 10000 ** (-torch.arange(half, dtype=x.dtype) / half)
+        angles = torch.arange(len(x), dtype=x.dtype)[:, None] * frequencies.float().to(x.dtype)
+        a, b = x[:, :half], x[:, half:]
+        cosine, sine = angles.float().cos().to(x.dtype), angles.float().sin().to(x.dtype)
+        return torch.cat([a * cosine - b * sine, b * cosine + a * sine], 1)
+
+    def outputs(self, states, pointer):
+        x = pointer.p_dense(states)
+        size = x.shape[1] // 2
+        q, k = self.turned(x[:, :size]), self.turned(x[:, size:])
+        return torch.cat([q / size**0.5, k, pointer.q_dense(x) / 2], 1)
+
+    def loss_of(self, x, gold, types, any_order=False):
+        size = (x.shape[1] - 2 * types) // 2
+        loss = 0
+        for kind in range(types):
+            zero = x.new_zeros(())
+            inside, outside = [zero], [zero]
+            for i in range(len(x)):
+                for j in range(0 if any_order else i, len(x)):
+                    score = x[i, :size] @ x[j, size : 2 * size]
+                    score = score + x[i, 2 * size + kind] + x[j, 2 * size + types + kind]
+                    if (i, j, kind) in gold:
+                        inside.append(-score)
+                    else:
+                        outside.append(score)
+            loss = loss + torch.stack(inside).logsumexp(0) + torch.stack(outside).logsumexp(0)
+        return loss
+
+    def read(self, record):
+        """States of all tokens, which of them are the text's, and the spans of its entities."""
+        batch, output = self.run(record["text"], return_offsets_mapping=True)
+        pieces = [i for i, word in enumerate(batch.word_ids(0)) if word is not None]
+        offsets = batch["offset_mapping"][0][pieces].tolist()
+        spans = []
+        for e in record["entities"]:
+            touched = [i for i, (a, b) in enumerate(offsets) if a < e["end"] and b > e["start"]]
+            spans.append((touched[0], touched[-1], self.config.label2id[e["label"]]))
+        return output.last_hidden_state[0], pieces, spans
+
+    def forward(self, records):
+        logits, loss, types = [], 0, len(self.config.id2label)
+        for record in records:
+            states, pieces, spans = self.read(record)
+            logits.append(self.outputs(states, self.entities))
+            loss = loss + self.loss_of(logits[-1][pieces], spans, types)
+        return loss / len(records) / types, [torch.cat(logits)]
+
+
+class LinkModel(PointerModel):
+    """Pointers for entities, for the first and for the last tokens of their relations (Su 2022)."""
+
+    def __init__(self, folder):
+        HeadedEncoder.__init__(
+            self,
+            folder,
+            [
+                f"{name}.{layer}"
+                for name in ("entities", "relation_heads", "relation_tails")
+                for layer in ("p_dense", "q_dense")
+            ],
+        )
+
+    def forward(self, records):
+        types, labels = len(self.config.id2label), self.config.relations
+        pointers = (self.entities, self.relation_heads, self.relation_tails)
+        logits, loss = ([], [], []), 0
+        for record in records:
+            states, pieces, spans = self.read(record)
+            for part, pointer in zip(logits, pointers):
+                part.append(self.outputs(states, pointer))
+            loss = loss + 0.5 * self.loss_of(logits[0][-1][pieces], spans, types) / types
+            for part, end in ((logits[1], 0), (logits[2], 1)):
+                pairs = [
+                    (spans[r["head"]][end], spans[r["tail"]][end], labels.index(r["label"]))
+                    for r in record["relations"]
+                ]
+                related = self.loss_of(part[-1][pieces], pairs, len(labels), any_order=True)
+                loss = loss + 3 * related / len(labels) / 2
+        return loss / len(records), [torch.cat(part) for part in logits]
+
+
+OWN_MODELS = {
+    "crf": CrfModel,
+    "intent_slots": IntentSlotModel,
+    "nested_ner": PointerModel,
+    "entity_relations": LinkModel,
+}
+
+
 def load_peer(kind, folder):
     loader = LOADERS.get(kind, transformers.AutoModelForSequenceClassification)
     peer, info = loader.from_pretrained(
@@ -432,9 +688,10 @@ def run_masked_language_model(peer, folder, records):
     return loss / (targets != -100).sum(), torch.cat(logits)
 
 
-def tensors_of(peer, loss, logits):
+def tensors_of(peer, loss, logits, *more):
     loss.backward()
-    return loss.item(), {"logits": logits.detach()} | {
+    others = {f"logits.{i}": output.detach() for i, output in enumerate(more, 1)}
+    return loss.item(), {"logits": logits.detach()} | others | {
         "grad." + name: p.grad for name, p in peer.named_parameters() if p.grad is not None
     }
 
@@ -445,6 +702,10 @@ def run_peer(kind, folder, records, dtype):
         peer = PairModel(folder).eval().to(dtype)
         loss, logits = peer(folder, records)
         return tensors_of(peer, loss, logits)
+    if kind in OWN_MODELS:
+        peer = OWN_MODELS[kind](folder).eval().to(dtype)
+        loss, logits = peer(records)
+        return tensors_of(peer, loss, *logits)
     peer = load_peer(kind, folder).to(dtype)
     if kind == "mlm":
         return tensors_of(peer, *run_masked_language_model(peer, folder, records))
