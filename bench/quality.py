@@ -153,9 +153,8 @@ def store(program, name, seed, entry):
 
 
 def encode_classify(rows, tokenizer, labels, is_multi):
-    texts = [[row["text"] for row in rows]]
-    if "pair" in rows[0]:
-        texts.append([row["pair"] for row in rows])
+    fields = ("sentence1", "sentence2") if "sentence1" in rows[0] else ("text",)
+    texts = [[row[field] for row in rows] for field in fields]
     encoded = tokenizer(*texts, truncation=True, max_length=COMMON["max_seq_length"])
     for index, row in enumerate(rows):
         if is_multi:
@@ -334,8 +333,8 @@ def hone_config(name, seed, precision, folder):
         "multi": {"name": "classify", "text": "text", "label": "labels", "type": "multi"},
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
     }[spec["task"]]
-    if "pair" in sets.rows(name, spec["splits"][1])[0]:
-        task["text_pair"] = "pair"
+    if "sentence1" in sets.rows(name, spec["splits"][1])[0]:
+        task.update(text="sentence1", text_pair="sentence2")
     data = {}
     for section, split in zip(("train", "test"), spec["splits"]):
         path = folder / f"{split}.jsonl"

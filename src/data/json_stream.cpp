@@ -89,6 +89,22 @@ std::string JsonStream::key() {
   return key.get<std::string>();
 }
 
+void JsonStream::skip_value() { skip_value(2); }
+
+void JsonStream::skip_value(int levels) {
+  const char first = next();
+  if (levels > 0 && (first == '[' || first == '{')) {
+    for (Level level = enter(); next_in(level);) {
+      if (level.close == '}') key();
+      skip_value(levels - 1);
+    }
+    return;
+  }
+  const size_t size = value_size();
+  if (size == 0) fail("a value is missing; the file seems to be cut off");
+  text_.consume(size);
+}
+
 size_t JsonStream::value_size() {
   JsonValueEnd end;
   while (!end.find(text_.window())) {

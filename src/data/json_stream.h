@@ -46,6 +46,9 @@ class JsonStream {
   bool next_in(Level& level);
   // The key that begins here and its colon, consumed.
   std::string key();
+  // Passes over the value that begins here; of lists and objects no more than an element of an
+  // element is in the window.
+  void skip_value();
   // The size of the value that begins here; all of it is in the window then.
   size_t value_size();
 
@@ -53,6 +56,8 @@ class JsonStream {
   [[noreturn]] void fail(const std::string& message);  // StreamError here: "not valid JSON: …"
 
  private:
+  void skip_value(int levels);  // so many of which are walked through
+
   TextStream& text_;
 };
 

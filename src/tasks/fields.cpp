@@ -58,7 +58,7 @@ std::string table_advice(const std::vector<std::string>& names, const Json& row)
 std::string nested_advice(const std::string& name, const Json& row) {
   for (const auto& [list, value] : row.items()) {
     if (value.is_array() && !value.empty() && value.front().contains(name))
-      return fmt::format("; are the rows in the list \"{}\"? Then save that list alone as the file",
+      return fmt::format("; are the rows in the list \"{0}\"? Then say rows: {0} beside its path",
                          list);
   }
   return "";
