@@ -137,7 +137,7 @@ class Task {
   // Whether a part of the head is solved for when training has ended (a regression on vectors that
   // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
   virtual bool has_final_fit() const { return false; }
-  virtual void final_fit(Network& network, const at::Tensor& output, const Batch& batch) const {}
+  virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);

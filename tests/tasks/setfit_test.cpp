@@ -32,13 +32,14 @@ Batch labelled(std::vector<float> classes) {
 }
 
 // Vectors (cos a, sin a) with logits of no opinion.
-at::Tensor output(const std::vector<double>& angles) {
-  at::Tensor rows = at::zeros({static_cast<int64_t>(angles.size()), 4});
+Outputs output(const std::vector<double>& angles) {
+  const auto samples = static_cast<int64_t>(angles.size());
+  at::Tensor rows = at::zeros({samples, 2});
   for (size_t i = 0; i < angles.size(); ++i) {
     rows[static_cast<int64_t>(i)][0] = std::cos(angles[i]);
     rows[static_cast<int64_t>(i)][1] = std::sin(angles[i]);
   }
-  return rows;
+  return {Output{at::zeros({samples, 2})}, Output{rows}};
 }
 
 TEST(SetFit, TakesTheMeanOfBothKindsOfPairs) {

@@ -1,6 +1,5 @@
 #include "tasks/setfit/setfit.h"
 
-#include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -20,7 +19,7 @@ using embedding::Pooling;
 constexpr const char* kTaskName = "setfit";
 constexpr const char* kTarget = "labels";  // as Classify calls it
 
-// Vectors of length 1, and the logits of a layer on them that gives no gradient to the encoder.
+// Logits of a layer that gives no gradient to the encoder, and the vectors of length 1 below it.
 class SetFitHead : public Head {
  public:
   SetFitHead(Pooling pooling, const ModelConfig& config, int64_t classes)
@@ -32,7 +31,7 @@ class SetFitHead : public Head {
     const Packed& tokens = batch.streams.front();
     const at::Tensor vectors = embedding::unit(embedding::pooled(backbone, tokens, pooling_));
     const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
-    return at::cat({vectors, classifier_(vectors.detach(), rows)}, 1);
+    return {Output{classifier_(vectors.detach(), rows)}, Output{vectors}};
   }
 
   void initialise(uint64_t seed) override { classifier_->initialise(range_, mix(seed, 0)); }
@@ -99,27 +98,15 @@ std::shared_ptr<Head> SetFit::make_head(const ModelConfig& config) const {
 }
 
 Loss SetFit::loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const {
-  const at::Tensor output = outputs;
-  const int64_t width = output.size(1) - labels().size();
-  const Loss of_head = Classify::loss(output.slice(1, width).contiguous(), batch, options);
-  const at::Tensor classes = batch.targets.at(kTarget).to(output.device());
-  return {
-      pair_loss(output.slice(1, 0, width), classes) + of_head.sum / std::max(of_head.count, 1.0),
-      1};
+  const Loss of_head = Classify::loss(outputs[0], batch, options);
+  const at::Tensor classes = batch.targets.at(kTarget).to(outputs[1].device());
+  return {pair_loss(outputs[1], classes) + of_head.sum / std::max(of_head.count, 1.0), 1};
 }
 
-void SetFit::final_fit(Network& network, const at::Tensor& output, const Batch& batch) const {
-  const int64_t width = output.size(1) - labels().size();
+void SetFit::final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {
   const at::Tensor classes = batch.targets.at(kTarget).to(at::kLong);
   dynamic_cast<SetFitHead&>(network.head())
-      .set(solve_logistic(output.slice(1, 0, width), classes, labels().size(), own_.c));
-}
-
-Json SetFit::decode(const Record& record, std::span<const Row> rows,
-                    const Tokenizer& tokenizer) const {
-  Row logits = rows.front();
-  logits.output = logits.output.slice(0, logits.output.size(0) - labels().size()).contiguous();
-  return Classify::decode(record, {&logits, 1}, tokenizer);
+      .set(solve_logistic(outputs[1], classes, labels().size(), own_.c));
 }
 
 Json SetFit::state() const {

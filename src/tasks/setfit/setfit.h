@@ -28,12 +28,10 @@ class SetFit : public classify::Classify {
   // cross-entropy of the logistic layer, which the encoder does not see.
   bool has_step_loss() const override { return true; }
   Loss loss(const Outputs& outputs, const Batch& batch,
-            const LossOptions& options) const override;  // [S, H + C]: vectors and logits
+            const LossOptions& options) const override;  // logits [S, C], vectors [S, H]
   Divergence divergence() const override { return nullptr; }
   bool has_final_fit() const override { return true; }
-  void final_fit(Network& network, const at::Tensor& output, const Batch& batch) const override;
-  Json decode(const Record& record, std::span<const Row> rows,
-              const Tokenizer& tokenizer) const override;
+  void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const override;
   Json state() const override;
   void write_model_config(const ModelConfig& model, Json& config) const override;
   void write_files(const ModelConfig& model, const std::string& folder) const override;
