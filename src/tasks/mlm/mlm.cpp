@@ -71,7 +71,7 @@ void add_row(const Row& row, const Tokenizer& tokenizer, Sums& sums) {
 }
 
 Target words_target(const Sequence& sequence, const Tokenizer& tokenizer) {
-  Target words{kWords, /*per_token=*/true, 1, {}};
+  Target words{kWords, /*per_token=*/true, 1, {}, /*is_input=*/true};
   for (size_t i = 0; i < sequence.ids.size(); ++i) {
     const int32_t id = sequence.ids[i];
     const bool is_never_chosen =
