@@ -45,7 +45,7 @@ COMMON = {
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    name: str  # of the set, as bench/sets.py reads it, unless `data` says where it lies
+    name: str  # of the set too, as bench/sets.py reads it, unless `rows` or `data` say otherwise
     group: str
     task: dict
     metric: str
@@ -58,6 +58,7 @@ class Entry:
     peer: bool = False
     scratch: bool = False  # from random weights too
     data: dict | None = None
+    rows: str = ""  # the set's name, where it is not the entry's
     note: str = ""
 
     def settings(self):
@@ -79,6 +80,34 @@ ONE = {"name": "classify", "text": "text", "label": "label", "unknown_labels": "
 MULTI = {"name": "classify", "text": "text", "label": "labels", "type": "multi"}
 PAIR = {"name": "classify", "text": "sentence1", "text_pair": "sentence2", "label": "label"}
 NER = {"name": "ner", "tokens": "tokens", "tags": "tags", "unknown_labels": "count"}
+JOINT = {"name": "intent_slots", "intent": "label", "unknown_labels": "count"}
+CHOICE = {
+    "name": "choice",
+    "context": "content",
+    "blank": "#idiom#",
+    "choices": "candidates",
+    "answer": "answer",
+}
+PROMPT = {
+    "name": "prompt",
+    "pattern": "{text} 很{mask}。",
+    "label": "label",
+    "words": {"Positive": "好", "Negative": "差"},
+}
+SEARCH = {
+    "name": "embedding",
+    "anchor": "question",
+    "positive": "context",
+    "mask_duplicates": False,  # as sentence-transformers has it
+}
+ALIKE = {
+    "name": "embedding",
+    "anchor": "sentence1",
+    "positive": "sentence2",
+    "score": "label",
+    "loss": "cosent",
+    "max_score": 5,
+}
 THREE = {"seeds": 3, "peer": True}
 LITERATURE = {
     split: {"path": str(sets.DATA / "relation/literature_zh" / folder), "format": "brat"}
@@ -109,10 +138,8 @@ ENTRIES = [
     Entry("rte", "sentences and pairs", PAIR, "accuracy", note="tested on GLUE's dev", **THREE),
     Entry("sick_relatedness", "sentences and pairs", {**PAIR, "type": "regression"}, "pearson"),
     Entry("sick_entailment", "sentences and pairs", PAIR, "accuracy"),
-    Entry("snips_intents", "intents and slots", ONE, "accuracy"),
-    Entry("atis_intents", "intents and slots", ONE, "accuracy"),
-    Entry("snips_slots", "intents and slots", NER, "f1"),
-    Entry("atis_slots", "intents and slots", NER, "f1"),
+    Entry("snips", "intents and slots", JOINT, "exact_match", note="jointly", **THREE),
+    Entry("atis", "intents and slots", JOINT, "exact_match", note="jointly"),
     Entry("conll2003", "entities", NER, "f1"),
     Entry("wnut17", "entities", NER, "f1", **THREE),
     Entry("resume_zh", "entities", NER, "f1", "zh"),
@@ -158,7 +185,7 @@ ENTRIES = [
         length=384,
         batch=12,
     ),
-    Entry("afqmc", "CLUE", PAIR, "accuracy", "zh"),
+    Entry("afqmc", "CLUE", {**PAIR, "text": "text", "text_pair": "pair"}, "accuracy", "zh"),
     Entry("tnews", "CLUE", ONE, "accuracy", "zh"),
     Entry("fewclue_tnews", "FewCLUE", ONE, "accuracy", "zh", epochs=20),
     Entry("fewclue_eprstmt", "FewCLUE", ONE, "accuracy", "zh", epochs=20),
@@ -168,6 +195,54 @@ ENTRIES = [
     Entry("fewclue_ocnli", "FewCLUE", PAIR, "accuracy", "zh", epochs=20),
     Entry("fewclue_csl", "FewCLUE", PAIR, "accuracy", "zh", epochs=20, length=256),
     Entry("fewclue_cluewsc", "FewCLUE", PAIR, "accuracy", "zh", epochs=20),
+    Entry(
+        "fewclue_chid",
+        "FewCLUE",
+        CHOICE,
+        "accuracy",
+        "zh",
+        epochs=10,
+        batch=8,
+        length=96,
+        note="one of seven idioms",
+        **THREE,
+    ),
+    Entry(
+        "fewclue_eprstmt_prompt",
+        "FewCLUE",
+        PROMPT,
+        "accuracy",
+        "zh",
+        epochs=20,
+        rows="fewclue_eprstmt",
+        note="by a pattern (PET), on a model without a head for masked words",
+        **THREE,
+    ),
+    Entry(
+        "fewclue_eprstmt_setfit",
+        "FewCLUE",
+        {"name": "setfit", "text": "text", "label": "label"},
+        "accuracy",
+        "zh",
+        epochs=5,
+        batch=32,
+        rows="fewclue_eprstmt",
+        note="by SetFit",
+    ),
+    Entry(
+        "cmrc2018_search",
+        "embeddings",
+        SEARCH,
+        "ndcg@10",
+        "zh",
+        epochs=1,
+        batch=32,
+        length=192,
+        rows="cmrc2018",
+        note="a question finds its text among 256",
+        **THREE,
+    ),
+    Entry("sick_similarity", "embeddings", ALIKE, "spearman", rows="sick_relatedness", batch=32),
 ]
 
 
@@ -197,7 +272,7 @@ class Kept:
 
 def rows_of(entry, steps):
     """(train, test) rows; of a trial only a few."""
-    train, test = sets.rows(entry.name, "train"), sets.rows(entry.name, "test")
+    train, test = (sets.rows(entry.rows or entry.name, split) for split in ("train", "test"))
     most = MOST_ROWS if steps is None else 60
     if len(train) > most:
         chosen = sorted(random.Random(0).sample(range(len(train)), most))

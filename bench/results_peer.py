@@ -355,7 +355,242 @@ def qa(entry, seed, folder, train_rows, test_rows, steps):
     return sum(scores) / len(scores), seconds
 
 
-TASKS = {"classify": classify, "ner": ner, "relation": relation, "qa": qa}
+# ---------------------------------------------------------------------------------------------------- several heads, several texts
+
+
+class JointModel(torch.nn.Module):
+    """Chen et al. 2019: the pooled first token tells the intent, every token its slot."""
+
+    def __init__(self, folder, intents, tags):
+        super().__init__()
+        self.encoder = t.AutoModel.from_pretrained(folder)
+        config = self.encoder.config
+        self.dropout = torch.nn.Dropout(config.hidden_dropout_prob)
+        self.intent = torch.nn.Linear(config.hidden_size, intents)
+        self.slot = torch.nn.Linear(config.hidden_size, tags)
+        for layer in (self.intent, self.slot):
+            torch.nn.init.normal_(layer.weight, std=config.initializer_range)
+            torch.nn.init.zeros_(layer.bias)
+
+    def forward(self, batch):
+        states = self.encoder(**inputs_of(batch))
+        return self.intent(self.dropout(states.pooler_output)), self.slot(
+            self.dropout(states.last_hidden_state)
+        )
+
+    def loss(self, batch):
+        """Each utterance counts as much: the mean over its tags."""
+        intents, slots = self(batch)
+        of_tag = torch.nn.functional.cross_entropy(
+            slots.transpose(1, 2), batch["labels"], ignore_index=-100, reduction="none"
+        )
+        of_slots = of_tag.sum(1) / (batch["labels"] != -100).sum(1)
+        return torch.nn.functional.cross_entropy(intents, batch["intent"]) + of_slots.mean()
+
+
+def intent_slots(entry, seed, folder, train_rows, test_rows, steps):
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    intents = sorted({row["label"] for row in train_rows})
+    labels = sorted({tag for row in train_rows for tag in row["tags"]})
+
+    def encode(row):
+        encoded = tokenizer(
+            row["tokens"], is_split_into_words=True, truncation=True, max_length=entry.length
+        )
+        words = encoded.word_ids()
+        firsts = [w is not None and w not in words[:i] for i, w in enumerate(words)]
+        return dict(encoded), [w if first else None for w, first in zip(words, firsts)]
+
+    def sample(row):
+        encoded, words = encode(row)
+        tags = [-100 if w is None else labels.index(row["tags"][w]) for w in words]
+        return {**encoded, "labels": tags, "intent": intents.index(row["label"])}
+
+    model = JointModel(folder, len(intents), len(labels))
+    samples = Samples([sample(row) for row in train_rows], tokenizer)
+    seconds = train(entry, seed, samples, model, model.loss, steps)
+    tests = [encode(row) for row in test_rows]
+    found = outputs(Samples([e for e, _ in tests], tokenizer), model, model)
+    right = 0
+    for row, (_, words), (intent, slots) in zip(test_rows, tests, found):
+        tags = ["O"] * len(row["tokens"])
+        for place, word in enumerate(words):
+            if word is not None:
+                tags[word] = labels[int(slots[place].argmax())]
+        is_intent = intents[int(intent.argmax())] == row["label"]
+        right += is_intent and get_entities(tags) == get_entities(row["tags"])
+    return right / len(test_rows), seconds
+
+
+class Choices(Samples):
+    """Samples that are several texts each, as many in all of them: [batch, choices, tokens]."""
+
+    def __init__(self, samples, tokenizer):
+        super().__init__(samples, tokenizer)
+        for sample in samples:
+            sample["input_ids"] = max((ids for ids in sample["choices"]), key=len)  # for lengths
+
+    def batch(self, indices):
+        chosen = [self.samples[i] for i in indices]
+        longest = max(len(ids) for s in chosen for ids in s["choices"])
+        pad = self.tokenizer.pad_token_id
+        ids = [[c + [pad] * (longest - len(c)) for c in s["choices"]] for s in chosen]
+        mask = [[[1] * len(c) + [0] * (longest - len(c)) for c in s["choices"]] for s in chosen]
+        out = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
+        if "labels" in chosen[0]:
+            out["labels"] = torch.tensor([s["labels"] for s in chosen])
+        return out
+
+
+def choice(entry, seed, folder, train_rows, test_rows, steps):
+    """The choices in the place of the blank, the text cut on both sides of it."""
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    blank = entry.task["blank"]
+
+    def ids_of(text, filling):
+        """As much text around the blank as fits."""
+        before, after = text.split(blank)
+        room = entry.length * 4
+        while True:
+            encoded = tokenizer(before[-room:] + filling + after[:room])["input_ids"]
+            if len(encoded) <= entry.length:
+                return encoded
+            room = min(room, max(len(before), len(after))) - 4
+
+    def encode(row, has_answer):
+        choices = [ids_of(row["content"], filling) for filling in row["candidates"]]
+        return {"choices": choices, **({"labels": int(row["answer"])} if has_answer else {})}
+
+    model = t.AutoModelForMultipleChoice.from_pretrained(folder)
+    samples = Choices([encode(row, True) for row in train_rows], tokenizer)
+    seconds = train(entry, seed, samples, model, lambda batch: model(**batch).loss, steps)
+    tests = Choices([encode(row, False) for row in test_rows], tokenizer)
+    found = outputs(tests, model, lambda batch: model(**batch).logits)
+    right = sum(int(o.argmax()) == int(row["answer"]) for o, row in zip(found, test_rows))
+    return right / len(test_rows), seconds
+
+
+def prompt(entry, seed, folder, train_rows, test_rows, steps):
+    """PET: the words of the labels at the mask, cross-entropy over them."""
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    labels = sorted(entry.task["words"])
+
+    def encode(row):
+        text = row["text"]
+        while True:
+            filled = entry.task["pattern"].replace("{text}", text)
+            encoded = dict(tokenizer(filled.replace("{mask}", tokenizer.mask_token)))
+            if len(encoded["input_ids"]) <= entry.length:
+                break
+            text = text[:-4]
+        encoded["mask"] = encoded["input_ids"].index(tokenizer.mask_token_id)
+        return encoded
+
+    def word_id(word):
+        """Of a word in its place, behind the pattern's text."""
+        filled = entry.task["pattern"].replace("{text}", "x")
+        masked = tokenizer(filled.replace("{mask}", tokenizer.mask_token))["input_ids"]
+        with_word = tokenizer(filled.replace("{mask}", word))["input_ids"]
+        assert len(masked) == len(with_word), f"{word} is no single token"
+        return with_word[masked.index(tokenizer.mask_token_id)]
+
+    words = torch.tensor([word_id(entry.task["words"][label]) for label in labels])
+    model = t.AutoModelForMaskedLM.from_pretrained(folder)
+
+    def logits(batch):
+        rows = torch.arange(len(batch["mask"]))
+        return model(**inputs_of(batch)).logits[rows, batch["mask"]][:, words]
+
+    train_samples = [{**encode(r), "target": labels.index(r["label"])} for r in train_rows]
+    seconds = train(
+        entry,
+        seed,
+        Samples(train_samples, tokenizer),
+        model,
+        lambda batch: torch.nn.functional.cross_entropy(logits(batch), batch["target"]),
+        steps,
+    )
+    found = outputs(Samples([encode(row) for row in test_rows], tokenizer), model, logits)
+    right = sum(labels[int(o.argmax())] == row["label"] for o, row in zip(found, test_rows))
+    return right / len(test_rows), seconds
+
+
+def embedding(entry, seed, folder, train_rows, test_rows, steps):
+    """sentence-transformers' MultipleNegativesRankingLoss written out: mean pooling, cosines times 20."""
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    model = t.AutoModel.from_pretrained(folder)
+    names = (entry.task["anchor"], entry.task["positive"])
+
+    def ids_of(text):
+        return tokenizer(text, truncation=True, max_length=entry.length)["input_ids"]
+
+    def vectors(samples):
+        batch = Samples(samples, tokenizer).batch(range(len(samples)))
+        states = model(**batch).last_hidden_state
+        mask = batch["attention_mask"][:, :, None]
+        return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+
+    def sample(ids):
+        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+
+    class Pairs(Samples):
+        def batch(self, indices):
+            return [self.samples[i] for i in indices]
+
+    def loss(pairs):
+        anchors, positives = (vectors([sample(pair[name]) for pair in pairs]) for name in names)
+        return torch.nn.functional.cross_entropy(
+            20 * anchors @ positives.T, torch.arange(len(pairs))
+        )
+
+    pairs = [{name: ids_of(row[name]) for name in names} for row in train_rows]
+    for pair in pairs:
+        pair["input_ids"] = pair[names[1]]  # for lengths
+    seconds = train(entry, seed, Pairs(pairs, tokenizer), model, loss, steps)
+    model.eval()
+    found = {}
+    with torch.no_grad():
+        for name in names:
+            texts = list(dict.fromkeys(row[name] for row in test_rows))
+            parts = [
+                vectors([sample(ids_of(x)) for x in texts[i : i + 32]])
+                for i in range(0, len(texts), 32)
+            ]
+            found[name] = (texts, torch.cat(parts))
+    return ndcg_at_10(found, names, test_rows), seconds
+
+
+def ndcg_at_10(found, names, rows):
+    """Mean over the different anchors; each may have several positives."""
+    (anchors, of_anchors), (candidates, of_candidates) = (found[name] for name in names)
+    positives = collections.defaultdict(set)
+    for row in rows:
+        positives[row[names[0]]].add(row[names[1]])
+    total = 0.0
+    for anchor, scores in zip(anchors, of_anchors @ of_candidates.T):
+        best = scores.argsort(descending=True)[:10].tolist()
+        gain = sum(
+            1 / math.log2(rank + 2)
+            for rank, i in enumerate(best)
+            if candidates[i] in positives[anchor]
+        )
+        most = sum(1 / math.log2(rank + 2) for rank in range(min(10, len(positives[anchor]))))
+        total += gain / most
+    return total / len(anchors)
+
+
+TASKS = {
+    "classify": classify,
+    "ner": ner,
+    "relation": relation,
+    "qa": qa,
+    "intent_slots": intent_slots,
+    "choice": choice,
+    "prompt": prompt,
+    "embedding": embedding,
+}
 
 
 def run(entry, seed, folder, train_rows, test_rows, steps):

@@ -85,6 +85,24 @@ def _chnsenticorp(split):
         yield {"text": text, "label": "positive" if label == "1" else "negative"}
 
 
+def _waimai_10k(split):
+    """The file has no split: of ten rows one is test, one dev, the rest train."""
+    path = DATA / "classification/waimai_10k/waimai_10k.csv"
+    with open(path, encoding="utf-8", newline="") as file:
+        for index, row in enumerate(csv.DictReader(file)):
+            if {0: "test", 1: "dev"}.get(index % 10, "train") == split:
+                yield {
+                    "text": row["review"],
+                    "label": "positive" if row["label"] == "1" else "negative",
+                }
+
+
+def _afqmc(split):
+    for line in _lines(DATA / "clue/afqmc" / f"{'test_public' if split == 'test' else split}.json"):
+        row = json.loads(line)
+        yield {"text": row["sentence1"], "pair": row["sentence2"], "label": row["label"]}
+
+
 def _conll(path, separator=None):
     tokens, tags = [], []
     for line in _lines(path) + [""]:
@@ -124,6 +142,14 @@ def _wnut17(split):
         "test": "emerging.test.annotated",
     }[split]
     return _conll(DATA / "ner/wnut17" / name, "\t")
+
+
+def _resume_zh(split):
+    """BMES to IOB2."""
+    part = {"B": "B", "M": "I", "E": "I", "S": "B"}
+    for row in _conll(DATA / "ner/resume_zh" / f"{split}.char.bmes"):
+        tags = [tag if tag == "O" else part[tag[0]] + tag[1:] for tag in row["tags"]]
+        yield {"tokens": row["tokens"], "tags": tags}
 
 
 def _mod10(all_rows, split):
@@ -167,11 +193,6 @@ def _clinc150(split):
     whole = json.loads((DATA / "classification/clinc150/data_full.json").read_text("utf-8"))
     part = "val" if split == "dev" else split
     return [{"text": text, "label": label} for text, label in whole[part] + whole["oos_" + part]]
-
-
-def _waimai_10k(split):
-    found = _csv("classification/waimai_10k/waimai_10k.csv")
-    return _mod10(_picked(found, text="review", label="label"), split)
 
 
 def _thucnews_titles(split):
@@ -222,13 +243,6 @@ def _slots(name):
     return read
 
 
-def _intents(name):
-    slots = _slots(name)
-    return lambda split: [
-        {"text": " ".join(row["tokens"]), "label": row["label"]} for row in slots(split)
-    ]
-
-
 def _clue(name, **names):
     """The largest draw of FewCLUE there is; test is the public one."""
     folder = f"clue/{name}"
@@ -260,16 +274,6 @@ def _cluewsc(split):
             "sentence2": row["text"],
             "label": row["label"],
         }
-
-
-def _bmes(tags):
-    """BMES to IOB2."""
-    return [tag.replace("M-", "I-").replace("E-", "I-").replace("S-", "B-") for tag in tags]
-
-
-def _resume_zh(split):
-    for row in _conll(DATA / f"ner/resume_zh/{split}.char.bmes", " "):
-        yield {"tokens": row["tokens"], "tags": _bmes(row["tags"])}
 
 
 def _weibo_zh(split):
@@ -349,11 +353,9 @@ _READERS = {
     "rte": _rte,
     "sick_relatedness": _sick("relatedness"),
     "sick_entailment": _sick("entailment"),
-    "snips_intents": _intents("snips"),
-    "atis_intents": _intents("atis"),
-    "snips_slots": _slots("snips"),
-    "atis_slots": _slots("atis"),
-    "afqmc": _clue("afqmc", **PAIR),
+    "snips": _slots("snips"),
+    "atis": _slots("atis"),
+    "afqmc": _afqmc,
     "tnews": _clue("tnews", **ONE),
     "fewclue_tnews": _clue("fewclue_tnews", text="sentence", label="label_desc"),
     "fewclue_eprstmt": _clue("fewclue_eprstmt", **ONE),
