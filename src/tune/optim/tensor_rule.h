@@ -61,7 +61,7 @@ std::unique_ptr<Optimizer> make_by_tensor(std::vector<Parameter> parameters,
                                           const TrainOptions& train) {
   return std::make_unique<ByTensor>(
       std::move(parameters),
-      std::make_unique<R>(options_from<typename R::Options>(train.optim_args)));
+      std::make_unique<R>(entry_options<typename R::Options>(train.optim_args)));
 }
 
 }  // namespace hone

@@ -94,7 +94,7 @@ template <typename R>
 ChosenRegulariser read_regulariser(Config& section) {
   const Json json = read_options<typename R::Options>(section);
   return {"", json, [json](const RegulariserContext& context) {
-            return std::make_unique<R>(options_from<typename R::Options>(json), context);
+            return std::make_unique<R>(entry_options<typename R::Options>(json), context);
           }};
 }
 
