@@ -86,12 +86,13 @@ int run_search(const CLI::App& arguments) {
   if (!is_npy && !texts.empty())
     throw Error(ErrorKind::kUsage, "--texts names the texts of a .npy file; CORPUS has its own.");
   const auto pipeline = load_embedder(text_of(arguments, "MODEL"), load_options(arguments));
-  Reading reading = reading_of(path, arguments, *pipeline);
+  const Reading reading = reading_of(path, arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
   const int64_t max_tokens = number_of(arguments, "--max-tokens"), k = number_of(arguments, "-k");
   const Searched searched = is_npy ? open_corpus(*pipeline, path, texts, reading)
                                    : embed_corpus(*pipeline, reading, max_tokens);
-  const Reading queries = {{.path = text_of(arguments, "QUERIES")}, reading.clean};
+  Reading queries{{}, reading.clean};
+  queries.source.path = text_of(arguments, "QUERIES");
   Answered counts;
   embed_rows(*pipeline, queries, max_tokens,
              [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
