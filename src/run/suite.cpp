@@ -179,11 +179,11 @@ Suite read_suite(const SuiteOptions& options) {
     throw root.error("entries",
                      "the list has no entry; write \"entries: [{name: …, task: …, "
                      "data: …}]\"");
+  const std::vector<std::string> known = {"name", "defaults", "entries"};
   for (const std::string& key : root.keys()) {
-    if (key != "name" && key != "defaults" && key != "entries")
-      throw root.error(
-          key, fmt::format("unknown key \"{}\"; a list has name, defaults and entries{}", key,
-                           did_you_mean(key, {"name", "defaults", "entries"})));
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      throw root.error(key, fmt::format("unknown key \"{}\"; a list has {}{}", key,
+                                        fmt::join(known, ", "), did_you_mean(key, known)));
   }
   return suite;
 }
