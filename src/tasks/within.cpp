@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace hone {
 namespace {
@@ -20,9 +21,9 @@ at::Tensor reduce_within(const at::Tensor& x, const at::Tensor& ends, const char
 
 }  // namespace
 
-// The number of rows is known: nothing is asked of a GPU.
 at::Tensor spread_within(const at::Tensor& x, const at::Tensor& ends, int64_t rows) {
-  return x.index_select(0, at::repeat_interleave(ends_on(x, ends).diff(), rows));
+  const std::optional<int64_t> known = rows;  // nothing is asked of a GPU
+  return x.index_select(0, at::repeat_interleave(ends_on(x, ends).diff(), known));
 }
 
 at::Tensor mean_within(const at::Tensor& x, const at::Tensor& ends) {
