@@ -239,9 +239,9 @@ TEST(MultipleNegatives, DoesNotTakeDuplicatesForNegativesOfPositivesEither) {
 
 TEST(Triplet, CountsTheNegativesThatAreThere) {
   const at::Tensor numbers = numbered({1, 2, 3, 4, 5, 0}, 3);
-  const Loss loss = triplet(step(turned(numbers), numbers), options_of("{margin: 0.5}"));
+  const Loss loss = triplet(step(turned(numbers), numbers), options_of("{margin: 1}"));
   EXPECT_EQ(loss.count, 1);
-  EXPECT_NEAR(value(loss), 0.5 + (1 - std::cos(0.7)) - (1 - std::cos(1.4)), 1e-6);
+  EXPECT_NEAR(value(loss), 1 + (1 - std::cos(0.7)) - (1 - std::cos(1.4)), 1e-6);
 }
 
 TEST(Cosent, ComparesPairsOfDifferentScoresAlone) {
