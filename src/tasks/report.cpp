@@ -120,6 +120,9 @@ void Report::add_part(Report part, const std::string& prefix, const std::string&
   }
   for (Section& section : part.sections) {
     section.key = prefix + "_" + section.key;
+    if (auto* table = std::get_if<ScoreTable>(&section.content);
+        table && !table->averages_key.empty())
+      table->averages_key = prefix + "_" + table->averages_key;
     section.title = heading + ": " + section.title;
     sections.push_back(std::move(section));
   }
