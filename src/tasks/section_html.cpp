@@ -202,8 +202,8 @@ std::string html_of(const PlainTable& table, const ShortPaths&) {
   for (const std::vector<Json>& row : table.rows) {
     body += "<tr>";
     for (const Json& cell : row)
-      body += (cell.is_string() ? "<td class='flow'>" : "<td>") + html::name(shown_cell(cell)) +
-              "</td>";
+      body += cell.is_string() ? "<td class='flow'>" + html::name(shown_cell(cell)) + "</td>"
+                               : "<td>" + shown_cell(cell) + "</td>";
     body += "</tr>";
   }
   const std::string note =

@@ -185,7 +185,7 @@ def test_a_suite_ends_with_a_table_and_the_first_failure(hone, tiny_model, tmp_p
 def test_a_suite_refuses_two_entries_of_one_name(hone, tiny_model, tmp_path):
     listed = write_list(tmp_path, "  - {name: a}\n  - {name: a}\n")
     told = hone("suite", listed, "--model", tiny_model, "--data", tmp_path, code=2)
-    assert 'two entries have the name "a"' in told.stderr and "list.yaml:6:" in told.stderr
+    assert 'two entries have the name "a"' in told.stderr and "list.yaml:7:" in told.stderr
 
 
 def test_lists_that_come_with_hone_can_be_read(hone, tiny_model, tmp_path):
