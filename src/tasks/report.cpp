@@ -112,6 +112,20 @@ void Report::add(const std::vector<MetricName>& names, const std::vector<double>
   }
 }
 
+namespace {
+
+// Puts a prefix before all keys that a section has in report.json.
+void prefix_keys(const std::string& prefix, Section& section) {
+  const auto put_before = [&](std::string& key) {
+    if (!key.empty()) key.insert(0, prefix + "_");
+  };
+  put_before(section.key);
+  if (auto* table = std::get_if<ScoreTable>(&section.content)) put_before(table->averages_key);
+  if (auto* examples = std::get_if<Examples>(&section.content)) put_before(examples->measure_key);
+}
+
+}  // namespace
+
 void Report::add_part(Report part, const std::string& prefix, const std::string& heading) {
   for (Metric& added : part.metrics) {
     added.name = prefix + "_" + added.name;
@@ -119,10 +133,7 @@ void Report::add_part(Report part, const std::string& prefix, const std::string&
     metrics.push_back(std::move(added));
   }
   for (Section& section : part.sections) {
-    section.key = prefix + "_" + section.key;
-    if (auto* table = std::get_if<ScoreTable>(&section.content);
-        table && !table->averages_key.empty())
-      table->averages_key = prefix + "_" + table->averages_key;
+    prefix_keys(prefix, section);
     section.title = heading + ": " + section.title;
     sections.push_back(std::move(section));
   }
