@@ -396,9 +396,6 @@ class HeadedEncoder(torch.nn.Module):
                     at.add_module(part, torch.nn.Module())
                 at = getattr(at, part)
             at.add_module(name, linear)
-        self.crf = torch.nn.Module()
-        for name in [name for name in weights if name.startswith("crf.")]:
-            self.crf.register_parameter(name[4:], torch.nn.Parameter(weights[name]))
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
     def run(self, texts, **options):
@@ -416,11 +413,28 @@ def first_pieces(batch):
     ]
 
 
-class CrfModel(HeadedEncoder):
-    """Chains of tags by the forward algorithm on logarithms (Lample et al. 2016)."""
+class CrfModel:
+    """Transformers' own tagger, and chains of tags by the forward algorithm on logarithms (Lample et al. 2016)."""
 
     def __init__(self, folder):
-        super().__init__(folder, ["classifier"])
+        self.peer = transformers.AutoModelForTokenClassification.from_pretrained(
+            folder, attn_implementation=attention_of(folder)
+        )
+        self.config = self.peer.config
+        self.peer.crf = torch.nn.Module()
+        for name, weight in load_file(folder / "model.safetensors").items():
+            if name.startswith("crf."):
+                self.peer.crf.register_parameter(name[4:], torch.nn.Parameter(weight))
+        self.crf, self.named_parameters = self.peer.crf, self.peer.named_parameters
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+
+    def eval(self):
+        self.peer.eval()
+        return self
+
+    def to(self, dtype):
+        self.peer.to(dtype)
+        return self
 
     def table(self):
         names = [self.config.id2label[i] for i in range(len(self.config.id2label))]
@@ -446,11 +460,14 @@ class CrfModel(HeadedEncoder):
             score = score + table[tags[t - 1], tags[t]] + x[t, tags[t]]
         return torch.logsumexp(alpha + table[rows + 1], 0) - score - table[rows + 1, tags[-1]]
 
-    def forward(self, records):
+    def __call__(self, records):
         table, logits, loss, count = self.table(), [], 0, 0
+        accepted = inspect.signature(self.peer.forward).parameters
         for record in records:
-            batch, output = self.run(record["tokens"], is_split_into_words=True)
-            logits.append(self.classifier(output.last_hidden_state[0]))
+            batch = self.tokenizer(record["tokens"], is_split_into_words=True, return_tensors="pt")
+            if self.peer.base_model_prefix == "roberta":  # its own tokenizers have zeros
+                batch["token_type_ids"].zero_()
+            logits.append(self.peer(**{k: v for k, v in batch.items() if k in accepted}).logits[0])
             tags = [self.config.label2id[tag] for tag in record["tags"]]
             loss = loss + self.loss_of(logits[-1][first_pieces(batch)], tags, table)
             count += len(tags)
