@@ -725,7 +725,12 @@ def run_peer(kind, folder, records, dtype):
         return tensors_of(peer, loss, *logits)
     peer = load_peer(kind, folder).to(dtype)
     if kind == "mlm":
-        return tensors_of(peer, *run_masked_language_model(peer, folder, records))
+        loss, tensors = tensors_of(peer, *run_masked_language_model(peer, folder, records))
+        # One weight of two names, of which Transformers lists the one or the other.
+        decoder = tensors.pop("grad.lm_head.decoder.weight", None)
+        if decoder is not None:
+            tensors["grad.roberta.embeddings.word_embeddings.weight"] = decoder
+        return loss, tensors
     if kind == "qa":
         return tensors_of(peer, *run_question_answering(peer, folder, records))
     if kind == "prompt":
