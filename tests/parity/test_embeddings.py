@@ -23,7 +23,7 @@ PAIRS = [
     ("why", "no"),
     ("i want 2 lamps", "two new lamps for you"),
 ]
-NEGATIVES = [["the actors"], ["why", "a lamp is lost"], [], ["no card"]]
+NEGATIVES = [["the actors"], ["why not", "a lamp is lost"], [], ["no card"]]
 PAIR_ROWS = [{"anchor": a, "positive": p} for a, p in PAIRS]
 TRIPLETS = [row | {"negative": n} for row, n in zip(PAIR_ROWS, NEGATIVES)]
 SCORES = [row | {"score": s} for row, s in zip(PAIR_ROWS, [0.5, 4.5, 2.0, 4.5])]
