@@ -41,9 +41,10 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& operand, const at::Ten
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
-                          const Variable& bias, const at::Tensor& operand,
+                          const MaybeTensor& some_bias, const at::Tensor& operand,
                           const at::Tensor& targets, const LinearCrossEntropyOptions& options,
                           const Wanted& wanted) {
+    const at::Tensor bias = tensor_or_undefined(some_bias);
     const at::Tensor rows =
         targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
     const at::Tensor taken = x.index_select(0, rows), aims = targets.index_select(0, rows);
@@ -116,8 +117,8 @@ at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weigh
   const bool records = at::GradMode::is_enabled();
   const Wanted wanted{records && x.requires_grad(), records && weight.requires_grad(),
                       records && bias.defined() && bias.requires_grad()};
-  return LinearCrossEntropy::apply(x, weight, bias, operand.detach(), targets.contiguous(), options,
-                                   wanted);
+  return LinearCrossEntropy::apply(x, weight, if_defined(bias), operand.detach(),
+                                   targets.contiguous(), options, wanted);
 }
 
 }  // namespace hone::kernels
