@@ -713,6 +713,14 @@ def tensors_of(peer, loss, logits, *more):
     }
 
 
+def with_one_name(loss, tensors):
+    """A tied weight has two names, of which Transformers lists the one or the other."""
+    decoder = tensors.pop("grad.lm_head.decoder.weight", None)
+    if decoder is not None:
+        tensors["grad.roberta.embeddings.word_embeddings.weight"] = decoder
+    return loss, tensors
+
+
 def run_peer(kind, folder, records, dtype):
     """Loss, logits of the real tokens and every gradient of Transformers on one padded batch."""
     if kind == "relation":
@@ -725,16 +733,11 @@ def run_peer(kind, folder, records, dtype):
         return tensors_of(peer, loss, *logits)
     peer = load_peer(kind, folder).to(dtype)
     if kind == "mlm":
-        loss, tensors = tensors_of(peer, *run_masked_language_model(peer, folder, records))
-        # One weight of two names, of which Transformers lists the one or the other.
-        decoder = tensors.pop("grad.lm_head.decoder.weight", None)
-        if decoder is not None:
-            tensors["grad.roberta.embeddings.word_embeddings.weight"] = decoder
-        return loss, tensors
+        return with_one_name(*tensors_of(peer, *run_masked_language_model(peer, folder, records)))
     if kind == "qa":
         return tensors_of(peer, *run_question_answering(peer, folder, records))
     if kind == "prompt":
-        return tensors_of(peer, *run_prompt(peer, folder, records))
+        return with_one_name(*tensors_of(peer, *run_prompt(peer, folder, records)))
     if kind == "choice":
         return tensors_of(peer, *run_multiple_choice(peer, folder, records))
     batch, labels = peer_batch(
@@ -794,7 +797,9 @@ def test_logits_loss_and_gradients(model, kind, tmp_path):
     print(
         f"{len(ours)} tensors, the worst off by {ours[worst]:.1e} ({worst}), Transformers in fp32 there by {theirs[worst]:.1e}"
     )
-    assert all(d < TOLERANCE for d in ours.values()), worst  # NaN is not less
+    # What moves all choices of a record alike changes nothing: some of their gradients nearly cancel, in Transformers too.
+    widest = max(TOLERANCE, 2 * max(theirs.values())) if kind == "choice" else TOLERANCE
+    assert ours["logits"] < TOLERANCE and all(d < widest for d in ours.values()), worst
     assert answer["loss"] == pytest.approx(loss, rel=TOLERANCE)
 
 
