@@ -40,7 +40,9 @@ std::unique_ptr<Pipeline> begin_embedder(const std::string& folder, const LoadOp
         folder);
   auto pipeline = Pipeline::create(folder, tokenizer, task, /*seed=*/0);
   pipeline->network().move_to(resolve_device(options.device));
-  pipeline->network().set_precision(resolve_precision(options.precision, pipeline->device()));
+  // Vectors are kept and compared: what is faster at the moment must not change them.
+  pipeline->network().set_precision(resolve_precision(
+      options.precision == "auto" ? "fp32" : options.precision, pipeline->device()));
   return pipeline;
 }
 

@@ -17,7 +17,8 @@ namespace hone {
 
 // A model that gives vectors, made ready as load_model does: one that hone trained for the task
 // `embedding`, or any pre-trained model. What pools the latter is said by the files of
-// sentence-transformers in its folder; where it has none, it is the mean, and that is told.
+// sentence-transformers in its folder; where it has none, it is the mean, and that is told. There
+// "auto" is fp32.
 std::unique_ptr<Pipeline> load_embedder(const std::string& model, const LoadOptions& options = {});
 
 // The field of the rows that holds the text.

@@ -69,7 +69,7 @@ def test_embed_answers_every_row_and_names_the_bad_ones(hone, minilm, tmp_path):
 def test_embed_refuses_models_and_files_of_other_kinds(hone, minilm, tmp_path):
     told = hone("embed", minilm, "--out", tmp_path / "a.csv", code=2, stdin=b"a\n")
     assert "the name says what is written: .npy, or .jsonl" in told.stderr
-    told = hone("embed", minilm, "task.poling=mean", code=2, stdin=b"a\n")
+    told = hone("embed", minilm, "-", "task.poling=mean", code=2, stdin=b"a\n")
     assert 'did you mean "pooling"' in told.stderr
 
 
