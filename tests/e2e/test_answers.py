@@ -98,14 +98,19 @@ def test_the_threshold_is_chosen_on_validation_data(hone, tiny_model, tmp_path):
 
 def test_choices_that_fill_a_blank(hone, tiny_model, tmp_path):
     """All rows are learned by heart, and answered in the form of the data."""
+    places = ["paris", "late", "card"]
     rows = [
-        {"text": f"{a} lives in #it# {b}", "candidates": ["paris", "late", "card"], "answer": i % 3}
+        {
+            "text": f"{a} lives in #it# {b}",
+            "candidates": places[i % 3 :] + places[: i % 3],
+            "answer": -i % 3,
+        }
         for i, (a, b) in enumerate((p, q) for p in PEOPLE for q in ("late", "card", "lost"))
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = 'choice, context: text, choices: candidates, blank: "#it#"'
-    hone("train", write_config(tmp_path, tiny_model, task, path, "jsonl"))
+    hone("train", write_config(tmp_path, tiny_model, task, path, "jsonl", learning_rate="1e-3"))
     report = json.loads((tmp_path / "run/report.json").read_text())
     assert report["metrics"]["accuracy"] == 1 and report["baseline"]["metrics"]["accuracy"] < 0.34
     answers = [
@@ -162,8 +167,8 @@ def test_documents_of_brat(hone, tiny_model, tmp_path):
             'rows.jsonl:1: "choices" has an empty choice 2',
         ),
         (
-            "classify, aspect: about",
-            {"text": "a bat", "about": {"start": 2, "end": 9}, "label": "x"},
+            "classify, type: regression, aspect: about",
+            {"text": "a bat", "about": {"start": 2, "end": 9}, "label": 1.5},
             'rows.jsonl:1: "about" says from 2 to 9, but "text" has 5 characters',
         ),
         ("relation", {"text": "a <e1>b</e1>", "relation": "x"}, 'rows.jsonl:1: "text" has no <e2>'),
