@@ -13,7 +13,7 @@ def samples():
     """(name, files, configuration): a fence that names a file, until the fence of the configuration that reads it."""
     files, heading = {}, ""
     for match in re.finditer(
-        r"^(?:## (.+)|```(\w+)(?: (\S+))?\n(.*?)^```)$", PAGE, re.MULTILINE | re.DOTALL
+        r"^(?:## ([^\n]+)|```(\w+)(?: (\S+))?\n(.*?)^```)$", PAGE, re.MULTILINE | re.DOTALL
     ):
         title, language, name, text = match.groups()
         heading = title or heading
@@ -32,7 +32,7 @@ def check(hone, folder, model, files, text, code=0):
     return hone("check", "run.yaml", "--json", cwd=folder, code=code)
 
 
-@pytest.mark.parametrize("files, text", samples())
+@pytest.mark.parametrize("files, text", list(samples()))
 def test_the_sample_of_a_format_is_read(hone, tiny_model, tmp_path, files, text):
     read = json.loads(check(hone, tmp_path, tiny_model, files, text).stdout)["data"]["train"]
     assert read["used"] >= 1
@@ -45,6 +45,7 @@ def test_every_format_has_a_sample():
     names = set(re.findall(r'\{"(\w+)"', table))
     headings = set(re.findall(r"\w+", " ".join(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))))
     assert len(names) > 10 and names <= headings
+    assert len(list(samples())) > len(names)
 
 
 def test_files_of_unequal_length_end_the_run_with_both_names(hone, tiny_model, tmp_path):
