@@ -90,7 +90,7 @@ CHOICE = {
 }
 PROMPT = {
     "name": "prompt",
-    "pattern": "{text} 很{mask}。",
+    "pattern": "{text}。总的来说{mask}",
     "label": "label",
     "words": {"Positive": "好", "Negative": "差"},
 }

@@ -597,4 +597,9 @@ def run(entry, seed, folder, train_rows, test_rows, steps):
     t.set_seed(seed)
     task = TASKS[entry.task["name"]]
     score, seconds = task(entry, seed, str(folder), train_rows, test_rows, steps)
-    return {"score": score, "interval": None, "test_rows": len(test_rows), "seconds": seconds}
+    return {
+        "score": float(score),
+        "interval": None,
+        "test_rows": len(test_rows),
+        "seconds": seconds,
+    }
