@@ -12,6 +12,7 @@
 #include "data/fingerprint.h"
 #include "data/idle_options.h"
 #include "run/audit.h"
+#include "run/folder_name.h"
 #include "tasks/fields.h"
 
 namespace hone {
@@ -217,14 +218,10 @@ class Dataset::KeptStream : public RecordStream {
 
 namespace {
 
-// A set's name is a folder's too.
 void check_test_name(const Config& tests, const std::string& name) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-  if (!name.empty() && name.find_first_not_of(kAllowed) == std::string::npos) return;
-  throw tests.error(name, fmt::format("\"{}\" is the name of a test set; it must be made of "
-                                      "letters, digits, \"_\" and \"-\"",
-                                      name));
+  if (!is_folder_name(name))
+    throw tests.error(name, fmt::format("\"{}\" is the name of a test set, and of a folder: {}",
+                                        name, kFolderNameRule));
 }
 
 void read_tests(Config& section, DataOptions& options) {

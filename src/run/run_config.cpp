@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <string_view>
+
+#include "run/folder_name.h"
 
 namespace hone {
 namespace {
@@ -29,12 +30,9 @@ TrainOptions read_train(Config& section, const RunConfig& config) {
 
 void check_stage(const Config& stage, const std::string& name,
                  const std::vector<RunConfig>& before) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-  if (name.empty() || name.find_first_not_of(kAllowed) != std::string::npos)
+  if (!is_folder_name(name))
     throw stage.error("name",
-                      "the name of a stage is a folder's too; it must be made of letters, "
-                      "digits, \"_\" and \"-\"");
+                      fmt::format("the name of a stage is a folder's too: {}", kFolderNameRule));
   for (const RunConfig& other : before) {
     if (other.stage == name)
       throw stage.error("name", fmt::format("two stages have the name \"{}\"", name));

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "run/folder_name.h"
 #include "run/run_folder.h"
 #include "run/suite_table.h"
 #include "tune/torch_error.h"
@@ -23,12 +24,9 @@ std::string quoted(const std::string& text) { return to_text(Json(text)); }
 
 void check_entry_name(const Config& entry, const std::string& name,
                       const std::set<std::string>& before) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-  if (name.empty() || name.find_first_not_of(kAllowed) != std::string::npos)
+  if (!is_folder_name(name))
     throw entry.error("name",
-                      "the name of an entry is a folder's too; it must be made of letters, "
-                      "digits, \"_\" and \"-\"");
+                      fmt::format("the name of an entry is a folder's too: {}", kFolderNameRule));
   if (before.contains(name))
     throw entry.error("name", fmt::format("two entries have the name \"{}\"; their runs would "
                                           "write into one folder",
