@@ -5,6 +5,7 @@ Run with .venv-peers/bin/python -m pytest tests/parity/test_embeddings.py. HONE_
 
 import inspect
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -264,3 +265,25 @@ def test_saved_folder_gives_the_vectors_in_sentence_transformers(pooling, tmp_pa
     exact = theirs.encode([text for pair in PAIRS for text in pair], convert_to_tensor=True)
     assert (ours - exact).norm() < TOLERANCE * exact.norm()
     assert json.loads((tmp_path / "model/modules.json").read_text())[0]["path"] == ""
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_folder_of_sentence_transformers_gives_its_vectors(pooling, tmp_path):
+    peer = pytest.importorskip("sentence_transformers")
+    if not MINILM.exists():
+        pytest.skip(f"{MINILM} is not there; run scripts/setup")
+    encoder = peer.models.Transformer(str(MINILM), max_seq_length=32)
+    modules = [encoder, peer.models.Pooling(384, pooling_mode=pooling)]
+    if pooling == "mean":
+        modules.append(peer.models.Normalize())
+    theirs = peer.SentenceTransformer(modules=modules, device="cpu")
+    theirs.save(str(tmp_path))
+    texts = [*(text for pair in PAIRS for text in pair), "word " * 60]
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    done = subprocess.run(
+        [PROBE.parent / "hone", "embed", tmp_path], input=rows, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ours = np.array([json.loads(line)["embedding"] for line in done.stdout.splitlines()])
+    exact = theirs.encode(texts)
+    assert np.linalg.norm(ours - exact) < TOLERANCE * np.linalg.norm(exact)
