@@ -173,6 +173,36 @@ def test_documents_of_brat(hone, tiny_model, tmp_path):
         ),
         ("relation", {"text": "a <e1>b</e1>", "relation": "x"}, 'rows.jsonl:1: "text" has no <e2>'),
         (
+            "ner",
+            {
+                "text": "a b",
+                "entities": [
+                    {"start": 0, "end": 3, "label": "X"},
+                    {"start": 2, "end": 3, "label": "Y"},
+                ],
+            },
+            'the task "nested_ner" learns such entities',
+        ),
+        (
+            "nested_ner",
+            {"text": "ab", "entities": [{"start": 0, "end": 9, "label": "X"}]},
+            "but the text has 2 characters",
+        ),
+        (
+            "intent_slots",
+            {"tokens": ["a", "b"], "tags": ["O"], "intent": "x"},
+            'rows.jsonl:1: "tags" has 1 entries but "tokens" has 2',
+        ),
+        (
+            "entity_relations",
+            {
+                "text": "a b",
+                "entities": [{"start": 0, "end": 1, "label": "X"}],
+                "relations": [{"head": 0, "tail": 0, "label": "x"}],
+            },
+            "relates an entity to itself",
+        ),
+        (
             "relation",
             {
                 "text": "ab",
