@@ -272,10 +272,11 @@ def test_folder_of_sentence_transformers_gives_its_vectors(pooling, tmp_path):
     peer = pytest.importorskip("sentence_transformers")
     if not MINILM.exists():
         pytest.skip(f"{MINILM} is not there; run scripts/setup")
-    encoder = peer.models.Transformer(str(MINILM), max_seq_length=32)
-    modules = [encoder, peer.models.Pooling(384, pooling_mode=pooling)]
+    parts = pytest.importorskip("sentence_transformers.models")
+    encoder = parts.Transformer(str(MINILM), max_seq_length=32)
+    modules = [encoder, parts.Pooling(384, pooling_mode=pooling)]
     if pooling == "mean":
-        modules.append(peer.models.Normalize())
+        modules.append(parts.Normalize())
     theirs = peer.SentenceTransformer(modules=modules, device="cpu")
     theirs.save(str(tmp_path))
     texts = [*(text for pair in PAIRS for text in pair), "word " * 60]
