@@ -199,3 +199,9 @@ def test_lists_that_come_with_hone_can_be_read(hone, tiny_model, tmp_path):
         )  # fmt: skip
         for entry in json.loads(done.stdout)["entries"]:
             assert str(tmp_path) in entry["error"], entry
+
+
+def test_the_list_of_examples_has_them_all():
+    listed = (ROOT / "examples/suites/examples.yaml").read_text()
+    examples = {path.parent.name for path in (ROOT / "examples").glob("*/config.yaml")}
+    assert set(re.findall(r"^  - name: (\w+)$", listed, re.M)) == examples
