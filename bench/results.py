@@ -21,6 +21,7 @@ import os
 import pathlib
 import platform
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -348,6 +349,7 @@ def run_hone(entry, seed, model, folder, steps):
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
     report = json.loads((folder / "run/report.json").read_text())
+    shutil.rmtree(folder)  # a model of half a gigabyte each
     return {
         "score": report["metrics"][entry.metric],
         "interval": report.get("intervals", {}).get(entry.metric),
