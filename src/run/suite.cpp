@@ -50,7 +50,14 @@ RunConfig config_of(const Config& entry, const Config& defaults, const std::stri
                     int64_t run, const SuiteOptions& options) {
   Config own = entry.over(defaults, {"train", "data"}, {"name", "note"});
   if (!options.model.empty()) own.override_with("model.path=" + quoted(options.model));
-  for (const std::string& argument : options.overrides) own.override_with(argument);
+  for (const std::string& argument : options.overrides) {
+    if (argument.starts_with("output"))
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("{}: an entry writes into a folder of its name below --out; name "
+                              "that with --out FOLDER",
+                              argument));
+    own.override_with(argument);
+  }
   Config train = own.over(own, {}, {}).section("train");
   const int64_t seed = train.get("seed", TrainOptions().seed) + run;
   own.override_with(fmt::format("train.seed={}", seed));

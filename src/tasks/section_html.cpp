@@ -195,10 +195,21 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
          "</div>";
 }
 
+std::string plain_head(const PlainTable& table) {
+  std::string head;
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const bool is_text = std::any_of(table.rows.begin(), table.rows.end(),
+                                     [&](const auto& row) { return row[i].is_string(); });
+    head += "<th scope='col'" + std::string(is_text ? " class='flow'>" : ">") +
+            escape(table.columns[i].heading) + "</th>";
+  }
+  return head;
+}
+
 std::string html_of(const PlainTable& table, const ShortPaths&) {
+  constexpr size_t kMostStacked = 5;  // columns; more of them scroll on a narrow screen
   if (table.rows.empty()) return "";
-  std::string head, body;
-  for (const PlainTable::Column& column : table.columns) head += head_cell(column.heading);
+  std::string body;
   for (const std::vector<Json>& row : table.rows) {
     body += "<tr>";
     for (const Json& cell : row)
@@ -208,8 +219,9 @@ std::string html_of(const PlainTable& table, const ShortPaths&) {
   }
   const std::string note =
       table.note.empty() ? "" : "<p class='soft'>" + escape(table.note) + "</p>";
-  return card(scroller("table", "<table class='stack'><thead><tr>" + head + "</tr></thead><tbody>" +
-                                    body + "</tbody></table>") +
+  const std::string kind = table.columns.size() <= kMostStacked ? " class='stack'" : "";
+  return card(scroller("table", "<table" + kind + "><thead><tr>" + plain_head(table) +
+                                    "</tr></thead><tbody>" + body + "</tbody></table>") +
               note);
 }
 

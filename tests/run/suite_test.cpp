@@ -116,6 +116,10 @@ TEST_F(SuiteOfRuns, RefusesListsThatCannotBeRun) {
   SuiteOptions without_data = options("  - {name: a, data: {train: {path: $DATA/x.jsonl}}}\n");
   without_data.data = "";
   EXPECT_THAT(error_of([&] { read_suite(without_data); }), HasSubstr("--data"));
+  SuiteOptions elsewhere = options("  - {name: a}\n");
+  elsewhere.overrides = {"output.dir=x"};
+  EXPECT_THAT(error_of([&] { read_suite(elsewhere); }),
+              AllOf(HasSubstr("output.dir=x"), HasSubstr("--out FOLDER")));
 }
 
 }  // namespace
