@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/file.h"
+#include "support/temporary_folder.h"
 
 namespace hone {
 namespace {
@@ -201,7 +202,8 @@ TEST(Config, ReadsAnAliasAsACopyOfWhatItNames) {
 }
 
 TEST(Config, RefusesAFileThatIsNoConfiguration) {
-  const std::string path = ::testing::TempDir() + "config_test_large.yaml";
+  const testing_support::TemporaryFolder folder;
+  const std::string path = folder / "config_test_large.yaml";
   write_file(path, std::string(2 << 20, '#'));
   EXPECT_THAT(message_of([&] { Config::load(path, {}); }), HasSubstr("Is this a data file?"));
   EXPECT_THAT(message_of([] { Config::load("/dev/zero", {}); }), HasSubstr("is a device"));
