@@ -79,9 +79,18 @@ bool JsonStream::next_in(Level& level) {
   return false;
 }
 
+// Whatever is wrong with a key, where its value ends is no longer known: the document ends.
+Json JsonStream::parse_key(size_t size) {
+  try {
+    return parse_json(text_.window().substr(0, size), here(), ErrorKind::kData);
+  } catch (const Error& error) {
+    throw StreamError(ErrorKind::kData, error.where(), error.message());
+  }
+}
+
 std::string JsonStream::key() {
   const size_t size = value_size();
-  const Json key = parse_json(text_.window().substr(0, size), here(), ErrorKind::kData);
+  const Json key = parse_key(size);
   if (!key.is_string()) fail(fmt::format("a key must be a text, but is {}", to_text(key)));
   text_.consume(size);
   if (next() != ':') fail("a key without a ':'");

@@ -44,7 +44,7 @@ class JsonStream {
   Level enter();
   // Goes to the next element, or key; false behind the end of the level.
   bool next_in(Level& level);
-  // The key that begins here and its colon, consumed.
+  // The key that begins here and its colon, consumed. StreamError for one that is no text.
   std::string key();
   // Passes over the value that begins here; of lists and objects no more than an element of an
   // element is in the window.
@@ -56,6 +56,7 @@ class JsonStream {
   [[noreturn]] void fail(const std::string& message);  // StreamError here: "not valid JSON: …"
 
  private:
+  Json parse_key(size_t size);
   void skip_value(int levels);  // so many of which are walked through
 
   TextStream& text_;

@@ -51,6 +51,14 @@ TEST_F(JsonRowsTest, OfADocumentThatIsCutOffAreAnErrorAlsoBehindThem) {
   EXPECT_THAT(error("a.json", "rows: x"), HasSubstr("the key \"x\" stands twice"));
 }
 
+TEST_F(JsonRowsTest, EndWhereAKeyAroundThemIsBroken) {
+  for (const char* text : {R"({"b\z": 1, "x": [{"a": 1}]})", R"({"x": [{"a": 1}], "b\z": 1})",
+                           R"({"n": {"b\z": 1}, "x": [{"a": 1}]})"}) {
+    write("a.json", text);
+    EXPECT_THAT(error("a.json", "rows: x, on_bad_row: skip"), HasSubstr("a.json:1:")) << text;
+  }
+}
+
 TEST_F(JsonRowsTest, ThatAreListsHaveTheirNamesFromColumns) {
   write("a.jsonl", "[\"good\", \"x\"]\n[\"bad\"]\n{\"text\": \"fine\", \"label\": \"z\"}\n");
   EXPECT_THAT(rows("a.jsonl", "columns: [text, label], on_bad_row: skip"),
