@@ -18,6 +18,7 @@
 
 #include "models/kernels/activation.h"
 #include "models/kernels/attention.h"
+#include "models/kernels/crf.h"
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/dropout.h"
 #include "models/kernels/embedding.h"
@@ -318,6 +319,30 @@ void cross_entropy(Bench& bench, int64_t rows, int64_t classes) {
       [&] { at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum).backward(); });
 }
 
+// Chains of one length, beside the usual form of it: logarithms, position by position, for all
+// chains at once.
+void crf(Bench& bench, int64_t chains, int64_t length, int64_t tags) {
+  const at::Tensor emissions = leaf(normal({chains * length, tags}, at::kFloat)),
+                   table = leaf(normal({tags + 2, tags}, at::kFloat)),
+                   gold = at::randint(tags, {chains * length}, at::kLong);
+  std::vector<kernels::CrfChain> all;
+  for (int64_t i = 0; i < chains; ++i) all.push_back({i * length, (i + 1) * length});
+  const auto log_partitions = [&] {
+    const at::Tensor x = emissions.view({chains, length, tags}),
+                     transitions = table.slice(0, 0, tags).unsqueeze(0);
+    at::Tensor alpha = x.select(1, 0) + table[tags];
+    for (int64_t t = 1; t < length; ++t)
+      alpha = (alpha.unsqueeze(2) + transitions).logsumexp(1) + x.select(1, t);
+    return (alpha + table[tags + 1]).logsumexp(1).sum();
+  };
+  bench.compare(
+      "CRF forward+backward " + std::to_string(chains) + "x" + std::to_string(length) + ", " +
+          std::to_string(tags) + " tags",
+      6e-9 * static_cast<double>(chains * length * tags * tags), "GFLOP",
+      [&] { kernels::crf_loss_sum(emissions, table, gold, all).backward(); },
+      [&] { log_partitions().backward(); });
+}
+
 void adamw(Bench& bench, const Model& model) {
   const int64_t count = 12 * model.hidden * model.hidden * 2;
   const at::Tensor value = leaf(normal({count}, at::kFloat)),
@@ -391,6 +416,8 @@ Json run(const Settings& settings) {
   }
   cross_entropy(bench, 32, 77);
   cross_entropy(bench, 256, 30522);
+  crf(bench, 32, 30, 9);
+  crf(bench, 32, 30, 72);
   return bench.report();
 }
 

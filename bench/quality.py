@@ -3,6 +3,7 @@
     python bench/quality.py peer [--sets …] [--seeds 1 2 3]    Transformers (run with .venv-peers/bin/python)
     python bench/quality.py peer-random [--sets …]             the same, batches in random order instead of by length
     python bench/quality.py peer-bf16 [--sets …]               the same, by length, with autocast to bf16
+    python bench/quality.py peer-random-bf16 [--sets …]        the same, in random order, with autocast to bf16
     python bench/quality.py hone [--sets …] [--seeds 1 2 3]    hone (build/release/hone) in fp32
     python bench/quality.py hone-bf16 [--sets …]               the same trained in bf16; then its model evaluated in int8 too
     python bench/quality.py table                              all, as a Markdown table
@@ -113,6 +114,7 @@ SETS = {
         "epochs": 2,
         "learning_rate": 2e-4,
         "metric": "f1",
+        "max_seq_length": 512,  # a character takes two tokens, and only hone cuts into windows
     },
 }
 MODELS = {
@@ -130,6 +132,10 @@ def rows_of(name, split):
     spec, rows = SETS[name], sets.rows(name, split)
     is_cut = split == spec["splits"][0] and len(rows) > spec.get("rows", len(rows))
     return random.Random(7).sample(rows, spec["rows"]) if is_cut else rows
+
+
+def longest_of(spec):
+    return spec.get("max_seq_length", COMMON["max_seq_length"])
 
 
 def batch_of(spec):
@@ -152,11 +158,10 @@ def store(program, name, seed, entry):
 # ---------------------------------------------------------------------------------------------------- Transformers
 
 
-def encode_classify(rows, tokenizer, labels, is_multi):
-    texts = [[row["text"] for row in rows]]
-    if "pair" in rows[0]:
-        texts.append([row["pair"] for row in rows])
-    encoded = tokenizer(*texts, truncation=True, max_length=COMMON["max_seq_length"])
+def encode_classify(rows, tokenizer, labels, is_multi, longest):
+    fields = ("sentence1", "sentence2") if "sentence1" in rows[0] else ("text",)
+    texts = [[row[field] for row in rows] for field in fields]
+    encoded = tokenizer(*texts, truncation=True, max_length=longest)
     for index, row in enumerate(rows):
         if is_multi:
             target = [1.0 if label in row["labels"] else 0.0 for label in labels]
@@ -165,14 +170,14 @@ def encode_classify(rows, tokenizer, labels, is_multi):
         yield {"input_ids": encoded["input_ids"][index], "labels": target}
 
 
-def encode_ner(rows, tokenizer, labels):
+def encode_ner(rows, tokenizer, labels, longest):
     """The alignment of Transformers' own example: the first sub-word of a token carries its tag."""
     for row in rows:
         encoded = tokenizer(
             row["tokens"],
             is_split_into_words=True,
             truncation=True,
-            max_length=COMMON["max_seq_length"],
+            max_length=longest,
         )
         previous, target = None, []
         for word in encoded.word_ids():
@@ -252,9 +257,11 @@ def run_peer(name, seed, groups_lengths=True, precision="fp32"):
     options = {"problem_type": "multi_label_classification"} if task == "multi" else {}
     model = kind.from_pretrained(model_of(spec), num_labels=len(labels), **options)
     encode = (
-        (lambda r: list(encode_ner(r, tokenizer, labels)))
+        (lambda r: list(encode_ner(r, tokenizer, labels, longest_of(spec))))
         if is_ner
-        else (lambda r: list(encode_classify(r, tokenizer, labels, task == "multi")))
+        else (
+            lambda r: list(encode_classify(r, tokenizer, labels, task == "multi", longest_of(spec)))
+        )
     )
     train_samples, test_samples = encode(train_rows), encode(test_rows)
 
@@ -334,8 +341,8 @@ def hone_config(name, seed, precision, folder):
         "multi": {"name": "classify", "text": "text", "label": "labels", "type": "multi"},
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
     }[spec["task"]]
-    if "pair" in sets.rows(name, spec["splits"][1])[0]:
-        task["text_pair"] = "pair"
+    if "sentence1" in sets.rows(name, spec["splits"][1])[0]:
+        task.update(text="sentence1", text_pair="sentence2")
     data = {}
     for section, split in zip(("train", "test"), spec["splits"]):
         path = folder / f"{split}.jsonl"
@@ -351,6 +358,7 @@ def hone_config(name, seed, precision, folder):
         precision=precision,
         device="cpu",
         per_device_train_batch_size=batch_of(spec),
+        max_seq_length=longest_of(spec),
     )
     return {
         "model": {"path": str(model_of(spec))},
@@ -404,7 +412,7 @@ def run_hone(name, seed, precision):
 def table():
     results = load_results()
     print(
-        "| set | score | hone fp32 | hone bf16 | that in int8 | Transformers, batches by length | Transformers, random order | Transformers bf16 |\n|---|---|---|---|---|---|---|---|"
+        "| set | score | hone fp32 | hone bf16 | that in int8 | Transformers, batches by length | Transformers, random order | Transformers bf16, by length | that in random order |\n|---|---|---|---|---|---|---|---|---|"
     )
     for name, spec in SETS.items():
         cells = []
@@ -415,6 +423,7 @@ def table():
             ("peer", "score"),
             ("peer-random", "score"),
             ("peer-bf16", "score"),
+            ("peer-random-bf16", "score"),
         ):
             scores = [
                 100 * entry[field] for entry in results.get(program, {}).get(name, {}).values()
@@ -429,7 +438,16 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", choices=["peer", "peer-random", "peer-bf16", "hone", "hone-bf16", "table"]
+        "what",
+        choices=[
+            "peer",
+            "peer-random",
+            "peer-bf16",
+            "peer-random-bf16",
+            "hone",
+            "hone-bf16",
+            "table",
+        ],
     )
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
@@ -442,6 +460,9 @@ def main():
         "peer": run_peer,
         "peer-random": lambda name, seed: run_peer(name, seed, groups_lengths=False),
         "peer-bf16": lambda name, seed: run_peer(name, seed, precision="bf16"),
+        "peer-random-bf16": lambda name, seed: run_peer(
+            name, seed, groups_lengths=False, precision="bf16"
+        ),
         "hone": lambda name, seed: run_hone(name, seed, "fp32"),
         "hone-bf16": lambda name, seed: run_hone(name, seed, "bf16"),
     }[arguments.what]

@@ -152,17 +152,228 @@ def _resume_zh(split):
         yield {"tokens": row["tokens"], "tags": tags}
 
 
+def _mod10(all_rows, split):
+    """Of a set without a split: rows 0, 10, … are test, 1, 11, … are dev."""
+    part = {"test": (0,), "dev": (1,), "train": range(2, 10)}[split]
+    return [row for i, row in enumerate(all_rows) if i % 10 in part]
+
+
+def _csv(path, delimiter=",", **options):
+    with open(DATA / path, encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, delimiter=delimiter, **options)
+
+
+def _tsv(path, columns, has_header):
+    for line in _lines(DATA / path)[has_header:]:
+        yield dict(zip(columns, line.split("\t")))
+
+
+def _json_lines(path):
+    return [json.loads(line) for line in _lines(DATA / path) if line.strip()]
+
+
+def _picked(found, **names):
+    """Rows with other names: new=old."""
+    return [{new: row[old] for new, old in names.items()} for row in found]
+
+
+def _ag_news(split):
+    names = ("", "World", "Sports", "Business", "Sci/Tech")
+    found = _csv("classification/ag_news/test.csv", fieldnames=("class", "title", "description"))
+    return _mod10(
+        [
+            {"text": f"{row['title']} {row['description']}", "label": names[int(row["class"])]}
+            for row in found
+        ],
+        split,
+    )
+
+
+def _clinc150(split):
+    whole = json.loads((DATA / "classification/clinc150/data_full.json").read_text("utf-8"))
+    part = "val" if split == "dev" else split
+    return [{"text": text, "label": label} for text, label in whole[part] + whole["oos_" + part]]
+
+
+def _thucnews_titles(split):
+    folder = DATA / "classification/thucnews_titles"
+    names = _lines(folder / "class.txt")
+    for line in _lines(folder / {"train": "dev.txt", "test": "test.txt"}[split]):
+        title, number = line.split("\t")
+        yield {"text": title, "label": names[int(number)]}
+
+
+def _financial_phrasebank(split):
+    found = _lines(DATA / "finance/financial_phrasebank/Sentences_AllAgree.txt")
+    return _mod10(
+        [{"text": text, "label": label} for text, label in (s.rsplit("@", 1) for s in found)],
+        split,
+    )
+
+
+def _cola(split):
+    path = f"sentence_pair/cola/{'dev' if split == 'test' else split}.tsv"  # its test has no labels
+    return _picked(_tsv(path, ("source", "label", "mark", "text"), 0), text="text", label="label")
+
+
+def _rte(split):
+    path = f"sentence_pair/rte/{'dev' if split == 'test' else split}.tsv"
+    return _tsv(path, ("index", "sentence1", "sentence2", "label"), 1)
+
+
+def _sick(label):
+    def read(split):
+        name = {"train": "train", "dev": "trial", "test": "test_annotated"}[split]
+        columns = ("id", "sentence1", "sentence2", "relatedness", "entailment")
+        for row in _tsv(f"sentence_pair/sick/SICK_{name}.txt", columns, 1):
+            value = float(row[label]) if label == "relatedness" else row[label]
+            yield {"sentence1": row["sentence1"], "sentence2": row["sentence2"], "label": value}
+
+    return read
+
+
+def _slots(name):
+    def read(split):
+        folder = DATA / "intent_slot" / name / split
+        for text, tags, label in zip(
+            *(_lines(folder / file) for file in ("seq.in", "seq.out", "label")), strict=True
+        ):
+            yield {"tokens": text.split(), "tags": tags.split(), "label": label.strip()}
+
+    return read
+
+
+def _clue(name, **names):
+    """The largest draw of FewCLUE there is; test is the public one."""
+    folder = f"clue/{name}"
+
+    def read(split):
+        candidates = (
+            ("test_public",) if split == "test" else (f"{split}_few_all", f"{split}_0", split)
+        )
+        path = next(c for c in candidates if (DATA / folder / f"{c}.json").exists())
+        return _picked(_json_lines(f"{folder}/{path}.json"), **names)
+
+    return read
+
+
+def _csl(split):
+    found = _clue("fewclue_csl", abst="abst", keyword="keyword", label="label")(split)
+    return [
+        {"sentence1": "，".join(r["keyword"]), "sentence2": r["abst"], "label": r["label"]}
+        for r in found
+    ]
+
+
+def _cluewsc(split):
+    """The two spans as the first text, the sentence as the second."""
+    for row in _clue("fewclue_cluewsc", text="text", target="target", label="label")(split):
+        spans = row["target"]
+        yield {
+            "sentence1": f"{spans['span2_text']}：{spans['span1_text']}",
+            "sentence2": row["text"],
+            "label": row["label"],
+        }
+
+
+def _weibo_zh(split):
+    for row in _conll(DATA / f"ner/weibo_zh/weiboNER_2nd_conll.{split}", "\t"):
+        yield {"tokens": [token[0] for token in row["tokens"]], "tags": row["tags"]}
+
+
+def _cluener2020(split):
+    """Characters as tokens: the set's own offsets count them."""
+    text = (DATA / f"ner/cluener2020/{'dev' if split == 'test' else split}.json").read_text("utf-8")
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text.rstrip()):
+        row, at = decoder.raw_decode(text, at)
+        at += len(text[at:]) - len(text[at:].lstrip())
+        tags = ["O"] * len(row["text"])
+        for label, mentions in row["label"].items():
+            for first, last in (place for places in mentions.values() for place in places):
+                tags[first : last + 1] = ["B-" + label] + ["I-" + label] * (last - first)
+        yield {"tokens": list(row["text"]), "tags": tags}
+
+
+def _semeval2010_task8(split):
+    name = {"train": "TRAIN_FILE.TXT", "test": "TEST_FILE_FULL.TXT"}[split]
+    lines = _lines(DATA / "relation/semeval2010_task8" / name)
+    for sentence, relation in zip(lines[0::4], lines[1::4]):
+        yield {"text": sentence.split("\t", 1)[1].strip('"'), "relation": relation.strip()}
+
+
+def _squad(path):
+    for article in json.loads((DATA / path).read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            for question in paragraph["qas"]:
+                yield {
+                    "id": question["id"],
+                    "question": question["question"],
+                    "context": paragraph["context"],
+                    "answers": question["answers"],
+                }
+
+
+def _cmrc2018(split):
+    return _squad(f"qa/cmrc2018/cmrc2018_{ {'train': 'dev', 'test': 'trial'}[split] }.json")
+
+
+def _subjqa(split):
+    """The answer is what stands at the set's places; its texts are tokenized anew and differ in blanks."""
+    for row in _csv(f"qa/subjqa_restaurants/{split}.csv"):
+        start, end = (int(x) for x in row["human_ans_indices"].strip("()").split(","))
+        is_none = row["human_ans_spans"] == "ANSWERNOTFOUND"
+        answer = {"text": row["review"][start:end], "answer_start": start}
+        yield {
+            "question": row["question"],
+            "context": row["review"],
+            "answers": [] if is_none else [answer],
+        }
+
+
+def _chid(split):
+    names = {"content": "content", "candidates": "candidates", "answer": "answer"}
+    return _clue("fewclue_chid", **names)(split)
+
+
+PAIR = {"sentence1": "sentence1", "sentence2": "sentence2", "label": "label"}
+ONE = {"text": "sentence", "label": "label"}
 _READERS = {
     "sst2": _sst2,
+    "ag_news": _ag_news,
     "banking77": _banking77,
     "trec": _trec,
+    "clinc150": _clinc150,
     "goemotions": _goemotions,
     "chnsenticorp": _chnsenticorp,
     "waimai_10k": _waimai_10k,
+    "thucnews_titles": _thucnews_titles,
+    "financial_phrasebank": _financial_phrasebank,
+    "cola": _cola,
+    "rte": _rte,
+    "sick_relatedness": _sick("relatedness"),
+    "sick_entailment": _sick("entailment"),
+    "snips": _slots("snips"),
+    "atis": _slots("atis"),
     "afqmc": _afqmc,
+    "tnews": _clue("tnews", **ONE),
+    "fewclue_tnews": _clue("fewclue_tnews", text="sentence", label="label_desc"),
+    "fewclue_eprstmt": _clue("fewclue_eprstmt", **ONE),
+    "fewclue_csldcp": _clue("fewclue_csldcp", text="content", label="label"),
+    "fewclue_iflytek": _clue("fewclue_iflytek", text="sentence", label="label_des"),
+    "fewclue_bustm": _clue("fewclue_bustm", **PAIR),
+    "fewclue_ocnli": _clue("fewclue_ocnli", **PAIR),
+    "fewclue_csl": _csl,
+    "fewclue_cluewsc": _cluewsc,
+    "fewclue_chid": _chid,
     "conll2003": _conll2003,
     "wnut17": _wnut17,
     "resume_zh": _resume_zh,
+    "weibo_zh": _weibo_zh,
+    "cluener2020": _cluener2020,
+    "semeval2010_task8": _semeval2010_task8,
+    "cmrc2018": _cmrc2018,
+    "subjqa_restaurants": _subjqa,
 }
 
 

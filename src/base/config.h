@@ -69,6 +69,16 @@ class Config {
   // is read.
   void refuse_unknown() const;
 
+  // A configuration of its own, of which nothing was asked yet: this section's keys over those of
+  // `base`. The keys of a section named in `merged` are put together in the same way, every other
+  // value takes the place of base's. Keys of `without` are left out.
+  Config over(const Config& base, const std::vector<std::string>& merged,
+              const std::vector<std::string>& without) const;
+  void override_with(const std::string& argument);                  // "dotted.key=value"
+  void replace(const std::string& part, const std::string& other);  // in every text
+  // Takes a key for asked, with this value in force, whatever it holds.
+  void note(const std::string& key, Json value);
+
   std::string resolved()
       const;  // YAML of all keys asked for, with the values in force, in the order asked
   Json resolved_json() const;

@@ -71,6 +71,10 @@ struct Config::Node {
   static std::shared_ptr<Node> of_yaml(std::string_view text, const std::string& file,
                                        bool has_places);
   static std::shared_ptr<Node> of_json(const Json& value, const Where& where);
+  // The same values, of which nothing was asked.
+  std::shared_ptr<Node> copy() const;
+  void put(Member member);  // in the place of one of its key
+  void replace(const std::string& part, const std::string& other);
   // Puts the value of "section.key=value" in its place.
   void override_with(const std::string& argument);
 

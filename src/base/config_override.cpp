@@ -1,4 +1,4 @@
-// Values of a configuration that the command line gives.
+// Values of a configuration that the command line, or another configuration, gives.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -64,6 +64,69 @@ bool is_punctuation(std::string_view text) {
 }
 
 }  // namespace
+
+std::shared_ptr<Config::Node> Config::Node::copy() const {
+  const auto out = std::make_shared<Node>();
+  out->kind = kind;
+  out->scalar = scalar;
+  out->is_quoted = is_quoted;
+  out->where = where;
+  out->name = name;
+  for (const std::shared_ptr<Node>& item : items) out->items.push_back(item->copy());
+  for (const Member& member : members)
+    out->members.push_back({member.key, member.key_where, member.value->copy()});
+  return out;
+}
+
+void Config::Node::put(Member member) {
+  const auto it = std::find_if(members.begin(), members.end(),
+                               [&](const Member& one) { return one.key == member.key; });
+  if (it == members.end())
+    members.push_back(std::move(member));
+  else
+    *it = std::move(member);
+}
+
+void Config::Node::replace(const std::string& part, const std::string& other) {
+  for (size_t at = 0; (at = scalar.find(part, at)) != std::string::npos; at += other.size())
+    scalar.replace(at, part.size(), other);
+  for (const std::shared_ptr<Node>& item : items) item->replace(part, other);
+  for (const Member& member : members) member.value->replace(part, other);
+}
+
+Config Config::over(const Config& base, const std::vector<std::string>& merged,
+                    const std::vector<std::string>& without) const {
+  const auto is_in = [](const std::string& key, const std::vector<std::string>& keys) {
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+  };
+  const std::shared_ptr<Node> out = base.node_->copy();
+  std::erase_if(out->members, [&](const Node::Member& m) { return is_in(m.key, without); });
+  out->name.clear();
+  const std::shared_ptr<Node> mine = node_->copy();
+  for (Node::Member& own : mine->members) {
+    if (is_in(own.key, without)) continue;
+    const std::shared_ptr<Node> before = out->find(own.key);
+    const bool is_merged = is_in(own.key, merged) && before &&
+                           before->kind == Node::Kind::kMapping &&
+                           own.value->kind == Node::Kind::kMapping;
+    if (!is_merged) {
+      out->put(std::move(own));
+      continue;
+    }
+    for (Node::Member& inner : own.value->members) before->put(std::move(inner));
+  }
+  return Config(out);
+}
+
+void Config::override_with(const std::string& argument) { node_->override_with(argument); }
+
+void Config::replace(const std::string& part, const std::string& other) {
+  node_->replace(part, other);
+}
+
+void Config::note(const std::string& key, Json value) {
+  node_->ask(key) = Node::Asked{key, std::move(value), {}, false, false};
+}
 
 void Config::Node::override_with(const std::string& argument) {
   const size_t equals = argument.find('=');

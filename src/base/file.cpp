@@ -247,6 +247,11 @@ void AtomicFile::write(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) cannot_write(path_, errno);
 }
 
+void AtomicFile::rewrite_beginning(std::string_view bytes) {
+  if (std::fseek(file_, 0, SEEK_SET) != 0) cannot_write(path_, errno);
+  write(bytes);
+}
+
 void AtomicFile::commit() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) cannot_write(path_, errno);
   const int closed = std::fclose(file_);

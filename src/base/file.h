@@ -30,6 +30,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
+  void rewrite_beginning(
+      std::string_view bytes);  // over as many that are written; once, at the end
   void commit();
 
  private:

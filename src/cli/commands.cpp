@@ -105,6 +105,31 @@ void define_predict(CLI::App& app) {
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
 
+void define_embed(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or sentence-transformers, or a hub name")
+      ->required();
+  positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
+      ->default_str("-");
+  values(app, "KEY=VALUE", kSourceOptions);
+  value(app, "--out", "FILE", "Write there: .npy (numpy's), or .jsonl; else JSON lines on stdout");
+  machine_options(app);
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_search(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or sentence-transformers, or a hub name")
+      ->required();
+  positional(app, "CORPUS", "Texts to search, or their vectors: a .npy file of hone embed")
+      ->required();
+  positional(app, "QUERIES", "JSON lines or plain lines; - or nothing: standard input")
+      ->default_str("-");
+  values(app, "KEY=VALUE", "How to read CORPUS, with the keys of a data section");
+  count(app, "-k", 1, "Texts to show for each query")->default_str("10");
+  value(app, "--texts", "FILE", "The texts of a .npy file, to be shown with the hits");
+  machine_options(app);
+  flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
 void define_score(CLI::App& app) {
   positional(app, "TASK", "The task, e.g. classify")->required();
   positional(app, "GOLD", "Labelled data")->required();
@@ -143,6 +168,16 @@ void define_tokenizer(CLI::App& app) {
   output_flags(app);
 }
 
+void define_suite(CLI::App& app) {
+  positional(app, "LIST", "The list of runs (YAML), as docs/suite.md describes it")->required();
+  values(app, "KEY=VALUE", "Configuration values of every entry, e.g. train.num_train_epochs=1");
+  value(app, "--model", "MODEL", "The model that every entry begins with: a folder or hub name");
+  value(app, "--data", "FOLDER", "What $DATA stands for in the list");
+  value(app, "--out", "FOLDER", "Where runs and table are written; else runs/NAME of the list");
+  count(app, "--seeds", 1, "Runs of each entry, each with a seed of its own")->default_str("1");
+  output_flags(app);
+}
+
 void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 
 void define_init(CLI::App& app) {
@@ -170,8 +205,11 @@ const std::vector<Command>& commands() {
       {"train", "Fine-tune a model by a configuration, test it, report", define_train},
       {"eval", "Score a saved model on labelled data", define_eval},
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
+      {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
+      {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
+      {"suite", "Train and test every task of a list, in one table", define_suite},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
       {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},

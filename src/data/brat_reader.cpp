@@ -14,35 +14,21 @@
 #include <map>
 #include <optional>
 
-#include "base/utf8.h"
 #include "data/row_reader.h"
+#include "data/text_units.h"
 
 namespace hone {
 namespace {
 
 constexpr size_t kMostAnnotations = kMostValues / 8;
+constexpr size_t kMostPieces = 1000;  // of an entity
 
 // What offsets may count: characters as they should, or what other programs make of them.
-enum class Unit { kCharacters, kOneForCrLf, kUtf16, kBytes };
-constexpr std::array<std::pair<Unit, const char*>, 4> kUnits = {
-    {{Unit::kCharacters, "characters"},
-     {Unit::kOneForCrLf, "characters with CR LF as one"},
-     {Unit::kUtf16, "UTF-16 units"},
-     {Unit::kBytes, "bytes"}}};
-
-// The byte at which each unit of a text begins, and its length.
-std::vector<size_t> unit_starts(std::string_view text, Unit unit) {
-  std::vector<size_t> starts;
-  for (size_t at = 0; at < text.size();) {
-    const size_t begin = at;
-    const char32_t c = next_code_point(text, at);
-    size_t units = unit == Unit::kBytes ? at - begin : unit == Unit::kUtf16 && c > 0xFFFF ? 2 : 1;
-    if (unit == Unit::kOneForCrLf && c == '\n' && text.substr(0, begin).ends_with('\r')) units = 0;
-    starts.insert(starts.end(), units, begin);
-  }
-  starts.push_back(text.size());
-  return starts;
-}
+constexpr std::array<std::pair<TextUnit, const char*>, 4> kUnits = {
+    {{TextUnit::kCharacters, "characters"},
+     {TextUnit::kOneForCrLf, "characters with CR LF as one"},
+     {TextUnit::kUtf16, "UTF-16 units"},
+     {TextUnit::kBytes, "bytes"}}};
 
 struct Piece {
   int64_t start, end;  // units of the text
@@ -56,22 +42,25 @@ struct Annotation {
 
 // The text of an annotation; nothing where it is not within the text.
 std::optional<std::string> text_of(const Annotation& a, std::string_view text,
-                                   const std::vector<size_t>& starts) {
+                                   const TextUnits& units) {
   std::string found;
+  int64_t length = 0;
   for (const Piece& piece : a.pieces) {
-    const auto count = static_cast<int64_t>(starts.size());
-    if (piece.start < 0 || piece.end < piece.start || piece.end >= count) return std::nullopt;
+    if (piece.start < 0 || piece.end < piece.start || piece.end > units.count())
+      return std::nullopt;
+    length += piece.end - piece.start;
+    if (length > units.count()) return std::nullopt;  // pieces that overlap
     if (!found.empty()) found += ' ';
-    found += text.substr(starts[piece.start], starts[piece.end] - starts[piece.start]);
+    const size_t start = units.byte(piece.start);
+    found += text.substr(start, units.byte(piece.end) - start);
   }
   std::replace_if(found.begin(), found.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return found;
 }
 
-int64_t matches(const std::vector<Annotation>& all, std::string_view text,
-                const std::vector<size_t>& starts) {
+int64_t matches(const std::vector<Annotation>& all, std::string_view text, const TextUnits& units) {
   return std::count_if(all.begin(), all.end(),
-                       [&](const Annotation& a) { return text_of(a, text, starts) == a.said; });
+                       [&](const Annotation& a) { return text_of(a, text, units) == a.said; });
 }
 
 // Which units make most annotations say what stands in the text; characters where as many.
@@ -79,7 +68,7 @@ size_t likely_unit(const std::vector<Annotation>& all, std::string_view text) {
   size_t best = 0;
   int64_t most = -1;
   for (size_t i = 0; i < kUnits.size(); ++i) {
-    const int64_t count = matches(all, text, unit_starts(text, kUnits[i].first));
+    const int64_t count = matches(all, text, TextUnits(text, kUnits[i].first));
     if (count <= most) continue;
     most = count;
     best = i;
@@ -112,7 +101,7 @@ class BratReader : public RowReader {
   BratReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
       : RowReader(options, std::move(text)) {}
 
-  std::vector<std::string> advice() const override {
+  std::vector<std::string> reader_advice() const override {
     if (passed_over_ == 0) return {};
     return {fmt::format("{}: {} lines that are neither entities nor relations are passed over",
                         *file(), passed_over_)};
@@ -125,20 +114,18 @@ class BratReader : public RowReader {
     record.line = 1;
     read_lines();
     if (fault_) throw *fault_;
-    const std::string text = read_document();
+    std::string text = read_document();
     const size_t unit = likely_unit(entities_, text);
     if (unit != 0)
-      repairs_.push_back(fmt::format("the offsets count {}; they are turned into characters",
-                                     kUnits[unit].second));
-    record.fields = {{"id", path().stem().string()},
-                     {"text", text},
-                     {"entities", entities_json(text, unit_starts(text, kUnits[unit].first))},
-                     {"relations", relations_}};
-    if (!repairs_.empty())
-      note_repair(place(1, 0),
-                  repairs_.size() == 1
-                      ? repairs_.front()
-                      : fmt::format("{} (and {} more)", repairs_.front(), repairs_.size() - 1));
+      add_repair(fmt::format("the offsets count {}; they are turned into characters",
+                             kUnits[unit].second));
+    Json entities = entities_json(text, TextUnits(text, kUnits[unit].first));
+    record.fields["id"] = path().stem().string();
+    record.fields["text"] = std::move(text);
+    record.fields["entities"] = std::move(entities);
+    record.fields["relations"] = std::move(relations_);
+    if (repairs_ > 1) repair_ += fmt::format(" (and {} more)", repairs_ - 1);
+    if (repairs_ > 0) note_repair(place(1, 0), repair_);
     return true;
   }
 
@@ -165,6 +152,11 @@ class BratReader : public RowReader {
 
   void read_line(std::string_view line, const Where& where) {
     if (line.find_first_not_of(" \t") == line.npos) return;
+    bytes_ += line.size();
+    if (bytes_ > kLongestRow)
+      throw Error(
+          ErrorKind::kData, where,
+          fmt::format("the annotations of a document have at most {} MiB", kLongestRow >> 20));
     if (entities_.size() + relations_.size() == kMostAnnotations)
       throw Error(
           ErrorKind::kData, where,
@@ -180,7 +172,7 @@ class BratReader : public RowReader {
     const std::vector<std::string_view> type = split(columns.size() == 3 ? columns[1] : "", ' ', 2);
     bool is_sound = columns.size() == 3 && type.size() == 2;
     for (const std::string_view piece :
-         is_sound ? split(type[1], ';', line.size()) : std::vector<std::string_view>()) {
+         is_sound ? split(type[1], ';', kMostPieces) : std::vector<std::string_view>()) {
       const std::vector<std::string_view> ends = split(piece, ' ', 2);
       const auto start = number_of(ends[0]), end = number_of(ends.back());
       is_sound = is_sound && ends.size() == 2 && start && end;
@@ -225,39 +217,41 @@ class BratReader : public RowReader {
     return std::string(stream.window());
   }
 
-  Json entities_json(const std::string& text, const std::vector<size_t>& starts) {
-    const std::vector<size_t> characters = unit_starts(text, Unit::kCharacters);
-    const auto character_at = [&](size_t byte) {
-      return std::lower_bound(characters.begin(), characters.end(), byte) - characters.begin();
-    };
+  Json entities_json(const std::string& text, const TextUnits& units) {
+    const TextUnits characters(text, TextUnit::kCharacters);
+    const auto character_at = [&](int64_t unit) { return characters.unit_at(units.byte(unit)); };
     Json list = Json::array();
     for (const Annotation& a : entities_) {
-      check(a, text, starts);
+      check(a, text, units);
       list.push_back({{"id", a.id},
-                      {"start", character_at(starts[a.pieces.front().start])},
-                      {"end", character_at(starts[a.pieces.back().end])},
+                      {"start", character_at(a.pieces.front().start)},
+                      {"end", character_at(a.pieces.back().end)},
                       {"label", a.type}});
     }
     return list;
   }
 
   // Throws where an entity is not within the text; tells where it is another text, or in pieces.
-  void check(const Annotation& a, const std::string& text, const std::vector<size_t>& starts) {
-    const std::optional<std::string> found = text_of(a, text, starts);
+  void check(const Annotation& a, const std::string& text, const TextUnits& units) {
+    const std::optional<std::string> found = text_of(a, text, units);
     if (!found || a.pieces.back().end < a.pieces.front().start)
       throw Error(ErrorKind::kData, a.where,
                   fmt::format("{} is at {} to {}, but the text has {} characters", a.id,
-                              a.pieces.front().start, a.pieces.back().end, starts.size() - 1));
+                              a.pieces.front().start, a.pieces.back().end, units.count()));
     if (*found != a.said)
-      repairs_.push_back(
+      add_repair(
           fmt::format("line {}: {} says \"{}\", but \"{}\" stands there; its offsets "
                       "are believed",
-                      a.where.line, a.id, a.said, *found));
+                      a.where.line, a.id, shown_text(a.said), shown_text(*found)));
     if (a.pieces.size() > 1)
-      repairs_.push_back(
+      add_repair(
           fmt::format("line {}: {} is in {} pieces; it is taken from the first to "
                       "the last",
                       a.where.line, a.id, a.pieces.size()));
+  }
+
+  void add_repair(std::string reason) {
+    if (repairs_++ == 0) repair_ = std::move(reason);
   }
 
   bool is_done_ = false;
@@ -265,9 +259,11 @@ class BratReader : public RowReader {
   std::map<std::string, Where> ids_;                    // of entities
   std::vector<std::pair<std::string, Where>> related_;  // ids that relations name
   Json relations_ = Json::array();
-  std::vector<std::string> repairs_;
+  std::string repair_;  // the first one
+  int64_t repairs_ = 0;
   std::optional<Error> fault_;
   int64_t passed_over_ = 0;
+  size_t bytes_ = 0;  // of the annotations
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ class DelimitedReader : public RowReader {
         has_quotes_(options.has_quotes.value_or(options.format != "tsv")),
         columns_(options.columns) {}
 
-  std::vector<std::string> advice() const override {
+  std::vector<std::string> reader_advice() const override {
     if (options().has_quotes || values_in_quotes_ == 0) return {};
     return {
         fmt::format("{}: {} values stand wholly in double quotes and were read with them; if "

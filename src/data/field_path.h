@@ -7,8 +7,9 @@
 
 namespace hone {
 
-// The value of a field whose name may be a path ("answers.text", "pair.0"); a field of that very
-// name comes first. nullptr where there is none.
+// The value of a field whose name may be a path ("answers.text", "pair.0", "tuv[lang=en].seg": the
+// first element of a list whose member "lang" is the text "en"); a field of that very name comes
+// first. nullptr where there is none.
 const Json* value_at(const Json& fields, const std::string& name);
 
 }  // namespace hone

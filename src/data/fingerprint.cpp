@@ -91,9 +91,11 @@ std::string text_of_fields(const Record& record, const std::vector<std::string>&
     const auto it = record.fields.find(name);
     if (it == record.fields.end()) continue;
     if (it->is_string()) out += it->get_ref<const std::string&>();
+    if (it->is_object() || it->is_number()) out += to_text(*it);  // a part of a text, by its place
     if (!it->is_array()) continue;
     for (const Json& item : *it) {
       if (item.is_string()) out.append(item.get_ref<const std::string&>()).push_back(' ');
+      if (item.is_object() || item.is_number()) out.append(to_text(item)).push_back(' ');
     }
   }
   return out;

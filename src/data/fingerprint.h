@@ -16,8 +16,8 @@ namespace hone {
 // NFKC, case folded, runs of white space as one space, none at the ends.
 std::string normalised_text(std::string_view text);
 
-// The named text fields of a record as one text (arrays of strings joined by spaces); absent fields
-// count as empty.
+// The named text fields of a record as one text: lists joined by spaces, what is no text as JSON
+// writes it. Absent fields count as empty.
 std::string text_of_fields(const Record& record, const std::vector<std::string>& text_fields);
 
 uint64_t hash_bytes(

@@ -21,15 +21,19 @@ struct FormatKey {
 const std::vector<FormatKey>& format_keys() {
   using Options = const SourceOptions&;
   static const std::vector<std::string> kTables = {"csv", "tsv"},
-                                        kColumns = {"csv", "tsv", "conll"}, kConll = {"conll"};
+                                        kColumns = {"csv", "tsv", "conll"}, kConll = {"conll"},
+                                        kNamed = {"csv", "tsv", "conll", "json", "jsonl"},
+                                        kTrees = {"json", "xml"}, kAligned = {"aligned"};
   static const std::vector<FormatKey> kKeys = {
       {"separator", kColumns, [](Options o) { return !o.separator.empty(); }},
-      {"columns", kColumns, [](Options o) { return !o.columns.empty(); }},
+      {"columns", kNamed, [](Options o) { return !o.columns.empty(); }},
       {"has_header", kTables, [](Options o) { return o.has_header != o.columns.empty(); }},
       {"has_quotes", kTables, [](Options o) { return o.has_quotes.has_value(); }},
       {"max_columns", kTables, [](Options o) { return o.max_columns != 0; }},
       {"comment", kConll, [](Options o) { return !o.comment.empty(); }},
       {"tag_scheme", kConll, [](Options o) { return o.tag_scheme != "auto"; }},
+      {"rows", kTrees, [](Options o) { return !o.rows.empty(); }},
+      {"beside", kAligned, [](Options o) { return !o.beside.empty(); }},
   };
   return kKeys;
 }

@@ -1,8 +1,8 @@
-// JSON Lines; and JSON documents that hold an array of objects or objects on end, over any number
-// of lines.
+// JSON Lines; and JSON documents that hold an array of rows or objects on end, over any number of
+// lines. Rows that are lists get their names from `columns`.
 #include <fmt/format.h>
 
-#include "data/json_stream.h"
+#include "data/json_rows.h"
 #include "data/row_reader.h"
 
 namespace hone {
@@ -10,13 +10,16 @@ namespace {
 
 bool is_blank_line(std::string_view text) { return skip_json_space(text, 0) == text.size(); }
 
-Json parse_row(std::string_view text, const Where& where) {
-  Json value = parse_json(text, where, ErrorKind::kData, kMostValues);
-  if (!value.is_object())
-    throw Error(ErrorKind::kData, where,
-                fmt::format("a row must be a JSON object; found {} {}",
-                            value.is_array() ? "an" : "a", value.type_name()));
-  return value;
+// ["a text", "x"] as {"text": …, "label": …}.
+void name_columns(const std::vector<std::string>& columns, Record& record) {
+  if (columns.empty() || !record.fields.is_array()) return;
+  if (record.fields.size() != columns.size())
+    throw Error(
+        ErrorKind::kData, record.where(),
+        fmt::format("{} values, but \"columns\" names {}", record.fields.size(), columns.size()));
+  Json object = Json::object();
+  for (size_t i = 0; i < columns.size(); ++i) object[columns[i]] = std::move(record.fields[i]);
+  record.fields = std::move(object);
 }
 
 class JsonLinesReader : public RowReader {
@@ -32,7 +35,9 @@ class JsonLinesReader : public RowReader {
     record.line = text().line_number();
     const Where start = place(record.line, 1);
     text().check_text(line, start);
-    record.fields = parse_row(line, start);
+    record.fields = parse_json(line, start, ErrorKind::kData, kMostValues);
+    name_columns(options().columns, record);
+    need_object(record.fields, start);
     return true;
   }
 };
@@ -40,39 +45,18 @@ class JsonLinesReader : public RowReader {
 class JsonReader : public RowReader {
  public:
   JsonReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
-      : RowReader(options, std::move(text)), json_(this->text()) {}
+      : RowReader(options, std::move(text)), rows_(this->text(), options.rows) {}
 
  protected:
   bool read_row(Record& record) override {
-    if (!find_element()) return false;
-    const size_t size = json_.value_size();
-    const Where start = text().here();
-    record.line = start.line;
-    record.column = start.column;
-    const std::string_view element = text().window().substr(0, size);
-    const Consume after{text(), size};  // also where the element turns out to be bad
-    text().check_text(element, start);
-    record.fields = parse_row(element, start);
+    if (!rows_.next(record)) return false;
+    name_columns(options().columns, record);
+    need_object(record.fields, record.where());
     return true;
   }
 
  private:
-  // Goes to the next element of the array, or of objects on end; false behind the last one.
-  bool find_element() {
-    if (is_done_) return false;
-    const char c = json_.next();
-    if (!is_begun_ && c == '[') array_ = json_.enter();
-    is_begun_ = true;
-    if (array_ ? json_.next_in(*array_) : !text().window().empty()) return true;
-    is_done_ = true;
-    json_.next();
-    if (!text().window().empty()) json_.fail("text after the end of the array");
-    return false;
-  }
-
-  JsonStream json_;
-  std::optional<JsonStream::Level> array_;
-  bool is_begun_ = false, is_done_ = false;
+  JsonRows rows_;
 };
 
 }  // namespace

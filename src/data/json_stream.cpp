@@ -79,14 +79,39 @@ bool JsonStream::next_in(Level& level) {
   return false;
 }
 
+// Whatever is wrong with a key, where its value ends is no longer known: the document ends.
+Json JsonStream::parse_key(size_t size) {
+  try {
+    return parse_json(text_.window().substr(0, size), here(), ErrorKind::kData);
+  } catch (const Error& error) {
+    throw StreamError(ErrorKind::kData, error.where(), error.message());
+  }
+}
+
 std::string JsonStream::key() {
   const size_t size = value_size();
-  const Json key = parse_json(text_.window().substr(0, size), here(), ErrorKind::kData);
+  const Json key = parse_key(size);
   if (!key.is_string()) fail(fmt::format("a key must be a text, but is {}", to_text(key)));
   text_.consume(size);
   if (next() != ':') fail("a key without a ':'");
   text_.consume(1);
   return key.get<std::string>();
+}
+
+void JsonStream::skip_value() { skip_value(2); }
+
+void JsonStream::skip_value(int levels) {
+  const char first = next();
+  if (levels > 0 && (first == '[' || first == '{')) {
+    for (Level level = enter(); next_in(level);) {
+      if (level.close == '}') key();
+      skip_value(levels - 1);
+    }
+    return;
+  }
+  const size_t size = value_size();
+  if (size == 0) fail("a value is missing; the file seems to be cut off");
+  text_.consume(size);
 }
 
 size_t JsonStream::value_size() {

@@ -44,8 +44,11 @@ class JsonStream {
   Level enter();
   // Goes to the next element, or key; false behind the end of the level.
   bool next_in(Level& level);
-  // The key that begins here and its colon, consumed.
+  // The key that begins here and its colon, consumed. StreamError for one that is no text.
   std::string key();
+  // Passes over the value that begins here; of lists and objects no more than an element of an
+  // element is in the window.
+  void skip_value();
   // The size of the value that begins here; all of it is in the window then.
   size_t value_size();
 
@@ -53,6 +56,9 @@ class JsonStream {
   [[noreturn]] void fail(const std::string& message);  // StreamError here: "not valid JSON: …"
 
  private:
+  Json parse_key(size_t size);
+  void skip_value(int levels);  // so many of which are walked through
+
   TextStream& text_;
 };
 

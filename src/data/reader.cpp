@@ -4,10 +4,14 @@
 
 #include <algorithm>
 
+#include "base/file.h"
+#include "base/lines.h"
+#include "base/utf8.h"
 #include "data/files.h"
 #include "data/format.h"
 #include "data/row_reader.h"
 #include "data/tag_scheme.h"
+#include "data/value_forms.h"
 
 namespace hone {
 namespace {
@@ -20,10 +24,13 @@ struct Format {
 
 // One line each.
 constexpr Format kFormats[] = {
-    {"jsonl", read_jsonl},   {"json", read_json},       {"squad", read_squad},
-    {"csv", read_delimited}, {"tsv", read_delimited},   {"conll", read_conll},
-    {"text", read_text},     {"semeval", read_semeval}, {"brat", read_brat},
-    {"folder", read_whole},
+    {"jsonl", read_jsonl},     {"json", read_json},
+    {"squad", read_squad},     {"csv", read_delimited},
+    {"tsv", read_delimited},   {"conll", read_conll},
+    {"text", read_text},       {"semeval", read_semeval},
+    {"brat", read_brat},       {"folder", read_whole},
+    {"aligned", read_aligned}, {"xml", read_xml},
+    {"doccano", read_doccano}, {"label_studio", read_label_studio},
 };
 
 // What `format` may say.
@@ -46,10 +53,93 @@ std::optional<bool> read_quotes(Config& section) {
   return section.get("has_quotes", true);
 }
 
-std::map<std::string, std::string> read_fields(Config section) {
-  std::map<std::string, std::string> fields;
-  for (const std::string& name : section.keys()) fields[name] = section.require(name);
-  return fields;
+std::map<std::string, std::string> read_texts_by_name(Config section) {
+  std::map<std::string, std::string> texts;
+  for (const std::string& name : section.keys()) texts[name] = section.require(name);
+  return texts;
+}
+
+// A name on each line.
+std::vector<std::string> names_in(const std::string& path) {
+  const std::string bytes = read_file(path, ErrorKind::kData);
+  if (const size_t bad = invalid_utf8(bytes); bad != bytes.npos)
+    throw Error(ErrorKind::kData, advance({path, 1, 1}, bytes, bad), "the names must be UTF-8");
+  std::string_view text = bytes;
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::vector<std::string> names;
+  for (size_t at = 0; at < text.size();) names.emplace_back(take_line(text, at));
+  return names;
+}
+
+void check_names(const Config& section, const std::string& field, std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (names.empty() || names.front().empty())
+    throw section.error(field,
+                        "there must be a name for each number from 0 on, and none may be empty");
+  if (twice != names.end())
+    throw section.error(field, fmt::format("the name \"{}\" stands twice", *twice));
+}
+
+// Field -> list of names, or the file that has one on each line.
+std::map<std::string, std::vector<std::string>> read_names(Config section) {
+  std::map<std::string, std::vector<std::string>> names;
+  for (const std::string& field : section.keys()) {
+    names[field] = section.is_list(field) ? section.get(field, std::vector<std::string>())
+                                          : names_in(section.require(field));
+    check_names(section, field, names[field]);
+  }
+  return names;
+}
+
+std::map<std::string, std::string> read_forms(Config section) {
+  std::map<std::string, std::string> forms = read_texts_by_name(section);
+  for (const auto& [field, form] : forms) {
+    if (const std::string fault = fault_of(ValueForm::parse(form)); !fault.empty())
+      throw section.error(field, fault);
+  }
+  return forms;
+}
+
+// "data/{id}.txt": each { has its }, with a name between them.
+std::map<std::string, std::string> read_patterns(Config section) {
+  std::map<std::string, std::string> patterns = read_texts_by_name(section);
+  for (const auto& [field, pattern] : patterns) {
+    bool has_name = false, is_sound = true;
+    for (size_t at = pattern.find('{'); at != pattern.npos && is_sound;) {
+      const size_t close = pattern.find('}', at);
+      is_sound = close != pattern.npos && close > at + 1;
+      has_name = true;
+      at = is_sound ? pattern.find('{', close) : at;
+    }
+    if (!has_name || !is_sound)
+      throw section.error(field,
+                          fmt::format("\"{}\" needs the name of a field in braces, which says "
+                                      "each row's file: data/{{id}}.txt",
+                                      pattern));
+  }
+  return patterns;
+}
+
+// What only some formats have, and what they cannot do without.
+void read_places(Config& section, SourceOptions& options) {
+  options.beside = read_texts_by_name(section.section("beside"));
+  options.rows = section.get("rows", options.rows);
+  options.each = section.get("each", options.each);
+  options.texts = read_patterns(section.section("texts"));
+  options.forms = read_forms(section.section("forms"));
+  options.names = read_names(section.section("names"));
+  if (!options.beside.empty() && section.is_list("path"))
+    throw section.error("beside", "\"beside\" goes with one file as \"path\"");
+  if (!options.beside.empty() && options.format == "auto") options.format = "aligned";
+  if (options.format == "aligned" && options.beside.empty())
+    throw section.error("format",
+                        "the format aligned needs \"beside\", the further files: "
+                        "beside: {label: labels.txt}");
+  if (options.format == "xml" && options.rows.empty())
+    throw section.error("format",
+                        "the format xml needs \"rows\", the path of the elements that are "
+                        "rows, from the outermost: rows: reviews.review");
 }
 
 // "" may stand any number of times: columns that conll leaves out.
@@ -130,7 +220,8 @@ SourceOptions SourceOptions::read(Config& section) {
                    {"auto", "IOB1", "IOB2", "IOE1", "IOE2", "BMES", "BMEWO", "BIOES", "BILOU",
                     "none"});  // throws
   }
-  options.fields = read_fields(section.section("fields"));
+  options.fields = read_texts_by_name(section.section("fields"));
+  read_places(section, options);
   options.on_bad_row = section.choice("on_bad_row", options.on_bad_row, {"error", "skip"});
   if (is_list) read_paths(section, options);
   return options;

@@ -19,7 +19,7 @@ struct SourceOptions {
   std::string path;  // a file, a pattern ("data/*.jsonl"), a folder of texts; "-": standard input
   std::vector<SourceOptions> parts;  // several, read one after the other; `path` lists their paths
   std::string format = "auto";       // auto (by name and first bytes), or one that reader.cpp
-                                     // lists: jsonl, csv, …; docs/data.md describes each
+                                     // lists: jsonl, csv, …; docs/formats.md describes each
   std::string compression = "auto";  // auto | none | gzip | zstd
   std::string encoding = "utf-8";    // utf-8 | gb18030 | iso-8859-1 | … any name ICU knows
   bool has_header = true;  // csv, tsv: first row names the columns; else columns are "0", "1", …
@@ -29,13 +29,20 @@ struct SourceOptions {
   int64_t max_columns =
       0;  // csv, tsv: the last of so many columns takes the rest of the row; 0: no limit
   std::vector<std::string> columns;  // names for columns (csv/tsv without header; conll: default
-                                     // tokens … tags = first and last)
+                                     // tokens … tags = first and last; json: rows that are lists)
   std::vector<std::string>
       comment;  // conll: lines that begin so are passed over, unless they look like a token's
   std::string tag_scheme =
       "auto";  // conll: auto | IOB1 | IOB2 | BMES | BIOES | BILOU | none; read tags become IOB2
   std::map<std::string, std::string> fields;  // new name -> name in the file ("text: sentence")
-  std::string on_bad_row = "error";           // error | skip
+  std::map<std::string, std::string> beside;  // aligned: field -> file whose line i belongs to
+                                              // line i of `path`
+  std::string rows;  // json, xml: where the rows stand ("train", "sentences.sentence")
+  std::string each;  // a row for each element of this list of a row ("aspects.aspect")
+  std::map<std::string, std::string> texts;  // field -> file that holds it ("data/{id}.txt")
+  std::map<std::string, std::string> forms;  // field -> form of its values (value_forms.h)
+  std::map<std::string, std::vector<std::string>> names;  // field -> what its numbers stand for
+  std::string on_bad_row = "error";                       // error | skip
 
   // Reads these keys from a configuration section (data.train and so on). Naming `columns` of a csv
   // or tsv says that there is no header row, unless has_header: true is given too (then the names

@@ -21,6 +21,22 @@ std::vector<std::string> names_of(const Json& fields) {
   return names;
 }
 
+constexpr size_t kMostFields = 1000;                  // of an element that becomes a row
+constexpr size_t kMostShared = kMostValues / 4;       // values that each element's row repeats
+constexpr size_t kMostSharedBytes = kLongestRow / 2;  // and their texts
+
+// What a row holds beside its elements, and each of their rows repeats.
+struct Shared {
+  size_t values = 0, bytes = 0;
+
+  void add(const Json& value) {
+    ++values;
+    if (value.is_string()) bytes += value.get_ref<const std::string&>().size();
+    if (!value.is_structured()) return;
+    for (const Json& item : value) add(item);
+  }
+};
+
 }  // namespace
 
 std::optional<Record> RowReader::next() {
@@ -28,8 +44,9 @@ std::optional<Record> RowReader::next() {
     Record record;
     record.file = text_->file();
     try {
-      if (!read_row(record)) return std::nullopt;
+      if (!next_row(record)) return std::nullopt;
       if (!options_.fields.empty()) map_fields(record);
+      values_.apply(record);
       return record;
     } catch (const StreamError&) {
       throw;
@@ -39,6 +56,60 @@ std::optional<Record> RowReader::next() {
       keep(bad_rows_, error.where(), error.message());
     }
   }
+}
+
+bool RowReader::next_row(Record& record) {
+  if (options_.each.empty()) return read_row(record);
+  while (next_element_ == elements_.size()) {
+    Record whole;
+    whole.file = record.file;
+    if (!read_row(whole)) return false;
+    take_elements(whole);
+  }
+  record = rest_;
+  Json element = std::move(elements_[next_element_++]);
+  if (!element.is_object())
+    throw Error(
+        ErrorKind::kData, record.where(),
+        fmt::format("\"{}\" must hold objects, as \"each\" makes rows of them; it holds {} {}",
+                    options_.each, element.is_array() ? "an" : "a", element.type_name()));
+  if (element.size() > kMostFields)
+    throw Error(
+        ErrorKind::kData, record.where(),
+        fmt::format("an element of \"{}\" has at most {} fields", options_.each, kMostFields));
+  for (auto& [name, value] : element.get_ref<Json::object_t&>())
+    record.fields[name] = std::move(value);
+  return true;
+}
+
+void RowReader::take_elements(Record& record) {
+  elements_ = Json::array();
+  next_element_ = 0;
+  // The fields are the record's own, so that the value may be moved out of them.
+  Json* value = const_cast<Json*>(value_at(record.fields, options_.each));
+  if (value == nullptr || value->is_null()) {
+    ++without_elements_;
+    return;
+  }
+  Json elements = std::exchange(*value, Json());
+  Shared shared;
+  shared.add(record.fields);
+  if (shared.values > kMostShared || shared.bytes > kMostSharedBytes)
+    throw Error(ErrorKind::kData, record.where(),
+                fmt::format("a row has at most {} values and {} MiB beside those of \"{}\", which "
+                            "share them",
+                            kMostShared, kMostSharedBytes >> 20, options_.each));
+  elements_ = elements.is_array() ? std::move(elements) : Json::array({std::move(elements)});
+  rest_ = std::move(record);
+}
+
+std::vector<std::string> RowReader::advice() const {
+  std::vector<std::string> sentences = reader_advice();
+  for (std::string& sentence : values_.advice()) sentences.push_back(std::move(sentence));
+  if (without_elements_ > 0)
+    sentences.push_back(fmt::format("{}: {} rows have no \"{}\", of which each would be a row",
+                                    *file(), without_elements_, options_.each));
+  return sentences;
 }
 
 void RowReader::note_repair(Where where, std::string reason) {

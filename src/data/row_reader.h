@@ -1,5 +1,5 @@
-// What all readers share: bad rows, the mapping of field names, the count of repairs. A format adds
-// `read_row`.
+// What all readers share: bad rows, several rows of one (`each`), the mapping of field names, other
+// forms of values, the count of repairs. A format adds `read_row`.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/reader.h"
+#include "data/row_values.h"
 #include "data/text_stream.h"
 
 namespace hone {
@@ -27,14 +28,14 @@ struct Consume {
 class RowReader : public RecordReader {
  public:
   RowReader(const SourceOptions& options, std::unique_ptr<TextStream> text)
-      : options_(options), text_(std::move(text)) {}
+      : options_(options), text_(std::move(text)), values_(options) {}
 
   std::optional<Record> next() final;
   int64_t bad_count() const final { return bad_count_; }
   const std::vector<BadRow>& bad_rows() const final { return bad_rows_; }
   int64_t repaired_count() const final { return repaired_count_; }
   const std::vector<BadRow>& repaired_rows() const final { return repaired_rows_; }
-  std::vector<std::string> advice() const override { return {}; }
+  std::vector<std::string> advice() const final;
   std::pair<int64_t, int64_t> position() const final { return text_->position(); }
 
  protected:
@@ -43,6 +44,8 @@ class RowReader : public RecordReader {
   // row can be found.
   virtual bool read_row(Record& record) = 0;
 
+  virtual std::vector<std::string> reader_advice() const { return {}; }  // what a format adds
+
   void note_repair(Where where, std::string reason);
   TextStream& text() { return *text_; }
   const SourceOptions& options() const { return options_; }
@@ -50,11 +53,19 @@ class RowReader : public RecordReader {
   Where place(int64_t line, int64_t column) const { return {*text_->file(), line, column}; }
 
  private:
+  // The next row before its fields are mapped: as read, or one of those that `each` makes of it.
+  bool next_row(Record& record);
+  void take_elements(Record& record);  // of a row that was read: fills rest_ and elements_
   void map_fields(Record& record) const;
   Json mapped_value(const Record& record, const std::string& from, const std::string& to) const;
 
   SourceOptions options_;
   std::unique_ptr<TextStream> text_;
+  RowValues values_;
+  Record rest_;                    // with `each`: the row without its elements
+  Json elements_ = Json::array();  // of it
+  size_t next_element_ = 0;
+  int64_t without_elements_ = 0;  // rows
   int64_t bad_count_ = 0, repaired_count_ = 0;
   std::vector<BadRow> bad_rows_, repaired_rows_;
 };
@@ -74,6 +85,15 @@ std::unique_ptr<RecordReader> read_semeval(
     const SourceOptions& options, std::unique_ptr<TextStream> text);  // one row: a block of lines
 std::unique_ptr<RecordReader> read_brat(const SourceOptions& options,
                                         std::unique_ptr<TextStream> text);  // one row: a document
+std::unique_ptr<RecordReader> read_aligned(
+    const SourceOptions& options,
+    std::unique_ptr<TextStream> text);  // one row: a line of each file
+std::unique_ptr<RecordReader> read_xml(const SourceOptions& options,
+                                       std::unique_ptr<TextStream> text);  // one row: an element
+std::unique_ptr<RecordReader> read_doccano(const SourceOptions& options,
+                                           std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_label_studio(const SourceOptions& options,
+                                                std::unique_ptr<TextStream> text);
 std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
                                         std::unique_ptr<TextStream> text);  // {"text": line}
 std::unique_ptr<RecordReader> read_whole(

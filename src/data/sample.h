@@ -23,17 +23,21 @@ struct Features {
   int64_t rows() const { return width == 0 ? 0 : static_cast<int64_t>(values.size()) / width; }
 };
 
-// One token sequence. All vectors have the same length n.
+// One token sequence, or several that belong together (the choices of a question), laid end to end.
+// All vectors but `ends` have the same length n.
 struct Sequence {
   std::vector<int32_t> ids;
   std::vector<int32_t> segments;  // 0 or 1 (token_type_ids)
   std::vector<int32_t> texts;     // 0, or 1 for the second of a pair; -1 for special tokens
   std::vector<int32_t>
       words;  // index of the word (pre-token, or entry of a tokens column); -1 for special tokens
-  std::vector<Span> offsets;  // bytes in the sequence's source text; {0, 0} for special tokens
-  Features features = {};     // rows of their own: any number beside n tokens
+  std::vector<Span> offsets;       // bytes in the sequence's source text; {0, 0} for special tokens
+  Features features = {};          // rows of their own: any number beside n tokens
+  std::vector<int32_t> ends = {};  // where each of several ends, the last at n; empty: it is one
 
   int64_t size() const { return static_cast<int64_t>(ids.size()); }
+  int64_t sequences() const { return ends.empty() ? 1 : static_cast<int64_t>(ends.size()); }
+  void append(const Sequence& other);  // as a sequence of its own, after those that are there
 };
 
 // A target column. Classes are whole numbers; kNoTarget marks a token or sample that carries none.
@@ -44,7 +48,11 @@ struct Target {
   std::string name;
   bool per_token = false;  // rows are the tokens of the *last* stream, else the sample itself
   int32_t width = 1;
-  std::vector<float> values;  // [rows * width]; exact for classes up to 2^24
+  std::vector<float> values;  // [rows * width]; exact for classes up to 2^24. Or rows of a list of
+                              // any length, which another column counts (pairs of tokens)
+  // It says nothing of what is right, so that equal texts may differ in it. For who counts; a
+  // SampleStore does not keep it.
+  bool is_input = false;
 };
 
 // Streams: one for most tasks; two for source and target (sequence-to-sequence) or for pairs

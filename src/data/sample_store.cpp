@@ -137,6 +137,7 @@ void put_sequence(Encoder& out, const Sequence& sequence) {
   }
   out.put_signed(sequence.features.width);
   put_floats(out, sequence.features.values);
+  put_steps(out, sequence.ends);
 }
 
 void get_sequence(Decoder& in, Sequence& sequence) {
@@ -154,6 +155,7 @@ void get_sequence(Decoder& in, Sequence& sequence) {
   }
   sequence.features.width = static_cast<int32_t>(in.get_signed());
   get_floats(in, sequence.features.values);
+  get_steps(in, sequence.ends);
 }
 
 void put_target(Encoder& out, const Target& target, size_t name) {

@@ -55,6 +55,12 @@ ModelConfig read_config(const Json& config) {
   out.token_head.dropout = dropout_field(config, "classifier_dropout_prob", 0.1);
   out.sentence_head.dropout = out.token_head.dropout;
   out.sentence_head.uses_pooler = true;
+  out.masked_lm = {.dense = "predictions.dense",
+                   .norm = "predictions.LayerNorm",
+                   .bias = "predictions.bias",
+                   .width = plan.embeddings.width,
+                   .activation = plan.block.activation,
+                   .norm_eps = plan.block.norm_eps};
   return out;
 }
 

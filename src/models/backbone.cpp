@@ -201,6 +201,11 @@ at::Tensor Backbone::pool(const at::Tensor& first, const Rows& rows) {
   throw Error(ErrorKind::kInternal, fmt::format("{} has no pooler.", config_.model_type));
 }
 
+const at::Tensor& Backbone::word_table() const {
+  throw Error(ErrorKind::kInternal,
+              fmt::format("{} has no table of word embeddings.", config_.model_type));
+}
+
 void Backbone::set_precision(Precision precision) {
   precision_ = precision;
   for (const auto& module : modules()) {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,8 +28,8 @@ struct ModelConfig;
 // dropout, dense, activation, norm, dropout, output. What has no name is not there.
 struct HeadStyle {
   bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
-                             // then "classifier". A backbone has a pooler only where this is true:
-                             // a task whose head does not pool clears it first
+                             // then "classifier". A backbone has a pooler only where this is true
+                             // of its sentence head: the task's own head decides
   bool averages = false;     // a sample is the mean of its tokens instead of its first one
   double dropout_before_dense = 0;  // RoBERTa and ELECTRA: as `dropout`; DeBERTa: its own
   std::string dense = {};           // name of a layer before the output layer: "classifier.dense",
@@ -44,6 +45,18 @@ struct HeadStyle {
   std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
   double dropout =
       0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
+};
+
+// How a family builds the head of its masked-language-model pre-training in Transformers: dense,
+// activation, norm, then a product with the table of words itself (the two are one weight).
+struct MaskedLmStyle {
+  std::string dense, norm;  // names: "cls.predictions.transform.dense"
+  std::string bias;         // of the product; "": none
+  int64_t width = 0;        // what the dense layer gives: as wide as the table
+  bool dense_has_bias = true;
+  kernels::Activation activation = kernels::Activation::kGelu;
+  NormKind norm_kind = NormKind::kLayer;
+  double norm_eps = 1e-12;
 };
 
 // What backward needs of one token, in numbers. As much again, of one layer, is in flight.
@@ -82,6 +95,8 @@ struct ModelConfig {
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
   HeadStyle sentence_head, token_head;
+  std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
+  std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
@@ -119,6 +134,9 @@ class Backbone : public torch::nn::Module {
   // brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
+  // The table of word embeddings [vocabulary, embedding_width()] fp32: what the head of a masked
+  // language model multiplies with too. Error(kInternal) where there is none.
+  virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
 
  protected:

@@ -75,11 +75,22 @@ ModelConfig described(const Json& config, const EncoderPlan& plan) {
   return out;
 }
 
+MaskedLmStyle masked_lm(const EncoderPlan& plan, const std::string& name) {
+  return {.dense = name + ".transform.dense",
+          .norm = name + ".transform.LayerNorm",
+          .bias = name + ".bias",
+          .width = plan.embeddings.width,
+          .activation = plan.block.activation,
+          .norm_eps = plan.block.norm_eps};
+}
+
 ModelConfig read_config(const Json& config) {
-  ModelConfig out = described(config, read_plan(config));
+  const EncoderPlan plan = read_plan(config);
+  ModelConfig out = described(config, plan);
   out.base_prefix = "bert";
   out.architecture_stem = "Bert";
   out.sentence_head.uses_pooler = true;
+  out.masked_lm = masked_lm(plan);
   return out;
 }
 

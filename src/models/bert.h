@@ -17,6 +17,8 @@ struct Defaults {
   double dropout = 0.1;
 };
 EncoderPlan read_plan(const Json& config, const Defaults& defaults = {});
+// The head of pre-training as BERT has it, below `name`.
+MaskedLmStyle masked_lm(const EncoderPlan& plan, const std::string& name = "cls.predictions");
 // The facts of such a plan; names and the sentence head's form are the family's.
 ModelConfig described(const Json& config, const EncoderPlan& plan);
 

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "models/bert.h"
 #include "models/config_fields.h"
 
 namespace hone::deberta {
@@ -165,6 +166,15 @@ ModelConfig described(const Json& config, const DebertaPlan& plan) {
                        .dense = "pooler.dense",
                        .activation = activation_field(config, "pooler_hidden_act", "gelu"),
                        .dropout = dropout_field(config, "cls_dropout", plan.embeddings.dropout)};
+  out.masked_lm = bert::masked_lm(plan);
+  // Checkpoints of before Transformers renamed it, which config.json's "legacy" says by default.
+  if (!flag_field(config, "legacy", true))
+    out.masked_lm = {.dense = "lm_predictions.lm_head.dense",
+                     .norm = "lm_predictions.lm_head.LayerNorm",
+                     .bias = "lm_predictions.lm_head.bias",
+                     .width = plan.block.hidden,
+                     .activation = plan.block.activation,
+                     .norm_eps = plan.block.norm_eps};
   return out;
 }
 

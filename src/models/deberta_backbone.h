@@ -29,6 +29,7 @@ class DebertaBackbone : public Backbone {
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
   int64_t embedding_width() const override { return embeddings_->width(); }
+  const at::Tensor& word_table() const override { return embeddings_->words(); }
 
  private:
   // The first layer with the convolution beside it, if there is one; else the layer alone.

@@ -56,6 +56,12 @@ ModelConfig read_config(const Json& config) {
   out.sentence_head = {.dense = "pre_classifier",
                        .activation = kernels::Activation::kRelu,
                        .dropout = dropout_field(config, "seq_classif_dropout", 0.2)};
+  out.masked_lm = {.dense = "vocab_transform",
+                   .norm = "vocab_layer_norm",
+                   .bias = "vocab_projector.bias",
+                   .width = plan.embeddings.width,
+                   .activation = plan.block.activation,
+                   .norm_eps = kNormEps};
   return out;
 }
 

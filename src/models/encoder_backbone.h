@@ -55,6 +55,7 @@ class EncoderBackbone : public Backbone {
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
   at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
   int64_t embedding_width() const override { return embeddings_->width(); }
+  const at::Tensor& word_table() const override { return embeddings_->words(); }
 
  private:
   void make_embeddings(const EncoderPlan& plan);

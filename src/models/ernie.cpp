@@ -13,6 +13,7 @@ ModelConfig read_config(const Json& config) {
   out.base_prefix = "ernie";
   out.architecture_stem = "Ernie";
   out.sentence_head.uses_pooler = true;
+  out.masked_lm = bert::masked_lm(plan);
   return out;
 }
 

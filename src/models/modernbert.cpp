@@ -150,6 +150,14 @@ ModelConfig read_config(const Json& config) {
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.token_head = out.sentence_head = read_head(config, plan);
   out.sentence_head.averages = averages(config);
+  out.masked_lm = {.dense = out.token_head.dense,
+                   .norm = out.token_head.norm,
+                   .bias = flag_field(config, "decoder_bias", true) ? "decoder.bias" : "",
+                   .width = plan.embeddings.width,
+                   .dense_has_bias = out.token_head.dense_has_bias,
+                   .activation = out.token_head.activation,
+                   .norm_kind = out.token_head.norm_kind,
+                   .norm_eps = out.token_head.norm_eps};
   return out;
 }
 

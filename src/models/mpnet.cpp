@@ -2,6 +2,7 @@
 
 #include "models/bert.h"
 #include "models/config_fields.h"
+#include "models/roberta.h"
 
 namespace hone::mpnet {
 namespace {
@@ -39,6 +40,8 @@ ModelConfig read_config(const Json& config) {
                        .activation = kernels::Activation::kTanh,
                        .out = "classifier.out_proj",
                        .dropout = plan.embeddings.dropout};
+  out.choice_head = {.uses_pooler = true, .dropout = plan.embeddings.dropout};
+  out.masked_lm = roberta::language_head(plan);
   return out;
 }
 

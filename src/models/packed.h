@@ -17,6 +17,9 @@ struct Packed {
   at::Tensor cu_seqlens;  // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] ..
                           // cu_seqlens[s + 1]
   int64_t max_len = 0;    // longest sequence
+  // Samples that are several sequences each (the choices of a question): sample b is sequences
+  // cu_samples[b] .. cu_samples[b + 1]. [B + 1] int32, always on the CPU; undefined: each is one.
+  at::Tensor cu_samples;
 
   // Floats beside the ids, for what is not text (pictures, sound): [F, width] fp32, or undefined.
   at::Tensor features;
@@ -38,6 +41,11 @@ struct Packed {
 
   int64_t sequences() const { return cu_seqlens.size(0) - 1; }
   int64_t tokens() const { return ids.size(0); }
+  int64_t samples() const { return cu_samples.defined() ? cu_samples.size(0) - 1 : sequences(); }
+  // The first sequence of a sample; of the one behind the last, their number.
+  int64_t first_sequence(int64_t sample) const {
+    return cu_samples.defined() ? cu_samples.const_data_ptr<int32_t>()[sample] : sample;
+  }
   at::Tensor first_rows() const {
     return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
   }  // [S], REQUIRES: no empty sequence

@@ -16,7 +16,17 @@ ModelConfig read_config_of(const Json& config, const char* architecture_stem, in
   out.sentence_head.activation = kernels::Activation::kTanh;
   out.sentence_head.out = "classifier.out_proj";
   out.sentence_head.dropout_before_dense = out.sentence_head.dropout;
+  out.choice_head = {.uses_pooler = true, .dropout = plan.embeddings.dropout};
+  out.masked_lm = language_head(plan);
   return out;
+}
+
+MaskedLmStyle language_head(const EncoderPlan& plan) {
+  return {.dense = "lm_head.dense",
+          .norm = "lm_head.layer_norm",
+          .bias = "lm_head.bias",
+          .width = plan.embeddings.width,
+          .norm_eps = plan.block.norm_eps};
 }
 
 ModelConfig read_config(const Json& config) { return read_config_of(config, "Roberta", 50265); }

@@ -3,11 +3,15 @@
 #pragma once
 
 #include "models/backbone.h"
+#include "models/encoder_backbone.h"
 
 namespace hone::roberta {
 
 ModelConfig read_config(const Json& config);
 // Of models that are RoBERTa in all but their name and vocabulary (XLM-RoBERTa, CamemBERT).
 ModelConfig read_config_of(const Json& config, const char* architecture_stem, int64_t words);
+
+// RoBERTa's head of pre-training, which MPNet's is too.
+MaskedLmStyle language_head(const EncoderPlan& plan);
 
 }  // namespace hone::roberta

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 
+#include "run/input_rows.h"
 #include "run/reading.h"
 #include "tasks/pipeline.h"
 
@@ -17,8 +18,13 @@ struct Answered {
   ErrorKind worst = ErrorKind::kData;
 };
 
+// What is written for a row: its id and texts with the answer's fields over them, or {"error": …}
+// in the answer's place. Counts it.
+Json line_of(const InputRow& row, const Json& answer, const std::vector<std::string>& text_fields,
+             Answered& counts);
+
 // Gives `take` a line for each row, in order, as soon as some hundred are answered: its id and
-// texts with the result's fields over them, or {"error": …} in an answer's place. Throws after the
+// texts with the result's fields over them. Throws after the
 // last row that can be found, where the input breaks off.
 Answered answer_rows(const Pipeline& pipeline, const Reading& reading,
                      const PredictOptions& options,

@@ -23,6 +23,7 @@ uint64_t fingerprint_of(const std::vector<Sample>& samples) {
   uint64_t hash = samples.size();
   for (const Sample& sample : samples) {
     for (const Target& target : sample.targets) {
+      if (target.is_input) continue;
       const auto* bytes = reinterpret_cast<const char*>(target.values.data());
       hash = mix(hash, hash_bytes({bytes, target.values.size() * sizeof(float)}));
     }

@@ -12,12 +12,14 @@
 #include "data/fingerprint.h"
 #include "data/idle_options.h"
 #include "run/audit.h"
+#include "run/folder_name.h"
 #include "tasks/fields.h"
 
 namespace hone {
 namespace {
 
-constexpr size_t kShownText = 300;  // code points of a leaked text
+constexpr size_t kShownText = 300;                                 // code points of a leaked text
+constexpr const char* kGiven[] = {"train", "validation", "test"};  // each a key of its own
 
 std::string label_or_empty(const Task& task, const Record& record) {
   try {
@@ -91,7 +93,7 @@ class Dataset::PartStream : public RecordStream {
   PartStream(const Dataset& data, const std::string& split)
       : path_(data.options_.sources.at(split).path),
         reader_(open_reader(data.options_.sources.at(split))),
-        parts_(data.options_.split ? &data.parts_ : nullptr),
+        parts_(data.options_.is_part(split) ? &data.parts_ : nullptr),
         part_(part_named(split)) {}
 
   std::optional<Record> next() override {
@@ -149,7 +151,7 @@ class Dataset::FirstPass : public RecordStream {
     const int64_t used_before = audit_.used;
     try {
       if (!cleaner_.accept(record)) return false;
-      if (data_.options_.split) need_split_fields(*data_.options_.split, record);
+      if (data_.options_.is_part(split_)) need_split_fields(*data_.options_.split, record);
       if (learner_) {
         learner_->learn(record);
         learner_->learn_tokens(record, *tokenizer_);
@@ -165,7 +167,7 @@ class Dataset::FirstPass : public RecordStream {
   void finish() {
     data_.read_rows_[split_] = raw_.read_rows();
     // Rows that the reader passed over belong to no part of the one file; they are counted once.
-    if (split_ == "train" || !data_.options_.split) {
+    if (split_ == "train" || !data_.options_.is_part(split_)) {
       count_reader(raw_.reader(), audit_);
       for (const std::string& text : raw_.reader().advice()) log_warn("{}", text);
     }
@@ -214,6 +216,26 @@ class Dataset::KeptStream : public RecordStream {
   PartStream raw_;
 };
 
+namespace {
+
+void check_test_name(const Config& tests, const std::string& name) {
+  if (!is_folder_name(name))
+    throw tests.error(name, fmt::format("\"{}\" is the name of a test set, and of a folder: {}",
+                                        name, kFolderNameRule));
+}
+
+void read_tests(Config& section, DataOptions& options) {
+  if (!section.has("tests")) return;
+  Config tests = section.section("tests");
+  for (const std::string& name : tests.keys()) {
+    check_test_name(tests, name);
+    options.tests.push_back("tests." + name);
+    options.sources[options.tests.back()] = SourceOptions::read_split(tests, name);
+  }
+}
+
+}  // namespace
+
 DataOptions DataOptions::read(Config& section) {
   DataOptions options;
   if (section.has("path")) {
@@ -229,7 +251,7 @@ DataOptions DataOptions::read(Config& section) {
     throw section.error("split",
                         "\"split\" divides the one file of \"path\"; beside \"train\" it divides "
                         "nothing. Give \"path\" in place of \"train\", or a path for each split.");
-  for (const std::string split : kSplits) {
+  for (const std::string split : kGiven) {
     if (!section.has(split)) continue;
     if (options.split)
       throw section.error(split, fmt::format("\"{}\" stands beside \"path\"; give one path and "
@@ -243,10 +265,31 @@ DataOptions DataOptions::read(Config& section) {
         "train", "has no training data; give \"train: {path: …}\", or \"path\" and \"split\"" +
                      (advice.empty() ? "." : advice));
   }
+  read_tests(section, options);
   Config clean = section.section("clean");
   options.clean = CleanOptions::read(clean);
   options.leakage = section.choice("leakage", "warn", {"warn", "error", "off"});
   return options;
+}
+
+std::vector<std::string> DataOptions::splits() const {
+  std::vector<std::string> names;
+  for (const char* split : kGiven) {
+    if (sources.contains(split)) names.emplace_back(split);
+  }
+  names.insert(names.end(), tests.begin(), tests.end());
+  return names;
+}
+
+std::vector<std::string> DataOptions::tested() const {
+  std::vector<std::string> names = tests;
+  if (sources.contains("test")) names.insert(names.begin(), "test");
+  if (names.empty() && sources.contains("validation")) names.emplace_back("validation");
+  return names;
+}
+
+bool DataOptions::is_part(const std::string& of_split) const {
+  return split && std::find(tests.begin(), tests.end(), of_split) == tests.end();
 }
 
 std::vector<std::string> idle_options(const DataOptions& options) {
@@ -255,10 +298,10 @@ std::vector<std::string> idle_options(const DataOptions& options) {
     for (const std::string& sentence : more) sentences.push_back(split + sentence);
   };
   if (options.split) append("", idle_options(*options.split));
-  for (const std::string split : kSplits) {
-    const auto source = options.sources.find(split);
-    if (source == options.sources.end() || (options.split && split != "train")) continue;
-    append(options.split ? "" : split + ": ", idle_options(source->second));
+  for (const std::string& split : options.splits()) {
+    const bool is_part = options.is_part(split);
+    if (is_part && split != "train") continue;
+    append(is_part ? "" : split + ": ", idle_options(options.sources.at(split)));
   }
   if (options.leakage == "error" && options.sources.size() == 1)
     sentences.emplace_back("leakage does nothing without a second split");
@@ -274,11 +317,9 @@ void Dataset::scan(Task* learner, const Task& task, const Tokenizer& tokenizer) 
   if (options_.split) assign_parts_of(task);
   std::optional<LeakageFinder> leakage;
   if (options_.leakage != "off" && options_.sources.size() > 1) leakage.emplace();
-  for (const std::string split : kSplits) {
-    if (has(split))
-      scan_split(split, split == "train" ? learner : nullptr, task, tokenizer,
-                 leakage ? &*leakage : nullptr);
-  }
+  for (const std::string& split : options_.splits())
+    scan_split(split, split == "train" ? learner : nullptr, task, tokenizer,
+               leakage ? &*leakage : nullptr);
   if (leakage) {
     leaks_ = leakage->find();
     read_leaked_texts();
@@ -360,7 +401,7 @@ void Dataset::scan_split(const std::string& split, Task* learner, const Task& ta
 
 std::string Dataset::other_split(const std::string& split) const {
   if (options_.split->rule == "mod10") return "\"rule: random\" takes shares of any file";
-  if (units_ < options_.sources.size()) {
+  if (units_ < options_.sources.size() - options_.tests.size()) {
     const std::string& group = options_.split->group;
     return fmt::format("rows of one {} stay together, and there {} only {} of them",
                        group.empty() ? "text" : "\"" + group + "\"", units_ == 1 ? "is" : "are",
@@ -374,7 +415,7 @@ Error Dataset::no_rows(const std::string& split) const {
   const SplitAudit& audit = audits_.at(split);
   std::string why = fmt::format("holds no rows; {} data needs some.", split);
   if (audit.dropped > 0) why = fmt::format("leaves no row for {} data{}", split, why_none(audit));
-  if (audit.dropped == 0 && !parts_.empty())
+  if (audit.dropped == 0 && options_.is_part(split))
     why = fmt::format("\"split\" leaves no row for {} data, of {} in the file; {}.", split,
                       parts_.size(), other_split(split));
   return Error(ErrorKind::kData, {options_.sources.at(split).path}, why);

@@ -17,21 +17,26 @@
 
 namespace hone {
 
-// The `data` section: train, validation and test with a path each, or one path and `split`.
+// The `data` section: train, validation and test with a path each, or one path and `split`; and
+// further test sets.
 struct DataOptions {
   std::map<std::string, SourceOptions> sources;  // by split
+  std::vector<std::string> tests;                // splits of `tests`, in their order: "tests.NAME"
   std::optional<SplitOptions> split;             // all sources are then the same file
   CleanOptions clean;
   std::string leakage = "warn";  // warn | error | off: texts of one split that stand in another
 
   static DataOptions read(Config& section);
+
+  std::vector<std::string> splits() const;  // that there are, in the order in which they are shown
+  // Those that a report is on: test, then the further ones; else validation.
+  std::vector<std::string> tested() const;
+  // Whether the split is a part of the one file that `split` divides.
+  bool is_part(const std::string& of_split) const;
 };
 
 // Options of the section that change nothing, as sentences for the user.
 std::vector<std::string> idle_options(const DataOptions& options);
-
-// Splits in the order in which they are shown.
-constexpr const char* kSplits[] = {"train", "validation", "test"};
 
 // A stream of the records of one split.
 class RecordStream {

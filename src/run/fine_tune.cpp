@@ -9,6 +9,8 @@
 #include "run/prepare.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
+#include "run/stages.h"
+#include "run/test_sets.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
 #include "tune/tensorboard.h"
@@ -32,29 +34,42 @@ RunFolder locked_folder(const RunConfig& config) {
   }
   if (!is_own_config(config)) inputs.push_back(config.path);
   refuse_inputs_in_run(config.output_dir, inputs);
-  const auto& sources = config.data.sources;
-  return RunFolder(config.output_dir, sources.contains("test") || sources.contains("validation"));
+  return RunFolder(config.output_dir, !config.data.tested().empty());
 }
 
-// The report is on test data; where there is none, on validation data, and says so. "" where there
-// is neither.
-std::string split_to_test(const Dataset& dataset, const std::string& model) {
-  if (dataset.has("test")) return "test";
-  if (dataset.has("validation")) {
+// The report is on test data; where there is none, on validation data, and says so.
+void tell_what_is_tested(const std::vector<std::string>& splits, const std::string& model) {
+  if (splits.empty())
+    log_warn("there is neither test nor validation data, so there is no report; the model is in {}",
+             model);
+  if (splits == std::vector<std::string>{"validation"})
     log_warn(
         "there is no test data: the report is on validation data, which chose the model, and is "
         "too good");
-    return "validation";
-  }
-  log_warn("there is neither test nor validation data, so there is no report; the model is in {}",
-           model);
-  return "";
+}
+
+// Of the split "tests.NAME": "NAME"; of another its own.
+std::string name_of_test(const std::string& split) { return split.substr(split.find('.') + 1); }
+
+// What the task solves for when training has ended.
+void fit_head(Pipeline& pipeline, const SampleStore& train) {
+  if (!pipeline.task().has_final_fit()) return;
+  std::vector<Sample> samples;
+  for (int64_t i = 0; i < train.size(); ++i) samples.push_back(train.get(i));
+  pipeline.fit_head(samples);
+  log_info("the head was fitted to the vectors of {} training texts", samples.size());
 }
 
 class Run {
  public:
-  Run(const RunConfig& config, const RunOptions& options, const std::vector<Listener>& listeners)
-      : config_(config), options_(options), listeners_(listeners), folder_(locked_folder(config)) {}
+  // `before`: what the run's stages gave.
+  Run(const RunConfig& config, const RunOptions& options, const std::vector<Listener>& listeners,
+      std::vector<StageOutcome> before = {})
+      : config_(config),
+        options_(options),
+        listeners_(listeners),
+        before_(std::move(before)),
+        folder_(locked_folder(config)) {}
 
   RunResult run() {
     const bool resumes = folder_.open(options_.resume, config_.overwrite, config_.train);
@@ -69,14 +84,11 @@ class Run {
                                        config_.data.clean, config_.peft);
     result.training = train(*result.pipeline, prepared.dataset, data, resumes);
     if (result.training.interrupted) return result;
+    fit_head(*result.pipeline, data.train);
+    const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");
-    const std::string split = split_to_test(prepared.dataset, result.model);
-    if (!split.empty()) {
-      result.test = tested(*result.pipeline, prepared.dataset, split, data.tested.at(split));
-      describe(prepared.dataset, result.training, *result.test);
-      write_reports(folder_.path(), result.test->report, result.test->summary);
-    }
+    result.test = test_all(*result.pipeline, prepared.dataset, data, result.training, chosen);
     folder_.finish();
     return result;
   }
@@ -94,9 +106,7 @@ class Run {
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
       inputs.evaluate = [&] {
-        dataset.refuse_changed("validation");
-        Evaluation evaluation = pipeline.evaluate(data.tested.at("validation").all(),
-                                                  {.max_tokens = max_tokens()}, nullptr);
+        Evaluation evaluation = validate(pipeline, dataset, data);
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
@@ -122,14 +132,66 @@ class Run {
     return all;
   }
 
+  // What the configuration leaves to the validation data, decided by the trained model's answers
+  // there. A run that was stopped after training and goes on decides the same again.
+  std::vector<ChosenOption> choose(Prepared& prepared, const Pipeline& pipeline,
+                                   const RunData& data) {
+    std::vector<ChosenOption> chosen;
+    if (!prepared.task->open_options().empty() && prepared.dataset.has("validation"))
+      chosen = prepared.task->choose_options(validate(pipeline, prepared.dataset, data).report);
+    for (const ChosenOption& one : chosen) log_info("{}", one.text());
+    for (const std::string& name : prepared.task->open_options())
+      log_info("{} keeps its usual value: there is no validation data that can decide it", name);
+    return chosen;
+  }
+
+  Evaluation validate(const Pipeline& pipeline, Dataset& dataset, const RunData& data) {
+    dataset.refuse_changed("validation");
+    return pipeline.evaluate(data.tested.at("validation").all(), {.max_tokens = max_tokens()},
+                             nullptr);
+  }
+
   int64_t max_tokens() const { return config_.train.per_device_eval_batch_tokens; }
 
-  Tested tested(const Pipeline& pipeline, Dataset& dataset, const std::string& split,
-                const KeptSplit& rows) {
-    dataset.refuse_changed(split);
-    Tested tested = test(pipeline, rows.all(), max_tokens(), folder_.file("predictions.jsonl"));
-    tested.summary.split = split;
-    return tested;
+  // The first test set's report is the run's own; each further one has a folder of its own, and a
+  // line in the first one's. Nothing where there is nothing to test on.
+  std::optional<Tested> test_all(const Pipeline& pipeline, Dataset& dataset, const RunData& data,
+                                 const TrainResult& training,
+                                 const std::vector<ChosenOption>& chosen) {
+    const std::vector<std::string> splits = config_.data.tested();
+    tell_what_is_tested(splits, folder_.file("model"));
+    std::vector<Tested> all;
+    for (const std::string& split : splits) {
+      const std::string folder =
+          all.empty() ? folder_.path() : folder_.file("tests/" + name_of_test(split));
+      std::filesystem::create_directories(folder);
+      dataset.refuse_changed(split);
+      all.push_back(
+          test(pipeline, data.tested.at(split).all(), max_tokens(), folder + "/predictions.jsonl"));
+      all.back().summary.split = split;
+      describe(dataset, training, all.back());
+      all.back().summary.chosen = chosen;
+      if (all.size() > 1) write_reports(folder, all.back().report, all.back().summary);
+    }
+    if (all.empty()) return std::nullopt;
+    if (!before_.empty()) add_stages(all.front());
+    if (all.size() > 1) all.front().report.sections.push_back(test_sets_section(sets_of(all)));
+    write_reports(folder_.path(), all.front().report, all.front().summary);
+    return std::move(all.front());
+  }
+
+  void add_stages(Tested& tested) const {
+    std::vector<StageOutcome> outcomes = before_;
+    outcomes.push_back({"(this run)", tested.report.json()});
+    outcomes.back().report["split"] = tested.summary.split;
+    outcomes.back().report["timing"] = tested.summary.timing;
+    tested.report.sections.push_back(stages_section(outcomes));
+  }
+
+  static std::vector<TestSet> sets_of(const std::vector<Tested>& all) {
+    std::vector<TestSet> sets;
+    for (const Tested& one : all) sets.push_back({name_of_test(one.summary.split), &one.report});
+    return sets;
   }
 
   // What the run knows beside what its test does.
@@ -155,6 +217,7 @@ class Run {
   const RunConfig& config_;
   const RunOptions& options_;
   const std::vector<Listener>& listeners_;
+  const std::vector<StageOutcome> before_;
   RunFolder folder_;
 };
 
@@ -162,7 +225,19 @@ class Run {
 
 RunResult fine_tune(const RunConfig& config, const RunOptions& options,
                     const std::vector<Listener>& listeners) {
-  return Run(config, options, listeners).run();
+  if (config.stages.empty()) return Run(config, options, listeners).run();
+  std::vector<StageOutcome> before;
+  std::optional<RunResult> interrupted = run_stages(
+      config, options,
+      [&](const RunConfig& stage, const RunOptions& of_stage) {
+        return Run(stage, of_stage, listeners).run();
+      },
+      before);
+  if (interrupted) return std::move(*interrupted);
+  RunConfig last = config;
+  last.model = config.last_model();
+  if (last.peft) last.peft->base = std::filesystem::absolute(last.model).lexically_normal();
+  return Run(last, options, listeners, std::move(before)).run();
 }
 
 }  // namespace hone

@@ -30,7 +30,8 @@ struct RunResult {
                                // where the run was interrupted
 };
 
-// Writes into config.output_dir what docs/file-formats.md lists. `listeners` hear of each step,
+// The stages of the configuration first, where it has some. Writes into config.output_dir what
+// docs/file-formats.md lists. `listeners` hear of each step,
 // evaluation and checkpoint. Throws Error; whatever was saved before stays.
 RunResult fine_tune(const RunConfig& config, const RunOptions& options = {},
                     const std::vector<Listener>& listeners = {});

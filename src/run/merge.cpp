@@ -44,8 +44,8 @@ class KeptHead : public Head {
     }
     for (const auto& [path, module] : modules) adopt(*this, path, module);
   }
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override {
-    return backbone.forward(batch.streams).to(at::kFloat);
+  Outputs forward(Backbone& backbone, const Batch& batch) override {
+    return {{backbone.forward(batch.streams).to(at::kFloat), RowOf::kToken}};
   }
   void initialise(uint64_t /*seed*/) override {}
 };

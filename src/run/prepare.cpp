@@ -27,15 +27,20 @@ void tell_leak(const Leak& leak) {
 }
 
 void tell_data(Dataset& dataset, const DataOptions& options) {
-  for (const std::string split : kSplits) {
-    if (dataset.has(split)) tell_audit(split, dataset.audits()[split], "hone check");
-  }
+  for (const std::string& split : options.splits())
+    tell_audit(split, dataset.audits()[split], "hone check");
   for (const Leak& leak : dataset.leaks()) tell_leak(leak);
   if (options.leakage == "error" && !dataset.leaks().empty()) {
     throw Error(ErrorKind::kData,
                 "splits share texts (named above), and data.leakage is \"error\". Remove them, or "
                 "set data.leakage: warn.");
   }
+}
+
+// The samples of an optimizer step; 0 where a budget of tokens decides.
+int64_t step_size(const TrainOptions& options) {
+  if (options.max_tokens_per_batch > 0) return 0;
+  return options.per_device_train_batch_size * options.gradient_accumulation_steps;
 }
 
 // Encodes a split and gives each record to `take`.
@@ -73,8 +78,10 @@ Prepared prepare(const RunConfig& config) {
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+  task->begin_from(folder, config.train.max_seq_length > 0);
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task, *tokenizer);
+  task->check_step(step_size(config.train));
   tell_idle("task", task->idle_options());
   return prepared;
 }
@@ -82,8 +89,8 @@ Prepared prepare(const RunConfig& config) {
 RunData encode_data(const RunConfig& config, Prepared& prepared) {
   RunData data{SampleStore(config.output_dir), {}, {}, {}, {}};
   encode_training(prepared, data);
-  for (const std::string split : {"validation", "test"}) {
-    if (!prepared.dataset.has(split)) continue;
+  for (const std::string& split : config.data.splits()) {
+    if (split == "train") continue;
     KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;
     encode_split(prepared, split, [&](const EncodedRecord& encoded) {
       if (split == "validation") data.validation_rows.add(encoded.record.where(), encoded.samples);

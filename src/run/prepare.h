@@ -31,7 +31,7 @@ struct RunData {
   SampleStore train;
   Places places;
   RowFingerprint train_rows, validation_rows;
-  std::map<std::string, KeptSplit> tested;  // validation and test, as far as they are there
+  std::map<std::string, KeptSplit> tested;  // all but train
 };
 // Warns of dropped rows and leakage. A bad row of the test data is an error before training, not
 // after it.

@@ -9,9 +9,10 @@ void write_reports(const std::string& folder, const Report& report, const RunSum
              to_text(report_json(report, summary), 2) + "\n");  // last: it marks a finished run
 }
 
-Json with_inputs(const Record& record, const Json& result, const Task& task) {
+Json with_inputs(const Record& record, const Json& result,
+                 const std::vector<std::string>& text_fields) {
   Json line = Json::object();
-  std::vector<std::string> inputs = task.text_fields();
+  std::vector<std::string> inputs = text_fields;
   inputs.insert(inputs.begin(), "id");
   for (const std::string& name : inputs) {
     if (!record.fields.contains(name)) continue;
@@ -23,7 +24,7 @@ Json with_inputs(const Record& record, const Json& result, const Task& task) {
 }
 
 void PredictionFile::add(const Record& record, const Json& result) {
-  Json line = with_inputs(record, result, task_);
+  Json line = with_inputs(record, result, task_.text_fields());
   line["file"] = record.where().file;
   line["line"] = record.line;
   if (record.column > 0) line["column"] = record.column;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "data/record.h"
@@ -15,7 +16,8 @@ void write_reports(const std::string& folder, const Report& report, const RunSum
 
 // What is written for a record: its id and texts as they were read, and the result's fields over
 // them.
-Json with_inputs(const Record& record, const Json& result, const Task& task);
+Json with_inputs(const Record& record, const Json& result,
+                 const std::vector<std::string>& text_fields);
 
 // A line for each result: the record's texts, the result's fields, where the record stands.
 class PredictionFile {

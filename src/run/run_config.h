@@ -1,5 +1,5 @@
 // A run's configuration file as values: sections model, task, data, train, peft,
-// regularise, output.
+// regularise, stages, output.
 #pragma once
 
 #include <memory>
@@ -24,15 +24,26 @@ struct RunConfig {
   bool overwrite = false;
   bool has_overrides = false;  // values that the file does not hold
   std::string resolved;        // YAML, nothing left implicit
+  std::string stage;           // its name, of one of a run's stages; "": the run itself
+  // Whole runs before this one, each of which begins with the model that the one before it saved,
+  // and so does this one. Each writes into a folder of its own below this one's.
+  std::vector<RunConfig> stages;
 
   // `max_seq_length`: tokens of the longest sample.
   std::shared_ptr<Task> make_task(int64_t max_seq_length) const;
 
+  std::string last_model() const;  // that the run itself begins with: the last stage's
+
   // Every complaint names its place: unknown keys, wrong types, values out of range.
   static RunConfig load(const std::string& path, const std::vector<std::string>& overrides);
+  // The same of a configuration that is there already; `path`: of the file that it came from.
+  static RunConfig read_whole(Config root, const std::string& path);
 
  private:
   explicit RunConfig(Config task) : task_(std::move(task)) {}
+  static RunConfig read(Config& root, const std::string& path);  // all but `stages`
+  void read_stage(Config& stage, const Config& root, Json& resolved_stages);
+
   Config task_;
 };
 

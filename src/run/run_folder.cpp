@@ -32,9 +32,9 @@ constexpr const char* kDiscarded = ".hone/discarded";
 constexpr const char* kNewModel = ".hone/model";
 constexpr const char* kOldModel = ".hone/model.previous";
 // What a run leaves, beside its configuration.
-constexpr const char* kResults[] = {"model",         "checkpoints",       "tensorboard",
-                                    "report.json",   "report.html",       "report.txt",
-                                    "metrics.jsonl", "predictions.jsonl", kUnfinished};
+constexpr const char* kResults[] = {
+    "model",      "checkpoints",   "tensorboard",       "report.json", "report.html",
+    "report.txt", "metrics.jsonl", "predictions.jsonl", "tests",       kUnfinished};
 
 // Also of a broken link.
 bool is_there(const std::string& path) {
@@ -176,8 +176,9 @@ std::string RunFolder::config_in(const std::string& folder) { return folder + "/
 
 bool RunFolder::has(const std::string& name) const { return is_there(file(name)); }
 
-bool RunFolder::is_finished() const {
-  return !has(kUnfinished) && has(gives_report_ ? "report.json" : "model/hone.json");
+bool RunFolder::is_finished(const std::string& folder, bool gives_report) {
+  return !is_there(folder + "/" + kUnfinished) &&
+         is_there(folder + (gives_report ? "/report.json" : "/model/hone.json"));
 }
 
 // Whether hone made what is here, earlier versions of it included.

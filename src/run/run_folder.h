@@ -54,12 +54,14 @@ class RunFolder {
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   static std::string config_in(const std::string& folder);
+  // Whether the run in a folder has ended.
+  static bool is_finished(const std::string& folder, bool gives_report);
   std::string config() const { return config_in(path_); }  // the run's own, resolved
   const std::string& path() const { return path_; }
 
  private:
   bool has(const std::string& name) const;
-  bool is_finished() const;
+  bool is_finished() const { return is_finished(path_, gives_report_); }
   bool holds_run() const;
   bool goes_further(const TrainOptions& options) const;
   std::string how_to_go_on() const;

@@ -128,7 +128,8 @@ class Pairs {
 
   void refuse_odd_texts(const Record& record) const {
     for (const std::string& name : text_fields_) {
-      if (record.fields.contains(name) && !record.fields[name].is_array()) need_text(record, name);
+      if (record.fields.contains(name) && !record.fields[name].is_structured())
+        need_text(record, name);
     }
   }
 

@@ -41,6 +41,8 @@ int32_t feature_width(const std::vector<Sample>& samples, size_t stream) {
   for (const Sample& sample : samples) {
     const Features& features = stream_of(sample, stream).features;
     if (features.values.empty()) continue;
+    if (!stream_of(sample, stream).ends.empty())
+      throw Error(ErrorKind::kInternal, "a sample of several sequences has no features");
     if (width == 0) width = features.width;
     if (features.width == width && width > 0 && features.values.size() % width == 0) continue;
     throw Error(ErrorKind::kInternal,
@@ -66,11 +68,26 @@ void pack_features(const std::vector<Sample>& samples, size_t stream, Packed& pa
   packed.feature_ends = at::tensor(ends, at::kInt);
 }
 
+// Where each sample's sequences end; undefined where none has several.
+at::Tensor pack_samples(const std::vector<Sample>& samples, size_t stream) {
+  std::vector<int32_t> ends = {0};
+  bool has_several = false;
+  for (const Sample& sample : samples) {
+    const Sequence& sequence = stream_of(sample, stream);
+    has_several = has_several || !sequence.ends.empty();
+    ends.push_back(ends.back() + static_cast<int32_t>(sequence.sequences()));
+  }
+  return has_several ? at::tensor(ends, at::kInt) : at::Tensor();
+}
+
 Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indices, size_t stream,
             uint64_t seed) {
-  int64_t tokens = 0;
-  for (const Sample& sample : samples) tokens += stream_of(sample, stream).size();
-  Packed packed = empty_packed(tokens, static_cast<int64_t>(samples.size()));
+  int64_t tokens = 0, sequences = 0;
+  for (const Sample& sample : samples) {
+    tokens += stream_of(sample, stream).size();
+    sequences += stream_of(sample, stream).sequences();
+  }
+  Packed packed = empty_packed(tokens, sequences);
   packed.seed = seed;
   int64_t* ids = packed.ids.data_ptr<int64_t>();
   int64_t* positions = packed.positions.data_ptr<int64_t>();
@@ -84,12 +101,17 @@ Packed pack(const std::vector<Sample>& samples, const std::vector<int64_t>& indi
     const int64_t length = sequence.size();
     std::copy(sequence.ids.begin(), sequence.ids.end(), ids + at);
     std::copy(sequence.segments.begin(), sequence.segments.end(), segments + at);
-    for (int64_t i = 0; i < length; ++i) positions[at + i] = i;
     fill_keys(indices[s], stream, length, keys + at);
-    packed.max_len = std::max(packed.max_len, length);
+    for (int64_t q = 0, begin = 0; q < sequence.sequences(); ++q) {
+      const int64_t end = sequence.ends.empty() ? length : sequence.ends[q];
+      for (int64_t i = begin; i < end; ++i) positions[at + i] = i - begin;
+      packed.max_len = std::max(packed.max_len, end - begin);
+      *ends++ = static_cast<int32_t>(at + end);
+      begin = end;
+    }
     at += length;
-    *ends++ = static_cast<int32_t>(at);
   }
+  packed.cu_samples = pack_samples(samples, stream);
   pack_features(samples, stream, packed);
   return packed;
 }
@@ -113,8 +135,9 @@ at::Tensor pack_target(const std::vector<Sample>& samples, size_t index) {
   return first.width == 1 ? column : column.view({-1, first.width});
 }
 
-// Sequences [begin, end) of a stream.
-Packed sequences_of(const Packed& all, int64_t begin, int64_t end) {
+// Samples [from, to) of a stream.
+Packed samples_of(const Packed& all, int64_t from, int64_t to) {
+  const int64_t begin = all.first_sequence(from), end = all.first_sequence(to);
   const int32_t* ends = all.cu_seqlens.const_data_ptr<int32_t>();
   const int64_t first = ends[begin], last = ends[end];
   Packed part = all;
@@ -127,6 +150,7 @@ Packed sequences_of(const Packed& all, int64_t begin, int64_t end) {
     part.feature_ends = all.feature_ends.slice(0, begin, end + 1).sub(rows[begin]);
   }
   part.cu_seqlens = all.cu_seqlens.slice(0, begin, end + 1).sub(first);
+  if (all.cu_samples.defined()) part.cu_samples = all.cu_samples.slice(0, from, to + 1).sub(begin);
   part.max_len = 0;
   for (int64_t s = begin; s < end; ++s)
     part.max_len = std::max<int64_t>(part.max_len, ends[s + 1] - ends[s]);
@@ -141,7 +165,8 @@ std::vector<Batch> parts_of(const Batch& batch) {
   for (const int64_t samples : batch.parts) {
     Batch& part = parts.emplace_back();
     for (const Packed& stream : batch.streams)
-      part.streams.push_back(sequences_of(stream, begin, begin + samples));
+      part.streams.push_back(samples_of(stream, begin, begin + samples));
+    part.seed = batch.seed;
     part.records.assign(batch.records.begin() + begin, batch.records.begin() + begin + samples);
     begin += samples;
   }
@@ -153,6 +178,7 @@ Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& in
   if (samples.empty() || samples.size() != indices.size())
     throw Error(ErrorKind::kInternal, "a batch needs samples, and one index for each");
   Batch batch;
+  batch.seed = seed;
   for (size_t stream = 0; stream < samples.front().streams.size(); ++stream)
     batch.streams.push_back(pack(samples, indices, stream, seed));
   for (size_t i = 0; i < samples.front().targets.size(); ++i)

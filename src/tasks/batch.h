@@ -13,8 +13,9 @@ namespace hone {
 struct Batch {
   std::vector<Packed> streams;  // one per Sample stream
   std::map<std::string, at::Tensor>
-      targets;  // by name: per token [N] or [N, width], per sample [S] or [S, width]; fp32
-  std::vector<int64_t> records;  // [S] index of each sample's record
+      targets;  // by name: per token [N] or [N, width], per sample [B] or [B, width]; fp32
+  std::vector<int64_t> records;  // [B] index of each sample's record
+  uint64_t seed = 0;  // as collate was given it: for what a task draws, alike on every device
   // How many samples each part has that goes through the network by itself, where memory does not
   // hold all of them at once (Network::forward); empty: the batch is one part.
   std::vector<int64_t> parts;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/utf8.h"
+#include "tasks/labels.h"
 
 namespace hone {
 namespace {
@@ -57,7 +58,7 @@ std::string table_advice(const std::vector<std::string>& names, const Json& row)
 std::string nested_advice(const std::string& name, const Json& row) {
   for (const auto& [list, value] : row.items()) {
     if (value.is_array() && !value.empty() && value.front().contains(name))
-      return fmt::format("; are the rows in the list \"{}\"? Then save that list alone as the file",
+      return fmt::format("; are the rows in the list \"{0}\"? Then say rows: {0} beside its path",
                          list);
   }
   return "";
@@ -126,6 +127,13 @@ std::vector<std::string> need_strings(const Record& record, const std::string& n
     result.push_back(entry.get<std::string>());
   }
   return result;
+}
+
+std::optional<double> as_number(const Json& value) {
+  std::optional<double> number;
+  if (value.is_number()) number = value.get<double>();
+  if (value.is_string()) number = decimal(trimmed_label(value.get_ref<const std::string&>()));
+  return number && std::isfinite(*number) ? number : std::nullopt;
 }
 
 const Json& need_result(const Record& gold, const Json& result, const std::string& name) {

@@ -1,6 +1,7 @@
 // Reading a task's fields from records and results: every complaint names the row.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ const std::string& need_text_as_read(const Record& record, const std::string& na
 Encoding encode_field(const Record& record, const std::string& name, const Tokenizer& tokenizer);
 std::vector<std::string> need_strings(const Record& record,
                                       const std::string& name);  // a list of strings
+
+// A finite number, also one written as text; else nothing.
+std::optional<double> as_number(const Json& value);
 
 // A field of a result that is scored against `gold`; Error(kData) at the gold record's place.
 const Json& need_result(const Record& gold, const Json& result, const std::string& name);

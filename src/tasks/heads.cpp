@@ -13,14 +13,13 @@ namespace {
 // The outputs of a head are small; they are computed in fp32 whatever the backbone's precision.
 at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
-// The mean of each sequence's rows of x [N, H] -> [S, H].
-at::Tensor means(const at::Tensor& x, const Packed& tokens) {
-  return at::segment_reduce(x, "mean", /*lengths=*/{}, /*indices=*/{},
+}  // namespace
+
+at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how) {
+  return at::segment_reduce(x, how, /*lengths=*/{}, /*indices=*/{},
                             tokens.cu_seqlens.to(x.device(), at::kLong), /*axis=*/0,
                             /*unsafe=*/true);
 }
-
-}  // namespace
 
 StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs)
     : style_(style), range_(config.initializer_range) {
@@ -61,12 +60,13 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
     : StyledHead(config.sentence_head, config, outputs) {}
 
 at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
-  if (style_.averages) return means(widen(backbone.forward(batch.streams)), rows.tokens());
+  if (style_.averages)
+    return reduce_sequences(widen(backbone.forward(batch.streams)), rows.tokens(), "mean");
   const at::Tensor first = backbone.forward(batch.streams, {.rows = rows.chosen()});
   return widen(style_.uses_pooler ? backbone.pool(first, rows) : first);
 }
 
-at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
+Outputs SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
   const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
   return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
@@ -75,9 +75,10 @@ at::Tensor SentenceHead::forward(Backbone& backbone, const Batch& batch) {
 TokenHead::TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs)
     : StyledHead(style, config, outputs) {}
 
-at::Tensor TokenHead::forward(Backbone& backbone, const Batch& batch) {
+Outputs TokenHead::forward(Backbone& backbone, const Batch& batch) {
   const Rows rows = Rows(batch.streams.front(), is_training()).at_head();
-  return outputs_of(widen(backbone.forward(batch.streams)), rows, DropoutPlace::kTokenHeadOut);
+  return {{outputs_of(widen(backbone.forward(batch.streams)), rows, DropoutPlace::kTokenHeadOut),
+           RowOf::kToken}};
 }
 
 }  // namespace hone

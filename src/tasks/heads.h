@@ -8,6 +8,9 @@
 
 namespace hone {
 
+// Each sequence's rows of x [N, H] taken together, [S, H]: their "mean" or "max".
+at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how);
+
 // What both have in common: the layers of a style.
 class StyledHead : public Head {
  public:
@@ -35,7 +38,7 @@ class SentenceHead : public StyledHead {
  public:
   SentenceHead(const ModelConfig& config, int64_t outputs);
 
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override;
+  Outputs forward(Backbone& backbone, const Batch& batch) override;
   bool uses_pooler() const override { return style_.uses_pooler; }
 
  private:
@@ -49,7 +52,7 @@ class TokenHead : public StyledHead {
  public:
   TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs);
 
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override;
+  Outputs forward(Backbone& backbone, const Batch& batch) override;
 };
 
 }  // namespace hone

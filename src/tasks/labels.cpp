@@ -50,6 +50,15 @@ std::string trimmed_label(std::string_view label) {
   return std::string(label.substr(span.start, character_end(label, span.end, size) - span.start));
 }
 
+std::optional<double> decimal(std::string_view text) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
+    return std::nullopt;
+  return number;
+}
+
 Labels::Labels(const std::vector<std::string>& names, int64_t ids_from) : ids_from_(ids_from) {
   for (const std::string& name : names) add(name);
   is_fixed_ = true;

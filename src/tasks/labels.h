@@ -19,6 +19,9 @@ std::optional<std::string> label_text(const Json& value);
 // blank.
 std::string trimmed_label(std::string_view label);
 
+// The whole of `text` as a finite number; nothing for other texts.
+std::optional<double> decimal(std::string_view text);
+
 class Labels {
  public:
   Labels() = default;

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -16,6 +17,48 @@ constexpr const char* kHead = "head";
 // A GPU's generator counts from the start of each batch: parts must not draw the same decisions.
 void tell_apart(Batch& part, size_t index) {
   for (Packed& stream : part.streams) stream.seed = mix(stream.seed, index);
+}
+
+// What is left of an output while all of a part are one row of numbers, as `recomputed` takes them.
+struct Form {
+  std::vector<int64_t> sizes;
+  RowOf row_of;
+};
+
+std::vector<Form> forms_of(const Outputs& outputs) {
+  std::vector<Form> forms;
+  for (const Output& output : outputs.all())
+    forms.push_back({output.values.sizes().vec(), output.row_of});
+  return forms;
+}
+
+at::Tensor as_one_row(const Outputs& outputs) {
+  std::vector<at::Tensor> flat;
+  for (const Output& output : outputs.all()) flat.push_back(output.values.flatten());
+  return flat.size() == 1 ? flat.front() : at::cat(flat);
+}
+
+Outputs from_one_row(const at::Tensor& row, const std::vector<Form>& forms) {
+  std::vector<Output> outputs;
+  int64_t at = 0;
+  for (const Form& form : forms) {
+    const int64_t size = c10::multiply_integers(form.sizes);
+    outputs.push_back({row.slice(0, at, at + size).view(form.sizes), form.row_of});
+    at += size;
+  }
+  return Outputs(std::move(outputs));
+}
+
+// The outputs of all parts; what is the whole batch's is in each of them.
+Outputs joined(const std::vector<Outputs>& parts) {
+  std::vector<Output> outputs = parts.front().all();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].row_of == RowOf::kBatch) continue;
+    std::vector<at::Tensor> values;
+    for (const Outputs& part : parts) values.push_back(part[i]);
+    outputs[i].values = at::cat(values);
+  }
+  return Outputs(std::move(outputs));
 }
 
 }  // namespace
@@ -39,17 +82,27 @@ void Network::refuse_shared_names() const {
   }
 }
 
-at::Tensor Network::forward(const Batch& batch) {
+Outputs Network::forward(const Batch& batch) {
   if (batch.parts.size() <= 1) return head_->forward(*backbone_, batch);
   // No input of a part has a gradient; one that does has the graph go through here.
   const at::Tensor anchor = at::zeros({}).requires_grad_();
-  std::vector<at::Tensor> outputs;
+  std::vector<Outputs> parts;
   for (Batch& part : parts_of(batch)) {
-    if (!device_.is_cpu()) tell_apart(part, outputs.size());
-    const auto run = [this, part](const at::Tensor&) { return head_->forward(*backbone_, part); };
-    outputs.push_back(recomputed(run, anchor));
+    if (!device_.is_cpu()) tell_apart(part, parts.size());
+    parts.push_back(recomputed_part(part, anchor));
   }
-  return at::cat(outputs);
+  return joined(parts);
+}
+
+Outputs Network::recomputed_part(const Batch& part, const at::Tensor& anchor) {
+  const auto forms = std::make_shared<std::vector<Form>>();
+  const auto run = [this, part, forms](const at::Tensor&) {
+    const Outputs outputs = head_->forward(*backbone_, part);
+    *forms = forms_of(outputs);
+    return as_one_row(outputs);
+  };
+  const at::Tensor row = recomputed(run, anchor);
+  return from_one_row(row, *forms);
 }
 
 void Network::move_to(at::Device device) {

@@ -7,14 +7,15 @@
 #include "models/backbone.h"
 #include "models/weights.h"
 #include "tasks/batch.h"
+#include "tasks/outputs.h"
 
 namespace hone {
 
 // A head runs the backbone on the streams it needs and returns logits: [N, C] per token, or [S, C]
-// per sample; fp32.
+// per sequence (each sample is one as a rule); fp32. It says which where they are not of samples.
 class Head : public torch::nn::Module {
  public:
-  virtual at::Tensor forward(Backbone& backbone, const Batch& batch) = 0;
+  virtual Outputs forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
   // Names of those that a head of pre-training has too: a fresh head takes them over.
   virtual std::vector<std::string> pretrained() const { return {}; }
@@ -31,7 +32,7 @@ class Network : public torch::nn::Module {
   // The head's outputs. Of a batch in parts, part by part, each computed again in the backward
   // pass: memory holds one part's activations and all outputs (GradCache: Gao et al. 2021,
   // https://arxiv.org/abs/2101.06983). Values and gradients are those of the parts taken alone.
-  at::Tensor forward(const Batch& batch);
+  Outputs forward(const Batch& batch);
   // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries
   // stay).
   void move_to(at::Device device);
@@ -49,6 +50,7 @@ class Network : public torch::nn::Module {
 
  private:
   void refuse_shared_names() const;
+  Outputs recomputed_part(const Batch& part, const at::Tensor& anchor);
 
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;

@@ -5,13 +5,16 @@
 //
 // that calls visit(key, field) for each option, or visit(key, field, Choices{…}) where its text is
 // one of a few. Reading, the saved form and its way back all walk it. A field may be a text, a list
-// of texts, a number, a bool or an enum whose names `option_names(field)` gives in their order.
+// of texts, a number, a bool, an enum whose names `option_names(field)` gives in their order, or a
+// std::optional<double>: a number, or "auto" where it is left to the validation data
+// (Task::open_options).
 #pragma once
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -22,6 +25,8 @@
 namespace hone {
 
 using Choices = std::vector<std::string>;
+
+constexpr const char* kAuto = "auto";
 
 // Error(kModel) for a name that is none of them.
 template <typename Enum>
@@ -49,6 +54,10 @@ class OptionReader {
                                   names);
     } else if constexpr (std::is_same_v<Field, std::string>) {
       field = allowed.empty() ? section_.get(key, field) : section_.choice(key, field, allowed);
+    } else if constexpr (std::is_same_v<Field, std::optional<double>>) {
+      const bool is_auto = section_.has(key) ? section_.get(key, "") == kAuto : !field;
+      field = is_auto ? std::nullopt : std::optional(section_.get(key, field.value_or(0)));
+      if (is_auto) section_.get(key, kAuto);
     } else {
       field = section_.get(key, field);
     }
@@ -66,6 +75,8 @@ Json options_json(const Options& options) {
   for_each_option(options, [&](const char* key, const auto& field, const auto&... /*allowed*/) {
     if constexpr (std::is_enum_v<std::decay_t<decltype(field)>>) {
       json[key] = option_names(field)[static_cast<size_t>(field)];
+    } else if constexpr (std::is_same_v<std::decay_t<decltype(field)>, std::optional<double>>) {
+      json[key] = field ? Json(*field) : Json(kAuto);
     } else {
       json[key] = field;
     }
@@ -83,6 +94,8 @@ Options options_from(const Json& json) {
     if (!json.contains(key)) return;
     if constexpr (std::is_enum_v<Field>) {
       field = option_named<Field>(json.at(key).template get<std::string>(), option_names(field));
+    } else if constexpr (std::is_same_v<Field, std::optional<double>>) {
+      field = json.at(key) == kAuto ? std::nullopt : std::optional(json.at(key).get<double>());
     } else {
       json.at(key).get_to(field);
     }

@@ -218,6 +218,7 @@ void Pipeline::save(const std::string& folder) const {
     write_safetensors(folder + kWeights, weights_of(*network_));
   }
   tokenizer_->save(folder);
+  task_->write_files(config(), folder);
   write_manifest(folder, manifest);
 }
 

@@ -61,6 +61,9 @@ class Pipeline {
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
   // adapter_model.safetensors instead of the whole model's weights.
   void save(const std::string& folder) const;
+  // Solves for what the task says of its head. Of a network that is trained; `samples` are those of
+  // its training data.
+  void fit_head(const std::vector<Sample>& samples);
   void merge_adapters();  // into the weights: a plain model from now on
 
   // An answer in three parts; `predict` is these for many records.

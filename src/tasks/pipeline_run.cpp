@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -47,26 +48,56 @@ class Joined {
   std::vector<size_t> begins_ = {0};  // [records + 1]
 };
 
-// One batch's output, and where `totals` is given its loss, added to them.
-at::Tensor output_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
+// One batch's outputs, and where `totals` is given its loss, added to them.
+Outputs outputs_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
   if (totals == nullptr) return task.predict(network, batch);
-  auto [output, loss] = task.assess(network, batch);
+  auto [outputs, loss] = task.assess(network, batch);
   totals->add(loss);
-  return output;
+  return outputs;
 }
 
-// Each sample's part of a batch's output.
-void cut_rows(const at::Tensor& output, const Batch& batch, const std::vector<int64_t>& indices,
-              bool per_token, std::vector<Row>& rows) {
-  const int32_t* at = batch.streams.back().cu_seqlens.const_data_ptr<int32_t>();
-  for (size_t s = 0; s < indices.size(); ++s) {
-    rows[indices[s]].output =
-        per_token ? output.slice(0, at[s], at[s + 1]) : output[static_cast<int64_t>(s)];
+// A head that says nothing of its rows has one for each sequence: another number of them is no
+// answer.
+void check_rows(const Output& output, const Batch& batch) {
+  const Packed& tokens = batch.streams.back();
+  const int64_t rows = output.values.dim() == 0 ? 0 : output.values.size(0),
+                wanted = output.row_of == RowOf::kToken ? tokens.tokens() : tokens.sequences();
+  if (output.row_of != RowOf::kBatch && rows != wanted)
+    throw Error(ErrorKind::kInternal,
+                fmt::format("a head gives {} rows for {} sequences of {} tokens: it must say of "
+                            "what its rows are (tasks/outputs.h)",
+                            rows, tokens.sequences(), tokens.tokens()));
+}
+
+// Sample s's part of an output.
+at::Tensor part_of(const Output& output, const Packed& tokens, int64_t s) {
+  if (output.row_of == RowOf::kBatch) return output.values;
+  const int64_t begin = tokens.first_sequence(s), end = tokens.first_sequence(s + 1);
+  if (output.row_of == RowOf::kToken) {
+    const int32_t* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
+    return output.values.slice(0, ends[begin], ends[end]);
+  }
+  return tokens.cu_samples.defined() ? output.values.slice(0, begin, end) : output.values[s];
+}
+
+// Each sample's part of a batch's outputs.
+void cut_rows(const Outputs& outputs, const Batch& batch, const std::vector<int64_t>& indices,
+              std::vector<Row>& rows) {
+  for (size_t i = 0; i < outputs.all().size(); ++i) {
+    Output output = outputs.all()[i];
+    check_rows(output, batch);
+    output.values = output.values.to(at::kCPU, at::kFloat).contiguous();
+    for (size_t s = 0; s < indices.size(); ++s) {
+      Row& row = rows[indices[s]];
+      at::Tensor part = part_of(output, batch.streams.back(), static_cast<int64_t>(s));
+      (i == 0 ? row.output : row.more.emplace_back()) = std::move(part);
+    }
   }
 }
 
+// `row_of`: where given, what the rows of each output are of.
 std::vector<Row> forward(const Task& task, Network& network, std::span<const Sample> samples,
-                         int64_t max_tokens, Totals* totals) {
+                         int64_t max_tokens, Totals* totals, std::vector<RowOf>* row_of = nullptr) {
   if (network.is_training())
     throw Error(ErrorKind::kInternal, "a network that is being trained was asked for answers");
   const c10::AutoGradMode no_grad(false);
@@ -80,23 +111,41 @@ std::vector<Row> forward(const Task& task, Network& network, std::span<const Sam
     std::vector<Sample> chosen;
     for (const int64_t i : indices) chosen.push_back(samples[i]);
     const Batch batch = network.place(collate(chosen, indices, 0));
-    const at::Tensor output = output_of(task, network, batch, totals);
-    cut_rows(output.to(at::kCPU, at::kFloat).contiguous(), batch, indices, task.outputs_per_token(),
-             rows);
+    const Outputs outputs = outputs_of(task, network, batch, totals);
+    cut_rows(outputs, batch, indices, rows);
+    if (row_of == nullptr) continue;
+    row_of->clear();
+    for (const Output& output : outputs.all()) row_of->push_back(output.row_of);
   }
   return rows;
+}
+
+// Output `index` of all rows: cut_rows undone.
+at::Tensor together(const std::vector<Row>& rows, size_t index, RowOf row_of) {
+  std::vector<at::Tensor> parts;
+  for (const Row& row : rows) parts.push_back(index == 0 ? row.output : row.more[index - 1]);
+  if (row_of == RowOf::kBatch) return parts.front();
+  return row_of == RowOf::kToken ? at::cat(parts) : at::stack(parts);
+}
+
+// What the rows of samples are as one batch, in their order.
+std::pair<Outputs, Batch> joined_batch(const std::vector<Sample>& samples,
+                                       const std::vector<Row>& rows,
+                                       const std::vector<RowOf>& row_of) {
+  std::vector<Output> outputs;
+  for (size_t i = 0; i < row_of.size(); ++i)
+    outputs.push_back({together(rows, i, row_of[i]), row_of[i]});
+  std::vector<int64_t> indices(samples.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  return {Outputs(std::move(outputs)), collate(samples, indices, 0)};
 }
 
 // The loss of all samples as one step, in their order: what they are told from must not depend on
 // the batches in which they went through the network.
 Loss loss_together(const Task& task, const std::vector<Sample>& samples,
-                   const std::vector<Row>& rows) {
-  std::vector<at::Tensor> outputs;
-  for (const Row& row : rows) outputs.push_back(row.output);
-  std::vector<int64_t> indices(samples.size());
-  std::iota(indices.begin(), indices.end(), 0);
-  return task.loss(task.outputs_per_token() ? at::cat(outputs) : at::stack(outputs),
-                   collate(samples, indices, 0));
+                   const std::vector<Row>& rows, const std::vector<RowOf>& row_of) {
+  const auto [outputs, batch] = joined_batch(samples, rows, row_of);
+  return task.loss(outputs, batch);
 }
 
 // Rows of labelled samples; their losses are added to `totals`.
@@ -107,15 +156,20 @@ std::vector<Row> assess_samples(const Task& task, Network& network,
     for (const Sequence& stream : sample.streams) totals.tokens += stream.size();
   }
   if (!task.has_step_loss()) return forward(task, network, samples, max_tokens, &totals);
-  std::vector<Row> rows = forward(task, network, samples, max_tokens, nullptr);
-  if (!rows.empty()) totals.add(loss_together(task, samples, rows));
+  std::vector<RowOf> row_of;
+  std::vector<Row> rows = forward(task, network, samples, max_tokens, nullptr, &row_of);
+  if (!rows.empty()) totals.add(loss_together(task, samples, rows, row_of));
   return rows;
 }
 
-bool is_finite(const Row& row) {
-  const float* values = row.output.const_data_ptr<float>();
-  return std::all_of(values, values + row.output.numel(),
+bool is_finite(const at::Tensor& output) {
+  const float* values = output.const_data_ptr<float>();
+  return std::all_of(values, values + output.numel(),
                      [](float value) { return std::isfinite(value); });
+}
+
+bool has_numbers(const Row& row) {
+  return is_finite(row.output) && std::all_of(row.more.begin(), row.more.end(), is_finite);
 }
 
 struct Answer {
@@ -213,9 +267,17 @@ std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_toke
   return forward(*task_, *network_, samples, max_tokens, nullptr);
 }
 
+void Pipeline::fit_head(const std::vector<Sample>& samples) {
+  std::vector<RowOf> row_of;
+  const std::vector<Row> rows =
+      forward(*task_, *network_, samples, PredictOptions().max_tokens, nullptr, &row_of);
+  const auto [outputs, batch] = joined_batch(samples, rows, row_of);
+  task_->final_fit(*network_, outputs, batch);
+}
+
 // Where products overflow, scores are no numbers: that is no answer, and no evaluation.
 Json Pipeline::decode(const Record& record, std::span<const Row> rows) const {
-  if (!std::all_of(rows.begin(), rows.end(), is_finite))
+  if (!std::all_of(rows.begin(), rows.end(), has_numbers))
     throw Error(ErrorKind::kModel, record.where(),
                 "the model's scores of this row are no numbers: its weights have diverged, or are "
                 "damaged");

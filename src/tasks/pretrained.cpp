@@ -74,6 +74,7 @@ void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
 }
 
 void tell_head(const HeadStart& head, const std::string& source) {
+  if (head.names.empty() && head.kept.empty()) return;  // a head without weights
   if (!head.dropped.empty()) {
     log_info(
         "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "
@@ -148,7 +149,7 @@ std::string count_of(size_t count, const char* noun) {
 
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
   const std::shared_ptr<Head> head = task.make_head(config);
-  config.sentence_head.uses_pooler = config.sentence_head.uses_pooler && head->uses_pooler();
+  config.sentence_head.uses_pooler = head->uses_pooler();
   return std::make_shared<Network>(make_backbone(config), head);
 }
 

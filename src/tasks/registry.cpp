@@ -1,9 +1,17 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
+#include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
+#include "tasks/embedding/embedding.h"
+#include "tasks/entity_relations/entity_relations.h"
+#include "tasks/intent_slots/intent_slots.h"
+#include "tasks/mlm/mlm.h"
 #include "tasks/ner/ner.h"
+#include "tasks/nested_ner/nested_ner.h"
+#include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
+#include "tasks/setfit/setfit.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -11,9 +19,17 @@ namespace hone {
 Table<TaskInfo>& tasks() {
   static Table<TaskInfo> all("task", {
                                          classify::kInfo,
+                                         entity_relations::kInfo,
+                                         intent_slots::kInfo,
                                          ner::kInfo,
+                                         mlm::kInfo,
+                                         nested_ner::kInfo,
                                          qa::kInfo,
                                          relation::kInfo,
+                                         choice::kInfo,
+                                         prompt::kInfo,
+                                         embedding::kInfo,
+                                         setfit::kInfo,
                                      });
   return all;
 }

@@ -114,6 +114,39 @@ void Report::add(const std::vector<MetricName>& names, const std::vector<double>
 
 namespace {
 
+// Puts a prefix before all keys that a section has in report.json.
+void prefix_keys(const std::string& prefix, Section& section) {
+  const auto put_before = [&](std::string& key) {
+    if (!key.empty()) key.insert(0, prefix + "_");
+  };
+  put_before(section.key);
+  if (auto* table = std::get_if<ScoreTable>(&section.content)) put_before(table->averages_key);
+  if (auto* examples = std::get_if<Examples>(&section.content)) put_before(examples->measure_key);
+}
+
+}  // namespace
+
+void Report::add_part(Report part, const std::string& prefix, const std::string& heading) {
+  for (Metric& added : part.metrics) {
+    added.name = prefix + "_" + added.name;
+    if (added.name == metric) score = added.value;
+    metrics.push_back(std::move(added));
+  }
+  for (Section& section : part.sections) {
+    prefix_keys(prefix, section);
+    section.title = heading + ": " + section.title;
+    sections.push_back(std::move(section));
+  }
+  for (Finding& finding : part.found) {
+    finding.text = heading + ": " + finding.text;
+    found.push_back(std::move(finding));
+  }
+  if (!part.baseline.empty())
+    baseline += fmt::format("{}{}: {}", baseline.empty() ? "" : "; ", heading, part.baseline);
+}
+
+namespace {
+
 // The metric that other programs' users mean: "val_loss", "acc", "f1_macro".
 std::string meant_metric(std::string name, const std::vector<std::string>& known) {
   const auto is_known = [&] { return std::find(known.begin(), known.end(), name) != known.end(); };
@@ -171,15 +204,33 @@ std::string run_name(const std::string& folder) {
   return name.empty() ? folder : name;
 }
 
+Json ChosenOption::json() const {
+  return {{"option", option},
+          {"value", finite(value)},
+          {"metric", metric},
+          {"score", finite(score)},
+          {"usual", finite(usual)}};
+}
+
+std::string ChosenOption::text() const {
+  return fmt::format(
+      "{} {} was chosen on the validation data, where it gives {} {:.4f} ({:.4f} "
+      "before)",
+      option, value, metric, score, usual);
+}
+
 std::string report_text(const Report& report, const RunSummary& run, const std::string& rest) {
+  std::string chosen;
+  for (const ChosenOption& one : run.chosen) chosen += fmt::format("({})\n", one.text());
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
-         metric_lines(report) + sections_text<Examples>(report, rest);
+         metric_lines(report) + chosen + sections_text<PlainTable>(report, rest) +
+         sections_text<Examples>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {
   Json out = report.json();
   Json splits = Json::object(), curves = Json::object(), found = Json::array(),
-       leaks = Json::array();
+       leaks = Json::array(), chosen = Json::array();
   for (const auto& [name, audit] : run.data) splits[name] = audit.json();
   for (const auto& [name, points] : run.curves) {
     Json& list = curves[name] = Json::array();
@@ -188,6 +239,7 @@ Json report_json(const Report& report, const RunSummary& run) {
   }
   for (const Finding& finding : findings(report, run)) found.push_back(finding.json());
   for (const Leak& leak : run.leaks) leaks.push_back(leak.json());
+  for (const ChosenOption& one : run.chosen) chosen.push_back(one.json());
   put(out, "findings", std::move(found));
   put(out, "title", run.title);
   put(out, "split", run.split);
@@ -195,6 +247,7 @@ Json report_json(const Report& report, const RunSummary& run) {
   put(out, "command", run.command);
   put(out, "data", std::move(splits));
   put(out, "leaks", std::move(leaks));
+  put(out, "chosen", std::move(chosen));
   put(out, "curves", std::move(curves));
   put(out, "timing", run.timing);
   put(out, "environment", run.environment);

@@ -15,7 +15,8 @@
 namespace hone {
 
 struct Interval {
-  double low = 0, high = 0;  // 95 %, bootstrap over records
+  double low = 0, high = 0;        // 95 %, bootstrap over records
+  std::vector<double> draws = {};  // the resampled values, for the interval of a difference
 };
 struct Metric {
   std::string name;
@@ -65,6 +66,9 @@ struct Report {
   // Metrics with, where given, their intervals and baselines, in the same order.
   void add(const std::vector<MetricName>& names, const std::vector<double>& values,
            const std::vector<Interval>& ranges = {}, const std::vector<double>& baselines = {});
+  // Of a task that answers several questions: the report on one of them, its metrics and sections
+  // under names that begin with `prefix` ("slot" gives "slot_f1"), headings with `heading`.
+  void add_part(Report part, const std::string& prefix, const std::string& heading);
   const Metric* main() const;  // the one named `metric`; nullptr where there is none
   const Metric& named(const std::string& metric_name) const;  // Error(kUsage) naming the known ones
   double value(const std::string& metric_name) const { return named(metric_name).value; }
@@ -73,12 +77,25 @@ struct Report {
   Json json() const;
 };
 
+// An option that the configuration left to the validation data ("auto"), as the trained model's
+// answers there decided it.
+struct ChosenOption {
+  std::string option;           // "no_answer_threshold"
+  double value = 0;             // in force from now on
+  std::string metric;           // what it was chosen by: "f1"
+  double score = 0, usual = 0;  // the metric on the validation data: with the value, and before
+
+  Json json() const;
+  std::string text() const;  // one sentence
+};
+
 // What a run adds around it.
 struct RunSummary {
   std::string title, model, command;
   std::string split = "test";              // what was scored; "validation" chose the model
   std::map<std::string, SplitAudit> data;  // by split
   std::vector<Leak> leaks;
+  std::vector<ChosenOption> chosen;
   struct Point {
     int64_t step;
     double epoch, value;

@@ -110,13 +110,14 @@ std::string metric_card(const Metric& metric) {
   return card(out);
 }
 
-std::string metrics_section(const Report& report) {
+std::string metrics_section(const Report& report, const RunSummary& run) {
   std::string cards;
   for (const Metric& metric : report.metrics) cards += metric_card(metric);
   if (cards.empty()) return "";
   std::string legend = "In bars and below: 95 % intervals, bootstrap over records.";
   if (!report.baseline.empty())
     legend += fmt::format(" Dotted: the baseline ({}).", html::name(report.baseline));
+  for (const ChosenOption& one : run.chosen) legend += " " + escape(one.text()) + ".";
   return "<div class='cards'>" + cards + "</div><p class='legend'>" + legend + "</p>";
 }
 
@@ -317,7 +318,7 @@ std::string report_html(const Report& report, const RunSummary& run) {
       escape(page_title(report, run)), kReportStyle);
   out += head_line(report, run);
   for (const Finding& finding : found) out += finding_card(finding, files);
-  out += section("Scores", metrics_section(report));
+  out += section("Scores", metrics_section(report, run));
   out += sections_html(report, files, /*examples=*/false);
   out += section("Learning curves", curves_section(run, report.metric));
   out += sections_html(report, files, /*examples=*/true);

@@ -44,6 +44,7 @@ tfoot td{color:var(--soft)}
 td .name{display:inline-block;width:max-content;max-width:min(30em,40vw);white-space:normal;
 vertical-align:top}
 td.flow{white-space:normal;min-width:8em;overflow-wrap:anywhere}
+.flow{text-align:left}
 td.flow .name{display:inline;width:auto;max-width:none}
 .text{overflow-wrap:anywhere;unicode-bidi:plaintext}
 th button{all:unset;cursor:pointer;white-space:nowrap}

@@ -195,6 +195,36 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
          "</div>";
 }
 
+std::string plain_head(const PlainTable& table) {
+  std::string head;
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    const bool is_text = std::any_of(table.rows.begin(), table.rows.end(),
+                                     [&](const auto& row) { return row[i].is_string(); });
+    head += "<th scope='col'" + std::string(is_text ? " class='flow'>" : ">") +
+            escape(table.columns[i].heading) + "</th>";
+  }
+  return head;
+}
+
+std::string html_of(const PlainTable& table, const ShortPaths&) {
+  constexpr size_t kMostStacked = 5;  // columns; more of them scroll on a narrow screen
+  if (table.rows.empty()) return "";
+  std::string body;
+  for (const std::vector<Json>& row : table.rows) {
+    body += "<tr>";
+    for (const Json& cell : row)
+      body += cell.is_string() ? "<td class='flow'>" + html::name(shown_cell(cell)) + "</td>"
+                               : "<td>" + shown_cell(cell) + "</td>";
+    body += "</tr>";
+  }
+  const std::string note =
+      table.note.empty() ? "" : "<p class='soft'>" + escape(table.note) + "</p>";
+  const std::string kind = table.columns.size() <= kMostStacked ? " class='stack'" : "";
+  return card(scroller("table", "<table" + kind + "><thead><tr>" + plain_head(table) +
+                                    "</tr></thead><tbody>" + body + "</tbody></table>") +
+              note);
+}
+
 // Examples.
 
 std::string example_item(const Example& example, const Examples& all, const ShortPaths& files) {

@@ -62,6 +62,31 @@ std::string text_of(const ScoreTable& table, const std::string&) {
   return text + "\n";
 }
 
+// Texts stand at the left, numbers at the right.
+std::string aligned(const std::string& text, size_t width, bool is_left) {
+  const size_t length = count_code_points(text);
+  const std::string blanks(length < width ? width - length : 0, ' ');
+  return is_left ? text + blanks : blanks + text;
+}
+
+std::string text_of(const PlainTable& table, const std::string&) {
+  if (table.rows.empty()) return "";
+  std::vector<std::string> lines(table.rows.size() + 1);
+  for (size_t column = 0; column < table.columns.size(); ++column) {
+    const bool is_left = table.rows.front()[column].is_string();
+    std::vector<std::string> cells = {table.columns[column].heading};
+    for (const std::vector<Json>& row : table.rows)
+      cells.push_back(console::printable(shown_cell(row[column])));
+    size_t width = 0;
+    for (const std::string& cell : cells) width = std::max(width, count_code_points(cell));
+    for (size_t line = 0; line < lines.size(); ++line)
+      lines[line] += (column == 0 ? "" : "  ") + aligned(cells[line], width, is_left);
+  }
+  std::string text;
+  for (std::string& line : lines) text += line.erase(line.find_last_not_of(' ') + 1) + "\n";
+  return table.note.empty() ? text : text + "(" + table.note + ")\n";
+}
+
 std::string text_of(const Matrix&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
 
@@ -114,6 +139,14 @@ Values values_of(const std::string& key, const Curve& curve) {
            })}};
 }
 
+Values values_of(const std::string& key, const PlainTable& table) {
+  return {{key, list_json(table.rows, [&](const std::vector<Json>& row) {
+             Json values = Json::object();
+             for (size_t i = 0; i < row.size(); ++i) values[table.columns[i].key] = row[i];
+             return values;
+           })}};
+}
+
 Json example_json(const Example& e) {
   Json json = {{"file", e.where.file}, {"line", e.where.line},     {"text", e.text},
                {"gold", e.gold},       {"predicted", e.predicted}, {"confidence", e.confidence}};
@@ -127,12 +160,20 @@ Values values_of(const std::string& key, const Examples& examples) {
 
 }  // namespace
 
+std::string shown_cell(const Json& cell) {
+  if (cell.is_null()) return "–";
+  if (cell.is_string()) return cell.get<std::string>();
+  return cell.is_number_float() ? fmt::format("{:.4f}", cell.get<double>()) : cell.dump();
+}
+
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 std::string section_text(const Section& section, const std::string& rest) {
   const std::string text =
       std::visit([&](const auto& content) { return text_of(content, rest); }, section.content);
-  const bool has_title = std::holds_alternative<Examples>(section.content) && !text.empty();
+  const bool has_title = (std::holds_alternative<Examples>(section.content) ||
+                          std::holds_alternative<PlainTable>(section.content)) &&
+                         !text.empty();
   return has_title ? "\n" + console::printable(section.title) + "\n" + text : text;
 }
 

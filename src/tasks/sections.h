@@ -72,10 +72,21 @@ struct Examples {
   std::string measure_key;  // of the measure in report.json
 };
 
+// Plain rows and columns: test sets beside each other, stages of a run.
+struct PlainTable {
+  struct Column {
+    std::string key;      // in report.json
+    std::string heading;  // in text and on the page
+  };
+  std::string note = {};  // how to read it
+  std::vector<Column> columns = {};
+  std::vector<std::vector<Json>> rows = {};  // by column: a text, a whole number, a number; null
+};
+
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Curve, Examples> content;
+  std::variant<ScoreTable, Matrix, Curve, Examples, PlainTable> content;
 };
 
 // Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.
@@ -85,5 +96,8 @@ std::string section_text(const Section& section, const std::string& rest);
 std::vector<std::pair<std::string, Json>> section_json(const Section& section);
 
 Json finite(double value);  // JSON has no NaN: null
+
+// A cell of a PlainTable for people: 0.8312, 1043, –.
+std::string shown_cell(const Json& cell);
 
 }  // namespace hone

@@ -16,6 +16,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "tasks/batch.h"
 #include "tasks/network.h"
+#include "tasks/outputs.h"
 #include "tasks/report.h"
 
 namespace hone {
@@ -37,13 +38,15 @@ struct LossOptions {
 
 // How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its
 // targets, as a loss is; 0 where they are equal. tasks/divergence.h has the usual ones.
-using Divergence = std::function<at::Tensor(const at::Tensor& output, const at::Tensor& other,
-                                            const Batch& batch)>;
+using Divergence =
+    std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
 
-// One sample with its output: [C] or, for per-token tasks, [n, C]; fp32 on the CPU.
+// One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
+// that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
 struct Row {
   const Sample* sample;
-  at::Tensor output;
+  at::Tensor output;                  // the first, and of most tasks the only one
+  std::vector<at::Tensor> more = {};  // the others, in the head's order
 };
 
 // Compares results with gold records. Both have the same fields, so one scorer serves training,
@@ -86,6 +89,22 @@ class Task {
   virtual void
   finish_learning() = 0;  // fixes their order; Error(kData) for data that cannot train (one class)
 
+  // What files beside the configuration of the model that training begins from say of the task
+  // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
+  virtual void begin_from(const std::string& model_folder, bool has_length) {}
+
+  // Error(kUsage) where optimizer steps of so many samples (0: not known) could teach nothing.
+  // After finish_learning.
+  virtual void check_step(int64_t samples) const {}
+
+  // Names of the options that are left to the validation data ("auto") and have not been chosen
+  // yet. Until then, and where nothing chooses them, their usual values are in force.
+  virtual std::vector<std::string> open_options() const { return {}; }
+  // Chooses them by the scorer's report on the validation data, once training has ended and the
+  // best weights are loaded, before the model is saved and tested; `state` has them from then on.
+  // One that these data cannot decide stays open.
+  virtual std::vector<ChosenOption> choose_options(const Report& validation) { return {}; }
+
   // Options that were given and change nothing with what was learned, as sentences for the user.
   virtual std::vector<std::string> idle_options() const { return {}; }
 
@@ -101,7 +120,7 @@ class Task {
   // architecture, the labels in their order and the kind of problem are those that
   // write_model_config would write.
   virtual bool can_continue(const ModelConfig& checkpoint) const;
-  virtual Loss loss(const at::Tensor& logits, const Batch& batch,
+  virtual Loss loss(const Outputs& logits, const Batch& batch,
                     const LossOptions& options = {}) const = 0;
   // One forward pass and its loss: what the training loop calls. Overridden where logits must never
   // be whole (a large vocabulary, taken in chunks of rows by the head) or where a loss needs the
@@ -115,16 +134,19 @@ class Task {
   // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in
   // the data's order, of what `predict` gave.
   virtual bool has_step_loss() const { return false; }
+  // Whether a part of the head is solved for when training has ended (a regression on vectors that
+  // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
+  virtual bool has_final_fit() const { return false; }
+  virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
-  virtual bool outputs_per_token() const = 0;  // how predict's output is cut into rows
-  virtual at::Tensor predict(Network& network, const Batch& batch) const {
+  virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
   }  // generation overrides it
-  // Output and loss for evaluation: from one pass, where the output is the logits. Overridden
+  // Outputs and loss for evaluation: from one pass, where the outputs are the logits. Overridden
   // together with predict.
-  virtual std::pair<at::Tensor, Loss> assess(Network& network, const Batch& batch) const {
-    at::Tensor output = predict(network, batch);
-    return {output, loss(output, batch)};
+  virtual std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const {
+    Outputs outputs = predict(network, batch);
+    return {outputs, loss(outputs, batch)};
   }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,
@@ -136,6 +158,8 @@ class Task {
   // id2label, label2id, problem_type and architectures, as Transformers expects, into the
   // config.json of a model to be saved.
   virtual void write_model_config(const ModelConfig& model, Json& config) const = 0;
+  // Files of a saved model that only this task has.
+  virtual void write_files(const ModelConfig& model, const std::string& folder) const {}
 };
 
 struct TaskInfo {

@@ -41,6 +41,13 @@ class Context {
 
 }  // namespace
 
+Window window_around(int64_t pieces, const Window& kept, int64_t room) {
+  if (pieces <= room) return {0, pieces};
+  const int64_t before = (room - (kept.end - kept.begin)) / 2;
+  const int64_t begin = std::clamp<int64_t>(kept.begin - before, 0, pieces - room);
+  return {begin, begin + room};
+}
+
 Encoding part_of(const Encoding& all, const Window& window) {
   return {{all.ids.begin() + window.begin, all.ids.begin() + window.end},
           {all.offsets.begin() + window.begin, all.offsets.begin() + window.end},

@@ -18,6 +18,10 @@ struct Window {
 
 Encoding part_of(const Encoding& all, const Window& window);
 
+// Of `pieces` pieces `room`, or all where they are no more, with those of `kept` as near the middle
+// as the ends of the text allow. REQUIRES: room holds `kept`.
+Window window_around(int64_t pieces, const Window& kept, int64_t room);
+
 // The word of each token of one of the texts (Sequence::texts); -1 for special tokens and those of
 // the other text.
 std::vector<int32_t> words_of(const Sequence& sequence, int32_t text = 0);

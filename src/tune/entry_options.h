@@ -27,7 +27,7 @@ Json read_options(Config& section) {
 
 // What read_options gave, as a struct again; a key that is not there has its default.
 template <typename Options>
-Options options_from(const Json& json) {
+Options entry_options(const Json& json) {
   Options options;
   options.for_each([&](const char* key, auto& value) {
     if (json.contains(key)) json.at(key).get_to(value);

@@ -26,6 +26,7 @@ uint64_t hash_sample(const Sample& sample) {
   for (const Sequence& stream : sample.streams) {
     hash = mix(mix(hash, hash_values(stream.ids)), hash_values(stream.segments));
     if (stream.features.width > 0) hash = mix(hash, hash_values(stream.features.values));
+    if (!stream.ends.empty()) hash = mix(hash, hash_values(stream.ends));
   }
   for (const Target& target : sample.targets)
     hash = mix(mix(hash, hash_bytes(target.name)), hash_values(target.values));

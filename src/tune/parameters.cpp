@@ -7,6 +7,8 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
@@ -90,6 +92,34 @@ std::map<const c10::TensorImpl*, Kept> kept_by_layers(Network& network) {
   return kept;
 }
 
+// The layer that a weight's name counts ("encoder.layer.3.…" is 3); none: -1.
+int64_t layer_of(const std::string& name) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    int64_t layer = 0;
+    const char *begin = name.data() + dot + 1, *end = name.data() + name.size();
+    const auto [after, error] = std::from_chars(begin, end, layer);
+    if (error == std::errc() && after != end && *after == '.') return layer;
+  }
+  return -1;
+}
+
+// The output layers train at the run's rate, the top layer at `decay` of it, the one below at
+// decay², embeddings at the least (Clark et al. 2020, https://arxiv.org/abs/2003.10555). What has
+// no number and is no embedding stands after the last layer.
+void decay_by_layer(std::vector<Parameter>& parameters, const ModelConfig& model, double decay) {
+  std::vector<std::pair<Parameter*, int64_t>> numbered;
+  int64_t layers = 0;
+  for (Parameter& parameter : parameters) {
+    if (!parameter.name.starts_with(model.base_prefix + ".")) continue;
+    const int64_t layer = layer_of(parameter.name);
+    const bool comes_first = parameter.name.find("embedding") != std::string::npos;
+    if (layer >= 0 || comes_first) numbered.emplace_back(&parameter, comes_first ? -1 : layer);
+    layers = std::max(layers, layer + 1);
+  }
+  for (const auto& [parameter, layer] : numbered)
+    parameter->rate *= std::pow(decay, static_cast<double>(layers - layer));
+}
+
 void set_rates(std::vector<Parameter>& parameters, const Names& names,
                const TrainOptions& options) {
   std::vector<bool> is_taken(parameters.size());
@@ -104,7 +134,7 @@ void set_rates(std::vector<Parameter>& parameters, const Names& names,
         matched = true;
         if (is_taken[i]) continue;
         is_taken[i] = true;
-        parameter.rate = factor;
+        parameter.rate *= factor;
         if (group.weight_decay && decays(parameter.name))
           parameter.weight_decay = *group.weight_decay;
       }
@@ -150,6 +180,8 @@ std::vector<Parameter> trainable_parameters(Network& network, const TrainOptions
     }
     parameters.push_back(std::move(parameter));
   }
+  if (options.layerwise_lr_decay < 1)
+    decay_by_layer(parameters, network.backbone().config(), options.layerwise_lr_decay);
   set_rates(parameters, Names(network), options);
   return parameters;
 }

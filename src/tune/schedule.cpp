@@ -52,6 +52,20 @@ double warmup_stable_decay(const ScheduleOptions& o, int64_t step) {
   return left >= falling ? 1 : left / falling;
 }
 
+// Up and down again by halves of a cosine (Smith and Topin 2019, https://arxiv.org/abs/1708.07120),
+// with the values of torch.optim.lr_scheduler.OneCycleLR: it rises from 1/25 in three tenths of the
+// steps and ends at 1/250,000.
+double one_cycle(const ScheduleOptions& o, int64_t step) {
+  constexpr double kFirst = 1.0 / 25, kLast = kFirst / 1e4, kRise = 0.3;
+  const auto last = static_cast<double>(o.total_steps - 1), at = static_cast<double>(step),
+             top = kRise * static_cast<double>(o.total_steps) - 1;
+  const auto between = [](double from, double to, double share) {
+    return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * std::clamp(share, 0.0, 1.0)));
+  };
+  return at < top ? between(kFirst, 1, at / top)
+                  : between(1, kLast, last > top ? (at - top) / (last - top) : 1);
+}
+
 double constant(const ScheduleOptions&, int64_t) { return 1.0; }
 
 }  // namespace
@@ -63,6 +77,7 @@ Table<ScheduleInfo>& schedules() {
                                                  {"cosine_with_restarts", cosine_with_restarts},
                                                  {"inverse_sqrt", inverse_sqrt},
                                                  {"warmup_stable_decay", warmup_stable_decay},
+                                                 {"one_cycle", one_cycle, /*has_warmup=*/false},
                                                  {"constant", constant, /*has_warmup=*/false},
                                                  {"constant_with_warmup", constant},
                                                  {"polynomial", polynomial},

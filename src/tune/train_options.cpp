@@ -144,6 +144,9 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("adam_beta2", o.adam_beta2, 0, 1, true);
   check.inside("adam_epsilon", o.adam_epsilon, 0, Checker::kNoLimit, false);
   check.inside("max_grad_norm", o.max_grad_norm, 0, Checker::kNoLimit, true);
+  check.refuse(!(o.layerwise_lr_decay > 0 && o.layerwise_lr_decay <= 1), "layerwise_lr_decay",
+               fmt::format("\"layerwise_lr_decay\" is {}; it must be more than 0 and at most 1",
+                           o.layerwise_lr_decay));
   check.inside("warmup_ratio", o.warmup_ratio, 0, 1, true);
   check.at_least("warmup_steps", o.warmup_steps, 0);
   check.inside("lr_end", o.lr_end, 0, Checker::kNoLimit, true);

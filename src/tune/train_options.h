@@ -47,8 +47,9 @@ struct TrainOptions {
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
-  double max_grad_norm = 1.0;  // 0: no clipping
-  Patterns freeze;             // weights that stay as they are
+  double max_grad_norm = 1.0;       // 0: no clipping
+  double layerwise_lr_decay = 1.0;  // of the rate, from a layer to the one below it
+  Patterns freeze;                  // weights that stay as they are
   std::vector<ParameterGroup> groups;
   std::string lr_scheduler_type = "linear";  // a name of the table in tune/schedule.cpp
   double warmup_ratio = 0.0;
@@ -99,6 +100,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("adam_beta2", o.adam_beta2);
   visit("adam_epsilon", o.adam_epsilon);
   visit("max_grad_norm", o.max_grad_norm);
+  visit("layerwise_lr_decay", o.layerwise_lr_decay);
   visit("freeze", o.freeze);
   visit("groups", o.groups);
   visit("lr_scheduler_type", o.lr_scheduler_type);

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/file.h"
+#include "support/temporary_folder.h"
 
 namespace hone {
 namespace {
@@ -201,7 +202,8 @@ TEST(Config, ReadsAnAliasAsACopyOfWhatItNames) {
 }
 
 TEST(Config, RefusesAFileThatIsNoConfiguration) {
-  const std::string path = ::testing::TempDir() + "config_test_large.yaml";
+  const testing_support::TemporaryFolder folder;
+  const std::string path = folder / "config_test_large.yaml";
   write_file(path, std::string(2 << 20, '#'));
   EXPECT_THAT(message_of([&] { Config::load(path, {}); }), HasSubstr("Is this a data file?"));
   EXPECT_THAT(message_of([] { Config::load("/dev/zero", {}); }), HasSubstr("is a device"));
@@ -347,6 +349,42 @@ TEST(Config, ReadsOptionsSavedAsJson) {
   EXPECT_EQ(root.section("o").get("k", int64_t{0}), 1);
   EXPECT_FALSE(root.has("z"));
   EXPECT_THROW(Config::from_json(Json::parse("[1]"), "hone.json"), Error);
+}
+
+TEST(Config, StandsOverAnother) {
+  Config base = Config::parse("a: 1\ntrain: {x: 1, y: 2}\ndata: {p: q}\nout: o\n", "base");
+  Config own = Config::parse("data: {r: s}\ntrain: {y: 3}\nname: n\n", "own");
+  Config both = own.over(base, {"train"}, {"name", "out"});
+  EXPECT_EQ(both.get("a", int64_t{0}), 1);
+  Config train = both.section("train"), data = both.section("data");
+  EXPECT_EQ(train.get("x", int64_t{0}), 1);
+  EXPECT_EQ(train.get("y", int64_t{0}), 3);
+  EXPECT_EQ(data.get("r", ""), "s");
+  EXPECT_FALSE(data.has("p"));
+  EXPECT_FALSE(both.has("name"));
+  EXPECT_FALSE(both.has("out"));
+  both.refuse_unknown();
+  EXPECT_EQ(base.section("train").get("y", int64_t{0}), 2);  // as it was
+}
+
+TEST(Config, StandsOverAnotherWithItsOwnPlaces) {
+  Config base = Config::parse("train: {x: 1}\n", "base");
+  Config own = Config::parse("\ntrain: {z: 1}\n", "own");
+  Config both = own.over(base, {"train"}, {});
+  both.section("train").get("x", int64_t{0});
+  try {
+    both.refuse_unknown();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.where().str(), "own:2:9");
+  }
+}
+
+TEST(Config, ReplacesAPartOfEveryText) {
+  Config root = Config::parse("a: $D/x\nb: [{c: $D$D}, 1]\n", "c");
+  root.replace("$D", "$Dir");
+  EXPECT_EQ(root.get("a", ""), "$Dir/x");
+  EXPECT_EQ(root.resolved_json().dump(), R"({"a":"$Dir/x"})");
 }
 
 }  // namespace

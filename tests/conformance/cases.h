@@ -37,7 +37,7 @@ std::vector<Record> edited(std::vector<Record> records,
 // config.yaml), and its variants. Error where a registered task has no example.
 std::vector<Case> all_cases();
 
-constexpr int64_t kLongest = 32;  // tokens of a sample: long texts are cut or windowed
+constexpr int64_t kLongest = 32;  // tokens of a sequence: long texts are cut or windowed
 
 // The task of a case, which has learned its labels.
 std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer);

@@ -14,6 +14,10 @@ const bool kClassifyCases = add_variants("classify", [](const std::vector<Record
   const auto pair = [](Json& fields, size_t i) {
     fields["other"] = i % 2 == 0 ? fields["text"] : Json("something else");
   };
+  const auto aspect = [](Json& fields, size_t i) {
+    const auto text = fields["text"].get<std::string>();
+    fields["about"] = {{"start", 0}, {"end", text.find(' ', i % 4 + 1)}};
+  };
   const auto columns = [](Json& fields, size_t i) {
     fields["even"] = i % 2 == 0 ? 1 : 0;
     fields["third"] = i % 3 == 0 ? 1 : 0;
@@ -22,6 +26,8 @@ const bool kClassifyCases = add_variants("classify", [](const std::vector<Record
       {"several labels", "{type: multi}", edited(example, several)},
       {"numbers", "{type: regression}", edited(example, number)},
       {"pairs", "{text_pair: other}", edited(example, pair)},
+      {"aspects", "{aspect: about}", edited(example, aspect)},
+      {"marked aspects", "{aspect: about, aspect_as: mark}", edited(example, aspect)},
       {"columns of labels", "{label: [even, third]}", edited(example, columns)},
   };
 });

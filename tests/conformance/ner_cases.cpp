@@ -21,7 +21,8 @@ void tell_as_text(Json& fields, size_t) {
 }
 
 const bool kNerCases = add_variants("ner", [](const std::vector<Record>& example) {
-  return std::vector<Variant>{{"texts", "{}", edited(example, tell_as_text)}};
+  return std::vector<Variant>{{"texts", "{}", edited(example, tell_as_text)},
+                              {"a CRF", "{crf: true}", example}};
 });
 
 }  // namespace

@@ -23,7 +23,11 @@ void hold(Trial trial) {
   for (const Case& c : all_cases()) {
     SCOPED_TRACE(c.name);
     const TemporaryFolder folder;
-    trial(c, folder);
+    try {
+      trial(c, folder);
+    } catch (const std::exception& error) {  // the others have their trial all the same
+      ADD_FAILURE() << error.what();
+    }
     seen.insert(c.info->name);
     ++held;
   }
@@ -110,6 +114,20 @@ class PlainAdam {
   int steps_ = 0;
 };
 
+// The longest sequence that a sample takes through the network.
+int64_t longest_sequence(const Sample& sample) {
+  int64_t longest = 0;
+  for (const Sequence& stream : sample.streams) {
+    int64_t begin = 0;
+    for (const int32_t end : stream.ends) {
+      longest = std::max(longest, end - begin);
+      begin = end;
+    }
+    longest = std::max(longest, stream.size() - begin);
+  }
+  return longest;
+}
+
 TEST(Conformance, EncodesItsExample) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
@@ -120,25 +138,40 @@ TEST(Conformance, EncodesItsExample) {
       ASSERT_FALSE(samples.empty());
       for (const Sample& sample : samples) {
         EXPECT_GT(sample.size(), 0);
-        EXPECT_LE(sample.size(), kLongest) << record.where().str();
+        EXPECT_LE(longest_sequence(sample), kLongest) << record.where().str();
         EXPECT_FALSE(sample.targets.empty());
       }
     }
   });
 }
 
+Record texts_alone(Record record, const Task& task) {
+  Json texts = Json::object();
+  for (const std::string& field : task.text_fields()) texts[field] = record.fields.at(field);
+  record.fields = std::move(texts);
+  return record;
+}
+
 TEST(Conformance, PredictsTheSameWithAndWithoutGold) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
-    const std::vector<std::string> gold = pipeline->task().gold_fields();
+    std::vector<std::string> gold = pipeline->task().gold_fields();
     std::vector<Record> labelled = c.records, plain;
     labelled.resize(20);
+    // A row may be its own gold (texts that belong together, words that are masked): then its texts
+    // alone have targets.
+    std::erase_if(gold, [&](const std::string& f) { return !labelled[0].fields.contains(f); });
     for (const Record& record : labelled) {
       plain.push_back(record);
       for (const std::string& field : gold) plain.back().fields.erase(field);
-      EXPECT_LT(plain.back().fields.size(), record.fields.size()) << "gold_fields() has none of it";
-      EXPECT_ANY_THROW(pipeline->task().encode(plain.back(), pipeline->tokenizer(), true))
-          << "a target without gold";
+      const auto with_targets = [&](const Record& row) {
+        return pipeline->task().encode(row, pipeline->tokenizer(), true);
+      };
+      if (gold.empty()) {
+        EXPECT_FALSE(with_targets(texts_alone(record, pipeline->task())).front().targets.empty());
+      } else {
+        EXPECT_ANY_THROW(with_targets(plain.back())) << "a target without gold";
+      }
     }
     EXPECT_EQ(pipeline->predict(plain), pipeline->predict(labelled));
   });
@@ -172,6 +205,14 @@ TEST(Conformance, ReachesEveryTrainableWeight) {
   });
 }
 
+// 1 where nothing is left to learn. A correlation nears 1 without reaching it; where less is better
+// the least value differs, and the loss tells.
+double known_by_heart(const Evaluation& evaluation) {
+  const Metric* main = evaluation.report.main();
+  if (main != nullptr && !main->greater_is_better) return evaluation.loss < 0.02 ? 1 : 0;
+  return evaluation.report.score > 0.9999 ? 1 : evaluation.report.score;
+}
+
 TEST(Conformance, LearnsTwentyRecordsByHeart) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
@@ -185,8 +226,7 @@ TEST(Conformance, LearnsTwentyRecordsByHeart) {
           pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
       loss.sum.backward();
       optimizer.step(3e-3, 1 / loss.count);
-      if (step % 20 == 0) score = pipeline->evaluate(twenty).report.score;
-      if (score > 0.9999) score = 1;  // a correlation nears 1 without reaching it
+      if (step % 20 == 0) score = known_by_heart(pipeline->evaluate(twenty));
     }
     EXPECT_EQ(score, 1);
   });
@@ -212,15 +252,21 @@ TEST(Conformance, GivesTheSameAloneAndInABatch) {
     pipeline->network().eval();
     const c10::AutoGradMode no_grad(false);
     const Encoded all = encode(*pipeline, c.records, 40);
-    const at::Tensor together =
+    const Outputs together =
         pipeline->task().predict(pipeline->network(), collate(all.samples, all.indices, 0));
-    std::vector<at::Tensor> alone;
+    std::vector<std::vector<at::Tensor>> alone(together.all().size());
     for (size_t i = 0; i < all.samples.size(); ++i) {
-      alone.push_back(pipeline->task().predict(pipeline->network(),
-                                               collate({all.samples[i]}, {all.indices[i]}, 0)));
+      const Outputs one = pipeline->task().predict(pipeline->network(),
+                                                   collate({all.samples[i]}, {all.indices[i]}, 0));
+      for (size_t o = 0; o < alone.size(); ++o) alone[o].push_back(one[o]);
     }
-    EXPECT_LT((at::cat(alone) - together).abs().max().item<double>(),
-              1e-5 * together.abs().max().item<double>());
+    for (size_t o = 0; o < alone.size(); ++o) {
+      const auto& [values, row_of] = together.all()[o];
+      if (row_of == RowOf::kBatch) continue;  // of no sample
+      EXPECT_LT((at::cat(alone[o]) - values).abs().max().item<double>(),
+                1e-5 * values.abs().max().item<double>())
+          << "output " << o;
+    }
   });
 }
 
@@ -236,23 +282,43 @@ TEST(Conformance, EvaluatesToTheSameLossAtAnyBatchSize) {
   });
 }
 
-// How far two gradients are apart, tensor by tensor, relative to the tensor's norm. What a softmax
-// does not see (the bias of a key, of a span's ends) has no gradient but rounding: it is measured
-// against the norm of the whole.
-double distance(const Gradients& a, const Gradients& b) {
+std::string layer_of(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
+// Losses of how alike vectors are hardly see what all of them share.
+bool compares_vectors(const Case& c) {
+  return c.info->name == std::string("embedding") || c.info->name == std::string("setfit");
+}
+
+// What a tensor's difference is measured against: its own norm; where vectors are compared, that of
+// its layer's weight and bias together, since of a bias (the plain sum over all rows) little is
+// left, but its rounding is that of the terms.
+std::map<std::string, double> scales_of(const Gradients& gradients, bool by_layer) {
+  std::map<std::string, double> layers, scales;
+  for (const auto& [name, gradient] : gradients) {
+    double& layer = layers[by_layer ? layer_of(name) : name];
+    layer = std::hypot(layer, gradient.norm().item<double>());
+  }
+  for (const auto& [name, gradient] : gradients)
+    scales[name] = layers.at(by_layer ? layer_of(name) : name);
+  return scales;
+}
+
+// How far two gradients are apart, tensor by tensor. What a softmax does not see at all (the bias
+// of a key, of a span's ends) has no gradient but rounding: it is measured against the norm of the
+// whole. The farthest, and its name.
+std::pair<double, std::string> distance(const Gradients& a, const Gradients& b, bool by_layer) {
   constexpr double kOnlyRounding = 1e-6;  // of the norm of the whole
-  double total = 0, worst = 0;
+  double total = 0;
   for (const auto& [name, gradient] : a) total = std::hypot(total, gradient.norm().item<double>());
+  const std::map<std::string, double> scales = scales_of(a, by_layer);
+  std::pair<double, std::string> worst;
   for (const auto& [name, gradient] : a) {
-    const double norm = gradient.norm().item<double>(),
-                 scale = norm > kOnlyRounding * total ? norm : total;
-    worst = std::max(worst, (gradient - b.at(name)).norm().item<double>() / scale);
+    const double norm = scales.at(name), scale = norm > kOnlyRounding * total ? norm : total;
+    worst = std::max(worst, {(gradient - b.at(name)).norm().item<double>() / scale, name});
   }
   return worst;
 }
 
-// 16 samples as one batch, as 4 of 4, as 16 of 1, with dropout on: the gradient is a function of
-// the samples alone.
 TEST(Conformance, HasTheSameGradientHoweverABatchIsSplit) {
   double worst = 0;
   hold([&](const Case& c, const TemporaryFolder& folder) {
@@ -262,8 +328,9 @@ TEST(Conformance, HasTheSameGradientHoweverABatchIsSplit) {
     ASSERT_EQ(all.samples.size(), 16u);
     const Gradients whole = gradients(*pipeline, all, 16);
     for (const size_t at_once : {4, 1}) {
-      const double error = distance(whole, gradients(*pipeline, all, at_once));
-      EXPECT_LT(error, 1e-6) << "in batches of " << at_once;
+      const auto [error, name] =
+          distance(whole, gradients(*pipeline, all, at_once), compares_vectors(c));
+      EXPECT_LT(error, 1e-6) << name << " in batches of " << at_once;
       worst = std::max(worst, error);
     }
   });

@@ -66,6 +66,39 @@ SourceOptions with_columns() {
   return options;
 }
 
+SourceOptions with_rows() {
+  SourceOptions options = options_of("json");
+  options.rows = "n.train";
+  options.columns = {"text", "label"};
+  return options;
+}
+
+SourceOptions with_xml() {
+  SourceOptions options = options_of("xml");
+  options.rows = "a.b";
+  options.each = "t";
+  options.forms = {{"at", "integer"}};
+  return options;
+}
+
+SourceOptions with_forms(const std::string& form) {
+  SourceOptions options = options_of("jsonl");
+  options.forms = {{"v", form}};
+  return options;
+}
+
+SourceOptions beside_another() {
+  SourceOptions options = options_of("aligned");
+  options.beside = {{"label", "beside"}};
+  return options;
+}
+
+SourceOptions with_names() {
+  SourceOptions options = options_of("jsonl");
+  options.names = {{"tags", {"O", "B-X"}}};
+  return options;
+}
+
 std::vector<Sound> sound_files() {
   const std::string jsonl =
       "{\"text\": \"a \\u4e2d \\\"q\\\"\", \"tokens\": [\"x\", 1.5e3, null, true]}\n\n{\"text\": "
@@ -99,6 +132,37 @@ std::vector<Sound> sound_files() {
       {"last_column", "a||b||\"c\"\n\"d||\"\"\"||e\n\n\"\"||f\n", with_columns()},
       {"semeval", "1\t\"<e1>a</e1> <e2>中</e2>\"\r\nX(e1,e2)\r\nComment:\r\n\r\n2\tb\nOther\n",
        options_of("semeval")},
+      {"rows", R"({"m": [[{"x": "]"}], 1], "n": {"train": [["a", 1], ["b", 2]], "t": {}}})",
+       with_rows()},
+      {"xml",
+       "<?xml version='1.0'?><!DOCTYPE a [<!ELEMENT b ANY>]>\n<a k=\">\"><!-- x --><c/>\r\n"
+       "<b><t at='1'>x &lt; &#233;</t><t at=\"2\"><![CDATA[ <y> ]]></t></b><b><t at='3'>m <i>n</i>"
+       "</t></b></a>\n",
+       with_xml()},
+      {"aligned", "one\r\n中\n\nthree", beside_another()},
+      {"brat",
+       "T1\tP 0 3\tZoë\nT2\tP 4 7;8 10\tmet Bo\nR1\tKnows Arg1:T1 Arg2:T2\n#1\tNote T1\tx\n",
+       options_of("brat")},
+      {"doccano",
+       "{\"text\": \"a 中\", \"label\": [[0, 1, \"X\"]]}\n{\"text\": \"b\", \"entities\": "
+       "[{\"id\": "
+       "1, \"label\": \"Y\", \"start_offset\": 0, \"end_offset\": 1}], \"relations\": "
+       "[{\"from_id\": 1, "
+       "\"to_id\": 2, \"type\": \"z\"}]}\n",
+       options_of("doccano")},
+      {"label_studio",
+       R"([{"data": {"text": "🙂 ab"}, "annotations": [{"was_cancelled": true, "result": []},)"
+       R"( {"result": [{"id": "s", "type": "labels", "value": {"start": 3, "end": 5, "text": "ab",)"
+       R"( "labels": ["X"]}}, {"type": "choices", "from_name": "c", "value": {"choices": ["d"]}},)"
+       R"( {"type": "relation", "from_id": "s", "to_id": "s", "direction": "bi", "labels": ["r"]})"
+       R"(]}]}, {"data": {}}])",
+       options_of("label_studio")},
+      {"by_type", "{\"v\": {\"X\": {\"ab\": [[0, 1], [4, 5]]}}}\n{\"v\": {}}\n",
+       with_forms("by_type")},
+      {"triples", "{\"v\": [[0, 1, \"X\"], [2, 3, \"Y\"]]}\n", with_forms("triples")},
+      {"span_of", "{\"t\": \"a中b\", \"v\": \"(1, 2)\"}\n{\"t\": \"a\", \"v\": [0, 1]}\n",
+       with_forms("span_of t")},
+      {"names", "{\"tags\": [0, 1, \"1\"]}\n{\"tags\": 1}\n", with_names()},
       {"folder", "a text\r\n中\rof lines\n\n", options_of("folder")},
       {"guess", csv, options_of("auto")},
       {"guess_conll", bmes, options_of("auto")},
@@ -120,7 +184,10 @@ class Damage : public testing::TestWithParam<Sound> {
     for (const char* rule : {"error", "skip"}) {
       SourceOptions options = GetParam().options;
       options.on_bad_row = rule;
-      options.path = folder_.write("damaged", bytes);
+      options.path = folder_.write(options.format == "brat" ? "damaged.ann" : "damaged", bytes);
+      folder_.write("damaged.txt", "Zoë met Bo");  // the text that brat's annotations stand beside
+      if (!options.beside.empty())
+        options.beside = {{"label", folder_.write("beside", GetParam().bytes)}};
       try {
         const auto reader = open_reader(options);
         const std::vector<Record> records = read_all(*reader);
@@ -156,7 +223,7 @@ TEST_P(Damage, CutOffAnywhere) {
 
 TEST_P(Damage, ChangedBytes) {
   RandomStream random(7);
-  const std::string odd("\0\n\r\t \",[]{}:\\\xFF\xC3\xE4-OBI\x1F\x8B#|", 24);
+  const std::string odd("\0\n\r\t \",[]{}:\\\xFF\xC3\xE4-OBI\x1F\x8B#|<>&;(", 29);
   for (int round = 0; round < rounds(); ++round) {
     std::string bytes = GetParam().bytes;
     for (uint64_t changes = 1 + random.below(4); changes > 0; --changes) {

@@ -31,6 +31,12 @@ SourceOptions with(std::vector<std::string> columns, std::string format, std::st
   return options;
 }
 
+// "$" is the folder of the set's file.
+SourceOptions by_keys(const std::string& keys) {
+  Config section = Config::parse("{path: x, " + keys + "}", "c");
+  return SourceOptions::read(section);
+}
+
 class DataSets : public testing::TestWithParam<DataSet> {};
 
 TEST_P(DataSets, HaveTheirPublishedNumberOfRows) {
@@ -38,6 +44,8 @@ TEST_P(DataSets, HaveTheirPublishedNumberOfRows) {
   SourceOptions options = set.options;
   options.path = shared_path("data/" + std::string(set.path));
   HONE_NEEDS_SHARED(options.path);
+  for (auto& [field, path] : options.beside)
+    path.replace(0, 1, std::filesystem::path(options.path).parent_path().string());
   const auto reader = open_reader(options);
   int64_t rows = 0, last_line = 0;
   while (const std::optional<Record> record = reader->next()) {
@@ -162,6 +170,65 @@ INSTANTIATE_TEST_SUITE_P(
         DataSet{"weibo", "ner/weibo_zh/weiboNER_2nd_conll.test", 270, kAuto, kTagged, 4},
         DataSet{"cluener", "ner/cluener2020/train.json", 10748, kAuto, {"text", "label"}},
         DataSet{"cluener", "ner/cluener2020/dev.json", 1343, kAuto, {"text", "label"}},
+        DataSet{"cluener",
+                "ner/cluener2020/train.json",
+                10748,
+                by_keys("fields: {entities: label}, forms: {entities: by_type}"),
+                {"text", "entities"}},
+        DataSet{"cluener",
+                "ner/cluener2020/dev.json",
+                1343,
+                by_keys("fields: {entities: label}, forms: {entities: by_type}"),
+                {"text", "entities"}},
+        DataSet{"snips",
+                "intent_slot/snips/train/seq.in",
+                13084,
+                by_keys("beside: {tags: $/seq.out, label: $/label}, fields: {tokens: text}, forms: "
+                        "{tokens: words, tags: words}"),
+                {"tokens", "tags", "label"}},
+        DataSet{"atis",
+                "intent_slot/atis/test/seq.in",
+                893,
+                by_keys("beside: {tags: $/seq.out, label: $/label}, fields: {tokens: text}, forms: "
+                        "{tokens: words, tags: words}"),
+                {"tokens", "tags", "label"}},
+        DataSet{"multi30k",
+                "translation/multi30k_en_de/train.en",
+                29000,
+                by_keys("beside: {target: $/train.de}"),
+                {"text", "target"}},
+        DataSet{"advglue",
+                "robustness/advglue/dev.json",
+                148,
+                by_keys("rows: sst2"),
+                {"idx", "sentence", "label"}},
+        DataSet{"advglue", "robustness/advglue/dev.json", 121, by_keys("rows: mnli"), {"premise"}},
+        DataSet{"advglue",
+                "robustness/advglue/dev.json",
+                81,
+                by_keys("rows: rte"),
+                {"sentence1", "sentence2"}},
+        DataSet{"clinc150",
+                "classification/clinc150/data_full.json",
+                15000,
+                by_keys("rows: train, columns: [text, label]"),
+                {"text", "label"}},
+        DataSet{"clinc150",
+                "classification/clinc150/data_full.json",
+                1000,
+                by_keys("rows: oos_test, columns: [text, label]"),
+                {"text", "label"}},
+        DataSet{"mvsa",
+                "multimodal/mvsa_tweets/labels.csv",
+                130,
+                by_keys("fields: {label: tag}, texts: {text: 'data/{guid}.txt'}"),
+                {"text", "label"}},
+        DataSet{"subjqa",
+                "qa/subjqa_restaurants/train.csv",
+                2561,
+                by_keys("fields: {context: review, answers: human_ans_indices}, forms: {answers: "
+                        "span_of context}"),
+                {"context", "answers"}},
         DataSet{
             "dialogsum", "summarization/dialogsum/dialogsum.dev.jsonl", 500, kAuto, {"dialogue"}},
         DataSet{"alpaca",

@@ -25,27 +25,33 @@ class IdleOptions : public ::testing::Test {
 };
 
 TEST_F(IdleOptions, OfOtherFormatsAreNamed) {
-  folder_.write("a.jsonl", "{\"text\": \"a\"}\n");
+  folder_.write("a.txt", "some text\n");
   folder_.write("a.csv", "text,label\na,x\n");
   folder_.write("a.conll", "a O\n");
   folder_.write("like_conll.txt", "a O\nb B-X\n");
   const std::pair<const char*, std::string> options[] = {
       {"separator", ";"},   {"columns", "[text]"}, {"has_header", "false"}, {"has_quotes", "true"},
-      {"max_columns", "2"}, {"comment", "\"%\""},  {"tag_scheme", "IOB2"}};
+      {"max_columns", "2"}, {"comment", "\"%\""},  {"tag_scheme", "IOB2"},  {"rows", "train"}};
   for (const auto& [key, value] : options) {
     const auto told = [&](const std::string& file) {
       return idle_options(read("path: " + in_folder(file) + "\n" + key + ": " + value + "\n"));
     };
-    EXPECT_THAT(
-        told("a.jsonl"),
-        ElementsAre(HasSubstr(std::string(key) + " does nothing in data of the format jsonl")));
+    EXPECT_THAT(told("a.txt"), ElementsAre(HasSubstr(std::string(key) +
+                                                     " does nothing in data of the format text")));
     const bool is_conll = key == std::string("comment") || key == std::string("tag_scheme");
-    EXPECT_EQ(told("a.csv").empty(), !is_conll) << key;
+    EXPECT_EQ(told("a.csv").empty(), !is_conll && key != std::string("rows")) << key;
     const bool is_for_both = key == std::string("separator") || key == std::string("columns");
     EXPECT_EQ(told("a.conll").empty(), is_conll || is_for_both) << key;
     EXPECT_EQ(told("like_conll.txt").empty(), is_conll || is_for_both) << key;
   }
   EXPECT_THAT(idle_options(read("path: " + in_folder("a.csv"))), IsEmpty());
+}
+
+TEST_F(IdleOptions, AreNotThoseOfRowsThatAreLists) {
+  folder_.write("a.json", "{\"train\": [[\"a\", \"x\"]]}\n");
+  EXPECT_THAT(idle_options(
+                  read("path: " + in_folder("a.json") + "\nrows: train\ncolumns: [text, label]\n")),
+              IsEmpty());
 }
 
 TEST_F(IdleOptions, OfAListAreNamedWhereNoFileHasThem) {

@@ -36,6 +36,15 @@ void operator delete(void* block) noexcept {
   std::free(block);
 }
 void operator delete(void* block, size_t) noexcept { operator delete(block); }
+// A sanitizer has its own of these, whose blocks the above would not know.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void operator delete(void* block, const std::nothrow_t&) noexcept { operator delete(block); }
 
 namespace hone {
 namespace {
@@ -48,6 +57,8 @@ struct Row {
   const char* file;
   std::function<void(std::ostream&)> write;
   bool is_legal = true;
+  std::string keys = {};                                 // of a configuration
+  std::function<void(std::ostream&)> write_beside = {};  // the file beside.txt
 };
 
 void repeat(std::ostream& out, const std::string& text, size_t count) {
@@ -115,6 +126,104 @@ std::vector<Row> rows() {
        [=](auto& out) {
          for (size_t i = 0; i < kValues / 2; ++i) out << letters(2 * per_value - 4) << " O\n";
        }},
+      {"json_with_elements", "a.jsonl",
+       [](auto& out) {
+         for (const char* part : {"{\"a\": \"", "\", \"b\": [{\"c\": \""}) {
+           out << part;
+           repeat(out, letters(1 << 10), (kRow >> 11) - 1);
+         }
+         out << "\"}]}\n";
+       },
+       true, "each: b"},
+      {"json_that_elements_would_repeat", "a.jsonl",
+       [](auto& out) {
+         out << "{\"b\": [{}, {}], \"a\": \"";
+         repeat(out, letters(1 << 10), (kRow >> 10) - 1);
+         out << "\"}\n";
+       },
+       false, "each: b"},
+      {"json_words", "a.jsonl",
+       [=](auto& out) {
+         out << "{\"a\": \"";
+         repeat(out, letters(per_value - 1) + " ", kValues - 8);
+         out << "\"}\n";
+       },
+       true, "forms: {a: words}"},
+      {"json_too_many_words", "a.jsonl",
+       [](auto& out) {
+         out << "{\"a\": \"";
+         repeat(out, "x ", kRow / 2 - 8);
+         out << "\"}\n";
+       },
+       false, "forms: {a: words}"},
+      {"json_mentions", "a.jsonl",
+       [](auto& out) {
+         out << "{\"a\": {\"" << letters(200) << "\": {\"x\": [";
+         repeat(out, "[7,7],", kValues / 3 - 8);
+         out << "[7,7]]}}}\n";
+       },
+       true, "forms: {a: by_type}"},
+      {"json_with_a_text_beside", "a.jsonl",
+       [](auto& out) {
+         out << "{\"id\": \"beside\", \"a\": \"";
+         repeat(out, letters(1 << 10), (kRow >> 10) - 1);
+         out << "\"}\n";
+       },
+       true, "texts: {text: '{id}.txt'}",
+       [](auto& out) { repeat(out, letters(1 << 10), kRow >> 11); }},
+      {"json_with_too_long_a_text_beside", "a.jsonl",
+       [](auto& out) { out << "{\"id\": \"beside\"}\n"; }, false, "texts: {text: '{id}.txt'}",
+       [](auto& out) { repeat(out, letters(1 << 10), kRow >> 9); }},
+      {"aligned_lines", "a.in", [](auto& out) { repeat(out, letters(1 << 10), kRow >> 11); }, true,
+       "beside: {b: $/beside.txt}", [](auto& out) { repeat(out, letters(1 << 10), kRow >> 11); }},
+      {"aligned_lines_too_long", "a.in",
+       [](auto& out) { repeat(out, letters(1 << 10), kRow >> 10); }, false,
+       "beside: {b: $/beside.txt}", [](auto& out) { repeat(out, letters(1 << 10), kRow >> 10); }},
+      {"brat_text", "beside.ann", [](auto& out) { out << "T1\tX 60000000 60000003\txxx\n"; }, true,
+       "format: brat", [](auto& out) { repeat(out, letters(1 << 10), kRow >> 10); }},
+      {"doccano_text", "a.jsonl",
+       [](auto& out) {
+         out << "{\"label\": [[60000000, 60000003, \"X\"]], \"text\": \"";
+         repeat(out, letters(1 << 10), (kRow >> 10) - 1);
+         out << "\"}\n";
+       },
+       true, "format: doccano"},
+      {"label_studio_text", "a.json",
+       [](auto& out) {
+         out << R"([{"annotations": [{"result": [{"type": "labels", "value": {"start": 60000000,)"
+             << R"("end": 60000003, "text": "xxx", "labels": ["X"]}}]}], "data": {"text": ")";
+         repeat(out, letters(1 << 10), (kRow >> 10) - 1);
+         out << "\"}}]\n";
+       },
+       true, "format: label_studio"},
+      {"xml_text", "a.xml",
+       [](auto& out) {
+         out << "<a><b>";
+         repeat(out, letters(1 << 10), (kRow >> 10) - 1);
+         out << "</b></a>\n";
+       },
+       true, "format: xml, rows: a.b"},
+      {"xml_elements", "a.xml",
+       [=](auto& out) {
+         out << "<a><b>";
+         repeat(out, "<c>" + letters(4 * per_value - 8) + "</c>", kValues / 4 - 2);
+         out << "</b></a>\n";
+       },
+       true, "format: xml, rows: a.b"},
+      {"xml_elements_of_many_names", "a.xml",
+       [](auto& out) {
+         out << "<a><b>";
+         for (size_t i = 0; i < kValues / 8 - 2; ++i) out << "<c" << i << " d=''/>";
+         out << "</b></a>\n";
+       },
+       true, "format: xml, rows: a.b"},
+      {"xml_too_many_elements", "a.xml",
+       [](auto& out) {
+         out << "<a><b>";
+         repeat(out, "<c/>", kRow / 4 - 8);
+         out << "</b></a>\n";
+       },
+       false, "format: xml, rows: a.b"},
       {"csv_commas", "a.csv",
        [](auto& out) {
          out << "a,b\n";
@@ -140,18 +249,29 @@ std::vector<Row> rows() {
   };
 }
 
+SourceOptions options_of(const Row& row, const TemporaryFolder& folder) {
+  std::string yaml = row.keys;
+  if (const size_t at = yaml.find("$/"); at != yaml.npos) yaml.replace(at, 1, folder.path());
+  yaml = "{path: " + folder / row.file + (yaml.empty() ? "" : ", ") + yaml + "}";
+  Config section = Config::parse(yaml, "c");
+  return SourceOptions::read(section);
+}
+
 class Memory : public testing::TestWithParam<Row> {};
 
 TEST_P(Memory, OfAReaderIsAtMostFourOfItsLongestRows) {
   TemporaryFolder folder;
-  SourceOptions options;
-  options.path = folder / GetParam().file;
+  SourceOptions options = options_of(GetParam(), folder);
   options.tag_scheme = "IOB2";
   std::filesystem::create_directories(folder / "label");
   if (options.path.ends_with("label/a.txt")) options.format = "folder";
   {
     std::ofstream file(options.path, std::ios::binary);
     GetParam().write(file);
+  }
+  if (GetParam().write_beside) {
+    std::ofstream file(folder / "beside.txt", std::ios::binary);
+    GetParam().write_beside(file);
   }
   const int64_t before = live_bytes;
   peak_bytes = before;

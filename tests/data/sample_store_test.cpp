@@ -29,7 +29,7 @@ bool same(const Sample& a, const Sample& b) {
   for (size_t i = 0; i < a.streams.size(); ++i) {
     const Sequence &x = a.streams[i], &y = b.streams[i];
     if (x.ids != y.ids || x.segments != y.segments || x.texts != y.texts || x.words != y.words ||
-        x.offsets != y.offsets || x.features.width != y.features.width ||
+        x.offsets != y.offsets || x.ends != y.ends || x.features.width != y.features.width ||
         !same(x.features.values, y.features.values))
       return false;
   }
@@ -76,7 +76,7 @@ RC_GTEST_PROP(SampleStore, GivesBackAnySampleExactly, ()) {
   Sample sample;
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
     sample.streams.push_back(
-        {*ints, *ints, *ints, *ints, *spans, {*rc::gen::arbitrary<int32_t>(), *floats}});
+        {*ints, *ints, *ints, *ints, *spans, {*rc::gen::arbitrary<int32_t>(), *floats}, *ints});
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
     std::vector<float> values = *floats;
     sample.targets.push_back({*rc::gen::arbitrary<std::string>(), *rc::gen::arbitrary<bool>(),

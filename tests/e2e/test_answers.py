@@ -34,7 +34,7 @@ def questions():
     return paragraphs
 
 
-def write_config(folder, model, task, path, form, **train):
+def write_config(folder, model, task, path, form, also="", **train):
     options = {
         "num_train_epochs": 60,
         "per_device_train_batch_size": 4,
@@ -47,7 +47,7 @@ def write_config(folder, model, task, path, form, **train):
     config = folder / "config.yaml"
     config.write_text(
         f"model: {{path: {model}}}\ntask: {{name: {task}}}\n"
-        f"data: {{train: {source}, test: {source}, leakage: off}}\n"
+        f"data: {{train: {source}, test: {source}, leakage: off{also}}}\n"
         f"train: {{{', '.join(f'{key}: {value}' for key, value in options.items())}}}\n"
         f"output: {{dir: {folder}/run}}\n"
     )
@@ -75,6 +75,53 @@ def test_a_squad_file_with_wrong_offsets(hone, tiny_model, tmp_path):
     question = {"question": "in lives", "context": "\u3000It is late and smith lives in berlin"}
     answer = hone("predict", tmp_path / "run/model", "-", stdin=json.dumps(question).encode())
     assert answer.rows[0]["answers"] == {"text": ["berlin"], "answer_start": [31]}
+
+
+def test_the_threshold_is_chosen_on_validation_data(hone, tiny_model, tmp_path):
+    squad = tmp_path / "squad.json"
+    squad.write_text(json.dumps({"data": [{"paragraphs": questions()}]}))
+    also = f", validation: {{path: {squad}, format: auto}}"
+    config = write_config(tmp_path, tiny_model, "qa", squad, "auto", also, num_train_epochs=6)
+    log = hone("train", config).stderr
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    [chosen] = report["chosen"]
+    assert (chosen["option"], chosen["metric"]) == ("no_answer_threshold", "f1")
+    assert f"no_answer_threshold {chosen['value']:g}"[:24] in log
+    assert chosen["score"] >= chosen["usual"]
+    assert report["metrics"]["f1"] == pytest.approx(chosen["score"])  # the test data are the same
+    assert "was chosen on the validation data" in (tmp_path / "run/report.html").read_text()
+    saved = json.loads((tmp_path / "run/model/hone.json").read_text())
+    assert saved["state"]["options"]["no_answer_threshold"] == chosen["value"]
+    usual = hone("eval", tmp_path / "run/model", squad, "task.no_answer_threshold=0")
+    assert f"{chosen['usual']:.4f}" in usual.stdout
+
+
+def test_choices_that_fill_a_blank(hone, tiny_model, tmp_path):
+    """All rows are learned by heart, and answered in the form of the data."""
+    places = ["paris", "late", "card"]
+    rows = [
+        {
+            "text": f"{a} lives in #it# {b}",
+            "candidates": places[i % 3 :] + places[: i % 3],
+            "answer": -i % 3,
+        }
+        for i, (a, b) in enumerate((p, q) for p in PEOPLE for q in ("late", "card", "lost"))
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = 'choice, context: text, choices: candidates, blank: "#it#"'
+    hone("train", write_config(tmp_path, tiny_model, task, path, "jsonl", learning_rate="1e-3"))
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["metrics"]["accuracy"] == 1 and report["baseline"]["metrics"]["accuracy"] < 0.34
+    answers = [
+        json.loads(line) for line in (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    ]
+    assert [answer["answer"] for answer in answers] == [row["answer"] for row in rows]
+    one = dict(rows[0], candidates=["paris"])
+    wrong = dict(rows[0], candidates=[])
+    asked = "".join(json.dumps(row) + "\n" for row in (one, wrong))
+    answer = hone("predict", tmp_path / "run/model", "-", stdin=asked.encode(), code=3)
+    assert answer.rows[0]["scores"] == [1] and "no choice" in answer.rows[1]["error"]
 
 
 def test_documents_of_brat(hone, tiny_model, tmp_path):
@@ -109,7 +156,52 @@ def test_documents_of_brat(hone, tiny_model, tmp_path):
         ("qa", {"question": "q", "context": "a", "answers": 7}, 'rows.jsonl:1: "answers" must be'),
         ("qa", {"question": "q", "answers": ["a"]}, 'has no field "context"'),
         ("qa", {"question": "q", "context": "a", "answers": ["b"]}, "stands in its text"),
+        (
+            "choice",
+            {"context": "c", "question": "q", "choices": ["a", "b"], "answer": 2},
+            "numbered from 0 to 1",
+        ),
+        (
+            "choice",
+            {"context": "c", "question": "q", "choices": ["a", ""], "answer": 0},
+            'rows.jsonl:1: "choices" has an empty choice 2',
+        ),
+        (
+            "classify, type: regression, aspect: about",
+            {"text": "a bat", "about": {"start": 2, "end": 9}, "label": 1.5},
+            'rows.jsonl:1: "about" says from 2 to 9, but "text" has 5 characters',
+        ),
         ("relation", {"text": "a <e1>b</e1>", "relation": "x"}, 'rows.jsonl:1: "text" has no <e2>'),
+        (
+            "ner",
+            {
+                "text": "a b",
+                "entities": [
+                    {"start": 0, "end": 3, "label": "X"},
+                    {"start": 2, "end": 3, "label": "Y"},
+                ],
+            },
+            'the task "nested_ner" learns such entities',
+        ),
+        (
+            "nested_ner",
+            {"text": "ab", "entities": [{"start": 0, "end": 9, "label": "X"}]},
+            "but the text has 2 characters",
+        ),
+        (
+            "intent_slots",
+            {"tokens": ["a", "b"], "tags": ["O"], "intent": "x"},
+            'rows.jsonl:1: "tags" has 1 entries but "tokens" has 2',
+        ),
+        (
+            "entity_relations",
+            {
+                "text": "a b",
+                "entities": [{"start": 0, "end": 1, "label": "X"}],
+                "relations": [{"head": 0, "tail": 0, "label": "x"}],
+            },
+            "relates an entity to itself",
+        ),
         (
             "relation",
             {

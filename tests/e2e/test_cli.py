@@ -13,6 +13,8 @@ COMMANDS = [
     "predict",
     "score",
     "check",
+    "embed",
+    "search",
     "tokenize",
     "merge",
     "tokenizer",
@@ -140,7 +142,7 @@ def test_env_tells_versions_machine_and_what_is_registered(hone):
     assert {"classify", "ner"} <= set(shown["tasks"])
     assert {"bert", "roberta", "distilbert", "electra"} <= set(shown["models"])
     plain = hone("env").stdout
-    assert "libtorch" in plain and "classify, ner" in plain
+    assert "libtorch" in plain and "classify, " in plain and ", ner, " in plain
 
 
 LOWER = {

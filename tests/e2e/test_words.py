@@ -202,7 +202,7 @@ def test_rows_below_an_object_are_found(hone, tiny_model, tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"version": 1, "data": sentiment(4)}))
     message = complaint(hone, run_of(tmp_path, tiny_model, path))
-    assert 'are the rows in the list "data"? Then save that list alone as the file' in message
+    assert 'are the rows in the list "data"? Then say rows: data beside its path' in message
 
 
 def test_a_split_beside_files_of_their_own_is_explained(hone, tiny_model, tmp_path):

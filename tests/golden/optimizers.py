@@ -75,6 +75,23 @@ def lamb(value, g, state, lr, decay, step, beta1=0.9, beta2=0.999, eps=1e-6):
     return value - lr * value.norm() / u.norm() * u
 
 
+def muon(value, g, state, lr, decay, step, momentum=0.95, betas=(0.9, 0.999), eps=1e-8):
+    """Keller Jordan's, with the step size of Liu et al.; vectors by AdamW."""
+    value = value * (1 - lr * decay)
+    if value.dim() == 1:
+        m = state["m"] = betas[0] * state.get("m", torch.zeros_like(g)) + (1 - betas[0]) * g
+        v = state["v"] = betas[1] * state.get("v", torch.zeros_like(g)) + (1 - betas[1]) * g * g
+        m, v = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
+        return value - lr * m / (torch.sqrt(v) + eps)
+    m = state["m"] = momentum * state.get("m", torch.zeros_like(g)) + (1 - momentum) * g
+    x = momentum * m + (1 - momentum) * g
+    x = x / x.norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return value - lr * 0.2 * math.sqrt(max(value.shape)) * x
+
+
 CASES = [
     ("sgd", {}, lambda p: torch.optim.SGD(p, lr=1)),
     ("sgd", {"momentum": 0.9}, lambda p: torch.optim.SGD(p, lr=1, momentum=0.9)),
@@ -104,6 +121,7 @@ CASES = [
     ),
     ("lion", {"beta1": 0.8, "beta2": 0.95}, ByRule(lion)),
     ("lamb", {}, ByRule(lamb)),
+    ("muon", {}, ByRule(muon)),
 ]
 
 

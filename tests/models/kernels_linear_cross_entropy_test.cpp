@@ -20,25 +20,28 @@ at::Tensor sparse_targets() {
 
 struct Gradients {
   double loss;
-  at::Tensor x, weight;
+  at::Tensor x, weight, bias;
 };
 
 Gradients by_chunks(at::ScalarType type, const LinearCrossEntropyOptions& options) {
   const at::Tensor x = normal({kRows, kHidden}, 1, type).detach().requires_grad_();
   const at::Tensor weight = normal({kVocabulary, kHidden}, 2).detach().requires_grad_();
-  const at::Tensor loss =
-      linear_cross_entropy_sum(x, weight, weight.detach().to(type), sparse_targets(), options);
+  const at::Tensor bias = normal({kVocabulary}, 3).detach().requires_grad_();
+  const at::Tensor loss = linear_cross_entropy_sum(x, weight, bias, weight.detach().to(type),
+                                                   sparse_targets(), options);
   (loss * 3).backward();
-  return {loss.item<double>(), x.grad(), weight.grad()};
+  return {loss.item<double>(), x.grad(), weight.grad(), bias.grad()};
 }
 
 Gradients by_definition(at::ScalarType given, const LinearCrossEntropyOptions& options) {
   const at::Tensor x = normal({kRows, kHidden}, 1, given).to(at::kDouble).detach().requires_grad_();
   const at::Tensor weight =
       normal({kVocabulary, kHidden}, 2).to(given).to(at::kDouble).detach().requires_grad_();
-  const at::Tensor loss = linear_cross_entropy_sum_reference(x, weight, sparse_targets(), options);
+  const at::Tensor bias = normal({kVocabulary}, 3).to(at::kDouble).detach().requires_grad_();
+  const at::Tensor loss =
+      linear_cross_entropy_sum_reference(x, weight, bias, sparse_targets(), options);
   (loss * 3).backward();
-  return {loss.item<double>(), x.grad(), weight.grad()};
+  return {loss.item<double>(), x.grad(), weight.grad(), bias.grad()};
 }
 
 TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
@@ -50,6 +53,7 @@ TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
       EXPECT_NEAR(actual.loss / expected.loss, 1, 1e-6) << chunk;
       EXPECT_LT(error(actual.x, expected.x), 3e-6) << chunk;
       EXPECT_LT(error(actual.weight, expected.weight), 3e-6) << chunk;
+      EXPECT_LT(error(actual.bias, expected.bias), 3e-6) << chunk;
       EXPECT_EQ(actual.x[0].abs().max().item<float>(), 0);  // no target, no gradient
     }
   }
@@ -61,6 +65,7 @@ TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
   EXPECT_NEAR(actual.loss / expected.loss, 1, 2e-3);
   EXPECT_LT(error(actual.x, expected.x), 2e-2);
   EXPECT_LT(error(actual.weight, expected.weight), 2e-2);
+  EXPECT_LT(error(actual.bias, expected.bias), 2e-2);
   EXPECT_EQ(actual.weight.scalar_type(), at::kFloat);
 }
 
@@ -68,7 +73,7 @@ TEST(KernelsLinearCrossEntropy, NoTargetAtAllGivesZero) {
   const at::Tensor x = normal({4, kHidden}, 1).requires_grad_(),
                    weight = normal({kVocabulary, kHidden}, 2);
   const at::Tensor loss =
-      linear_cross_entropy_sum(x, weight, weight, at::full({4}, -100, at::kLong));
+      linear_cross_entropy_sum(x, weight, {}, weight, at::full({4}, -100, at::kLong));
   EXPECT_EQ(loss.item<float>(), 0);
   loss.backward();
   EXPECT_EQ(x.grad().abs().max().item<float>(), 0);

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "data/reader.h"
 #include "run/tested.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
@@ -34,6 +35,15 @@ class FineTune : public testing::Test {
     for (const Record& record : testing_support::tiny_texts(rows, split, seed))
       lines += record.fields.dump() + "\n";
     write_file(folder_ / (split + ".jsonl"), lines);
+  }
+
+  std::vector<Record> read_records(const std::string& split) const {
+    SourceOptions source;
+    source.path = folder_ / (split + ".jsonl");
+    const auto reader = open_reader(source);
+    std::vector<Record> records;
+    while (auto record = reader->next()) records.push_back(std::move(*record));
+    return records;
   }
 
   RunConfig config(const std::vector<std::string>& overrides = {}) const {
@@ -104,6 +114,32 @@ TEST_F(FineTune, ScoresValidationDataAsTheFileAloneIsScored) {
   const Evaluation alone = result.pipeline->evaluate(testing_support::tiny_texts(17, "dev", 2));
   EXPECT_EQ(scores.back(), alone.report.score);
   EXPECT_EQ(losses.back(), alone.loss);
+}
+
+// Rows of two labels, of which the model is told to choose its threshold.
+TEST_F(FineTune, ChoosesWhatIsLeftToTheValidationDataBeforeItSavesAndTests) {
+  for (const std::string split : {"train", "dev", "test"}) {
+    std::string lines;
+    for (Record& record : testing_support::tiny_texts(30, split, split.size())) {
+      record.fields["label"] = {record.fields["label"], "always"};
+      lines += record.fields.dump() + "\n";
+    }
+    write_file(folder_ / (split + ".jsonl"), lines);
+  }
+  const RunResult result = fine_tune(config({"task.threshold=auto"}));
+  const std::vector<ChosenOption>& chosen = result.test->summary.chosen;
+  ASSERT_EQ(chosen.size(), 1u);
+  const Json saved = read_json(folder_ / "run/model/hone.json", ErrorKind::kModel);
+  EXPECT_EQ(saved["state"]["options"]["threshold"], chosen[0].value);
+  EXPECT_EQ(read_json(folder_ / "run/report.json", ErrorKind::kData)["chosen"][0]["option"],
+            "threshold");
+  EXPECT_THAT(read_file(folder_ / "run/report.txt", ErrorKind::kData),
+              HasSubstr("was chosen on the validation data"));
+  const std::vector<Record> validation = read_records("dev");
+  const auto again = Pipeline::load(result.model);
+  EXPECT_NEAR(again->evaluate(validation).report.score, chosen[0].score, 1e-12);
+  const auto usual = Pipeline::load(result.model, {"threshold=0.5"});
+  EXPECT_NEAR(usual->evaluate(validation).report.score, chosen[0].usual, 1e-12);
 }
 
 TEST_F(FineTune, EndsWhereItsDataChangeUnderIt) {

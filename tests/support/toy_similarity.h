@@ -27,7 +27,7 @@ class PairHead : public Head {
   explicit PairHead(const ModelConfig& config) : range_(config.initializer_range) {
     out_ = register_module("projection", Linear(config.hidden_size, 8));
   }
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override {
+  Outputs forward(Backbone& backbone, const Batch& batch) override {
     return at::cat({side(backbone, batch.streams[0]), side(backbone, batch.streams[1])}, 1);
   }
   void initialise(uint64_t seed) override { out_->initialise(range_, mix(seed, 0)); }
@@ -89,13 +89,12 @@ class Similarity : public Task {
     return std::make_shared<PairHead>(config);
   }
   bool has_step_loss() const override { return true; }
-  Loss loss(const at::Tensor& output, const Batch&, const LossOptions&) const override {
+  Loss loss(const Outputs& output, const Batch&, const LossOptions&) const override {
     const auto [a, b] = sides(output);
     const at::Tensor own = at::arange(a.size(0), at::TensorOptions(at::kLong).device(a.device()));
     return {kernels::cross_entropy_sum(kScale * a.matmul(b.t()), own, -100, 0),
             static_cast<double>(a.size(0))};
   }
-  bool outputs_per_token() const override { return false; }
   Json decode(const Record&, std::span<const Row> rows, const Tokenizer&) const override {
     const auto [a, b] = sides(rows.front().output.unsqueeze(0));
     return {{"similarity", probability((a * b).sum().item<double>())}};

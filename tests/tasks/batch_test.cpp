@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "support/errors.h"
 
@@ -35,6 +37,32 @@ TEST(Collate, LaysSamplesEndToEndWithoutPadding) {
   EXPECT_EQ(p.max_len, 3);
   EXPECT_EQ(p.seed, 9u);
   EXPECT_EQ(batch.records, (Longs{3, 1}));
+}
+
+// Two sequences of two tokens and of one.
+Sample two_sequences() {
+  Sample both = sample({});
+  both.streams[0].append(sample({5, 6}).streams[0]);
+  both.streams[0].append(sample({7}).streams[0]);
+  return both;
+}
+
+TEST(Collate, LaysTheSequencesOfASampleEndToEnd) {
+  Batch batch = collate({sample({8, 9, 10}), two_sequences()}, {0, 1}, 9);
+  const Packed& p = batch.streams.at(0);
+  EXPECT_EQ(values(p.ids), (Longs{8, 9, 10, 5, 6, 7}));
+  EXPECT_EQ(values(p.positions), (Longs{0, 1, 2, 0, 1, 0}));
+  EXPECT_EQ(values(p.cu_seqlens), (Longs{0, 3, 5, 6}));
+  EXPECT_EQ(values(p.cu_samples), (Longs{0, 1, 3}));
+  EXPECT_EQ(p.max_len, 3);
+  EXPECT_EQ(p.samples(), 2);
+  const Longs keys = values(p.keys);  // no two tokens of a sample share one
+  EXPECT_EQ(std::set<int64_t>(keys.begin(), keys.end()).size(), keys.size());
+  batch.parts = {1, 1};
+  const Packed last = parts_of(batch).at(1).streams.at(0);
+  EXPECT_EQ(values(last.ids), (Longs{5, 6, 7}));
+  EXPECT_EQ(values(last.cu_seqlens), (Longs{0, 2, 3}));
+  EXPECT_EQ(values(last.cu_samples), (Longs{0, 2}));
 }
 
 TEST(Collate, KeysASampleByItsPlaceInTheSplitAlone) {

@@ -521,6 +521,28 @@ TEST(ClassifyScorer, NeedsNoModel) {
   EXPECT_EQ(json["confusion"]["counts"], Json({{2, 1, 1}, {0, 0, 0}, {0, 0, 0}}));
 }
 
+TEST(Classify, TakesTheThresholdThatIsBestOnValidationData) {
+  const auto task = trained(
+      "threshold: auto", {R"({"text": "a", "label": ["x"]})", R"({"text": "a", "label": ["y"]})"});
+  EXPECT_THAT(task->open_options(), ElementsAre("threshold"));
+  const auto scorer = task->make_scorer();
+  const auto add = [&](const char* labels, const char* said, double x, double y) {
+    scorer->add(labelled(Json::parse(labels)),
+                {{"label", Json::parse(said)}, {"scores", {{"x", x}, {"y", y}}}});
+  };
+  add(R"(["x"])", R"(["x"])", 0.9, 0.1);
+  add(R"(["y"])", "[]", 0.2, 0.4);
+  add("[]", "[]", 0.3, 0.1);
+  const std::vector<ChosenOption> chosen = task->choose_options(scorer->report());
+  ASSERT_EQ(chosen.size(), 1u);
+  EXPECT_NEAR(chosen[0].value, 0.35, 1e-12);
+  EXPECT_EQ(chosen[0].score, 1);
+  EXPECT_NEAR(chosen[0].usual, 2.0 / 3, 1e-12);
+  EXPECT_EQ(task->state()["options"]["threshold"], chosen[0].value);
+  EXPECT_THAT(task->open_options(), IsEmpty());
+  EXPECT_EQ(decoded(*task, {-0.5, -0.7F})["label"], Json::parse(R"(["x"])"));  // 0.38 and 0.33
+}
+
 TEST(ClassifyScorer, ListsTheMostConfidentMistakesWithTheirLines) {
   const auto scorer = trained("{}", kAnimals)->make_scorer();
   scorer->add(record(R"({"text": "mild", "label": "cat"})", 7),

@@ -48,7 +48,7 @@ class FramesBackbone : public Backbone {
 
 class FirstTokenHead : public Head {
  public:
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override {
+  Outputs forward(Backbone& backbone, const Batch& batch) override {
     return backbone.forward(batch.streams, {.rows = batch.streams[0].first_rows()});
   }
   void initialise(uint64_t) override {}
@@ -66,7 +66,7 @@ Sample sample_of(size_t tokens, std::vector<float> values) {
 at::Tensor gradient_of(Network& network, const Batch& batch) {
   const at::Tensor weight = network.weights().at(0).second;
   weight.mutable_grad().reset();
-  network.forward(batch).square().sum().backward();
+  at::Tensor(network.forward(batch)).square().sum().backward();
   return weight.grad().clone();
 }
 

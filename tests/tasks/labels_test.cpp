@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
 
 namespace hone {
 namespace {
@@ -77,13 +78,16 @@ TEST(LabelIndex, PutsUnknownLabelsAfterTheKnown) {
 class LabelsFile : public ::testing::Test {
  protected:
   std::vector<std::string> read(const std::string& text) {
-    const std::string path = ::testing::TempDir() + "labels_test.txt";
+    const std::string path = folder_ / "labels_test.txt";
     write_file(path, text);
     return read_labels(path);
   }
   std::string complaint(const std::string& text) {
     return error_of([&] { read(text); });
   }
+
+ private:
+  testing_support::TemporaryFolder folder_;
 };
 
 TEST_F(LabelsFile, EndsLinesAsDataFilesDo) {

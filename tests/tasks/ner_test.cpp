@@ -5,6 +5,7 @@
 
 #include "data/clean.h"
 #include "support/errors.h"
+#include "tasks/ner/crf.h"
 #include "tasks/ner/text.h"
 #include "tasks/toy.h"
 
@@ -438,6 +439,75 @@ TEST(Ner, SumsTheLossOverTokensWithATag) {
   const Loss loss = task->loss(at::zeros({5, 5}), collate(samples, {0}, 0));
   EXPECT_EQ(loss.count, 2);
   EXPECT_NEAR(loss.sum.item<double>(), 2 * std::log(5.0), 1e-5);
+}
+
+// Logits of a task with a CRF, and a table that has learned nothing yet.
+Outputs with_table(const Task& task, const at::Tensor& logits) {
+  return {{logits, RowOf::kToken},
+          {Transitions(static_cast<const Ner&>(task).tags()).table().detach(), RowOf::kBatch}};
+}
+
+TEST(NerCrf, SumsChainsAndCountsTokens) {
+  const auto task = trained("crf: true");
+  const std::vector<Sample> samples = task->encode(
+      record(R"({"tokens": ["Ann", "of"], "tags": ["B-PER", "O"]})"), toy::ToyTokenizer(), true);
+  const Loss loss = task->loss(with_table(*task, at::zeros({4, 5})), collate(samples, {0}, 0));
+  EXPECT_EQ(loss.count, 2);
+  // Of two tokens three tags may begin; O goes on in 3 ways, a B- in 4.
+  EXPECT_NEAR(loss.sum.item<double>(), std::log(3.0 + 4 + 4), 1e-5);
+}
+
+TEST(NerCrf, AnswersOnlyWhatTagsCanSay) {
+  const auto task = trained("crf: true");
+  const Record row = record(R"({"tokens": ["Ann", "Lee", "of"]})");
+  const std::vector<Sample> samples = task->encode(row, toy::ToyTokenizer(), false);
+  at::Tensor logits = at::zeros({5, 5});
+  logits[1][4] = 5;  // I-PER, where nothing has begun
+  logits[1][3] = 4;
+  logits[2][4] = 5;
+  logits[3][0] = 5;
+  const Outputs outputs = with_table(*task, logits);
+  const Json result =
+      task->decode(row, std::vector<Row>{{&samples[0], logits, {outputs[1]}}}, toy::ToyTokenizer());
+  EXPECT_EQ(result["tags"], Json({"B-PER", "I-PER", "O"}));
+  const double score = result["entities"][0]["score"];
+  EXPECT_GT(score, 0.9);
+  EXPECT_LT(score, 1);
+}
+
+TEST(NerCrf, BeginsAndEndsAChainWhereTheTextDoes) {
+  const auto task = trained("{crf: true, stride: 1}", 5);  // windows of three words
+  const std::vector<Sample> samples = task->encode(
+      record(R"({"tokens": ["a", "b", "c", "d", "e"], "tags": ["O", "O", "O", "O", "O"]})"),
+      toy::ToyTokenizer(), true);
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_THAT(samples[0].targets.at(1).values, ElementsAre(1, 0));
+  EXPECT_THAT(samples[1].targets.at(1).values, ElementsAre(0, 1));
+  const Loss loss = task->loss(with_table(*task, at::zeros({10, 5})), collate(samples, {0, 1}, 0));
+  EXPECT_EQ(loss.count, 5);
+}
+
+TEST(NerCrf, SaysWhatItHasNoMeaningFor) {
+  const auto task = trained("crf: true");
+  const std::vector<Sample> samples =
+      task->encode(record(R"({"tokens": ["Ann"], "tags": ["B-PER"]})"), toy::ToyTokenizer(), true);
+  EXPECT_THAT(error_of([&] {
+                task->loss(with_table(*task, at::zeros({3, 5})), collate(samples, {0}, 0),
+                           {.label_smoothing = 0.1});
+              }),
+              HasSubstr("label_smoothing_factor"));
+  EXPECT_FALSE(task->divergence());
+}
+
+TEST(Ner, NamesTheTaskForEntitiesThatOverlap) {
+  const auto task = make("{}");
+  EXPECT_THAT(error_of([&] {
+                task->learn(record(R"({"text": "bank of oslo", "entities": [
+                    {"start": 0, "end": 12, "label": "ORG"},
+                    {"start": 8, "end": 12, "label": "LOC"}]})",
+                                   7));
+              }),
+              AllOf(HasSubstr("data.jsonl:7"), HasSubstr("overlap"), HasSubstr("nested_ner")));
 }
 
 TEST(Characters, CountCodePoints) {

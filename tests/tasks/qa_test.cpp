@@ -344,6 +344,56 @@ TEST(QaScorer, TellsWhatTheBestThresholdWouldGive) {
   EXPECT_NEAR(*report.named("f1").baseline, 0.5, 1e-12);
 }
 
+TEST(QaScorer, AnswersQuestionsOfEqualMarginsTogether) {
+  const auto scorer = make()->make_scorer();
+  scorer->add(gold(R"(["y"])"), answer("", 0.5, "y"));
+  scorer->add(gold("[]"), answer("", 0.5, "x"));
+  scorer->add(gold("[]"), answer("", 0.5, "x"));
+  const Report report = scorer->report();  // no threshold parts them: the best answers none
+  EXPECT_NEAR(report.value("best_f1"), 2.0 / 3, 1e-12);
+  EXPECT_LT(report.value("best_threshold"), 0.5);
+}
+
+// The report of three questions: a, sure and right; b, right by a margin of 0.75; none, wrongly
+// answered by one of 2.
+Report validation(const Task& task) {
+  const auto scorer = task.make_scorer();
+  scorer->add(gold(R"(["a"])"), answer("a", -2, "a"));
+  scorer->add(gold(R"(["b"])"), answer("", 0.75, "b"));
+  scorer->add(gold("[]"), answer("", 2, "c"));
+  return scorer->report();
+}
+
+TEST(Qa, TakesTheThresholdThatIsBestOnValidationData) {
+  const auto task = may_lack();
+  EXPECT_THAT(task->open_options(), ElementsAre("no_answer_threshold"));
+  EXPECT_EQ(task->state()["options"]["no_answer_threshold"], "auto");
+  const std::vector<ChosenOption> chosen = task->choose_options(validation(*task));
+  ASSERT_EQ(chosen.size(), 1u);
+  EXPECT_EQ(chosen[0].value, 0.75);
+  EXPECT_EQ(chosen[0].score, 1);
+  EXPECT_NEAR(chosen[0].usual, 2.0 / 3, 1e-12);
+  EXPECT_TRUE(task->open_options().empty());
+  EXPECT_EQ(task->state()["options"]["no_answer_threshold"], 0.75);
+  const auto again = kInfo.restore(task->state());  // a margin of just this is an answer still
+  const Record row = record(R"({"question": "q", "context": "a b"})");
+  EXPECT_EQ(decoded(*again, row, {{0, 0, 0, 0.75}})["answers"]["text"], Json::parse(R"(["a"])"));
+  EXPECT_TRUE(decoded(*again, row, {{0, 0, 0, 0.76F}})["answers"]["text"].empty());
+}
+
+TEST(Qa, KeepsAThresholdThatIsGivenAndOneThatCannotBeChosen) {
+  const auto given = may_lack("no_answer_threshold: 0.25");
+  EXPECT_TRUE(given->open_options().empty());
+  EXPECT_TRUE(given->choose_options(validation(*given)).empty());
+  EXPECT_EQ(given->state()["options"]["no_answer_threshold"], 0.25);
+  EXPECT_TRUE(make()->open_options().empty());  // no question lacks an answer
+  const auto open = may_lack();
+  const auto scorer = open->make_scorer();
+  scorer->add(gold(R"(["a"])"), answer("a", -2, "a"));
+  EXPECT_TRUE(open->choose_options(scorer->report()).empty());
+  EXPECT_FALSE(open->open_options().empty());
+}
+
 TEST(QaScorer, NamesTheRowOfAResultThatIsNone) {
   const auto scorer = make()->make_scorer();
   EXPECT_THAT(error_of([&] { scorer->add(gold("[]"), Json::parse(R"({"answer": "x"})")); }),

@@ -312,5 +312,21 @@ TEST(ReportText, ShowsATableOfAnyColumns) {
   EXPECT_TRUE(report.json()["cutoffs"][1]["recall"].is_null());
 }
 
+TEST(Report, ShowsPlainTablesInEachForm) {
+  Report r;
+  r.sections = {{"sets", "test sets",
+                 PlainTable{.note = "a note",
+                            .columns = {{"name", "set"}, {"n", "rows"}, {"score", "f1"}},
+                            .rows = {{"near", 1000, 0.5}, {"fär", 7, nullptr}}}}};
+  EXPECT_THAT(report_text(r, {}), HasSubstr("\ntest sets\n"
+                                            "set   rows      f1\n"
+                                            "near  1000  0.5000\n"
+                                            "fär      7       –\n"
+                                            "(a note)\n"));
+  EXPECT_EQ(r.json()["sets"].dump(),
+            R"([{"name":"near","n":1000,"score":0.5},{"name":"fär","n":7,"score":null}])");
+  EXPECT_THAT(report_html(r, {}), AllOf(HasSubstr("Test sets"), HasSubstr("<td>1000</td>")));
+}
+
 }  // namespace
 }  // namespace hone

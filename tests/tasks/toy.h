@@ -53,6 +53,7 @@ class ToyTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return 100; }
   int32_t pad_id() const override { return 0; }
   int32_t unk_id() const override { return -1; }
+  int32_t mask_id() const override { return 3; }
   int64_t max_length() const override { return 0; }
   void save(const std::string&) const override {}
 

@@ -78,5 +78,13 @@ TEST(Windows, AnswerForAWordCutInTwoWhereItBegins) {
   EXPECT_EQ(answering_places({first, second}, 3)[1], (Place{0, 2}));
 }
 
+TEST(Windows, StandsAroundWhatIsKept) {
+  EXPECT_EQ(window_around(5, {1, 2}, 8), (Window{0, 5}));
+  EXPECT_EQ(window_around(20, {10, 12}, 6), (Window{8, 14}));
+  EXPECT_EQ(window_around(20, {0, 2}, 6), (Window{0, 6}));
+  EXPECT_EQ(window_around(20, {19, 20}, 6), (Window{14, 20}));
+  EXPECT_EQ(window_around(20, {7, 13}, 6), (Window{7, 13}));
+}
+
 }  // namespace
 }  // namespace hone

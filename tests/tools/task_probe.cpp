@@ -6,14 +6,16 @@
 //   [{"ids", "segments", "words", "truncated", "targets"}, …]
 //   {"do": "step", "model", "task", "options", "longest", "records", "out"}                  ->
 //   {"loss", "count"}; out/model is the saved pipeline,
-//       out/tensors.safetensors its logits and "grad.<weight>", from one packed batch of all
-//       records, without dropout
+//       out/tensors.safetensors its logits ("logits.1" a second output) and "grad.<weight>", from
+//       one packed batch of all records, without dropout; of task mlm "masked.…" too, what stands
+//       in the tokens' place
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <iostream>
 
 #include "models/weights.h"
+#include "tasks/mlm/masks.h"
 #include "tasks/pipeline.h"
 
 namespace {
@@ -76,6 +78,31 @@ Json encode(const Json& request) {
   return answer;
 }
 
+Loss loss_of_logits(Pipeline& pipeline, const Batch& batch, const Json& request,
+                    StateDict& tensors) {
+  const Outputs logits = pipeline.network().forward(batch);
+  tensors["logits"] = logits[0].detach();
+  for (size_t i = 1; i < logits.all().size(); ++i)
+    tensors[fmt::format("logits.{}", i)] = logits[i].detach();
+  return pipeline.task().loss(logits, batch, {request.value("label_smoothing", 0.0)});
+}
+
+// As the loop takes it; logits of the same tokens beside it.
+Loss masked_loss(Pipeline& pipeline, const Batch& batch, StateDict& tensors) {
+  const Json state = pipeline.task().state();
+  const mlm::Masked masked = mlm::fixed_masks(
+      batch, {state.at("options").at("mlm_probability").get<double>(),
+              state.at("mask_id").get<int32_t>(), state.at("vocabulary").get<int64_t>()});
+  const Packed& stream = masked.batch.streams.front();
+  tensors = {{"logits", pipeline.network().forward(masked.batch)[0].detach()},
+             {"masked.ids", stream.ids},
+             {"masked.segments", stream.segments},
+             {"masked.ends", stream.cu_seqlens.to(at::kLong)},
+             {"masked.rows", masked.rows},
+             {"masked.targets", masked.targets}};
+  return pipeline.task().forward_loss(pipeline.network(), batch);
+}
+
 Json step(const Json& request) {
   const std::vector<Record> records = records_of(request.at("records"));
   const std::string model = request.at("model").get<std::string>(),
@@ -93,10 +120,11 @@ Json step(const Json& request) {
     while (indices.size() < samples.size()) indices.push_back(static_cast<int64_t>(indices.size()));
   }
   const Batch batch = collate(samples, indices, 0);
-  const at::Tensor logits = pipeline->network().forward(batch);
-  const Loss loss = pipeline->task().loss(logits, batch, {request.value("label_smoothing", 0.0)});
+  StateDict tensors;
+  const Loss loss = pipeline->info().name == std::string("mlm")
+                        ? masked_loss(*pipeline, batch, tensors)
+                        : loss_of_logits(*pipeline, batch, request, tensors);
   loss.sum.backward();
-  StateDict tensors{{"logits", logits.detach()}};
   for (const auto& [name, weight] : pipeline->network().weights())
     tensors["grad." + name] = weight.grad() / loss.count;
   write_safetensors(out + "/tensors.safetensors", tensors);

@@ -49,7 +49,7 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
   std::ifstream file("tests/golden/optimizers.json");
   ASSERT_TRUE(file) << "tests/golden/optimizers.json is missing";
   const Json cases = Json::parse(file);
-  ASSERT_EQ(cases.size(), 8U);
+  ASSERT_EQ(cases.size(), 9U);
   for (const Json& one : cases) {
     const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"matrix", {5, 7}},
                                                                               {"vector", {6}}};
@@ -77,7 +77,9 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
         const double apart =
             ((parameter.value.detach() - expected).abs().max() / expected.abs().max())
                 .item<double>();
-        EXPECT_LT(apart, 2e-6) << one["name"] << one["options"] << " step " << step;
+        // Newton-Schulz steps stretch small singular values, and what was rounded there.
+        EXPECT_LT(apart, one["name"] == "muon" ? 1e-5 : 2e-6)
+            << one["name"] << one["options"] << " step " << step;
       }
     }
   }
@@ -169,9 +171,10 @@ TEST_P(EveryOptimizer, LowersTheLossOfARun) {
   TrainOptions options = tiny_options();
   options.optim = GetParam();
   options.num_train_epochs = 12;
-  options.learning_rate = GetParam() == "sgd"                                 ? 0.5
-                          : GetParam() == "lamb" || GetParam() == "adafactor" ? 2e-2
-                                                                              : 2e-3;
+  options.learning_rate =
+      GetParam() == "sgd"                                                         ? 0.5
+      : GetParam() == "lamb" || GetParam() == "adafactor" || GetParam() == "muon" ? 2e-2
+                                                                                  : 2e-3;
   options.eval_strategy = options.save_strategy = "no";
   run.train(options);
   const auto all = run.events_of<Stepped>();
@@ -185,7 +188,8 @@ TEST_P(EveryOptimizer, RefusesTheStateOfAnotherModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, EveryOptimizer,
-                         testing::Values("adamw", "adam", "adafactor", "sgd", "lion", "lamb"),
+                         testing::Values("adamw", "adam", "adafactor", "sgd", "lion", "lamb",
+                                         "muon"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(OptimArgs, AreTheOptimizersOwn) {

@@ -1,5 +1,6 @@
 #include "tune/parameters.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -143,6 +144,36 @@ TEST(Groups, GiveWeightsARateAndADecayOfTheirOwn) {
     EXPECT_DOUBLE_EQ(p.rate, rate) << p.name;
     EXPECT_DOUBLE_EQ(p.weight_decay, norm_or_bias ? 0 : head ? 0.2 : 0.01) << p.name;
   }
+}
+
+TEST(LayerwiseDecay, LowersTheRateFromLayerToLayer) {
+  TinyRun run;
+  const TrainOptions options = read_train(R"(train:
+  layerwise_lr_decay: 0.5
+  groups:
+    - {parameters: "encoder.layer.0.*", factor: 4}
+)");
+  const std::vector<Parameter> parameters = trainable_parameters(fresh_network(run), options);
+  const auto rate_of = [&](const std::string& name) {
+    const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                    [&](const Parameter& p) { return p.name == name; });
+    return found == parameters.end() ? -1 : found->rate;
+  };
+  const int64_t layers = run.pipeline().network().backbone().config().num_layers;
+  EXPECT_EQ(rate_of("classifier.weight"), 1);
+  EXPECT_EQ(rate_of("bert.pooler.dense.weight"), 1);
+  EXPECT_EQ(rate_of(fmt::format("bert.encoder.layer.{}.output.dense.weight", layers - 1)), 0.5);
+  EXPECT_EQ(rate_of("bert.encoder.layer.0.output.dense.weight"),
+            4 * std::pow(0.5, static_cast<double>(layers)));
+  EXPECT_EQ(rate_of("bert.embeddings.word_embeddings.weight"),
+            std::pow(0.5, static_cast<double>(layers + 1)));
+}
+
+TEST(LayerwiseDecay, ThatCannotBeMeantIsRefused) {
+  EXPECT_THAT(error_of([] { read_train("train: {layerwise_lr_decay: 1.5}"); }),
+              AllOf(HasSubstr("run.yaml:1:"), HasSubstr("at most 1")));
+  EXPECT_THAT(error_of([] { read_train("train: {layerwise_lr_decay: 0}"); }),
+              HasSubstr("more than 0"));
 }
 
 TEST(Groups, ThatCannotBeMeantAreRefusedAtTheirPlace) {

@@ -101,6 +101,26 @@ TEST(Divergence, OfLabelsIsThatOfTwoClassesEach) {
               class_divergence(as_classes(a), as_classes(b), all.flatten()).item<double>(), 1e-12);
 }
 
+// ---- shifts of embeddings
+
+// Of a sample whose two sequences have two tokens and one, and of one with a single token.
+TEST(Shifts, AreMeasuredOverAllSequencesOfASample) {
+  const auto sequence = [](size_t tokens) {
+    const std::vector<int32_t> ones(tokens, 1);
+    return Sequence{ones, ones, ones, ones, std::vector<Span>(tokens)};
+  };
+  Sample two;
+  two.streams.emplace_back();
+  two.streams[0].append(sequence(2));
+  two.streams[0].append(sequence(1));
+  const Batch batch = collate({two, Sample{{sequence(1)}}}, {0, 1}, 0);
+  EXPECT_TRUE(tokens_of(batch).equal(at::tensor({3.0, 1.0}, at::kDouble)));
+  const Shifts ones = {at::ones({4, 3})};
+  EXPECT_TRUE(norms(batch, ones).allclose(at::tensor({3.0, std::sqrt(3.0)}, at::kDouble)));
+  const Shifts halved = scaled(batch, ones, at::tensor({0.5, 2.0}, at::kDouble));
+  EXPECT_TRUE(halved[0].select(1, 0).equal(at::tensor({0.5F, 0.5F, 0.5F, 2.0F})));
+}
+
 // ---- the section
 
 TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {

@@ -47,6 +47,24 @@ TEST(Schedule, RestartsAsOftenAsAsked) {
   EXPECT_EQ(factor(90), 0);
 }
 
+// Values of torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=100).
+TEST(Schedule, OneCycleIsPyTorchs) {
+  ScheduleOptions o;
+  o.type = "one_cycle";
+  o.total_steps = 100;
+  const auto factor = make_schedule(o);
+  const std::pair<int64_t, double> expected[] = {{0, 0.04},
+                                                 {10, 0.29516394846410077},
+                                                 {29, 1},
+                                                 {30, 0.9994965352845243},
+                                                 {50, 0.793893450575732},
+                                                 {64, 0.500002},
+                                                 {99, 4e-6}};
+  for (const auto& [step, value] : expected) EXPECT_NEAR(factor(step), value, 1e-12) << step;
+  o.total_steps = 1;
+  EXPECT_LE(make_schedule(o)(0), 1);
+}
+
 TEST(Schedule, IsZeroBeforeTheFirstWarmupStepAndNeverNegative) {
   ScheduleOptions o;
   o.warmup_steps = 4;

@@ -38,6 +38,7 @@ TEST(TrainOptions, ReadEveryKey) {
   adam_beta2: 0.98
   adam_epsilon: 1e-6
   max_grad_norm: 0
+  layerwise_lr_decay: 0.9
   freeze: embeddings.*
   groups: {parameters: classifier.*, learning_rate: 1e-3}
   lr_scheduler_type: polynomial
@@ -67,7 +68,7 @@ TEST(TrainOptions, ReadEveryKey) {
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
   for (const auto& [key, value] : set.items()) EXPECT_NE(value, unset.at(key)) << key;
-  EXPECT_EQ(set.size(), 40U);
+  EXPECT_EQ(set.size(), 41U);
 }
 
 TEST(TrainOptions, RefuseWhatCannotBeMeantAtItsPlace) {

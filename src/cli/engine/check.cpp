@@ -147,30 +147,51 @@ std::string leak_text(const std::vector<Leak>& leaks) {
   return text;
 }
 
+Json checked_json(const RunConfig& config, Checked& checked) {
+  Dataset& dataset = checked.prepared.dataset;
+  Json json = {
+      {"data", Json::object()}, {"leaks", Json::array()}, {"estimate", checked.cost.json()}};
+  if (!config.stage.empty()) json["name"] = config.stage;
+  for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
+  json["estimate"]["free_disk_bytes"] = free_disk_bytes(config.output_dir);
+  for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
+  return json;
+}
+
+std::string checked_text(const RunConfig& config, Checked& checked) {
+  Dataset& dataset = checked.prepared.dataset;
+  std::string text;
+  for (const std::string& split : config.data.splits())
+    text += split_text(split, dataset.audits()[split]);
+  return text + leak_text(dataset.leaks()) + "\nestimate\n" + checked.cost.text() +
+         fmt::format("free    {:.0f} MB\n",
+                     static_cast<double>(free_disk_bytes(config.output_dir)) / 1e6);
+}
+
 }  // namespace
 
+// The first stage's model stands in for those that are not there yet.
 int run_check(const CLI::App& arguments) {
   const RunConfig config =
       RunConfig::load(text_of(arguments, "CONFIG"), list_of(arguments, "KEY=VALUE"));
+  const bool as_json = flag_of(arguments, "--json");
+  Json stages = Json::array();
+  for (RunConfig stage : config.stages) {
+    stage.model = config.model;
+    Checked checked = check(stage);
+    if (as_json) stages.push_back(checked_json(stage, checked));
+    if (!as_json)
+      std::cout << "stage " << stage.stage << "\n\n" << checked_text(stage, checked) << '\n';
+  }
   Checked checked = check(config);
-  Dataset& dataset = checked.prepared.dataset;
-  const Estimate& cost = checked.cost;
   keep_sums_of(checked.prepared.model_folder);
-  const int64_t free_bytes = free_disk_bytes(config.output_dir);
-  if (flag_of(arguments, "--json")) {
-    Json json = {{"data", Json::object()}, {"leaks", Json::array()}, {"estimate", cost.json()}};
-    for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
-    json["estimate"]["free_disk_bytes"] = free_bytes;
-    for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
-    std::cout << to_text(json) << '\n';
+  if (!as_json) {
+    std::cout << checked_text(config, checked);
     return 0;
   }
-  for (const std::string split : kSplits) {
-    if (dataset.has(split)) std::cout << split_text(split, dataset.audits()[split]);
-  }
-  std::cout << leak_text(dataset.leaks()) << "\nestimate\n"
-            << cost.text()
-            << fmt::format("free    {:.0f} MB\n", static_cast<double>(free_bytes) / 1e6);
+  Json json = checked_json(config, checked);
+  if (!stages.empty()) json["stages"] = std::move(stages);
+  std::cout << to_text(json) << '\n';
   return 0;
 }
 

@@ -11,8 +11,11 @@ int run_train(const CLI::App& arguments);
 int run_eval(const CLI::App& arguments);
 int run_predict(const CLI::App& arguments);
 int run_score(const CLI::App& arguments);
+int run_embed(const CLI::App& arguments);
+int run_search(const CLI::App& arguments);
 int run_merge(const CLI::App& arguments);
 int run_check(const CLI::App& arguments);
+int run_suite(const CLI::App& arguments);
 int run_env(const CLI::App& arguments);
 
 }  // namespace hone

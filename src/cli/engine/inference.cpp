@@ -1,7 +1,9 @@
 #include "cli/engine/inference.h"
 
+#include <fmt/format.h>
+
+#include "base/log.h"
 #include "cli/arguments.h"
-#include "run/load.h"
 
 namespace hone {
 
@@ -34,11 +36,26 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
   return reading;
 }
 
+LoadOptions load_options(const CLI::App& arguments) {
+  return {.task = words_of(arguments, true),
+          .precision = text_of(arguments, "--precision"),
+          .device = text_of(arguments, "--device"),
+          .threads = number_of(arguments, "--threads")};
+}
+
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
-  return load_model(text_of(arguments, "MODEL"), {.task = words_of(arguments, true),
-                                                  .precision = text_of(arguments, "--precision"),
-                                                  .device = text_of(arguments, "--device"),
-                                                  .threads = number_of(arguments, "--threads")});
+  return load_model(text_of(arguments, "MODEL"), load_options(arguments));
+}
+
+int tell_answered(const Answered& answered, const Reading& reading) {
+  if (answered.bad_rows == 0) return 0;
+  const std::string message =
+      fmt::format("{} of {} rows have no answer, in its place stands an \"error\"; the first: {}",
+                  answered.bad_rows, answered.rows, answered.first_error->what());
+  const bool may_skip = answered.worst == ErrorKind::kData;  // a bad model is no bad row
+  if (reading.source.on_bad_row != "skip" || !may_skip) throw Error(answered.worst, message);
+  log_warn("{}", message);
+  return 0;
 }
 
 }  // namespace hone

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "run/answer.h"
+#include "run/load.h"
 #include "run/reading.h"
 #include "tasks/pipeline.h"
 
@@ -18,8 +20,15 @@ namespace hone {
 // do not name is the model's own. "-" is standard input.
 Reading reading_of(const std::string& path, const CLI::App& arguments, const Pipeline& pipeline);
 
-// A saved model set up by --precision and --threads; KEY=VALUE words that begin with "task." stand
-// in for the options it was saved with.
+// What --precision, --device and --threads say; KEY=VALUE words that begin with "task." stand in
+// for the options that a model was saved with.
+LoadOptions load_options(const CLI::App& arguments);
+
+// A saved model set up by these.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
+
+// Tells of rows that have no answer: an error, or a warning where the reading passes over them.
+// Gives the exit code.
+int tell_answered(const Answered& answered, const Reading& reading);
 
 }  // namespace hone

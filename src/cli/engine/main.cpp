@@ -12,9 +12,12 @@ int main(int argc, char** argv) {
                                {"train", hone::run_train},
                                {"eval", hone::run_eval},
                                {"predict", hone::run_predict},
+                               {"embed", hone::run_embed},
+                               {"search", hone::run_search},
                                {"score", hone::run_score},
                                {"merge", hone::run_merge},
                                {"check", hone::run_check},
+                               {"suite", hone::run_suite},
                                {"env", hone::run_env},
                            },
                            hone::without_torch);

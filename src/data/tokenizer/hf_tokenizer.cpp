@@ -88,6 +88,7 @@ HfTokenizer::HfTokenizer(TokenizerParts parts)
   };
   pad_id_ = id_of_special("pad_token");
   unk_id_ = id_of_special("unk_token");
+  mask_id_ = id_of_special("mask_token");
   max_length_ = read_max_length(parts_.config);
   if (post_processor_.trims_offsets()) {
     find_spaces();

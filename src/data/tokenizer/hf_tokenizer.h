@@ -47,6 +47,7 @@ class HfTokenizer final : public Tokenizer {
   int64_t vocab_size() const override { return vocab_size_; }
   int32_t pad_id() const override { return pad_id_; }
   int32_t unk_id() const override { return unk_id_; }
+  int32_t mask_id() const override { return mask_id_; }
   int64_t max_length() const override { return max_length_; }
   void save(const std::string& folder) const override;
 
@@ -71,7 +72,7 @@ class HfTokenizer final : public Tokenizer {
   std::vector<Spaces>
       spaces_;  // blanks at the ends of each of the model's tokens, where offsets leave them out
   int64_t vocab_size_ = 0, max_length_ = 0;
-  int32_t pad_id_ = -1, unk_id_ = -1;
+  int32_t pad_id_ = -1, unk_id_ = -1, mask_id_ = -1;
 
   void encode(std::string_view text, bool is_fast, Encoding& out) const;
   bool encode_fast(std::string_view text, Span range, int32_t& word, Encoding& out) const;

@@ -57,6 +57,7 @@ class Tokenizer {
   virtual int64_t vocab_size() const = 0;  // with added tokens
   virtual int32_t pad_id() const = 0;      // -1 where there is none
   virtual int32_t unk_id() const = 0;      // of what the vocabulary lacks; -1 where there is none
+  virtual int32_t mask_id() const = 0;     // of a token that is to be guessed; -1: there is none
   virtual int64_t max_length() const = 0;  // model_max_length, 0 where not stated
 
   // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies,

@@ -55,6 +55,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
 
   at::Tensor forward(const Rows& rows);  // REQUIRES: all rows
   int64_t width() const { return options_.width; }
+  const at::Tensor& words() const { return words_->weight; }  // the table
 
  private:
   TokenEmbeddingsOptions options_;

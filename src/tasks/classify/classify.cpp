@@ -11,27 +11,21 @@
 
 #include "base/log.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/classify/aspect.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
 #include "tasks/truncate.h"
+#include "tasks/within.h"
 
 namespace hone::classify {
 namespace {
 
 constexpr const char* kTarget = "labels";
-
-std::vector<double> softmax_of(const at::Tensor& logits) {
-  const auto* x = logits.data_ptr<float>();
-  const double top = *std::max_element(x, x + logits.numel());
-  std::vector<double> p(logits.numel());
-  double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(x[i] - top);
-  for (double& value : p) value /= sum;
-  return p;
-}
+constexpr const char* kThreshold = "threshold";
+constexpr double kUsualThreshold = 0.5;
 
 std::vector<double> sigmoid_of(const at::Tensor& logits) {
   const auto* x = logits.data_ptr<float>();
@@ -91,8 +85,11 @@ Classify::Classify(Options options, Type type, Labels labels)
 const TaskInfo& Classify::info() const { return kInfo; }
 
 std::vector<std::string> Classify::text_fields() const {
-  if (options_.text_pair.empty()) return {options_.text};
-  return {options_.text, options_.text_pair};
+  std::vector<std::string> fields = {options_.text};
+  for (const std::string& more : {options_.text_pair, options_.aspect}) {
+    if (!more.empty()) fields.push_back(more);
+  }
+  return fields;
 }
 
 std::vector<std::string> Classify::gold_fields() const {
@@ -233,11 +230,28 @@ void Classify::tell_unseen() const {
            labels_.size(), Labels(unseen, 0).list());
 }
 
+std::vector<std::string> Classify::open_options() const {
+  if (type_ != Type::kMulti || options_.threshold) return {};
+  return {kThreshold};
+}
+
+// The scorer has looked for it already, where some row has a label.
+std::vector<ChosenOption> Classify::choose_options(const Report& validation) {
+  const bool can_tell = std::any_of(validation.metrics.begin(), validation.metrics.end(),
+                                    [](const Metric& m) { return m.name == kBestThreshold; });
+  if (open_options().empty() || !can_tell) return {};
+  options_.threshold = validation.value(kBestThreshold);
+  return {{kThreshold, *options_.threshold, kMicroF1, validation.value(kBestMicroF1),
+           validation.value(kMicroF1)}};
+}
+
 std::vector<std::string> Classify::idle_options() const {
   const Options usual;
   std::vector<std::string> idle;
   if (type_ != Type::kMulti && options_.threshold != usual.threshold)
     idle.push_back(fmt::format("threshold does nothing where the type is {}", type_name(type_)));
+  if (options_.aspect.empty() && options_.aspect_as != usual.aspect_as)
+    idle.emplace_back("aspect_as does nothing without an aspect");
   if (type_ == Type::kRegression && options_.unknown_labels != usual.unknown_labels)
     idle.emplace_back("unknown_labels does nothing where the type is regression");
   if (options_.label_ids_from != usual.label_ids_from && !labels_.accepts_ids())
@@ -251,17 +265,20 @@ std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& toke
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
   if (with_targets) sample.targets.push_back(target_of(record, sample.repair));
+  if (with_targets && sample.repair.empty() && !options_.aspect.empty())
+    sample.repair = aspect_of(record, options_).repair;
   return {std::move(sample)};
 }
 
 Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
                                bool* truncated) const {
+  const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
+  if (!options_.aspect.empty())
+    return aspect_sequence(record, options_, tokenizer, longest, truncated);
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
-  const int64_t room = std::max<int64_t>(
-      length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(is_pair),
-      0);
+  const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(is_pair), 0);
   const bool was_cut = truncate_longest_first(first, is_pair ? &second : nullptr, room);
   if (truncated != nullptr) *truncated = was_cut;
   return tokenizer.post_process(first, is_pair ? &second : nullptr);
@@ -315,8 +332,7 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
   return std::make_shared<SentenceHead>(config, outputs());
 }
 
-Loss Classify::loss(const at::Tensor& logits, const Batch& batch,
-                    const LossOptions& options) const {
+Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
   if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
@@ -350,7 +366,8 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
     result[options_.label] = number(logits.data_ptr<float>()[0]);
     return result;
   }
-  const std::vector<double> p = type_ == Type::kMulti ? sigmoid_of(logits) : softmax_of(logits);
+  const std::vector<double> p =
+      type_ == Type::kMulti ? sigmoid_of(logits) : probabilities_of(logits);
   if (type_ == Type::kSingle) {
     result[options_.label] = labels_.value(std::max_element(p.begin(), p.end()) - p.begin());
   } else {
@@ -363,7 +380,7 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
 Json Classify::chosen_labels(const std::vector<double>& p) const {
   Json chosen = Json::array();
   for (int64_t i = 0; i < labels_.size(); ++i) {
-    if (p[i] >= options_.threshold) chosen.push_back(labels_.value(i));
+    if (p[i] >= options_.threshold.value_or(kUsualThreshold)) chosen.push_back(labels_.value(i));
   }
   return options_.label_separator.empty() ? chosen : joined(chosen, options_.label_separator);
 }

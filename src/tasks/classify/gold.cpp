@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "tasks/classify/list_text.h"
@@ -21,16 +20,6 @@ std::vector<Json> split(const std::string& text, const std::string& separator) {
     begin = end + separator.size();
   }
   return parts;
-}
-
-// The whole of `text` as a number; nothing for other texts.
-std::optional<double> decimal(std::string_view text) {
-  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
-    return std::nullopt;
-  return number;
 }
 
 // 0, 1, false, true, and what a csv file makes of them.
@@ -252,10 +241,8 @@ bool is_decimal(const Json& label) {
 }
 
 double number_in(const Json& value, const Options& options, const Record& record) {
-  std::optional<double> number;
-  if (value.is_number()) number = value.get<double>();
-  if (value.is_string()) number = decimal(trimmed_label(value.get<std::string>()));
-  if (!number || !std::isfinite(*number))
+  const std::optional<double> number = as_number(value);
+  if (!number)
     throw field_error(record, options.label,
                       fmt::format("must be a number (type is regression), but is {}", dump(value)));
   if (!std::isfinite(static_cast<float>(*number)))

@@ -71,9 +71,11 @@ void check(const Options& options, Config& section) {
   if (options.label == "scores")
     throw section.error(
         "label", "results use the name \"scores\" themselves; map the field to another name");
-  if (options.threshold <= 0 || options.threshold >= 1)
-    throw section.error("threshold", fmt::format("\"threshold\" is {}; it must lie between 0 and 1",
-                                                 options.threshold));
+  if (options.threshold && (*options.threshold <= 0 || *options.threshold >= 1))
+    throw section.error("threshold",
+                        fmt::format("\"threshold\" is {}; it must lie between 0 and 1, "
+                                    "or be auto",
+                                    *options.threshold));
   const bool has_several = options.type == Type::kAuto || options.type == Type::kMulti;
   if (!has_several && !options.label_separator.empty()) {
     throw section.error("label_separator", "is for several labels in one text, but \"type\" is " +
@@ -81,6 +83,9 @@ void check(const Options& options, Config& section) {
   }
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");
+  if (!options.aspect.empty() && !options.text_pair.empty())
+    throw section.error("aspect",
+                        "an aspect is a part of one text, but \"text_pair\" names a second");
   check_columns(options, section);
   check_format(options, section);
 }
@@ -89,6 +94,11 @@ void check(const Options& options, Config& section) {
 
 const std::vector<std::string>& option_names(Type) {
   static const std::vector<std::string> names = {"auto", "single", "multi", "regression"};
+  return names;
+}
+
+const std::vector<std::string>& option_names(AspectAs) {
+  static const std::vector<std::string> names = {"pair", "mark"};
   return names;
 }
 

@@ -1,6 +1,7 @@
 // What the `task` section of classification may say.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,15 @@ enum class Type { kAuto, kSingle, kMulti, kRegression };
 // label. kAuto becomes one of the two with the first row that can be read in one way only.
 enum class Format { kAuto, kList, kMultiHot };
 
+// How the model is told which part of a text the label is about: as the second text of a pair (Song
+// et al. 2019, https://arxiv.org/abs/1902.09314: BERT-SPC), or by marks around it.
+enum class AspectAs { kPair, kMark };
+
 struct Options {
-  std::string text = "text";               // field of the text
-  std::string text_pair;                   // field of a second text, or "": sentence pairs
+  std::string text = "text";  // field of the text
+  std::string text_pair;      // field of a second text, or "": sentence pairs
+  std::string aspect;         // field of the part of the text that the label is about
+  AspectAs aspect_as = AspectAs::kPair;
   std::string label = "label";             // field of the label, also in results
   std::vector<std::string> label_columns;  // fields that each hold a zero or one, named as labels
   Type type = Type::kAuto;
@@ -27,7 +34,9 @@ struct Options {
   std::vector<std::string> labels;  // names in their order; "": those of the training data. In the
                                     // file: a list, or the path of a file
   int64_t label_ids_from = 0;       // the number of the first of `labels`, where data holds numbers
-  double threshold = 0.5;           // multi: a label is given from this probability on
+  // multi: a label is given from this probability on. Nothing: from what gives the best micro F1 on
+  // validation data; until then from 0.5.
+  std::optional<double> threshold = 0.5;
   std::string unknown_labels =
       "error";  // error | count: a gold label that training did not have is scored as missed
   int64_t max_seq_length =
@@ -38,12 +47,15 @@ struct Options {
 
 const std::vector<std::string>& option_names(Type);    // "auto", "single", …
 const std::vector<std::string>& option_names(Format);  // "auto", "list", "multi_hot"
+const std::vector<std::string>& option_names(AspectAs);
 
 // See tasks/options.h. `labels` and `label_ids_from` are kept with the labels that they name.
 template <typename SomeOptions, typename Visitor>
 void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("text", o.text);
   visit("text_pair", o.text_pair);
+  visit("aspect", o.aspect);
+  visit("aspect_as", o.aspect_as);
   visit("label", o.label);
   visit("label_columns", o.label_columns);
   visit("type", o.type);

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "tasks/classify/gold.h"
+#include "tasks/classify/threshold.h"
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
 #include "tasks/metrics/calibration.h"
@@ -28,6 +29,8 @@ std::string shown_text(const Record& gold, const Options& options) {
       text +=
           (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);
   }
+  const Json* aspect = options.aspect.empty() ? nullptr : find_field(gold, options.aspect);
+  if (aspect != nullptr) text += " | " + dump(*aspect);
   return text;
 }
 
@@ -208,19 +211,20 @@ class MultiScorer : public Scorer {
   }
 
   Report report() const override {
-    Report report = empty_report("micro_f1", static_cast<int64_t>(rows_.size()));
+    Report report = empty_report(kMicroF1, static_cast<int64_t>(rows_.size()));
     const std::vector<int32_t> once(rows_.size(), 1);
     const std::vector<metrics::ClassCounts> counts = count(once);
     fill_classes(counts, report);
     const auto most = static_cast<int32_t>(most_frequent(counts));
     const bool has_baseline = report.n > 0 && !counts.empty();
     if (has_baseline) report.baseline = fmt::format("always {}", labels_.name(most));
-    report.add({"micro_f1", "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy",
+    report.add({kMicroF1, "macro_f1", "weighted_f1", "samples_f1", "subset_accuracy",
                 less_is_better("hamming_loss")},
                scores(once),
                metrics::bootstrap(
                    report.n, [&](std::span<const int32_t> weights) { return scores(weights); }),
                has_baseline ? always(most).scores(once) : std::vector<double>());
+    if (!options_.threshold) search_.add_to(report);
     metrics::add_calibration(calibration_, report);
     report.sections.push_back(mistakes_.section());
     return report;
@@ -266,9 +270,10 @@ class MultiScorer : public Scorer {
     if (!result.contains("scores")) return;
     for (size_t label = 0; label < labels_.size(); ++label) {
       const std::optional<double> p = score_of(result, labels_.name(static_cast<int32_t>(label)));
-      if (p)
-        calibration_.add(*p, std::binary_search(row.sets.gold.begin(), row.sets.gold.end(),
-                                                static_cast<int32_t>(label)));
+      const bool is_there = std::binary_search(row.sets.gold.begin(), row.sets.gold.end(),
+                                               static_cast<int32_t>(label));
+      if (p) calibration_.add(*p, is_there);
+      if (!options_.threshold) search_.add(p.value_or(0), is_there);
     }
   }
 
@@ -347,6 +352,7 @@ class MultiScorer : public Scorer {
   Options options_;
   LabelIndex labels_;
   std::vector<Row> rows_;
+  ThresholdSearch search_;
   metrics::Calibration calibration_;
   MistakeList mistakes_;
 };

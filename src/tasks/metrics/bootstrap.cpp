@@ -31,6 +31,14 @@ double percentile(std::vector<double> values, double share) {
   return values[below] + (place - static_cast<double>(below)) * (values[above] - values[below]);
 }
 
+namespace {
+
+Interval interval_of(const std::vector<double>& draws) {
+  return {percentile(draws, 0.025), percentile(draws, 0.975), draws};
+}
+
+}  // namespace
+
 std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores) {
   if (records == 0) return {};
   RandomStream random(kKey);
@@ -43,9 +51,20 @@ std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores) 
     for (size_t j = 0; j < values.size(); ++j) drawn[j].push_back(values[j]);
   }
   std::vector<Interval> intervals;
-  for (const std::vector<double>& values : drawn)
-    intervals.push_back({percentile(values, 0.025), percentile(values, 0.975)});
+  for (const std::vector<double>& values : drawn) intervals.push_back(interval_of(values));
   return intervals;
+}
+
+// Both were drawn with one key: pairs are mixed, so that no two draws belong together.
+std::optional<Interval> interval_of_difference(const Metric& a, const Metric& b) {
+  if (!a.interval || !b.interval) return std::nullopt;
+  const std::vector<double>&x = a.interval->draws, &y = b.interval->draws;
+  const size_t count = std::min(x.size(), y.size());
+  if (count == 0) return std::nullopt;
+  const std::vector<int64_t> mixed = permutation(static_cast<int64_t>(count), kKey);
+  std::vector<double> differences;
+  for (size_t i = 0; i < count; ++i) differences.push_back(x[i] - y[static_cast<size_t>(mixed[i])]);
+  return interval_of(differences);
 }
 
 }  // namespace hone::metrics

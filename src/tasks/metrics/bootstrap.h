@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,10 @@ using ResampledScores = std::function<std::vector<double>(std::span<const int32_
 // machine. 1,000 resamples, fewer for very large sets (their intervals are narrow, and a report
 // should cost seconds at most). Empty where there are no records.
 std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores);
+
+// The interval of a.value - b.value, where the two were measured on records of their own; nothing
+// where either has none.
+std::optional<Interval> interval_of_difference(const Metric& a, const Metric& b);
 
 int64_t resamples_for(int64_t records);
 double percentile(std::vector<double> values,

@@ -1,5 +1,6 @@
 #include "tasks/ner/ner.h"
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,9 +14,9 @@
 #include "tasks/heads.h"
 #include "tasks/labels.h"
 #include "tasks/ner/bio.h"
+#include "tasks/ner/crf.h"
 #include "tasks/ner/scorer.h"
 #include "tasks/ner/text.h"
-#include "tasks/truncate.h"
 #include "tasks/windows.h"
 
 namespace hone::ner {
@@ -63,16 +64,43 @@ std::vector<std::vector<int32_t>> words_of_all(const std::vector<Sample>& sample
   return words;
 }
 
-struct Choice {
-  size_t tag = 0;
-  double probability = 0;
-};
+// Each token's tag by itself: the likeliest one.
+kernels::CrfPath likeliest_tags(const std::vector<float>& logits, size_t tags) {
+  kernels::CrfPath path;
+  for (const float* row = logits.data(); row < logits.data() + logits.size(); row += tags) {
+    const auto best = std::max_element(row, row + tags) - row;
+    double sum = 0;
+    for (size_t i = 0; i < tags; ++i) sum += std::exp(static_cast<double>(row[i]) - row[best]);
+    path.tags.push_back(best);
+    path.probabilities.push_back(1 / sum);
+  }
+  return path;
+}
 
-Choice choose(const float* logits, size_t tags) {
-  const size_t best = std::max_element(logits, logits + tags) - logits;
-  double sum = 0;
-  for (size_t i = 0; i < tags; ++i) sum += std::exp(static_cast<double>(logits[i]) - logits[best]);
-  return {best, 1 / sum};
+// All tokens' tags as one chain; `table` as the head gave it.
+kernels::CrfPath best_chain(std::vector<float>& logits, const at::Tensor& table) {
+  const int64_t tags = table.size(1);
+  return kernels::crf_best_path(
+      at::from_blob(logits.data(), {static_cast<int64_t>(logits.size()) / tags, tags}), table);
+}
+
+// How many tags each token's sample has: a mean over samples counts a token by its inverse.
+at::Tensor tags_beside(const at::Tensor& has_tag, const Packed& tokens) {
+  const at::Tensor ends = tokens.cu_seqlens.to(has_tag.device(), at::kLong);
+  const at::Tensor counts = at::segment_reduce(has_tag, "sum", /*lengths=*/{}, /*indices=*/{}, ends,
+                                               /*axis=*/0, /*unsafe=*/true);
+  return at::repeat_interleave(counts, ends.diff());
+}
+
+at::Tensor chain_loss(const Outputs& logits, const Chains& c) {
+  return kernels::crf_loss_sum(logits[0].index_select(0, c.rows), logits[1], c.tags, c.chains);
+}
+
+void refuse_smoothing(const LossOptions& options) {
+  if (options.label_smoothing != 0)
+    throw Error(ErrorKind::kUsage,
+                "label_smoothing_factor has no meaning for chains of tags (task.crf); leave it at "
+                "0");
 }
 
 std::vector<std::string> tag_names(const std::set<std::string>& types) {
@@ -89,13 +117,6 @@ std::vector<bool> with_pieces(const std::vector<int32_t>& words, size_t tokens) 
   std::vector<bool> result(tokens);
   for (const int32_t word : words) result[word] = true;
   return result;
-}
-
-// What is said of the first of some misfits.
-std::string repair_of(const std::vector<std::string>& misfits) {
-  if (misfits.empty()) return "";
-  return misfits.size() == 1 ? misfits.front()
-                             : fmt::format("{} (and {} more)", misfits.front(), misfits.size() - 1);
 }
 
 // The tags of entities where not every token carries one: an entity begins at its first that does.
@@ -115,14 +136,6 @@ std::vector<std::string> carried_tags(const std::vector<TagSpan>& spans,
   }
   repair = repair_of(misfits);
   return tags;
-}
-
-std::string misfit_text(const Misfit& misfit) {
-  const Entity& e = misfit.entity;
-  const std::string entity = fmt::format("the entity \"{}\" at {} to {}", e.label, e.start, e.end);
-  if (misfit.aligned.empty()) return entity + " has no token of its own, and is not learned";
-  return fmt::format("{} begins or ends inside a token, and is learned as \"{}\"", entity,
-                     shortened(misfit.aligned, 60));
 }
 
 // The tags of all tokens, from those (IOB2) of the tokens that carry one: what lies within an
@@ -239,27 +252,33 @@ std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer
   const Tokenized tokenized = tokenize(record, tokenizer, by_pieces_);
   const Encoding& all = tokenized.pieces;
   std::vector<Sample> samples;
-  const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
-  const int64_t room = std::max<int64_t>(longest - tokenizer.special_tokens_added(false), 1);
-  for (const Window& window :
-       cut_windows(all.words, room, options_.stride >= 0 ? options_.stride : longest / 4)) {
+  for (const Window& window : windows_of(all, options_, tokenizer)) {
     Sample sample;
     sample.window = static_cast<int32_t>(samples.size());
     sample.streams.push_back(tokenizer.post_process(part_of(all, window)));
     samples.push_back(std::move(sample));
   }
   if (!with_targets) return samples;
-  const std::vector<float> gold = gold_tags(record, tokenized, &samples.front().repair);
-  for (Sample& sample : samples)
+  add_targets(gold_tags(record, tokenized, &samples.front().repair), samples);
+  return samples;
+}
+
+void Ner::add_targets(const std::vector<float>& gold, std::vector<Sample>& samples) const {
+  for (Sample& sample : samples) {
     sample.targets.push_back(
         {kTarget, true, 1, std::vector<float>(sample.streams[0].size(), kNoTarget)});
-  const std::vector<Place> places =
+    if (options_.crf) sample.targets.push_back({kChainEnds, false, 2, {0, 0}});
+  }
+  std::vector<Place> places =
       answering_places(words_of_all(samples), static_cast<int64_t>(gold.size()));
   for (size_t i = 0; i < gold.size(); ++i) {
     if (places[i].window >= 0)
       samples[places[i].window].targets[0].values[places[i].piece] = gold[i];
   }
-  return samples;
+  std::erase_if(places, [](const Place& place) { return place.window < 0; });
+  if (!options_.crf || places.empty()) return;
+  samples[places.front().window].targets[1].values[0] = 1;
+  samples[places.back().window].targets[1].values[1] = 1;
 }
 
 std::vector<float> Ner::gold_tags(const Record& record, const Tokenized& tokenized,
@@ -285,28 +304,45 @@ float Ner::tag_index(const std::string& tag, const Record& record) const {
   const auto found = std::find(tags_.begin(), tags_.end(), tag);
   if (found != tags_.end()) return static_cast<float>(found - tags_.begin());
   if (options_.unknown_labels == "count") return kNoTarget;
-  const std::vector<std::string> known(types_.begin(), types_.end());
-  const std::string type(type_of(tag)), suggestion = did_you_mean(type, known);
-  throw field_error(
-      record, has_tokens(record, options_) ? options_.tags : options_.entities,
-      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} "
-                  "In validation and test data task.unknown_labels=count scores such "
-                  "entities as missed instead",
-                  type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
+  throw unknown_type(std::string(type_of(tag)), {types_.begin(), types_.end()},
+                     has_tokens(record, options_) ? options_.tags : options_.entities, record);
 }
 
 std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
+  if (options_.crf) return std::make_shared<CrfHead>(config, tags_);
   return std::make_shared<TokenHead>(config, config.token_head, static_cast<int64_t>(tags_.size()));
 }
 
-Loss Ner::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
   const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-          static_cast<double>(count)};
+  if (!options_.crf)
+    return {
+        kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
+        static_cast<double>(count)};
+  refuse_smoothing(options);
+  return {chain_loss(logits, chains_of(batch, targets)), static_cast<double>(count)};
+}
+
+at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
+                            const LossOptions& options) const {
+  const at::Tensor& targets = batch.targets.at(kTarget);
+  if (options_.crf) {
+    refuse_smoothing(options);
+    Chains c = chains_of(batch, targets);
+    for (kernels::CrfChain& chain : c.chains)
+      chain.weight = 1 / std::max(static_cast<double>(chain.end - chain.begin), 1.0);
+    return chain_loss(logits, c);
+  }
+  const at::Tensor has_tag = targets.ne(kNoTarget).to(at::kFloat),
+                   share = has_tag / tags_beside(has_tag, batch.streams[0]).clamp_min(1);
+  const at::Tensor each = at::cross_entropy_loss(
+      logits, targets.to(at::kLong), {}, at::Reduction::None, -100, options.label_smoothing);
+  return (each * share).sum();
 }
 
 Divergence Ner::divergence() const {
+  if (options_.crf) return nullptr;
   return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
     return class_divergence(a, b, batch.targets.at(kTarget).ne(kNoTarget));
   };
@@ -339,6 +375,17 @@ Json entity_json(const Tagged& t, const TagSpan& span, const Characters& charact
           {"token_start", span.start},
           {"token_end", span.end},
           {"score", probability(sum / count)}};
+}
+
+// `path`: of the tokens that carry a tag.
+void fill_tags(const kernels::CrfPath& path, const std::vector<std::string>& tags, Tagged& t) {
+  std::vector<std::string> carried;
+  for (size_t i = 0; i < t.carries.size(); ++i) {
+    if (!t.carries[i]) continue;
+    t.probabilities[i] = path.probabilities[carried.size()];
+    carried.push_back(tags[path.tags[carried.size()]]);
+  }
+  t.tags = spread_tags(to_iob2(carried).tags, t.carries);
 }
 
 Json result_json(const Tagged& t, const Options& options, bool from_text) {
@@ -382,19 +429,20 @@ Json Ner::decode(const Record& record, std::span<const Row> rows, const Tokenize
   Tagged t = tokens_of_rows(record, rows, words, options_);
   const std::vector<Place> places = answering_places(words, static_cast<int64_t>(t.tokens.size()));
   const bool from_text = !has_tokens(record, options_);
-  std::vector<std::string> carried;
+  std::vector<float> logits;  // of the tokens that carry a tag
   for (size_t i = 0; i < places.size(); ++i) {
     if (places[i].window < 0) t.without_pieces.push_back(static_cast<int64_t>(i));
     const Span seen = visible_part(t.text, t.spans[i]);
     t.carries.push_back(places[i].window >= 0 && !(from_text && seen.start == seen.end));
     t.probabilities.push_back(0);
     if (!t.carries.back()) continue;
-    const float* logits = rows[places[i].window].output.data_ptr<float>();
-    const Choice choice = choose(logits + places[i].piece * tags_.size(), tags_.size());
-    carried.push_back(tags_[choice.tag]);
-    t.probabilities.back() = choice.probability;
+    const float* all = rows[places[i].window].output.data_ptr<float>();
+    const float* row = all + places[i].piece * tags_.size();
+    logits.insert(logits.end(), row, row + tags_.size());
   }
-  t.tags = spread_tags(to_iob2(carried).tags, t.carries);
+  fill_tags(options_.crf ? best_chain(logits, rows.front().more.at(0))
+                         : likeliest_tags(logits, tags_.size()),
+            tags_, t);
   return result_json(t, options_, from_text);
 }
 
@@ -419,12 +467,15 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
 }
 
 std::unique_ptr<Task> restore(const Json& state) {
-  return std::make_unique<Ner>(options_from<Options>(state.at("options")),
-                               state.at("types").get<std::vector<std::string>>(),
-                               state.value("by_pieces", false));
+  return std::make_unique<Ner>(restored(options_from<Options>(state.at("options")), state));
 }
 
 }  // namespace
+
+Ner restored(const Options& options, const Json& state) {
+  return {options, state.at("types").get<std::vector<std::string>>(),
+          state.value("by_pieces", false)};
+}
 
 const TaskInfo kInfo{kTaskName,
                      "named-entity recognition: a tag for every token, entities with offsets", make,

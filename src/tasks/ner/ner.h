@@ -28,10 +28,12 @@ class Ner : public Task {
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
-  Loss loss(const at::Tensor& logits, const Batch& batch,
-            const LossOptions& options) const override;  // logits [N, tags]
+  Loss loss(const Outputs& logits, const Batch& batch,
+            const LossOptions& options) const override;  // logits [N, tags]; of a CRF its table too
+  // For tasks that add a loss of their own: each sample's mean over its tags, summed; fp32 scalar.
+  at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
+                         const LossOptions& options) const;
   Divergence divergence() const override;
-  bool outputs_per_token() const override { return true; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;
@@ -46,6 +48,7 @@ class Ner : public Task {
   std::vector<float> gold_tags(
       const Record& record, const Tokenized& tokenized,
       std::string* repair) const;  // index of each token's tag, kNoTarget for unknown types
+  void add_targets(const std::vector<float>& gold, std::vector<Sample>& samples) const;
   float tag_index(const std::string& tag, const Record& record) const;
 
   Options options_;
@@ -56,6 +59,9 @@ class Ner : public Task {
   int64_t repaired_records_ = 0;
   Where first_repaired_;
 };
+
+// With what `state` says was learned.
+Ner restored(const Options& options, const Json& state);
 
 extern const TaskInfo kInfo;
 

@@ -11,7 +11,7 @@ namespace hone::ner {
 constexpr const char* kTaskName = "ner";
 
 struct Options {
-  std::string tokens = "tokens";  // field of the tokens, a list of strings
+  std::string tokens = "tokens";  // field of the tokens, a list of strings; "": there is none
   std::string tags = "tags";      // field of their tags
   std::string text = "text";      // field of the text, where a record has no tokens
   std::string entities =
@@ -20,11 +20,15 @@ struct Options {
       -1;  // pieces that neighbouring windows of a long text share; -1: a quarter of max_seq_length
   std::string scoring = "default";  // default | strict: seqeval's modes, strict with IOB2
   std::string unknown_labels =
-      "error";  // error | count: a gold type that training did not have is scored as missed
+      "error";       // error | count: a gold type that training did not have is scored as missed
+  bool crf = false;  // tags are scored as chains, by a linear-chain CRF
   int64_t max_seq_length = 0;  // tokens of a window, with special ones
+
+  bool may_overlap = false;  // entities of a text; said by a task, not by its section
 
   static Options read(Config& section, int64_t max_seq_length);
 };
+void check_stride(const Options& options, Config& section);
 
 // See tasks/options.h.
 template <typename SomeOptions, typename Visitor>
@@ -36,6 +40,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("stride", o.stride);
   visit("scoring", o.scoring, Choices{"default", "strict"});
   visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
+  visit("crf", o.crf);
   visit("max_seq_length", o.max_seq_length);
 }
 

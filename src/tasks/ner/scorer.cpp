@@ -73,7 +73,9 @@ bool contains(const std::vector<Entity>& entities, const Entity& entity) {
                      [&](const Entity& other) { return is_same(other, entity); });
 }
 
+// With the same bounds; of several types, where they may overlap, itself where it is there.
 const Entity* with_bounds(const std::vector<Entity>& entities, const Entity& entity) {
+  if (contains(entities, entity)) return &entity;
   const auto found = std::find_if(entities.begin(), entities.end(), [&](const Entity& e) {
     return e.start == entity.start && e.end == entity.end;
   });
@@ -92,7 +94,7 @@ auto of_result(const Record& gold, Read read) {
 
 class EntityScorer : public Scorer {
  public:
-  explicit EntityScorer(const Options& options) : options_(options) {}
+  EntityScorer(const Options& options, const char* task) : options_(options), task_(task) {}
 
   void check(const Record& gold) const override {
     if (has_tokens(gold, options_)) {
@@ -121,7 +123,7 @@ class EntityScorer : public Scorer {
 
   Report report() const override {
     Report report;
-    report.task = kTaskName;
+    report.task = task_;
     report.metric = "f1";
     report.n = static_cast<int64_t>(records_.size());
     const std::vector<int32_t> once(records_.size(), 1);
@@ -334,6 +336,7 @@ class EntityScorer : public Scorer {
   }
 
   Options options_;
+  const char* task_;
   std::map<std::string, int32_t> types_;  // sorted by name, as seqeval prints them
   std::vector<std::vector<TypeCounts>> records_;
   std::map<std::pair<std::string, std::string>, int64_t> confusions_;
@@ -345,8 +348,8 @@ class EntityScorer : public Scorer {
 
 }  // namespace
 
-std::unique_ptr<Scorer> make_scorer(const Options& options) {
-  return std::make_unique<EntityScorer>(options);
+std::unique_ptr<Scorer> make_scorer(const Options& options, const char* task) {
+  return std::make_unique<EntityScorer>(options, task);
 }
 
 }  // namespace hone::ner

@@ -12,6 +12,7 @@ constexpr const char* kWithoutPieces =
     "tokens_without_pieces";  // in results: tokens that the tokenizer makes nothing of; they are
                               // tagged O
 
-std::unique_ptr<Scorer> make_scorer(const Options& options);
+// `task`: whose report it is.
+std::unique_ptr<Scorer> make_scorer(const Options& options, const char* task = kTaskName);
 
 }  // namespace hone::ner

@@ -9,6 +9,7 @@
 #include "data/text_bounds.h"
 #include "tasks/fields.h"
 #include "tasks/labels.h"
+#include "tasks/truncate.h"
 
 namespace hone::ner {
 namespace {
@@ -99,9 +100,19 @@ std::vector<Entity> parse_entities(const Json& list, const Record& record,
   return entities;
 }
 
+// Of entities in their order.
+bool is_among(const Entity& entity, const std::vector<Entity>& before) {
+  for (auto other = before.rbegin(); other != before.rend() && other->start == entity.start;
+       ++other) {
+    if (other->end == entity.end && other->label == entity.label) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool has_tokens(const Record& record, const Options& options) {
+  if (options.tokens.empty()) return false;
   if (find_field(record, options.tokens) != nullptr) return true;
   if (find_field(record, options.text) != nullptr) return false;
   need_field(record, options.tokens);
@@ -148,17 +159,25 @@ std::vector<Entity> entities_in(const Json& list, const Record& record, const Op
     const Span seen = visible_part(text, characters.bytes(e.start, e.end));
     const Entity entity{e.label, characters.at_byte(seen.start), characters.at_byte(seen.end),
                         e.score};
-    if (!result.empty() && entity.start < result.back().end)
+    if (!options.may_overlap && !result.empty() && entity.start < result.back().end)
       throw field_error(record, options.entities,
-                        fmt::format("has entities that overlap: {} and {}", place_of(result.back()),
-                                    place_of(e)));
-    result.push_back(entity);
+                        fmt::format("has entities that overlap: {} and {}; the task "
+                                    "\"nested_ner\" learns such entities",
+                                    place_of(result.back()), place_of(e)));
+    if (!options.may_overlap || !is_among(entity, result)) result.push_back(entity);
   }
   return result;
 }
 
 std::vector<Entity> entities_of(const Record& record, const Options& options) {
   return entities_in(need_field(record, options.entities), record, options);
+}
+
+std::vector<Window> windows_of(const Encoding& pieces, const Options& options,
+                               const Tokenizer& tokenizer) {
+  const int64_t longest = length_limit(options.max_seq_length, tokenizer),
+                room = std::max<int64_t>(longest - tokenizer.special_tokens_added(false), 1);
+  return cut_windows(pieces.words, room, options.stride >= 0 ? options.stride : longest / 4);
 }
 
 std::string joined(const std::vector<std::string>& tokens) {
@@ -173,6 +192,31 @@ std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens) {
     at = spans.back().end + 1;
   }
   return spans;
+}
+
+std::string misfit_text(const Misfit& misfit) {
+  const Entity& e = misfit.entity;
+  const std::string entity = fmt::format("the entity \"{}\" at {} to {}", e.label, e.start, e.end);
+  if (misfit.aligned.empty()) return entity + " has no token of its own, and is not learned";
+  return fmt::format("{} begins or ends inside a token, and is learned as \"{}\"", entity,
+                     shortened(misfit.aligned, 60));
+}
+
+std::string repair_of(const std::vector<std::string>& misfits) {
+  if (misfits.empty()) return "";
+  return misfits.size() == 1 ? misfits.front()
+                             : fmt::format("{} (and {} more)", misfits.front(), misfits.size() - 1);
+}
+
+Error unknown_type(const std::string& type, const std::vector<std::string>& known,
+                   const std::string& field, const Record& record) {
+  const std::string suggestion = did_you_mean(type, known);
+  return field_error(
+      record, field,
+      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} "
+                  "In validation and test data task.unknown_labels=count scores such entities as "
+                  "missed instead",
+                  type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
 }
 
 Alignment align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,

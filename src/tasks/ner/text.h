@@ -7,9 +7,11 @@
 
 #include "data/record.h"
 #include "data/sample.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tasks/ner/bio.h"
 #include "tasks/ner/options.h"
 #include "tasks/text_places.h"
+#include "tasks/windows.h"
 
 namespace hone::ner {
 
@@ -32,9 +34,14 @@ std::vector<std::string> tags_of_record(
 
 const std::string& text_of(const Record& record, const Options& options);  // as it was read
 // The entities of a text, sorted. Each is within the text, apart from the others and seen: bounds
-// go by visible_part, so that a blank at an end makes no other entity.
+// go by visible_part, so that a blank at an end makes no other entity. Where they may overlap, two
+// that are equal are one.
 std::vector<Entity> entities_of(const Record& record, const Options& options);
 std::vector<Entity> entities_in(const Json& list, const Record& record, const Options& options);
+
+// A long text in windows, as the options say.
+std::vector<Window> windows_of(const Encoding& pieces, const Options& options,
+                               const Tokenizer& tokenizer);
 
 std::string joined(const std::vector<std::string>& tokens);
 std::vector<Span> spans_in_joined(const std::vector<std::string>& tokens);  // bytes
@@ -44,6 +51,12 @@ struct Misfit {
   Entity entity;
   std::string aligned;  // what the tokens say instead; "" for nothing
 };
+std::string misfit_text(const Misfit& misfit);                   // what is learned instead
+std::string repair_of(const std::vector<std::string>& misfits);  // the first of some; "" of none
+// A type that training did not have.
+Error unknown_type(const std::string& type, const std::vector<std::string>& known,
+                   const std::string& field, const Record& record);
+
 struct Alignment {
   std::vector<TagSpan> spans;
   std::vector<Misfit> misfits;

@@ -28,8 +28,8 @@ Options Options::read(Config& section, int64_t max_seq_length) {
   need_at_least(section, "max_question_length", o.max_question_length, 1);
   need_at_least(section, "max_answer_length", o.max_answer_length, 1);
   need_at_least(section, "n_best", o.n_best, 1);
-  if (!std::isfinite(o.no_answer_threshold))
-    throw section.error("no_answer_threshold", "\"no_answer_threshold\" must be a number");
+  if (o.no_answer_threshold && !std::isfinite(*o.no_answer_threshold))
+    throw section.error("no_answer_threshold", "\"no_answer_threshold\" must be a number, or auto");
   return o;
 }
 

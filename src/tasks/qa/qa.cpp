@@ -15,12 +15,14 @@
 #include "tasks/text_places.h"
 #include "tasks/truncate.h"
 #include "tasks/windows.h"
+#include "tasks/within.h"
 
 namespace hone::qa {
 namespace {
 
 constexpr const char* kTargets[] = {"start", "end"};  // by column of the logits
 constexpr int64_t kOutputs = 2;
+constexpr const char* kThreshold = "no_answer_threshold";
 
 int64_t size_of(const Encoding& encoding) { return static_cast<int64_t>(encoding.ids.size()); }
 
@@ -111,8 +113,23 @@ void Qa::finish_learning() {
                             options_.context));
 }
 
+std::vector<std::string> Qa::open_options() const {
+  if (!may_lack_ || options_.no_answer_threshold) return {};
+  return {kThreshold};
+}
+
+// The scorer has looked for it already, where there are questions of both kinds.
+std::vector<ChosenOption> Qa::choose_options(const Report& validation) {
+  const bool can_tell = std::any_of(validation.metrics.begin(), validation.metrics.end(),
+                                    [](const Metric& m) { return m.name == kBestThreshold; });
+  if (open_options().empty() || !can_tell) return {};
+  options_.no_answer_threshold = validation.value(kBestThreshold);
+  return {{kThreshold, *options_.no_answer_threshold, kF1, validation.value(kBestF1),
+           validation.value(kF1)}};
+}
+
 std::vector<std::string> Qa::idle_options() const {
-  if (may_lack_ || options_.no_answer_threshold == 0) return {};
+  if (may_lack_ || options_.no_answer_threshold.value_or(0) == 0) return {};
   return {"no_answer_threshold does nothing: every question of the training data has an answer"};
 }
 
@@ -203,10 +220,10 @@ bool Qa::can_continue(const ModelConfig& checkpoint) const {
          (labels == config.end() || labels->size() == kOutputs);
 }
 
-Loss Qa::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& options) const {
+Loss Qa::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const Packed& tokens = batch.streams[0];
-  const at::Tensor log_p = log_softmax_within(logits, tokens);
-  const at::Tensor means = mean_within(log_p, tokens);
+  const at::Tensor log_p = log_softmax_within(logits, tokens.cu_seqlens);
+  const at::Tensor means = mean_within(log_p, tokens.cu_seqlens);
   at::Tensor sum, has_target;
   for (int64_t column = 0; column < kOutputs; ++column) {
     const Aims aims = aims_of(batch, kTargets[column]);
@@ -222,11 +239,12 @@ Loss Qa::loss(const at::Tensor& logits, const Batch& batch, const LossOptions& o
 
 Divergence Qa::divergence() const {
   return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {
-    const Packed& tokens = batch.streams[0];
-    const at::Tensor log_p = log_softmax_within(a, tokens), log_q = log_softmax_within(b, tokens);
+    const at::Tensor& ends = batch.streams[0].cu_seqlens;
+    const at::Tensor log_p = log_softmax_within(a, ends), log_q = log_softmax_within(b, ends);
     const at::Tensor apart = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1);  // [N]
     const at::Tensor lacks_target = batch.targets.at(kTargets[0]).eq(kNoTarget);
-    return apart.masked_fill(spread_within(lacks_target, tokens), 0).sum() / (2 * kOutputs);
+    return apart.masked_fill(spread_within(lacks_target, ends, apart.size(0)), 0).sum() /
+           (2 * kOutputs);
   };
 }
 
@@ -262,6 +280,12 @@ std::vector<Shown> shown(const Candidates& found, const std::string& context, bo
   return all;
 }
 
+// As a result says it: thresholds are chosen by results.
+double as_reported(double margin) {
+  const Json shown = number(static_cast<float>(margin));
+  return shown.is_number() ? shown.get<double>() : margin;
+}
+
 Json candidates_json(const std::vector<Shown>& all) {
   Json list = Json::array();
   for (const Shown& one : all) {
@@ -279,8 +303,10 @@ Json Qa::decode(const Record& record, std::span<const Row> rows, const Tokenizer
   const Candidates found = find_candidates(rows, options_.n_best, options_.max_answer_length);
   const std::vector<Shown> all =
       shown(found, need_text_as_read(record, options_.context), may_lack_);
-  const double margin = found.spans.empty() ? 0 : found.none - found.spans.front().score;
-  const bool is_none = found.spans.empty() || (may_lack_ && margin > options_.no_answer_threshold);
+  const double margin =
+      found.spans.empty() ? 0 : as_reported(found.none - found.spans.front().score);
+  const bool is_none =
+      found.spans.empty() || (may_lack_ && margin > options_.no_answer_threshold.value_or(0));
   const auto chosen = std::find_if(all.begin(), all.end(),
                                    [&](const Shown& one) { return (one.start < 0) == is_none; });
   Json result = Json::object();

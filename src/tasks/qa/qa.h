@@ -18,6 +18,8 @@ class Qa : public Task {
   std::vector<std::string> gold_fields() const override;
   void learn(const Record& gold) override;
   void finish_learning() override;
+  std::vector<std::string> open_options() const override;
+  std::vector<ChosenOption> choose_options(const Report& validation) override;
   std::vector<std::string> idle_options() const override;
   // Question and window, one sample for each window of a long context. Targets are places in a
   // window, of the first answer that stands in the context; the window's first token where the
@@ -28,10 +30,8 @@ class Qa : public Task {
   bool can_continue(const ModelConfig& checkpoint) const override;
   // logits [N, 2] of starts and ends. Of each sample the mean of both losses, as Transformers has
   // it.
-  Loss loss(const at::Tensor& logits, const Batch& batch,
-            const LossOptions& options) const override;
+  Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
   Divergence divergence() const override;
-  bool outputs_per_token() const override { return true; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

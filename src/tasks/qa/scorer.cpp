@@ -53,7 +53,8 @@ std::optional<double> number_in(const Json& result, const char* key) {
 }
 
 // The margin up to which questions are best answered, and the F1 that this gives: SQuAD's
-// find_best_thresh. Questions without a margin stay as they are answered.
+// find_best_thresh. Questions without a margin stay as they are answered; those of equal margins
+// are answered together.
 struct BestThreshold {
   double threshold = 0, f1 = 0;
 };
@@ -66,10 +67,11 @@ BestThreshold best_threshold(std::vector<Scored> scored) {
   double sum = 0;
   for (auto one = scored.begin(); one != scored.end(); ++one)
     sum += one < begin ? one->match.f1 : one->has_answer ? 0 : 1;
-  BestThreshold best{0, sum};
+  BestThreshold best{begin == scored.end() ? 0 : *begin->margin - 1, sum};  // none is answered
   for (auto one = begin; one != scored.end(); ++one) {
     sum += one->of_best.f1 - (one->has_answer ? 0 : 1);
-    if (sum > best.f1) best = {*one->margin, sum};
+    const bool is_last = std::next(one) == scored.end() || *std::next(one)->margin > *one->margin;
+    if (is_last && sum > best.f1) best = {*one->margin, sum};
   }
   best.f1 /= static_cast<double>(scored.size());
   return best;
@@ -95,12 +97,12 @@ class AnswerScorer : public Scorer {
   Report report() const override {
     Report report;
     report.task = kTaskName;
-    report.metric = "f1";
+    report.metric = kF1;
     report.n = static_cast<int64_t>(scored_.size());
     const std::vector<int32_t> once(scored_.size(), 1);
     if (report.n > 0) report.baseline = "no answer";
     const double unanswered = share([](const Scored& s) { return s.has_answer ? 0.0 : 1.0; });
-    report.add({"exact_match", "f1"}, means(once),
+    report.add({"exact_match", kF1}, means(once),
                metrics::bootstrap(report.n, [&](std::span<const int32_t> w) { return means(w); }),
                {unanswered, unanswered});
     if (unanswered > 0) add_parts(report);
@@ -177,7 +179,7 @@ class AnswerScorer : public Scorer {
     if (std::none_of(scored_.begin(), scored_.end(), [](const Scored& s) { return s.margin; }))
       return;
     const BestThreshold best = best_threshold(scored_);
-    report.add({"best_f1", "best_threshold"}, {best.f1, best.threshold});
+    report.add({kBestF1, kBestThreshold}, {best.f1, best.threshold});
   }
 
   Options options_;

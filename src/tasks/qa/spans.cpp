@@ -1,23 +1,10 @@
 #include "tasks/qa/spans.h"
 
-#include <ATen/ops/repeat_interleave.h>
-#include <ATen/ops/segment_reduce.h>
-
 #include <algorithm>
 #include <limits>
-#include <optional>
 
 namespace hone::qa {
 namespace {
-
-at::Tensor ends_on(const at::Tensor& x, const Packed& tokens) {
-  return tokens.cu_seqlens.to(x.device(), at::kLong);
-}
-
-at::Tensor reduce_within(const at::Tensor& x, const Packed& tokens, const char* how) {
-  return at::segment_reduce(x, how, /*lengths=*/{}, /*indices=*/{}, ends_on(x, tokens), /*axis=*/0,
-                            /*unsafe=*/true);
-}
 
 // Tokens of the context, the highest logits of a column first, at most n.
 std::vector<int64_t> best_tokens(const Row& row, int64_t column, int64_t n) {
@@ -67,21 +54,6 @@ void keep_best(std::vector<Candidate>& all, int64_t n_best) {
 }
 
 }  // namespace
-
-at::Tensor spread_within(const at::Tensor& x, const Packed& tokens) {
-  const std::optional<int64_t> size = tokens.tokens();  // known: nothing is asked of a GPU
-  return x.index_select(0, at::repeat_interleave(ends_on(x, tokens).diff(), size));
-}
-
-at::Tensor mean_within(const at::Tensor& x, const Packed& tokens) {
-  return reduce_within(x, tokens, "mean");
-}
-
-at::Tensor log_softmax_within(const at::Tensor& x, const Packed& tokens) {
-  const at::Tensor highest = reduce_within(x.detach(), tokens, "max");
-  const at::Tensor shifted = x - spread_within(highest, tokens);
-  return shifted - spread_within(reduce_within(shifted.exp(), tokens, "sum").log(), tokens);
-}
 
 Candidates find_candidates(std::span<const Row> windows, int64_t n_best, int64_t longest) {
   Candidates found;

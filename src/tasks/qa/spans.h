@@ -1,27 +1,15 @@
 // Spans from scores: each token of a window has one as the answer's start and one as its end.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "models/packed.h"
 #include "tasks/task.h"
 
 namespace hone::qa {
 
 constexpr int32_t kContext = 1;  // Sequence::texts: 0 is the question
-
-// Log-probabilities of the tokens of each sequence, in each column: x [N, C] fp32 -> [N, C].
-at::Tensor log_softmax_within(const at::Tensor& x, const Packed& tokens);
-
-// Of each sequence x [S, …] for each of its tokens: [N, …].
-at::Tensor spread_within(const at::Tensor& x, const Packed& tokens);
-
-// The mean over each sequence's tokens: x [N, C] -> [S, C].
-at::Tensor mean_within(const at::Tensor& x, const Packed& tokens);
 
 // An answer as the model sees it.
 struct Candidate {

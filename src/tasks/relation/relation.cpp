@@ -34,7 +34,7 @@ class PairHead : public Head {
     out_ = adopt(*this, "classifier", Linear(2 * config.hidden_size, outputs));
   }
 
-  at::Tensor forward(Backbone& backbone, const Batch& batch) override {
+  Outputs forward(Backbone& backbone, const Batch& batch) override {
     const Packed& tokens = batch.streams.front();
     const at::Tensor places = batch.targets.at(kStarts).to(at::kLong);  // [S, 2]
     const Rows rows = Rows(tokens, is_training())
@@ -245,8 +245,7 @@ std::shared_ptr<Head> Relation::make_head(const ModelConfig& config) const {
   return std::make_shared<PairHead>(config, static_cast<int64_t>(names_.size()));
 }
 
-Loss Relation::loss(const at::Tensor& logits, const Batch& batch,
-                    const LossOptions& options) const {
+Loss Relation::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
           static_cast<double>(targets.ne(kNoTarget).sum().item<int64_t>())};

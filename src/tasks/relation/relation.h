@@ -31,10 +31,9 @@ class Relation : public Task {
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
-  Loss loss(const at::Tensor& logits, const Batch& batch,
+  Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [S, classes]
   Divergence divergence() const override;
-  bool outputs_per_token() const override { return false; }
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

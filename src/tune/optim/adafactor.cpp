@@ -44,15 +44,15 @@ class Adafactor : public TensorRule {
   };
   explicit Adafactor(const Options& options) : options_(options) {}
 
-  RuleState start(const at::Tensor& value) const override {
+  RuleState start(const Parameter& parameter) const override {
     RuleState state;
-    if (value.dim() < 2) {
-      state["exp_avg_sq"] = at::zeros_like(value);
+    if (parameter.value.dim() < 2) {
+      state["exp_avg_sq"] = at::zeros_like(parameter.value);
     } else {
-      state["exp_avg_sq_row"] = at::zeros_like(value.mean(-1));
-      state["exp_avg_sq_col"] = at::zeros_like(value.mean(-2));
+      state["exp_avg_sq_row"] = at::zeros_like(parameter.value.mean(-1));
+      state["exp_avg_sq_col"] = at::zeros_like(parameter.value.mean(-2));
     }
-    if (options_.beta1 > 0) state["exp_avg"] = at::zeros_like(value);
+    if (options_.beta1 > 0) state["exp_avg"] = at::zeros_like(parameter.value);
     return state;
   }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,

@@ -14,8 +14,9 @@ class Adam : public TensorRule {
   explicit Adam(const TrainOptions& train)
       : beta1_(train.adam_beta1), beta2_(train.adam_beta2), epsilon_(train.adam_epsilon) {}
 
-  RuleState start(const at::Tensor& value) const override {
-    return {{"exp_avg", at::zeros_like(value)}, {"exp_avg_sq", at::zeros_like(value)}};
+  RuleState start(const Parameter& parameter) const override {
+    return {{"exp_avg", at::zeros_like(parameter.value)},
+            {"exp_avg_sq", at::zeros_like(parameter.value)}};
   }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
               const RuleStep& step) const override {

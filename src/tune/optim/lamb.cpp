@@ -30,8 +30,9 @@ class Lamb : public TensorRule {
   };
   explicit Lamb(const Options& options) : options_(options) {}
 
-  RuleState start(const at::Tensor& value) const override {
-    return {{"exp_avg", at::zeros_like(value)}, {"exp_avg_sq", at::zeros_like(value)}};
+  RuleState start(const Parameter& parameter) const override {
+    return {{"exp_avg", at::zeros_like(parameter.value)},
+            {"exp_avg_sq", at::zeros_like(parameter.value)}};
   }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
               const RuleStep& step) const override {

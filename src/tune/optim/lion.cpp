@@ -26,8 +26,8 @@ class Lion : public TensorRule {
   };
   explicit Lion(const Options& options) : options_(options) {}
 
-  RuleState start(const at::Tensor& value) const override {
-    return {{"exp_avg", at::zeros_like(value)}};
+  RuleState start(const Parameter& parameter) const override {
+    return {{"exp_avg", at::zeros_like(parameter.value)}};
   }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
               const RuleStep& step) const override {

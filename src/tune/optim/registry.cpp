@@ -9,6 +9,7 @@ OptimizerInfo adafactor();
 OptimizerInfo sgd();
 OptimizerInfo lion();
 OptimizerInfo lamb();
+OptimizerInfo muon();
 
 Table<OptimizerInfo>& optimizers() {
   static Table<OptimizerInfo> all("optimizer", {
@@ -19,6 +20,7 @@ Table<OptimizerInfo>& optimizers() {
                                                    sgd(),
                                                    lion(),
                                                    lamb(),
+                                                   muon(),
                                                });
   return all;
 }

@@ -29,9 +29,9 @@ class Sgd : public TensorRule {
   };
   explicit Sgd(const Options& options) : options_(options) {}
 
-  RuleState start(const at::Tensor& value) const override {
+  RuleState start(const Parameter& parameter) const override {
     if (options_.momentum == 0) return {};
-    return {{"momentum", at::zeros_like(value)}};
+    return {{"momentum", at::zeros_like(parameter.value)}};
   }
   // The first momentum is the gradient itself, which 0 · momentum + g gives too.
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,

@@ -17,8 +17,9 @@ double squares_of(const at::Tensor& x) {
 
 ByTensor::ByTensor(std::vector<Parameter> parameters, std::unique_ptr<TensorRule> rule)
     : Optimizer(std::move(parameters)), rule_(std::move(rule)) {
+  const c10::AutoGradMode no_grad(false);
   for (const Parameter& parameter : this->parameters())
-    slots_.push_back({rule_->start(parameter.value.detach()), 0});
+    slots_.push_back({rule_->start(parameter), 0});
 }
 
 void ByTensor::step(double learning_rate, double gradient_scale) {
@@ -31,7 +32,8 @@ void ByTensor::step(double learning_rate, double gradient_scale) {
     rule_->update(value, gradient, slots_[i].state,
                   {.rate = learning_rate * parameter.rate,
                    .weight_decay = parameter.weight_decay,
-                   .step = ++slots_[i].steps});
+                   .step = ++slots_[i].steps,
+                   .in_bf16 = parameter.shadow.defined()});
     if (parameter.shadow.defined()) at::Tensor(parameter.shadow).copy_(value);
   }
 }

@@ -18,6 +18,7 @@ struct RuleStep {
   double rate = 0;          // the schedule's, times the parameter's own
   double weight_decay = 0;  // the parameter's: 0 for biases and norm weights
   int64_t step = 1;         // how many this tensor has made, with this one
+  bool in_bf16 = false;     // its layer computes in bf16: so may a rule's matrix products
 };
 
 // What is kept of a tensor, by name ("momentum"); fp32, on its device.
@@ -26,8 +27,8 @@ using RuleState = std::map<std::string, at::Tensor>;
 class TensorRule {
  public:
   virtual ~TensorRule() = default;
-  // The state before the first step.
-  virtual RuleState start(const at::Tensor& value) const = 0;
+  // The state before the first step, by which `update` may tell kinds of tensors apart.
+  virtual RuleState start(const Parameter& parameter) const = 0;
   // Moves `value`. `gradient` is fp32, of the mean loss, and the rule's own to write.
   virtual void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
                       const RuleStep& step) const = 0;
@@ -60,7 +61,7 @@ std::unique_ptr<Optimizer> make_by_tensor(std::vector<Parameter> parameters,
                                           const TrainOptions& train) {
   return std::make_unique<ByTensor>(
       std::move(parameters),
-      std::make_unique<R>(options_from<typename R::Options>(train.optim_args)));
+      std::make_unique<R>(entry_options<typename R::Options>(train.optim_args)));
 }
 
 }  // namespace hone

@@ -46,7 +46,7 @@ class RDrop : public Regulariser {
     return [this, inner = std::move(inner)](const Batch& batch) {
       Outcome first = inner(with_masks(batch, 0));
       const Outcome second = inner(with_masks(batch, 1));
-      const at::Tensor apart = divergence_(first.output, second.output, batch);
+      const at::Tensor apart = divergence_(first.outputs, second.outputs, batch);
       const double value = apart.item<double>();
       first.loss.sum = (first.loss.sum + second.loss.sum) / 2;
       if (!std::isfinite(value) && std::isfinite(first.loss.sum.item<double>()))

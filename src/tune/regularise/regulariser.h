@@ -24,9 +24,9 @@ namespace hone {
 
 // What a forward pass gives.
 struct Outcome {
-  Loss loss;          // what is minimised
-  at::Tensor output;  // the network's, where a regulariser reads outputs; else undefined
-  Numbers numbers;    // to be shown beside the loss; sums over its targets too
+  Loss loss;        // what is minimised
+  Outputs outputs;  // the network's, where a regulariser reads outputs; else none
+  Numbers numbers;  // to be shown beside the loss; sums over its targets too
 };
 // What forward and backward give: gradients have been added to the weights' own.
 struct PassResult {
@@ -94,7 +94,7 @@ template <typename R>
 ChosenRegulariser read_regulariser(Config& section) {
   const Json json = read_options<typename R::Options>(section);
   return {"", json, [json](const RegulariserContext& context) {
-            return std::make_unique<R>(options_from<typename R::Options>(json), context);
+            return std::make_unique<R>(entry_options<typename R::Options>(json), context);
           }};
 }
 

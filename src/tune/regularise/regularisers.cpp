@@ -13,8 +13,8 @@ LossOf loss_of(const Task& task, Network& network, const LossOptions& options, b
       return Outcome{task.forward_loss(network, batch, options), {}, {}};
     };
   return [&task, &network, options](const Batch& batch) {
-    const at::Tensor output = network.forward(batch);
-    return Outcome{task.loss(output, batch, options), output, {}};
+    const Outputs outputs = network.forward(batch);
+    return Outcome{task.loss(outputs, batch, options), outputs, {}};
   };
 }
 

@@ -9,10 +9,17 @@
 namespace hone {
 namespace {
 
+// Tokens of each sample of a stream, [B] int64.
+at::Tensor lengths_of(const Packed& stream) {
+  const at::Tensor ends = stream.cu_samples.defined()
+                              ? stream.cu_seqlens.index_select(0, stream.cu_samples)
+                              : stream.cu_seqlens;
+  return at::diff(ends).to(at::kLong);
+}
+
 // The sample of each row of a stream, [N].
 at::Tensor sample_of_row(const Packed& stream) {
-  const at::Tensor lengths = at::diff(stream.cu_seqlens).to(at::kLong);
-  return at::repeat_interleave(lengths).to(stream.ids.device());
+  return at::repeat_interleave(lengths_of(stream)).to(stream.ids.device());
 }
 
 // Tells the draws from those of dropout, which have the same seed and keys.
@@ -77,14 +84,13 @@ Batch with_added(Batch batch, const Shifts& shifts) {
 }
 
 at::Tensor tokens_of(const Batch& batch) {
-  at::Tensor tokens = at::zeros({batch.streams.front().sequences()}, by_sample(batch));
-  for (const Packed& stream : batch.streams)
-    tokens += at::diff(stream.cu_seqlens).to(tokens.options());
+  at::Tensor tokens = at::zeros({batch.streams.front().samples()}, by_sample(batch));
+  for (const Packed& stream : batch.streams) tokens += lengths_of(stream).to(tokens.options());
   return tokens;
 }
 
 at::Tensor norms(const Batch& batch, const Shifts& shifts) {
-  at::Tensor squares = at::zeros({batch.streams.front().sequences()}, by_sample(batch));
+  at::Tensor squares = at::zeros({batch.streams.front().samples()}, by_sample(batch));
   for (size_t i = 0; i < shifts.size(); ++i)
     squares.index_add_(0, sample_of_row(batch.streams[i]),
                        shifts[i].detach().to(at::kDouble).square().sum(1));

@@ -25,9 +25,9 @@ Shifts leaves(const Shifts& shifts);
 Shifts gradients(const Shifts& shifts);
 
 Batch with_added(Batch batch, const Shifts& shifts);
-at::Tensor tokens_of(const Batch& batch);                    // [S] fp64, in all streams
-at::Tensor norms(const Batch& batch, const Shifts& shifts);  // [S] fp64
-Shifts scaled(const Batch& batch, const Shifts& shifts, const at::Tensor& factors);  // [S]
+at::Tensor tokens_of(const Batch& batch);                    // [B] fp64, in all streams
+at::Tensor norms(const Batch& batch, const Shifts& shifts);  // [B] fp64
+Shifts scaled(const Batch& batch, const Shifts& shifts, const at::Tensor& factors);  // [B]
 Shifts sum(const Shifts& a, const Shifts& b);
 
 // The gradients of `moved` as steps of length `size`; samples without a gradient do not move.

@@ -1,0 +1,535 @@
+"""docs/results.md: what small models reach on every set at hand, as one script measures it.
+
+    python bench/results.py                   train what is not measured yet, then write the page
+    python bench/results.py --only rte,sst2   these entries alone (see --list)
+    python bench/results.py --peer            Transformers' turn, of the entries that have one (run with .venv-peers/bin/python)
+    python bench/results.py --page            only write the page
+    python bench/results.py --steps 3         a trial: few steps, few rows; kept apart, no page
+
+English sets are trained from all-MiniLM-L6-v2, others from multilingual-e5-small (--multilingual FOLDER). Each run is one entry of
+bench/results/<processor>/results.json as soon as it has ended; the same call goes on where it stopped, and an entry whose settings have changed is
+measured again. Both programs get the same rows, at most 4,000 for training, drawn once.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import sets
+
+PAGE = sets.ROOT / "docs" / "results.md"
+PROGRAM = os.environ.get("HONE", str(sets.ROOT / "build" / "release" / "hone"))
+MOST_ROWS = 4000
+COMMON = {
+    "weight_decay": 0.01,
+    "warmup_ratio": 0.1,
+    "max_grad_norm": 1.0,
+    "lr_scheduler_type": "linear",
+    "eval_strategy": "no",
+    "save_strategy": "no",
+    "precision": "fp32",
+    "device": "cpu",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    name: str  # of the set too, as bench/sets.py reads it, unless `rows` or `data` say otherwise
+    group: str
+    task: dict
+    metric: str
+    language: str = "en"
+    epochs: float = 3
+    rate: float = 1e-4
+    batch: int = 16
+    length: int = 128
+    seeds: int = 1
+    peer: bool = False
+    scratch: bool = False  # from random weights too
+    data: dict | None = None
+    rows: str = ""  # the set's name, where it is not the entry's
+    note: str = ""
+
+    def settings(self):
+        return {
+            **COMMON,
+            "num_train_epochs": self.epochs,
+            "learning_rate": self.rate,
+            "per_device_train_batch_size": self.batch,
+            "max_seq_length": self.length,
+        }
+
+    def key(self):
+        """Changes where a run of this entry would be another one."""
+        told = json.dumps([self.task, self.settings(), self.language, self.data], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+ONE = {"name": "classify", "text": "text", "label": "label", "unknown_labels": "count"}
+MULTI = {"name": "classify", "text": "text", "label": "labels", "type": "multi"}
+PAIR = {"name": "classify", "text": "sentence1", "text_pair": "sentence2", "label": "label"}
+NER = {"name": "ner", "tokens": "tokens", "tags": "tags", "unknown_labels": "count"}
+JOINT = {"name": "intent_slots", "intent": "label", "unknown_labels": "count"}
+CHOICE = {
+    "name": "choice",
+    "context": "content",
+    "blank": "#idiom#",
+    "choices": "candidates",
+    "answer": "answer",
+}
+PROMPT = {
+    "name": "prompt",
+    "pattern": "{text}。总的来说{mask}",
+    "label": "label",
+    "words": {"Positive": "好", "Negative": "差"},
+}
+SEARCH = {
+    "name": "embedding",
+    "anchor": "question",
+    "positive": "context",
+    "mask_duplicates": False,  # as sentence-transformers has it
+}
+ALIKE = {
+    "name": "embedding",
+    "anchor": "sentence1",
+    "positive": "sentence2",
+    "score": "label",
+    "loss": "cosent",
+    "max_score": 5,
+}
+THREE = {"seeds": 3, "peer": True}
+LITERATURE = {
+    split: {"path": str(sets.DATA / "relation/literature_zh" / folder), "format": "brat"}
+    for split, folder in (("train", "Training"), ("test", "Testing"))
+}
+
+# Sets of the same kind have the same settings; only many classes and few rows ask for more.
+ENTRIES = [
+    Entry("sst2", "classification", ONE, "accuracy", scratch=True, **THREE),
+    Entry("ag_news", "classification", ONE, "accuracy"),
+    Entry("trec", "classification", ONE, "accuracy", **THREE),
+    Entry("banking77", "classification", ONE, "accuracy", epochs=6, rate=2e-4),
+    Entry(
+        "clinc150",
+        "classification",
+        ONE,
+        "accuracy",
+        epochs=6,
+        rate=2e-4,
+        note="150 intents and out of scope",
+    ),
+    Entry("goemotions", "classification", MULTI, "micro_f1"),
+    Entry("financial_phrasebank", "classification", ONE, "macro_f1"),
+    Entry("chnsenticorp", "classification", ONE, "accuracy", "zh", length=256),
+    Entry("waimai_10k", "classification", ONE, "accuracy", "zh"),
+    Entry("thucnews_titles", "classification", ONE, "accuracy", "zh"),
+    Entry("cola", "sentences and pairs", ONE, "mcc", note="tested on GLUE's dev"),
+    Entry("rte", "sentences and pairs", PAIR, "accuracy", note="tested on GLUE's dev", **THREE),
+    Entry("sick_relatedness", "sentences and pairs", {**PAIR, "type": "regression"}, "pearson"),
+    Entry("sick_entailment", "sentences and pairs", PAIR, "accuracy"),
+    Entry("snips", "intents and slots", JOINT, "exact_match", note="jointly", **THREE),
+    Entry("atis", "intents and slots", JOINT, "exact_match", note="jointly"),
+    Entry("conll2003", "entities", NER, "f1"),
+    Entry("wnut17", "entities", NER, "f1", **THREE),
+    Entry("resume_zh", "entities", NER, "f1", "zh"),
+    Entry("weibo_zh", "entities", NER, "f1", "zh", epochs=6),
+    Entry("cluener2020", "entities", NER, "f1", "zh", note="tested on its dev"),
+    Entry(
+        "semeval2010_task8",
+        "relations",
+        {"name": "relation", "text": "text", "relation": "relation"},
+        "macro_f1",
+        epochs=5,
+        note="the official macro-F1",
+        **THREE,
+    ),
+    Entry(
+        "literature_zh",
+        "relations",
+        {"name": "relation", "unknown_labels": "count"},
+        "macro_f1",
+        "zh",
+        epochs=2,
+        data=LITERATURE,
+        note="100 documents",
+    ),
+    Entry(
+        "cmrc2018",
+        "questions",
+        {"name": "qa", "scoring": "cmrc", "max_answer_length": 50, "stride": 128},
+        "f1",
+        "zh",
+        epochs=2,
+        length=384,
+        batch=12,
+        note="trained on its dev, tested on its trial set",
+        **THREE,
+    ),
+    Entry(
+        "subjqa_restaurants",
+        "questions",
+        {"name": "qa", "stride": 128},
+        "f1",
+        epochs=2,
+        length=384,
+        batch=12,
+    ),
+    Entry("afqmc", "CLUE", {**PAIR, "text": "text", "text_pair": "pair"}, "accuracy", "zh"),
+    Entry("tnews", "CLUE", ONE, "accuracy", "zh"),
+    Entry("fewclue_tnews", "FewCLUE", ONE, "accuracy", "zh", epochs=20),
+    Entry("fewclue_eprstmt", "FewCLUE", ONE, "accuracy", "zh", epochs=20),
+    Entry("fewclue_csldcp", "FewCLUE", ONE, "accuracy", "zh", epochs=20, length=256),
+    Entry("fewclue_iflytek", "FewCLUE", ONE, "accuracy", "zh", epochs=20, length=256),
+    Entry("fewclue_bustm", "FewCLUE", PAIR, "accuracy", "zh", epochs=20),
+    Entry("fewclue_ocnli", "FewCLUE", PAIR, "accuracy", "zh", epochs=20),
+    Entry("fewclue_csl", "FewCLUE", PAIR, "accuracy", "zh", epochs=20, length=256),
+    Entry("fewclue_cluewsc", "FewCLUE", PAIR, "accuracy", "zh", epochs=20),
+    Entry(
+        "fewclue_chid",
+        "FewCLUE",
+        CHOICE,
+        "accuracy",
+        "zh",
+        epochs=10,
+        batch=8,
+        length=96,
+        note="one of seven idioms",
+        **THREE,
+    ),
+    Entry(
+        "fewclue_eprstmt_prompt",
+        "FewCLUE",
+        PROMPT,
+        "accuracy",
+        "zh",
+        epochs=20,
+        rows="fewclue_eprstmt",
+        note="by a pattern (PET), on a model without a head for masked words",
+        **THREE,
+    ),
+    Entry(
+        "fewclue_eprstmt_setfit",
+        "FewCLUE",
+        {"name": "setfit", "text": "text", "label": "label"},
+        "accuracy",
+        "zh",
+        epochs=5,
+        batch=32,
+        rows="fewclue_eprstmt",
+        note="by SetFit",
+    ),
+    Entry(
+        "cmrc2018_search",
+        "embeddings",
+        SEARCH,
+        "ndcg@10",
+        "zh",
+        epochs=1,
+        batch=32,
+        length=192,
+        rows="cmrc2018",
+        note="a question finds its text among 256",
+        **THREE,
+    ),
+    Entry("sick_similarity", "embeddings", ALIKE, "spearman", rows="sick_relatedness", batch=32),
+]
+
+
+# ---------------------------------------------------------------------------------------------------- what is kept
+
+
+class Kept:
+    """Runs that have ended, by entry, program and seed."""
+
+    def __init__(self, path):
+        self.path = path
+        self.runs = json.loads(path.read_text()) if path.exists() else {}
+
+    def find(self, entry, program, seed):
+        run = self.runs.get(entry.name, {}).get(program, {}).get(str(seed))
+        return run if run and run["key"] == entry.key() else None
+
+    def store(self, entry, program, seed, run):
+        # Read again: hone's and the peer's turn may run side by side.
+        self.runs = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(self.runs, indent=1, sort_keys=True) + "\n")
+        temporary.replace(self.path)
+
+
+def rows_of(entry, steps):
+    """(train, test) rows; of a trial only a few."""
+    train, test = (sets.rows(entry.rows or entry.name, split) for split in ("train", "test"))
+    most = MOST_ROWS if steps is None else 60
+    if len(train) > most:
+        chosen = sorted(random.Random(0).sample(range(len(train)), most))
+        train = [train[i] for i in chosen]
+    return train, test if steps is None else test[:30]
+
+
+def machine():
+    name, flags = sets.processor()
+    commit = ["git", "-C", str(sets.ROOT), "rev-parse", "--short", "HEAD"]
+    return {
+        "processor": name,
+        "instructions": flags,
+        "cores": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "commit": subprocess.run(
+            commit, capture_output=True, text=True, check=False
+        ).stdout.strip(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def versions():
+    found = {}
+    for package in ("torch", "transformers", "sentence-transformers"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- hone
+
+
+def random_model(model, folder):
+    """The same architecture and tokenizer without its weights; made by the peer's Python."""
+    code = (
+        "import sys, transformers as t; t.set_seed(0); source, folder = sys.argv[1:]; "
+        "t.AutoModel.from_config(t.AutoConfig.from_pretrained(source)).save_pretrained(folder); "
+        "t.AutoTokenizer.from_pretrained(source).save_pretrained(folder)"
+    )
+    python = sets.ROOT / ".venv-peers/bin/python"
+    subprocess.run([str(python), "-c", code, str(model), str(folder)], check=True)
+    return folder
+
+
+def configuration(entry, seed, model, folder, steps):
+    data = entry.data
+    if data is None:
+        data = {}
+        for split, chosen in zip(("train", "test"), rows_of(entry, steps)):
+            sets.write_jsonl(chosen, folder / f"{split}.jsonl")
+            data[split] = {"path": str(folder / f"{split}.jsonl")}
+    train = {**entry.settings(), "seed": seed}
+    if steps is not None:
+        train["max_steps"] = steps
+    return {
+        "model": {"path": str(model)},
+        "task": entry.task,
+        "data": {**data, "leakage": "off"},
+        "train": train,
+        "output": {"dir": str(folder / "run")},
+    }
+
+
+def run_hone(entry, seed, model, folder, steps):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(configuration(entry, seed, model, folder, steps)))  # JSON is YAML
+    command = [PROGRAM, "train", str(path), "--quiet", "--overwrite"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
+    report = json.loads((folder / "run/report.json").read_text())
+    shutil.rmtree(folder)  # a model of half a gigabyte each
+    return {
+        "score": report["metrics"][entry.metric],
+        "interval": report.get("intervals", {}).get(entry.metric),
+        "test_rows": report["n"],
+        "seconds": report["timing"]["train_seconds"],
+    }
+
+
+def run_one(entry, program, seed, arguments):
+    model = sets.MINILM if entry.language == "en" else arguments.multilingual
+    folder = arguments.work / entry.name / f"{program}-{seed}"
+    if program == "peer":
+        import results_peer
+
+        return results_peer.run(
+            entry, seed, model, *rows_of(entry, arguments.steps), arguments.steps
+        )
+    if program == "scratch":
+        folder.mkdir(parents=True, exist_ok=True)
+        model = random_model(model, folder / "random")
+    return run_hone(entry, seed, model, folder, arguments.steps)
+
+
+def turns(entry, is_peer):
+    """(program, seed) of all runs of an entry."""
+    if is_peer:
+        return [("peer", seed) for seed in range(1, entry.seeds + 1)] if entry.peer else []
+    found = [("hone", seed) for seed in range(1, entry.seeds + 1)]
+    return found + ([("scratch", 1)] if entry.scratch else [])
+
+
+def measure(entries, kept, arguments):
+    """How many runs failed."""
+    failed = 0
+    for entry in entries:
+        for program, seed in turns(entry, arguments.peer):
+            if kept.find(entry, program, seed):
+                continue
+            started = time.time()
+            try:
+                run = run_one(entry, program, seed, arguments)
+            except Exception as error:  # the others are still worth their time
+                print(f"{entry.name} {program} seed {seed}: FAILED: {error}", flush=True)
+                failed += 1
+                continue
+            told = {"key": entry.key(), "machine": machine(), "versions": versions()}
+            kept.store(entry, program, seed, {**run, **told})
+            print(
+                f"{entry.name} {program} seed {seed}: {entry.metric} {100 * run['score']:.2f}, "
+                f"{time.time() - started:.0f} s",
+                flush=True,
+            )
+    return failed
+
+
+# ---------------------------------------------------------------------------------------------------- the page
+
+
+def shown(runs):
+    scores = [100 * run["score"] for run in runs]
+    if not scores:
+        return "not run"
+    if len(scores) == 1:
+        return f"{scores[0]:.1f}"
+    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+
+
+def runs_of(kept, entry, program):
+    """Of the seeds that the entry asks for, those that have ended."""
+    found = (kept.find(entry, program, seed) for seed in range(1, entry.seeds + 1))
+    return [run for run in found if run]
+
+
+def compared(kept, entry):
+    """Whether hone's mean is the peer's within both spreads, or better."""
+    ours, peers = ([r["score"] for r in runs_of(kept, entry, p)] for p in ("hone", "peer"))
+    if len(ours) < 2 or len(peers) < 2:
+        return ""
+    spread = statistics.stdev(ours) + statistics.stdev(peers)
+    return "yes" if statistics.mean(ours) >= statistics.mean(peers) - spread else "**no**"
+
+
+def group_table(kept, group, entries):
+    lines = [
+        f"\n## {group[0].upper()}{group[1:]}\n",
+        "| set | score | hone | test rows | epochs, rate, batch, length | seconds | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry in (e for e in entries if e.group == group):
+        runs = runs_of(kept, entry, "hone")
+        rows = f"{runs[0]['test_rows']:,}" if runs else ""
+        seconds = f"{statistics.mean(r['seconds'] for r in runs):.0f}" if runs else ""
+        settings = f"{entry.epochs:g}, {entry.rate:g}, {entry.batch}, {entry.length}"
+        lines.append(
+            f"| {entry.name} | {entry.metric} | {shown(runs)} | {rows} | {settings} | {seconds} | {entry.note} |"
+        )
+    return lines
+
+
+def page(kept, entries):
+    runs = [
+        run for e in entries for program in ("hone", "peer") for run in runs_of(kept, e, program)
+    ]
+    if not runs:
+        sys.exit("nothing is measured yet")
+    told = max((run["machine"] for run in runs), key=lambda m: m["date"])
+    packages = max((run["versions"] for run in runs), key=len)
+    lines = [
+        "# Results\n",
+        "What small models reach on the sets at hand, written by `bench/results.py`; no number here was typed. English sets are fine-tuned from all-MiniLM-L6-v2 (22 M weights),",
+        "others from multilingual-e5-small (118 M). At most 4,000 training rows, drawn once, fp32, the weights after the last step, nothing tuned on the test rows. Scores are in percent; where several",
+        "seeds ran, their mean and standard deviation. Seconds are of training. So few rows and so small a model are no match for published scores on whole sets: the point is that all runs, and that it",
+        "does as well as the same model elsewhere.\n",
+        f"Measured on {told['processor']} ({told['cores']} cores), {told['system']}, hone {told['commit']}, {told['date']}; "
+        + ", ".join(f"{name} {version}" for name, version in packages.items())
+        + ".",
+    ]
+    for group in dict.fromkeys(entry.group for entry in entries):
+        lines += group_table(kept, group, entries)
+    lines += [
+        "\n## Beside Transformers\n",
+        'The same rows, hyper-parameters and seeds. "Within the spread": hone\'s mean is no further below the other than both standard deviations together.\n',
+        "| set | score | hone | Transformers | within the spread or better |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in (e for e in entries if e.peer):
+        lines.append(
+            f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown(runs_of(kept, entry, 'peer'))} | {compared(kept, entry)} |"
+        )
+    lines += [
+        "\n## Fine-tuned and from random weights\n",
+        "| set | score | fine-tuned | the same model from random weights |",
+        "|---|---|---|---|",
+    ]
+    for entry in (e for e in entries if e.scratch):
+        scratch = kept.find(entry, "scratch", 1)
+        lines.append(
+            f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
+        )
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"wrote {PAGE}")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", help="names of entries, with commas between them")
+    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--page", action="store_true")
+    parser.add_argument("--list", action="store_true", help="names of all entries")
+    parser.add_argument("--steps", type=int, help="a trial of so many steps")
+    parser.add_argument(
+        "--multilingual", type=pathlib.Path, default=sets.ROOT / "models/multilingual-e5-small"
+    )
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("/tmp/hone-results"))
+    arguments = parser.parse_args()
+    wanted = arguments.only.split(",") if arguments.only else [e.name for e in ENTRIES]
+    unknown = set(wanted) - {e.name for e in ENTRIES}
+    if unknown:
+        parser.error(f"no entry {', '.join(sorted(unknown))}; --list names all")
+    entries = [e for e in ENTRIES if e.name in wanted]
+    if arguments.list:
+        return print("\n".join(e.name for e in ENTRIES))
+    is_trial = arguments.steps is not None
+    kept = Kept(arguments.work / "trial.json" if is_trial else sets.RESULTS / "results.json")
+    if arguments.page:
+        return page(kept, ENTRIES)
+    if not sets.DATA.exists():
+        sys.exit(f"skipped: no data sets in {sets.DATA}")
+    if any(e.language != "en" for e in entries) and not arguments.multilingual.exists():
+        sys.exit(
+            f"no multilingual model in {arguments.multilingual}; name its folder: --multilingual FOLDER"
+        )
+    print(json.dumps({**machine(), "versions": versions()}), flush=True)
+    failed = measure(entries, kept, arguments)
+    if not is_trial and not arguments.peer:
+        page(kept, ENTRIES)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+// Names that a user gives and that become folders: of test sets, stages and entries of a suite.
+#pragma once
+
+#include <string_view>
+
+namespace hone {
+
+constexpr const char* kFolderNameRule = "it must be made of letters, digits, \"_\" and \"-\"";
+
+inline bool is_folder_name(std::string_view name) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  return !name.empty() && name.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+}  // namespace hone
