@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include "tasks/entity_relations/scorer.h"
 #include "tasks/fields.h"
 #include "tasks/labels.h"
+#include "tasks/ner/text.h"
 #include "tasks/nested_ner/views.h"
 
 namespace hone::entity_relations {
@@ -19,17 +19,6 @@ namespace {
 constexpr const char* kHeads = "relation_heads";
 constexpr const char* kTails = "relation_tails";
 constexpr const char* kRelations = "relations";  // in config.json and hone.json
-
-Error unknown_relation(const std::string& label, const std::vector<std::string>& known,
-                       const std::string& field, const Record& record) {
-  const std::string suggestion = did_you_mean(label, known);
-  return field_error(
-      record, field,
-      fmt::format("has the relation \"{}\", which the training data does not have; known: {}{} In "
-                  "validation and test data task.unknown_labels=count scores such relations as "
-                  "missed instead",
-                  label, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
-}
 
 // The samples as windows beside each other.
 nested_ner::Views views_of(const std::vector<Sample>& samples) {
@@ -97,7 +86,8 @@ std::vector<EntityRelations::Claimed> EntityRelations::claims_of(const Record& r
     const auto label = std::find(names_.begin(), names_.end(), claim.label);
     if (label == names_.end() && options_.entities.spans.unknown_labels == "count") continue;
     if (label == names_.end())
-      throw unknown_relation(claim.label, names_, options_.relations, record);
+      throw ner::unknown_type(claim.label, names_, options_.relations, record, "relation",
+                              "relations");
     const Span first = document.entities[claim.first].bytes,
                second = document.entities[claim.second].bytes;
     const bool is_forward = claim.direction != relation::Direction::kBackward;

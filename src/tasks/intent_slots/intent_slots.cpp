@@ -12,6 +12,7 @@
 #include "tasks/fields.h"
 #include "tasks/intent_slots/scorer.h"
 #include "tasks/ner/crf.h"
+#include "tasks/within.h"
 
 namespace hone::intent_slots {
 namespace {
@@ -75,11 +76,6 @@ std::vector<Row> slots_of(std::span<const Row> rows) {
   for (const Row& row : rows)
     slots.push_back({row.sample, row.more.at(0), {row.more.begin() + 1, row.more.end()}});
   return slots;
-}
-
-std::vector<double> probabilities_of(const at::Tensor& logits) {
-  const at::Tensor p = logits.to(at::kDouble).softmax(0);
-  return {p.const_data_ptr<double>(), p.const_data_ptr<double>() + p.numel()};
 }
 
 }  // namespace

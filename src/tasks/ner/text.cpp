@@ -209,14 +209,16 @@ std::string repair_of(const std::vector<std::string>& misfits) {
 }
 
 Error unknown_type(const std::string& type, const std::vector<std::string>& known,
-                   const std::string& field, const Record& record) {
+                   const std::string& field, const Record& record, const char* kind,
+                   const char* plural) {
   const std::string suggestion = did_you_mean(type, known);
   return field_error(
       record, field,
-      fmt::format("has the entity type \"{}\", which the training data does not have; known: {}{} "
-                  "In validation and test data task.unknown_labels=count scores such entities as "
-                  "missed instead",
-                  type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion));
+      fmt::format("has the {} \"{}\", which the training data does not have; known: {}{} In "
+                  "validation and test data task.unknown_labels=count scores such {} as missed "
+                  "instead",
+                  kind, type, fmt::join(known, ", "), suggestion.empty() ? "." : suggestion,
+                  plural));
 }
 
 Alignment align(const std::vector<Entity>& entities, const std::vector<Span>& tokens,

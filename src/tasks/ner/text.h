@@ -53,9 +53,10 @@ struct Misfit {
 };
 std::string misfit_text(const Misfit& misfit);                   // what is learned instead
 std::string repair_of(const std::vector<std::string>& misfits);  // the first of some; "" of none
-// A type that training did not have.
+// A type that training did not have: of entities, or what `kind` and `plural` call it.
 Error unknown_type(const std::string& type, const std::vector<std::string>& known,
-                   const std::string& field, const Record& record);
+                   const std::string& field, const Record& record, const char* kind = "entity type",
+                   const char* plural = "entities");
 
 struct Alignment {
   std::vector<TagSpan> spans;
