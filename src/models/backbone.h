@@ -59,6 +59,13 @@ struct MaskedLmStyle {
   double norm_eps = 1e-12;
 };
 
+// The product with the vocabulary of a model that predicts the next token.
+struct CausalLmStyle {
+  std::string out;      // name of its weight where it has one of its own: "lm_head"
+  bool is_tied = true;  // the product is with the table of words itself
+  double soft_cap = 0;  // logits become cap * tanh(logits / cap); 0: none (Gemma 2)
+};
+
 // What backward needs of one token, in numbers. As much again, of one layer, is in flight.
 struct ActivationCounts {
   int64_t layers = 0;
@@ -97,6 +104,8 @@ struct ModelConfig {
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
+  std::optional<CausalLmStyle> causal_lm = {};  // likewise
+  bool is_causal = false;  // a token sees those before it alone: the last one has seen all
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
