@@ -8,6 +8,7 @@ namespace hone::kernels {
 struct LinearCrossEntropyOptions {
   int64_t ignore_index = -100;
   double label_smoothing = 0;
+  double soft_cap = 0;       // logits become soft_cap * tanh(logits / soft_cap); 0: they stay
   int64_t chunk_rows = 256;  // logits of so many rows exist at a time
 };
 

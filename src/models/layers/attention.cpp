@@ -1,6 +1,8 @@
 #include "models/layers/attention.h"
 
+#include "models/kernels/attention_inputs.h"
 #include "models/layers/adopt.h"
+#include "models/layers/key_value_cache.h"
 
 namespace hone {
 
@@ -23,6 +25,22 @@ void SelfAttentionImpl::to(at::Device device, bool non_blocking) {
   query_key_value_.rejoin();
 }
 
+kernels::AttentionInputs SelfAttentionImpl::with_earlier(const kernels::AttentionInputs& inputs,
+                                                         const Rows& rows) {
+  kernels::AttentionStreams x = kernels::attention_streams(inputs);
+  if (inputs.rotary.cosine.defined()) {
+    x.q = kernels::rotate(x.q, rows.tokens().positions, inputs.rotary);
+    x.k = kernels::rotate(x.k, rows.tokens().positions, inputs.rotary);
+  }
+  const KeyValueCache::View all = rows.cache()->append(rows.layer(), x.k, x.v, rows.tokens());
+  kernels::AttentionInputs result = inputs;  // what depends on distances stays
+  result.joined = {};
+  result.rotary = {};
+  result.q = x.q, result.k = all.k, result.v = all.v;
+  result.of_k = all.of_k;
+  return result;
+}
+
 at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   const Heads& heads = options_.heads;
   const Rows all = rows.all();
@@ -34,9 +52,11 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
   if (options_.rotary_theta > 0) inputs.rotary = rows.rotary(options_.rotary_theta, heads.dim);
   if (options_.bias) options_.bias->add_to(inputs);
+  if (rows.cache() != nullptr) inputs = with_earlier(inputs, rows);
   const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
                                                        .window = options_.window,
                                                        .scale = options_.scale,
+                                                       .soft_cap = options_.soft_cap,
                                                        .dropout = dropout.p,
                                                        .seed = dropout.seed,
                                                        .site = dropout.site,

@@ -33,11 +33,13 @@ struct SelfAttentionOptions {
   Heads heads;
   bool has_bias = true;         // the products
   double dropout = 0.1;         // of the attention probabilities
-  int64_t window = 0;           // keys within this distance only, both ways; 0: all
+  int64_t window = 0;           // keys within this distance only, both ways; 0: all. Causal: so
+                                // many before a token, which sees itself too
   double rotary_theta = 0;      // base of rotary positions; 0: none
   double scale = 0;             // of the scores; 0: 1 / sqrt(dim)
   DistanceBias bias = nullptr;  // of the scores; the encoder's; null: none
   bool is_causal = false;
+  double soft_cap = 0;  // of the scores; 0: none
   AttentionNames names;
 };
 
@@ -58,6 +60,10 @@ class SelfAttentionImpl : public AttentionLayer {
   void to(at::Device device, bool non_blocking = false) override;
 
  private:
+  // What these tokens' queries see where others came before them.
+  static kernels::AttentionInputs with_earlier(const kernels::AttentionInputs& inputs,
+                                               const Rows& rows);
+
   SelfAttentionOptions options_;
   JoinedLinear query_key_value_;
   Linear out_{nullptr};

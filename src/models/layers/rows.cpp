@@ -3,6 +3,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/tensor.h>
 
+#include "models/layers/key_value_cache.h"
+
 namespace hone {
 namespace {
 
@@ -13,8 +15,9 @@ static_assert(Rows::kMostLayers * kSitesOfABlock < kFirstHeadSite);
 
 }  // namespace
 
-Rows::Rows(const Packed& tokens, bool is_training)
-    : batch_(std::make_shared<Batch>(Batch{tokens, {}})),
+Rows::Rows(const Packed& tokens, bool is_training, KeyValueCache* cache)
+    : batch_(std::make_shared<Batch>(
+          Batch{tokens, cache, tokens.max_len + (cache == nullptr ? 0 : cache->longest()), {}})),
       keys_(tokens.keys),
       is_training_(is_training) {}
 
@@ -22,12 +25,14 @@ Rows Rows::at(int64_t layer) const {
   TORCH_CHECK(layer >= 0 && layer < kMostLayers, "[Rows] layer ", layer, " has no places");
   Rows result = *this;
   result.first_site_ = (static_cast<uint32_t>(layer) + 1) * kSitesOfABlock;
+  result.layer_ = layer;
   return result;
 }
 
 Rows Rows::at_head() const {
   Rows result = *this;
   result.first_site_ = kFirstHeadSite;
+  result.layer_ = -1;
   return result;
 }
 
@@ -68,7 +73,7 @@ kernels::Rotary Rows::rotary(double theta, int64_t dim) const {
   kernels::Rotary& made = batch_->rotary[{theta, dim}];
   if (!made.cosine.defined())
     made = kernels::rotary_of(kernels::rotary_frequencies(theta, dim).to(tokens().ids.device()),
-                              tokens().max_len);
+                              batch_->positions);
   return made;
 }
 
