@@ -26,8 +26,8 @@ const CausalLmStyle& causal_lm_style(const ModelConfig& config) {
 CausalLmHead::CausalLmHead(const ModelConfig& config)
     : style_(causal_lm_style(config)), range_(config.initializer_range) {
   if (!style_.is_tied)
-    out_ = adopt(*this, style_.out,
-                 Linear(config.hidden_size, config.vocab_size, /*has_bias=*/false));
+    out_ =
+        adopt(*this, style_.out, Linear(config.hidden_size, config.vocab_size, /*has_bias=*/false));
 }
 
 void CausalLmHead::tie(Backbone& backbone) {
@@ -35,6 +35,11 @@ void CausalLmHead::tie(Backbone& backbone) {
 }
 
 void CausalLmHead::set_precision(Precision precision) { out_->set_precision(precision); }
+
+int64_t CausalLmHead::loss_bytes(Precision precision) const {
+  return kernels::linear_cross_entropy_bytes(out_->weight.size(0),
+                                             precision == Precision::kBf16 ? 2 : 4);
+}
 
 void CausalLmHead::initialise(uint64_t seed) {
   if (!style_.is_tied) out_->initialise(range_, seed);

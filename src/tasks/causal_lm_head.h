@@ -20,6 +20,7 @@ class CausalLmHead : public Head {
   std::vector<std::string> pretrained() const override;
   void tie(Backbone& backbone) override;
   void set_precision(Precision precision) override;
+  int64_t loss_bytes(Precision precision) const override;
 
   // What the product with the vocabulary reads, of the batch's rows `rows` [R] int64 (undefined:
   // all): [R, H] in the type of the backbone's products. The last block is computed for these rows
@@ -29,9 +30,9 @@ class CausalLmHead : public Head {
   // Logits of these states [R, H] for all tokens, soft-capped where the family does so: [R, V]
   // fp32.
   at::Tensor logits(const Backbone& backbone, const at::Tensor& states) const;
-  // Cross-entropy of the states with the tokens `targets` [R] int64, summed; -100: none, which costs
-  // nothing. Logits are never whole: see kernels::linear_cross_entropy_sum. Of int8 the product is
-  // that of the fp32 weights.
+  // Cross-entropy of the states with the tokens `targets` [R] int64, summed; -100: none, which
+  // costs nothing. Logits are never whole: see kernels::linear_cross_entropy_sum. Of int8 the
+  // product is that of the fp32 weights.
   at::Tensor loss(const Backbone& backbone, const at::Tensor& states, const at::Tensor& targets,
                   double label_smoothing = 0) const;
 
