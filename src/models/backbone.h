@@ -22,6 +22,7 @@
 namespace hone {
 
 class Backbone;
+class KeyValueCache;
 struct ModelConfig;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
@@ -131,6 +132,9 @@ struct Want {
                          // block would do for others; undefined: of all
   std::vector<at::Tensor>* states = nullptr;  // gets what each block gives, in order, before a
                                               // final norm; the last one's of `rows` alone
+  // Keys and values of tokens that came before these, sequence by sequence; those of these are
+  // added to it. Not while training. See models/layers/key_value_cache.h.
+  KeyValueCache* cache = nullptr;
 };
 
 class Backbone : public torch::nn::Module {
