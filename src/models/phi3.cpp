@@ -11,6 +11,7 @@ ModelConfig read_config(const Json& config) {
                              .intermediate = 8192,
                              .positions = 4096,
                              .norm_eps = 1e-5,
+                             .has_span_head = false,
                              .rotary = {.can_be_partial = true, .is_long_only = true}};
   EncoderPlan plan = llama::read_plan(config, family);
   plan.embeddings.dropout = dropout_field(config, "embd_pdrop", 0);
