@@ -87,8 +87,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   if (rows.cache() != nullptr) inputs = with_earlier(inputs, rows);
   const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
                                                        .window = options_.window,
-                                                       .scale = options_.scale,
                                                        .soft_cap = options_.soft_cap,
+                                                       .scale = options_.scale,
                                                        .dropout = dropout.p,
                                                        .seed = dropout.seed,
                                                        .site = dropout.site,
