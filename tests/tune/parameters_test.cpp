@@ -26,7 +26,8 @@ TEST(Parameters, BiasesAndNormsDoNotDecay) {
   for (const char* name :
        {"bert.encoder.layer.0.attention.self.query.bias", "classifier.bias",
         "bert.embeddings.LayerNorm.weight", "distilbert.transformer.layer.0.sa_layer_norm.weight",
-        "model.norm.weight", "layers.0.input_layernorm.weight",
+        "model.norm.weight", "layers.0.input_layernorm.weight", "transformer.h.0.ln_1.weight",
+        "transformer.ln_f.weight", "model.layers.0.self_attn.q_norm.weight",
         "distilbert.transformer.layer.0.output_layer_norm.bias"}) {
     EXPECT_FALSE(decays(name)) << name;
   }
