@@ -54,14 +54,14 @@ enum class FinishReason {
 const char* finish_reason_name(FinishReason reason);  // "end", "stop", "length", …
 
 struct Generated {
-  std::vector<int32_t> ids;    // without the token that ends it
-  std::optional<int32_t> end;  // that token
+  std::vector<int32_t> ids;         // without the token that ends it
+  std::optional<int32_t> end = {};  // that token
   FinishReason reason = FinishReason::kInterrupted;
   double score = 0;  // of a beam search: the sum of the tokens' log-probabilities, divided by their
                      // number to the power of length_penalty
   // Why there is no answer: kData: the prompt is empty or too long; kModel: logits that are no
   // numbers; kUsage: every token is forbidden. What there was by then is in `ids`.
-  std::optional<Error> failure;
+  std::optional<Error> failure = {};
 };
 
 struct GenerationRun {
@@ -71,6 +71,7 @@ struct GenerationRun {
   // Gets each token of an answer as soon as it is chosen, not the one that ends it; false: the
   // answer ends with this token. A beam search's answer comes all at once when it is found.
   std::function<bool(size_t prompt, int32_t token)> on_token = nullptr;
+  // Gets an answer as soon as it has ended; of those that are interrupted, each that has a token.
   std::function<void(size_t prompt, const Generated& answer)> on_end = nullptr;
   std::function<bool()> is_stopped = nullptr;  // asked before each forward pass
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,7 @@ struct GenerationOptions {
   double presence_penalty = 0;       // taken from the logits of tokens of the answer so far
   int64_t no_repeat_ngram_size = 0;  // no n tokens stand twice in prompt and answer; 0: they may
   int64_t forced_bos_token_id = -1;  // the first token behind a prompt of one; -1: none
-  std::vector<int64_t> forced_eos_token_id = {};    // one of them is the last that max_new_tokens
-                                                    // allows
+  std::vector<int64_t> forced_eos_token_id = {};    // one of them is the last there is room for
   std::vector<int64_t> suppress_tokens = {};        // never chosen
   std::vector<int64_t> begin_suppress_tokens = {};  // not as the first
 
@@ -45,11 +45,16 @@ struct GenerationOptions {
                            // al. 2024, https://arxiv.org/abs/2407.01082)
   int64_t seed = 42;
 
-  // Error(kUsage) that names the option, its value and what it may be.
-  void check() const;
-  // Of tokens that the vocabulary does not have.
-  void check_tokens(int64_t vocabulary) const;
-  bool is_greedy() const { return num_beams == 1 && (!do_sample || temperature == 0); }
+  bool samples() const { return do_sample && temperature > 0; }
 };
+
+// An option that cannot be, and why: {"top_p", "is 1.5; it must be from 0 to 1"}.
+struct OptionFault {
+  std::string option, message;
+};
+// The first of them.
+std::optional<OptionFault> fault_of(const GenerationOptions& options);
+// The first that names a token which a vocabulary of so many does not have.
+std::optional<OptionFault> fault_of_tokens(const GenerationOptions& options, int64_t vocabulary);
 
 }  // namespace hone
