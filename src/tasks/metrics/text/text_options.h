@@ -21,6 +21,11 @@ const std::vector<std::string>& option_names(BleuTokenizer tokenizer);
 enum class BleuSmoothing { kExp, kFloor, kAddK, kNone };
 const std::vector<std::string>& option_names(BleuSmoothing smoothing);
 
+// The words of ROUGE (rouge.h). kAuto: kUnicode of texts in characters, else rouge-score's, which
+// sees no letter beyond a to z.
+enum class RougeWords { kAuto, kAscii, kUnicode };
+const std::vector<std::string>& option_names(RougeWords words);
+
 struct TextOptions {
   std::vector<std::string> metrics;  // lines of text_metrics(); the first one's main value leads
   Script metric_script = Script::kAuto;
@@ -28,7 +33,8 @@ struct TextOptions {
   BleuTokenizer bleu_tokenize = BleuTokenizer::kAuto;
   BleuSmoothing bleu_smooth = BleuSmoothing::kExp;
   double bleu_smooth_value = 0;  // of floor and add-k; 0: sacrebleu's (0.1 and 1)
-  bool rouge_stemmer = false;    // Porter's, of words: what most published ROUGE is measured with
+  RougeWords rouge_words = RougeWords::kAuto;
+  bool rouge_stemmer = false;  // Porter's: what most published ROUGE of English is measured with
   // The score of the first so many sentences of the source as a baseline (LEAD); 0: none.
   int64_t lead_sentences = 0;
 
@@ -45,6 +51,7 @@ void for_each_text_option(Options& o, Visitor&& visit) {
   visit("bleu_tokenize", o.bleu_tokenize);
   visit("bleu_smooth", o.bleu_smooth);
   visit("bleu_smooth_value", o.bleu_smooth_value);
+  visit("rouge_words", o.rouge_words);
   visit("rouge_stemmer", o.rouge_stemmer);
   visit("lead_sentences", o.lead_sentences);
 }
