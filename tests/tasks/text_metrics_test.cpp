@@ -250,17 +250,17 @@ TEST(Chrf, PlusPlusCountsWordsAndPairsWithMarksApart) {
 
 TEST(Rouge, CountsWordsPairsAndSubsequences) {
   // the cat the mat | the mat the cat: words 4 of 4; pairs "the cat", "the mat" are in both, "cat
-  // the" is not; subsequence "the the cat" or the like: 3.
+  // the" is not; a subsequence of 2.
   const Report report = report_of("the cat, the mat", {"The mat: the cat."});
   EXPECT_DOUBLE_EQ(report.value("rouge1"), 1);
   EXPECT_DOUBLE_EQ(report.value("rouge2"), 2.0 / 3);
-  EXPECT_DOUBLE_EQ(report.value("rougeL"), 3.0 / 4);
-  EXPECT_DOUBLE_EQ(report.value("rougeLsum"), 3.0 / 4);
+  EXPECT_DOUBLE_EQ(report.value("rougeL"), 2.0 / 4);
+  EXPECT_DOUBLE_EQ(report.value("rougeLsum"), 2.0 / 4);
 }
 
 TEST(Rouge, LsumTakesLinesInAnyOrder) {
   const Report report = report_of("the mat\nthe cat", {"the cat\nthe mat"});
-  EXPECT_DOUBLE_EQ(report.value("rougeL"), 3.0 / 4);
+  EXPECT_DOUBLE_EQ(report.value("rougeL"), 2.0 / 4);
   EXPECT_DOUBLE_EQ(report.value("rougeLsum"), 1);
 }
 
@@ -271,9 +271,9 @@ TEST(Rouge, TakesTheBestReferenceForEachScore) {
   EXPECT_DOUBLE_EQ(report.value("rougeL"), 2.0 / 4);
 }
 
-TEST(Rouge, OfStemsMatchesFormsOfAWord) {
+TEST(Rouge, OfStemsMatchesFormsOfAWordLongerThanThree) {
   const TextOptions stemmed = {.metrics = {"rouge"}, .rouge_stemmer = true};
-  EXPECT_DOUBLE_EQ(report_of("connected cats", {"connecting cat"}, stemmed).value("rouge1"), 0.5);
+  EXPECT_DOUBLE_EQ(report_of("bus", {"bu"}, stemmed).value("rouge1"), 0);
   EXPECT_DOUBLE_EQ(report_of("connected horses", {"connecting horse"}, stemmed).value("rouge1"), 1);
 }
 
@@ -308,7 +308,6 @@ TEST(Answers, GoByTheRulesOfTheScript) {
 }
 
 TEST(Script, IsThatOfTheReferences) {
-  EXPECT_EQ(report_of("hello", {"模型很好 GPU"}).value("rouge1"), 0);
   EXPECT_NE(signature_of(report_of("hello", {"模型很好 GPU"}), "bleu").find("tok:zh"),
             std::string::npos);
   EXPECT_NE(
