@@ -1,12 +1,12 @@
 // Values by hand; tests/parity/test_text_metrics.py compares with sacrebleu and rouge-score.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 
 #include "base/config.h"
 #include "base/utf8.h"
 #include "tasks/metrics/bootstrap.h"
+#include "tasks/metrics/common_stretch.h"
 #include "tasks/metrics/text/bleu_words.h"
 #include "tasks/metrics/text/differences.h"
 #include "tasks/metrics/text/lcs.h"
@@ -180,8 +180,19 @@ TEST(CommonSubsequence, IsThatOfThePlainTableAcrossWordsOf64) {
 }
 
 TEST(CommonSubsequence, OfNothingIsEmpty) {
-  EXPECT_TRUE(CommonSubsequence({}).places(std::vector<int32_t>{1, 2}).empty());
-  EXPECT_TRUE(CommonSubsequence({1, 2}).places({}).empty());
+  EXPECT_TRUE(CommonSubsequence(std::vector<int32_t>{}).places(std::vector<int32_t>{1, 2}).empty());
+  EXPECT_TRUE(CommonSubsequence(std::vector<int32_t>{1, 2}).places({}).empty());
+}
+
+TEST(CommonStretch, IsTheLongestRunOfBoth) {
+  const std::vector<int32_t> a = {1, 2, 3, 1, 2, 4, 1, 2, 3, 4}, b = {2, 4, 1, 2, 5, 1, 2, 3, 1};
+  EXPECT_EQ(longest_common_stretch(a, b), 4);  // 2 4 1 2 and 1 2 3 1
+  EXPECT_EQ(longest_common_stretch(b, a), 4);
+  EXPECT_EQ(longest_common_stretch(a, a), 10);
+  EXPECT_EQ(longest_common_stretch(a, {}), 0);
+  EXPECT_EQ(longest_common_stretch(a, std::vector<int32_t>{9}), 0);
+  const std::vector<int32_t> same(100'000, 7), longer(300'000, 7);
+  EXPECT_EQ(longest_common_stretch(same, longer), 100'000);
 }
 
 // ---- scores
