@@ -8,18 +8,17 @@
 
 #include "data/chat/chat_template.h"
 #include "tasks/causal_lm/options.h"
+#include "tasks/causal_lm/rows.h"
 #include "tasks/task.h"
 
 namespace hone::causal_lm {
 
 // What the base model's folder and the training data say.
 struct Learned {
-  std::vector<int64_t> ends = {};  // tokens that end an answer, ascending
-  int64_t end = -1;                // the one that ends a text or a completion; -1: none
-  int64_t vocabulary = 0;          // tokens; 0: not known
-  int64_t positions = 0;           // the longest sequence of the model; 0: not known
-  std::string template_hash;       // of the chat template; "": rows are no conversations
-  Json generation_config;          // generation_config.json; null: there was none
+  int64_t end = -1;           // the token that ends a text or a completion; -1: none
+  int64_t vocabulary = 0;     // tokens; 0: not known
+  int64_t positions = 0;      // the longest sequence of the model; 0: not known
+  std::string template_hash;  // of the chat template; "": rows are no conversations
 
   Json json() const;
   static Learned from(const Json& json);
@@ -41,7 +40,7 @@ class CausalLm : public Task {
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
   void finish_learning() override {}
   std::vector<std::string> idle_options() const override;
-  // With targets: the samples to learn, of which `kNextToken` says for each token which one comes
+  // With targets: the samples to learn, of which kNextToken says for each token which one comes
   // next, where that has a loss. Without: one sample, the prompt of the answer.
   std::vector<Sample> encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
                              bool* truncated) const override;
@@ -50,9 +49,10 @@ class CausalLm : public Task {
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
   Loss forward_loss(Network& network, const Batch& batch,
                     const LossOptions& options) const override;
-  // Of samples with targets the loss of each token [N, 1]; of prompts their answers.
+  // The loss of each token [N, 1], 0 where it has none; of samples with targets.
   Outputs predict(Network& network, const Batch& batch) const override;
   std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const override;
+  const GenerationSettings* generation() const override { return &options_.generation; }
   AnswerSample answer_sample() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
@@ -62,12 +62,13 @@ class CausalLm : public Task {
   void write_files(const ModelConfig& model, const std::string& folder) const override;
 
  private:
-  GenerationOptions generation() const;  // with the tokens that end an answer
-  int64_t prompt_room() const;           // tokens of a prompt
-  const ChatTemplate& chat_template() const;
+  Reading reading(const Tokenizer& tokenizer, int64_t room) const;
+  int64_t room(const Tokenizer& tokenizer) const;         // tokens of a sample that is learned
+  int64_t prompt_room(const Tokenizer& tokenizer) const;  // tokens of a prompt
 
   Options options_;
   Learned learned_;
+  std::string end_token_;  // as the base model's tokenizer names it
   std::shared_ptr<const ChatTemplate> template_;  // of conversations, once a folder is known
 };
 

@@ -38,7 +38,7 @@ struct Options {
   int64_t generate_rows = 100;  // of an evaluation, that get an answer where `metrics` has scores
                                 // of texts
   metrics::TextOptions scores = {};
-  GenerationOptions generation = {};
+  GenerationSettings generation = {};
   int64_t max_seq_length = 0;  // tokens of a sample
 
   bool scores_answers() const { return !scores.metrics.empty(); }

@@ -34,6 +34,12 @@ std::vector<Sample> learned_samples(const Record& record, const Reading& reading
 // exchanges first, then its beginning.
 Sample prompt_sample(const Record& record, const Reading& reading, bool* truncated);
 
+// The special token that the last answer of a conversation ends with; -1: none.
+int64_t end_of_turn(const Record& record, const Reading& reading);
+
+// Whether decoding leaves the token out: it is no text.
+bool is_special(int32_t id, const Tokenizer& tokenizer);
+
 // Error(kData) for a row that cannot be learned from.
 void check_row(const Record& record, const Options& options);
 

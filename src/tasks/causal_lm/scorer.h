@@ -13,8 +13,7 @@ namespace hone::causal_lm {
 // of each band of places in the sample.
 constexpr const char *kLoss = "loss", *kTokens = "tokens", *kBytes = "bytes",
                      *kByAnswer = "by_answer", *kByPosition = "by_position";
-// Of a row that was answered: the text, its tokens (the one that ends it is none of them), and why
-// it ended.
+// Of a row that was answered: the text, and what facts_of (tasks/writing.h) says of it.
 constexpr const char *kAnswer = "answer", *kAnswerTokens = "answer_tokens",
                      *kFinishReason = "finish_reason";
 
