@@ -1,12 +1,13 @@
 #include "tasks/causal_lm/causal_lm.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 
 #include "base/file.h"
@@ -175,7 +176,9 @@ TEST_F(CausalLmTask, PredictsEachTokenFromTheOneBeforeIt) {
   const std::vector<float>& next = sample.targets[0].values;
   ASSERT_EQ(ids.size(), next.size());
   for (size_t i = 0; i + 1 < ids.size(); ++i) {
-    if (next[i] != kNoTarget) EXPECT_EQ(static_cast<int32_t>(next[i]), ids[i + 1]);
+    if (next[i] != kNoTarget) {
+      EXPECT_EQ(static_cast<int32_t>(next[i]), ids[i + 1]);
+    }
   }
   EXPECT_EQ(next.back(), kNoTarget);
 }
@@ -206,7 +209,7 @@ TEST_F(CausalLmTask, TellsWhatCannotBeLearned) {
               AllOf(HasSubstr("c.jsonl:7"), HasSubstr("message 2"), HasSubstr("empty turn")));
   EXPECT_THAT(told({message("user", "w1"), {{"role", "assistant"}, {"content", nullptr}}}),
               HasSubstr("empty turn"));
-  EXPECT_THAT(told({message("user", "w1")}), HasSubstr("no turn of the assistant"));
+  EXPECT_THAT(told(Json::array({message("user", "w1")})), HasSubstr("no turn of the assistant"));
   EXPECT_THAT(told(Json::array()), HasSubstr("must be a list of messages"));
   EXPECT_THAT(told({message("user", "w1"), "w2"}),
               AllOf(HasSubstr("message 2"), HasSubstr("\"role\"")));
@@ -228,7 +231,7 @@ TEST_F(CausalLmTask, LeavesTheOrderOfRolesToTheTemplate) {
        message("assistant", "w6"), message("user", "w3")});
   EXPECT_EQ(learned(samples(*made, odd)[0]), "w5 [END] w6 [END]");
   write_model(folder_ / "model", kStrictTemplate);
-  const auto strict = pipeline("{train_on: all, form: messages}");
+  const auto strict = pipeline("{train_on: all}");
   EXPECT_THAT(error_of([&] { samples(*strict, odd); }),
               AllOf(HasSubstr("c.jsonl:7"), HasSubstr("roles must alternate")));
 }
@@ -309,7 +312,7 @@ TEST_F(CausalLmTask, AsksForTheLastTurnAndNeverShowsIt) {
   EXPECT_EQ(prompt, "[ASK] w0 w1 [SAY] w20 w21 [END] [ASK] w2 w3 [SAY]");
   row.fields["messages"].erase(3);
   EXPECT_EQ(asked(), prompt);
-  row.fields["messages"] = {message("assistant", "w1")};
+  row.fields["messages"] = Json::array({message("assistant", "w1")});
   EXPECT_THAT(error_of(asked), HasSubstr("nothing before the assistant's turn"));
 }
 
