@@ -266,8 +266,7 @@ class AnswerDraw {
 
 // Adds the answers of rows `drawn` to their results.
 void add_answers(const Pipeline& pipeline, const std::vector<EncodedRecord>& records,
-                 const std::vector<size_t>& drawn, int64_t max_tokens,
-                 std::vector<Json>& results) {
+                 const std::vector<size_t>& drawn, int64_t max_tokens, std::vector<Json>& results) {
   if (drawn.empty()) return;
   std::vector<Record> chosen;
   for (const size_t row : drawn) chosen.push_back(records[row].record);

@@ -98,8 +98,7 @@ void write_model(const std::string& folder, const char* chat_template = kTemplat
 // "w0 w1 w2", from `first` on.
 std::string words(int count, int first = 0) {
   std::string text;
-  for (int i = 0; i < count; ++i)
-    text += (i == 0 ? "w" : " w") + std::to_string((first + i) % 40);
+  for (int i = 0; i < count; ++i) text += (i == 0 ? "w" : " w") + std::to_string((first + i) % 40);
   return text;
 }
 
@@ -164,8 +163,7 @@ TEST_F(CausalLmTask, LearnsTheAnswersAndTheirEndsAlone) {
   const auto made = pipeline();
   const std::vector<Sample> all = samples(*made, exchanges(2, 2));
   ASSERT_EQ(all.size(), 1u);
-  EXPECT_EQ(shown(all[0]),
-            "[ASK] w0 w1 [SAY] w20 w21 [END] [ASK] w2 w3 [SAY] w22 w23 [END]");
+  EXPECT_EQ(shown(all[0]), "[ASK] w0 w1 [SAY] w20 w21 [END] [ASK] w2 w3 [SAY] w22 w23 [END]");
   EXPECT_EQ(learned(all[0]), "w20 w21 [END] w22 w23 [END]");  // the end, though it is what pads
 }
 
@@ -226,9 +224,9 @@ TEST_F(CausalLmTask, TakesATurnThatCallsToolsForAnAnswer) {
 
 TEST_F(CausalLmTask, LeavesTheOrderOfRolesToTheTemplate) {
   const auto made = pipeline();
-  const Record odd = conversation(
-      {message("assistant", "w5"), message("user", "w1"), message("user", "w2"),
-       message("assistant", "w6"), message("user", "w3")});
+  const Record odd =
+      conversation({message("assistant", "w5"), message("user", "w1"), message("user", "w2"),
+                    message("assistant", "w6"), message("user", "w3")});
   EXPECT_EQ(learned(samples(*made, odd)[0]), "w5 [END] w6 [END]");
   write_model(folder_ / "model", kStrictTemplate);
   const auto strict = pipeline("{train_on: all}");
@@ -252,9 +250,8 @@ TEST_F(CausalLmTask, LosesTheOldestExchangesFirstAndSaysSo) {
 TEST_F(CausalLmTask, CutsALongPromptAtItsBeginningAndKeepsTheAnswer) {
   const auto made = pipeline("{}", 12);
   bool cut = false;
-  const Sample sample =
-      samples(*made, conversation({message("user", words(30)), message("assistant", "w33 w34")}),
-              &cut)[0];
+  const Sample sample = samples(
+      *made, conversation({message("user", words(30)), message("assistant", "w33 w34")}), &cut)[0];
   EXPECT_TRUE(cut);
   EXPECT_EQ(sample.size(), 12);
   EXPECT_EQ(learned(sample), "w33 w34 [END]");
@@ -265,8 +262,7 @@ TEST_F(CausalLmTask, CutsALongAnswerAtItsEndAndKeepsHalfOfTheRoomForThePrompt) {
   const auto made = pipeline("{}", 12);
   bool cut = false;
   const Sample sample =
-      samples(*made,
-              conversation({message("user", words(30)), message("assistant", words(30, 5))}),
+      samples(*made, conversation({message("user", words(30)), message("assistant", words(30, 5))}),
               &cut)[0];
   EXPECT_TRUE(cut);
   EXPECT_EQ(shown(sample), "[ASK] w26 w27 w28 w29 [SAY] w5 w6 w7 w8 w9 w10");
@@ -319,8 +315,8 @@ TEST_F(CausalLmTask, AsksForTheLastTurnAndNeverShowsIt) {
 TEST_F(CausalLmTask, FitsAPromptBesideItsAnswerIntoThePositions) {
   const auto made = pipeline("{max_new_tokens: 8}");  // of 48 positions
   bool cut = false;
-  const Record row = conversation({message("user", words(3)), message("assistant", "w7"),
-                                   message("user", words(60))});
+  const Record row = conversation(
+      {message("user", words(3)), message("assistant", "w7"), message("user", words(60))});
   const Sample prompt = made->task().encode(row, *tokenizer_, false, &cut)[0];
   EXPECT_TRUE(cut);
   EXPECT_EQ(prompt.size(), 40);
@@ -374,10 +370,9 @@ TEST_F(CausalLmTask, HasALossThatIsTheLogitsOwn) {
   const Batch batch = batch_of(all);
   const Loss loss = made->task().forward_loss(made->network(), batch, {});
   const at::Tensor logits = made->network().forward(batch)[0];
-  const double expected =
-      at::cross_entropy_loss(logits, batch.targets.at(kNextToken).to(at::kLong), {},
-                             at::Reduction::Sum)
-          .item<double>();
+  const double expected = at::cross_entropy_loss(logits, batch.targets.at(kNextToken).to(at::kLong),
+                                                 {}, at::Reduction::Sum)
+                              .item<double>();
   EXPECT_NEAR(loss.sum.item<double>(), expected, 1e-5 * expected);
   EXPECT_EQ(loss.count, 3 * (1 + 2 + 3 + 4));
   const auto [output, assessed] = made->task().assess(made->network(), batch);
@@ -391,9 +386,8 @@ TEST_F(CausalLmTask, PacksWithoutContamination) {
   std::vector<Sample> all;
   for (int i = 1; i < 5; ++i) {
     all.push_back(samples(*made, exchanges(i, 2))[0]);
-    apart += made->task()
-                 .forward_loss(made->network(), batch_of({all.back()}), {})
-                 .sum.item<double>();
+    apart +=
+        made->task().forward_loss(made->network(), batch_of({all.back()}), {}).sum.item<double>();
   }
   const double packed =
       made->task().forward_loss(made->network(), batch_of(all), {}).sum.item<double>();
@@ -407,8 +401,7 @@ TEST_F(CausalLmTask, SaysLossesByAnswerAndPlace) {
   EXPECT_EQ(result[kBytes], 2 * 7 - 2);  // "w20 w21", without blanks, which are no token's
   ASSERT_EQ(result[kByAnswer].size(), 2u);
   EXPECT_EQ(result[kByAnswer][1][1], 3);
-  const double both =
-      result[kByAnswer][0][0].get<double>() + result[kByAnswer][1][0].get<double>();
+  const double both = result[kByAnswer][0][0].get<double>() + result[kByAnswer][1][0].get<double>();
   EXPECT_NEAR(both, 6 * result[kLoss].get<double>(), 1e-6 * both);
   EXPECT_EQ(result[kByPosition].size(), 1u);
   EXPECT_EQ(position_band(63), 0u);
@@ -446,8 +439,16 @@ TEST_F(CausalLmTask, ScoresResultsAsItsReportSays) {
     gold.fields["source"] = source;
     scorer->add(gold, result);
   };
-  add("a", {{kTokens, 3}, {kLoss, 2.0}, {kBytes, 12}, {kByAnswer, {{6.0, 3}}}, {kByPosition, {{6.0, 3}}}});
-  add("b", {{kTokens, 1}, {kLoss, 0.0}, {kBytes, 4}, {kByAnswer, {{0.0, 1}}}, {kByPosition, {{0.0, 1}}}});
+  add("a", {{kTokens, 3},
+            {kLoss, 2.0},
+            {kBytes, 12},
+            {kByAnswer, {{6.0, 3}}},
+            {kByPosition, {{6.0, 3}}}});
+  add("b", {{kTokens, 1},
+            {kLoss, 0.0},
+            {kBytes, 4},
+            {kByAnswer, {{0.0, 1}}},
+            {kByPosition, {{0.0, 1}}}});
   add("b", {{kAnswer, "w1"}, {kAnswerTokens, 1}, {kFinishReason, "length"}});
   const Report report = scorer->report();
   EXPECT_DOUBLE_EQ(report.score, std::exp(6.0 / 4));
@@ -482,8 +483,8 @@ TEST_F(CausalLmTask, RefusesAnotherChatTemplateThanItWasTrainedWith) {
 
 TEST_F(CausalLmTask, KeepsTheTokensThatEndAnAnswer) {
   pipeline()->save(folder_ / "saved");
-  const Json kept = Json::parse(read_file(folder_ / "saved/generation_config.json",
-                                          ErrorKind::kModel));
+  const Json kept =
+      Json::parse(read_file(folder_ / "saved/generation_config.json", ErrorKind::kModel));
   EXPECT_THAT(kept["eos_token_id"].dump(), HasSubstr("3"));
   const Json config = Json::parse(read_file(folder_ / "saved/config.json", ErrorKind::kModel));
   EXPECT_EQ(config["architectures"][0], "LlamaForCausalLM");

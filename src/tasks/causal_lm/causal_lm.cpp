@@ -297,9 +297,8 @@ Json CausalLm::state() const {
 // GPT2LMHeadModel of one family.
 void CausalLm::write_model_config(const ModelConfig& model, Json& config) const {
   const Json names = config.value("architectures", Json::array());
-  const std::string name = names.is_array() && !names.empty() && names[0].is_string()
-                               ? names[0].get<std::string>()
-                               : "";
+  const std::string name =
+      names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
   const bool is_kept = name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
   const char* usual = model.model_type == "gpt2" ? "LMHeadModel" : "ForCausalLM";
   config["architectures"] = Json::array({is_kept ? name : model.architecture_stem + usual});

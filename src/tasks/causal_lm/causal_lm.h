@@ -68,7 +68,7 @@ class CausalLm : public Task {
 
   Options options_;
   Learned learned_;
-  std::string end_token_;  // as the base model's tokenizer names it
+  std::string end_token_;                         // as the base model's tokenizer names it
   std::shared_ptr<const ChatTemplate> template_;  // of conversations, once a folder is known
 };
 

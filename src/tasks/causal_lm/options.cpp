@@ -17,8 +17,8 @@ void refuse_below(Config& section, const char* key, int64_t value, int64_t least
 void refuse_names_of_results(Config& section, const Options& o) {
   for (const auto& [key, name] : {std::pair("messages", o.messages), std::pair("prompt", o.prompt),
                                   std::pair("text", o.text)}) {
-    for (const char* taken : {kLoss, kTokens, kBytes, kByAnswer, kByPosition, kAnswer,
-                              kAnswerTokens, kFinishReason}) {
+    for (const char* taken :
+         {kLoss, kTokens, kBytes, kByAnswer, kByPosition, kAnswer, kAnswerTokens, kFinishReason}) {
       if (name == taken)
         throw section.error(key, fmt::format("results use the name \"{}\" themselves; map the "
                                              "field to another name",

@@ -122,8 +122,8 @@ bool says_nothing(const Json& message) {
 
 Error message_error(const Record& record, const Options& options, size_t index,
                     const std::string& what) {
-  return field_error(record, options.messages, fmt::format("has a message {} that {}", index + 1,
-                                                           what));
+  return field_error(record, options.messages,
+                     fmt::format("has a message {} that {}", index + 1, what));
 }
 
 const Json& messages_of(const Record& record, const Options& options) {
@@ -209,9 +209,9 @@ std::vector<bool> weights_of(const Json& messages, const Record& record, const O
     const auto weight = messages[i].find("weight");
     const bool is_there = weight != messages[i].end() && !weight->is_null();
     if (is_there && *weight != 0 && *weight != 1)
-      throw message_error(record, options, i,
-                          fmt::format("has the weight {}; it may be 0, not to be learned, or 1",
-                                      dump(*weight)));
+      throw message_error(
+          record, options, i,
+          fmt::format("has the weight {}; it may be 0, not to be learned, or 1", dump(*weight)));
     weights.push_back(!is_there || *weight == 1);
   }
   return weights;
@@ -316,9 +316,10 @@ Sample learned_window(Json messages, bool last_only, int64_t before, const Recor
   count_answers_from(before + lost, sample);
   if (lost > 0) sample.repair = lost_answers(lost, answers, reading.room);
   if (!learns)
-    sample.repair = fmt::format("nothing of it is learned: no answer with a weight is left in {} "
-                                "tokens",
-                                reading.room);
+    sample.repair = fmt::format(
+        "nothing of it is learned: no answer with a weight is left in {} "
+        "tokens",
+        reading.room);
   return sample;
 }
 
@@ -331,8 +332,8 @@ std::vector<Sample> conversation_samples(const Record& record, const Reading& re
   const bool last_only = options.train_on == TrainOn::kLastAnswer;
   const int64_t answers = answers_in(messages);
   if (options.turns == 0)
-    return {learned_window(messages, last_only, last_only ? answers - 1 : 0, record, reading,
-                           was_cut)};
+    return {
+        learned_window(messages, last_only, last_only ? answers - 1 : 0, record, reading, was_cut)};
   const std::vector<bool> weights = weights_of(messages, record, options);
   std::vector<Sample> samples;
   int64_t answer = -1;
@@ -446,8 +447,7 @@ std::vector<Sample> text_samples(const Record& record, const Reading& reading) {
 
 }  // namespace
 
-std::vector<Sample> learned_samples(const Record& record, const Reading& reading,
-                                    bool* truncated) {
+std::vector<Sample> learned_samples(const Record& record, const Reading& reading, bool* truncated) {
   bool was_cut = false;
   std::vector<Sample> samples;
   if (reading.options.form == Form::kText)
@@ -470,8 +470,9 @@ Sample prompt_sample(const Record& record, const Reading& reading, bool* truncat
   else
     tokens = conversation_prompt(record, reading, was_cut);
   if (tokens.size() == 0)
-    throw Error(ErrorKind::kData, record.where(), "the prompt has no token: there is nothing to "
-                                                  "go on from.");
+    throw Error(ErrorKind::kData, record.where(),
+                "the prompt has no token: there is nothing to "
+                "go on from.");
   const auto room = static_cast<size_t>(reading.room);
   was_cut = was_cut || tokens.size() > room;
   if (truncated != nullptr) *truncated = was_cut;
@@ -481,9 +482,8 @@ Sample prompt_sample(const Record& record, const Reading& reading, bool* truncat
 int64_t end_of_turn(const Record& record, const Reading& reading) {
   const Json& messages = messages_of(record, reading.options);
   const Marked tokens = Conversation(record, reading).learned(messages, /*last_only=*/false);
-  const int32_t last = tokens.answers.empty()
-                           ? -1
-                           : *std::max_element(tokens.answers.begin(), tokens.answers.end());
+  const int32_t last =
+      tokens.answers.empty() ? -1 : *std::max_element(tokens.answers.begin(), tokens.answers.end());
   for (size_t i = tokens.size(); last >= 0 && i > 0; --i) {
     if (tokens.answers[i - 1] == last && is_special(tokens.ids[i - 1], reading.tokenizer))
       return tokens.ids[i - 1];

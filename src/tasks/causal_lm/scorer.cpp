@@ -75,10 +75,9 @@ std::vector<Json> loss_row(const std::string& label, const Sums& sums) {
 }
 
 PlainTable loss_table(const char* key, const char* heading) {
-  return {.columns = {{key, heading},
-                      {"tokens", "tokens"},
-                      {"loss", "loss"},
-                      {"perplexity", "perplexity"}}};
+  return {
+      .columns = {
+          {key, heading}, {"tokens", "tokens"}, {"loss", "loss"}, {"perplexity", "perplexity"}}};
 }
 
 std::string band_name(size_t band) {
@@ -110,8 +109,7 @@ class CausalLmScorer : public Scorer {
  public:
   CausalLmScorer(const Options& options, int64_t vocabulary)
       : options_(options), vocabulary_(static_cast<double>(vocabulary)) {
-    if (options_.scores_answers())
-      texts_ = std::make_unique<metrics::TextScorer>(options_.scores);
+    if (options_.scores_answers()) texts_ = std::make_unique<metrics::TextScorer>(options_.scores);
   }
 
   void check(const Record& gold) const override { check_row(gold, options_); }
@@ -158,8 +156,8 @@ class CausalLmScorer : public Scorer {
     const Json& answer = result[kAnswer];
     if (!answer.is_string())
       throw Error(ErrorKind::kData, gold.where(),
-                  fmt::format("in the result for this row, \"{}\" is {}; it must be a text", kAnswer,
-                              dump(answer)));
+                  fmt::format("in the result for this row, \"{}\" is {}; it must be a text",
+                              kAnswer, dump(answer)));
     ++answers_.rows;
     if (result.contains(kAnswerTokens))
       answers_.tokens += number_in(gold, result[kAnswerTokens], kAnswerTokens);
@@ -177,7 +175,8 @@ class CausalLmScorer : public Scorer {
   std::vector<double> losses(std::span<const int32_t> weights) const {
     Sums sum;
     for (size_t i = 0; i < rows_.size(); ++i) sum.add(rows_[i], weights[i]);
-    return {std::exp(sum.mean()), sum.mean(), sum.bytes == 0 ? kNaN : std::exp(sum.loss / sum.bytes)};
+    return {std::exp(sum.mean()), sum.mean(),
+            sum.bytes == 0 ? kNaN : std::exp(sum.loss / sum.bytes)};
   }
 
   void add_losses(Report& report) const {
@@ -198,8 +197,8 @@ class CausalLmScorer : public Scorer {
     PlainTable table{.note = fmt::format("Of {} rows, {} were answered.", report.n, answers_.rows),
                      .columns = {{"what", "answers"}, {"value", "value"}}};
     table.rows.push_back({"rows", answers_.rows});
-    table.rows.push_back({"tokens of an answer",
-                          finite(answers_.tokens / static_cast<double>(answers_.rows))});
+    table.rows.push_back(
+        {"tokens of an answer", finite(answers_.tokens / static_cast<double>(answers_.rows))});
     for (const auto& [reason, count] : answers_.reasons)
       table.rows.push_back({"ended by " + reason, count});
     report.sections.push_back({"answers", "answers", std::move(table)});
@@ -228,7 +227,8 @@ class CausalLmScorer : public Scorer {
     });
     PlainTable table = loss_table("group", options_.group_by.c_str());
     if (groups.size() > kShownGroups) {
-      table.note = fmt::format("The {} of {} groups with most tokens.", kShownGroups, groups.size());
+      table.note =
+          fmt::format("The {} of {} groups with most tokens.", kShownGroups, groups.size());
       groups.resize(kShownGroups);
     }
     for (const auto& [name, sums] : groups) table.rows.push_back(loss_row(name, sums));
