@@ -65,6 +65,13 @@ class Scorer {
   virtual Report report() const = 0;  // seconds of work at most; bootstrap included
 };
 
+// Rows of an evaluation that get an answer beside what `Task::assess` tells of them, since answers
+// are slow: drawn by the seed among the first kRecordsAtOnce of the data.
+struct AnswerSample {
+  int64_t rows = 0;
+  uint64_t seed = 0;
+};
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -96,6 +103,9 @@ class Task {
   // What files beside the configuration of the model that training begins from say of the task
   // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
   virtual void begin_from(const std::string& model_folder, bool has_length) {}
+  // The same of a folder that a model of the task was saved in; after TaskInfo::restore.
+  // Error(kModel) where they are not what the model was trained with.
+  virtual void reopen(const std::string& model_folder) {}
 
   // Error(kUsage) where optimizer steps of so many samples (0: not known) could teach nothing.
   // After finish_learning.
@@ -156,6 +166,9 @@ class Task {
   // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
   // a record has one, and its row has Row::written in place of outputs.
   virtual const GenerationSettings* generation() const { return nullptr; }
+  // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
+  // result are added to those of the one that `assess` gives.
+  virtual AnswerSample answer_sample() const { return {}; }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,
                       const Tokenizer& tokenizer) const = 0;

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kRecords = 60;
+constexpr size_t kRecords = 60, kSpecialTokens = 5;
 
 std::vector<Record> read(const std::string& path) {
   SourceOptions source;
@@ -76,6 +76,17 @@ std::vector<std::string> vocabulary_of(const std::vector<Record>& records) {
   return tokens;
 }
 
+// Random weights for the folder's config.json, under the names of its family.
+void write_random_weights(const std::string& folder) {
+  const ModelConfig config = ModelConfig::load(folder);
+  const auto backbone = make_backbone(config);
+  backbone->initialise(1);
+  StateDict weights;
+  for (const auto& item : backbone->named_parameters())
+    weights[config.base_prefix + "." + item.key()] = item.value().detach();
+  write_safetensors(folder + "/model.safetensors", weights);
+}
+
 void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::string& folder) {
   fs::create_directories(folder);
   write_file(folder + "/vocab.txt", fmt::format("{}\n", fmt::join(vocabulary, "\n")));
@@ -98,12 +109,62 @@ void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::stri
                        {"layer_norm_eps", 1e-12},
                        {"pad_token_id", 0}};
   write_file(folder + "/config.json", config.dump(1));
-  const auto backbone = make_backbone(ModelConfig::load(folder));
-  backbone->initialise(1);
-  StateDict weights;
-  for (const auto& item : backbone->named_parameters())
-    weights["bert." + item.key()] = item.value().detach();
-  write_safetensors(folder + "/model.safetensors", weights);
+  write_random_weights(folder);
+}
+
+// A model that writes; its tokenizer puts nothing around a text, its chat template marks turns.
+void write_tiny_llama(const std::vector<std::string>& vocabulary, const std::string& folder) {
+  fs::create_directories(folder);
+  Json ids = Json::object(), added = Json::array();
+  for (size_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary[id]] = id;
+  for (size_t id = 0; id < kSpecialTokens; ++id)
+    added.push_back({{"id", id},
+                     {"content", vocabulary[id]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  const Json tokenizer = {{"version", "1.0"},
+                          {"added_tokens", added},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                          {"post_processor", nullptr},
+                          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+                          {"model",
+                           {{"type", "WordPiece"},
+                            {"unk_token", "[UNK]"},
+                            {"continuing_subword_prefix", "##"},
+                            {"max_input_chars_per_word", 100},
+                            {"vocab", ids}}}};
+  write_file(folder + "/tokenizer.json", tokenizer.dump(1));
+  const Json options = {
+      {"tokenizer_class", "PreTrainedTokenizerFast"},
+      {"model_max_length", 64},
+      {"eos_token", "[SEP]"},
+      {"pad_token", "[SEP]"},  // as often: the end has a loss all the same
+      {"unk_token", "[UNK]"},
+      {"chat_template",
+       "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}"
+       "[SEP]{% endgeneration %}{% else %}[CLS]{{ m['content'] }}[MASK]{% endif %}{% endfor %}"}};
+  write_file(folder + "/tokenizer_config.json", options.dump(1));
+  const Json config = {{"model_type", "llama"},
+                       {"architectures", Json::array({"LlamaForCausalLM"})},
+                       {"vocab_size", vocabulary.size()},
+                       {"hidden_size", 32},
+                       {"num_hidden_layers", 2},
+                       {"num_attention_heads", 4},
+                       {"num_key_value_heads", 2},
+                       {"intermediate_size", 48},
+                       {"max_position_embeddings", 64},
+                       {"attention_dropout", 0.1},
+                       {"initializer_range", 0.1},
+                       {"hidden_act", "silu"},
+                       {"rms_norm_eps", 1e-6},
+                       {"tie_word_embeddings", true},
+                       {"eos_token_id", 3}};
+  write_file(folder + "/config.json", config.dump(1));
+  write_random_weights(folder);
 }
 
 }  // namespace
@@ -132,11 +193,13 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
+std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
+                                const Tokenizer& tokenizer) {
   Config section = Config::parse(c.config, c.name).section("task");
   section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
+  task->begin_from(folder, /*has_length=*/true);
   for (const Record& record : c.records) {
     task->learn(record);
     task->learn_tokens(record, tokenizer);
@@ -146,9 +209,10 @@ std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
 }
 
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder) {
-  write_tiny_bert(vocabulary_of(c.records), folder);
+  const bool writes = c.info->name == std::string("causal_lm");
+  (writes ? write_tiny_llama : write_tiny_bert)(vocabulary_of(c.records), folder);
   const auto tokenizer = Tokenizer::load(folder);
-  return Pipeline::create(folder, tokenizer, make_task(c, *tokenizer), /*seed=*/7);
+  return Pipeline::create(folder, tokenizer, make_task(c, folder, *tokenizer), /*seed=*/7);
 }
 
 }  // namespace hone::conformance
