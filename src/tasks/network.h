@@ -46,6 +46,7 @@ class Network : public torch::nn::Module {
   std::vector<std::pair<std::string, at::Tensor>> weights() const;
   std::vector<std::pair<std::string, at::Tensor>> trained_weights() const;  // not the frozen ones
   Backbone& backbone() { return *backbone_; }
+  const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
 
  private:

@@ -47,6 +47,39 @@ at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows)
   return down_(kernels::dropout(inner, dropout), rows);
 }
 
+std::string EncoderBlockImpl::place_of_adapter(BlockPart part) const {
+  const bool is_attention = part == BlockPart::kAttention;
+  const BlockNames& names = options_.names;
+  const std::string last = is_attention ? names.attention + "." + names.products.out : names.down;
+  const std::string parent = last.substr(0, last.rfind('.'));
+  if (parent != last && (parent == "output" || parent.ends_with(".output"))) return parent;
+  return is_attention ? "attention_adapters" : "output_adapters";
+}
+
+void EncoderBlockImpl::attach(BlockPart part, const std::string& name,
+                              std::shared_ptr<Bottleneck> adapter) {
+  adopt(*this, place_of_adapter(part) + ".adapters." + name, adapter);
+  (part == BlockPart::kAttention ? attention_adapter_ : feed_forward_adapter_) = std::move(adapter);
+}
+
+at::Tensor EncoderBlockImpl::add_and_norm(LayerNorm& norm, const at::Tensor& residual,
+                                          const at::Tensor& y,
+                                          const kernels::DropoutOptions& dropout, BlockPart part,
+                                          const Rows& rows) {
+  const auto& adapter = adapter_of(part);
+  if (!adapter) return norm->forward_after(residual, y, dropout);
+  return norm->forward_after(
+      residual, adapter->apply(kernels::dropout(y, dropout), residual, norm, rows), {});
+}
+
+at::Tensor EncoderBlockImpl::add(const at::Tensor& residual, const at::Tensor& y,
+                                 const kernels::DropoutOptions& dropout, BlockPart part,
+                                 const Rows& rows) {
+  const at::Tensor given = kernels::dropout(y, dropout);
+  const auto& adapter = adapter_of(part);
+  return residual + (adapter ? adapter->apply(given, residual, nullptr, rows) : given);
+}
+
 at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {
   const auto after_attention =
       rows.dropout(DropoutPlace::kAttentionOut, options_.dropout.attention_out);
@@ -54,13 +87,15 @@ at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {
       rows.dropout(DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out);
   if (options_.norm_first) {
     const at::Tensor read = attention_norm_ ? attention_norm_(x) : x;
-    const at::Tensor mid =
-        rows.of(x) + kernels::dropout(attention_->forward(read, rows), after_attention);
-    return mid + kernels::dropout(feed_forward(out_norm_(mid), rows), after_feed_forward);
+    const at::Tensor mid = add(rows.of(x), attention_->forward(read, rows), after_attention,
+                               BlockPart::kAttention, rows);
+    return add(mid, feed_forward(out_norm_(mid), rows), after_feed_forward, BlockPart::kFeedForward,
+               rows);
   }
-  const at::Tensor mid =
-      attention_norm_->forward_after(rows.of(x), attention_->forward(x, rows), after_attention);
-  return out_norm_->forward_after(mid, feed_forward(mid, rows), after_feed_forward);
+  const at::Tensor mid = add_and_norm(attention_norm_, rows.of(x), attention_->forward(x, rows),
+                                      after_attention, BlockPart::kAttention, rows);
+  return add_and_norm(out_norm_, mid, feed_forward(mid, rows), after_feed_forward,
+                      BlockPart::kFeedForward, rows);
 }
 
 }  // namespace hone
