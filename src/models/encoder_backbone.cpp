@@ -33,9 +33,12 @@ void refuse_impossible(const EncoderPlan& plan) {
         fmt::format("asks for {} query heads on {} key/value heads, which they do not share "
                     "evenly.",
                     heads.query, heads.key_value));
-  if (plan.block.rotary_theta > 0 && heads.dim % 2 != 0)
-    refuse(fmt::format("asks for rotary positions of {} values for each head; they come in pairs.",
-                       heads.dim));
+  if (const RotaryOptions& rotary = plan.block.rotary;
+      rotary.theta > 0 && (rotary.columns % 2 != 0 || rotary.columns > heads.dim))
+    refuse(
+        fmt::format("asks for rotary positions of {} values for each head of {}; they come in "
+                    "pairs.",
+                    rotary.columns, heads.dim));
   if (plan.embeddings.positions > 0 && plan.embeddings.positions <= plan.embeddings.position_offset)
     throw ConfigDefect(
         "max_position_embeddings",
@@ -56,6 +59,7 @@ ModelConfig EncoderPlan::described(const Json& raw) const {
   config.num_layers = layers;
   config.vocab_size = embeddings.words;
   config.max_positions = embeddings.positions - embeddings.position_offset;
+  config.is_causal = block.is_causal;
   config.plan = std::make_shared<EncoderPlan>(*this);
   return config;
 }

@@ -1,6 +1,7 @@
 // The network that BERT-like families share: embeddings, perhaps a projection, a stack of blocks,
-// perhaps a final norm, perhaps a pooler. A family file fills in the plan from config.json and its
-// checkpoints' names.
+// perhaps a final norm, perhaps a pooler. One that predicts the next token (GPT-2, Llama) is the
+// same with causal attention. A family file fills in the plan from config.json and its checkpoints'
+// names.
 #pragma once
 
 #include <functional>

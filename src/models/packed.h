@@ -49,6 +49,9 @@ struct Packed {
   at::Tensor first_rows() const {
     return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
   }  // [S], REQUIRES: no empty sequence
+  at::Tensor last_rows() const {
+    return cu_seqlens.slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
+  }  // likewise
 };
 
 }  // namespace hone

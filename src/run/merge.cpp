@@ -158,7 +158,7 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   fs::create_directories(out);
   write_file(out + "/config.json",
              to_text(config_with_head(network, config, folder.task_type), 2) + "\n");
-  write_safetensors(out + "/model.safetensors", weights_of(network));
+  write_safetensors(out + "/model.safetensors", stored_weights_of(network));
   Tokenizer::load(has_tokenizer(adapter) ? adapter : folder.base)->save(out);
   return proof;
 }

@@ -157,9 +157,21 @@ std::vector<std::pair<std::string, at::Tensor>> Network::trained_weights() const
   return trained;
 }
 
+std::vector<std::pair<std::string, at::Tensor>> Network::stored_weights() const {
+  auto stored = weights();
+  for (auto& [name, tensor] : stored) tensor = backbone_->config().stored(name, tensor);
+  return stored;
+}
+
 StateDict weights_of(const Network& network) {
   StateDict weights;
   for (const auto& [name, value] : network.weights()) weights[name] = value.detach();
+  return weights;
+}
+
+StateDict stored_weights_of(const Network& network) {
+  StateDict weights;
+  for (const auto& [name, value] : network.stored_weights()) weights[name] = value.detach();
   return weights;
 }
 

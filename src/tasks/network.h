@@ -45,6 +45,8 @@ class Network : public torch::nn::Module {
   // (name, tensor) in the checkpoint's naming, in the module's order.
   std::vector<std::pair<std::string, at::Tensor>> weights() const;
   std::vector<std::pair<std::string, at::Tensor>> trained_weights() const;  // not the frozen ones
+  // The same in the form of the family's checkpoints (ModelConfig::stored): for loading and saving.
+  std::vector<std::pair<std::string, at::Tensor>> stored_weights() const;
   Backbone& backbone() { return *backbone_; }
   const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
@@ -59,7 +61,8 @@ class Network : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
 };
 
-StateDict weights_of(const Network& network);  // shares memory with the network
+StateDict weights_of(const Network& network);         // shares memory with the network
+StateDict stored_weights_of(const Network& network);  // likewise, as a checkpoint has them
 // Those that are not frozen: what a checkpoint needs, as the others are the base model's still.
 StateDict trained_weights_of(const Network& network);
 

@@ -165,7 +165,7 @@ Adapted adapt_to(Network& network, const PeftOptions& options,
 std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
   const std::string& base_prefix = network.backbone().config().base_prefix;
   const std::string prefix = base_prefix + ".";
-  auto parameters = network.weights();
+  auto parameters = network.stored_weights();
   std::erase_if(parameters, [&](const auto& weight) { return !weight.first.starts_with(prefix); });
   std::vector<std::string> missing =
       load_into(parameters, folder.base_weights, base_prefix, folder.base).missing;

@@ -111,7 +111,8 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
   const StateDict weights = load_state_dict(folder);
   config.compare_with(weights, folder);
   std::shared_ptr<Network> network = make_network(config, task);
-  const LoadReport report = load_into(network->weights(), weights, config.base_prefix, folder);
+  const LoadReport report =
+      load_into(network->stored_weights(), weights, config.base_prefix, folder);
   if (!report.missing.empty()) {
     throw Error(ErrorKind::kModel, {folder + kWeights},
                 fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"),
@@ -215,7 +216,7 @@ void Pipeline::save(const std::string& folder) const {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
   } else {
-    write_safetensors(folder + kWeights, weights_of(*network_));
+    write_safetensors(folder + kWeights, stored_weights_of(*network_));
   }
   tokenizer_->save(folder);
   task_->write_files(config(), folder);

@@ -79,9 +79,10 @@ class WrittenOut {
     kernels::AttentionInputs inputs;
     inputs.q = parts[0], inputs.k = parts[1], inputs.v = parts[2];
     inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
-    if (options_.rotary_theta > 0)
+    if (options_.rotary.theta > 0)
       inputs.rotary = kernels::rotary_of(
-          kernels::rotary_frequencies(options_.rotary_theta, heads.dim), tokens.max_len);
+          kernels::rotary_frequencies(options_.rotary.theta, options_.rotary.columns),
+          tokens.max_len);
     if (options_.distance_bias) {
       inputs.bias = options_.distance_bias->weight.t();
       inputs.bucket_of = step_of;
@@ -163,7 +164,7 @@ TEST(EncoderBlock, HasHeadsOfAnyNumberAndDimension) {
 
 TEST(EncoderBlock, HasRotaryPositionsAndAWindow) {
   BlockOptions options = plain_block();
-  options.rotary_theta = 100;
+  options.rotary = {.theta = 100, .columns = 4};
   expect_equal_written_out(options);
   options.window = 1;
   expect_equal_written_out(options);

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
 
 #include "models/kernels/dropout.h"
 #include "models/kernels/rotary.h"
+#include "models/layers/rotary.h"
 #include "models/packed.h"
 
 namespace hone {
@@ -52,15 +52,21 @@ class Rows {
 
   // Unique to (network, place): no two places share decisions.
   kernels::DropoutOptions dropout(DropoutPlace place, double p) const;
-  // Angles of all positions of these tokens; made once for each (theta, dim) of a forward pass.
-  // REQUIRES: dim is even.
-  kernels::Rotary rotary(double theta, int64_t dim) const;
+  // Angles of positions, a row for each from 0 to the longest sequence's last; made once for each
+  // options of a forward pass. REQUIRES: an even number of columns, as for `turned`; not for
+  // angles that depend on a sequence's length.
+  kernels::Rotary rotary(const RotaryOptions& options) const;
+  // x [N, heads, dim], a row for each token, turned by the tokens' own positions, which may begin
+  // anywhere. Where angles depend on a sequence's length, that ends with its last position here.
+  at::Tensor turned(const at::Tensor& x, const RotaryOptions& options) const;
 
  private:
   struct Batch {  // what all places of a forward pass share
     Packed tokens;
-    std::map<std::pair<double, int64_t>, kernels::Rotary> rotary;  // by theta and dim
+    std::map<RotaryOptions, kernels::Rotary> by_position, by_token;  // angles made so far
   };
+
+  kernels::Rotary angles_of_tokens(const RotaryOptions& options) const;
 
   std::shared_ptr<Batch> batch_;
   at::Tensor chosen_, keys_;  // keys_: of these rows
