@@ -303,8 +303,9 @@ StateDict saved_weights(const Network& network, const Adapted& adapted) {
     for (const auto& [name, value] : adapter->saved())
       weights.emplace(adapted.file_name(module + adapted.names.below + "." + name), value);
   }
-  for (const auto& [name, value] : network.trained_weights())
-    weights.emplace(adapted.file_name(name), value.detach());  // an adapter's own are there already
+  const ModelConfig& config = network.backbone().config();
+  for (const auto& [name, value] : network.trained_weights())  // an adapter's own are there already
+    weights.emplace(adapted.file_name(name), config.stored(name, value).detach().contiguous());
   return weights;
 }
 

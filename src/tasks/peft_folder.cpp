@@ -26,7 +26,7 @@ constexpr const char* kBaseOfLibrary = "model_name";  // of the adapters library
 constexpr const char* kAsideKeys[] = {
     kBaseModel,          "auto_mapping",      "revision",        "task_type",      "inference_mode",
     "peft_version",      "megatron_core",     "loftq_config",    "runtime_config", "bias",
-    "init_lora_weights", "qalora_group_size", "init_ia3_weights"};
+    "init_lora_weights", "qalora_group_size", "init_ia3_weights", "fan_in_fan_out"};
 // Beginnings that change the base model's weights too.
 constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
 
@@ -199,7 +199,8 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder) {
       adapt_to(network, folder.options, missing, file_in(folder.path, kAdapterConfig));
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   for (const auto& [name, value] : network.trained_weights())
-    parameters.emplace_back(adapted.file_name(name), value);
+    parameters.emplace_back(adapted.file_name(name),
+                            network.backbone().config().stored(name, value));
   const LoadReport report = load_into(parameters, folder.weights, "", folder.path);
   if (!report.missing.empty())
     refuse_folder(folder.path, fmt::format("{} missing from the adapter's weights ({})",

@@ -42,8 +42,14 @@ constexpr int64_t kLongest = 32;  // tokens of a sequence: long texts are cut or
 // The task of a case, which has learned its labels.
 std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer);
 
-// A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is
+struct Form {
+  std::string family = "bert";  // of the registry
+  std::string peft = "";        // YAML of the section; "": none
+};
+
+// A fresh pipeline on a tiny random model written to `folder`; a word of the texts is a token or is
 // spelled in letters.
-std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder);
+std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
+                                        const Form& form = {});
 
 }  // namespace hone::conformance

@@ -82,12 +82,13 @@ class RankBudget : public Regulariser {
 
   // The term is a mean over the matrices, once for each target of the loss, as the loss is.
   LossOf around_loss(LossOf inner) override {
-    if (layers_.at(0).adapter->options().orth_reg_weight == 0) return inner;
     return [this, inner = std::move(inner)](const Batch& batch) {
       Outcome outcome = inner(batch);
+      const double targets = outcome.loss.count;
       const at::Tensor term = orthogonality();
-      outcome.loss.sum = outcome.loss.sum + term * outcome.loss.count;
-      outcome.numbers.emplace_back("orthogonality", term.item<double>() * outcome.loss.count);
+      outcome.loss.sum = outcome.loss.sum + term * targets;
+      outcome.numbers.emplace_back("orthogonality", term.item<double>() * targets);
+      outcome.numbers.emplace_back("ranks", static_cast<double>(ranks_left()) * targets);
       return outcome;
     };
   }
@@ -185,6 +186,13 @@ class RankBudget : public Regulariser {
     }
     const double threshold = std::get<0>(at::cat(scores).kthvalue(count)).item<double>();
     for (const at::Tensor& one : scores) kept_.push_back(one > threshold);
+  }
+
+  int64_t ranks_left() const {
+    if (kept_.empty()) return plan_.first;
+    int64_t ranks = 0;
+    for (const at::Tensor& one : kept_) ranks += one.sum().item<int64_t>();
+    return ranks;
   }
 
   void take_away() {
