@@ -64,6 +64,13 @@ struct BlockSite {
   uint64_t key, seed;    // as AdapterSite has them
 };
 
+// Keys and values before the tokens: prefix.h.
+struct PrefixOptions {
+  int64_t num_virtual_tokens = 20;
+  bool prefix_projection = false;   // two layers with tanh between make them
+  int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
+};
+
 // A weight of the network's own, and the module that holds it.
 struct OwnWeight {
   const std::string& name;
@@ -92,6 +99,8 @@ struct ChosenAdapter {
   std::function<std::shared_ptr<Adapter>(const AdapterSite&)> make = {};
   // In blocks; null where this part of this block has none.
   std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
+  // Before the tokens of each sequence.
+  std::optional<PrefixOptions> prefix = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
 };

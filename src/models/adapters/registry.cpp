@@ -18,6 +18,7 @@ AdapterInfo ia3();
 AdapterInfo ln_tuning();
 AdapterInfo lora();
 AdapterInfo par_bn();
+AdapterInfo prefix_tuning();  // prefix.cpp
 AdapterInfo seq_bn();
 AdapterInfo top_layers();
 
@@ -29,6 +30,7 @@ Table<AdapterInfo>& adapters() {
                                                double_seq_bn(),
                                                seq_bn(),
                                                par_bn(),
+                                               prefix_tuning(),
                                                bitfit(),
                                                ln_tuning(),
                                                top_layers(),
