@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "data/files.h"
 #include "run/prepare.h"
+#include "run/ranks.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
 #include "run/stages.h"
@@ -175,6 +176,8 @@ class Run {
     }
     if (all.empty()) return std::nullopt;
     if (!before_.empty()) add_stages(all.front());
+    if (auto ranks = ranks_section(pipeline.network()))
+      all.front().report.sections.push_back(std::move(*ranks));
     if (all.size() > 1) all.front().report.sections.push_back(test_sets_section(sets_of(all)));
     write_reports(folder_.path(), all.front().report, all.front().summary);
     return std::move(all.front());

@@ -55,6 +55,7 @@ class Network : public torch::nn::Module {
   // The same in the form of the family's checkpoints (ModelConfig::stored): for loading and saving.
   std::vector<std::pair<std::string, at::Tensor>> stored_weights() const;
   Backbone& backbone() { return *backbone_; }
+  const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
 
  private:

@@ -11,6 +11,8 @@
 #include "base/name_pattern.h"
 #include "base/random.h"
 #include "data/fingerprint.h"
+#include "models/adapters/bottleneck.h"
+#include "models/layers/encoder.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
 
@@ -85,25 +87,110 @@ std::vector<std::string> meant_by(const ModuleNames& names,
   return meant;
 }
 
-void attach_adapters(const PeftOptions& options, const std::vector<std::string>& targets,
-                     const std::map<std::string, torch::nn::Module*>& modules, uint64_t seed) {
-  for (const std::string& name : targets) {
+// What the caller's options are to blame for is told at their place.
+template <typename Attach>
+void at_place(const PeftOptions& options, Attach attach) {
+  try {
+    attach();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUsage || !error.where().file.empty()) throw;
+    throw Error(ErrorKind::kUsage, options.where, error.message());
+  }
+}
+
+using Modules = std::map<std::string, torch::nn::Module*>;
+
+// Linear layers of the backbone that are not trained in full.
+void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
+                      uint64_t seed, Adapted& adapted) {
+  std::vector<std::string> linear, others;
+  for (const auto& [name, module] : modules) {
+    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
+    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
+  }
+  adapted.targets = options.targets.among(linear, others);
+  adapted.names = {"." + options.method.name, "", "base_model.model."};
+  for (const auto& [key, names] : options.method.layer_options)
+    adapted.options[key] = adapted.saved_options[key] = meant_by(names, adapted.targets);
+  for (const std::string& name : adapted.targets) {
     auto* layer = modules.at(name)->as<LinearImpl>();
     const AdapterSite site{name, *layer, hash_bytes(name), seed};
-    try {
-      layer->attach(options.method.name, options.method.make(site));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kUsage) throw;
-      throw Error(ErrorKind::kUsage, options.where, error.message());
+    layer->attach(options.method.name, options.method.make(site));
+  }
+}
+
+EncoderBlockImpl& block_named(const std::string& name, const Modules& modules,
+                              const std::string& method) {
+  const auto found = modules.find(name);
+  auto* block = found == modules.end() ? nullptr : found->second->as<EncoderBlockImpl>();
+  if (block == nullptr)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} goes into a Transformer's blocks, and {} is none", method, name));
+  return *block;
+}
+
+// Blocks that layers share get one, for the first of the layers.
+void attach_to_blocks(const PeftOptions& options, const Modules& modules, const ModelConfig& config,
+                      uint64_t seed, Adapted& adapted) {
+  const std::string& method = options.method.name;
+  adapted.names = {".adapters." + method, ".adapters." + method, ""};
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const std::string name = config.base_prefix + "." + config.plan->layer_name(layer);
+    EncoderBlockImpl& block = block_named(name, modules, method);
+    for (const BlockPart part : {BlockPart::kAttention, BlockPart::kFeedForward}) {
+      const std::string place = name + "." + block.place_of_adapter(part);
+      if (std::find(adapted.targets.begin(), adapted.targets.end(), place) != adapted.targets.end())
+        continue;
+      const auto adapter = options.method.make_for_block(
+          {place, part == BlockPart::kAttention, layer, block.width(), hash_bytes(place), seed});
+      if (!adapter) continue;
+      block.attach(part, method, adapter);
+      adapted.targets.push_back(place);
     }
   }
+  if (adapted.targets.empty())
+    throw Error(ErrorKind::kUsage, "\"leave_out\" names every layer: no adapter is left");
+}
+
+// Weights of the backbone's own. Those of PEFT's LN_TUNING are a copy of whole modules.
+void choose_own(const PeftOptions& options, const Network& network, const Modules& modules,
+                const ModelConfig& config, Adapted& adapted) {
+  for (const auto& [name, value] : network.weights()) {
+    const std::string module = name.substr(0, name.rfind('.'));
+    const bool is_free =
+        is_within(name, config.base_prefix) && !is_within_any(name, adapted.modules_to_save);
+    if (!is_free || !options.method.trains({name, *modules.at(module), config})) continue;
+    if (options.method.peft_type.empty())
+      adapted.own.push_back(name);
+    else
+      add_once(adapted.targets, module);
+  }
+  adapted.names = {"", ".ln_tuning_layers", "base_model.model."};
+  if (!options.method.peft_type.empty() && adapted.targets.empty())
+    throw Error(ErrorKind::kUsage, "\"target_modules\" names no norm of the model");
+}
+
+void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,
+            Adapted& adapted) {
+  const ModelConfig& config = network.backbone().config();
+  if (options.method.make)
+    attach_to_layers(options, modules, config.base_prefix, seed, adapted);
+  else if (options.method.make_for_block)
+    attach_to_blocks(options, modules, config, seed, adapted);
+  else
+    choose_own(options, network, modules, config, adapted);
 }
 
 void freeze_rest(Network& network, const Adapted& adapted) {
   for (auto& [name, value] : network.weights()) {
-    value.requires_grad_(adapted.is_of_adapter(name) ||
-                         is_within_any(name, adapted.modules_to_save));
+    value.requires_grad_(
+        adapted.is_of_adapter(name) || is_within_any(name, adapted.modules_to_save) ||
+        std::find(adapted.own.begin(), adapted.own.end(), name) != adapted.own.end());
   }
+}
+
+std::string called(const Adapted& adapted) {
+  return adapted.peft_type.empty() ? adapted.method : adapted.peft_type;
 }
 
 void tell_adapted(const Network& network, const Adapted& adapted) {
@@ -112,23 +199,28 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
     all += value.numel();
     trained += value.requires_grad() ? value.numel() : 0;
   }
-  log_info("{} on {} layers; trained in full: {}; {} of {} parameters are trained ({:.2f} %)",
-           adapted.peft_type, adapted.targets.size(), fmt::join(adapted.modules_to_save, ", "),
-           trained, all, 100.0 * static_cast<double>(trained) / static_cast<double>(all));
+  const std::string where =
+      adapted.own.empty() ? fmt::format("{} on {} layers", called(adapted), adapted.targets.size())
+                          : fmt::format("{}: {} weights", called(adapted), adapted.own.size());
+  log_info("{}; trained in full: {}; {} of {} parameters are trained ({:.2f} %)", where,
+           fmt::join(adapted.modules_to_save, ", "), trained, all,
+           100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
-StateDict frozen_weights(const Network& network) {
-  StateDict frozen;
+// What the adapter's folder leaves to the base model.
+StateDict weights_of_base(const Network& network, const Adapted& adapted) {
+  StateDict base;
   for (const auto& [name, value] : network.weights()) {
-    if (!value.requires_grad()) frozen.emplace(name, value.detach());
+    if (!is_within_any(name, adapted.modules_to_save)) base.emplace(name, value.detach());
   }
-  return frozen;
+  return base;
 }
 
 }  // namespace
 
 PeftOptions PeftOptions::read(Config& section) {
-  PeftOptions options{.method = read_method(section), .targets = Targets::read(section)};
+  PeftOptions options{.method = read_method(section)};
+  if (options.method.make) options.targets = Targets::read(section);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
   return options;
@@ -140,54 +232,81 @@ void PeftOptions::allow_idle_names() {
 }
 
 Json Adapted::json() const {
-  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
+  Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(options);
   return json;
 }
 
+Json Adapted::saved_json() const {
+  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
+  json["modules_to_save"] = modules_to_save;
+  json.update(saved_options);
+  json["target_modules"] = targets;
+  return json;
+}
+
 std::string Adapted::target_of(const std::string& weight) const {
   const auto found = std::find_if(targets.begin(), targets.end(), [&](const std::string& target) {
-    return weight.starts_with(target + "." + method + ".");
+    return weight.starts_with(target + names.below + ".");
   });
   return found == targets.end() ? "" : *found;
 }
 
 std::string Adapted::file_name(const std::string& weight) const {
   const std::string target = target_of(weight);
-  const std::string name =
-      target.empty() ? weight : target + weight.substr(target.size() + 1 + method.size());
-  return "base_model.model." + name;
+  if (target.empty()) return names.before_in_file + weight;
+  return names.before_in_file + target + names.below_in_file +
+         weight.substr(target.size() + names.below.size());
 }
 
 Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
               uint64_t seed) {
-  const auto modules = modules_of(network);
-  const std::string prefix = network.backbone().config().base_prefix;
+  const Modules modules = modules_of(network);
   Adapted adapted{.method = options.method.name,
                   .peft_type = options.method.peft_type,
                   .options = options.method.options,
+                  .saved_options = options.method.saved_options,
+                  .rates = options.method.rates,
                   .modules_to_save = saved_modules(network, options, fresh, modules),
                   .base = options.base};
-  std::vector<std::string> linear, others;
-  for (const auto& [name, module] : modules) {
-    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
-    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
-  }
-  adapted.targets = options.targets.among(linear, others);
-  for (const auto& [key, names] : options.method.layer_options)
-    adapted.options[key] = meant_by(names, adapted.targets);
-  attach_adapters(options, adapted.targets, modules, seed);
+  adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
+  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
   freeze_rest(network, adapted);
-  adapted.base_weights = weights_fingerprint(frozen_weights(network));
   tell_adapted(network, adapted);
   return adapted;
 }
 
 void merge_adapters(Network& network) {
   for (const auto& module : network.modules(/*include_self=*/false)) {
+    if (module->as<Bottleneck>() != nullptr)
+      throw Error(ErrorKind::kUsage,
+                  "a bottleneck adapter has an activation between its layers: it cannot be added "
+                  "into the weights of the model");
     if (auto* layer = module->as<LinearImpl>()) layer->merge_adapters();
   }
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> adapters_of(const Network& network) {
+  std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> all;
+  for (const auto& item : network.named_modules("", /*include_self=*/false)) {
+    const auto* layer = item.value()->as<LinearImpl>();
+    if (layer == nullptr) continue;
+    for (const auto& [name, adapter] : layer->adapters()) all.emplace_back(item.key(), adapter);
+  }
+  return all;
+}
+
+StateDict saved_weights(const Network& network, const Adapted& adapted) {
+  StateDict weights;
+  for (const auto& [module, adapter] : adapters_of(network)) {
+    for (const auto& [name, value] : adapter->saved())
+      weights.emplace(adapted.file_name(module + adapted.names.below + "." + name), value);
+  }
+  const ModelConfig& config = network.backbone().config();
+  for (const auto& [name, value] : network.trained_weights())  // an adapter's own are there already
+    weights.emplace(adapted.file_name(name), config.stored(name, value).detach().contiguous());
+  return weights;
 }
 
 }  // namespace hone

@@ -1,5 +1,6 @@
 // An adapter's folder as Hugging Face PEFT writes and reads it: adapter_config.json, and the
 // adapter's weights and the head's in adapter_model.safetensors. The base model stands elsewhere.
+// Bottleneck adapters' folders are those of the `adapters` library (bottleneck_folder.h).
 #pragma once
 
 #include <string>

@@ -214,7 +214,7 @@ void Pipeline::save(const std::string& folder) const {
                    {"state", task_->state()},
                    {"precision", precision_name(trained_in_.value_or(precision()))},
                    {"data", {{"clean", clean_.json()}}}};
-  if (adapted_) {
+  if (adapted_ && adapted_->has_folder()) {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
   } else {

@@ -87,6 +87,7 @@ class Pipeline {
                       const ResultSink& sink) const;
 
   Network& network() { return *network_; }
+  const Network& network() const { return *network_; }
   const Task& task() const { return *task_; }
   const std::optional<Adapted>& adapted() const { return adapted_; }
   const CleanOptions& clean() const { return clean_; }  // how texts are read, at any time

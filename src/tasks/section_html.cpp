@@ -182,6 +182,12 @@ std::string html_of(const Matrix& all, const ShortPaths&) {
   return "<div class='beside'>" + card(body) + top_confusions(all) + "</div>";
 }
 
+std::string html_of(const Grid& grid, const ShortPaths&) {
+  if (grid.rows.empty()) return "";
+  return card("<p class='soft'>" + escape(grid.note) + "</p>" +
+              scroller("counts by row and column", svg::grid(grid)));
+}
+
 std::string html_of(const Curve& curve, const ShortPaths&) {
   if (curve.bins.empty()) return "";
   std::string rows;

@@ -90,6 +90,7 @@ std::string text_of(const PlainTable& table, const std::string&) {
 }
 
 std::string text_of(const Matrix&, const std::string&) { return ""; }
+std::string text_of(const Grid&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
 
 std::string more_text(size_t items, const std::string& rest) {
@@ -145,6 +146,14 @@ Values values_of(const std::string& key, const ScoreTable& table) {
 
 Values values_of(const std::string& key, const Matrix& matrix) {
   return {{key, {{"labels", matrix.labels}, {"counts", matrix.counts}}}};
+}
+
+Values values_of(const std::string& key, const Grid& grid) {
+  Json counts = Json::array();
+  for (const std::vector<int64_t>& row : grid.counts)
+    counts.push_back(
+        list_json(row, [](int64_t count) { return count < 0 ? Json(nullptr) : Json(count); }));
+  return {{key, {{"rows", grid.rows}, {"columns", grid.columns}, {"counts", counts}}}};
 }
 
 Values values_of(const std::string& key, const Curve& curve) {

@@ -47,6 +47,14 @@ struct Matrix {
   std::string many = {};                     // what the labels are: "classes"
 };
 
+// A count for each of rows x columns, which need not be of one kind: ranks by matrix and layer.
+// Stands on the page and in report.json.
+struct Grid {
+  std::string note = {};  // how to read it
+  std::vector<std::string> rows = {}, columns = {};
+  std::vector<std::vector<int64_t>> counts = {};  // [row][column]; negative: there is none
+};
+
 // What y is where x lies in (low, high], both from 0 to 1; ideally y is x. Stands on the page and
 // in report.json.
 struct Curve {
@@ -105,7 +113,7 @@ struct PlainTable {
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Curve, Examples, GeneratedTexts, PlainTable> content;
+  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable> content;
 };
 
 // Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.

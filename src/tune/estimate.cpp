@@ -85,11 +85,11 @@ std::string Estimate::text() const {
 
 Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
                   const TrainOptions& options, const std::vector<ChosenRegulariser>& regularisers) {
-  const StepParts parts(pipeline, options, regularisers);
-  const WeightCount weights = count_weights(pipeline.network());
-  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   const Timeline timeline(lengths, plan_options(options), options.num_train_epochs,
                           options.max_steps);
+  const StepParts parts(pipeline, options, regularisers, timeline.steps());
+  const WeightCount weights = count_weights(pipeline.network());
+  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   Estimate result;
   result.parameters = weights.trained;
   result.steps = timeline.steps();
@@ -113,9 +113,9 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  const StepParts parts(pipeline, options, regularisers);
   Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs,
                     options.max_steps);
+  const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
   std::chrono::duration<double> spent{0};
   int64_t tokens = 0;
@@ -130,8 +130,8 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     }
     parts.optimizer->step(/*learning_rate=*/0, /*gradient_scale=*/1);
     gradient_norm(parts.parameters());  // which waits for a GPU
+    parts.regularisers.after_step({step + 1, /*gradient_scale=*/1});
     clear_gradients(parts.parameters());
-    parts.regularisers.after_step(step + 1);
     if (step == 0 && steps > 1) continue;
     spent += std::chrono::steady_clock::now() - start;
     tokens += step_tokens;

@@ -141,7 +141,7 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
       criterion_(criterion_named(options.metric_for_best_model)),
       identity_(inputs, options, criterion_.metric, machine_),
       schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
-      parts_(pipeline_, options, inputs.regularisers) {
+      parts_(pipeline_, options, inputs.regularisers, timeline_.steps()) {
   progress_.best = BestTracker(options.early_stopping_patience, options.early_stopping_threshold);
 }
 
@@ -175,10 +175,11 @@ void Trainer::train_step(BatchLoader& batches) {
   const double norm = gradient_norm(parts_.parameters()) / count,
                rate = options_.learning_rate * schedule_(progress_.step);
   if (!std::isfinite(norm)) refuse(sums.indices, {"gradient", /*is_gradient=*/true});
-  parts_.optimizer->step(rate, clip_factor(norm) / count);
-  clear_gradients(parts_.parameters());
+  const double scale = clip_factor(norm) / count;
+  parts_.optimizer->step(rate, scale);
   ++progress_.step;
-  parts_.regularisers.after_step(progress_.step);
+  parts_.regularisers.after_step({progress_.step, scale});
+  clear_gradients(parts_.parameters());
   tell_step({.loss = sums.loss / count,
              .gradient_norm = norm,
              .learning_rate = rate,

@@ -43,8 +43,14 @@ constexpr int64_t kLongest = 32;  // tokens of a sequence: long texts are cut or
 std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
                                 const Tokenizer& tokenizer);
 
-// A fresh pipeline on a tiny random BERT written to `folder`, or of a task that writes on a Llama;
-// a word of the texts is a token or is spelled in letters.
-std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder);
+struct Form {
+  std::string family = "";  // of the registry; "": BERT, or Llama for a task that writes
+  std::string peft = "";    // YAML of the section; "": none
+};
+
+// A fresh pipeline on a tiny random model written to `folder`; a word of the texts is a token or is
+// spelled in letters.
+std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
+                                        const Form& form = {});
 
 }  // namespace hone::conformance

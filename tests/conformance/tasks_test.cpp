@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "conformance/cases.h"
+#include "conformance/gradients.h"
 #include "support/temporary_folder.h"
 
 namespace hone::conformance {
@@ -33,56 +34,6 @@ void hold(Trial trial) {
   }
   EXPECT_EQ(seen.size(), tasks().size());
   std::cout << "[  CASES   ] " << held << " of " << seen.size() << " tasks\n";
-}
-
-struct Encoded {
-  std::vector<Sample> samples;
-  std::vector<int64_t> indices;
-};
-
-Encoded encode(const Pipeline& pipeline, const std::vector<Record>& records, size_t most) {
-  Encoded all;
-  for (size_t i = 0; i < records.size() && all.samples.size() < most; ++i) {
-    for (Sample& sample : pipeline.task().encode(records[i], pipeline.tokenizer(), true))
-      all.samples.push_back(std::move(sample));
-  }
-  if (all.samples.size() > most) all.samples.resize(most);
-  for (size_t i = 0; i < all.samples.size(); ++i) all.indices.push_back(static_cast<int64_t>(i));
-  return all;
-}
-
-using Gradients = std::map<std::string, at::Tensor>;
-
-// The samples in batches of `at_once`; as parts of one batch, where the loss is over all of them.
-std::vector<Batch> batches_of(const Task& task, const Encoded& all, size_t at_once) {
-  std::vector<Batch> batches;
-  if (task.has_step_loss()) batches.push_back(collate(all.samples, all.indices, 99));
-  for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
-    const size_t end = std::min(begin + at_once, all.samples.size());
-    if (task.has_step_loss()) {
-      batches.front().parts.push_back(static_cast<int64_t>(end - begin));
-    } else {
-      batches.push_back(collate({all.samples.begin() + begin, all.samples.begin() + end},
-                                {all.indices.begin() + begin, all.indices.begin() + end}, 99));
-    }
-  }
-  return batches;
-}
-
-// Gradient of the mean loss over all samples, taken `at_once` at a time.
-Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
-  const auto weights = pipeline.network().weights();
-  for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
-  double count = 0;
-  for (const Batch& batch : batches_of(pipeline.task(), all, at_once)) {
-    const Loss loss = pipeline.task().forward_loss(pipeline.network(), batch);
-    loss.sum.backward();
-    count += loss.count;
-  }
-  Gradients result;
-  for (const auto& [name, weight] : weights)
-    result[name] = weight.grad().defined() ? weight.grad() / count : at::Tensor();
-  return result;
 }
 
 // Adam as in the paper (Kingma and Ba 2015): tasks are tried without the training room.

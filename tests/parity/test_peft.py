@@ -38,11 +38,23 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
-def train_with_peft(folder, task, base, story, o):
-    """The same steps with PEFT's own layers, from the folder that hone saved before training."""
-    model = loaded_by_peft(folder / "initial", task, base, trainable=True).train()
+def groups_by_rate(model, o, factor):
+    """Decay groups whose B matrices are trained at `factor` times the rate (LoRA+)."""
+    names = {id(value): name for name, value in model.named_parameters()}
+    groups = []
+    for group in decay_groups(model, o["weight_decay"]):
+        for of_b in (False, True):
+            chosen = [p for p in group["params"] if ("lora_B" in names[id(p)]) == of_b]
+            rate = o["learning_rate"] * (factor if of_b else 1)
+            groups.append({**group, "params": chosen, "lr": rate})
+    return groups
+
+
+def train_with_peft(model, story, o, factor=1):
+    """The same steps with PEFT's own layers."""
+    model.train()
     optimizer = torch.optim.AdamW(
-        decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
+        groups_by_rate(model, o, factor), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
     )
     schedule = transformers.get_scheduler(
         "linear",
@@ -52,17 +64,41 @@ def train_with_peft(folder, task, base, story, o):
     )
     events = []
     trained = [p for p in model.parameters() if p.requires_grad]
-    for step in story["steps"]:
+    has_budget = isinstance(model.base_model, peft.AdaLoraModel)
+    for number, step in enumerate(story["steps"], 1):
         batch, targets = padded([story["samples"][i] for micro in step for i in micro])
-        logits = model(**batch).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
+        if has_budget:  # PEFT adds its term where the model computes the loss
+            loss = model(**batch, labels=targets.flatten()).loss
+        else:
+            logits = model(**batch).logits
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained, o["max_grad_norm"])
         events.append({"loss": loss.item(), "gradient_norm": norm.item()})
         optimizer.step()
         schedule.step()
+        if has_budget:
+            model.base_model.update_and_allocate(number)
+            pattern = model.peft_config["default"].rank_pattern or {}
+            events[-1]["ranks"] = sum(map(sum, pattern.values())) if pattern else None
         optimizer.zero_grad()
-    return model, events
+    return events
+
+
+STEPS = {
+    "learning_rate": 1e-2,
+    "weight_decay": 0.1,
+    "max_grad_norm": 0.5,
+    "warmup_steps": 3,
+    "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 2,
+}
+
+
+def assert_same_steps(ours, theirs):
+    for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        for name in ("loss", "gradient_norm"):
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-12), (step, name)
 
 
 FORMS = {
@@ -79,6 +115,13 @@ FORMS = {
         "target_modules": ["key", "value", "output.dense"],
         "feedforward_modules": ["output.dense"],
     },
+    "loraplus": {
+        "peft_type": "LORA",
+        "r": 4,
+        "loraplus_lr_ratio": 4,
+        "target_modules": ["query", "value"],
+    },
+    "norms": {"peft_type": "LN_TUNING"},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -98,20 +141,11 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     base = tmp_path / "model"
     base.mkdir()
     write_tiny_model(base)
-    o = {
-        "learning_rate": 1e-2,
-        "weight_decay": 0.1,
-        "max_grad_norm": 0.5,
-        "warmup_steps": 3,
-        "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": 2,
-    }
-    story = run_probe(tmp_path, base, task, o, peft=FORMS[form])
+    story = run_probe(tmp_path, base, task, STEPS, peft=FORMS[form])
     assert len(story["steps"]) == 10
-    theirs, events = train_with_peft(tmp_path, task, base, story, o)
-    for step, (ours, expected) in enumerate(zip(story["events"], events, strict=True)):
-        for name in ("loss", "gradient_norm"):
-            assert ours[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-12), (step, name)
+    theirs = loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
+    events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
+    assert_same_steps(story["events"], events)
     initial, final = (
         load_file(tmp_path / part / "adapter_model.safetensors") for part in ("initial", "final")
     )
@@ -126,6 +160,81 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     assert moved > 10
     total = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
     assert sum(value.numel() for value in final.values()) == total
+
+
+SCHEDULES = {
+    "each step": {"tinit": 0, "tfinal": 0, "deltaT": 1},
+    "a few times": {"tinit": 2, "tfinal": 3, "deltaT": 2},
+    "warm-up and rest": {"tinit": 5, "tfinal": 4, "deltaT": 3},
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_adaloras_ranks_are_pefts_at_each_step(tmp_path, schedule):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    form = {
+        "peft_type": "ADALORA",
+        "target_r": 2,
+        "init_r": 5,
+        "lora_alpha": 8,
+        "orth_reg_weight": 0.1,
+        "total_step": 14,
+        "target_modules": ["query", "value", "dense"],
+        **SCHEDULES[schedule],
+    }
+    o = {**STEPS, "max_steps": 14, "learning_rate": 3e-2}
+    story = run_probe(tmp_path, base, "classify", o, peft=form)
+    assert len(story["steps"]) == 14
+    theirs = loaded_by_peft(tmp_path / "initial", "classify", base, trainable=True)
+    events = train_with_peft(theirs, story, o)
+    assert_same_steps(story["events"], events)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    before = [line["ranks"] for line in lines if "ranks" in line]  # of the step itself
+    all_ranks = 5 * (2 * 3 + 3 * 3 + 1)
+    assert before[0] == all_ranks
+    assert before[1:] == [event["ranks"] or all_ranks for event in events[:-1]]
+    pattern = json.loads((tmp_path / "final/adapter_config.json").read_text())["rank_pattern"]
+    theirs.save_pretrained(tmp_path / "theirs")
+    expected = json.loads((tmp_path / "theirs/adapter_config.json").read_text())["rank_pattern"]
+    assert pattern == expected
+    assert len({sum(ranks) for ranks in pattern.values()}) > 1  # some matrices keep more
+    assert sum(map(sum, pattern.values())) == 2 * (2 * 3 + 3 * 3 + 1)
+    ours, expected = (
+        load_file(tmp_path / part / "adapter_model.safetensors") for part in ("final", "theirs")
+    )
+    assert set(ours) == set(expected)
+    for name, value in expected.items():
+        assert torch.allclose(ours[name], value, rtol=1e-3, atol=1e-5), name
+    reloaded = loaded_by_peft(tmp_path / "final", "classify", base).eval()
+    batch, _ = padded(story["samples"])
+    with torch.no_grad():
+        logits = reloaded(**batch).logits, theirs.eval()(**batch).logits
+    assert torch.allclose(*logits, atol=1e-4)
+
+
+def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(tmp_path):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    form = {"r": 4, "lora_alpha": 6, "init_lora_weights": "pissa", "target_modules": ["query"]}
+    story = run_probe(tmp_path, base, "classify", STEPS, peft={"peft_type": "LORA", **form})
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "initial")
+    model = KINDS["classify"].from_pretrained(base, config=config).float()
+    head = load_file(tmp_path / "initial/adapter_model.safetensors")
+    model.classifier.load_state_dict(
+        {part: head[f"base_model.model.classifier.{part}"] for part in ("weight", "bias")}
+    )
+    theirs = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", **form))
+    assert_same_steps(story["events"], train_with_peft(theirs, story, STEPS))
+    saved = json.loads((tmp_path / "final/adapter_config.json").read_text())
+    assert (saved["r"], saved["lora_alpha"], saved["init_lora_weights"]) == (8, 12, True)
+    reloaded = loaded_by_peft(tmp_path / "final", "classify", base).eval()
+    batch, _ = padded(story["samples"])
+    with torch.no_grad():
+        logits = reloaded(**batch).logits, theirs.eval()(**batch).logits
+    assert torch.allclose(*logits, atol=1e-4)
 
 
 def test_hones_folder_gives_equal_logits_in_peft(tmp_path):
@@ -181,6 +290,14 @@ def random_adapter(base, folder, kind=peft.LoraConfig, **options):
             "target_modules": ["key", "output.dense"],
             "feedforward_modules": ["output.dense"],
         },
+        {
+            "kind": peft.AdaLoraConfig,
+            "target_modules": ["query", "dense"],
+            "init_r": 4,
+            "target_r": 2,
+            "total_step": 10,
+        },
+        {"kind": peft.LNTuningConfig, "target_modules": ["LayerNorm"]},
     ],
 )
 def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
@@ -208,6 +325,29 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
     bare.classifier.load_state_dict(plain.classifier.state_dict())
     with torch.no_grad():
         assert (bare(ids).logits - theirs).abs().max() > 1e-3
+
+
+def test_an_adapter_whose_ranks_were_taken_away_merges(tmp_path):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)
+    options = {"target_modules": ["query", "value"], "init_r": 4, "target_r": 2, "total_step": 10}
+    model = random_adapter(base, adapter, kind=peft.AdaLoraConfig, **options)
+    kept = [[True, False, True, True], [False, True, False, False], [False] * 4]
+    model.peft_config["default"].rank_pattern = {
+        f"bert.encoder.layer.{layer}.attention.self.{name}.lora_E": kept[(layer + place) % 3]
+        for layer in range(3)
+        for place, name in enumerate(("query", "value"))
+    }
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    config = transformers.AutoConfig.from_pretrained(merged)
+    theirs = KINDS["classify"].from_pretrained(base, config=config)
+    theirs = peft.PeftModel.from_pretrained(theirs, str(adapter)).eval()
+    plain = KINDS["classify"].from_pretrained(merged).eval()
+    ids = torch.randint(0, 60, (5, 17), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(plain(ids).logits, theirs(ids).logits, atol=2e-5)
 
 
 def test_a_pickled_adapter_is_read_without_running_it(tmp_path):

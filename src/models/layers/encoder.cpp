@@ -77,16 +77,50 @@ at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows)
   return down_(kernels::dropout(inner, dropout), rows);
 }
 
+std::string EncoderBlockImpl::place_of_adapter(BlockPart part) const {
+  const bool is_attention = part == BlockPart::kAttention;
+  const BlockNames& names = options_.names;
+  const std::string last = is_attention ? names.attention + "." + names.products.out : names.down;
+  const std::string parent = last.substr(0, last.rfind('.'));
+  if (parent != last && (parent == "output" || parent.ends_with(".output"))) return parent;
+  return is_attention ? "attention_adapters" : "output_adapters";
+}
+
+void EncoderBlockImpl::attach(BlockPart part, const std::string& name,
+                              std::shared_ptr<Bottleneck> adapter) {
+  adopt(*this, place_of_adapter(part) + ".adapters." + name, adapter);
+  (part == BlockPart::kAttention ? attention_adapter_ : feed_forward_adapter_) = std::move(adapter);
+}
+
+at::Tensor EncoderBlockImpl::add_and_norm(LayerNorm& norm, const at::Tensor& residual,
+                                          const at::Tensor& y,
+                                          const kernels::DropoutOptions& dropout, BlockPart part,
+                                          const Rows& rows) {
+  const auto& adapter = adapter_of(part);
+  if (!adapter) return norm->forward_after(residual, y, dropout);
+  return norm->forward_after(
+      residual, adapter->apply(kernels::dropout(y, dropout), residual, norm, rows), {});
+}
+
+at::Tensor EncoderBlockImpl::add(const at::Tensor& residual, const at::Tensor& y, BlockPart part,
+                                 const Rows& rows) {
+  const auto& adapter = adapter_of(part);
+  return residual + (adapter ? adapter->apply(y, residual, nullptr, rows) : y);
+}
+
 at::Tensor EncoderBlockImpl::forward_norm_first(const at::Tensor& x, const Rows& rows) {
-  const auto added = [&](LayerNorm& norm, const at::Tensor& part, DropoutPlace place, double p) {
+  const auto given = [&](LayerNorm& norm, const at::Tensor& part, DropoutPlace place, double p) {
     return kernels::dropout(norm ? norm(part) : part, rows.dropout(place, p));
   };
   const at::Tensor read = attention_norm_ ? attention_norm_(x) : x;
-  const at::Tensor mid =
-      rows.of(x) + added(after_attention_norm_, attention_->forward(read, rows),
-                         DropoutPlace::kAttentionOut, options_.dropout.attention_out);
-  return mid + added(after_feed_forward_norm_, feed_forward(out_norm_(mid), rows),
-                     DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out);
+  const at::Tensor mid = add(rows.of(x),
+                             given(after_attention_norm_, attention_->forward(read, rows),
+                                   DropoutPlace::kAttentionOut, options_.dropout.attention_out),
+                             BlockPart::kAttention, rows);
+  return add(mid,
+             given(after_feed_forward_norm_, feed_forward(out_norm_(mid), rows),
+                   DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out),
+             BlockPart::kFeedForward, rows);
 }
 
 at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {
@@ -95,9 +129,10 @@ at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {
       rows.dropout(DropoutPlace::kAttentionOut, options_.dropout.attention_out);
   const auto after_feed_forward =
       rows.dropout(DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out);
-  const at::Tensor mid =
-      attention_norm_->forward_after(rows.of(x), attention_->forward(x, rows), after_attention);
-  return out_norm_->forward_after(mid, feed_forward(mid, rows), after_feed_forward);
+  const at::Tensor mid = add_and_norm(attention_norm_, rows.of(x), attention_->forward(x, rows),
+                                      after_attention, BlockPart::kAttention, rows);
+  return add_and_norm(out_norm_, mid, feed_forward(mid, rows), after_feed_forward,
+                      BlockPart::kFeedForward, rows);
 }
 
 }  // namespace hone

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "models/adapters/bottleneck.h"
 #include "models/kernels/activation.h"
 #include "models/layers/attention.h"
 #include "models/layers/norm.h"
@@ -55,6 +56,8 @@ struct BlockOptions {
   BlockNames names = {};
 };
 
+enum class BlockPart { kAttention, kFeedForward };
+
 class EncoderBlockImpl : public torch::nn::Module {
  public:
   explicit EncoderBlockImpl(const BlockOptions& options);
@@ -64,6 +67,14 @@ class EncoderBlockImpl : public torch::nn::Module {
   // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
 
+  // Registers an adapter of what a part gives, below `place_of_adapter` as "adapters.<name>".
+  // REQUIRES: the part has none.
+  void attach(BlockPart part, const std::string& name, std::shared_ptr<Bottleneck> adapter);
+  // The module below the block that it belongs to by the rule of the adapters library:
+  // "attention.output"; "attention_adapters" where the block has no such module.
+  std::string place_of_adapter(BlockPart part) const;
+  int64_t width() const { return options_.hidden; }
+
   using torch::nn::Module::to;
   void to(at::Device device, bool non_blocking = false) override;
 
@@ -72,8 +83,17 @@ class EncoderBlockImpl : public torch::nn::Module {
   void add_feed_forward();
   at::Tensor feed_forward(const at::Tensor& x, const Rows& rows);
   at::Tensor forward_norm_first(const at::Tensor& x, const Rows& rows);
+  // norm(residual + dropout(y)), with the adapter where there is one.
+  at::Tensor add_and_norm(LayerNorm& norm, const at::Tensor& residual, const at::Tensor& y,
+                          const kernels::DropoutOptions& dropout, BlockPart part, const Rows& rows);
+  // residual + y, likewise.
+  at::Tensor add(const at::Tensor& residual, const at::Tensor& y, BlockPart part, const Rows& rows);
+  const std::shared_ptr<Bottleneck>& adapter_of(BlockPart part) const {
+    return part == BlockPart::kAttention ? attention_adapter_ : feed_forward_adapter_;
+  }
 
   BlockOptions options_;
+  std::shared_ptr<Bottleneck> attention_adapter_, feed_forward_adapter_;  // null: none
   std::shared_ptr<AttentionLayer> attention_;
   LayerNorm attention_norm_{nullptr}, out_norm_{nullptr};
   LayerNorm after_attention_norm_{nullptr}, after_feed_forward_norm_{nullptr};

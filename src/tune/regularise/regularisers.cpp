@@ -45,8 +45,8 @@ Pass Regularisers::pass(const Task& task, Network& network, const LossOptions& o
   return pass;
 }
 
-void Regularisers::after_step(int64_t steps_done) const {
-  for (const One& one : all_) one.regulariser->after_step(steps_done);
+void Regularisers::after_step(const StepDone& step) const {
+  for (const One& one : all_) one.regulariser->after_step(step);
 }
 
 void Regularisers::begin_evaluation() const {
