@@ -16,7 +16,8 @@ size_t find_first_of(std::string_view text, const std::vector<std::string>& stri
                      size_t from = 0);
 
 // Special tokens have no text. What the pieces of `add` and `finish` make together is what
-// Tokenizer::decode makes of all tokens, up to the first stop string.
+// Tokenizer::decode makes of all tokens, up to the first stop string; but where bytes that are no
+// UTF-8 stand beside others, whose text a decoder may change when it has been shown.
 class StreamedText {
  public:
   // Both outlive this.
