@@ -244,6 +244,10 @@ Loss CausalLm::loss(const Outputs& logits, const Batch& batch, const LossOptions
           static_cast<double>(targets.count)};
 }
 
+double CausalLm::targets_in(const Batch& batch) const {
+  return static_cast<double>(Targets(batch).count);
+}
+
 Loss CausalLm::forward_loss(Network& network, const Batch& batch,
                             const LossOptions& options) const {
   const Targets targets(batch);

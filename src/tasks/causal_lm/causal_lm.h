@@ -47,6 +47,7 @@ class CausalLm : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   bool can_continue(const ModelConfig&) const override { return true; }  // whatever its labels
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Loss forward_loss(Network& network, const Batch& batch,
                     const LossOptions& options) const override;
   // The loss of each token [N, 1], 0 where it has none; of samples with targets.
