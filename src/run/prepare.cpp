@@ -37,6 +37,13 @@ void tell_data(Dataset& dataset, const DataOptions& options) {
   }
 }
 
+// Of a model whose adapters may take positions for themselves.
+ModelConfig model_config(const std::string& folder, const RunConfig& config) {
+  ModelConfig model = ModelConfig::load(folder);
+  if (config.peft) model.max_positions -= config.peft->positions_taken();
+  return model;
+}
+
 // The samples of an optimizer step; 0 where a budget of tokens decides.
 int64_t step_size(const TrainOptions& options) {
   if (options.max_tokens_per_batch > 0) return 0;
@@ -77,7 +84,7 @@ Prepared prepare(const RunConfig& config) {
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
-      sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+      sequence_limit(model_config(folder, config), *tokenizer, config.train.max_seq_length));
   task->begin_from(folder, config.train.max_seq_length > 0);
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task, *tokenizer);
