@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/hub.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -40,7 +42,9 @@ void tell_data(Dataset& dataset, const DataOptions& options) {
 // Of a model whose adapters may take positions for themselves.
 ModelConfig model_config(const std::string& folder, const RunConfig& config) {
   ModelConfig model = ModelConfig::load(folder);
-  if (config.peft) model.max_positions -= config.peft->positions_taken();
+  if (config.peft)
+    model.max_positions =
+        std::max<int64_t>(2, model.max_positions - config.peft->positions_taken());
   return model;
 }
 
