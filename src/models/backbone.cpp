@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/model_files.h"
 #include "base/random.h"
+#include "models/adapters/prefix.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
@@ -197,6 +198,10 @@ void ModelConfig::compare_with(const StateDict& weights, const std::string& fold
                                       : fmt::format("layers {} to {} are", num_layers, layers - 1));
   }
   refuse_too_large(plan->weights(), bytes_of(weights), folder);
+}
+
+void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
+  prefix_ = register_module("prompt_encoder", std::move(prefix));
 }
 
 at::Tensor ModelConfig::stored(const std::string& name, const at::Tensor& weight) const {

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/table.h"
 #include "models/kernels/activation.h"
+#include "models/layers/key_value_prefix.h"
 #include "models/layers/norm.h"
 #include "models/layers/rows.h"
 #include "models/packed.h"
@@ -23,6 +24,7 @@ namespace hone {
 
 class Backbone;
 class KeyValueCache;
+class Prefix;
 struct ModelConfig;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
@@ -161,6 +163,13 @@ class Backbone : public torch::nn::Module {
   virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
 
+  // What keys and values a prefix must have; nothing where the network takes none.
+  virtual std::optional<KeyValueShape> prefix_shape() const { return std::nullopt; }
+  // From now on it stands before the first token of each sequence, whose positions begin behind it.
+  // REQUIRES: it has prefix_shape(), and there is none yet.
+  void set_prefix(std::shared_ptr<Prefix> prefix);
+  const std::shared_ptr<Prefix>& prefix() const { return prefix_; }  // null: none
+
  protected:
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
 
@@ -175,6 +184,7 @@ class Backbone : public torch::nn::Module {
   ModelConfig config_;
   Precision precision_ = Precision::kFp32;
   bool recomputes_ = false;
+  std::shared_ptr<Prefix> prefix_;
 };
 
 struct FamilyInfo {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/hub.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -35,6 +37,15 @@ void tell_data(Dataset& dataset, const DataOptions& options) {
                 "splits share texts (named above), and data.leakage is \"error\". Remove them, or "
                 "set data.leakage: warn.");
   }
+}
+
+// Of a model whose adapters may take positions for themselves.
+ModelConfig model_config(const std::string& folder, const RunConfig& config) {
+  ModelConfig model = ModelConfig::load(folder);
+  if (config.peft)
+    model.max_positions =
+        std::max<int64_t>(2, model.max_positions - config.peft->positions_taken());
+  return model;
 }
 
 // The samples of an optimizer step; 0 where a budget of tokens decides.
@@ -77,7 +88,7 @@ Prepared prepare(const RunConfig& config) {
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
-      sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+      sequence_limit(model_config(folder, config), *tokenizer, config.train.max_seq_length));
   task->begin_from(folder, config.train.max_seq_length > 0);
   Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
   prepared.dataset.scan(task.get(), *task, *tokenizer);

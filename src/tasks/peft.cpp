@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "data/fingerprint.h"
 #include "models/adapters/bottleneck.h"
+#include "models/adapters/prefix.h"
 #include "models/layers/encoder.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
@@ -152,6 +153,32 @@ void attach_to_blocks(const PeftOptions& options, const Modules& modules, const 
     throw Error(ErrorKind::kUsage, "\"leave_out\" names every layer: no adapter is left");
 }
 
+// Positions that tokens of a sequence have must be left.
+void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
+  Backbone& backbone = network.backbone();
+  const ModelConfig& config = backbone.config();
+  const std::optional<KeyValueShape> shape = backbone.prefix_shape();
+  if (!shape)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("prefix_tuning needs attention to every token by content and position "
+                            "alone; {} has windows or depends on distances",
+                            config.model_type));
+  if (options.positions_taken() + 2 > config.max_positions)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none "
+                            "would be left for tokens",
+                            options.positions_taken(), config.max_positions));
+  backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
+  adapted.targets = {config.base_prefix};
+  adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
+  Json& saved = adapted.saved_options;
+  if (saved["encoder_hidden_size"] == 0) saved["encoder_hidden_size"] = shape->width();
+  saved["token_dim"] = shape->width();
+  saved["num_layers"] = shape->layers;
+  saved["num_attention_heads"] = shape->heads;
+  saved["num_transformer_submodules"] = 1;
+}
+
 // Weights of the backbone's own. Those of PEFT's LN_TUNING are a copy of whole modules.
 void choose_own(const PeftOptions& options, const Network& network, const Modules& modules,
                 const ModelConfig& config, Adapted& adapted) {
@@ -177,6 +204,8 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
     attach_to_layers(options, modules, config.base_prefix, seed, adapted);
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
+  else if (options.method.prefix)
+    attach_prefix(options, network, seed, adapted);
   else
     choose_own(options, network, modules, config, adapted);
 }
@@ -231,6 +260,10 @@ void PeftOptions::allow_idle_names() {
   targets.allow_idle_names();
 }
 
+int64_t PeftOptions::positions_taken() const {
+  return method.prefix ? method.prefix->num_virtual_tokens : 0;
+}
+
 Json Adapted::json() const {
   Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
@@ -243,6 +276,7 @@ Json Adapted::saved_json() const {
   json["modules_to_save"] = modules_to_save;
   json.update(saved_options);
   json["target_modules"] = targets;
+  if (!names.whole_in_file.empty()) json.erase("target_modules");
   return json;
 }
 
@@ -256,6 +290,7 @@ std::string Adapted::target_of(const std::string& weight) const {
 std::string Adapted::file_name(const std::string& weight) const {
   const std::string target = target_of(weight);
   if (target.empty()) return names.before_in_file + weight;
+  if (!names.whole_in_file.empty()) return names.whole_in_file;
   return names.before_in_file + target + names.below_in_file +
          weight.substr(target.size() + names.below.size());
 }
@@ -278,6 +313,10 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
 }
 
 void merge_adapters(Network& network) {
+  if (network.backbone().prefix())
+    throw Error(ErrorKind::kUsage,
+                "a prefix stands before the tokens: it cannot be added into the weights of the "
+                "model");
   for (const auto& module : network.modules(/*include_self=*/false)) {
     if (module->as<Bottleneck>() != nullptr)
       throw Error(ErrorKind::kUsage,
@@ -303,7 +342,10 @@ StateDict saved_weights(const Network& network, const Adapted& adapted) {
     for (const auto& [name, value] : adapter->saved())
       weights.emplace(adapted.file_name(module + adapted.names.below + "." + name), value);
   }
-  const ModelConfig& config = network.backbone().config();
+  const Backbone& backbone = network.backbone();
+  if (backbone.prefix())
+    weights.emplace(adapted.names.whole_in_file, backbone.prefix()->flat().detach());
+  const ModelConfig& config = backbone.config();
   for (const auto& [name, value] : network.trained_weights())  // an adapter's own are there already
     weights.emplace(adapted.file_name(name), config.stored(name, value).detach().contiguous());
   return weights;

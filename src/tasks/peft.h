@@ -24,6 +24,8 @@ struct PeftOptions {
   static PeftOptions read(Config& section);
   // Another program's: its lists may hold names of other models.
   void allow_idle_names();
+  // Positions of a sequence that the method takes for itself.
+  int64_t positions_taken() const;
 };
 
 // How a folder names an adapter's weights, and the network itself.
@@ -31,6 +33,7 @@ struct AdapterNames {
   // Between a target and a weight of its adapter: ".lora" in the network, nothing in PEFT's files.
   std::string below = {}, below_in_file = {};
   std::string before_in_file = {};  // "base_model.model."
+  std::string whole_in_file = {};   // all of an adapter as one weight: "prompt_embeddings"
 };
 
 // Adapters in a network, and what is trained and saved with them.

@@ -99,6 +99,15 @@ def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
         ("{peft_type: lora, r: 0}", "a rank is 1 or more"),
         ("{peft_type: lora, r: 33}", "rank 33 of bert.encoder.layer.0"),
         ("{peft_type: lora, lora_alpha: 0}", "must be more than 0"),
+        ("{peft_type: lora, init_lora_weights: pisa}", "true, gaussian and pissa"),
+        ("{peft_type: lora, r: 20, init_lora_weights: pissa}", "PiSSA's is saved as twice"),
+        ("{peft_type: adalora, target_r: 9, init_r: 4}", "ranks are taken away"),
+        ("{peft_type: adalora, tinit: 500}", "the run longer"),
+        ("{peft_type: seq_bn, non_linearity: tahn}", "non_linearity"),
+        ("{peft_type: seq_bn, target_modules: [query]}", '"target_modules"'),
+        ("{peft_type: seq_bn, leave_out: [0, 1]}", "no adapter is left"),
+        ("{peft_type: top_layers, layers: 3}", "the model has 2 layers"),
+        ("{peft_type: ln_tuning, target_modules: [query]}", "names no norm"),
         ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
         ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
         ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
@@ -109,6 +118,55 @@ def test_what_cannot_be_is_refused_before_training(hone, tiny_model, tmp_path, s
     config = write_run(tmp_path, tiny_model)
     assert words in hone("train", config, f"peft={section}", code=2).stderr
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=6)
+    form = "peft={peft_type: adalora, init_r: 4, target_r: 2, tfinal: 1}"
+    hone("train", config, form, "train.learning_rate=2e-2")
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    ranks = report["ranks"]
+    assert "attention.self.query" in ranks["rows"] and ranks["columns"][:2] == ["0", "1"]
+    left = sum(count for row in ranks["counts"] for count in row if count is not None)
+    assert left == 2 * 13
+    assert "attention.self.query, 0: " in (tmp_path / "run/report.html").read_text()
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    shown = [line["ranks"] for line in map(json.loads, lines) if "ranks" in line]
+    assert shown[0] == 4 * 13 and shown == sorted(shown, reverse=True)
+
+
+@pytest.mark.parametrize("form", ["bitfit", "top_layers", "head"])
+def test_weights_of_the_models_own_are_saved_as_a_whole_model(hone, tiny_model, tmp_path, form):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=2)
+    told = hone("train", config, f"peft={{peft_type: {form}}}").stderr
+    assert re.search(rf"{form}.*\d+ of \d+ parameters are trained", told), told
+    names = {path.name for path in (tmp_path / "run/model").iterdir()}
+    assert "model.safetensors" in names and "adapter_config.json" not in names
+    predictions = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    answers = hone("predict", tmp_path / "run/model", tmp_path / "test.jsonl").rows
+    assert [row["scores"] for row in answers] == [json.loads(p)["scores"] for p in predictions]
+    message = hone("merge", tmp_path / "run/model", tmp_path / "merged", code=4).stderr
+    assert "no adapter" in message
+
+
+def test_a_bottleneck_adapter_is_saved_as_the_adapters_library_does(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=2)
+    hone("train", config, "peft={peft_type: seq_bn, reduction_factor: 4}")
+    folder = tmp_path / "run/model"
+    saved = json.loads((folder / "adapter_config.json").read_text())
+    assert saved["name"] == "seq_bn" and saved["config"]["original_ln_before"] is True
+    assert saved["config"]["reduction_factor"] == 4.0 and saved["config"]["mh_adapter"] is False
+    predictions = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    answers = hone("predict", folder, tmp_path / "test.jsonl").rows
+    assert [row["scores"] for row in answers] == [json.loads(p)["scores"] for p in predictions]
+    message = hone("merge", folder, tmp_path / "merged", code=2).stderr
+    assert "cannot be added into the weights" in message
+    assert not (tmp_path / "merged").exists()
+    saved["config"]["ln_after"] = True
+    (folder / "adapter_config.json").write_text(json.dumps(saved))
+    (folder / "hone.json").unlink()
+    message = hone("merge", folder, tmp_path / "merged", code=4).stderr
+    assert '"ln_after" is true' in message
 
 
 def test_check_tells_what_an_adapter_costs(hone, tiny_model, tmp_path):

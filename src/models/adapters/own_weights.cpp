@@ -94,8 +94,8 @@ ChosenAdapter read_ln_tuning(Config& section) {
 
 }  // namespace
 
-// BitFit: Ben Zaken et al. 2022, https://arxiv.org/abs/2106.10199; the rate: one of the four of
-// their appendix A.3 for BERT.
+// BitFit: Ben Zaken et al. 2022, https://arxiv.org/abs/2106.10199; the rate: the highest of those
+// that their appendix searched for BERT.
 AdapterInfo bitfit() {
   return {.name = "bitfit",
           .peft_type = "",

@@ -53,9 +53,8 @@ ChosenAdapter read_prefix(Config& section) {
 Prefix::Prefix(const PrefixOptions& options, const KeyValueShape& shape, uint64_t seed)
     : options_(options), shape_(shape) {
   const int64_t all = shape.layers * 2 * shape.width(), length = options.num_virtual_tokens;
-  embedding_ = adopt_weight(
-      *this, "embedding.weight",
-      at::zeros({length, options.prefix_projection ? shape.width() : all}));
+  embedding_ = adopt_weight(*this, "embedding.weight",
+                            at::zeros({length, options.prefix_projection ? shape.width() : all}));
   fill_normal(embedding_, 1, seed);
   if (!options.prefix_projection) return;
   const int64_t inner =
@@ -88,7 +87,7 @@ AdapterInfo prefix_tuning() {
           .learning_rate = 5e-3,
           .read = read_prefix,
           .idle_keys = {"token_dim", "num_transformer_submodules", "num_attention_heads",
-                        "num_layers", "init_weights"}};
+                        "num_layers", "init_weights", "prefix_projection", "encoder_hidden_size"}};
 }
 
 }  // namespace hone

@@ -215,7 +215,7 @@ int64_t RankBudgetPlan::ranks(int64_t step) const {
 }
 
 bool RankBudgetPlan::shares_out(int64_t step) const {
-  return step > tinit && (step == end() || step % deltaT == 0);
+  return step > tinit && step <= end() && (step == end() || step % deltaT == 0);
 }
 
 bool has_rank_budget(const Network& network) { return !ranked_adapters(network).empty(); }
