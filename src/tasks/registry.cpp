@@ -13,6 +13,7 @@
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
 #include "tasks/setfit/setfit.h"
+#include "tasks/several/several.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -32,6 +33,7 @@ Table<TaskInfo>& tasks() {
                                          embedding::kInfo,
                                          setfit::kInfo,
                                          causal_lm::kInfo,
+                                         several::kInfo,
                                      });
   return all;
 }

@@ -208,8 +208,9 @@ std::vector<Case> all_cases() {
 
 std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
                                 const Tokenizer& tokenizer) {
-  Config section = Config::parse(c.config, c.name).section("task");
-  section.get("name", "");
+  Config root = Config::parse(c.config, c.name);
+  Config section = root.section(root.has("tasks") ? "tasks" : "task");
+  if (!root.has("tasks")) section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
   task->begin_from(folder, /*has_length=*/true);

@@ -10,27 +10,53 @@
 #include "run/audit.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
+#include "tasks/pipeline.h"
+#include "tasks/several/several.h"
 
 namespace hone {
 namespace {
 
 struct Scoring {
-  std::unique_ptr<Task> task;
+  std::shared_ptr<const Task> task;
   Predicted files;
 };
 
-// The task's options and, under "data", how to read the gold file.
-Scoring configure(const CLI::App& arguments) {
-  std::vector<std::string> overrides = list_of(arguments, "KEY=VALUE");
-  for (std::string& word : overrides) {  // as messages and `hone eval` write them
-    if (word.starts_with("task.")) word.erase(0, std::string_view("task.").size());
+// The words of the section `data`, how to read the gold file, or the others, options of the task.
+std::vector<std::string> words_of(const CLI::App& arguments, bool of_data) {
+  constexpr std::string_view kTask = "task.", kData = "data.";
+  std::vector<std::string> words;
+  for (std::string word : list_of(arguments, "KEY=VALUE")) {
+    if (word.starts_with(kData) != of_data) continue;
+    if (word.starts_with(kTask)) word.erase(0, kTask.size());  // as `hone eval` writes them
+    words.push_back(std::move(word));
   }
-  overrides.emplace_back(
-      "data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
-  Config config = Config::parse("", "command line", overrides);
+  return words;
+}
+
+// One by its name, with these options; or that of a saved model.
+std::shared_ptr<const Task> task_of(const CLI::App& arguments) {
+  const std::string name = text_of(arguments, "TASK"), part = text_of(arguments, "--task");
+  const std::vector<std::string> options = words_of(arguments, /*of_data=*/false);
+  if (std::filesystem::is_directory(name)) return load_task(name, options, part);
+  if (!part.empty())
+    throw Error(ErrorKind::kUsage,
+                "--task names one of the tasks of a model; give its folder in place of TASK");
+  if (name == several::kTaskName)
+    throw Error(ErrorKind::kUsage,
+                "several tasks are scored with the options that their model was trained with; give "
+                "its folder in place of TASK");
+  Config config = Config::parse("", "command line", options);
+  std::shared_ptr<const Task> task = task_named(name).make(config, 0);
+  config.refuse_unknown();
+  return task;
+}
+
+Scoring configure(const CLI::App& arguments) {
+  std::vector<std::string> words = words_of(arguments, /*of_data=*/true);
+  words.emplace_back("data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
+  Config config = Config::parse("", "command line", words);
   Config data = config.section("data"), clean = data.section("clean");
-  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0),
-                  {SourceOptions::read(data), CleanOptions::read(clean), {}}};
+  Scoring scoring{task_of(arguments), {SourceOptions::read(data), CleanOptions::read(clean), {}}};
   config.refuse_unknown();
   scoring.files.gold.path = text_of(arguments, "GOLD");
   scoring.files.predictions.path = text_of(arguments, "PREDICTED");
