@@ -73,10 +73,14 @@ class Bench {
  public:
   explicit Bench(Settings settings) : settings_(std::move(settings)) {}
 
+  bool takes(const std::string& name) const {
+    return name.find(settings_.filter) != std::string::npos;
+  }
+
   // `amount` of `unit` (GFLOP or GB) per call.
   void compare(const std::string& name, double amount, const char* unit, const Work& ours,
                const Work& theirs) {
-    if (name.find(settings_.filter) == std::string::npos) return;
+    if (!takes(name)) return;
     const std::vector<double> times = best_times(settings_, {ours, theirs});
     results_.push_back({{"name", name},
                         {"microseconds", times[0] * 1e6},
@@ -416,30 +420,34 @@ std::string step_title(const char* what, const Model& model, int64_t rows, const
 
 // A product of few rows reads its weight and does little with it: its measure is memory.
 void step_product(Bench& bench, const Model& model, at::ScalarType type) {
-  const std::vector<at::Tensor> layers = layers_of(model, type);
+  std::vector<at::Tensor> layers;
   for (const int64_t rows : kStepRows) {
+    const std::string name =
+        step_title("linear of a step", model, rows, type == at::kFloat ? "fp32" : "bf16");
+    if (!bench.takes(name)) continue;
+    if (layers.empty()) layers = layers_of(model, type);
     const at::Tensor x = normal({rows, model.hidden}, type);
     size_t ours = 0, theirs = 0;
     bench.compare(
-        step_title("linear of a step", model, rows, type == at::kFloat ? "fp32" : "bf16"),
-        1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
+        name, 1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
         [&] { kernels::product(x, layers[ours++ % layers.size()], std::nullopt); },
         [&] { at::linear(x, layers[theirs++ % layers.size()]); });
   }
 }
 
 void step_int8_product(Bench& bench, const Model& model) {
-  std::vector<kernels::Int8Rows> layers;
-  for (const at::Tensor& weight : layers_of(model, at::kChar))
-    layers.push_back({weight, at::ones({model.inner})});
+  std::vector<at::Tensor> layers;
+  const at::Tensor scales = at::ones({model.inner});
   for (const int64_t rows : kStepRows) {
+    const std::string name = step_title("linear of a step", model, rows, "int8");
+    if (!bench.takes(name)) continue;
+    if (layers.empty()) layers = layers_of(model, at::kChar);
     const at::Tensor x = normal({rows, model.hidden}, at::kFloat), rounded = x.to(at::kChar);
     size_t ours = 0, theirs = 0;
     bench.compare(
-        step_title("linear of a step", model, rows, "int8"),
-        1e-9 * static_cast<double>(layers[0].values.nbytes()), "GB",
-        [&] { kernels::int8_product(x, layers[ours++ % layers.size()], {}); },
-        [&] { at::_int_mm(rounded, layers[theirs++ % layers.size()].values.t()); });
+        name, 1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
+        [&] { kernels::int8_product(x, {layers[ours++ % layers.size()], scales}, {}); },
+        [&] { at::_int_mm(rounded, layers[theirs++ % layers.size()].t()); });
   }
 }
 
