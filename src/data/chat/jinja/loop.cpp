@@ -36,8 +36,8 @@ class Loop::Method final : public Object {
 
 std::optional<Value> Loop::pull() {
   while (next_ < items_.size()) {
-    const Value& item = items_[next_++];
-    if (!test_ || test_(item)) return item;
+    const Value item = items_[next_++];
+    if (!test_ || is_tested_ || test_(item)) return item;
   }
   return {};
 }
@@ -57,7 +57,7 @@ bool Loop::advance() {
 }
 
 int64_t Loop::length() {
-  if (test_) {  // the rest is asked for, and known from now on
+  if (test_ && !is_tested_) {  // the rest is asked for, and known from now on
     std::vector<Value> rest;
     while (std::optional<Value> item = pull()) rest.push_back(std::move(*item));
     std::vector<Value> all(static_cast<size_t>(index0_ + 1));
@@ -65,7 +65,7 @@ int64_t Loop::length() {
     next_ = all.size();
     all.insert(all.end(), rest.begin(), rest.end());
     items_ = std::move(all);
-    test_ = nullptr;
+    is_tested_ = true;
   }
   return static_cast<int64_t>(items_.size());
 }
