@@ -226,9 +226,11 @@ class Conversation {
 
   // `last_only`: of its answers the last one alone is learned.
   Marked learned(const Json& messages, bool last_only) const {
-    const Rendered rendered = render(messages, {.last_answer_only = last_only});
-    const std::vector<bool> weights =
-        last_only ? std::vector<bool>{true} : weights_of(messages, record_, r_.options);
+    RenderOptions options;
+    options.last_answer_only = last_only;
+    const Rendered rendered = render(messages, options);
+    std::vector<bool> weights = weights_of(messages, record_, r_.options);
+    if (last_only) weights.assign(1, weights.back());
     const bool has_weights = std::find(weights.begin(), weights.end(), false) != weights.end();
     if (has_weights && weights.size() != rendered.answers.size())
       throw field_error(record_, r_.options.messages,
@@ -239,8 +241,9 @@ class Conversation {
   }
 
   Marked prompt(const Json& messages) const {
-    const Rendered rendered = render(messages, {.add_generation_prompt = true});
-    Marked tokens = marked(rendered, {});
+    RenderOptions options;
+    options.add_generation_prompt = true;
+    Marked tokens = marked(render(messages, options), {});
     std::fill(tokens.answers.begin(), tokens.answers.end(), -1);
     return tokens;
   }
