@@ -93,7 +93,7 @@ def job_of(program, precision, options, ends, prompts):
         "precision": precision,
         "model": str(options.model),
         "threads": options.threads,
-        "cache": str(FOLDER),
+        "cache": str(FOLDER / options.model.resolve().name),
         "ends": ends,
         "most_prompts": max(options.batches),
         "most_tokens": sum(sorted(map(len, prompts))[-max(options.batches) :])
@@ -187,7 +187,7 @@ def main():
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "int8"])
     parser.add_argument("--output", type=pathlib.Path, default=sets.RESULTS / "generation.json")
     options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / options.model.resolve().name).mkdir(parents=True, exist_ok=True)
     config = json.loads((options.model / "config.json").read_text())
     ends = config["eos_token_id"]
     ends = ends if isinstance(ends, list) else [ends]
