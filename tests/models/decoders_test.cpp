@@ -330,6 +330,23 @@ TEST(RotaryAngles, OfASequenceFollowFromItsOwnLengthAlone) {
 
 // ---- weights
 
+TEST(Decoders, AreComparedWithTheirWeightsBeforeAnythingIsBuilt) {
+  const StateDict weights = {{"model.layers.0.mlp.up_proj.weight", at::zeros({4, 4})},
+                             {"lm_head.weight", at::zeros({4, 4})}};
+  const auto error = [&](const std::string& keys) {
+    const ModelConfig config = load_decoder("llama", keys);
+    return error_of([&] { config.compare_with(weights, "model"); });
+  };
+  for (const char* large :
+       {R"("num_hidden_layers": 1, "hidden_size": 2000000000)",
+        R"("num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 2000000000)",
+        R"("num_hidden_layers": 1, "hidden_size": 32, "vocab_size": 2000000000)",
+        R"("num_hidden_layers": 1, "hidden_size": 32, "head_dim": 2000000000)"})
+    EXPECT_THAT(error(large), HasSubstr("describes a network of")) << large;
+  EXPECT_THAT(error(R"("num_hidden_layers": 2, "hidden_size": 32)"),
+              HasSubstr("config.json says 2 layers, but the weights have 1"));
+}
+
 TEST(Decoders, NormsThatAddOneBeginAtNone) {
   const ModelConfig config = load_decoder("gemma2", R"("hidden_size": 8, "num_hidden_layers": 1,
   "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 4, "intermediate_size": 6,

@@ -72,7 +72,7 @@ kernels::AttentionInputs SelfAttentionImpl::with_earlier(const kernels::Attentio
   const kernels::AttentionStreams x = kernels::attention_streams(inputs);
   const KeyValueCache::View all = rows.cache()->append(rows.layer(), x.k, x.v, rows.tokens());
   kernels::AttentionInputs result = inputs;  // what depends on distances stays
-  result.joined = {};
+  result.joined = at::Tensor();
   result.q = x.q, result.k = all.k, result.v = all.v;
   result.of_k = all.of_k;
   return result;
