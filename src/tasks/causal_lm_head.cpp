@@ -62,7 +62,7 @@ Outputs CausalLmHead::forward(Backbone& backbone, const Batch& batch) {
 
 at::Tensor CausalLmHead::logits(const Backbone&, const at::Tensor& states) const {
   Linear out = out_;
-  const at::Tensor y = out->product(states).to(at::kFloat);
+  const at::Tensor y = out->wide_product(states);
   return style_.soft_cap > 0 ? at::tanh(y / style_.soft_cap) * style_.soft_cap : y;
 }
 

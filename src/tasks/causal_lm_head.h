@@ -18,6 +18,7 @@ class CausalLmHead : public Head {
   Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;
   std::vector<std::string> pretrained() const override;
+  bool is_of_base() const override { return true; }
   void tie(Backbone& backbone) override;
   void set_precision(Precision precision) override;
   int64_t loss_bytes(Precision precision) const override;

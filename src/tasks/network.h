@@ -17,6 +17,8 @@ class Head : public torch::nn::Module {
  public:
   virtual Outputs forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+  // Its weights are the pre-trained model's own: beside adapters they stay as they are.
+  virtual bool is_of_base() const { return false; }
   // Called once, by the network: for a head that shares weights with the backbone.
   virtual void tie(Backbone&) {}
   // Most heads are small and compute in fp32 whatever the backbone's precision.

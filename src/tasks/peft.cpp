@@ -53,7 +53,8 @@ std::vector<std::string> modules_without_base(Network& network,
   const std::string prefix = network.backbone().config().base_prefix + ".";
   std::vector<std::string> modules;
   for (const auto& [name, value] : network.weights()) {
-    if (!name.starts_with(prefix)) add_once(modules, name.substr(0, name.find('.')));
+    if (!name.starts_with(prefix) && !network.head().is_of_base())
+      add_once(modules, name.substr(0, name.find('.')));
   }
   for (const std::string& name : fresh) add_once(modules, prefix + name.substr(0, name.rfind('.')));
   return modules;
@@ -232,7 +233,10 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
       adapted.own.empty() ? fmt::format("{} on {} layers", called(adapted), adapted.targets.size())
                           : fmt::format("{}: {} weights", called(adapted), adapted.own.size());
   log_info("{}; trained in full: {}; {} of {} parameters are trained ({:.2f} %)", where,
-           fmt::join(adapted.modules_to_save, ", "), trained, all,
+           adapted.modules_to_save.empty()
+               ? "nothing"
+               : fmt::format("{}", fmt::join(adapted.modules_to_save, ", ")),
+           trained, all,
            100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 

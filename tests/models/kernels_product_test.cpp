@@ -73,6 +73,17 @@ TEST_F(Product, BitsDoNotDependOnThreads) {
   at::set_num_threads(threads);
 }
 
+TEST_F(Product, OfBf16MayBeFp32) {
+  for (const int64_t out : {48, 33}) {
+    const at::Tensor x = bf16({70, 32}, 1), w = bf16({out, 32}, 2), bias = normal({out}, 3);
+    const at::Tensor wide = product(x, w, bias, at::kFloat);
+    EXPECT_LT(error(wide, at::mm(x.to(at::kFloat), w.to(at::kFloat).t()) + bias), 1e-5);
+    EXPECT_TRUE(product(x, w, bias).equal(wide.to(at::kBFloat16)));
+  }
+  EXPECT_THROW(product(normal({2, 32}, 1), normal({16, 32}, 2), std::nullopt, at::kBFloat16),
+               c10::Error);
+}
+
 TEST_F(Product, AGradientIsAddedToASum) {
   const at::Tensor x = bf16({490, 32}, 1), g = bf16({490, 48}, 2), sum = normal({48, 32}, 3);
   const at::Tensor expected = sum + product_weight_gradient(g, x);

@@ -49,10 +49,11 @@ void check_is_bf16(const char* name, const at::Tensor& x) {
 }
 
 at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed,
-                        const at::Tensor& bias) {
+                        const at::Tensor& bias, at::ScalarType type) {
   const int64_t columns = right.size(is_transposed ? 0 : 1);
-  at::Tensor out = at::empty({left.size(0), columns}, left.options());
+  at::Tensor out = at::empty({left.size(0), columns}, left.options().dtype(type));
   const ProductJob job{.is_bf16 = is_bf16(left),
+                       .is_wide = type == at::kFloat,
                        .multiplies_bf16 = is_bf16(left) && can_multiply_bf16(),
                        .rows = left.size(0),
                        .depth = left.size(1),
@@ -81,18 +82,22 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
-                   const std::optional<at::Tensor>& bias) {
+                   const std::optional<at::Tensor>& bias, std::optional<at::ScalarType> type) {
   check_sizes("product", x, 1, weight, 1);
   TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ",
               weight.size(0), " values, received ", bias->sizes());
+  const at::ScalarType out = type.value_or(x.scalar_type());
+  TORCH_CHECK(out == x.scalar_type() || out == at::kFloat,
+              "[product] expected a result in x's type or in fp32, received ", out);
   return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true,
-                      bias ? bias->contiguous() : at::Tensor());
+                      bias ? bias->contiguous() : at::Tensor(), out);
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
   check_sizes("product_input_gradient", g, 1, weight, 0);
   check_is_bf16("product_input_gradient", g);
-  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {});
+  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {},
+                      g.scalar_type());
 }
 
 namespace {

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "models/adapters/low_rank.h"
 #include "models/kernels/bias.h"
+#include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 #include "models/layers/initialise.h"
 #include "models/layers/products.h"
@@ -113,8 +114,11 @@ at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
   return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
 }
 
-at::Tensor LinearImpl::product(const at::Tensor& x) {
-  return multiply(x, kernels::if_defined(bias));
+at::Tensor LinearImpl::wide_product(const at::Tensor& x) {
+  const bool is_rounded = x.scalar_type() != at::kFloat && !c10::GradMode::is_enabled();
+  if (is_rounded && shadow_.defined() && kernels::has_product(x, shadow_))
+    return kernels::product(x, shadow_, kernels::if_defined(bias), at::kFloat);
+  return multiply(x, kernels::if_defined(bias)).to(at::kFloat);
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {

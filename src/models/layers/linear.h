@@ -38,8 +38,9 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
   // f(forward(x, rows)), the bias added on the way.
   at::Tensor activated(const at::Tensor& x, const Rows& rows, kernels::Activation activation);
-  // x Wᵀ + bias without adapters, of any rows.
-  at::Tensor product(const at::Tensor& x);
+  // x Wᵀ + bias without adapters, of any rows; fp32, of bf16 rows too where nothing is
+  // differentiated: as logits, values that are close must not become equal.
+  at::Tensor wide_product(const at::Tensor& x);
   void initialise(double range,
                   uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 
