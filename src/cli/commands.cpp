@@ -182,6 +182,11 @@ void define_tokenize(CLI::App& app) {
          {"true", "false"});
   flag(app, "--jsonl", "Each line is a JSON string, or an array of two for a pair");
   flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
+  flag(
+      app, "--chat",
+      "Each line is a conversation: a list of messages, or {\"messages\": […], \"tools\": […], …}");
+  value(app, "--chat-template", "FILE|NAME",
+        "With --chat: another template than the model's, of a file or of hone (chatml, alpaca)");
 }
 
 void define_tokenizer(CLI::App& app) {

@@ -1,6 +1,7 @@
 #include "data/chat/jinja/text.h"
 
 #include <fmt/format.h>
+#include <unicode/locid.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
 
