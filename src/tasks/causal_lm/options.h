@@ -31,10 +31,10 @@ struct Options {
                                           // which the first is learned and all are references
   std::string text = "text";              // field of a text
   TrainOn train_on = TrainOn::kAnswers;
-  int64_t turns = 0;          // messages before it that an answer sees, beside the system's; 0: all
-  std::string chat_template;  // a file, or one that comes with hone; "": the model's own
+  int64_t turns = 0;  // messages before it that an answer sees, beside the system's; 0: all
+  std::string chat_template = {};  // a file, or one that comes with hone; "": the model's own
   int64_t stride = 1;         // tokens that neighbouring windows of a long text share, without loss
-  std::string group_by;       // field by whose values the report tells losses apart; "": none
+  std::string group_by = {};  // field by whose values the report tells losses apart; "": none
   int64_t generate_rows = 100;  // of an evaluation, that get an answer where `metrics` has scores
                                 // of texts
   metrics::TextOptions scores = {};
