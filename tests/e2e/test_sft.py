@@ -68,8 +68,8 @@ def test_training_teaches_the_answers(taught):
     assert losses[-1] < 0.5 * losses[0]
     report = json.loads((taught / "report.json").read_text())
     metrics = report["metrics"]
-    assert metrics["perplexity"]["value"] == pytest.approx(math.exp(metrics["loss"]["value"]))
-    assert metrics["loss"]["value"] < losses[0]
+    assert metrics["perplexity"] == pytest.approx(math.exp(metrics["loss"]))
+    assert metrics["loss"] < losses[0]
 
 
 def test_the_folder_loads_in_transformers_with_an_equal_loss(taught):
@@ -121,7 +121,7 @@ def test_eval_gives_the_numbers_of_the_run(hone, taught):
     shown = hone("eval", taught / "model", EXAMPLE / "test.jsonl", "--json", "--precision", "fp32")
     again = json.loads(shown.stdout)["metrics"]
     for name in ("perplexity", "loss", "byte_perplexity"):
-        assert again[name]["value"] == pytest.approx(known[name]["value"], rel=1e-5)
+        assert again[name] == pytest.approx(known[name], rel=1e-5)
 
 
 def test_another_chat_template_is_refused(hone, taught, tmp_path):
@@ -130,7 +130,7 @@ def test_another_chat_template_is_refused(hone, taught, tmp_path):
     manifest = json.loads((model / "hone.json").read_text())
     assert len(manifest["state"]["chat_template"]) == 64
     (model / "chat_template.jinja").write_text(TEMPLATE + "!")
-    manifest["files"].pop("chat_template.jinja", None)
+    del manifest["files"]["chat_template.jinja"], manifest["sha256"]  # as somebody would on purpose
     (model / "hone.json").write_text(json.dumps(manifest))
     told = hone("predict", model, EXAMPLE / "test.jsonl", code=4).stderr
     assert "chat_template.jinja" in told and "trained with" in told
