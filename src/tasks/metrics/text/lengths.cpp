@@ -8,7 +8,7 @@ namespace hone::metrics {
 namespace {
 
 // NaN where there is nothing to divide by: the rows cannot tell.
-double ratio(double of, double by) {
+double ratio_or_nan(double of, double by) {
   return by == 0 ? std::numeric_limits<double>::quiet_NaN() : of / by;
 }
 
@@ -23,7 +23,7 @@ class LengthRatio : public TextMetric {
   }
 
   std::vector<double> scores(std::span<const double> sums) const override {
-    return {ratio(sums[0], sums[1])};
+    return {ratio_or_nan(sums[0], sums[1])};
   }
 };
 
@@ -45,7 +45,7 @@ class Distinct : public TextMetric {
   }
 
   std::vector<double> scores(std::span<const double> sums) const override {
-    return {ratio(sums[0], sums[1]), ratio(sums[2], sums[3])};
+    return {ratio_or_nan(sums[0], sums[1]), ratio_or_nan(sums[2], sums[3])};
   }
 
  private:

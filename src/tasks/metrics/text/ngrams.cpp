@@ -26,8 +26,11 @@ struct RunWalk {
 }  // namespace
 
 int32_t WordNumbers::of(std::u32string_view word) {
-  return numbers_.try_emplace(std::u32string(word), static_cast<int32_t>(numbers_.size()))
-      .first->second;
+  const auto known = numbers_.find(word);
+  if (known != numbers_.end()) return known->second;
+  const auto number = static_cast<int32_t>(numbers_.size());
+  numbers_.emplace(word, number);
+  return number;
 }
 
 std::vector<int32_t> WordNumbers::of(const std::vector<std::u32string_view>& words) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +19,13 @@ class WordNumbers {
   std::vector<int32_t> of(const std::vector<std::u32string_view>& words);
 
  private:
-  std::unordered_map<std::u32string, int32_t> numbers_;
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::u32string_view word) const {
+      return std::hash<std::u32string_view>()(word);
+    }
+  };
+  std::unordered_map<std::u32string, int32_t, Hash, std::equal_to<>> numbers_;
 };
 
 // The n-grams of a text, of orders 1 to `longest`.

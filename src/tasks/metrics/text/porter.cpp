@@ -69,7 +69,7 @@ struct Suffix {
 };
 
 // The first rule whose suffix the word has decides, whether its condition holds or not.
-void apply(std::span<const Suffix> rules, std::string& word) {
+void apply_first(std::span<const Suffix> rules, std::string& word) {
   for (const Suffix& rule : rules) {
     if (!word.ends_with(rule.suffix)) continue;
     const size_t stem = word.size() - rule.suffix.size();
@@ -121,14 +121,14 @@ void cut_plural(std::string& word) {
   if (word.size() == 4 && word.ends_with("ies")) {
     word.pop_back();
   } else {
-    apply(kPlurals, word);
+    apply_first(kPlurals, word);
   }
 }
 
 // What is done behind a stem that lost "ed" or "ing".
 void mend_shortened(std::string& word) {
   for (const Suffix& rule : kShortened) {
-    if (word.ends_with(rule.suffix)) return apply({&rule, 1}, word);
+    if (word.ends_with(rule.suffix)) return apply_first({&rule, 1}, word);
   }
   if (ends_in_double_consonant(word)) {
     if (std::string_view("lsz").find(word.back()) == std::string_view::npos) word.pop_back();
@@ -158,7 +158,7 @@ void cut_past_and_participle(std::string& word) {
 void cut_double_suffix(std::string& word) {
   while (word.ends_with("alli") && is_above_0(std::string_view(word).substr(0, word.size() - 4)))
     word.resize(word.size() - 2);
-  apply(kDoubleSuffixes, word);
+  apply_first(kDoubleSuffixes, word);
 }
 
 void cut_final_e(std::string& word) {
@@ -182,10 +182,10 @@ std::string porter_stem(std::string word) {
   if (word.size() <= 2) return word;
   cut_plural(word);
   cut_past_and_participle(word);
-  apply(kFinalY, word);
+  apply_first(kFinalY, word);
   cut_double_suffix(word);
-  apply(kEndings, word);
-  apply(kLastSuffixes, word);
+  apply_first(kEndings, word);
+  apply_first(kLastSuffixes, word);
   cut_final_e(word);
   cut_double_l(word);
   return word;

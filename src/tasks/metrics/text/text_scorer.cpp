@@ -231,14 +231,14 @@ class TextScorer::Parts {
     const std::vector<Interval> intervals =
         bootstrap(rows_, [&](std::span<const int32_t> weights) { return resampled(weights); });
     const std::vector<double> scores = measured_->scores(),
-                              lead = of_lead_ ? of_lead_->scores() : std::vector<double>{};
+                              baselines = of_lead_ ? of_lead_->scores() : std::vector<double>{};
     size_t at = 0, interval = 0;
     for (const Measured::Part& part : measured_->parts) {
       for (const MetricName& name : part.metric->names()) {
         std::vector<Interval> range;
         if (part.metric->adds_up()) range.push_back(intervals[interval++]);
         report.add({name}, {scores[at]}, range,
-                   lead.empty() ? std::vector<double>{} : std::vector{lead[at]});
+                   baselines.empty() ? std::vector<double>{} : std::vector{baselines[at]});
         ++at;
       }
     }
