@@ -18,8 +18,6 @@ namespace hone {
 namespace {
 
 constexpr const char* kWeights = "/model.safetensors";
-// Of a model of several tasks, which one of a single task may have begun with.
-constexpr const char* kTasksInConfig = "hone_tasks";
 
 // A task's saved options with others in their place, checked as those of a configuration are.
 Json replace_options(const TaskInfo& info, Json state, const std::vector<std::string>& others) {
@@ -258,7 +256,7 @@ void Pipeline::merge_adapters() {
 void Pipeline::save(const std::string& folder) const {
   std::filesystem::create_directories(folder);
   Json model_config = config().raw;
-  if (task_->parts().empty()) model_config.erase(kTasksInConfig);
+  if (task_->parts().empty()) model_config.erase(kTasksInConfig);  // of a model before it
   task_->write_model_config(config(), model_config);
   model_config["torch_dtype"] = "float32";
   model_config.erase("dtype");

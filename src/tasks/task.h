@@ -63,6 +63,8 @@ class Scorer {
 
 class Task;
 
+constexpr const char* kTasksInConfig = "hone_tasks";  // in config.json: what each of several is
+
 // One of several tasks on one encoder.
 struct TaskPart {
   std::string name;  // the user's
