@@ -112,7 +112,9 @@ std::unique_ptr<Pipeline> load_embedder(const std::string& model, const LoadOpti
   return pipeline;
 }
 
-int64_t embedding_width(const Pipeline& pipeline) { return pipeline.config().hidden_size; }
+int64_t embedding_width(const Pipeline& pipeline) {
+  return task_of(pipeline).width(pipeline.config());
+}
 
 void embed_rows(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                 const TakeVectors& take) {

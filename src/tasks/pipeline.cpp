@@ -259,7 +259,7 @@ void Pipeline::merge_adapters() {
 void Pipeline::save(const std::string& folder) const {
   std::filesystem::create_directories(folder);
   Json model_config = config().raw;
-  model_config.erase("hone_tasks");  // of a model of several tasks that this one began with
+  if (task_->parts().empty()) model_config.erase(kTasksInConfig);  // of a model before it
   task_->write_model_config(config(), model_config);
   model_config["torch_dtype"] = "float32";
   model_config.erase("dtype");

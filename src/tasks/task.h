@@ -74,6 +74,8 @@ struct AnswerSample {
 
 class Task;
 
+constexpr const char* kTasksInConfig = "hone_tasks";  // in config.json: what each of several is
+
 // One of several tasks on one encoder.
 struct TaskPart {
   std::string name;  // the user's

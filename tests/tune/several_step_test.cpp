@@ -66,7 +66,7 @@ Gradients gradients_of(TinyRun& run, double divisor) {
 }
 
 // The gradient of a step of all training samples, in micro-batches of at most `at_once`.
-Gradients step_gradient(TinyRun& run, int64_t at_once, const std::string& regularise = "{}") {
+Gradients several_gradient(TinyRun& run, int64_t at_once, const std::string& regularise = "{}") {
   run.pipeline().network().train();
   clear_gradients_of(run);
   const EpochPlan plan(
@@ -83,7 +83,7 @@ Gradients step_gradient(TinyRun& run, int64_t at_once, const std::string& regula
   return gradients_of(run, count);
 }
 
-double distance(const Gradients& a, const Gradients& b) {
+double gradient_distance(const Gradients& a, const Gradients& b) {
   double total = 0, worst = 0;
   for (const auto& [name, value] : a) total = std::hypot(total, value.norm().item<double>());
   for (const auto& [name, value] : a) {
@@ -99,10 +99,10 @@ TEST(SeveralStep, HasOneGradientHoweverItIsSplit) {
   SeveralRun run;
   run.load_pipeline();
   for (const std::string regularise : {"{}", "{fgm: {epsilon: 0.5}}"}) {
-    const Gradients whole = step_gradient(run, 100, regularise);
+    const Gradients whole = several_gradient(run, 100, regularise);
     EXPECT_GT(whole.at("heads.names.classifier.weight").norm().item<double>(), 0);
     for (const int64_t at_once : {5, 2, 1})
-      EXPECT_LT(distance(whole, step_gradient(run, at_once, regularise)), 2e-6)
+      EXPECT_LT(gradient_distance(whole, several_gradient(run, at_once, regularise)), 2e-6)
           << "in batches of " << at_once << " with " << regularise;
   }
 }
@@ -146,7 +146,7 @@ TEST(SeveralStep, IsTheWeightedSumOfTheTasksByThemselves) {
       sum[full] = sum.contains(full) ? sum[full] + weight * value : weight * value;
     }
   }
-  EXPECT_LT(distance(step_gradient(run, 4), sum), 2e-6);
+  EXPECT_LT(gradient_distance(several_gradient(run, 4), sum), 2e-6);
 }
 
 TEST(SeveralStep, LossIsTheWeightedSumOfTheMeans) {

@@ -21,23 +21,17 @@ struct Scoring {
   Predicted files;
 };
 
-// The words of the section `data`, how to read the gold file, or the others, options of the task.
-std::vector<std::string> words_of(const CLI::App& arguments, bool of_data) {
-  constexpr std::string_view kTask = "task.", kData = "data.";
-  std::vector<std::string> words;
-  for (std::string word : list_of(arguments, "KEY=VALUE")) {
-    if (word.starts_with(kData) != of_data) continue;
-    if (word.starts_with(kTask)) word.erase(0, kTask.size());  // as `hone eval` writes them
-    words.push_back(std::move(word));
-  }
-  return words;
+// A model's folder; a task's name is one wherever a folder bears it too.
+bool is_model(const std::string& name) {
+  return tasks().find(name) == nullptr && std::filesystem::is_directory(name);
 }
 
-// One by its name, with these options; or that of a saved model.
-std::shared_ptr<const Task> task_of(const CLI::App& arguments) {
+// The task of this name, its options from the section; or that of a saved model, with `options` in
+// place of its own.
+std::shared_ptr<const Task> gold_task(const CLI::App& arguments, Config& section,
+                                      const std::vector<std::string>& options) {
   const std::string name = text_of(arguments, "TASK"), part = text_of(arguments, "--task");
-  const std::vector<std::string> options = words_of(arguments, /*of_data=*/false);
-  if (std::filesystem::is_directory(name)) return load_task(name, options, part);
+  if (is_model(name)) return load_task(name, options, part);
   if (!part.empty())
     throw Error(ErrorKind::kUsage,
                 "--task names one of the tasks of a model; give its folder in place of TASK");
@@ -45,18 +39,23 @@ std::shared_ptr<const Task> task_of(const CLI::App& arguments) {
     throw Error(ErrorKind::kUsage,
                 "several tasks are scored with the options that their model was trained with; give "
                 "its folder in place of TASK");
-  Config config = Config::parse("", "command line", options);
-  std::shared_ptr<const Task> task = task_named(name).make(config, 0);
-  config.refuse_unknown();
-  return task;
+  return task_named(name).make(section, 0);
 }
 
+// The task's options and, under "data", how to read the gold file.
 Scoring configure(const CLI::App& arguments) {
-  std::vector<std::string> words = words_of(arguments, /*of_data=*/true);
+  const bool is_saved = is_model(text_of(arguments, "TASK"));
+  std::vector<std::string> words, of_model;
+  for (std::string word : list_of(arguments, "KEY=VALUE")) {
+    if (word.starts_with("task."))  // as messages and `hone eval` write them
+      word.erase(0, std::string_view("task.").size());
+    (is_saved && !word.starts_with("data.") ? of_model : words).push_back(std::move(word));
+  }
   words.emplace_back("data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
   Config config = Config::parse("", "command line", words);
   Config data = config.section("data"), clean = data.section("clean");
-  Scoring scoring{task_of(arguments), {SourceOptions::read(data), CleanOptions::read(clean), {}}};
+  Scoring scoring{gold_task(arguments, config, of_model),
+                  {SourceOptions::read(data), CleanOptions::read(clean), {}}};
   config.refuse_unknown();
   scoring.files.gold.path = text_of(arguments, "GOLD");
   scoring.files.predictions.path = text_of(arguments, "PREDICTED");

@@ -83,6 +83,11 @@ Pooling SetFit::pooling() const {
 
 void SetFit::begin_from(const std::string& model_folder, bool) {
   const embedding::SentenceFolder found = embedding::read_sentence_folder(model_folder);
+  if (found.dense)
+    throw Error(
+        ErrorKind::kModel, {model_folder},
+        "has a layer behind its pooling (2_Dense), which setfit does not have; take another "
+        "model, or the task embedding");
   if (own_.pooling == Pooling::kAuto && found.pooling) own_.pooling = *found.pooling;
 }
 

@@ -14,8 +14,7 @@
 namespace hone::several {
 namespace {
 
-constexpr const char* kTasks = "tasks";               // in hone.json
-constexpr const char* kTasksInConfig = "hone_tasks";  // in config.json
+constexpr const char* kTasks = "tasks";  // in hone.json
 
 std::vector<std::string> names_of(const std::vector<TaskPart>& parts) {
   std::vector<std::string> names;
