@@ -112,7 +112,8 @@ struct ModelConfig {
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
   std::optional<CausalLmStyle> causal_lm = {};  // likewise
-  bool is_causal = false;  // a token sees those before it alone: the last one has seen all
+  bool is_causal = false;     // a token sees those before it alone: the last one has seen all
+  bool has_span_head = true;  // Transformers has one of question answering, with these names
   // How names of matrices end that checkpoints store with rows and columns exchanged (GPT-2).
   std::vector<std::string> transposed = {};
   std::shared_ptr<const NetworkPlan> plan;

@@ -152,7 +152,10 @@ at::Tensor EncoderBackbone::embed(const Rows& rows) {
 at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want& want) {
   TORCH_CHECK(streams.size() == 1, "[EncoderBackbone] expected one stream, received ",
               streams.size());
-  const Rows rows(streams[0], is_training());
+  TORCH_CHECK(want.cache == nullptr || !is_training(),
+              "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
+              "for training");
+  const Rows rows(streams[0], is_training(), want.cache);
   at::Tensor x = embed(rows);
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();

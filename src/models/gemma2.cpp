@@ -46,7 +46,8 @@ ModelConfig read_config(const Json& config) {
                              .head_dim = 256,
                              .activation_key = "hidden_activation",
                              .activation = "gelu_pytorch_tanh",
-                             .is_tied = true};
+                             .is_tied = true,
+                             .has_span_head = false};
   EncoderPlan plan = llama::read_plan(config, family);
   plan.embeddings.scale = std::sqrt(double(plan.block.hidden));
   plan.block.norm_kind = NormKind::kRmsAroundOne;

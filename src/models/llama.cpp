@@ -99,6 +99,7 @@ ModelConfig described(const Json& config, const EncoderPlan& plan, const Family&
   ModelConfig out = plan.described(config);
   out.base_prefix = "model";
   out.architecture_stem = family.architecture_stem;
+  out.has_span_head = family.has_span_head;
   out.max_positions = positions_of(plan.block.rotary, read_positions(config, family));
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.sentence_head = {.takes_last = true, .out = "score", .out_has_bias = false, .dropout = 0};
@@ -135,7 +136,7 @@ void read_qwen_window(const Json& config, EncoderPlan& plan) {
 }
 
 ModelConfig read_config(const Json& config) {
-  const Family family;
+  const Family family{.has_span_head = false};  // its names begin otherwise there
   EncoderPlan plan = read_plan(config, family);
   plan.block.attention_has_bias = flag_field(config, "attention_bias", false);
   plan.block.feed_forward_has_bias = flag_field(config, "mlp_bias", false);

@@ -22,6 +22,7 @@ struct Family {
   const char* activation_key = "hidden_act";
   const char* activation = "silu";
   bool is_tied = false;
+  bool has_span_head = true;  // see ModelConfig
   RotaryRules rotary = {};
 };
 

@@ -5,13 +5,15 @@
 namespace hone::phi3 {
 
 ModelConfig read_config(const Json& config) {
-  const llama::Family family{.architecture_stem = "Phi3",
-                             .words = 32064,
-                             .hidden = 3072,
-                             .intermediate = 8192,
-                             .positions = 4096,
-                             .norm_eps = 1e-5,
-                             .rotary = {.can_be_partial = true, .is_long_only = true}};
+  const llama::Family family{
+      .architecture_stem = "Phi3",
+      .words = 32064,
+      .hidden = 3072,
+      .intermediate = 8192,
+      .positions = 4096,
+      .norm_eps = 1e-5,
+      .has_span_head = false,
+      .rotary = {.can_be_partial = true, .is_long_only = true, .trained = 4096}};
   EncoderPlan plan = llama::read_plan(config, family);
   plan.embeddings.dropout = dropout_field(config, "embd_pdrop", 0);
   BlockOptions& block = plan.block;

@@ -86,9 +86,9 @@ int64_t rotary_columns(const Json& parameters, const Json& config, int64_t dim,
 
 // Longest sequences before scaling: beside the other parameters as a rule, a key of the file in
 // Phi 3's.
-double trained_of(const Json& parameters, const Json& config, int64_t positions) {
-  const auto own = static_cast<double>(count_field(parameters, kTrained, positions));
-  return static_cast<double>(count_field(config, kTrained, static_cast<int64_t>(own)));
+double trained_of(const Json& parameters, const Json& config, int64_t fallback) {
+  return static_cast<double>(
+      count_field(config, kTrained, count_field(parameters, kTrained, fallback)));
 }
 
 double yarn_amplitude(const Json& parameters, double factor) {
@@ -143,8 +143,8 @@ std::vector<double> divisors_of(const Json& parameters, size_t pairs) {
 // LongRoPE has two lists of divisors, for sequences within the trained positions and for longer
 // ones. The first alone is taken, and sequences are kept that short.
 void read_longrope(const Json& parameters, const Json& config, int64_t positions,
-                   RotaryOptions& out) {
-  out.trained = trained_of(parameters, config, positions);
+                   const RotaryRules& rules, RotaryOptions& out) {
+  out.trained = trained_of(parameters, config, rules.trained > 0 ? rules.trained : positions);
   out.factor = number_field(parameters, kFactor, double(positions) / out.trained);
   out.divisors = divisors_of(parameters, static_cast<size_t>(out.columns / 2));
   const double grown = out.factor <= 1 || out.trained <= 1
@@ -179,7 +179,8 @@ RotaryOptions rotary_field(const Json& config, int64_t dim, int64_t positions,
   if (out.scaling == RotaryScaling::kDynamic) read_dynamic(parameters, positions, out);
   if (out.scaling == RotaryScaling::kYarn) read_yarn(parameters, config, positions, out);
   if (out.scaling == RotaryScaling::kLlama3) read_llama3(parameters, config, positions, out);
-  if (out.scaling == RotaryScaling::kDivided) read_longrope(parameters, config, positions, out);
+  if (out.scaling == RotaryScaling::kDivided)
+    read_longrope(parameters, config, positions, rules, out);
   return out;
 }
 

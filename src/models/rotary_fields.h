@@ -14,6 +14,7 @@ struct RotaryRules {
   bool can_be_partial = false;  // "partial_rotary_factor": of each head's columns (Phi 3)
   // Of Phi 3 alone: angles are plain or LongRoPE's, which older files call "su" and "yarn".
   bool is_long_only = false;
+  int64_t trained = 0;  // where "original_max_position_embeddings" is absent; 0: all positions
 };
 
 // Of heads of `dim` columns, in a model for sequences of `positions` tokens

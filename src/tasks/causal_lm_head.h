@@ -8,6 +8,7 @@
 
 namespace hone {
 
+// It computes in the backbone's precision: the product is a good part of a small decoder's work.
 class CausalLmHead : public Head {
  public:
   // Error(kUsage) where the family has no such head.
@@ -17,6 +18,9 @@ class CausalLmHead : public Head {
   Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;
   std::vector<std::string> pretrained() const override;
+  void tie(Backbone& backbone) override;
+  void set_precision(Precision precision) override;
+  int64_t loss_bytes(Precision precision) const override;
 
   // What the product with the vocabulary reads, of the batch's rows `rows` [R] int64 (undefined:
   // all): [R, H] in the type of the backbone's products. The last block is computed for these rows
@@ -27,14 +31,15 @@ class CausalLmHead : public Head {
   // fp32.
   at::Tensor logits(const Backbone& backbone, const at::Tensor& states) const;
   // Cross-entropy of the states with the tokens `targets` [R] int64, summed; -100: none, which
-  // costs nothing. Logits are never whole: see kernels::linear_cross_entropy_sum.
+  // costs nothing. Logits are never whole: see kernels::linear_cross_entropy_sum. Of int8 the
+  // product is that of the fp32 weights.
   at::Tensor loss(const Backbone& backbone, const at::Tensor& states, const at::Tensor& targets,
                   double label_smoothing = 0) const;
 
  private:
   CausalLmStyle style_;
   double range_;
-  Linear out_{nullptr};  // where the product has weights of its own
+  Linear out_{nullptr};  // a layer of its own, or one that multiplies with the table of words
 };
 
 }  // namespace hone

@@ -67,6 +67,7 @@ Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head)
     : backbone_(std::move(backbone)), head_(std::move(head)) {
   register_module(backbone_->config().base_prefix, backbone_);
   register_module(kHead, head_);
+  head_->tie(*backbone_);
   refuse_shared_names();
 }
 
@@ -130,6 +131,7 @@ Batch Network::place(Batch batch) const {
 
 void Network::set_precision(Precision precision) {
   backbone_->set_precision(precision);
+  head_->set_precision(precision);
   precision_ = precision;
 }
 

@@ -17,6 +17,13 @@ class Head : public torch::nn::Module {
  public:
   virtual Outputs forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+  // Called once, by the network: for a head that shares weights with the backbone.
+  virtual void tie(Backbone&) {}
+  // Most heads are small and compute in fp32 whatever the backbone's precision.
+  virtual void set_precision(Precision) {}
+  // What its loss takes in training beside activations that grow with the tokens: logits of a whole
+  // vocabulary, for some rows at a time.
+  virtual int64_t loss_bytes(Precision) const { return 0; }
   // Names of those that a head of pre-training has too: a fresh head takes them over.
   virtual std::vector<std::string> pretrained() const { return {}; }
   virtual bool uses_pooler() const {

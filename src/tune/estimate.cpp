@@ -37,9 +37,9 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// fp32 weights and the bf16 copy; gradients of those that are trained, and what is kept of them.
-int64_t weight_bytes(const WeightCount& weights, int64_t state, Precision precision) {
-  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + (weights.trained + state) * 4;
+// fp32 weights and the bf16 copy; gradients of those that are trained.
+int64_t weight_bytes(const WeightCount& weights, Precision precision) {
+  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + weights.trained * 4;
 }
 
 // A loss that is no number takes as long as another; the run itself will tell of it.
@@ -95,11 +95,12 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
   result.micro_batch_tokens = largest_micro_batch(lengths, options);
-  result.memory_bytes = kProgram + weight_bytes(weights, parts.state_size(), precision) +
+  result.memory_bytes = kProgram + weight_bytes(weights, precision) + parts.state_bytes() +
+                        pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
   result.disk_bytes =
-      disk_needed(weights.trained, weights.all, parts.state_size(), options.save_strategy != "no");
+      disk_needed(weights.trained, weights.all, parts.state_bytes(), options.save_strategy != "no");
   return result;
 }
 

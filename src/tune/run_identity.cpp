@@ -79,12 +79,13 @@ void compare_adapters(const Json& before, const Json& now, const Where& where) {
 // The optimizer's state is that of its weights; the regularisers' that of a set of them.
 void compare_trained(const Json& before, const Json& now, const Where& where) {
   const TrainOptions usual;
-  for (const auto& [key, fallback] :
-       {std::pair("optim", Json(usual.optim)), std::pair("freeze", Json(Json::array()))}) {
+  for (const auto& [key, fallback] : {std::pair("optim", Json(usual.optim)),
+                                      std::pair("optim_moments", Json(usual.optim_moments)),
+                                      std::pair("freeze", Json(Json::array()))}) {
     const Json old = before.at("options").value(key, fallback);
     if (old == now["options"][key]) continue;
     refuse_change(where, fmt::format("{} was {}, now it is {}: the optimizer's state is of other "
-                                     "weights, or of another rule",
+                                     "weights, of another rule or of another type",
                                      key, old.dump(), now["options"][key].dump()));
   }
   const auto names = [](const Json& all) {

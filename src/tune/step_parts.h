@@ -18,7 +18,7 @@ struct StepParts {
             const std::vector<ChosenRegulariser>& chosen, int64_t total_steps);
 
   const std::vector<Parameter>& parameters() const { return optimizer->parameters(); }
-  int64_t state_size() const { return optimizer->state_size() + regularisers.state_size(); }
+  int64_t state_bytes() const { return optimizer->state_bytes() + regularisers.state_bytes(); }
 
   std::vector<Frozen> frozen;
   std::unique_ptr<Optimizer> optimizer;

@@ -18,6 +18,7 @@ constexpr int64_t kMostSteps = 1'000'000'000'000'000, kMostPlannedEpochs = 1'000
 std::vector<std::string> choices(const std::string& key) {
   if (key == "optim") return optimizers().names();
   if (key == "lr_scheduler_type") return schedules().names();
+  if (key == "optim_moments") return {"fp32", "bf16", "int8"};
   if (key == "precision") return {"auto", "fp32", "bf16"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
@@ -185,6 +186,11 @@ TrainOptions TrainOptions::read(Config& section, bool has_validation, double lea
   for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
   o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);
+  check.refuse(o.optim_moments != "fp32" && !optimizers().named(o.optim).has_narrow_moments,
+               "optim_moments",
+               fmt::format("optimizer {} keeps what it keeps in fp32; optim: adamw can have "
+                           "moments in {}",
+                           o.optim, o.optim_moments));
   check_amounts(check, o);
   check_numbers(check, o);
   check_stopping(check, o, has_validation);

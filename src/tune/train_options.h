@@ -42,8 +42,9 @@ struct TrainOptions {
   int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
   int64_t gradient_accumulation_steps = 1;
   int64_t per_device_eval_batch_tokens = 2048;
-  std::string optim = "adamw_torch";  // a name of the table in tune/optim/registry.cpp
-  Json optim_args = Json::object();   // the optimizer's own options, all of them
+  std::string optim = "adamw_torch";   // a name of the table in tune/optim/registry.cpp
+  Json optim_args = Json::object();    // the optimizer's own options, all of them
+  std::string optim_moments = "fp32";  // fp32 | bf16 | int8: what AdamW keeps its moments in
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
@@ -94,6 +95,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens);
   visit("optim", o.optim);
   visit("optim_args", o.optim_args);
+  visit("optim_moments", o.optim_moments);
   visit("learning_rate", o.learning_rate);
   visit("weight_decay", o.weight_decay);
   visit("adam_beta1", o.adam_beta1);

@@ -322,7 +322,7 @@ void Trainer::begin() {
 void Trainer::require_room() const {
   const WeightCount weights = count_weights(pipeline_.network());
   const int64_t there = inputs_.resume ? bytes_below(checkpoints_.path()) : 0,
-                needed = disk_needed(weights.trained, weights.all, parts_.state_size(),
+                needed = disk_needed(weights.trained, weights.all, parts_.state_bytes(),
                                      options_.save_strategy != "no");
   require_disk(inputs_.output_dir, std::max<int64_t>(0, needed - there),
                "this run's checkpoints and model");

@@ -73,6 +73,15 @@ TEST_F(Product, BitsDoNotDependOnThreads) {
   at::set_num_threads(threads);
 }
 
+TEST_F(Product, AGradientIsAddedToASum) {
+  const at::Tensor x = bf16({490, 32}, 1), g = bf16({490, 48}, 2), sum = normal({48, 32}, 3);
+  const at::Tensor expected = sum + product_weight_gradient(g, x);
+  add_product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0), sum);
+  add_product_weight_gradient(g, x, sum);
+  EXPECT_LT(error(sum, expected), 1e-5);
+  EXPECT_THROW(add_product_weight_gradient(g, x, normal({32, 48}, 3)), c10::Error);
+}
+
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
   const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2),
                    g = bf16({30, 48}, 3);

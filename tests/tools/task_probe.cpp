@@ -126,7 +126,7 @@ Json step(const Json& request) {
                         : loss_of_logits(*pipeline, batch, request, tensors);
   loss.sum.backward();
   for (const auto& [name, weight] : pipeline->network().weights())
-    tensors["grad." + name] = weight.grad() / loss.count;
+    tensors["grad." + name] = pipeline->config().stored(name, weight.grad()) / loss.count;
   write_safetensors(out + "/tensors.safetensors", tensors);
   return {{"loss", loss.sum.item<double>() / loss.count}, {"count", loss.count}};
 }

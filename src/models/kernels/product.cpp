@@ -95,12 +95,11 @@ at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight)
   return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {});
 }
 
-at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor& input) {
-  check_sizes("product_weight_gradient", gradient, 0, input, 0);
-  check_is_bf16("product_weight_gradient", input);
+namespace {
+
+void multiply_weight_gradient(const at::Tensor& gradient, const at::Tensor& input,
+                              const at::Tensor& result, bool adds) {
   const at::Tensor g = gradient.contiguous(), x = input.contiguous();
-  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
-  if (x.size(0) == 0) return result.zero_();
   const at::Tensor panels = at::empty({padded_gradient_rows(x.size(0)) * x.size(1)}, x.options());
   const WeightGradientJob job{.rows = x.size(0),
                               .out = g.size(1),
@@ -108,13 +107,34 @@ at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor&
                               .grad = bf16_of(g),
                               .x = bf16_of(x),
                               .panels = static_cast<Bf16*>(panels.mutable_data_ptr()),
-                              .result = result.mutable_data_ptr<float>()};
+                              .result = result.mutable_data_ptr<float>(),
+                              .adds = adds};
   share_out((job.in + kPanel - 1) / kPanel,
             [&](int64_t panel) { pack_input(job, panel * kPanel); });
   const std::vector<ProductUnit> units = units_of(job.in, job.out, job.in);
   share_out(static_cast<int64_t>(units.size()),
             [&](int64_t i) { multiply_gradient(job, units[i]); });
+}
+
+}  // namespace
+
+at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x) {
+  check_sizes("product_weight_gradient", g, 0, x, 0);
+  check_is_bf16("product_weight_gradient", x);
+  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+  if (x.size(0) == 0) return result.zero_();
+  multiply_weight_gradient(g, x, result, /*adds=*/false);
   return result;
+}
+
+void add_product_weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& sum) {
+  check_sizes("add_product_weight_gradient", g, 0, x, 0);
+  check_is_bf16("add_product_weight_gradient", x);
+  TORCH_CHECK(sum.sizes() == at::IntArrayRef({g.size(1), x.size(1)}) && sum.is_contiguous() &&
+                  sum.scalar_type() == at::kFloat,
+              "[add_product_weight_gradient] expected a contiguous fp32 sum [", g.size(1), ", ",
+              x.size(1), "], received ", sum.sizes());
+  if (x.size(0) > 0) multiply_weight_gradient(g, x, sum, /*adds=*/true);
 }
 
 }  // namespace hone::kernels

@@ -29,5 +29,7 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight);
 // gᵀ x: g [N, out] bf16, x [N, in] bf16 -> [out, in] fp32, not rounded to bf16.
 at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x);
+// The same added to `sum` [out, in] fp32, which is contiguous.
+void add_product_weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& sum);
 
 }  // namespace hone::kernels

@@ -148,7 +148,8 @@ void multiply_gradient_any(const WeightGradientJob& job, const ProductUnit& unit
     for (int64_t column = unit.row_begin; column < unit.row_end; column += kPanel) {
       const int64_t columns = HWY_MIN(kPanel, job.in - column);
       multiply(width, columns, depth, left, depth, job.panels + first * job.in + column * depth,
-               columns, job.result + first_out * job.in + column, job.in, first > 0);
+               columns, job.result + first_out * job.in + column, job.in,
+               job.adds || first > 0);
     }
   });
 }

@@ -37,6 +37,7 @@ struct WeightGradientJob {
   Bf16* panels;  // for each kGradientRows of rows, x's columns in panels of [that many padded / 2,
                  // width, 2]
   float* result;
+  bool adds = false;  // to what `result` holds
 };
 
 constexpr int64_t padded_gradient_rows(int64_t rows) { return (rows + 31) / 32 * 32; }

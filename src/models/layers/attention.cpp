@@ -2,6 +2,7 @@
 
 #include "models/kernels/attention_inputs.h"
 #include "models/layers/adopt.h"
+#include "models/layers/key_value_cache.h"
 
 namespace hone {
 namespace {
@@ -44,12 +45,13 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
   const Heads& heads = options_.heads;
   const Packed& tokens = all.tokens();
   const RotaryOptions& rotary = options_.rotary;
-  const bool has_own_angles = depends_on_length(rotary, tokens.max_len);
+  const bool turns_here =
+      rotary.theta > 0 && (all.cache() != nullptr || depends_on_length(rotary, tokens.max_len));
   kernels::AttentionInputs inputs;
   inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
-  if (rotary.theta > 0 && !has_own_angles) inputs.rotary = all.rotary(rotary);
+  if (rotary.theta > 0 && !turns_here) inputs.rotary = all.rotary(rotary);
   const at::Tensor joined = query_key_value_.forward(x, all).view({-1, heads.joined(), heads.dim});
-  if (!query_norm_ && !key_norm_ && !has_own_angles) {
+  if (!query_norm_ && !key_norm_ && !turns_here) {
     inputs.joined = joined;
     inputs.kv_heads = heads.key_value;
     return inputs;
@@ -58,11 +60,22 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
   inputs.q = query_norm_ ? normed_heads(query_norm_, parts.q) : parts.q;
   inputs.k = key_norm_ ? normed_heads(key_norm_, parts.k) : parts.k;
   inputs.v = parts.v;
-  if (has_own_angles) {
+  if (turns_here) {
     inputs.q = all.turned(inputs.q, rotary);
     inputs.k = all.turned(inputs.k, rotary);
   }
   return inputs;
+}
+
+kernels::AttentionInputs SelfAttentionImpl::with_earlier(const kernels::AttentionInputs& inputs,
+                                                         const Rows& rows) {
+  const kernels::AttentionStreams x = kernels::attention_streams(inputs);
+  const KeyValueCache::View all = rows.cache()->append(rows.layer(), x.k, x.v, rows.tokens());
+  kernels::AttentionInputs result = inputs;  // what depends on distances stays
+  result.joined = at::Tensor();
+  result.q = x.q, result.k = all.k, result.v = all.v;
+  result.of_k = all.of_k;
+  return result;
 }
 
 at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
@@ -71,6 +84,7 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   const kernels::DropoutOptions dropout = all.dropout(DropoutPlace::kAttention, options_.dropout);
   kernels::AttentionInputs inputs = read(x, all);
   if (options_.bias) options_.bias->add_to(inputs);
+  if (rows.cache() != nullptr) inputs = with_earlier(inputs, rows);
   const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
                                                        .window = options_.window,
                                                        .soft_cap = options_.soft_cap,

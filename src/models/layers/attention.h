@@ -37,7 +37,8 @@ struct SelfAttentionOptions {
   bool has_bias = true;         // the products
   bool out_has_bias = true;     // the last of them, where the others have (Qwen 2's has none)
   double dropout = 0.1;         // of the attention probabilities
-  int64_t window = 0;           // keys within this distance only, both ways; 0: all
+  int64_t window = 0;           // keys within this distance only, both ways; 0: all. Causal: so
+                                // many before a token, which sees itself too
   RotaryOptions rotary = {};    // of queries and keys
   double norm_eps = 1e-6;       // of RMS norms of each head's queries and keys, where these have
                                 // names (Qwen 3)
@@ -66,8 +67,11 @@ class SelfAttentionImpl : public AttentionLayer {
 
  private:
   // Queries, keys and values of all tokens: as one product, or apart where they are normed or
-  // turned by angles of their own.
+  // turned here: before they are kept, and by angles that depend on a sequence's length.
   kernels::AttentionInputs read(const at::Tensor& x, const Rows& all);
+  // What these tokens' queries see where others came before them.
+  static kernels::AttentionInputs with_earlier(const kernels::AttentionInputs& inputs,
+                                               const Rows& rows);
 
   SelfAttentionOptions options_;
   JoinedLinear query_key_value_;

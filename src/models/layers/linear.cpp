@@ -98,6 +98,8 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor(), has_bias);
 }
 
+LinearImpl::LinearImpl(const at::Tensor& shared) : weight(shared) {}
+
 at::Tensor LinearImpl::forward(const at::Tensor& x, const Rows& rows) {
   check_rows(x, rows);
   const at::Tensor read = adapted_input(x);
@@ -109,6 +111,10 @@ at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
   if (!adapters_.empty()) return kernels::bias_activation(forward(x, rows), {}, activation);
   check_rows(x, rows);
   return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
+}
+
+at::Tensor LinearImpl::product(const at::Tensor& x) {
+  return multiply(x, kernels::if_defined(bias));
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {

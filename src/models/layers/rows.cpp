@@ -31,8 +31,8 @@ at::Tensor frequencies_by_token(const Packed& tokens, const RotaryOptions& optio
 
 }  // namespace
 
-Rows::Rows(const Packed& tokens, bool is_training)
-    : batch_(std::make_shared<Batch>(Batch{tokens, {}, {}})),
+Rows::Rows(const Packed& tokens, bool is_training, KeyValueCache* cache)
+    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}})),
       keys_(tokens.keys),
       is_training_(is_training) {}
 
@@ -40,12 +40,14 @@ Rows Rows::at(int64_t layer) const {
   TORCH_CHECK(layer >= 0 && layer < kMostLayers, "[Rows] layer ", layer, " has no places");
   Rows result = *this;
   result.first_site_ = (static_cast<uint32_t>(layer) + 1) * kSitesOfABlock;
+  result.layer_ = layer;
   return result;
 }
 
 Rows Rows::at_head() const {
   Rows result = *this;
   result.first_site_ = kFirstHeadSite;
+  result.layer_ = -1;
   return result;
 }
 

@@ -13,6 +13,8 @@
 
 namespace hone {
 
+class KeyValueCache;
+
 // Where dropout happens: once after the embeddings, at several places of a block, of a head.
 enum class DropoutPlace : uint32_t {
   kEmbeddings = 0,
@@ -32,8 +34,9 @@ class Rows {
  public:
   static constexpr int64_t kMostLayers = (int64_t{1} << 17) - 1;  // that have places of their own
 
-  // All rows of `tokens`, at the embeddings. Outside of training nothing is dropped.
-  Rows(const Packed& tokens, bool is_training);
+  // All rows of `tokens`, at the embeddings. Outside of training nothing is dropped. `cache`: keys
+  // and values of the tokens before these, or null.
+  Rows(const Packed& tokens, bool is_training, KeyValueCache* cache = nullptr);
 
   // The same rows at another place. A block that several layers share is run at each of them.
   Rows at(int64_t layer) const;
@@ -46,6 +49,8 @@ class Rows {
 
   const Packed& tokens() const { return batch_->tokens; }
   const at::Tensor& chosen() const { return chosen_; }  // undefined: all
+  KeyValueCache* cache() const { return batch_->cache; }
+  int64_t layer() const { return layer_; }  // -1: of no block
   int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
   // These rows of x [N, …], which has a row for each token.
   at::Tensor of(const at::Tensor& x) const;
@@ -63,6 +68,7 @@ class Rows {
  private:
   struct Batch {  // what all places of a forward pass share
     Packed tokens;
+    KeyValueCache* cache;
     std::map<RotaryOptions, kernels::Rotary> by_position, by_token;  // angles made so far
   };
 
@@ -71,6 +77,7 @@ class Rows {
   std::shared_ptr<Batch> batch_;
   at::Tensor chosen_, keys_;  // keys_: of these rows
   uint32_t first_site_ = 0;
+  int64_t layer_ = -1;
   bool is_training_;
 };
 

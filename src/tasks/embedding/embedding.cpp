@@ -171,10 +171,10 @@ Sample Embedding::encode_text(const std::string& text, const Tokenizer& tokenize
   return sample;
 }
 
-std::shared_ptr<Head> Embedding::make_head(const ModelConfig&) const {
-  return std::make_shared<EmbeddingHead>(
-      options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling,
-      options_.normalize != Unit::kNo);
+std::shared_ptr<Head> Embedding::make_head(const ModelConfig& config) const {
+  const Pooling pooling = options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling;
+  refuse_blind_pooling(pooling, config);
+  return std::make_shared<EmbeddingHead>(pooling, options_.normalize != Unit::kNo);
 }
 
 bool Embedding::has_step_loss() const {

@@ -1,9 +1,11 @@
 #include "tasks/embedding/head.h"
 
 #include <ATen/ops/cat.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "tasks/heads.h"
 
 namespace hone::embedding {
@@ -38,6 +40,15 @@ at::Tensor unit(const at::Tensor& x) {
   constexpr double kLeast = 1e-12;  // as torch.nn.functional.normalize has it
   const at::Tensor length = x.norm(2, {-1}, /*keepdim=*/true);
   return x * length.gt(kLeast) / length.clamp_min(kLeast);
+}
+
+void refuse_blind_pooling(Pooling pooling, const ModelConfig& config) {
+  if (pooling != Pooling::kFirst || !config.is_causal) return;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("pooling \"cls\" takes a text's first token, which in a causal model ({}) "
+                  "has seen no other; take \"mean\"",
+                  config.model_type));
 }
 
 at::Tensor pooled(Backbone& backbone, const Packed& texts, Pooling pooling) {

@@ -10,6 +10,9 @@ namespace hone::embedding {
 // x [R, H] with rows of length 1; a row of no length stays zero, and gets no gradient.
 at::Tensor unit(const at::Tensor& x);
 
+// Error(kUsage) for the first token of a causal model, which has seen no other.
+void refuse_blind_pooling(Pooling pooling, const ModelConfig& config);
+
 // A vector for each of `texts`, [texts, H] fp32. REQUIRES: `pooling` is not kAuto.
 at::Tensor pooled(Backbone& backbone, const Packed& texts, Pooling pooling);
 

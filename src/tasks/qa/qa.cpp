@@ -209,6 +209,12 @@ void Qa::add_targets(const Record& record, const Windows& windows,
 }
 
 std::shared_ptr<Head> Qa::make_head(const ModelConfig& config) const {
+  if (!config.has_span_head)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("Transformers has no head for answers in a text that would load a model "
+                    "of the family {} from here; take task causal_lm, which writes answers",
+                    config.model_type));
   return std::make_shared<TokenHead>(config, head_style(config), kOutputs);
 }
 

@@ -94,6 +94,7 @@ void SetFit::check_step(int64_t samples) const {
 }
 
 std::shared_ptr<Head> SetFit::make_head(const ModelConfig& config) const {
+  embedding::refuse_blind_pooling(pooling(), config);
   return std::make_shared<SetFitHead>(pooling(), config, labels().size());
 }
 

@@ -76,10 +76,10 @@ class Ema : public Regulariser {
     }
   }
 
-  int64_t state_size() const override {
-    int64_t numbers = 0;
-    for (const at::Tensor& average : averages_) numbers += average.numel();
-    return numbers;
+  int64_t state_bytes() const override {
+    int64_t bytes = 0;
+    for (const at::Tensor& average : averages_) bytes += static_cast<int64_t>(average.nbytes());
+    return bytes;
   }
 
  private:

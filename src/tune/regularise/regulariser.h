@@ -69,7 +69,7 @@ class Regulariser {
   // state that is not this one's.
   virtual StateDict state() const { return {}; }
   virtual void load_state(const StateDict& /*state*/) {}
-  virtual int64_t state_size() const { return 0; }  // numbers in it
+  virtual int64_t state_bytes() const { return 0; }
 };
 
 struct RegulariserContext {

@@ -82,10 +82,10 @@ int64_t Regularisers::graphs_kept() const {
   return graphs;
 }
 
-int64_t Regularisers::state_size() const {
-  int64_t numbers = 0;
-  for (const One& one : all_) numbers += one.regulariser->state_size();
-  return numbers;
+int64_t Regularisers::state_bytes() const {
+  int64_t bytes = 0;
+  for (const One& one : all_) bytes += one.regulariser->state_bytes();
+  return bytes;
 }
 
 }  // namespace hone

@@ -21,7 +21,7 @@ class Regularisers {
   // "<name>.<its own name>" of each.
   StateDict state() const;
   void load_state(const StateDict& state) const;
-  int64_t state_size() const;
+  int64_t state_bytes() const;
   int64_t graphs_kept() const;  // forward passes held in memory for one backward
 
   // While it lives, the weights to be evaluated stand in the network.
