@@ -56,6 +56,10 @@ CLI::Option* count(CLI::App& app, const std::string& name, int64_t least, const 
   });
 }
 
+void task_option(CLI::App& app) {
+  value(app, "--task", "NAME", "Of a model of several tasks the one that all rows are of");
+}
+
 void machine_options(CLI::App& app) {
   one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"),
          {"auto", "fp32", "bf16", "int8"})
@@ -92,6 +96,7 @@ void define_eval(CLI::App& app) {
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--report", "FOLDER",
         "Write report.json, report.html, report.txt and predictions.jsonl there");
+  task_option(app);
   machine_options(app);
   output_flags(app);
 }
@@ -101,6 +106,7 @@ void define_predict(CLI::App& app) {
   positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
+  task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
@@ -112,6 +118,7 @@ void define_embed(CLI::App& app) {
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--out", "FILE", "Write there: .npy (numpy's), or .jsonl; else JSON lines on stdout");
+  value(app, "--prompt", "TEXT", "Put before each text, e.g. \"query: \" where e5 is asked");
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
@@ -126,23 +133,31 @@ void define_search(CLI::App& app) {
   values(app, "KEY=VALUE", "How to read CORPUS, with the keys of a data section");
   count(app, "-k", 1, "Texts to show for each query")->default_str("10");
   value(app, "--texts", "FILE", "The texts of a .npy file, to be shown with the hits");
+  value(app, "--prompt", "TEXT", "Put before each text of CORPUS, e.g. \"passage: \" for e5");
+  value(app, "--query-prompt", "TEXT", "Put before each query, e.g. \"query: \" for e5");
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
 
 void define_score(CLI::App& app) {
-  positional(app, "TASK", "The task, e.g. classify")->required();
+  positional(app, "TASK", "The task, e.g. classify; or a model folder that hone saved")->required();
   positional(app, "GOLD", "Labelled data")->required();
   positional(app, "PREDICTED", "Predictions in the same order, as hone predict writes them")
       ->required();
   values(app, "KEY=VALUE",
          "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
+  task_option(app);
   output_flags(app);
 }
 
 void define_merge(CLI::App& app) {
-  positional(app, "ADAPTER", "An adapter's folder, of hone or of Hugging Face PEFT")->required();
+  positional(
+      app, "ADAPTER",
+      "An adapter's folder, of hone or of Hugging Face PEFT; with --task any model of several "
+      "tasks")
+      ->required();
   positional(app, "OUT", "Where the merged model is written: a new folder")->required();
+  value(app, "--task", "NAME", "Of several tasks the one that the new model is for, alone");
   output_flags(app);
 }
 

@@ -104,8 +104,9 @@ void require_same(const MergeProof& proof, const std::string& adapter) {
 }
 
 // A folder that hone trained: its task goes on.
-MergeProof merge_trained(const std::string& adapter, const std::string& out) {
-  const auto pipeline = Pipeline::load(adapter);
+MergeProof merge_trained(const std::string& adapter, const std::string& out,
+                         const std::string& part) {
+  const auto pipeline = Pipeline::load(adapter, {}, part);
   const MergeProof proof =
       compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
   require_same(proof, adapter);
@@ -172,16 +173,34 @@ Json MergeProof::json() const {
           {"largest_value", largest_value}};
 }
 
-MergeProof merge_adapter(const std::string& adapter, const std::string& out) {
+namespace {
+
+void need_new_folder(const std::string& out) {
+  if (fs::exists(out) && !fs::is_empty(out))
+    throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
+}
+
+}  // namespace
+
+MergeProof merge_adapter(const std::string& adapter, const std::string& out,
+                         const std::string& part) {
   if (!is_adapter_folder(adapter))
     throw Error(ErrorKind::kModel, {adapter},
                 "has no adapter_config.json: it is no adapter's folder");
-  if (fs::exists(out) && !fs::is_empty(out))
-    throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
-  const MergeProof proof = fs::exists(manifest_path(adapter)) ? merge_trained(adapter, out)
-                                                              : merge_foreign(adapter, out);
+  need_new_folder(out);
+  const bool is_trained = fs::exists(manifest_path(adapter));
+  if (!is_trained && !part.empty())
+    throw Error(ErrorKind::kUsage, {adapter},
+                "--task names one of several tasks, which hone trained; this adapter has one");
+  const MergeProof proof =
+      is_trained ? merge_trained(adapter, out, part) : merge_foreign(adapter, out);
   write_file(out + "/merge_proof.json", to_text(proof.json(), 2) + "\n");
   return proof;
+}
+
+void save_part(const std::string& model, const std::string& out, const std::string& part) {
+  need_new_folder(out);
+  Pipeline::load(model, {}, part)->save(out);
 }
 
 }  // namespace hone

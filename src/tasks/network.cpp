@@ -69,6 +69,13 @@ Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head)
   register_module(kHead, head_);
   head_->tie(*backbone_);
   refuse_shared_names();
+  for (const std::shared_ptr<Head>& part : head_->parts())
+    parts_.push_back(std::make_shared<Network>(backbone_, part));
+}
+
+void Network::train(bool on) {
+  torch::nn::Module::train(on);
+  for (const auto& part : parts_) part->train(on);
 }
 
 // By its first part a name is the backbone's or the head's, here and in every checkpoint.
@@ -110,6 +117,7 @@ void Network::move_to(at::Device device) {
   if (device == device_) return;
   to(device);
   device_ = device;
+  for (const auto& part : parts_) part->device_ = device;
 }
 
 Batch Network::place(Batch batch) const {
@@ -133,6 +141,7 @@ void Network::set_precision(Precision precision) {
   backbone_->set_precision(precision);
   head_->set_precision(precision);
   precision_ = precision;
+  for (const auto& part : parts_) part->precision_ = precision;
 }
 
 void Network::refresh_shadows() {

@@ -26,6 +26,10 @@ class Head : public torch::nn::Module {
   virtual int64_t loss_bytes(Precision) const { return 0; }
   // Names of those that a head of pre-training has too: a fresh head takes them over.
   virtual std::vector<std::string> pretrained() const { return {}; }
+  // Gives weights of a checkpoint the names that they have in this head, where those are others.
+  virtual void rename(StateDict& /*checkpoint*/) const {}
+  // The heads of several tasks, by Sample::task; empty: it is one.
+  virtual std::vector<std::shared_ptr<Head>> parts() const { return {}; }
   virtual bool uses_pooler() const {
     return false;
   }  // a backbone is built without its pooler where the head does not ask for it
@@ -40,6 +44,11 @@ class Network : public torch::nn::Module {
   // pass: memory holds one part's activations and all outputs (GradCache: Gao et al. 2021,
   // https://arxiv.org/abs/2101.06983). Values and gradients are those of the parts taken alone.
   Outputs forward(const Batch& batch);
+  // The backbone with the head of one of several tasks: a network of its own, of the same weights.
+  const std::shared_ptr<Network>& part(int32_t task) const {
+    return parts_.at(static_cast<size_t>(task));
+  }
+  void train(bool on = true) override;  // and the parts
   // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries
   // stay).
   void move_to(at::Device device);
@@ -64,6 +73,7 @@ class Network : public torch::nn::Module {
 
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;
+  std::vector<std::shared_ptr<Network>> parts_;  // their modules are registered in head_
   at::Device device_ = at::kCPU;
   Precision precision_ = Precision::kFp32;
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -17,14 +18,32 @@ namespace hone {
 
 namespace {
 
-// Sums over the batches of an evaluation.
-struct Totals {
-  double loss = 0, targets = 0;
+// Sums over the batches of an evaluation, of each task.
+class Totals {
+ public:
   int64_t tokens = 0;
-  void add(const Loss& part) {
-    loss += part.sum.item<double>();
-    targets += part.count;
+
+  void add(const Loss& part, int32_t task) {
+    Sums& sums = by_task_[task];
+    sums.loss += part.sum.item<double>();
+    sums.targets += part.count;
   }
+
+  // The mean over targets; of several tasks the sum of their means, each times its weight.
+  double loss(const std::vector<TaskPart>& parts) const {
+    double loss = 0;
+    for (const auto& [task, sums] : by_task_) {
+      const double weight = parts.empty() ? 1 : parts.at(static_cast<size_t>(task)).weight;
+      if (sums.targets > 0) loss += weight * (sums.loss / sums.targets);
+    }
+    return loss;
+  }
+
+ private:
+  struct Sums {
+    double loss = 0, targets = 0;
+  };
+  std::map<int32_t, Sums> by_task_;
 };
 
 // The samples of several records, one record after the other.
@@ -52,7 +71,7 @@ class Joined {
 Outputs outputs_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
   if (totals == nullptr) return task.predict(network, batch);
   auto [outputs, loss] = task.assess(network, batch);
-  totals->add(loss);
+  totals->add(loss, batch.task);
   return outputs;
 }
 
@@ -95,6 +114,23 @@ void cut_rows(const Outputs& outputs, const Batch& batch, const std::vector<int6
   }
 }
 
+// Batches of at most `max_tokens` tokens, each of samples of one task.
+std::vector<std::vector<int64_t>> batches_of(std::span<const Sample> samples, int64_t max_tokens) {
+  std::map<int32_t, std::vector<int64_t>> by_task;
+  for (size_t i = 0; i < samples.size(); ++i)
+    by_task[samples[i].task].push_back(static_cast<int64_t>(i));
+  std::vector<std::vector<int64_t>> batches;
+  for (const auto& [task, own] : by_task) {
+    std::vector<int32_t> lengths;
+    for (const int64_t i : own) lengths.push_back(static_cast<int32_t>(samples[i].size()));
+    for (std::vector<int64_t>& batch : plan_evaluation(lengths, max_tokens)) {
+      for (int64_t& place : batch) place = own[place];
+      batches.push_back(std::move(batch));
+    }
+  }
+  return batches;
+}
+
 // `row_of`: where given, what the rows of each output are of.
 std::vector<Row> forward(const Task& task, Network& network, std::span<const Sample> samples,
                          int64_t max_tokens, Totals* totals, std::vector<RowOf>* row_of = nullptr) {
@@ -102,12 +138,8 @@ std::vector<Row> forward(const Task& task, Network& network, std::span<const Sam
     throw Error(ErrorKind::kInternal, "a network that is being trained was asked for answers");
   const c10::AutoGradMode no_grad(false);
   std::vector<Row> rows;
-  std::vector<int32_t> lengths;
-  for (const Sample& sample : samples) {
-    rows.push_back({&sample, {}});
-    lengths.push_back(static_cast<int32_t>(sample.size()));
-  }
-  for (const std::vector<int64_t>& indices : plan_evaluation(lengths, max_tokens)) {
+  for (const Sample& sample : samples) rows.push_back({&sample, {}});
+  for (const std::vector<int64_t>& indices : batches_of(samples, max_tokens)) {
     std::vector<Sample> chosen;
     for (const int64_t i : indices) chosen.push_back(samples[i]);
     const Batch batch = network.place(collate(chosen, indices, 0));
@@ -158,7 +190,7 @@ std::vector<Row> assess_samples(const Task& task, Network& network,
   if (!task.has_step_loss()) return forward(task, network, samples, max_tokens, &totals);
   std::vector<RowOf> row_of;
   std::vector<Row> rows = forward(task, network, samples, max_tokens, nullptr, &row_of);
-  if (!rows.empty()) totals.add(loss_together(task, samples, rows, row_of));
+  if (!rows.empty()) totals.add(loss_together(task, samples, rows, row_of), 0);
   return rows;
 }
 
@@ -313,7 +345,7 @@ Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& o
   }
   Evaluation evaluation;
   evaluation.report = scorer->report();
-  evaluation.loss = totals.targets == 0 ? 0 : totals.loss / totals.targets;
+  evaluation.loss = totals.loss(task_->parts());
   evaluation.tokens = totals.tokens;
   return evaluation;
 }

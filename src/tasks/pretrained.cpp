@@ -186,6 +186,7 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   ModelConfig checked = config;
   checked.compare_with(weights, folder);
   const std::shared_ptr<Network> network = make_network(checked, task);
+  network->head().rename(weights);
   const std::string prefix = checked.base_prefix + ".";
   const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
   const LoadReport report =

@@ -12,6 +12,7 @@
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
 #include "tasks/setfit/setfit.h"
+#include "tasks/several/several.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -30,6 +31,7 @@ Table<TaskInfo>& tasks() {
                                          prompt::kInfo,
                                          embedding::kInfo,
                                          setfit::kInfo,
+                                         several::kInfo,
                                      });
   return all;
 }

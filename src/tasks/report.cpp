@@ -117,7 +117,7 @@ namespace {
 // Puts a prefix before all keys that a section has in report.json.
 void prefix_keys(const std::string& prefix, Section& section) {
   const auto put_before = [&](std::string& key) {
-    if (!key.empty()) key.insert(0, prefix + "_");
+    if (!key.empty()) key.insert(0, prefix);
   };
   put_before(section.key);
   if (auto* table = std::get_if<ScoreTable>(&section.content)) put_before(table->averages_key);
@@ -128,7 +128,7 @@ void prefix_keys(const std::string& prefix, Section& section) {
 
 void Report::add_part(Report part, const std::string& prefix, const std::string& heading) {
   for (Metric& added : part.metrics) {
-    added.name = prefix + "_" + added.name;
+    added.name.insert(0, prefix);
     if (added.name == metric) score = added.value;
     metrics.push_back(std::move(added));
   }

@@ -61,6 +61,15 @@ class Scorer {
   virtual Report report() const = 0;  // seconds of work at most; bootstrap included
 };
 
+class Task;
+
+// One of several tasks on one encoder.
+struct TaskPart {
+  std::string name;  // the user's
+  std::shared_ptr<Task> task;
+  double weight = 1;  // of its mean loss, in a step and in an evaluation
+};
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -129,6 +138,12 @@ class Task {
                             const LossOptions& options = {}) const {
     return loss(network.forward(batch), batch, options);
   }
+  // The tasks that this one is made of, by Sample::task; empty: it is one. A batch holds samples of
+  // one, and in an optimizer step each one's loss is divided by its own targets there.
+  virtual const std::vector<TaskPart>& parts() const;
+  // How many targets `forward_loss` counts in a batch of training data, told before the pass, as
+  // one of several tasks is asked. Not of a task with a step loss.
+  virtual double targets_in(const Batch& batch) const;
   // True where a sample's loss depends on the other samples (in-batch negatives): the batch of
   // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
   // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in

@@ -113,8 +113,8 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs,
-                    options.max_steps);
+  Timeline timeline(samples.lengths(), plan_options(options, samples.tasks()),
+                    options.num_train_epochs, options.max_steps);
   const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
   std::chrono::duration<double> spent{0};

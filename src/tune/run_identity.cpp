@@ -146,13 +146,17 @@ Json RunIdentity::begun_with() const {
 
 // What decides which samples form a step.
 Json RunIdentity::plan() const {
-  return {{"samples", inputs_.train->size()},
-          {"lengths", hash_of(inputs_.train->lengths())},
-          {"seed", options_.seed},
-          {"per_device_train_batch_size", options_.per_device_train_batch_size},
-          {"max_tokens_per_batch", options_.max_tokens_per_batch},
-          {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
-          {"group_by_length", options_.group_by_length}};
+  Json plan = {{"samples", inputs_.train->size()},
+               {"lengths", hash_of(inputs_.train->lengths())},
+               {"seed", options_.seed},
+               {"per_device_train_batch_size", options_.per_device_train_batch_size},
+               {"max_tokens_per_batch", options_.max_tokens_per_batch},
+               {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
+               {"group_by_length", options_.group_by_length}};
+  if (inputs_.train->tasks().empty()) return plan;
+  plan["task_sampling"] = options_.task_sampling;
+  plan["task_temperature"] = options_.task_temperature;
+  return plan;
 }
 
 Json RunIdentity::json() const {

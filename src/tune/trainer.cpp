@@ -33,8 +33,8 @@ class Clock {
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
   if (inputs.train->size() == 0)
     throw Error(ErrorKind::kData, "there is no training sample left to train on");
-  return Timeline(inputs.train->lengths(), plan_options(options), options.num_train_epochs,
-                  options.max_steps);
+  return Timeline(inputs.train->lengths(), plan_options(options, inputs.train->tasks()),
+                  options.num_train_epochs, options.max_steps);
 }
 
 // Puts the network on its device. What "auto" chose once holds for the whole run: another precision
@@ -148,7 +148,7 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
 TrainResult Trainer::run() {
   begin();
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
-                      progress_.step, pipeline_.task().has_step_loss());
+                      progress_.step, pipeline_.task());
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);

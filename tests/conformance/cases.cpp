@@ -158,8 +158,9 @@ std::vector<Case> all_cases() {
 }
 
 std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
-  Config section = Config::parse(c.config, c.name).section("task");
-  section.get("name", "");
+  Config root = Config::parse(c.config, c.name);
+  Config section = root.section(root.has("tasks") ? "tasks" : "task");
+  if (!root.has("tasks")) section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
   for (const Record& record : c.records) {

@@ -97,6 +97,9 @@ TEST_F(RowValuesTest, FormsTurnValuesIntoWhatTasksRead) {
                         {"only", R"([{"a": 1}])", R"({"a":1})"},
                         {"triples", R"([[0, 2, "X"]])", R"([{"start":0,"end":2,"label":"X"}])"},
                         {"triples", "[]", "[]"},
+                        {"joined", R"(["你", "b", ""])", R"("你, b, ")"},
+                        {"joined", "[]", R"("")"},
+                        {"without_places", R"(["科0", "技1", "a12"])", R"(["科","技","a"])"},
                         {"by_type", R"({"X": {"你好": [[0, 1], [5, 6]]}, "Y": {}})",
                          R"([{"start":0,"end":2,"label":"X"},{"start":5,"end":7,"label":"X"}])"}})
     EXPECT_THAT(
@@ -123,6 +126,11 @@ TEST_F(RowValuesTest, FormsRefuseOtherValues) {
                         {"integer", "\"4x\""},
                         {"integer", "1.0"},
                         {"integer", "\"99999999999999999999\""},
+                        {"joined", "\"a\""},
+                        {"joined", "[1]"},
+                        {"without_places", R"(["科"])"},
+                        {"without_places", R"(["科学0"])"},
+                        {"without_places", R"([""])"},
                         {"only", "[]"},
                         {"only", "[1, 2]"},
                         {"triples", "{}"},

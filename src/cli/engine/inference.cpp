@@ -44,7 +44,9 @@ LoadOptions load_options(const CLI::App& arguments) {
 }
 
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
-  return load_model(text_of(arguments, "MODEL"), load_options(arguments));
+  LoadOptions options = load_options(arguments);
+  options.part = text_of(arguments, "--task");
+  return load_model(text_of(arguments, "MODEL"), options);
 }
 
 int tell_answered(const Answered& answered, const Reading& reading) {

@@ -6,12 +6,19 @@
 
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
+#include "tasks/peft_folder.h"
 
 namespace hone {
 
 int run_merge(const CLI::App& arguments) {
-  const std::string out = text_of(arguments, "OUT");
-  const MergeProof proof = merge_adapter(text_of(arguments, "ADAPTER"), out);
+  const std::string model = text_of(arguments, "ADAPTER"), out = text_of(arguments, "OUT"),
+                    part = text_of(arguments, "--task");
+  if (!part.empty() && !is_adapter_folder(model)) {
+    save_part(model, out, part);
+    if (!flag_of(arguments, "--json")) std::cout << "model   " << out << '\n';
+    return 0;
+  }
+  const MergeProof proof = merge_adapter(model, out, part);
   if (flag_of(arguments, "--json")) {
     std::cout << to_text(proof.json()) << '\n';
   } else {

@@ -2,31 +2,58 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/print_report.h"
 #include "data/idle_options.h"
 #include "run/audit.h"
+#include "tasks/pipeline.h"
+#include "tasks/several/several.h"
 
 namespace hone {
 namespace {
 
 struct Scoring {
-  std::unique_ptr<Task> task;
+  std::shared_ptr<const Task> task;
   Predicted files;
 };
 
+// A model's folder; a task's name is one wherever a folder bears it too.
+bool is_model(const std::string& name) {
+  return tasks().find(name) == nullptr && std::filesystem::is_directory(name);
+}
+
+// The task of this name, its options from the section; or that of a saved model, with `options` in
+// place of its own.
+std::shared_ptr<const Task> gold_task(const CLI::App& arguments, Config& section,
+                                      const std::vector<std::string>& options) {
+  const std::string name = text_of(arguments, "TASK"), part = text_of(arguments, "--task");
+  if (is_model(name)) return load_task(name, options, part);
+  if (!part.empty())
+    throw Error(ErrorKind::kUsage,
+                "--task names one of the tasks of a model; give its folder in place of TASK");
+  if (name == several::kTaskName)
+    throw Error(ErrorKind::kUsage,
+                "several tasks are scored with the options that their model was trained with; give "
+                "its folder in place of TASK");
+  return task_named(name).make(section, 0);
+}
+
 // The task's options and, under "data", how to read the gold file.
 Scoring configure(const CLI::App& arguments) {
-  std::vector<std::string> overrides = list_of(arguments, "KEY=VALUE");
-  for (std::string& word : overrides) {  // as messages and `hone eval` write them
-    if (word.starts_with("task.")) word.erase(0, std::string_view("task.").size());
+  const bool is_saved = is_model(text_of(arguments, "TASK"));
+  std::vector<std::string> words, of_model;
+  for (std::string word : list_of(arguments, "KEY=VALUE")) {
+    if (word.starts_with("task."))  // as messages and `hone eval` write them
+      word.erase(0, std::string_view("task.").size());
+    (is_saved && !word.starts_with("data.") ? of_model : words).push_back(std::move(word));
   }
-  overrides.emplace_back(
-      "data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
-  Config config = Config::parse("", "command line", overrides);
+  words.emplace_back("data.path=\"-\"");  // the name itself may hold any bytes, which YAML may not
+  Config config = Config::parse("", "command line", words);
   Config data = config.section("data"), clean = data.section("clean");
-  Scoring scoring{task_named(text_of(arguments, "TASK")).make(config, 0),
+  Scoring scoring{gold_task(arguments, config, of_model),
                   {SourceOptions::read(data), CleanOptions::read(clean), {}}};
   config.refuse_unknown();
   scoring.files.gold.path = text_of(arguments, "GOLD");

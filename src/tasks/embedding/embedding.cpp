@@ -195,6 +195,15 @@ Loss Embedding::loss(const Outputs& outputs, const Batch& batch, const LossOptio
   return contrastive(texts, target, options_);
 }
 
+// A triplet for each negative that is there; else one for each row.
+double Embedding::targets_in(const Batch& batch) const {
+  const auto rows = static_cast<int64_t>(batch.records.size());
+  if (options_.loss != Objective::kTriplet) return static_cast<double>(rows);
+  const at::Tensor negatives =
+      batch.targets.at(kKeys).view({rows, -1, kKeyWidth}).slice(1, /*start=*/2);
+  return negatives.select(2, 0).ne(0).sum().item<double>();
+}
+
 Json Embedding::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
   const int64_t streams = 2 + learned_.negatives;
   const at::Tensor vectors = rows.front().output.view({streams, -1});

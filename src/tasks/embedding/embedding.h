@@ -39,6 +39,7 @@ class Embedding : public Task {
   bool has_step_loss() const override;
   Loss loss(const Outputs& outputs, const Batch& batch,
             const LossOptions& options) const override;  // vectors [S, K * H]
+  double targets_in(const Batch& batch) const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

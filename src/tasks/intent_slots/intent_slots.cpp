@@ -156,8 +156,11 @@ Loss IntentSlots::loss(const Outputs& logits, const Batch& batch,
   const at::Tensor intents = kernels::cross_entropy_sum(
       logits[0], batch.targets.at(kTarget).to(at::kLong), -100, options.label_smoothing);
   const at::Tensor slots = slots_.mean_losses(slots_of(logits), batch, options);
-  return {options_.intent_weight * intents + options_.slot_weight * slots,
-          static_cast<double>(batch.records.size())};
+  return {options_.intent_weight * intents + options_.slot_weight * slots, targets_in(batch)};
+}
+
+double IntentSlots::targets_in(const Batch& batch) const {
+  return static_cast<double>(batch.records.size());
 }
 
 Json IntentSlots::decode(const Record& record, std::span<const Row> rows,

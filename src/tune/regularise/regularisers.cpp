@@ -21,9 +21,11 @@ LossOf loss_of(const Task& task, Network& network, const LossOptions& options, b
 Pass with_backward(LossOf loss_of) {
   return [loss_of = std::move(loss_of)](const Batch& batch) {
     Outcome outcome = loss_of(batch);
-    const double value = outcome.loss.sum.item<double>();
+    const at::Tensor sum =
+        batch.loss_scale == 1 ? outcome.loss.sum : outcome.loss.sum * batch.loss_scale;
+    const double value = sum.item<double>();
     if (!std::isfinite(value)) throw NotFinite{};
-    outcome.loss.sum.backward();
+    sum.backward();
     return PassResult{value, outcome.loss.count, std::move(outcome.numbers)};
   };
 }
