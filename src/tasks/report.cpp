@@ -122,6 +122,7 @@ void prefix_keys(const std::string& prefix, Section& section) {
   put_before(section.key);
   if (auto* table = std::get_if<ScoreTable>(&section.content)) put_before(table->averages_key);
   if (auto* examples = std::get_if<Examples>(&section.content)) put_before(examples->measure_key);
+  if (auto* texts = std::get_if<GeneratedTexts>(&section.content)) put_before(texts->measure_key);
 }
 
 }  // namespace
@@ -224,7 +225,7 @@ std::string report_text(const Report& report, const RunSummary& run, const std::
   for (const ChosenOption& one : run.chosen) chosen += fmt::format("({})\n", one.text());
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
          metric_lines(report) + chosen + sections_text<PlainTable>(report, rest) +
-         sections_text<Examples>(report, rest);
+         sections_text<Examples>(report, rest) + sections_text<GeneratedTexts>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/console.h"
 #include "tasks/html.h"
 #include "tasks/human.h"
 #include "tasks/svg.h"
@@ -253,6 +254,66 @@ std::string html_of(const Examples& examples, const ShortPaths& files) {
   if (!rest.empty())
     out += fold(fmt::format("{} more", examples.items.size() - kExamplesShown),
                 "<ol class='examples'>" + rest + "</ol>");
+  return card(out);
+}
+
+// Generated texts.
+
+// What cannot be seen is written out; lines stay lines.
+std::string visible(std::string_view text) {
+  std::string out;
+  for (size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
+    end = std::min(text.find('\n', begin), text.size());
+    if (begin > 0) out += '\n';
+    out += console::printable(text.substr(begin, end - begin));
+  }
+  return escape(out);
+}
+
+// What only one of two texts has is marked: with the element that is read out as such.
+std::string marked_text(const std::vector<TextPart>& parts, const char* element) {
+  std::string out;
+  for (const TextPart& part : parts)
+    out += part.is_shared ? visible(part.text)
+                          : fmt::format("<{0}>{1}</{0}>", element, visible(part.text));
+  return out.empty() ? "<span class='soft'>(empty)</span>"
+                     : "<span class='text lines' dir='auto'>" + out + "</span>";
+}
+
+std::string side_html(const std::string& title, int64_t length, const std::string& text) {
+  return fmt::format("<div class='side'><small class='soft'>{} · {} {}</small>{}</div>", title,
+                     human_count(length), length == 1 ? "character" : "characters", text);
+}
+
+std::string generated_item(const GeneratedText& one, const GeneratedTexts& all,
+                           const ShortPaths& files) {
+  const std::string note =
+      fmt::format("<small class='soft'><code>{}</code> · {} <span class='number'>{}</span></small>",
+                  html::name(files.place(one.where)), escape(all.measure), human_score(one.score));
+  const std::string source = one.source.empty() ? ""
+                                                : "<p class='source lines soft' dir='auto'>" +
+                                                      visible(one.source) + "</p>";
+  const std::string title = one.references == 1
+                                ? "reference"
+                                : "nearest of " + human_count(one.references) + " references";
+  return "<li>" + note + source + "<div class='sides'>" +
+         side_html(title, one.reference_length, marked_text(one.reference, "del")) +
+         side_html("predicted", one.predicted_length, marked_text(one.predicted, "ins")) +
+         "</div></li>";
+}
+
+std::string html_of(const GeneratedTexts& texts, const ShortPaths& files) {
+  if (texts.items.empty()) return "";
+  std::string first, rest;
+  for (size_t i = 0; i < texts.items.size(); ++i)
+    (i < kExamplesShown ? first : rest) += generated_item(texts.items[i], texts, files);
+  std::string out =
+      "<p class='soft'>The worst first. Marked: <del>missing</del> in what was predicted, and "
+      "<ins>only</ins> there.</p><ol class='generated'>" +
+      first + "</ol>";
+  if (!rest.empty())
+    out += fold(fmt::format("{} more", texts.items.size() - kExamplesShown),
+                "<ol class='generated'>" + rest + "</ol>");
   return card(out);
 }
 

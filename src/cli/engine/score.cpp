@@ -1,14 +1,15 @@
 #include "run/score.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
 
+#include "base/file.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
 #include "cli/engine/print_report.h"
 #include "data/idle_options.h"
 #include "run/audit.h"
+#include "run/reports.h"
+#include "run/run_folder.h"
 #include "tasks/pipeline.h"
 #include "tasks/several/several.h"
 
@@ -61,18 +62,35 @@ Scoring configure(const CLI::App& arguments) {
   return scoring;
 }
 
+void prepare_folder(const std::string& folder, const std::vector<std::string>& inputs) {
+  if (folder.empty()) return;
+  refuse_report_over(folder, inputs);
+  std::filesystem::create_directories(folder);
+  remove_leftovers(folder);
+}
+
 }  // namespace
 
 int run_score(const CLI::App& arguments) {
   const auto [task, files] = configure(arguments);
+  const std::string against = text_of(arguments, "--against"),
+                    folder = text_of(arguments, "--report");
   RunSummary summary;
   tell_idle("data", idle_options(files.gold));
   tell_idle("data", idle_options(files.clean));
-  const Report report = score(*task, files, summary.data["test"]);
+  std::vector<std::string> inputs = {files.gold.path, files.predictions.path};
+  if (!against.empty()) inputs.push_back(against);
+  prepare_folder(folder, inputs);
+  SourceOptions others;
+  others.path = against;
+  SplitAudit& audit = summary.data["test"];
+  const Report report =
+      against.empty() ? score(*task, files, audit) : score_against(*task, files, others, audit);
   summary.title = run_name(files.predictions.path);
-  summary.command = fmt::format("hone score {} {} {}", text_of(arguments, "TASK"), files.gold.path,
-                                files.predictions.path);
-  print_report(report, summary, flag_of(arguments, "--json"), "with --json");
+  summary.command = command_line(arguments);
+  print_report(report, summary, flag_of(arguments, "--json"),
+               folder.empty() ? "with --json" : "in report.json");
+  if (!folder.empty()) write_reports(folder, report, summary);
   return 0;
 }
 
