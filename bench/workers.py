@@ -74,8 +74,14 @@ def hone_config(job, folder, steps, validation=None, **train):
     }
     # The job's labels, not those that its rows happen to have: the head is kept, and both programs train the same.
     task = {
-        "classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
+        "classify": {
+            "name": "classify",
+            "text": "text",
+            "label": "label",
+            "labels": job.get("labels", []),
+        },
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
+        "causal_lm": {"name": "causal_lm", "train_on": "last_answer", **job.get("answers", {})},
     }[job["task"]]
     options = {
         "max_steps": steps,

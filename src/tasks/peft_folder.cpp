@@ -89,7 +89,9 @@ void shorten_numbers(Json& json) {
 constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"SEQ_CLS", "ForSequenceClassification"},
     {"TOKEN_CLS", "ForTokenClassification"},
-    {"QUESTION_ANS", "ForQuestionAnswering"}};
+    {"QUESTION_ANS", "ForQuestionAnswering"},
+    {"CAUSAL_LM", "ForCausalLM"},
+    {"CAUSAL_LM", "LMHeadModel"}};
 
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {

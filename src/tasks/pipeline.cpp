@@ -215,7 +215,9 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::string& part) {
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  pipeline->task_ = restore_task(manifest, folder, task_options, part);
+  std::unique_ptr<Task> task = restore_task(manifest, folder, task_options, part);
+  task->reopen(folder);
+  pipeline->task_ = std::move(task);
   pipeline->clean_ = restore_clean(manifest, folder);
   pipeline->trained_in_ = restore_precision(manifest, folder);
   pipeline->info_ = &pipeline->task_->info();

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/random.h"
 #include "data/plan.h"
 #include "tasks/pipeline.h"
 
@@ -273,6 +274,39 @@ std::vector<Json> assess(const Pipeline& pipeline, Network& network,
   return results;
 }
 
+// Draws the rows of an evaluation that get an answer, among those that come first.
+class AnswerDraw {
+ public:
+  explicit AnswerDraw(const AnswerSample& sample) : left_(sample.rows), random_(sample.seed) {}
+
+  // Of `count` further rows, in the order of the data.
+  std::vector<size_t> draw(size_t count) {
+    std::vector<size_t> rows(count);
+    std::iota(rows.begin(), rows.end(), size_t{0});
+    const size_t drawn = std::min(count, static_cast<size_t>(left_));
+    for (size_t i = 0; i < drawn; ++i) std::swap(rows[i], rows[i + random_.below(count - i)]);
+    rows.resize(drawn);
+    std::sort(rows.begin(), rows.end());
+    left_ -= static_cast<int64_t>(drawn);
+    return rows;
+  }
+
+ private:
+  int64_t left_;
+  RandomStream random_;
+};
+
+// Adds the answers of rows `drawn` to their results.
+void add_answers(const Pipeline& pipeline, const std::vector<EncodedRecord>& records,
+                 const std::vector<size_t>& drawn, int64_t max_tokens, std::vector<Json>& results) {
+  if (drawn.empty()) return;
+  std::vector<Record> chosen;
+  for (const size_t row : drawn) chosen.push_back(records[row].record);
+  const std::vector<Json> answers =
+      predict_part(pipeline, chosen, /*first=*/0, {.max_tokens = max_tokens});
+  for (size_t i = 0; i < drawn.size(); ++i) results[drawn[i]].update(answers[i]);
+}
+
 // The records given, encoded with targets, part by part.
 EncodedSource encoded_parts(const std::vector<Record>& records, const Pipeline& pipeline) {
   return [&records, &pipeline, begin = size_t{0}]() mutable {
@@ -332,10 +366,12 @@ std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
 Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& options,
                               const ResultSink& sink) const {
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();
+  AnswerDraw draw(task_->answer_sample());
   Totals totals;
   int64_t done = 0;
   for (std::vector<EncodedRecord> part = next(); !part.empty(); part = next()) {
-    const std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
+    std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
+    add_answers(*this, part, draw.draw(part.size()), options.max_tokens, results);
     for (size_t i = 0; i < part.size(); ++i) {
       scorer->add(part[i].record, results[i]);
       if (sink) sink(part[i].record, results[i]);

@@ -1,5 +1,6 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
+#include "tasks/causal_lm/causal_lm.h"
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
 #include "tasks/embedding/embedding.h"
@@ -31,6 +32,7 @@ Table<TaskInfo>& tasks() {
                                          prompt::kInfo,
                                          embedding::kInfo,
                                          setfit::kInfo,
+                                         causal_lm::kInfo,
                                          several::kInfo,
                                      });
   return all;

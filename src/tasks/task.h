@@ -61,6 +61,13 @@ class Scorer {
   virtual Report report() const = 0;  // seconds of work at most; bootstrap included
 };
 
+// Rows of an evaluation that get an answer beside what `Task::assess` tells of them, since answers
+// are slow: drawn by the seed among the first kRecordsAtOnce of the data.
+struct AnswerSample {
+  int64_t rows = 0;
+  uint64_t seed = 0;
+};
+
 class Task;
 
 // One of several tasks on one encoder.
@@ -101,6 +108,9 @@ class Task {
   // What files beside the configuration of the model that training begins from say of the task
   // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
   virtual void begin_from(const std::string& model_folder, bool has_length) {}
+  // The same of a folder that a model of the task was saved in; after TaskInfo::restore.
+  // Error(kModel) where they are not what the model was trained with.
+  virtual void reopen(const std::string& model_folder) {}
 
   // Error(kUsage) where optimizer steps of so many samples (0: not known) could teach nothing.
   // After finish_learning.
@@ -167,6 +177,9 @@ class Task {
   virtual Json decode(const Record& record, std::span<const Row> rows,
                       const Tokenizer& tokenizer) const = 0;
   virtual std::unique_ptr<Scorer> make_scorer() const = 0;
+  // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
+  // result are added to those of the one that `assess` gives.
+  virtual AnswerSample answer_sample() const { return {}; }
 
   virtual Json state()
       const = 0;  // options and labels, saved in hone.json; TaskInfo::restore reads it

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kRecords = 60;
+constexpr size_t kRecords = 60, kSpecialTokens = 5;
 
 std::vector<Record> read(const std::string& path) {
   SourceOptions source;
@@ -107,17 +107,59 @@ Json tiny_config(const std::string& family, size_t words) {
           {"position_buckets", 8},
           {"norm_rel_ebd", "layer_norm"},
           {"share_att_key", true},
+          {"attention_dropout", 0.1},
+          {"rms_norm_eps", 1e-6},
+          {"tie_word_embeddings", true},
+          {"eos_token_id", 3},
           {"pad_token_id", 0}};
 }
 
-void write_tiny_model(const std::vector<std::string>& vocabulary, const std::string& folder,
-                      const std::string& family) {
-  fs::create_directories(folder);
+void write_bert_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
   write_file(folder + "/vocab.txt", fmt::format("{}\n", fmt::join(vocabulary, "\n")));
   write_file(
       folder + "/tokenizer_config.json",
       R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false, "model_max_length": 64})");
-  Json json = tiny_config(family, vocabulary.size());
+}
+
+// Of a model that writes: it puts nothing around a text, its chat template marks turns.
+void write_chat_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
+  Json ids = Json::object(), added = Json::array();
+  for (size_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary[id]] = id;
+  for (size_t id = 0; id < kSpecialTokens; ++id)
+    added.push_back({{"id", id},
+                     {"content", vocabulary[id]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  const Json tokenizer = {{"version", "1.0"},
+                          {"added_tokens", added},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                          {"post_processor", nullptr},
+                          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+                          {"model",
+                           {{"type", "WordPiece"},
+                            {"unk_token", "[UNK]"},
+                            {"continuing_subword_prefix", "##"},
+                            {"max_input_chars_per_word", 100},
+                            {"vocab", ids}}}};
+  write_file(folder + "/tokenizer.json", tokenizer.dump(1));
+  const Json options = {
+      {"tokenizer_class", "PreTrainedTokenizerFast"},
+      {"model_max_length", 64},
+      {"eos_token", "[SEP]"},
+      {"pad_token", "[SEP]"},  // as often: the end has a loss all the same
+      {"unk_token", "[UNK]"},
+      {"chat_template",
+       "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}"
+       "[SEP]{% endgeneration %}{% else %}[CLS]{{ m['content'] }}[MASK]{% endif %}{% endfor %}"}};
+  write_file(folder + "/tokenizer_config.json", options.dump(1));
+}
+
+void write_tiny_model(const std::string& family, size_t words, const std::string& folder) {
+  Json json = tiny_config(family, words);
   if (json["hidden_act"] == "") json.erase("hidden_act");  // the family's own
   write_file(folder + "/config.json", json.dump(1));
   const ModelConfig config = ModelConfig::load(folder);
@@ -157,12 +199,14 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
+std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
+                                const Tokenizer& tokenizer) {
   Config root = Config::parse(c.config, c.name);
   Config section = root.section(root.has("tasks") ? "tasks" : "task");
   if (!root.has("tasks")) section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
+  task->begin_from(folder, /*has_length=*/true);
   for (const Record& record : c.records) {
     task->learn(record);
     task->learn_tokens(record, tokenizer);
@@ -173,7 +217,12 @@ std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
 
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
                                         const Form& form) {
-  write_tiny_model(vocabulary_of(c.records), folder, form.family);
+  const bool writes = c.info->name == std::string("causal_lm");
+  const std::vector<std::string> vocabulary = vocabulary_of(c.records);
+  fs::create_directories(folder);
+  (writes ? write_chat_tokenizer : write_bert_tokenizer)(vocabulary, folder);
+  const std::string usual = writes ? "llama" : "bert";
+  write_tiny_model(form.family.empty() ? usual : form.family, vocabulary.size(), folder);
   const auto tokenizer = Tokenizer::load(folder);
   std::optional<PeftOptions> peft;
   if (!form.peft.empty()) {
@@ -182,7 +231,8 @@ std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder
     section.refuse_unknown();
     peft->base = folder;
   }
-  return Pipeline::create(folder, tokenizer, make_task(c, *tokenizer), /*seed=*/7, {}, peft);
+  return Pipeline::create(folder, tokenizer, make_task(c, folder, *tokenizer), /*seed=*/7, {},
+                          peft);
 }
 
 }  // namespace hone::conformance

@@ -41,6 +41,7 @@ std::shared_ptr<Task> make_task(const Json& request) {
 std::shared_ptr<Task> make_learned(const Json& request, const std::vector<Record>& records,
                                    const Tokenizer& tokenizer) {
   auto task = make_task(request);
+  task->begin_from(request.at("model").get<std::string>(), request.value("longest", 0) > 0);
   for (const Record& record : records) {
     task->learn(record);
     task->learn_tokens(record, tokenizer);

@@ -14,6 +14,7 @@
 #include "tasks/classify/aspect.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
+#include "tasks/classify/turns.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -273,6 +274,7 @@ Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
   const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
   if (!options_.aspect.empty())
     return aspect_sequence(record, options_, tokenizer, longest, truncated);
+  if (options_.history > 0) return turn_sequence(record, options_, tokenizer, longest, truncated);
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
