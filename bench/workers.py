@@ -21,10 +21,10 @@ HONE = pathlib.Path(os.environ.get("HONE", ROOT / "build" / "release" / "hone"))
 class PeerWorker:
     """bench/<script> with one job; `ask` sends a command and waits for its answer. job["environment"] is for the process."""
 
-    def __init__(self, job, script="peer_step.py", log=None):
+    def __init__(self, job, script="peer_step.py", log=None, python=PEER_PYTHON):
         environment = dict(os.environ, **job.get("environment", {}), HF_HUB_OFFLINE="1")
         self.process = subprocess.Popen(
-            [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)],
+            [str(python), str(ROOT / "bench" / script), json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log or subprocess.DEVNULL,

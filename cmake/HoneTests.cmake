@@ -11,6 +11,7 @@ endfunction()
 hone_probe(model_probe LINK hone_tasks)
 hone_probe(train_probe LINK hone_tune)
 hone_probe(task_probe LINK hone_tasks)
+hone_probe(generation_probe LINK hone_tasks)
 
 # Every registered task passes the same trial.
 hone_tests(conformance TORCH LINK hone_tasks)

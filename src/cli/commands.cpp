@@ -60,7 +60,7 @@ void task_option(CLI::App& app) {
   value(app, "--task", "NAME", "Of a model of several tasks the one that all rows are of");
 }
 
-void machine_options(CLI::App& app) {
+void machine_options(CLI::App& app, bool has_batches = true) {
   one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"),
          {"auto", "fp32", "bf16", "int8"})
       ->default_str("auto");
@@ -68,7 +68,7 @@ void machine_options(CLI::App& app) {
         "Where it runs; auto: on the first GPU, where there is one")
       ->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
-  count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  if (has_batches) count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
 }
 
 void output_flags(CLI::App& app) {
@@ -109,6 +109,15 @@ void define_predict(CLI::App& app) {
   task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_chat(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or Hugging Face, or a hub name")->required();
+  values(app, "KEY=VALUE",
+         "Options of its answers, e.g. max_new_tokens=200 do_sample=true temperature=0.7 seed=1");
+  value(app, "--system", "TEXT", "The system message");
+  machine_options(app, /*has_batches=*/false);
+  output_flags(app);
 }
 
 void define_embed(CLI::App& app) {
@@ -223,6 +232,7 @@ const std::vector<Command>& commands() {
       {"train", "Fine-tune a model by a configuration, test it, report", define_train},
       {"eval", "Score a saved model on labelled data", define_eval},
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
+      {"chat", "Talk with a model on a terminal, turn by turn", define_chat},
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "data/plan.h"
 #include "tasks/pipeline.h"
+#include "tasks/writing.h"
 
 namespace hone {
 
@@ -202,7 +203,20 @@ bool is_finite(const at::Tensor& output) {
 }
 
 bool has_numbers(const Row& row) {
+  if (row.written) return true;  // what fails there says so
   return is_finite(row.output) && std::all_of(row.more.begin(), row.more.end(), is_finite);
+}
+
+// What a task writes; see Task::generation.
+std::vector<Row> written_rows(const Pipeline& pipeline, Network& network,
+                              std::span<const Sample> samples, int64_t max_tokens) {
+  std::vector<Generated> answers =
+      write_answers(network, pipeline.tokenizer(), *pipeline.task().generation(),
+                    prompts_of(samples), {.max_tokens = max_tokens});
+  std::vector<Row> rows;
+  for (size_t i = 0; i < samples.size(); ++i)
+    rows.push_back({&samples[i], {}, {}, std::move(answers[i])});
+  return rows;
 }
 
 struct Answer {
@@ -330,6 +344,7 @@ EncodeOutcome Pipeline::encode(const Record& record) const {
 }
 
 std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens) const {
+  if (task_->generation() != nullptr) return written_rows(*this, *network_, samples, max_tokens);
   return forward(*task_, *network_, samples, max_tokens, nullptr);
 }
 
@@ -347,6 +362,10 @@ Json Pipeline::decode(const Record& record, std::span<const Row> rows) const {
     throw Error(ErrorKind::kModel, record.where(),
                 "the model's scores of this row are no numbers: its weights have diverged, or are "
                 "damaged");
+  for (const Row& row : rows) {
+    if (row.written && row.written->failure)
+      throw Error(row.written->failure->kind(), record.where(), row.written->failure->message());
+  }
   return task_->decode(record, rows, *tokenizer_);
 }
 

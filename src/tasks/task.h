@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +15,9 @@
 #include "data/record.h"
 #include "data/sample.h"
 #include "data/tokenizer/tokenizer.h"
+#include "models/generation/generate.h"
 #include "tasks/batch.h"
+#include "tasks/generation_options.h"
 #include "tasks/network.h"
 #include "tasks/outputs.h"
 #include "tasks/report.h"
@@ -45,8 +48,9 @@ using Divergence =
 // that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
 struct Row {
   const Sample* sample;
-  at::Tensor output;                  // the first, and of most tasks the only one
-  std::vector<at::Tensor> more = {};  // the others, in the head's order
+  at::Tensor output;                      // the first, and of most tasks the only one
+  std::vector<at::Tensor> more = {};      // the others, in the head's order
+  std::optional<Generated> written = {};  // of a task that writes texts, in place of outputs
 };
 
 // Compares results with gold records. Both have the same fields, so one scorer serves training,
@@ -166,13 +170,17 @@ class Task {
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
-  }  // generation overrides it
+  }
   // Outputs and loss for evaluation: from one pass, where the outputs are the logits. Overridden
   // together with predict.
   virtual std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const {
     Outputs outputs = predict(network, batch);
     return {outputs, loss(outputs, batch)};
   }
+  // How answers are written, of a task that writes them token by token; null: its answers are the
+  // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
+  // a record has one, and its row has Row::written in place of outputs.
+  virtual const GenerationSettings* generation() const { return nullptr; }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,
                       const Tokenizer& tokenizer) const = 0;
