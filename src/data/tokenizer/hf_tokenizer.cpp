@@ -51,6 +51,12 @@ int32_t step_back(std::string_view text, int32_t from, int32_t begin, size_t cou
   return from;
 }
 
+void check_size(std::string_view text) {
+  if (text.size() <= INT32_MAX) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
+}
+
 int64_t read_max_length(const Json& config) {
   const auto found = config.find("model_max_length");
   if (found == config.end() || !found->is_number()) return 0;
@@ -176,9 +182,7 @@ void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) con
   out.ids.clear();
   out.offsets.clear();
   out.words.clear();
-  if (text.size() > INT32_MAX)
-    throw Error(ErrorKind::kData,
-                fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
+  check_size(text);
   Writer writer(*this, text, out);
   const auto encode_part = [&](Span range) {
     if (!is_fast || !encode_fast(text, range, writer.word, out)) encode_piece(text, range, writer);
@@ -201,23 +205,147 @@ bool HfTokenizer::encode_fast(std::string_view text, Span range, int32_t& word,
   return pieces_ != nullptr && pieces_->encode(text, range, word, out);
 }
 
-void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer) const {
+// The borders of a text while it is encoded from left to right.
+class HfTokenizer::Cutter {
+ public:
+  Cutter(const TextBorders& borders, CutEncoding& out) : borders_(borders), out_(out) {}
+
+  // Tokens of what stands from byte `at` on follow.
+  void pass(int32_t at) {
+    while (out_.before.size() < borders_.cuts.size() && borders_.cuts[out_.before.size()] <= at)
+      out_.before.push_back(out_.encoding.ids.size());
+  }
+
+  bool has_cut_in(int32_t begin, int32_t end) const {
+    const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), begin);
+    return next != borders_.cuts.end() && *next < end;
+  }
+
+  bool allows(int32_t begin, int32_t end, const AddedToken& token) const {
+    return !has_cut_in(begin, end) && !(token.special && touches_plain(borders_, {begin, end}));
+  }
+
+  static bool touches_plain(const TextBorders& borders, Span span) {
+    const auto next = std::partition_point(borders.plain.begin(), borders.plain.end(),
+                                           [&](Span plain) { return plain.end <= span.start; });
+    return next != borders.plain.end() && next->start < span.end;
+  }
+
+  // Bytes [begin, end) of the normalised text in pieces that no cut goes through.
+  std::vector<Span> pieces(const NormalizedText& text, int32_t begin, int32_t end) const {
+    std::vector<Span> pieces;
+    const std::string_view view = text.view();
+    for (int32_t at = begin; at < end;) {
+      const int32_t source = text.source(at, at + 1).start, first = at;
+      const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), source);
+      const auto is_before = [&](int32_t i) {
+        return next == borders_.cuts.end() || text.source(i, i + 1).start < *next ||
+               (static_cast<unsigned char>(view[i]) & 0xC0) == 0x80;
+      };
+      do ++at;
+      while (at < end && is_before(at));
+      pieces.push_back({first, at});
+    }
+    return pieces;
+  }
+
+ private:
+  const TextBorders& borders_;
+  CutEncoding& out_;
+};
+
+void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer,
+                               Cutter* cutter) const {
   NormalizedText normalized(text, range.start, range.end);
   if (normalizer_ != nullptr) normalizer_->apply(normalized);
   thread_local std::vector<TokenMatcher::Part> parts;
   parts.clear();
-  added_.in_normalized().split(normalized.view(), added_.tokens(), parts);
+  TokenMatcher::Allowed allowed;
+  if (cutter != nullptr) {
+    allowed = [&](size_t begin, size_t end, const AddedToken& token) {
+      const Span source = normalized.source(static_cast<int32_t>(begin), static_cast<int32_t>(end));
+      return cutter->allows(source.start, source.end, token);
+    };
+  }
+  added_.in_normalized().split(normalized.view(), added_.tokens(), parts, allowed);
   for (const auto& [begin, end, token] : parts) {
     if (token >= 0) {
+      if (cutter != nullptr) cutter->pass(normalized.source(begin, end).start);
       writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin),
                  normalized.source(begin, end));
-    } else if (parts.size() > 1 && pre_tokenizer_ != nullptr && pre_tokenizer_->changes_text()) {
-      NormalizedText part = normalized.slice(begin, end);
-      encode_words(part, {0, end - begin}, writer);
-    } else {
-      encode_words(normalized, {begin, end}, writer);
+      continue;
+    }
+    std::vector<Span> pieces{{begin, end}};
+    if (cutter != nullptr) pieces = cutter->pieces(normalized, begin, end);
+    const bool is_alone = parts.size() == 1 && pieces.size() == 1;
+    for (const Span piece : pieces) {
+      if (cutter != nullptr) cutter->pass(normalized.source(piece.start, piece.start + 1).start);
+      if (!is_alone && pre_tokenizer_ != nullptr && pre_tokenizer_->changes_text()) {
+        NormalizedText part = normalized.slice(piece.start, piece.end);
+        encode_words(part, {0, piece.end - piece.start}, writer);
+      } else {
+        encode_words(normalized, piece, writer);
+      }
     }
   }
+}
+
+void HfTokenizer::encode_between(std::string_view text, const TextBorders& borders,
+                                 CutEncoding& out) const {
+  Writer writer(*this, text, out.encoding);
+  Cutter cutter(borders, out);
+  std::vector<TokenMatcher::Part> parts;
+  added_.in_text().split(
+      text, added_.tokens(), parts, [&](size_t begin, size_t end, const AddedToken& token) {
+        return cutter.allows(static_cast<int32_t>(begin), static_cast<int32_t>(end), token);
+      });
+  for (const auto& [begin, end, token] : parts) {
+    cutter.pass(begin);
+    if (token >= 0) {
+      writer.add(added_.tokens()[token], text.substr(begin, end - begin), {begin, end});
+    } else if (cutter.has_cut_in(begin, end) ||
+               !encode_fast(text, {begin, end}, writer.word, out.encoding)) {
+      encode_piece(text, {begin, end}, writer, &cutter);
+    }
+  }
+  cutter.pass(static_cast<int32_t>(text.size()));
+}
+
+std::vector<int32_t> HfTokenizer::missing_cuts(std::string_view text, const TextBorders& borders,
+                                               const Encoding& encoding) const {
+  std::vector<int32_t> cuts;
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    const AddedToken* added = added_.find(encoding.ids[i]);
+    const Span span = encoding.offsets[i];
+    if (added == nullptr || !added->special || !Cutter::touches_plain(borders, span)) continue;
+    if (text.substr(span.start, span.end - span.start) != added->content) continue;
+    size_t behind_first = static_cast<size_t>(span.start);
+    next_code_point(text, behind_first);
+    if (static_cast<int32_t>(behind_first) < span.end)
+      cuts.push_back(static_cast<int32_t>(behind_first));
+  }
+  return cuts;
+}
+
+CutEncoding HfTokenizer::encode(std::string_view text, const TextBorders& borders) const {
+  check_size(text);
+  TextBorders all = borders;
+  CutEncoding out;
+  for (;;) {
+    out = {};
+    encode_between(text, all, out);
+    const std::vector<int32_t> more = missing_cuts(text, borders, out.encoding);
+    if (more.empty()) break;
+    all.cuts.insert(all.cuts.end(), more.begin(), more.end());
+    std::sort(all.cuts.begin(), all.cuts.end());
+  }
+  std::vector<size_t> before;  // of the cuts that were asked for
+  for (const int32_t cut : borders.cuts) {
+    const auto at = std::lower_bound(all.cuts.begin(), all.cuts.end(), cut) - all.cuts.begin();
+    before.push_back(out.before[static_cast<size_t>(at)]);
+  }
+  out.before = std::move(before);
+  return out;
 }
 
 void HfTokenizer::encode_words(NormalizedText& text, Span range, Writer& writer) const {
