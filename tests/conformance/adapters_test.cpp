@@ -35,6 +35,8 @@ const Method kMethods[] = {
     {"{peft_type: double_seq_bn, dropout: 0.1}", false},
     {"{peft_type: seq_bn, reduction_factor: 4}", false},
     {"{peft_type: par_bn, leave_out: [0]}", false},
+    {"{peft_type: prefix_tuning, num_virtual_tokens: 3}", false},
+    {"{peft_type: prefix_tuning, num_virtual_tokens: 2, prefix_projection: true}", false},
     {"{peft_type: bitfit}"},
     {"{peft_type: ln_tuning}"},
     {"{peft_type: top_layers, layers: 1}"},

@@ -122,6 +122,7 @@ FORMS = {
         "target_modules": ["query", "value"],
     },
     "norms": {"peft_type": "LN_TUNING"},
+    "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
