@@ -11,7 +11,7 @@ out, and that is said:
 
     python3 -m venv build/bench/peers
     echo "$PWD/.venv-peers/lib/python3.11/site-packages" > build/bench/peers/lib/python3.11/site-packages/peers.pth
-    build/bench/peers/bin/pip install ctranslate2==4.6.0 gguf llama-cpp-python
+    build/bench/peers/bin/pip install ctranslate2==4.8.5 gguf llama-cpp-python
 
 (llama-cpp-python is built from source; gguf writes its form of the model.) Results are kept in bench/results/<processor>/generation.json.
 """

@@ -155,10 +155,10 @@ void define_score(CLI::App& app) {
       ->required();
   values(app, "KEY=VALUE",
          "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
-  task_option(app);
   value(app, "--against", "FILE",
         "Other predictions of the same rows: how far the scores differ, and by chance how often");
   value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  task_option(app);
   output_flags(app);
 }
 

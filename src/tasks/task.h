@@ -181,13 +181,13 @@ class Task {
   // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
   // a record has one, and its row has Row::written in place of outputs.
   virtual const GenerationSettings* generation() const { return nullptr; }
+  // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
+  // result are added to those of the one that `assess` gives.
+  virtual AnswerSample answer_sample() const { return {}; }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,
                       const Tokenizer& tokenizer) const = 0;
   virtual std::unique_ptr<Scorer> make_scorer() const = 0;
-  // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
-  // result are added to those of the one that `assess` gives.
-  virtual AnswerSample answer_sample() const { return {}; }
 
   virtual Json state()
       const = 0;  // options and labels, saved in hone.json; TaskInfo::restore reads it

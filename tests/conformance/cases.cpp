@@ -76,6 +76,19 @@ std::vector<std::string> vocabulary_of(const std::vector<Record>& records) {
   return tokens;
 }
 
+// Random weights for the folder's config.json, under the names of its family.
+void write_random_weights(const std::string& folder) {
+  const ModelConfig config = ModelConfig::load(folder);
+  const auto backbone = make_backbone(config);
+  backbone->initialise(1);
+  StateDict weights;
+  for (const auto& item : backbone->named_parameters()) {
+    const std::string name = config.base_prefix + "." + item.key();
+    weights[name] = config.stored(name, item.value()).detach().contiguous();
+  }
+  write_safetensors(folder + "/model.safetensors", weights);
+}
+
 // Keys of all families: each reads its own.
 Json tiny_config(const std::string& family, size_t words) {
   return {{"model_type", family},
@@ -99,6 +112,7 @@ Json tiny_config(const std::string& family, size_t words) {
           {"type_vocab_size", 2},
           {"hidden_dropout_prob", 0.1},
           {"attention_probs_dropout_prob", 0.1},
+          {"attention_dropout", 0.1},
           {"initializer_range", 0.1},
           {"hidden_act", family == "bert" ? "gelu" : ""},
           {"layer_norm_eps", 1e-12},
@@ -107,9 +121,7 @@ Json tiny_config(const std::string& family, size_t words) {
           {"position_buckets", 8},
           {"norm_rel_ebd", "layer_norm"},
           {"share_att_key", true},
-          {"attention_dropout", 0.1},
           {"rms_norm_eps", 1e-6},
-          {"tie_word_embeddings", true},
           {"eos_token_id", 3},
           {"pad_token_id", 0}};
 }
@@ -121,7 +133,7 @@ void write_bert_tokenizer(const std::vector<std::string>& vocabulary, const std:
       R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false, "model_max_length": 64})");
 }
 
-// Of a model that writes: it puts nothing around a text, its chat template marks turns.
+// Of a model that writes: nothing is put around a text, a chat template marks turns.
 void write_chat_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
   Json ids = Json::object(), added = Json::array();
   for (size_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary[id]] = id;
@@ -158,19 +170,14 @@ void write_chat_tokenizer(const std::vector<std::string>& vocabulary, const std:
   write_file(folder + "/tokenizer_config.json", options.dump(1));
 }
 
-void write_tiny_model(const std::string& family, size_t words, const std::string& folder) {
-  Json json = tiny_config(family, words);
+void write_tiny_model(const std::vector<std::string>& vocabulary, const std::string& folder,
+                      const std::string& family, bool writes) {
+  fs::create_directories(folder);
+  (writes ? write_chat_tokenizer : write_bert_tokenizer)(vocabulary, folder);
+  Json json = tiny_config(family, vocabulary.size());
   if (json["hidden_act"] == "") json.erase("hidden_act");  // the family's own
   write_file(folder + "/config.json", json.dump(1));
-  const ModelConfig config = ModelConfig::load(folder);
-  const auto backbone = make_backbone(config);
-  backbone->initialise(1);
-  StateDict weights;
-  for (const auto& item : backbone->named_parameters()) {
-    const std::string name = config.base_prefix + "." + item.key();
-    weights[name] = config.stored(name, item.value()).detach().contiguous();
-  }
-  write_safetensors(folder + "/model.safetensors", weights);
+  write_random_weights(folder);
 }
 
 }  // namespace
@@ -218,11 +225,9 @@ std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
                                         const Form& form) {
   const bool writes = c.info->name == std::string("causal_lm");
-  const std::vector<std::string> vocabulary = vocabulary_of(c.records);
-  fs::create_directories(folder);
-  (writes ? write_chat_tokenizer : write_bert_tokenizer)(vocabulary, folder);
   const std::string usual = writes ? "llama" : "bert";
-  write_tiny_model(form.family.empty() ? usual : form.family, vocabulary.size(), folder);
+  write_tiny_model(vocabulary_of(c.records), folder, form.family.empty() ? usual : form.family,
+                   writes);
   const auto tokenizer = Tokenizer::load(folder);
   std::optional<PeftOptions> peft;
   if (!form.peft.empty()) {

@@ -78,6 +78,10 @@ class Expected {
     }
     k_ = k, v_ = v;
   }
+  void join(size_t count) {
+    k_.resize(k_.size() + count, none());
+    v_.resize(v_.size() + count, none());
+  }
   void expect(const KeyValueCache::View& view) const {
     ASSERT_EQ(view.of_k.lengths.size(0), static_cast<int64_t>(k_.size()));
     ASSERT_EQ(view.of_k.ends[-1].item<int64_t>(), view.k.size(0));
@@ -136,6 +140,20 @@ TEST(KeyValueCache, SelectionsFollowEachOther) {
   }
   cache.select({});
   EXPECT_EQ(cache.sequences(), 0);
+}
+
+TEST(KeyValueCache, SequencesJoinBehindThoseThatAreThere) {
+  KeyValueCache cache(1);
+  Expected expected(2);
+  expected.append(cache, {4, 9});
+  cache.select(std::vector<int64_t>{1});
+  expected.select({1});
+  expected.join(2);
+  expected.expect(expected.append(cache, {1, 7, 40}));
+  cache.select({});
+  expected.select({});
+  expected.join(1);
+  expected.expect(expected.append(cache, {3}));
 }
 
 TEST(KeyValueCache, MovesItsMemoryRarelyAndHoldsLittleMoreThanItNeeds) {

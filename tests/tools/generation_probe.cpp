@@ -46,7 +46,7 @@ std::shared_ptr<Network> load(const std::string& folder) {
   auto network =
       std::make_shared<Network>(make_backbone(config), std::make_shared<CausalLmHead>(config));
   const LoadReport report =
-      load_into(network->weights(), load_state_dict(folder), config.base_prefix, folder);
+      load_into(network->stored_weights(), load_state_dict(folder), config.base_prefix, folder);
   if (!report.missing.empty())
     throw Error(ErrorKind::kModel, {folder}, "a weight is missing: " + report.missing.front());
   network->eval();

@@ -118,15 +118,19 @@ void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
   lay_out(layer, same, rooms);
 }
 
+// Sequences beyond those that are there begin, without room as yet.
+void KeyValueCache::add_sequences(Layer& layer, int64_t sequences) {
+  const auto count = std::max(layer.lengths.size(), static_cast<size_t>(sequences));
+  layer.lengths.resize(count, 0);
+  layer.rooms.resize(count + 1, layer.rooms.empty() ? 0 : layer.rooms.back());
+}
+
 KeyValueCache::View KeyValueCache::append(int64_t layer, const at::Tensor& k, const at::Tensor& v,
                                           const Packed& tokens) {
   TORCH_CHECK(layer >= 0 && layer < static_cast<int64_t>(layers_.size()), "[KeyValueCache] layer ",
               layer, " of ", layers_.size());
   Layer& of = layers_[static_cast<size_t>(layer)];
-  if (!of.k.defined()) {
-    of.lengths.assign(static_cast<size_t>(tokens.sequences()), 0);
-    of.rooms.assign(of.lengths.size() + 1, 0);
-  }
+  add_sequences(of, tokens.sequences());
   check_new(k, v, tokens, of.lengths.size());
   check_positions(tokens, of.lengths);
   std::vector<int64_t> lengths = of.lengths;

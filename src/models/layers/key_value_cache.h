@@ -14,10 +14,10 @@
 namespace hone {
 
 // Contiguous for each layer and sequence, with room to grow: where one outgrows its room, all get
-// half as much again as they need. The first forward pass says how many sequences there are; each
-// later one brings new tokens of the same sequences in the same order (of some of them none), whose
-// positions begin where the cached ones end. Not thread-safe: one cache is one batch's. After a
-// pass that threw it is of no use.
+// half as much again as they need. Each forward pass brings new tokens of the sequences that are
+// there, in their order (of some of them none), whose positions begin where the cached ones end;
+// sequences behind those are new. Not thread-safe: one cache is one batch's. After a pass that
+// threw it is of no use.
 class KeyValueCache {
  public:
   explicit KeyValueCache(int64_t layers);
@@ -52,6 +52,7 @@ class KeyValueCache {
   // Sequence s of `layer` becomes that which is now sequences[s], with this much room.
   static void lay_out(Layer& layer, std::span<const int64_t> sequences,
                       const std::vector<int64_t>& rooms);
+  static void add_sequences(Layer& layer, int64_t sequences);
   static void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k);
   static void select(Layer& layer, std::span<const int64_t> sequences);
   static View view(const Layer& layer);

@@ -297,16 +297,10 @@ Json CausalLm::state() const {
   return state;
 }
 
-// The name that the checkpoint has, where it has one of a model that predicts the next token: it is
-// GPT2LMHeadModel of one family.
 void CausalLm::write_model_config(const ModelConfig& model, Json& config) const {
-  const Json names = config.value("architectures", Json::array());
-  const std::string name =
-      names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>() : "";
-  const bool is_kept = name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
-  const char* usual = model.model_type == "gpt2" ? "LMHeadModel" : "ForCausalLM";
-  config["architectures"] = Json::array({is_kept ? name : model.architecture_stem + usual});
-  config["tie_word_embeddings"] = model.causal_lm->is_tied;
+  const CausalLmStyle& style = *model.causal_lm;
+  config["architectures"] = Json::array({model.architecture_stem + style.architecture_end});
+  config["tie_word_embeddings"] = style.is_tied;
   for (const char* key : {"id2label", "label2id", "problem_type"}) config.erase(key);
 }
 
