@@ -193,8 +193,10 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
       add_once(adapted.targets, module);
   }
   adapted.names = {"", ".ln_tuning_layers", "base_model.model."};
-  if (!options.method.peft_type.empty() && adapted.targets.empty())
-    throw Error(ErrorKind::kUsage, "\"target_modules\" names no norm of the model");
+  if (adapted.own.empty() && adapted.targets.empty() && !options.method.trains_head_alone)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: the model has no weight of this kind{}", options.method.name,
+                            options.method.peft_type.empty() ? "" : " by these target_modules"));
 }
 
 void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,

@@ -107,7 +107,7 @@ def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
         ("{peft_type: seq_bn, target_modules: [query]}", '"target_modules"'),
         ("{peft_type: seq_bn, leave_out: [0, 1]}", "no adapter is left"),
         ("{peft_type: top_layers, layers: 3}", "the model has 2 layers"),
-        ("{peft_type: ln_tuning, target_modules: [query]}", "names no norm"),
+        ("{peft_type: ln_tuning, target_modules: [query]}", "no weight of this kind by these target_modules"),
         ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
         ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
         ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
