@@ -230,9 +230,9 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
     all += value.numel();
     trained += value.requires_grad() ? value.numel() : 0;
   }
-  const std::string where =
-      adapted.own.empty() ? fmt::format("{} on {} layers", called(adapted), adapted.targets.size())
-                          : fmt::format("{}: {} weights", called(adapted), adapted.own.size());
+  std::string where = called(adapted);
+  if (!adapted.targets.empty()) where += fmt::format(" on {} layers", adapted.targets.size());
+  if (!adapted.own.empty()) where += fmt::format(": {} weights", adapted.own.size());
   log_info("{}; trained in full: {}; {} of {} parameters are trained ({:.2f} %)", where,
            fmt::join(adapted.modules_to_save, ", "), trained, all,
            100.0 * static_cast<double>(trained) / static_cast<double>(all));
