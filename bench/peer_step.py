@@ -11,6 +11,7 @@ warm-up are paid once, while the caller alternates its steps with runs of anothe
     {"do": "facts"}                work and length of a sample
     {"do": "gemm"}                 FLOP/s of this model's own matrix products in bf16 and fp32, nothing around them
     {"do": "memory"}               peak resident memory of this process in bytes
+    {"do": "adapter"}              numbers that are trained, and the bytes that PEFT saves of them
 """
 
 import itertools
@@ -19,6 +20,7 @@ import pathlib
 import random
 import resource
 import sys
+import tempfile
 import time
 
 # One job: what to run, and every setting that was tried when looking for the best one.
@@ -41,7 +43,7 @@ DEFAULTS = {
     "losses": False,  # read the loss of each step
     "seed": 0,  # of dropout and of the order of rows
     "threads": 0,  # 0: torch's choice
-    "peft": {},  # of peft.LoraConfig; empty: the whole model is trained
+    "peft": {},  # "peft_type" (LORA where it is missing) and the options of its configuration; empty: the whole model is trained
     "freeze_order": False,  # batches in the order of the file: for comparing results
 }
 
@@ -165,9 +167,11 @@ class Worker:
         if job["peft"]:
             import peft
 
-            kind = "TOKEN_CLS" if job["task"] == "ner" else "SEQ_CLS"
+            options = dict(
+                job["peft"], task_type="TOKEN_CLS" if job["task"] == "ner" else "SEQ_CLS"
+            )
             self.model = peft.get_peft_model(
-                self.model, peft.LoraConfig(task_type=kind, **job["peft"])
+                self.model, peft.get_peft_config(dict({"peft_type": "LORA"}, **options))
             )
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
@@ -189,6 +193,7 @@ class Worker:
         self.lengths = [len(sample["input_ids"]) for sample in self.samples]
         self.collator = Collator(job, self.tokenizer.pad_token_id)
         self.optimizer = self.batches = None
+        self.steps = 0
 
     def autocast(self):
         return self.torch.autocast(
@@ -240,6 +245,9 @@ class Worker:
             if self.job["clip"]:
                 self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.job["clip"])
             self.optimizer.step()
+            self.steps += 1
+            if hasattr(getattr(self.model, "base_model", None), "update_and_allocate"):  # AdaLoRA
+                self.model.base_model.update_and_allocate(self.steps)
             self.optimizer.zero_grad()
             tokens += int(inputs["attention_mask"].sum())
             if self.job["losses"]:
@@ -325,6 +333,15 @@ class Worker:
 
     def memory(self):
         return {"peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+    def adapter(self):
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        if not self.job["peft"]:
+            return {"trained": trained}
+        with tempfile.TemporaryDirectory() as folder:
+            self.model.save_pretrained(folder)
+            size = (pathlib.Path(folder) / "adapter_model.safetensors").stat().st_size
+        return {"trained": trained, "bytes": size}
 
     def gemm(self):
         config = self.model.config

@@ -5,7 +5,7 @@
 FOLDER/models/SHAPE-SET{,-nodropout}: a Hugging Face folder with the head's weights too, so that both programs begin with equal weights;
 the second is the same with dropout 0, for comparing results. FOLDER/rows/SET.jsonl: a sample of the set's rows.
 Shapes: minilm (the real weights; for Chinese its shape with random ones) and e5 (multilingual-e5-small's real weights, and its word pieces);
-base (BERT-base's), deberta (DeBERTa-v3-small's) and modernbert (ModernBERT-base's) with random weights and BERT's word pieces.
+smollm2 (SmolLM2-135M-Instruct's real weights); base (BERT-base's), deberta (DeBERTa-v3-small's) and modernbert (ModernBERT-base's) with random weights and BERT's word pieces.
 """
 
 import json
@@ -105,6 +105,11 @@ def model_classes(shape):
     """The configuration, and the models of sentences and of tokens."""
     import transformers
 
+    if shape == "smollm2":
+        return [
+            getattr(transformers, "Llama" + part)
+            for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
+        ]
     return [
         getattr(transformers, STEMS.get(shape, "Bert") + part)
         for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
@@ -115,19 +120,21 @@ def trained_folder(root, shape, is_chinese):
     """Where the shape's real weights are; None where random ones take their place."""
     if shape == "minilm" and not is_chinese:
         return sets.MINILM
-    if shape != "e5":
+    scripts = {"e5": "make_multilingual_e5_small.py", "smollm2": "make_smollm2_135m_instruct.py"}
+    if shape not in scripts:
         return None
-    folder = root / "models" / "multilingual-e5-small"
+    folder = root / "models" / f"{shape}-trained"
     if not (folder / "model.safetensors").exists():
-        script = sets.SHARED / "weights" / "make_multilingual_e5_small.py"
-        subprocess.run([sys.executable, script, folder], check=True)
+        subprocess.run(
+            [sys.executable, sets.SHARED / "weights" / scripts[shape], folder], check=True
+        )
     return folder
 
 
 def save_tokenizer(shape, is_chinese, trained, folder):
     from transformers import AutoTokenizer, BertTokenizerFast
 
-    if shape == "e5":
+    if shape in ("e5", "smollm2"):
         AutoTokenizer.from_pretrained(trained).save_pretrained(folder)
         return
     vocabulary = (
@@ -154,7 +161,7 @@ def make_model(root, shape, name, folder):
     kind = of_tokens if SETS[name]["task"] == "ner" else of_sentences
     trained = trained_folder(root, shape, is_chinese)
     if trained:
-        model = kind.from_pretrained(trained, **named)
+        model = kind.from_pretrained(trained, **named).float()
     else:
         sizes = {"vocab_size": 21128 if is_chinese else 30522} | SIZES[shape]
         model = kind(config(**sizes, **named))

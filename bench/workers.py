@@ -148,6 +148,7 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
         "peak": run["peak"],
         "wall": run["wall"],
         "evaluations": [line for line in lines if line["event"] == "evaluation"],
+        "told": run["err"],
     }
 
 

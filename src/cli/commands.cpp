@@ -169,6 +169,16 @@ void define_merge(CLI::App& app) {
       "tasks")
       ->required();
   positional(app, "OUT", "Where the merged model is written: a new folder")->required();
+  values(app, "OTHER=WEIGHT",
+         "More adapters of the same base model, each with its weight in the sum: b/model=0.5");
+  value(app, "--weight", "NUMBER", "ADAPTER's own weight in that sum")->default_str("1");
+  one_of(value(app, "--combination", "linear|ties|dare_linear|dare_ties",
+               "How the adapters' changes are put together"),
+         {"linear", "ties", "dare_linear", "dare_ties"})
+      ->default_str("linear");
+  value(app, "--density", "SHARE", "Of each adapter's changes that ties and dare keep")
+      ->default_str("0.5");
+  count(app, "--seed", 0, "Of dare's choice")->default_str("42");
   value(app, "--task", "NAME", "Of several tasks the one that the new model is for, alone");
   output_flags(app);
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "models/adapters/prefix.h"
 #include "models/config_fields.h"
 #include "models/kernels/activation.h"
 #include "models/kernels/random.h"
@@ -96,6 +97,9 @@ EncoderBackbone::EncoderBackbone(const ModelConfig& config, const EncoderPlan& p
   const int64_t hidden = plan.block.hidden;
   make_embeddings(plan);
   make_layers(plan);
+  const Heads& heads = plan.block.heads;
+  if (plan.block.window == 0 && !plan.vary && plan.distance_bias.buckets == 0)
+    prefix_shape_ = {plan.layers, heads.key_value, heads.dim};
   if (!plan.final_norm.empty())
     final_norm_ =
         adopt(*this, plan.final_norm, LayerNorm(hidden, plan.block.norm_eps, plan.block.norm_kind));
@@ -152,10 +156,15 @@ at::Tensor EncoderBackbone::embed(const Rows& rows) {
 at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want& want) {
   TORCH_CHECK(streams.size() == 1, "[EncoderBackbone] expected one stream, received ",
               streams.size());
-  TORCH_CHECK(want.cache == nullptr || !is_training(),
-              "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
-              "for training");
-  const Rows rows(streams[0], is_training(), want.cache);
+  TORCH_CHECK(
+      want.cache == nullptr || !is_training(),
+      "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
+      "for training");
+  // A cache holds the prefix from the first pass on.
+  const bool has_prefix = prefix() && (want.cache == nullptr || want.cache->sequences() == 0);
+  Rows rows(has_prefix ? behind_prefix(streams[0], prefix()->length()) : streams[0], is_training(),
+            want.cache);
+  if (has_prefix) rows.set_prefix(prefix()->before(rows.tokens()));
   at::Tensor x = embed(rows);
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();
@@ -163,7 +172,9 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
         [block = layers_[layer],
          at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer))](
             const at::Tensor& in) mutable { return block(in, at); };
-    x = through(parameters_of(layer), run, x);
+    std::vector<at::Tensor> parameters = parameters_of(layer);
+    if (has_prefix) parameters.push_back(rows.prefix()->of_layer(static_cast<int64_t>(layer)));
+    x = through(parameters, run, x);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return final_norm_ ? final_norm_(x) : x;

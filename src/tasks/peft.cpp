@@ -194,8 +194,10 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
       add_once(adapted.targets, module);
   }
   adapted.names = {"", ".ln_tuning_layers", "base_model.model."};
-  if (!options.method.peft_type.empty() && adapted.targets.empty())
-    throw Error(ErrorKind::kUsage, "\"target_modules\" names no norm of the model");
+  if (adapted.own.empty() && adapted.targets.empty() && !options.method.trains_head_alone)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: the model has no weight of this kind{}", options.method.name,
+                            options.method.peft_type.empty() ? "" : " by these target_modules"));
 }
 
 void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,
@@ -229,9 +231,9 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
     all += value.numel();
     trained += value.requires_grad() ? value.numel() : 0;
   }
-  const std::string where =
-      adapted.own.empty() ? fmt::format("{} on {} layers", called(adapted), adapted.targets.size())
-                          : fmt::format("{}: {} weights", called(adapted), adapted.own.size());
+  std::string where = called(adapted);
+  if (!adapted.targets.empty()) where += fmt::format(" on {} layers", adapted.targets.size());
+  if (!adapted.own.empty()) where += fmt::format(": {} weights", adapted.own.size());
   log_info("{}; trained in full: {}; {} of {} parameters are trained ({:.2f} %)", where,
            adapted.modules_to_save.empty()
                ? "nothing"

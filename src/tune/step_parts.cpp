@@ -8,8 +8,12 @@ namespace {
 // Rates that a method of few weights gives some of them; the configuration's own groups come first.
 TrainOptions with_rates(TrainOptions options, const Pipeline& pipeline) {
   if (!pipeline.adapted()) return options;
-  for (const RateFactor& rate : pipeline.adapted()->rates)
-    options.groups.push_back({.parameters = {{rate.weights}, {}}, .factor = rate.factor});
+  for (const RateFactor& rate : pipeline.adapted()->rates) {
+    ParameterGroup group;
+    group.parameters.globs = {rate.weights};
+    group.factor = rate.factor;
+    options.groups.push_back(std::move(group));
+  }
   return options;
 }
 

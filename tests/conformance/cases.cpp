@@ -236,7 +236,8 @@ std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder
     section.refuse_unknown();
     peft->base = folder;
   }
-  return Pipeline::create(folder, tokenizer, make_task(c, folder, *tokenizer), /*seed=*/7, {}, peft);
+  return Pipeline::create(folder, tokenizer, make_task(c, folder, *tokenizer), /*seed=*/7, {},
+                          peft);
 }
 
 }  // namespace hone::conformance

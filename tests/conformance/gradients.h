@@ -44,7 +44,7 @@ inline std::vector<Encoded> by_task(const Encoded& all) {
 
 // The samples in batches of `at_once`; as parts of one batch, where the loss is over all of them.
 inline std::vector<Batch> batches_of(const Task& task, const Encoded& all, size_t at_once,
-                              uint64_t seed = 99) {
+                                     uint64_t seed = 99) {
   std::vector<Batch> batches;
   if (task.has_step_loss()) batches.push_back(collate(all.samples, all.indices, seed));
   for (const Encoded& own : by_task(all)) {

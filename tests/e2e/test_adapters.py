@@ -107,7 +107,7 @@ def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
         ("{peft_type: seq_bn, target_modules: [query]}", '"target_modules"'),
         ("{peft_type: seq_bn, leave_out: [0, 1]}", "no adapter is left"),
         ("{peft_type: top_layers, layers: 3}", "the model has 2 layers"),
-        ("{peft_type: ln_tuning, target_modules: [query]}", "names no norm"),
+        ("{peft_type: ln_tuning, target_modules: [query]}", "no weight of this kind by these target_modules"),
         ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
         ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
         ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
@@ -118,6 +118,24 @@ def test_what_cannot_be_is_refused_before_training(hone, tiny_model, tmp_path, s
     config = write_run(tmp_path, tiny_model)
     assert words in hone("train", config, f"peft={section}", code=2).stderr
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_adapters_that_do_not_belong_together_are_not_combined(hone, trained, tiny_model, tmp_path):
+    folder, _ = trained
+    one, out = folder / "run/model", tmp_path / "combined"
+    assert "has no weight" in hone("merge", one, out, str(one), code=2).stderr
+    assert "is no number" in hone("merge", one, out, f"{one}=many", code=2).stderr
+    options = ("--combination", "ties", "--density", "1.5")
+    assert "--density is 1.5" in hone("merge", one, out, f"{one}=1", *options, code=2).stderr
+    assert "add up to 0" in hone("merge", one, out, f"{one}=-1", code=2).stderr
+    shutil.copytree(tiny_model, tmp_path / "base")
+    config = write_run(tmp_path, tmp_path / "base", num_train_epochs=1)
+    hone("train", config, LORA, "task.labels=[bad, good, other]")
+    message = hone("merge", one, out, f"{tmp_path / 'run/model'}=1", code=2).stderr
+    assert "one head cannot be both" in message
+    assert not out.exists()
+    hone("merge", one, out, f"{one}=1", "--combination", "dare_ties", "--density", "0.5")
+    assert (out / "model.safetensors").exists() and hone("predict", out, folder / "test.jsonl").rows
 
 
 def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):

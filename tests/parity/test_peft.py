@@ -122,6 +122,7 @@ FORMS = {
         "target_modules": ["query", "value"],
     },
     "norms": {"peft_type": "LN_TUNING"},
+    "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -325,6 +326,71 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
     bare.classifier.load_state_dict(plain.classifier.state_dict())
     with torch.no_grad():
         assert (bare(ids).logits - theirs).abs().max() > 1e-3
+
+
+def trained_adapters(hone_model, tmp_path):
+    """Two adapters of one base model, of different ranks and targets, as hone trained them."""
+    forms = [
+        {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["query", "value"]},
+        {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["query", "dense"]},
+    ]
+    folders = []
+    for place, form in enumerate(forms):
+        folder = tmp_path / f"run{place}"
+        folder.mkdir()
+        train = {"learning_rate": 1e-2, "seed": 42 + place}
+        run_probe(folder, hone_model, "classify", train, peft=form)
+        folders.append(folder / "final")
+    return folders
+
+
+def changes_of(folder, base):
+    """What the adapter of a folder changes of each weight of the base model."""
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    merged = peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload().state_dict()
+    return {name: merged[name] - before[name] for name in before if name in merged}
+
+
+@pytest.mark.parametrize("combination", ["linear", "ties"])
+def test_adapters_are_combined_as_pefts_merge_utils_do(tmp_path, combination):
+    from peft.utils import merge_utils
+
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    folders = trained_adapters(base, tmp_path)
+    out = tmp_path / "combined"
+    options = ["--weight", "0.7", "--combination", combination, "--density", "0.3", "--json"]
+    merge = [str(HONE), "merge", str(folders[0]), str(out), f"{folders[1]}=0.5", *options]
+    subprocess.run(merge, capture_output=True, text=True, check=True)
+    config = transformers.AutoConfig.from_pretrained(folders[0])
+    plain = KINDS["classify"].from_pretrained(base, config=config)
+    names = [name for name in plain.state_dict() if name.startswith("bert.")]
+    changes = [
+        changes_of(folder, KINDS["classify"].from_pretrained(base, config=config))
+        for folder in folders
+    ]
+    weights = torch.tensor([0.7, 0.5])
+    combined = load_file(out / "model.safetensors")
+    moved = 0
+    for name in names:
+        parts = [change[name] for change in changes]
+        if not any(part.abs().max() > 0 for part in parts):
+            continue
+        moved += 1
+        together = (
+            merge_utils.task_arithmetic(parts, weights)
+            if combination == "linear"
+            else merge_utils.ties(parts, weights, density=0.3)
+        )
+        expected = plain.state_dict()[name] + together
+        assert torch.allclose(combined[name], expected, atol=1e-6), name
+    assert moved > 9
+    heads = [load_file(folder / "adapter_model.safetensors") for folder in folders]
+    mean = sum(
+        weight * head["base_model.model.classifier.weight"] for weight, head in zip(weights, heads)
+    ) / sum(weights)
+    assert torch.allclose(combined["classifier.weight"], mean, atol=1e-6)
 
 
 def test_an_adapter_whose_ranks_were_taken_away_merges(tmp_path):

@@ -103,6 +103,7 @@ struct ChosenAdapter {
   std::optional<PrefixOptions> prefix = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
+  bool trains_head_alone = false;  // and that is no mistake
 };
 
 struct AdapterInfo {

@@ -27,6 +27,7 @@ ChosenAdapter read_head(Config& section) {
   ChosenAdapter chosen;
   read_method_options<NoOptions>(section, chosen);
   chosen.trains = [](const OwnWeight&) { return false; };
+  chosen.trains_head_alone = true;
   return chosen;
 }
 
@@ -44,22 +45,26 @@ struct TopOptions {
   }
 };
 
-// A layer's own, and what comes after the layers: a final norm, a pooler.
+std::string module_of(const std::string& weight) { return weight.substr(0, weight.rfind('.')); }
+
+// What comes after the layers: a pooler, and a norm that is the network's own.
+bool is_after_layers(const OwnWeight& weight) {
+  const std::string prefix = weight.config.base_prefix + ".";
+  const bool is_on_its_own = module_of(weight.name).find('.', prefix.size()) == std::string::npos;
+  return weight.name.find(".pooler.") != std::string::npos ||
+         (is_on_its_own && weight.module.as<LayerNormImpl>() != nullptr);
+}
+
 bool is_on_top(const OwnWeight& weight, int64_t layers) {
   const ModelConfig& config = weight.config;
-  const auto is_of_layer = [&](int64_t layer) {
-    return weight.name.starts_with(config.base_prefix + "." + config.plan->layer_name(layer) + ".");
-  };
   if (layers > config.num_layers)
     throw Error(ErrorKind::kUsage, fmt::format("\"layers\" is {}, but the model has {} layers",
                                                layers, config.num_layers));
   for (int64_t layer = config.num_layers - layers; layer < config.num_layers; ++layer) {
-    if (is_of_layer(layer)) return true;
+    const std::string name = config.base_prefix + "." + config.plan->layer_name(layer) + ".";
+    if (weight.name.starts_with(name)) return true;
   }
-  for (int64_t layer = 0; layer < config.num_layers - layers; ++layer) {
-    if (is_of_layer(layer)) return false;
-  }
-  return weight.name.find("embed") == std::string::npos;
+  return is_after_layers(weight);
 }
 
 ChosenAdapter read_top_layers(Config& section) {
@@ -77,8 +82,6 @@ struct NormOptions {
   }
   void check(const Config&) const {}
 };
-
-std::string module_of(const std::string& weight) { return weight.substr(0, weight.rfind('.')); }
 
 ChosenAdapter read_ln_tuning(Config& section) {
   ChosenAdapter chosen;

@@ -3,6 +3,7 @@
 #include "models/kernels/attention_inputs.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_cache.h"
+#include "models/layers/key_value_prefix.h"
 
 namespace hone {
 namespace {
@@ -45,8 +46,8 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
   const Heads& heads = options_.heads;
   const Packed& tokens = all.tokens();
   const RotaryOptions& rotary = options_.rotary;
-  const bool turns_here =
-      rotary.theta > 0 && (all.cache() != nullptr || depends_on_length(rotary, tokens.max_len));
+  const bool turns_here = rotary.theta > 0 && (all.cache() != nullptr || all.prefix() != nullptr ||
+                                               depends_on_length(rotary, tokens.max_len));
   kernels::AttentionInputs inputs;
   inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
   if (rotary.theta > 0 && !turns_here) inputs.rotary = all.rotary(rotary);
@@ -70,8 +71,22 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
 kernels::AttentionInputs SelfAttentionImpl::with_earlier(const kernels::AttentionInputs& inputs,
                                                          const Rows& rows) {
   const kernels::AttentionStreams x = kernels::attention_streams(inputs);
+  if (rows.prefix() != nullptr)
+    rows.prefix()->append_to(*rows.cache(), rows.layer(), x.k.scalar_type());
   const KeyValueCache::View all = rows.cache()->append(rows.layer(), x.k, x.v, rows.tokens());
   kernels::AttentionInputs result = inputs;  // what depends on distances stays
+  result.joined = at::Tensor();
+  result.q = x.q, result.k = all.k, result.v = all.v;
+  result.of_k = all.of_k;
+  return result;
+}
+
+kernels::AttentionInputs SelfAttentionImpl::behind(const KeyValuePrefix& prefix,
+                                                   const kernels::AttentionInputs& inputs,
+                                                   const Rows& rows) {
+  const kernels::AttentionStreams x = kernels::attention_streams(inputs);
+  const KeyValuePrefix::View all = prefix.before(rows.layer(), x.k, x.v);
+  kernels::AttentionInputs result = inputs;
   result.joined = at::Tensor();
   result.q = x.q, result.k = all.k, result.v = all.v;
   result.of_k = all.of_k;
@@ -84,7 +99,10 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   const kernels::DropoutOptions dropout = all.dropout(DropoutPlace::kAttention, options_.dropout);
   kernels::AttentionInputs inputs = read(x, all);
   if (options_.bias) options_.bias->add_to(inputs);
-  if (rows.cache() != nullptr) inputs = with_earlier(inputs, rows);
+  if (rows.cache() != nullptr)
+    inputs = with_earlier(inputs, rows);
+  else if (rows.prefix() != nullptr)
+    inputs = behind(*rows.prefix(), inputs, rows);
   const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
                                                        .window = options_.window,
                                                        .soft_cap = options_.soft_cap,

@@ -72,6 +72,9 @@ class SelfAttentionImpl : public AttentionLayer {
   // What these tokens' queries see where others came before them.
   static kernels::AttentionInputs with_earlier(const kernels::AttentionInputs& inputs,
                                                const Rows& rows);
+  // The same of a prefix that is trained.
+  static kernels::AttentionInputs behind(const KeyValuePrefix& prefix,
+                                         const kernels::AttentionInputs& inputs, const Rows& rows);
 
   SelfAttentionOptions options_;
   JoinedLinear query_key_value_;

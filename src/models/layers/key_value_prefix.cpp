@@ -1,9 +1,13 @@
 #include "models/layers/key_value_prefix.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <numeric>
+
+#include "models/layers/key_value_cache.h"
 
 namespace hone {
 
@@ -24,6 +28,18 @@ KeyValuePrefix::KeyValuePrefix(const at::Tensor& values, const Packed& tokens)
     end[s + 1] = end[s] + static_cast<int32_t>(length) + ends[s + 1] - ends[s];
   }
   rows_ = rows.to(tokens.ids.device());
+  own_.positions = at::arange(length, tokens.ids.options()).repeat({sequences});
+  own_.ids = at::zeros_like(own_.positions);
+  own_.cu_seqlens = at::arange(0, (sequences + 1) * length, length, at::kInt);
+  own_.max_len = length;
+}
+
+void KeyValuePrefix::append_to(KeyValueCache& cache, int64_t layer, at::ScalarType type) const {
+  const at::Tensor own = of_layer(layer).detach().to(type);
+  const auto of_all = [&](int64_t which) {
+    return own.select(1, which).repeat({own_.sequences(), 1, 1});
+  };
+  cache.append(layer, of_all(0), of_all(1), own_);
 }
 
 KeyValuePrefix::View KeyValuePrefix::before(int64_t layer, const at::Tensor& k,

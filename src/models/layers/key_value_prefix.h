@@ -13,6 +13,8 @@
 
 namespace hone {
 
+class KeyValueCache;
+
 // What a network has of keys and values.
 struct KeyValueShape {
   int64_t layers = 0, heads = 0, dim = 0;
@@ -32,6 +34,8 @@ class KeyValuePrefix {
     kernels::Stretches of_k;
   };
   View before(int64_t layer, const at::Tensor& k, const at::Tensor& v) const;
+  // As the first tokens of every sequence of an empty cache, without a gradient.
+  void append_to(KeyValueCache& cache, int64_t layer, at::ScalarType type) const;
   // All that `before` reads of a layer [P, 2, heads, dim].
   const at::Tensor& of_layer(int64_t layer) const { return layers_.at(static_cast<size_t>(layer)); }
 
@@ -39,6 +43,7 @@ class KeyValuePrefix {
   std::vector<at::Tensor> layers_;
   at::Tensor rows_;  // [N + S P] int64: below P of the prefix, else P + the token's row
   kernels::Stretches of_k_;
+  Packed own_;  // P tokens of each sequence
 };
 
 // The same tokens P positions further on.

@@ -14,6 +14,7 @@
 namespace hone {
 
 class KeyValueCache;
+class KeyValuePrefix;
 
 // Where dropout happens: once after the embeddings, at several places of a block, of a head.
 enum class DropoutPlace : uint32_t {
@@ -50,6 +51,11 @@ class Rows {
   const Packed& tokens() const { return batch_->tokens; }
   const at::Tensor& chosen() const { return chosen_; }  // undefined: all
   KeyValueCache* cache() const { return batch_->cache; }
+  // Keys and values before the first token of each sequence, of all places; null: none.
+  const KeyValuePrefix* prefix() const { return batch_->prefix.get(); }
+  void set_prefix(std::shared_ptr<const KeyValuePrefix> prefix) {
+    batch_->prefix = std::move(prefix);
+  }
   int64_t layer() const { return layer_; }  // -1: of no block
   int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
   // These rows of x [N, …], which has a row for each token.
@@ -70,6 +76,7 @@ class Rows {
     Packed tokens;
     KeyValueCache* cache;
     std::map<RotaryOptions, kernels::Rotary> by_position, by_token;  // angles made so far
+    std::shared_ptr<const KeyValuePrefix> prefix;
   };
 
   kernels::Rotary angles_of_tokens(const RotaryOptions& options) const;
