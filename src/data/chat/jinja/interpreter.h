@@ -27,11 +27,29 @@ class Interpreter {
   Runtime& runtime_;
   const std::string& source_;
   const std::string& file_;
-  std::deque<Scope> scopes_;  // kept until the end: macros and loops look back at them
+  std::deque<Scope> scopes_;
+  std::vector<Scope*> free_scopes_;  // nobody looks back at them
   Scope* globals_;
   Writer* out_ = nullptr;
 
-  Scope& inner(Scope& around);
+  // A scope of its own for what stands in a block.
+  class Inner {
+   public:
+    Inner(Interpreter& interpreter, Scope& around)
+        : interpreter_(interpreter), scope_(interpreter.new_scope(around)) {}
+    ~Inner() {
+      if (!scope_.is_kept()) interpreter_.free_scopes_.push_back(&scope_);
+    }
+    Inner(const Inner&) = delete;
+    Inner& operator=(const Inner&) = delete;
+    Scope& operator*() const { return scope_; }
+
+   private:
+    Interpreter& interpreter_;
+    Scope& scope_;
+  };
+
+  Scope& new_scope(Scope& around);
   [[noreturn]] void fail(const Fault& fault, size_t at) const;
 
   // statements.cpp

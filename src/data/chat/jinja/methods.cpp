@@ -59,14 +59,17 @@ Value strip_right(Runtime& runtime, const Value& self, Bound& with) {
 }
 
 // Words between white space; beyond `most` splits the rest is one.
-std::vector<Value> split_blanks(const Text& text, int64_t most, bool from_right) {
+std::vector<Value> split_blanks(Runtime& runtime, const Text& text, int64_t most, bool from_right) {
   std::vector<std::pair<size_t, size_t>> words;
   const std::vector<size_t> starts = character_starts(text.bytes);
   bool is_in_word = false;
   for (size_t i = 0; i + 1 < starts.size(); ++i) {
     size_t at = starts[i];
     const bool is_space = is_python_space(next_code_point(text.bytes, at));
-    if (!is_space && !is_in_word) words.emplace_back(starts[i], 0);
+    if (!is_space && !is_in_word) {
+      runtime.step();
+      words.emplace_back(starts[i], 0);
+    }
     if (!is_space) words.back().second = starts[i + 1];
     is_in_word = !is_space;
   }
@@ -90,15 +93,16 @@ std::vector<Value> split_blanks(const Text& text, int64_t most, bool from_right)
   return parts;
 }
 
-std::vector<Value> split_at(const Text& text, const std::string& separator, int64_t most,
-                            bool from_right) {
+std::vector<Value> split_at(Runtime& runtime, const Text& text, const std::string& separator,
+                            int64_t most, bool from_right) {
   if (separator.empty()) throw Fault("a text cannot be split at an empty one");
   std::vector<size_t> places;
   if (from_right) {
     for (size_t end = text.size(); most != 0 && end >= separator.size();) {
       const size_t found = text.bytes.rfind(separator, end - separator.size());
       if (found == std::string::npos) break;
-      places.insert(places.begin(), found);
+      runtime.step();
+      places.push_back(found);
       end = found;
       if (most > 0) --most;
     }
@@ -106,11 +110,13 @@ std::vector<Value> split_at(const Text& text, const std::string& separator, int6
     for (size_t at = 0; most != 0;) {
       const size_t found = text.bytes.find(separator, at);
       if (found == std::string::npos) break;
+      runtime.step();
       places.push_back(found);
       at = found + separator.size();
       if (most > 0) --most;
     }
   }
+  std::sort(places.begin(), places.end());
   std::vector<Value> parts;
   size_t begin = 0;
   for (const size_t place : places) {
@@ -123,8 +129,10 @@ std::vector<Value> split_at(const Text& text, const std::string& separator, int6
 
 Value split_text(Runtime& runtime, const Value& self, Bound& with, bool from_right) {
   const int64_t most = with.whole(1, -1);
-  if (!has_argument(with, 0)) return runtime.list(split_blanks(self.text(), most, from_right));
-  return runtime.list(split_at(self.text(), need_text(with[0], "split").bytes, most, from_right));
+  if (!has_argument(with, 0))
+    return runtime.list(split_blanks(runtime, self.text(), most, from_right));
+  return runtime.list(
+      split_at(runtime, self.text(), need_text(with[0], "split").bytes, most, from_right));
 }
 Value split_left(Runtime& runtime, const Value& self, Bound& with) {
   return split_text(runtime, self, with, false);

@@ -287,7 +287,7 @@ std::vector<Value> items_of(Runtime& runtime, const Value& value) {
   }
   if (!is_iterable(value)) throw Fault(fmt::format("a {} has no items", value.type()));
   const int64_t count = length(value);
-  runtime.step(count);
+  runtime.step(value.is_text() ? 2 * count : count);
   items.reserve(static_cast<size_t>(count));
   if (value.is_text()) {
     const std::vector<size_t> starts = character_starts(value.text().bytes);

@@ -12,9 +12,10 @@
 
 namespace hone::jinja {
 
-constexpr int64_t kMostSteps = 10'000'000;        // expressions evaluated, items and entries made
-constexpr int64_t kMostBytes = int64_t{1} << 32;  // of all texts made, counted once each
-constexpr int64_t kMostTextBytes = int64_t{1} << 26;  // of one text
+constexpr int64_t kMostSteps = 5'000'000;         // expressions evaluated, items and entries made
+constexpr int64_t kMostBytes = int64_t{1} << 29;  // of all texts made, counted once each
+constexpr int64_t kMostTextBytes = int64_t{1} << 24;  // of one text
+constexpr int64_t kStepsOfObject = 10;                // it takes some hundred bytes until the end
 constexpr int64_t kMostRange = 100'000;               // MAX_RANGE of Jinja2's sandbox
 constexpr int kMostDepth = 800;                       // of expressions and statements in each other
 
@@ -33,7 +34,7 @@ class Runtime {
 
   template <typename T, typename... A>
   T& make(A&&... arguments) {
-    step();
+    step(kStepsOfObject);
     auto made = std::make_unique<T>(std::forward<A>(arguments)...);
     T& object = *made;
     objects_.push_back(std::move(made));

@@ -13,6 +13,19 @@ class Scope {
  public:
   explicit Scope(Scope* around) : around_(around) {}
 
+  // As a new one; what it is kept for stays.
+  void reset(Scope* around) {
+    around_ = around;
+    values_.clear();
+  }
+
+  // A macro or a loop looks back at it, and so at those around it, until the end.
+  void keep() {
+    for (Scope* scope = this; scope != nullptr && !scope->is_kept_; scope = scope->around_)
+      scope->is_kept_ = true;
+  }
+  bool is_kept() const { return is_kept_; }
+
   const Value* find(const std::string& name) const {
     for (const Scope* scope = this; scope != nullptr; scope = scope->around_) {
       for (const auto& [known, value] : scope->values_) {
@@ -33,6 +46,7 @@ class Scope {
 
  private:
   Scope* around_;
+  bool is_kept_ = false;
   std::vector<std::pair<std::string, Value>> values_;
 };
 

@@ -13,7 +13,9 @@ namespace hone::jinja {
 class Macro final : public Object {
  public:
   Macro(Interpreter& interpreter, const Statement& definition, Scope& around)
-      : interpreter_(interpreter), definition_(definition), around_(around) {}
+      : interpreter_(interpreter), definition_(definition), around_(around) {
+    around_.keep();
+  }
 
   std::string type() const override { return "macro"; }
   bool is_callable() const override { return true; }
@@ -24,9 +26,9 @@ class Macro final : public Object {
 
   Value call(Runtime& runtime, Arguments& arguments) override {
     const Runtime::Depth depth(runtime);
-    Scope& scope = interpreter_.inner(around_);
-    take_arguments(runtime, arguments, scope);
-    return runtime.text(interpreter_.captured(definition_.bodies[0], scope));
+    const Interpreter::Inner scope(interpreter_, around_);
+    take_arguments(runtime, arguments, *scope);
+    return runtime.text(interpreter_.captured(definition_.bodies[0], *scope));
   }
 
  private:
@@ -104,12 +106,19 @@ class Macro final : public Object {
   }
 };
 
-Scope& Interpreter::inner(Scope& around) {
+Scope& Interpreter::new_scope(Scope& around) {
   runtime_.step();
-  return scopes_.emplace_back(&around);
+  if (free_scopes_.empty()) return scopes_.emplace_back(&around);
+  Scope& scope = *free_scopes_.back();
+  free_scopes_.pop_back();
+  scope.reset(&around);
+  return scope;
 }
 
-Text Interpreter::run(const Body& body) { return captured(body, inner(*globals_)); }
+Text Interpreter::run(const Body& body) {
+  const Inner scope(*this, *globals_);
+  return captured(body, *scope);
+}
 
 Interpreter::Flow Interpreter::run(const Body& body, Scope& scope) {
   for (const auto& statement : body) {
@@ -156,13 +165,16 @@ Interpreter::Flow Interpreter::run_placed(const Statement& statement, Scope& sco
       run_call(statement, scope);
       return Flow::kOn;
     case Kind::kFilter: {
-      const Value text = runtime_.text(captured(statement.bodies[0], inner(scope)));
+      const Inner within(*this, scope);
+      const Value text = runtime_.text(captured(statement.bodies[0], *within));
       out_->append(to_text(runtime_, filtered(*statement.expressions[0], scope, &text)));
       return Flow::kOn;
     }
-    case Kind::kGeneration:
-      out_->append(captured_answer(statement.bodies[0], inner(scope)));
+    case Kind::kGeneration: {
+      const Inner within(*this, scope);
+      out_->append(captured_answer(statement.bodies[0], *within));
       return Flow::kOn;
+    }
     case Kind::kBreak:
       return Flow::kBreak;
     default:
@@ -186,9 +198,9 @@ Interpreter::Flow Interpreter::run_for(const Statement& statement, Scope& scope)
 Interpreter::Flow Interpreter::run_loop(const Statement& statement, Scope& scope,
                                         const Value& items, int64_t depth0) {
   const auto test = [this, &statement, &scope](const Value& item) {
-    Scope& tested = inner(scope);
-    assign(statement.targets[0], item, tested);
-    return is_true(evaluate(*statement.expressions[1], tested));
+    const Inner tested(*this, scope);
+    assign(statement.targets[0], item, *tested);
+    return is_true(evaluate(*statement.expressions[1], *tested));
   };
   const auto recurse = [this, &statement, &scope, depth0](const Value& more) {
     Writer out(runtime_);
@@ -197,6 +209,7 @@ Interpreter::Flow Interpreter::run_loop(const Statement& statement, Scope& scope
     out_ = outer;
     return out.value();
   };
+  scope.keep();
   const bool has_test = statement.expressions[1] != nullptr;
   Loop& loop =
       runtime_.make<Loop>(items_of(runtime_, items), has_test ? Loop::Test(test) : nullptr,
@@ -204,26 +217,29 @@ Interpreter::Flow Interpreter::run_loop(const Statement& statement, Scope& scope
   bool has_any = false;
   while (loop.advance()) {
     has_any = true;
-    Scope& within = inner(scope);
-    assign(statement.targets[0], loop.current(), within);
-    within.set("loop", Value::object(loop));
-    if (run(statement.bodies[0], within) == Flow::kBreak) break;
+    const Inner within(*this, scope);
+    assign(statement.targets[0], loop.current(), *within);
+    (*within).set("loop", Value::object(loop));
+    if (run(statement.bodies[0], *within) == Flow::kBreak) break;
   }
   const bool has_else = statement.bodies.size() > 1;
-  return has_else && !has_any ? run(statement.bodies[1], inner(scope)) : Flow::kOn;
+  if (has_any || !has_else) return Flow::kOn;
+  const Inner otherwise(*this, scope);
+  return run(statement.bodies[1], *otherwise);
 }
 
 Interpreter::Flow Interpreter::run_with(const Statement& statement, Scope& scope) {
-  Scope& within = inner(scope);
+  const Inner within(*this, scope);
   for (size_t i = 0; i < statement.targets.size(); ++i)
-    assign(statement.targets[i], evaluate(*statement.expressions[i], scope), within);
-  return run(statement.bodies[0], within);
+    assign(statement.targets[i], evaluate(*statement.expressions[i], scope), *within);
+  return run(statement.bodies[0], *within);
 }
 
 void Interpreter::run_set(const Statement& statement, Scope& scope) {
   if (statement.kind == Statement::Kind::kSet)
     return assign(statement.targets[0], evaluate(*statement.expressions[0], scope), scope);
-  Value value = runtime_.text(captured(statement.bodies[0], inner(scope)));
+  const Inner within(*this, scope);
+  Value value = runtime_.text(captured(statement.bodies[0], *within));
   if (statement.expressions[0] != nullptr) {
     const Value text = std::move(value);
     value = filtered(*statement.expressions[0], scope, &text);

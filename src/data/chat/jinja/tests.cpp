@@ -49,7 +49,8 @@ bool is_number_test(Runtime&, const Value& value, Bound&) { return value.is_numb
 bool is_string_test(Runtime&, const Value& value, Bound&) { return value.is_text(); }
 bool is_mapping(Runtime&, const Value& value, Bound&) { return value.is_dict(); }
 bool is_sequence_test(Runtime&, const Value& value, Bound&) {
-  return value.is_text() || value.is_sequence() || value.is_dict() || value.is_range();
+  return value.is_text() || value.is_sequence() || value.is_dict() || value.is_range() ||
+         value.is_undefined();
 }
 bool is_iterable_test(Runtime&, const Value& value, Bound&) { return is_iterable(value); }
 bool is_callable_test(Runtime&, const Value& value, Bound&) {

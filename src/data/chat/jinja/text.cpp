@@ -190,10 +190,17 @@ Text title(const Text& text) {
 }
 
 Text title_filter(const Text& text) {
-  return map_case(text, [](const std::u32string& all, size_t i) {
-    const bool is_first = i == 0 || is_word_border(all[i]) != is_word_border(all[i - 1]);
-    return is_first ? CaseOf::kUpper : CaseOf::kLower;
-  });
+  const std::vector<size_t> starts = character_starts(text.bytes);
+  const std::u32string all = from_utf8(text.bytes);
+  Text out;
+  for (size_t begin = 0; begin < all.size();) {
+    size_t end = begin + 1;
+    while (end < all.size() && is_word_border(all[end]) == is_word_border(all[begin])) ++end;
+    out.append(upper(text.part(starts[begin], starts[begin + 1])));
+    out.append(lower(text.part(starts[begin + 1], starts[end])));
+    begin = end;
+  }
+  return out;
 }
 
 bool is_upper_case(const Text& text) { return has_only(text, UCHAR_UPPERCASE); }
