@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "models/adapters/prefix.h"
 
 namespace hone {
 namespace {
@@ -52,6 +53,12 @@ CausalDecoder::CausalDecoder(Network& network)
     : network_(network),
       head_(causal_head_of(network)),
       cache_(network.backbone().config().num_layers) {}
+
+int64_t CausalDecoder::max_positions() const {
+  const Backbone& backbone = network_.backbone();
+  const int64_t taken = backbone.prefix() == nullptr ? 0 : backbone.prefix()->length();
+  return backbone.config().max_positions - taken;
+}
 
 at::Tensor CausalDecoder::next(const std::vector<NewTokens>& sequences) {
   const c10::AutoGradMode no_grad(false);

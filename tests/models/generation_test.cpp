@@ -55,6 +55,9 @@ class ScriptedDecoder : public StepDecoder {
     sequences_ = std::move(chosen);
   }
   int64_t max_positions() const override { return positions_; }
+  bool may_join() const override { return joins; }
+
+  bool joins = true;
 
   std::vector<size_t> rows_per_pass, tokens_per_pass;
 
@@ -333,6 +336,16 @@ TEST(Generation, AnswersThatHaveEndedLeaveAndPromptsJoin) {
   EXPECT_THAT(answers[3].ids, IsEmpty());
   EXPECT_THAT(decoder.rows_per_pass, ElementsAre(2, 3, 3, 1, 1, 1, 1));
   EXPECT_LE(*std::max_element(decoder.tokens_per_pass.begin(), decoder.tokens_per_pass.end()), 4U);
+}
+
+TEST(Generation, PromptsWaitForAllAnswersWhereNoneMayJoin) {
+  GenerationOptions options;
+  options.max_new_tokens = 3;
+  ScriptedDecoder decoder(counting(20));
+  decoder.joins = false;
+  const auto answers = generate(decoder, prompts_of({{1}, {2}, {3}}), options, {.max_tokens = 2});
+  EXPECT_THAT(answers[2].ids, ElementsAre(4, 5, 6));
+  EXPECT_THAT(decoder.rows_per_pass, ElementsAre(2, 2, 2, 1, 1, 1));
 }
 
 TEST(Generation, APromptLargerThanAPassGoesAlone) {

@@ -83,6 +83,8 @@ class Answering {
 
 // Prompts join in their order, as long as the next forward pass and what is kept have room.
 void Answering::admit() {
+  const bool has_begun = !writing_.empty() && !writing_.front().extensions.empty();
+  if (has_begun && !decoder_.may_join()) return;
   int64_t tokens = 0;
   for (const Writing& writing : writing_) tokens += writing.rows;
   for (; next_ < prompts_.size(); ++next_) {

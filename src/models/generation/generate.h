@@ -37,6 +37,8 @@ class StepDecoder {
   virtual void select(std::span<const int64_t> sequences) = 0;
   // The longest sequence, prompt and answer together.
   virtual int64_t max_positions() const = 0;
+  // Whether new sequences may begin while others are there.
+  virtual bool may_join() const { return true; }
 };
 
 struct Prompt {
