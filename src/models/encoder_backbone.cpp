@@ -11,6 +11,7 @@
 #include "models/kernels/activation.h"
 #include "models/kernels/random.h"
 #include "models/layers/adopt.h"
+#include "models/layers/key_value_cache.h"
 
 namespace hone {
 namespace {
