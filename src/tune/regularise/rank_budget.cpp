@@ -135,12 +135,13 @@ class RankBudget : public Regulariser {
     }
   }
 
-  int64_t state_size() const override {
-    int64_t numbers = 0;
+  int64_t state_bytes() const override {
+    constexpr int64_t kFloat = 4;
+    int64_t bytes = 0;
     for (const RankedLayer& layer : layers_)
-      numbers += 2 * (layer.a.mean.numel() + layer.e.mean.numel() + layer.b.mean.numel()) +
-                 layer.adapter->ranks();
-    return numbers;
+      bytes += 2 * kFloat * (layer.a.mean.numel() + layer.e.mean.numel() + layer.b.mean.numel()) +
+               layer.adapter->ranks();
+    return bytes;
   }
 
  private:
