@@ -139,8 +139,8 @@ class RankBudget : public Regulariser {
     constexpr int64_t kFloat = 4;
     int64_t bytes = 0;
     for (const RankedLayer& layer : layers_)
-      bytes += 2 * kFloat * (layer.a.mean.numel() + layer.e.mean.numel() + layer.b.mean.numel()) +
-               layer.adapter->ranks();
+      bytes += kFloat * (2 * (layer.a.mean.numel() + layer.e.mean.numel() + layer.b.mean.numel()) +
+                         layer.adapter->ranks());
     return bytes;
   }
 
