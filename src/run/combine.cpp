@@ -26,15 +26,15 @@ Weights copy_of(Network& network) {
 }
 
 // One adapter: what it leaves of the model's weights once it is merged.
-struct Part {
+struct Addend {
   AdapterShare share;
   std::unique_ptr<Pipeline> pipeline;
   Adapted adapted = {};
   Weights before = {}, after = {};
 };
 
-Part load_part(const AdapterShare& share) {
-  Part part{share, Pipeline::load(share.folder)};
+Addend load_part(const AdapterShare& share) {
+  Addend part{share, Pipeline::load(share.folder)};
   if (!part.pipeline->adapted())
     throw Error(ErrorKind::kModel, {share.folder}, "is no adapter's folder");
   part.adapted = *part.pipeline->adapted();
@@ -44,7 +44,7 @@ Part load_part(const AdapterShare& share) {
   return part;
 }
 
-void require_one_base(const Part& first, const Part& other) {
+void require_one_base(const Addend& first, const Addend& other) {
   if (first.adapted.base_weights != other.adapted.base_weights)
     throw Error(ErrorKind::kModel, {other.share.folder},
                 fmt::format("its base model is another one than that of {}: changes of different "
@@ -58,9 +58,9 @@ void require_one_base(const Part& first, const Part& other) {
 }
 
 // Modules that some adapter has in full: there is no change of the base's to add up.
-std::vector<std::string> modules_in_full(const std::vector<Part>& parts) {
+std::vector<std::string> modules_in_full(const std::vector<Addend>& parts) {
   std::vector<std::string> modules;
-  for (const Part& part : parts) {
+  for (const Addend& part : parts) {
     const Adapted& adapted = part.adapted;
     modules.insert(modules.end(), adapted.modules_to_save.begin(), adapted.modules_to_save.end());
     if (adapted.names.below.empty())
@@ -112,12 +112,12 @@ at::Tensor combined(std::vector<at::Tensor> changes, const std::vector<double>& 
 
 // The value of a weight in the new model: the base's and the changes, or, of what the base lacks,
 // the mean.
-at::Tensor joined_value(const std::string& name, const std::vector<Part>& parts, bool is_of_base,
+at::Tensor joined_value(const std::string& name, const std::vector<Addend>& parts, bool is_of_base,
                         const Combination& combination) {
   std::vector<at::Tensor> values;
   std::vector<double> weights;
   double total = 0;
-  for (const Part& part : parts) {
+  for (const Addend& part : parts) {
     const at::Tensor& after = part.after.at(name);
     const double weight = part.share.weight;
     values.push_back(is_of_base ? after - part.before.at(name) : after * weight);
@@ -154,7 +154,7 @@ void combine_adapters(const std::vector<AdapterShare>& shares, const Combination
     throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
   need_options(shares, combination);
   const c10::AutoGradMode no_grad(false);
-  std::vector<Part> parts;
+  std::vector<Addend> parts;
   for (const AdapterShare& share : shares) {
     parts.push_back(load_part(share));
     require_one_base(parts.front(), parts.back());
