@@ -68,6 +68,7 @@ TEST(Several, RefusesWhatIsNoTaskOfSeveral) {
   EXPECT_THAT(error("{a: {task: {name: several}}}"), HasSubstr("cannot be several itself"));
   EXPECT_THAT(error("{a: {task: {name: setfit}}}"),
               HasSubstr("solved for when training has ended"));
+  EXPECT_THAT(error("{a: {task: {name: causal_lm}}}"), HasSubstr("token by token"));
   EXPECT_THAT(error("{a: {task: {name: embedding}}}"),
               HasSubstr("all samples of an optimizer step"));
   for (const char* weight : {"0", "-1", ".nan", ".inf"})

@@ -73,4 +73,14 @@ bool SeveralHead::uses_pooler() const {
                      [](const Named& one) { return one.head->uses_pooler(); });
 }
 
+void SeveralHead::set_precision(Precision precision) {
+  for (const Named& one : heads_) one.head->set_precision(precision);
+}
+
+int64_t SeveralHead::loss_bytes(Precision precision) const {
+  int64_t most = 0;
+  for (const Named& one : heads_) most = std::max(most, one.head->loss_bytes(precision));
+  return most;
+}
+
 }  // namespace hone::several

@@ -25,6 +25,8 @@ class SeveralHead : public Head {
   void rename(StateDict& checkpoint) const override;
   std::vector<std::shared_ptr<Head>> parts() const override;
   bool uses_pooler() const override;  // where some head does
+  void set_precision(Precision precision) override;
+  int64_t loss_bytes(Precision precision) const override;  // of the head that takes most
 
  private:
   std::vector<Named> heads_;  // by Sample::task

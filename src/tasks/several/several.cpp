@@ -111,6 +111,10 @@ void Several::begin_from(const std::string& model_folder, bool has_length) {
   for (const TaskPart& part : parts_) part.task->begin_from(model_folder, has_length);
 }
 
+void Several::reopen(const std::string& model_folder) {
+  for (const TaskPart& part : parts_) part.task->reopen(model_folder);
+}
+
 std::vector<std::string> Several::open_options() const {
   std::vector<std::string> names;
   for (const TaskPart& part : parts_) {
@@ -244,6 +248,10 @@ void refuse_unfit(const Config& entry, const TaskInfo& info, const Task& task) {
   };
   if (task.has_final_fit())
     refuse("a part of its head is solved for when training has ended. Train it by itself");
+  if (task.generation() != nullptr)
+    refuse(
+        "it writes its answers token by token. Train it by itself, or in a stage "
+        "(docs/stages.md)");
   if (task.has_step_loss())
     refuse(
         "its loss is over all samples of an optimizer step. Train it by itself, or in a stage "

@@ -31,6 +31,7 @@ class Several : public Task {
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
   void finish_learning() override;
   void begin_from(const std::string& model_folder, bool has_length) override;
+  void reopen(const std::string& model_folder) override;
   std::vector<std::string> open_options() const override;  // "topic.threshold"
   std::vector<ChosenOption> choose_options(const Report& validation) override;
   std::vector<std::string> idle_options() const override;
