@@ -1,8 +1,10 @@
-"""Adapters of the `adapters` library on a tiny BERT: bottleneck_{double_seq_bn,seq_bn,par_bn}/ as it saves them, and the logits of four texts.
+"""Adapters of the `adapters` library on a tiny BERT: double_seq_bn/, seq_bn/ and par_bn/ as it saves them, and the logits of four texts.
 
-    python tests/golden/bottlenecks.py FOLDER
+    python tests/golden/bottlenecks.py make tests/golden/bottlenecks
+    python tests/golden/bottlenecks.py check BASE FOLDER …
 
-Needs adapters 1.2 and the Transformers that it asks for, in an environment of their own. FOLDER gets `base`, a folder for each form, and logits.json.
+Needs adapters 1.2 and the Transformers that it asks for, in an environment of their own. `make` writes `base` beside them, and logits.json.
+`check` loads folders that another program saved, and prints the logits of the four texts with each, a line of JSON.
 """
 
 import json
@@ -36,8 +38,22 @@ def tiny_bert():
     return transformers.BertForSequenceClassification(config).eval()
 
 
-def main():
-    root = pathlib.Path(sys.argv[1])
+def logits_of(model):
+    with torch.no_grad():
+        return [model(torch.tensor([ids])).logits[0].tolist() for ids in TEXTS]
+
+
+def check(base, folders):
+    for folder in folders:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        model = transformers.BertForSequenceClassification.from_pretrained(base, config=config)
+        adapters.init(model)
+        name = model.load_adapter(folder, use_safetensors=True)
+        model.set_active_adapters(name)
+        print(json.dumps(logits_of(model.eval())))
+
+
+def make(root):
     tiny_bert().save_pretrained(root / "base")
     logits = {"texts": TEXTS}
     for name, config in FORMS.items():
@@ -49,10 +65,13 @@ def main():
             for weight, value in model.named_parameters():
                 if ".adapters." in weight or weight.startswith("classifier"):
                     value.copy_(0.3 * torch.randn_like(value))
-            logits[name] = [model(torch.tensor([ids])).logits[0].tolist() for ids in TEXTS]
-        model.save_adapter(str(root / f"bottleneck_{name}"), "mine", use_safetensors=True)
+        logits[name] = logits_of(model)
+        model.save_adapter(str(root / name), "mine", use_safetensors=True)
     (root / "logits.json").write_text(json.dumps(logits, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "make":
+        make(pathlib.Path(sys.argv[2]))
+    else:
+        check(sys.argv[2], sys.argv[3:])
