@@ -12,6 +12,7 @@
 #include "run/run_folder.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
+#include "tasks/peft_folder.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
 #include "tune/tensorboard.h"
@@ -30,6 +31,7 @@ bool is_own_config(const RunConfig& config) {
 RunFolder locked_folder(const RunConfig& config) {
   std::vector<std::string> inputs;
   if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
+  if (!config.adapter.empty()) inputs.push_back(config.adapter);
   for (const DataOptions& data : config.all_data()) {
     for (const auto& [split, source] : data.sources) {
       for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
@@ -85,6 +87,9 @@ class Run {
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
                                        config_.data.clean, config_.peft);
+    if (!config_.adapter.empty())
+      continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
+                       config_.adapter);
     result.training = train(*result.pipeline, prepared.data, data, resumes);
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);

@@ -6,14 +6,30 @@
 #include <filesystem>
 
 #include "base/folder_name.h"
+#include "tasks/peft_folder.h"
 #include "tasks/several/several.h"
 
 namespace hone {
 namespace {
 
+// An adapter that the run goes on with says all that the section could.
+std::optional<PeftOptions> continued_peft(const Config& root, RunConfig& config) {
+  const PeftOptions options = read_adapter_options(config.model);
+  if (root.has("peft"))
+    throw root.error("peft", fmt::format("model.path is an adapter ({}), which brings its own "
+                                         "section peft: leave this one out to go on with it, or "
+                                         "merge it first (hone merge)",
+                                         config.model));
+  config.adapter = config.model;
+  config.model = options.base;
+  return options;
+}
+
 // A folder is named in full, so that the adapter finds it from wherever it is loaded.
-std::optional<PeftOptions> read_peft(Config& root, const std::string& model) {
+std::optional<PeftOptions> read_peft(Config& root, RunConfig& config) {
+  if (is_adapter_folder(config.model)) return continued_peft(root, config);
   if (!root.has("peft")) return std::nullopt;
+  const std::string& model = config.model;
   Config section = root.section("peft");
   PeftOptions options = PeftOptions::read(section);
   options.base = std::filesystem::is_directory(model)
@@ -160,7 +176,7 @@ RunConfig RunConfig::read(Config& root, const std::string& path) {
   Config train = root.section("train"), regularise = root.section("regularise"),
          output = root.section("output");
   config.read_data(root);
-  config.peft = read_peft(root, config.model);
+  config.peft = read_peft(root, config);
   config.train = read_train(train, config);
   config.regularisers = read_regularisers(regularise);
   config.output_dir = output.require("dir");
@@ -202,6 +218,10 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
 RunConfig RunConfig::read_whole(Config root, const std::string& path) {
   RunConfig config = read(root, path);
   if (root.has("stages")) {
+    if (!config.adapter.empty())
+      throw root.error("stages",
+                       "a run that goes on with an adapter has no stages: what comes after one "
+                       "begins with a whole model. Merge the adapter first (hone merge)");
     Json list = Json::array();
     for (Config& stage : root.sections("stages")) config.read_stage(stage, root, list);
     root.note("stages", std::move(list));

@@ -20,6 +20,8 @@ struct RunConfig {
   std::vector<DataOptions> task_data;  // of each of several tasks, where each has its own
   TrainOptions train;
   std::optional<PeftOptions> peft;
+  // The folder of the adapter that the run goes on with, whose base model `model` is; "": none.
+  std::string adapter;
   std::vector<ChosenRegulariser> regularisers;
   std::string output_dir;
   bool overwrite = false;

@@ -9,8 +9,10 @@
 
 #include "base/file.h"
 #include "base/hub.h"
+#include "base/log.h"
 #include "models/weights.h"
 #include "tasks/bottleneck_folder.h"
+#include "tasks/manifest.h"
 #include "tasks/pretrained.h"
 
 namespace hone {
@@ -24,9 +26,10 @@ constexpr const char* kBaseOfLibrary = "model_name";  // of the adapters library
 
 // Keys that say how an adapter was begun, or nothing about its weights.
 constexpr const char* kAsideKeys[] = {
-    kBaseModel,          "auto_mapping",      "revision",        "task_type",      "inference_mode",
-    "peft_version",      "megatron_core",     "loftq_config",    "runtime_config", "bias",
-    "init_lora_weights", "qalora_group_size", "init_ia3_weights", "fan_in_fan_out"};
+    kBaseModel,         "auto_mapping",  "revision",          "task_type",
+    "inference_mode",   "peft_version",  "megatron_core",     "loftq_config",
+    "runtime_config",   "bias",          "init_lora_weights", "qalora_group_size",
+    "init_ia3_weights", "fan_in_fan_out"};
 // Beginnings that change the base model's weights too.
 constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
 
@@ -117,6 +120,12 @@ Json section_of(const Json& config, const std::string& path) {
   return asked_for(config);
 }
 
+Json read_adapter_config(const std::string& path) {
+  Json config = read_json(path, ErrorKind::kModel);
+  if (!config.is_object()) refuse_folder(path, "must be a JSON object");
+  return config;
+}
+
 PeftOptions read_peft_options(const Json& config, const std::string& path) {
   const char* key = is_library_config(config) ? kBaseOfLibrary : kBaseModel;
   const Json base = config.value(key, Json());
@@ -181,10 +190,52 @@ bool is_adapter_folder(const std::string& folder) {
   return std::filesystem::exists(file_in(folder, kAdapterConfig));
 }
 
+void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
+  const Json known = manifest.value("base", Json());
+  if (known == adapted.base_weights) return;
+  throw Error(ErrorKind::kModel, {folder},
+              fmt::format("the adapter was trained on another base model than {} is now (weights "
+                          "{}, now \"{}\"); name the one it was trained on as "
+                          "\"base_model_name_or_path\" in adapter_config.json",
+                          adapted.base, known.dump(), adapted.base_weights));
+}
+
+PeftOptions read_adapter_options(const std::string& folder) {
+  const std::string path = file_in(folder, kAdapterConfig);
+  PeftOptions options = read_peft_options(read_adapter_config(path), path);
+  options.base = base_folder(options.base, path);
+  return options;
+}
+
+void continue_adapter(Network& network, const Adapted& adapted, const Task& task,
+                      const std::string& folder) {
+  const std::string path = file_in(folder, kAdapterConfig);
+  const Json config = read_adapter_config(path);
+  const bool takes_head = std::filesystem::exists(file_in(folder, "config.json")) &&
+                          task.can_continue(ModelConfig::load(folder));
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  for (const auto& [name, value] : network.trained_weights()) {
+    if (takes_head || adapted.is_of_adapter(name))
+      parameters.emplace_back(adapted.file_name(name),
+                              network.backbone().config().stored(name, value));
+  }
+  if (std::filesystem::exists(manifest_path(folder)))
+    check_base(read_manifest(folder), adapted, folder);
+  const StateDict weights = is_library_config(config) ? read_library_weights(folder, config)
+                                                      : read_adapter_weights(folder);
+  const LoadReport report = load_into(parameters, weights, "", folder);
+  if (!report.missing.empty())
+    refuse_folder(folder, fmt::format("{} missing from the adapter's weights ({})",
+                                      count_of(report.missing.size(), "weight"),
+                                      first_names(report.missing)));
+  log_info("{}: the adapter goes on{}", folder,
+           takes_head ? ", its head too: task and labels are the same"
+                      : " with a fresh head: its own is of another task or of other labels");
+}
+
 AdapterFolder read_adapter_folder(const std::string& folder) {
   const std::string path = file_in(folder, kAdapterConfig);
-  const Json config = read_json(path, ErrorKind::kModel);
-  if (!config.is_object()) refuse_folder(path, "must be a JSON object");
+  const Json config = read_adapter_config(path);
   AdapterFolder out{.path = folder, .options = read_peft_options(config, path)};
   const Json type = config.value("task_type", Json());
   out.task_type = type.is_string() ? type.get<std::string>() : "";

@@ -166,17 +166,6 @@ std::shared_ptr<Network> restore_adapted(const std::string& path, const ModelCon
   return network;
 }
 
-// That the base model is the one that the adapters were trained on.
-void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
-  const Json known = manifest.value("base", Json());
-  if (known == adapted.base_weights) return;
-  throw Error(ErrorKind::kModel, {folder},
-              fmt::format("the adapter was trained on another base model than {} is now (weights "
-                          "{}, now \"{}\"); name the one it was trained on as "
-                          "\"base_model_name_or_path\" in adapter_config.json",
-                          adapted.base, known.dump(), adapted.base_weights));
-}
-
 }  // namespace
 
 int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked) {

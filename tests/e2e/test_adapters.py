@@ -107,7 +107,10 @@ def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
         ("{peft_type: seq_bn, target_modules: [query]}", '"target_modules"'),
         ("{peft_type: seq_bn, leave_out: [0, 1]}", "no adapter is left"),
         ("{peft_type: top_layers, layers: 3}", "the model has 2 layers"),
-        ("{peft_type: ln_tuning, target_modules: [query]}", "no weight of this kind by these target_modules"),
+        (
+            "{peft_type: ln_tuning, target_modules: [query]}",
+            "no weight of this kind by these target_modules",
+        ),
         ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
         ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
         ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
@@ -118,6 +121,21 @@ def test_what_cannot_be_is_refused_before_training(hone, tiny_model, tmp_path, s
     config = write_run(tmp_path, tiny_model)
     assert words in hone("train", config, f"peft={section}", code=2).stderr
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_a_run_goes_on_with_an_adapter(hone, trained, tmp_path):
+    folder, _ = trained
+    config = write_run(tmp_path, folder / "run/model", num_train_epochs=1)
+    told = hone("train", config, "train.learning_rate=1e-12").stderr
+    assert "the adapter goes on, its head too" in told
+    before = hone("predict", folder / "run/model", folder / "test.jsonl").rows
+    after = hone("predict", tmp_path / "run/model", folder / "test.jsonl").rows
+    for one, other in zip(before, after, strict=True):
+        assert other["scores"] == pytest.approx(one["scores"], abs=1e-6)
+    saved = json.loads((tmp_path / "run/model/adapter_config.json").read_text())
+    assert saved["r"] == 4 and saved["base_model_name_or_path"] == str(folder / "base")
+    message = hone("train", config, LORA, "--overwrite", code=2).stderr
+    assert "model.path is an adapter" in message and "merge it first" in message
 
 
 def test_adapters_that_do_not_belong_together_are_not_combined(hone, trained, tiny_model, tmp_path):

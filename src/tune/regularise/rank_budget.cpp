@@ -55,10 +55,12 @@ struct RankedLayer {
   }
 };
 
+// Not those of a saved adapter, whose ranks have been shared out.
 std::vector<AdaLora*> ranked_adapters(const Network& network) {
   std::vector<AdaLora*> found;
   for (const auto& [module, adapter] : adapters_of(network)) {
-    if (auto* one = dynamic_cast<AdaLora*>(adapter.get())) found.push_back(one);
+    auto* one = dynamic_cast<AdaLora*>(adapter.get());
+    if (one != nullptr && one->options().rank_pattern.values.empty()) found.push_back(one);
   }
   return found;
 }
