@@ -106,7 +106,7 @@ class Parser final : public ExpressionParser {
   }
 
   void parse_for(Statement& statement) {
-    statement.targets.push_back(target("in"));
+    statement.targets.push_back(target());
     if (!take_name("in")) fail_expected("\"in\"");
     statement.expressions.push_back(tuple(false, "recursive"));
     statement.expressions.push_back(take_name("if") ? expression() : nullptr);
@@ -118,7 +118,7 @@ class Parser final : public ExpressionParser {
   }
 
   void parse_set(Statement& statement) {
-    statement.targets.push_back(target(""));
+    statement.targets.push_back(target());
     if (take_operator("=")) {
       statement.expressions.push_back(tuple());
       return;
@@ -207,16 +207,14 @@ class Parser final : public ExpressionParser {
     fail(token, fmt::format("\"{}\" stands in no loop", what));
   }
 
-  // `end` is the name behind it.
-  Target target(std::string_view end) {
+  Target target() {
     Target first = one_target();
     if (!now().is_operator(",")) return first;
     Target all;
     all.at = first.at;
     all.parts.push_back(std::move(first));
     while (take_operator(",")) {
-      if (now().is_operator("=") || now().is_operator(")") || (!end.empty() && now().is_name(end)))
-        break;
+      if (now().is_operator(")")) break;
       all.parts.push_back(one_target());
     }
     return all;
@@ -225,7 +223,7 @@ class Parser final : public ExpressionParser {
   Target one_target() {
     const Depth depth(*this);
     if (take_operator("(")) {
-      Target inner = target("");
+      Target inner = target();
       expect_operator(")");
       return inner;
     }
