@@ -339,11 +339,11 @@ TEST(Decoders, AreComparedWithTheirWeightsBeforeAnythingIsBuilt) {
   };
   for (const char* large :
        {R"("num_hidden_layers": 1, "hidden_size": 2000000000)",
-        R"("num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 2000000000)",
-        R"("num_hidden_layers": 1, "hidden_size": 32, "vocab_size": 2000000000)",
-        R"("num_hidden_layers": 1, "hidden_size": 32, "head_dim": 2000000000)"})
+        R"("num_hidden_layers": 1, "hidden_size": 128, "intermediate_size": 2000000000)",
+        R"("num_hidden_layers": 1, "hidden_size": 128, "vocab_size": 2000000000)",
+        R"("num_hidden_layers": 1, "hidden_size": 128, "head_dim": 2000000000)"})
     EXPECT_THAT(error(large), HasSubstr("describes a network of")) << large;
-  EXPECT_THAT(error(R"("num_hidden_layers": 2, "hidden_size": 32)"),
+  EXPECT_THAT(error(R"("num_hidden_layers": 2, "hidden_size": 128)"),
               HasSubstr("config.json says 2 layers, but the weights have 1"));
 }
 
