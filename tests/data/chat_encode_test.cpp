@@ -28,7 +28,7 @@ const char* const kLetters = R"({"version": "1.0", "added_tokens": [
   "decoder": {"type": "ByteLevel"},
   "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
     "vocab": {"<": 0, ">": 1, "e": 2, "n": 3, "d": 4, "a": 5, "b": 6, "u": 7, "Ċ": 8, "Ġ": 9, ":": 10, "ab": 11, "Ċa": 12, "/": 13, "s": 14, "o": 15, "t": 16},
-    "merges": ["a b", "Ċ a"]}})";
+    "merges": ["Ċ a", "a b"]}})";
 
 std::string told(const Tokenizer& tokenizer, const EncodedChat& chat) {
   std::string out;

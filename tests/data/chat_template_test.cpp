@@ -141,10 +141,9 @@ TEST(ChatTemplate, ARoleIsOneWord) {
 TEST(ChatTemplate, ThinkingGoesByAllItsNames) {
   const auto loaded =
       ChatFolder("{{ messages[0].thinking }}{{ messages[0].reasoning_content }}").load();
-  Json messages = messages_of("a");
+  Json messages = messages_of("u");
   messages[0]["reasoning"] = "hm";
-  RenderOptions last;
-  EXPECT_EQ(loaded->render(messages, last).text, "hmhm");
+  EXPECT_EQ(loaded->render(messages).text, "hmhm");
 }
 
 TEST(ChatTemplate, VariablesAndToolsReachTheTemplate) {

@@ -35,6 +35,19 @@ void require_beginning(const std::string& part, const std::string& whole, const 
                           what, excerpt(part, at), at, excerpt(whole, at)));
 }
 
+// What the messages before number `count` give. That the template cannot render them says why an
+// answer cannot be told.
+std::string text_before(const TextOf& text_of, size_t count, bool add_prompt) {
+  try {
+    return text_of(count, add_prompt).bytes;
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.where(),
+                fmt::format("to tell the answers, the first {} messages were rendered by "
+                            "themselves: {}",
+                            count, error.message()));
+  }
+}
+
 bool is_assistant(const Json& message) { return message.value("role", Json()) == "assistant"; }
 
 }  // namespace
@@ -51,14 +64,14 @@ std::vector<Span> spans_marked(const jinja::Text& text, char mark) {
   return spans;
 }
 
-std::vector<Span> answers_by_prefixes(
-    const Json& messages, const jinja::Text& whole,
-    const std::function<jinja::Text(size_t count, bool add_prompt)>& text_of, bool is_last_only,
-    const std::string& file) {
+std::vector<Span> answers_by_prefixes(const Json& messages, const jinja::Text& whole,
+                                      const TextOf& text_of, bool is_last_only,
+                                      const std::string& file) {
   std::vector<Span> answers;
   for (size_t i = messages.size(); i-- > 0;) {
     if (!is_assistant(messages[i])) continue;
-    const std::string before = text_of(i, true).bytes, until = text_of(i + 1, false).bytes;
+    const std::string before = text_before(text_of, i, true),
+                      until = text_before(text_of, i + 1, false);
     require_beginning(before, whole.bytes,
                       fmt::format("the {} before message {}, with the generation prompt,",
                                   i == 1 ? "message" : "messages", i + 1),

@@ -231,20 +231,14 @@ class HfTokenizer::Cutter {
     return next != borders.plain.end() && next->start < span.end;
   }
 
-  // Bytes [begin, end) of the normalised text in pieces that no cut goes through.
-  std::vector<Span> pieces(const NormalizedText& text, int32_t begin, int32_t end) const {
+  // What lies between cuts within `range`.
+  std::vector<Span> pieces(Span range) const {
     std::vector<Span> pieces;
-    const std::string_view view = text.view();
-    for (int32_t at = begin; at < end;) {
-      const int32_t source = text.source(at, at + 1).start, first = at;
-      const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), source);
-      const auto is_before = [&](int32_t i) {
-        return next == borders_.cuts.end() || text.source(i, i + 1).start < *next ||
-               (static_cast<unsigned char>(view[i]) & 0xC0) == 0x80;
-      };
-      do ++at;
-      while (at < end && is_before(at));
-      pieces.push_back({first, at});
+    for (int32_t at = range.start; at < range.end;) {
+      const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), at);
+      const int32_t end = next == borders_.cuts.end() ? range.end : std::min(*next, range.end);
+      pieces.push_back({at, end});
+      at = end;
     }
     return pieces;
   }
@@ -254,10 +248,33 @@ class HfTokenizer::Cutter {
   CutEncoding& out_;
 };
 
+// Bytes `piece` of the text, normalised as the end of what begins at `begin`: nothing is put before
+// them that stands at a beginning only. Where the character before takes the first one in (an
+// accent of its own), they are normalised alone.
+NormalizedText HfTokenizer::normalized(std::string_view text, int32_t begin, Span piece) const {
+  NormalizedText whole(text, begin, piece.end);
+  if (normalizer_ != nullptr) normalizer_->apply(whole);
+  if (begin == piece.start) return whole;
+  const auto size = static_cast<int32_t>(whole.view().size());
+  int32_t at = 0;
+  while (at < size && whole.source(at, at + 1).start < piece.start) ++at;
+  if (at == 0 || whole.source(at - 1, at).end <= piece.start) return whole.slice(at, size);
+  return normalized(text, piece.start, piece);
+}
+
 void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer,
                                Cutter* cutter) const {
-  NormalizedText normalized(text, range.start, range.end);
-  if (normalizer_ != nullptr) normalizer_->apply(normalized);
+  std::vector<Span> pieces{range};
+  if (cutter != nullptr) pieces = cutter->pieces(range);
+  for (const Span piece : pieces) {
+    if (cutter != nullptr) cutter->pass(piece.start);
+    NormalizedText part = normalized(text, range.start, piece);
+    encode_normalized(part, writer, cutter);
+  }
+}
+
+void HfTokenizer::encode_normalized(NormalizedText& normalized, Writer& writer,
+                                    const Cutter* cutter) const {
   thread_local std::vector<TokenMatcher::Part> parts;
   parts.clear();
   TokenMatcher::Allowed allowed;
@@ -270,22 +287,13 @@ void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer
   added_.in_normalized().split(normalized.view(), added_.tokens(), parts, allowed);
   for (const auto& [begin, end, token] : parts) {
     if (token >= 0) {
-      if (cutter != nullptr) cutter->pass(normalized.source(begin, end).start);
       writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin),
                  normalized.source(begin, end));
-      continue;
-    }
-    std::vector<Span> pieces{{begin, end}};
-    if (cutter != nullptr) pieces = cutter->pieces(normalized, begin, end);
-    const bool is_alone = parts.size() == 1 && pieces.size() == 1;
-    for (const Span piece : pieces) {
-      if (cutter != nullptr) cutter->pass(normalized.source(piece.start, piece.start + 1).start);
-      if (!is_alone && pre_tokenizer_ != nullptr && pre_tokenizer_->changes_text()) {
-        NormalizedText part = normalized.slice(piece.start, piece.end);
-        encode_words(part, {0, piece.end - piece.start}, writer);
-      } else {
-        encode_words(normalized, piece, writer);
-      }
+    } else if (parts.size() > 1 && pre_tokenizer_ != nullptr && pre_tokenizer_->changes_text()) {
+      NormalizedText part = normalized.slice(begin, end);
+      encode_words(part, {0, end - begin}, writer);
+    } else {
+      encode_words(normalized, {begin, end}, writer);
     }
   }
 }

@@ -86,6 +86,8 @@ class HfTokenizer final : public Tokenizer {
   // `cutter`, where it is given, says which tokens count and where the text is cut.
   void encode_piece(std::string_view text, Span range, Writer& writer,
                     Cutter* cutter = nullptr) const;
+  NormalizedText normalized(std::string_view text, int32_t begin, Span piece) const;
+  void encode_normalized(NormalizedText& normalized, Writer& writer, const Cutter* cutter) const;
   void encode_words(NormalizedText& text, Span range, Writer& writer) const;
   void find_spaces();
   Json saved_config() const;
