@@ -59,12 +59,20 @@ std::string metric_lines(const Report& report) {
              : text + fmt::format("(baseline: {})\n", console::printable(report.baseline));
 }
 
-// The tables, or the examples.
+// The tables, or the examples. A table of scores is told from another by its title.
 template <typename Kind>
 std::string sections_text(const Report& report, const std::string& rest) {
+  const auto is_of_kind = [](const Section& section) {
+    return std::holds_alternative<Kind>(section.content);
+  };
+  const bool needs_titles =
+      std::is_same_v<Kind, ScoreTable> &&
+      std::count_if(report.sections.begin(), report.sections.end(), is_of_kind) > 1;
   std::string text;
   for (const Section& section : report.sections) {
-    if (std::holds_alternative<Kind>(section.content)) text += section_text(section, rest);
+    if (!is_of_kind(section)) continue;
+    if (needs_titles) text += console::printable(section.title) + "\n";
+    text += section_text(section, rest);
   }
   return text;
 }
