@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/tokenizer/tokenizer.h"
@@ -20,9 +21,9 @@ size_t find_first_of(std::string_view text, const std::vector<std::string>& stri
 // UTF-8 stand beside others, whose text a decoder may change when it has been shown.
 class StreamedText {
  public:
-  // Both outlive this.
-  StreamedText(const Tokenizer& tokenizer, const std::vector<std::string>& stop_strings)
-      : tokenizer_(tokenizer), stops_(stop_strings) {}
+  // The tokenizer outlives this.
+  StreamedText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings)
+      : tokenizer_(tokenizer), stops_(std::move(stop_strings)) {}
 
   // What can be shown now. A character of which bytes are missing is held back, and so is what
   // could still become a stop string.
@@ -36,7 +37,7 @@ class StreamedText {
   std::string show(size_t end);
 
   const Tokenizer& tokenizer_;
-  const std::vector<std::string>& stops_;
+  std::vector<std::string> stops_;
   std::vector<int32_t> ids_;
   size_t known_ = 0;    // tokens whose text is in text_
   size_t context_ = 0;  // from here on tokens are decoded again: a token's text may depend on its

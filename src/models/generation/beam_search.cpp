@@ -71,12 +71,12 @@ class BeamSearch : public Search {
 
   std::vector<Extension> extend(at::Tensor logits) override {
     const std::vector<Candidate> candidates = best_of(log_probabilities(logits));
+    if (candidates.empty() && hypotheses_.empty()) refuse_all_forbidden(answered_);
     ++answered_;
     const std::vector<Candidate> going_on = sort_out(candidates);
     advance(going_on);
     may_improve_ = may_improve_ && can_improve();
     if (!is_over()) return extensions(going_on);
-    if (hypotheses_.empty()) refuse_all_forbidden(answered_ - 1);
     found_ = hypotheses_.front();
     return {};
   }
