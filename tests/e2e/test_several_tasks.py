@@ -128,7 +128,7 @@ def test_report_has_a_part_for_each(trained):
     assert {"topic.train", "names.test", "answers.validation"} <= set(report["data"])
     page = (trained / "run/report.html").read_text()
     for name in ("topic", "names", "answers"):
-        assert f"{name}: " in page
+        assert f"Task {name}: " in page
 
 
 def test_rows_that_name_their_task_are_answered_by_it(hone, trained, tmp_path):

@@ -101,7 +101,7 @@ class SeveralScorer : public Scorer {
       return;
     }
     all.n += report.n;
-    all.add_part(std::move(report), prefix_of(name), name);
+    all.add_part(std::move(report), prefix_of(name), "task " + name);
   }
 
   std::vector<TaskPart> parts_;
