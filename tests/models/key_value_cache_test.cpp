@@ -111,7 +111,7 @@ TEST(KeyValueCache, KeepsTheTokensOfEachSequenceInTheirOrder) {
       EXPECT_EQ(cache.length(s), expected.lengths()[static_cast<size_t>(s)]);
   }
   EXPECT_EQ(cache.sequences(), 4);
-  EXPECT_EQ(cache.longest(), 202);
+  EXPECT_EQ(cache.longest(), 203);
 }
 
 TEST(KeyValueCache, SequencesLeaveAreCopiedAndChangePlaces) {

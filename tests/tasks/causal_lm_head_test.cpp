@@ -121,6 +121,24 @@ TEST(CausalLmHead, LossAndGradientsAreThoseOfItsLogits) {
   }
 }
 
+TEST(CausalLmHead, RecomputedBlocksHaveTheSameGradients) {
+  for (const char* model_type : {"llama", "gemma2"}) {
+    std::vector<StateDict> gradients;
+    for (const bool recomputes : {true, false}) {
+      Model model(model_type);
+      model.network->set_recompute(recomputes);
+      model.network->train();
+      const at::Tensor states =
+          model.head->states(model.backbone(), two_texts(), at::tensor({0, 2, 5}));
+      model.head->loss(model.backbone(), states, at::tensor({7, 9, 13})).backward();
+      StateDict& all = gradients.emplace_back();
+      for (const auto& [name, weight] : model.network->weights()) all[name] = weight.grad();
+    }
+    for (const auto& [name, gradient] : gradients[1])
+      EXPECT_TRUE(at::equal(gradients[0].at(name), gradient)) << model_type << " " << name;
+  }
+}
+
 // A row without a target changes nothing, and nothing is computed for it behind the last block's
 // attention.
 TEST(CausalLmHead, RowsWithoutATargetChangeNothing) {

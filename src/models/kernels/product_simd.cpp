@@ -84,7 +84,8 @@ class PanelProduct {
     float* sums = sums_;
     int64_t stride = wide_;
     if constexpr (!kIsBf16<Out>) {
-      if (width_ == wide_) sums = out, stride = job_.columns;  // in their place at once
+      // In their place at once.
+      if (width_ == wide_ && rows == count) sums = out, stride = job_.columns;
     }
     for (int64_t k = 0; k < depth; k += kDepth) {
       multiply(rows, wide_, HWY_MIN(kDepth, depth - k), left.rows + k, left.stride,
