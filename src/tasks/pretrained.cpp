@@ -90,7 +90,7 @@ void tell_head(const HeadStart& head, const std::string& source) {
              first_names(head.names));
   }
   if (head.is_fresh && !head.kept.empty())
-    log_info("{}: of the head of pre-training, {} goes on", source, first_names(head.kept));
+    log_info("{}: of the checkpoint's own head, {} goes on", source, first_names(head.kept));
 }
 
 // Weights that stand in the backbone's place and that it does not know.

@@ -73,7 +73,7 @@ TEST(Several, RefusesWhatIsNoTaskOfSeveral) {
               HasSubstr("all samples of an optimizer step"));
   for (const char* weight : {"0", "-1", ".nan", ".inf"})
     EXPECT_THAT(error(std::string("{a: {task: {name: ner}, weight: ") + weight + "}}"),
-                HasSubstr("\"weight\" is"))
+                HasSubstr("\"weight\""))
         << weight;
   EXPECT_THAT(error("{a: {task: {name: ner}, max_seq_length: 99}}", 48), HasSubstr("up to 48"));
   EXPECT_THAT(error("{a: {task: {name: ner}, max_seq_length: -1}}"),
