@@ -75,7 +75,8 @@ Gradients several_gradient(TinyRun& run, int64_t at_once, const std::string& reg
       0);
   EXPECT_EQ(plan.size(), 1);
   Config section = Config::parse(regularise, "regularise");
-  const StepParts parts(run.pipeline(), tiny_options(), read_regularisers(section));
+  const StepParts parts(run.pipeline(), tiny_options(), read_regularisers(section),
+                        /*total_steps=*/1);
   double count = 0;
   for (const MicroBatch& micro :
        make_weighed_step(run.store(), plan.step(0), 42, 0, run.pipeline().task().parts()))
