@@ -158,7 +158,7 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
         assert difference <= 1e-4 * value.norm(), name
         assert difference <= 2e-3 * (value - initial[name]).norm() + 1e-9, name
         moved += bool((value - initial[name]).norm() > 0)
-    assert moved > 10
+    assert moved > 0.8 * len(expected)
     total = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
     assert sum(value.numel() for value in final.values()) == total
 
