@@ -38,7 +38,7 @@ std::string number_text(double value) {
 
 std::string metric_line(const Metric& metric, size_t width) {
   std::string text = fmt::format("{:<{}}  {}", metric.name, width, number_text(metric.value));
-  if (metric.interval)
+  if (metric.interval && std::isfinite(metric.interval->low))
     text += fmt::format("  [{:.4f}, {:.4f}]", metric.interval->low, metric.interval->high);
   if (metric.baseline) text += fmt::format("  baseline {:.4f}", *metric.baseline);
   return text + "\n";

@@ -85,7 +85,8 @@ ol.generated{list-style:none;margin:0;padding:0}
 .generated .source{margin:4px 0;font-size:.92rem}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));
 gap:6px 24px;margin-top:6px}.side{min-width:0}
-.lines{display:block;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext}
+.lines{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext}
+.tall{max-height:18em;overflow-y:auto}
 del,ins{text-decoration-thickness:2px;text-underline-offset:3px}
 del{color:var(--good-ink);text-decoration:underline dotted}
 ins{color:var(--bad-ink);text-decoration:underline}
@@ -104,7 +105,8 @@ td,th{padding:5px 4px}table{font-size:.86rem}.score{font-size:2.5rem}
 .cards{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}}
 @media(max-width:370px){.chart .tick{font-size:14px}}
 @media print{:root{color-scheme:light;--bg:#fff}body{font-size:11pt}main{max-width:none;padding:0}
-.card{break-inside:avoid;border-radius:0}.scroll{overflow:visible}h2{break-after:avoid}
+.card{break-inside:avoid;border-radius:0}.scroll{overflow:visible}.tall{max-height:none}
+h2{break-after:avoid}
 th button::after{content:""}summary{list-style:none}li,tr{break-inside:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )css";

@@ -270,14 +270,25 @@ std::string visible(std::string_view text) {
   return escape(out);
 }
 
+// A text of its own direction, with its lines. One of more lines than a reader wants to pass
+// scrolls by itself, with the keyboard too.
+std::string lines_html(const std::string& escaped, const std::string& text, const char* classes) {
+  constexpr size_t kTallText = 600;  // bytes
+  constexpr int64_t kTallLines = 12;
+  const bool is_tall =
+      text.size() > kTallText || std::count(text.begin(), text.end(), '\n') > kTallLines;
+  return fmt::format("<div class='lines {}{}' dir='auto'{}>{}</div>", classes,
+                     is_tall ? " tall" : "",
+                     is_tall ? " tabindex='0' role='region' aria-label='text'" : "", escaped);
+}
+
 // What only one of two texts has is marked: with the element that is read out as such.
 std::string marked_text(const std::vector<TextPart>& parts, const char* element) {
   std::string out;
   for (const TextPart& part : parts)
     out += part.is_shared ? visible(part.text)
                           : fmt::format("<{0}>{1}</{0}>", element, visible(part.text));
-  return out.empty() ? "<span class='soft'>(empty)</span>"
-                     : "<span class='text lines' dir='auto'>" + out + "</span>";
+  return out.empty() ? "<span class='soft'>(empty)</span>" : lines_html(out, whole(parts), "text");
 }
 
 std::string side_html(const std::string& title, int64_t length, const std::string& text) {

@@ -130,7 +130,7 @@ class CausalLmScorer : public Scorer {
     report.task = kTaskName;
     report.metric = answers_.compared > 0 ? texts_->main() : "perplexity";
     report.n = static_cast<int64_t>(rows_.size());
-    add_losses(report);
+    if (!has_answers_alone()) add_losses(report);
     if (answers_.compared > 0) texts_->add_to(report);
     add_answers(report);
     add_tables(report);
@@ -179,6 +179,12 @@ class CausalLmScorer : public Scorer {
             sum.bytes == 0 ? kNaN : std::exp(sum.loss / sum.bytes)};
   }
 
+  // What another program wrote has no loss.
+  bool has_answers_alone() const {
+    return answers_.rows > 0 &&
+           std::all_of(rows_.begin(), rows_.end(), [](const Sums& row) { return row.tokens == 0; });
+  }
+
   void add_losses(Report& report) const {
     std::vector<double> baseline;
     if (vocabulary_ > 0 && report.n > 0) {
@@ -197,8 +203,9 @@ class CausalLmScorer : public Scorer {
     PlainTable table{.note = fmt::format("Of {} rows, {} were answered.", report.n, answers_.rows),
                      .columns = {{"what", "answers"}, {"value", "value"}}};
     table.rows.push_back({"rows", answers_.rows});
-    table.rows.push_back(
-        {"tokens of an answer", finite(answers_.tokens / static_cast<double>(answers_.rows))});
+    if (answers_.tokens > 0)
+      table.rows.push_back(
+          {"tokens of an answer", finite(answers_.tokens / static_cast<double>(answers_.rows))});
     for (const auto& [reason, count] : answers_.reasons)
       table.rows.push_back({"ended by " + reason, count});
     report.sections.push_back({"answers", "answers", std::move(table)});
