@@ -18,13 +18,13 @@ using testing::ElementsAre;
 
 // Letters, a merge across a line end, <end> and <s> as special tokens, <note> as one that is not.
 const char* const kLetters = R"({"version": "1.0", "added_tokens": [
-    {"id": 20, "content": "<s>", "special": true}, {"id": 21, "content": "<end>", "special": true},
-    {"id": 22, "content": "<note>", "special": false, "normalized": false}],
+    {"id": 17, "content": "<s>", "special": true}, {"id": 18, "content": "<end>", "special": true},
+    {"id": 19, "content": "<note>", "special": false, "normalized": false}],
   "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
   "post_processor": {"type": "TemplateProcessing",
     "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
     "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-    "special_tokens": {"<s>": {"id": "<s>", "ids": [20], "tokens": ["<s>"]}}},
+    "special_tokens": {"<s>": {"id": "<s>", "ids": [17], "tokens": ["<s>"]}}},
   "decoder": {"type": "ByteLevel"},
   "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
     "vocab": {"<": 0, ">": 1, "e": 2, "n": 3, "d": 4, "a": 5, "b": 6, "u": 7, "Ċ": 8, "Ġ": 9, ":": 10, "ab": 11, "Ċa": 12, "/": 13, "s": 14, "o": 15, "t": 16},
@@ -39,6 +39,7 @@ std::string told(const Tokenizer& tokenizer, const EncodedChat& chat) {
 
 class ChatEncode : public testing::Test {
  protected:
+  TemporaryFolder folder_;
   std::shared_ptr<const Tokenizer> letters_ = load_text(folder_, "tokenizer.json", kLetters);
 
   std::string encoded(const std::string& source, const Json& messages,
@@ -48,8 +49,6 @@ class ChatEncode : public testing::Test {
     return told(*letters_,
                 encode_chat(*letters_, ChatFolder(source).load()->render(messages, options)));
   }
-
-  TemporaryFolder folder_;
 };
 
 const std::string kTurns =

@@ -35,9 +35,14 @@ class Loop::Method final : public Object {
 };
 
 std::optional<Value> Loop::pull() {
+  if (is_testing_)
+    throw Fault("the condition of a loop asks for the loop itself", ErrorKind::kModel);
   while (next_ < items_.size()) {
     const Value item = items_[next_++];
-    if (!test_ || is_tested_ || test_(item)) return item;
+    is_testing_ = true;
+    const bool is_wanted = !test_ || is_tested_ || test_(item);
+    is_testing_ = false;
+    if (is_wanted) return item;
   }
   return {};
 }

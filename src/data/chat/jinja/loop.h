@@ -35,6 +35,7 @@ class Loop final : public Object {
   std::vector<Value> items_;
   size_t next_ = 0;
   Test test_;
+  bool is_testing_ = false;
   bool is_tested_ = false;  // what is left of items_ is to be gone through
   Recurse recurse_;
   int64_t depth0_, index0_ = -1;

@@ -76,19 +76,16 @@ std::vector<Value> split_blanks(Runtime& runtime, const Text& text, int64_t most
   const auto count = static_cast<int64_t>(words.size());
   std::vector<Value> parts;
   if (most < 0 || most >= count) most = count;
-  const int64_t joined = count - most;  // of them are one, with the white space between
+  // What is not split goes to the end of the text on its side, white space and all.
+  const int64_t kept = count - most;  // of the words are one, unless none is
   for (int64_t i = 0; i < count; ++i) {
-    const bool is_rest = joined > 0 && (from_right ? i < joined : i >= most);
-    if (!is_rest || joined == 1) {
+    if (kept > 0 && (from_right ? i < kept : i >= most)) {
+      parts.push_back(Value::text(from_right ? text.part(0, words[kept - 1].second)
+                                             : text.part(words[i].first, text.size())));
+      i += kept - 1;
+    } else {
       parts.push_back(Value::text(text.part(words[i].first, words[i].second)));
-      continue;
     }
-    const int64_t last = from_right ? joined - 1 : count - 1;
-    // The rest goes to the end of the text on its side.
-    const Text rest =
-        from_right ? text.part(0, words[last].second) : text.part(words[i].first, text.size());
-    parts.push_back(Value::text(strip(rest, from_right, !from_right, is_python_space)));
-    i = last;
   }
   return parts;
 }
