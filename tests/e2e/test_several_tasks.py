@@ -175,6 +175,8 @@ def test_saved_predictions_are_scored_with_the_models_options(hone, trained, tmp
     report = json.loads((trained / "run/report.json").read_text())
     scored = json.loads(hone("score", model, tmp_path / "gold.jsonl", predicted, "--json").stdout)
     assert scored["metrics"] == report["metrics"]
+    evaluated = json.loads(hone("eval", model, tmp_path / "gold.jsonl", "--json").stdout)
+    assert evaluated["metrics"] == pytest.approx(report["metrics"])
     assert "folder" in hone("score", "several", tmp_path / "gold.jsonl", predicted, code=2).stderr
 
 
