@@ -16,6 +16,7 @@ from transformers.generation import logits_process
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBE = ROOT / os.environ.get("HONE_BUILD", "build/release") / "generation_probe"
+RANDOM_VOCABULARY = 97
 SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared")) / "weights"
 
 pytestmark = pytest.mark.skipif(not PROBE.exists(), reason=f"{PROBE} is not built")
@@ -43,7 +44,7 @@ class Probe:
 def random_llama(folder):
     torch.manual_seed(5)
     config = transformers.LlamaConfig(
-        vocab_size=97,
+        vocab_size=RANDOM_VOCABULARY,
         hidden_size=48,
         intermediate_size=80,
         num_hidden_layers=3,
@@ -65,15 +66,18 @@ def model(request, tmp_path_factory):
     elif not folder.exists():
         pytest.skip(f"{folder} is not there")
     peer = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    probe = Probe(folder)
+    probe = Probe(folder, "fp32", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small products: a second thread is waited for
     yield peer, probe
+    torch.set_num_threads(threads)
     probe.close()
 
 
 def prompts_of(peer):
     draw = random.Random(3)
     size = peer.config.vocab_size
-    return [[1] + [draw.randrange(3, size) for _ in range(length)] for length in (4, 1, 11, 0, 7)]
+    return [[1] + [draw.randrange(3, size) for _ in range(length)] for length in (4, 0, 11)]
 
 
 def frequent_tokens(peer, prompts, count):
@@ -104,26 +108,34 @@ def answered(answer):
     return answer["ids"] + ([] if answer["end"] is None else [answer["end"]])
 
 
-def cases(ends):
-    plain = {"max_new_tokens": 20}
+def cases(ends, is_trained):
+    plain = {"max_new_tokens": 16}
     ending = dict(plain, eos_token_id=ends)
     yield "greedy", plain
     yield "ends", ending
+    yield "beams", dict(ending, num_beams=4)
+    yield "beams, n-grams", dict(ending, num_beams=3, no_repeat_ngram_size=2)
+    if is_trained:
+        return
     yield "penalty", dict(ending, repetition_penalty=1.4)
     yield "n-grams", dict(ending, no_repeat_ngram_size=2)
     yield "least", dict(ending, min_new_tokens=9)
     yield "suppressed", dict(ending, suppress_tokens=[ends[0], 5], begin_suppress_tokens=[7, 9])
     yield "forced", dict(ending, forced_bos_token_id=8, forced_eos_token_id=ends[:1])
-    for stopping in (False, True, "never"):
-        for penalty in (-1.0, 0.0, 1.0, 2.0):
-            yield (
-                f"beams {stopping} {penalty}",
-                dict(ending, num_beams=4, early_stopping=stopping, length_penalty=penalty),
-            )
+    for stopping, penalty in (
+        (False, -1.0),
+        (False, 2.0),
+        (True, 1.0),
+        ("never", 0.0),
+        ("never", 2.0),
+    ):
+        yield (
+            f"beams {stopping} {penalty}",
+            dict(ending, num_beams=4, early_stopping=stopping, length_penalty=penalty),
+        )
     beams = dict(ending, num_beams=3)
     yield "beams without an end", dict(plain, num_beams=3)
     yield "beams, penalty", dict(beams, repetition_penalty=1.4)
-    yield "beams, n-grams", dict(beams, no_repeat_ngram_size=2)
     yield "beams, least", dict(beams, min_new_tokens=9)
     yield "beams, forced", dict(beams, forced_bos_token_id=8, forced_eos_token_id=ends[:1])
     yield "beams, suppressed", dict(beams, suppress_tokens=ends[:1], begin_suppress_tokens=[7, 9])
@@ -132,7 +144,8 @@ def cases(ends):
 def test_tokens_are_those_of_transformers(model):
     peer, probe = model
     prompts = prompts_of(peer)
-    for name, options in cases(frequent_tokens(peer, prompts, 2)):
+    is_trained = peer.config.vocab_size != RANDOM_VOCABULARY
+    for name, options in cases(frequent_tokens(peer, prompts, 2), is_trained):
         stopping = options.get("early_stopping")
         asked = dict(options)
         if isinstance(stopping, bool):
@@ -164,17 +177,19 @@ def test_drawn_answers_do_not_depend_on_their_neighbours(model):
     peer, probe = model
     prompts = prompts_of(peer)
     options = {"max_new_tokens": 16, "do_sample": True, "temperature": 0.9, "top_p": 0.95}
-    seeds = [3, 1, 4, 1, 5]
+    seeds = [3, 1, 3]
     together = probe.ask(prompts=prompts, seeds=seeds, options=options)["answers"]
     few = probe.ask(prompts=prompts, seeds=seeds, options=options, max_tokens=4)["answers"]
     assert [a["ids"] for a in few] == [a["ids"] for a in together]
     for prompt, seed, answer in zip(prompts, seeds, together, strict=True):
         alone = probe.ask(prompts=[prompt], seeds=[seed], options=options)["answers"][0]
         assert alone["ids"] == answer["ids"]
-    assert (
-        together[1]["ids"]
-        != probe.ask(prompts=prompts[1:2], seeds=[2], options=options)["answers"][0]["ids"]
-    )
+    hot = dict(options, temperature=8.0)
+    drawn = [
+        probe.ask(prompts=prompts[:1], seeds=[seed], options=hot)["answers"][0]["ids"]
+        for seed in (1, 2)
+    ]
+    assert drawn[0] != drawn[1]
 
 
 def processors(options, prompt, room):
