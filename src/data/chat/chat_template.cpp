@@ -170,9 +170,15 @@ class LoadedTemplate final : public ChatTemplate {
     return rendered;
   }
 
+  // Saving may complete the list of special tokens: those that no template names do not count.
   std::string hash() const override {
-    Json all = {{"special_tokens", special_tokens_}, {"templates", Json::object()}};
-    for (const auto& [name, source] : sources_) all["templates"][name] = source.text;
+    Json all = {{"special_tokens", Json::object()}, {"templates", Json::object()}};
+    for (const auto& [name, source] : sources_) {
+      all["templates"][name] = source.text;
+      for (const auto& [token, text] : special_tokens_.items()) {
+        if (source.text.find(token) != std::string::npos) all["special_tokens"][token] = text;
+      }
+    }
     return sha256(to_text(all));
   }
 

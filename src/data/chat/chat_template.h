@@ -51,7 +51,8 @@ class ChatTemplate {
   // beginning of the whole text, for each turn k of the assistant.
   virtual Rendered render(const Json& messages, const RenderOptions& options = {}) const = 0;
 
-  virtual std::string hash() const = 0;  // SHA-256 of the templates and special tokens
+  virtual std::string hash()
+      const = 0;  // SHA-256 of the templates and the special tokens they name
   virtual const std::string& file() const = 0;
   // Writes chat_template.jinja (and additional_chat_templates/), which Transformers reads too.
   virtual void save(const std::string& folder) const = 0;
