@@ -10,7 +10,7 @@ from conftest import ROOT, SHARED
 BABYLLAMA = SHARED / "weights/babyllama-tok105"
 TEMPLATE = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}{{ eos_token }}"
-    "{% endgeneration %}{% else %}{{ bos_token }}{{ m['content'] }}\n{% endif %}{% endfor %}"
+    "{% endgeneration %}{% else %}{{ bos_token }}{{ m['content'] }}-{% endif %}{% endfor %}"
 )
 EXAMPLE = ROOT / "examples/causal_lm"
 
@@ -81,15 +81,11 @@ def test_the_folder_loads_in_transformers_with_an_equal_loss(taught):
     assert tokenizer.chat_template == TEMPLATE
     total = tokens = 0
     for line in list(open(EXAMPLE / "test.jsonl"))[:20]:
-        messages = json.loads(line)["messages"]
-        ids, labels = [], []
-        for message in messages:  # each part by itself, as when an answer is asked for
-            is_answer = message["role"] == "assistant"
-            text = message["content"] if is_answer else f"{message['content']}\n"
-            part = tokenizer(text, add_special_tokens=False)["input_ids"]
-            part = part + [2] if is_answer else [1] + part
-            ids += part
-            labels += part if is_answer else [-100] * len(part)
+        ids = tokenizer.apply_chat_template(json.loads(line)["messages"])["input_ids"]
+        labels, is_answer = [], False
+        for i in ids:  # an answer stands between "-" and "</s>"
+            labels.append(i if is_answer else -100)
+            is_answer = (is_answer or tokenizer.decode([i]) == "-") and i != tokenizer.eos_token_id
         with torch.no_grad():
             logits = model(torch.tensor([ids])).logits[0, :-1]
         wanted = torch.tensor(labels[1:])
@@ -127,11 +123,8 @@ def test_eval_gives_the_numbers_of_the_run(hone, taught):
 def test_another_chat_template_is_refused(hone, taught, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(taught / "model", model)
-    manifest = json.loads((model / "hone.json").read_text())
-    assert len(manifest["state"]["chat_template"]) == 64
+    assert len(json.loads((model / "hone.json").read_text())["state"]["chat_template"]) == 64
     (model / "chat_template.jinja").write_text(TEMPLATE + "!")
-    del manifest["files"]["chat_template.jinja"], manifest["sha256"]  # as somebody would on purpose
-    (model / "hone.json").write_text(json.dumps(manifest))
     told = hone("predict", model, EXAMPLE / "test.jsonl", code=4).stderr
     assert "chat_template.jinja" in told and "trained with" in told
 

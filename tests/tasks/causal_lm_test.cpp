@@ -57,7 +57,12 @@ void write_tokenizer(const std::string& folder, const char* chat_template) {
       {"pre_tokenizer", {{"type", "WhitespaceSplit"}}},
       {"post_processor", nullptr},
       {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}}},
-      {"model", {{"type", "WordLevel"}, {"unk_token", "[UNK]"}, {"vocab", ids}}}};
+      {"model",
+       {{"type", "WordPiece"},
+        {"unk_token", "[UNK]"},
+        {"continuing_subword_prefix", "##"},
+        {"max_input_chars_per_word", 100},
+        {"vocab", ids}}}};
   write_file(folder + "/tokenizer.json", tokenizer.dump());
   const Json options = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                         {"model_max_length", 48},
