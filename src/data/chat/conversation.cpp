@@ -54,11 +54,6 @@ class Message {
                       shown_value(content)));
   }
 
-  bool has_text() const {
-    const Json& content = message_["content"];
-    return content.is_string() && !content.get_ref<const std::string&>().empty();
-  }
-
   // Makes calls plain; whether there are any.
   bool make_calls_plain() {
     const auto calls = message_.find("tool_calls");
@@ -214,7 +209,7 @@ void make_plain(Json& messages) {
     const bool has_calls = message.make_calls_plain();
     if (has_calls && role != "assistant")
       message.fail(fmt::format("has tool calls, but the role {}", role));
-    if (role == "assistant" ? !message.has_text() && !has_calls : messages[i]["content"].is_null())
+    if (role != "assistant" && messages[i]["content"].is_null())
       message.fail(fmt::format("has the role {} and no content", role));
     order.next(message, role, has_calls);
   }

@@ -21,9 +21,8 @@ const std::vector<std::string>& conversation_roles();
 // content that is missing becomes null. Throws Error(kData) without a place: it names the message
 // by its number, says what was found and what is expected. Refused are an empty list, an unknown
 // role, a system or developer message behind others, a tool's message without a call before it, a
-// user's or tool's message without content, an assistant's message with neither text nor calls, and
-// parts that are no texts. An assistant's empty text is refused like a missing one: nothing would
-// be learned from it but to be silent.
+// user's or tool's message without content, and parts that are no texts. Whether the assistant may
+// say nothing is for those to tell who learn from it.
 void make_plain(Json& messages);
 
 // ShareGPT's list of {"from": human | gpt | system | tool …, "value": text} as messages.

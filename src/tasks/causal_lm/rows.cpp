@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/chat/conversation.h"
 #include "data/chat/encode_chat.h"
 #include "tasks/fields.h"
 
@@ -95,19 +96,10 @@ bool is_system(const Json& message) {
   return message.at("role") == "system" || message.at("role") == "developer";
 }
 
-// The text of a message: "content", or the texts of its parts.
+// The text of a message; "" where it has none.
 std::string content_of(const Json& message) {
   const auto content = message.find("content");
-  if (content == message.end()) return "";
-  if (content->is_string()) return content->get<std::string>();
-  std::string text;
-  if (content->is_array()) {
-    for (const Json& part : *content) {
-      if (part.is_object() && part.contains("text") && part["text"].is_string())
-        text += part["text"].get<std::string>();
-    }
-  }
-  return text;
+  return content != message.end() && content->is_string() ? content->get<std::string>() : "";
 }
 
 bool is_blank(const std::string& text) {
@@ -126,8 +118,9 @@ Error message_error(const Record& record, const Options& options, size_t index,
                      fmt::format("has a message {} that {}", index + 1, what));
 }
 
-const Json& messages_of(const Record& record, const Options& options) {
-  const Json& messages = need_field(record, options.messages);
+// Checked, and made plain: contents are texts.
+Json messages_of(const Record& record, const Options& options) {
+  Json messages = need_field(record, options.messages);
   if (!messages.is_array() || messages.empty())
     throw field_error(record, options.messages,
                       fmt::format("must be a list of messages, as [{{\"role\": \"user\", "
@@ -138,6 +131,11 @@ const Json& messages_of(const Record& record, const Options& options) {
     if (!message.is_object() || !message.contains("role") || !message["role"].is_string())
       throw message_error(record, options, i,
                           fmt::format("is no object with a \"role\": {}", dump(message)));
+  }
+  try {
+    make_plain(messages);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, record.where(), error.message());
   }
   return messages;
 }
@@ -516,7 +514,8 @@ std::vector<std::string> gold_answers(const Record& record, const Options& optio
   if (options.form == Form::kCompletion)
     return find_field(record, options.completion) == nullptr ? std::vector<std::string>{}
                                                              : completions_of(record, options);
-  const Json& last = messages_of(record, options).back();
+  const Json messages = messages_of(record, options);
+  const Json& last = messages.back();
   return is_assistant(last) ? std::vector{content_of(last)} : std::vector<std::string>{};
 }
 
