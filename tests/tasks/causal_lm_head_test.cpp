@@ -60,6 +60,7 @@ Batch texts(const std::vector<std::vector<int32_t>>& all) {
   }
   return collate(samples, indices, 0);
 }
+at::Tensor longs(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 Batch two_texts() { return texts({{2, 7, 8, 9}, {11, 12, 13}}); }
 
 at::Tensor capped(const at::Tensor& x, double cap) { return at::tanh(x / cap) * cap; }
@@ -98,7 +99,7 @@ TEST(CausalLmHead, LossAndGradientsAreThoseOfItsLogits) {
        {std::pair("llama", kTied), {"llama", kUntied}, {"gemma2", kCapped}}) {
     for (const double smoothing : {0.0, 0.1}) {
       const Batch batch = two_texts();
-      const at::Tensor rows = at::tensor({0, 2, 3, 5}), targets = at::tensor({7, 9, -100, 13});
+      const at::Tensor rows = longs({0, 2, 3, 5}), targets = longs({7, 9, -100, 13});
       std::vector<StateDict> gradients;
       std::vector<double> losses;
       for (const bool in_chunks : {true, false}) {
@@ -128,9 +129,8 @@ TEST(CausalLmHead, RecomputedBlocksHaveTheSameGradients) {
       Model model(model_type);
       model.network->set_recompute(recomputes);
       model.network->train();
-      const at::Tensor states =
-          model.head->states(model.backbone(), two_texts(), at::tensor({0, 2, 5}));
-      model.head->loss(model.backbone(), states, at::tensor({7, 9, 13})).backward();
+      const at::Tensor states = model.head->states(model.backbone(), two_texts(), longs({0, 2, 5}));
+      model.head->loss(model.backbone(), states, longs({7, 9, 13})).backward();
       StateDict& all = gradients.emplace_back();
       for (const auto& [name, weight] : model.network->weights()) all[name] = weight.grad();
     }
@@ -144,9 +144,9 @@ TEST(CausalLmHead, RecomputedBlocksHaveTheSameGradients) {
 TEST(CausalLmHead, RowsWithoutATargetChangeNothing) {
   Model model("llama", kUntied);
   const Batch batch = two_texts();
-  const at::Tensor some = at::tensor({1, 4}), targets = at::tensor({8, 12}),
-                   all = at::tensor({0, 1, 2, 3, 4, 5, 6}),
-                   all_targets = at::tensor({-100, 8, -100, -100, 12, -100, -100});
+  const at::Tensor some = longs({1, 4}), targets = longs({8, 12}),
+                   all = longs({0, 1, 2, 3, 4, 5, 6}),
+                   all_targets = longs({-100, 8, -100, -100, 12, -100, -100});
   const at::Tensor few = model.head->states(model.backbone(), batch, some);
   EXPECT_EQ(few.sizes(), at::IntArrayRef({2, 16}));
   const double loss = model.head->loss(model.backbone(), few, targets).item<double>(),
@@ -162,11 +162,11 @@ TEST(CausalLmHead, NextTokensOfACacheHaveTheLogitsOfTheWhole) {
   for (const char* model_type : {"gpt2", "gemma2"}) {
     Model model(model_type);
     const Batch whole = two_texts();
-    const at::Tensor expected = model.head->states(model.backbone(), whole, at::tensor({3, 6}));
+    const at::Tensor expected = model.head->states(model.backbone(), whole, longs({3, 6}));
     KeyValueCache cache(model.backbone().config().num_layers);
     model.head->states(model.backbone(), texts({{2, 7, 8}, {11, 12}}), {}, &cache);
     Batch next = texts({{9}, {13}});
-    next.streams[0].positions = at::tensor({3, 2}, at::kLong);
+    next.streams[0].positions = longs({3, 2});
     const at::Tensor given = model.head->states(model.backbone(), next, {}, &cache);
     EXPECT_LT(difference(given, expected), 1e-5) << model_type;
   }
@@ -196,7 +196,7 @@ TEST(CausalLmHead, TrainsInBf16OnACopyThatIsRefreshed) {
     Model model("llama", changes);
     model.network->set_precision(Precision::kBf16);
     const Batch batch = two_texts();
-    const at::Tensor rows = at::tensor({0, 5}), targets = at::tensor({3, 4});
+    const at::Tensor rows = longs({0, 5}), targets = longs({3, 4});
     const auto loss = [&] {
       const at::Tensor states = model.head->states(model.backbone(), batch, rows);
       EXPECT_EQ(states.scalar_type(), at::kBFloat16);
