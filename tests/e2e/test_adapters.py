@@ -160,7 +160,7 @@ def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model, num_train_epochs=6)
     form = "peft={peft_type: adalora, init_r: 4, target_r: 2, tfinal: 1}"
     last = "train.load_best_model_at_end=false"  # an earlier one may have more ranks
-    hone("train", config, form, "train.learning_rate=2e-2", last)
+    hone("train", config, form, "train.learning_rate=2e-2", "train.logging_steps=1", last)
     report = json.loads((tmp_path / "run/report.json").read_text())
     ranks = report["ranks"]
     assert "attention.self.query" in ranks["rows"] and ranks["columns"][:2] == ["0", "1"]

@@ -38,6 +38,23 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
+def begun_as_ours(folder, base, form):
+    """PEFT trains no prefix that it loaded: a fresh one with the weights of a folder."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = KINDS["classify"].from_pretrained(base, config=config).float()
+    options = {key: value for key, value in form.items() if key != "peft_type"}
+    model = peft.get_peft_model(
+        model, peft.PrefixTuningConfig(task_type=peft.TaskType.SEQ_CLS, **options)
+    )
+    weights = load_file(folder / "adapter_model.safetensors")
+    with torch.no_grad():
+        model.prompt_encoder["default"].embedding.weight.copy_(weights["prompt_embeddings"])
+        head = model.base_model.classifier.modules_to_save["default"]
+        for part in ("weight", "bias"):
+            getattr(head, part).copy_(weights[f"base_model.classifier.{part}"])
+    return model
+
+
 def groups_by_rate(model, o, factor):
     """Decay groups whose B matrices are trained at `factor` times the rate (LoRA+)."""
     names = {id(value): name for name, value in model.named_parameters()}
@@ -144,7 +161,11 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     write_tiny_model(base)
     story = run_probe(tmp_path, base, task, STEPS, peft=FORMS[form])
     assert len(story["steps"]) == 10
-    theirs = loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
+    theirs = (
+        begun_as_ours(tmp_path / "initial", base, FORMS[form])
+        if form == "prefix"
+        else loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
+    )
     events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
     assert_same_steps(story["events"], events)
     initial, final = (
@@ -238,13 +259,19 @@ def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(
     assert torch.allclose(*logits, atol=1e-4)
 
 
-def test_hones_folder_gives_equal_logits_in_peft(tmp_path):
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"peft_type": "LORA", "r": 4},
+        {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
+        {"peft_type": "LN_TUNING"},
+    ],
+)
+def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
     base = tmp_path / "model"
     base.mkdir()
     write_tiny_model(base)
-    story = run_probe(
-        tmp_path, base, "classify", {"learning_rate": 1e-2}, peft={"peft_type": "LORA", "r": 4}
-    )
+    story = run_probe(tmp_path, base, "classify", {"learning_rate": 1e-2}, peft=form)
     model = loaded_by_peft(tmp_path / "final", "classify", base).eval()
     batch, _ = padded(story["samples"])
     with torch.no_grad():
@@ -315,7 +342,9 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
     proof = json.loads(done.stdout)
     assert proof == json.loads((merged / "merge_proof.json").read_text())
     assert proof["rows"] == 64
-    assert 0 < proof["largest_difference"] < 1e-4 * proof["largest_value"]
+    assert proof["largest_difference"] < 1e-4 * proof["largest_value"]
+    if options.get("kind") is not peft.LNTuningConfig:  # whose weights replace the base's
+        assert proof["largest_difference"] > 0
     plain = KINDS["classify"].from_pretrained(merged).eval()
     ids = torch.randint(0, 60, (5, 17), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
