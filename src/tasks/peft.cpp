@@ -238,8 +238,7 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
            adapted.modules_to_save.empty()
                ? "nothing"
                : fmt::format("{}", fmt::join(adapted.modules_to_save, ", ")),
-           trained, all,
-           100.0 * static_cast<double>(trained) / static_cast<double>(all));
+           trained, all, 100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
 // What the adapter's folder leaves to the base model.
@@ -314,6 +313,10 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
   adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
   at_place(options, [&] { attach(options, network, modules, seed, adapted); });
   freeze_rest(network, adapted);
+  if (network.trained_weights().empty())
+    throw Error(ErrorKind::kUsage, options.where,
+                fmt::format("{}: nothing would be left to train; the task has no head of its own",
+                            called(adapted)));
   tell_adapted(network, adapted);
   return adapted;
 }

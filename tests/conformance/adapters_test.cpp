@@ -128,7 +128,12 @@ void try_gradients(const Trial& trial, Pipeline& pipeline) {
 
 at::Tensor outputs_of(Pipeline& pipeline, const Encoded& all) {
   const c10::AutoGradMode no_grad(false);
-  return pipeline.task().predict(pipeline.network(), collate(all.samples, all.indices, 0))[0];
+  std::vector<at::Tensor> values;
+  for (const Encoded& own : by_task(all)) {
+    const Batch batch = collate(own.samples, own.indices, 0);
+    values.push_back(pipeline.task().predict(pipeline.network(), batch)[0].flatten());
+  }
+  return at::cat(values);
 }
 
 void expect_close(const at::Tensor& one, const at::Tensor& other, double tolerance) {

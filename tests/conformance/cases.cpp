@@ -122,6 +122,7 @@ Json tiny_config(const std::string& family, size_t words) {
           {"norm_rel_ebd", "layer_norm"},
           {"share_att_key", true},
           {"rms_norm_eps", 1e-6},
+          {"tie_word_embeddings", true},
           {"eos_token_id", 3},
           {"pad_token_id", 0}};
 }
