@@ -1,10 +1,10 @@
 """Adapters of the `adapters` library on a tiny BERT: double_seq_bn/, seq_bn/ and par_bn/ as it saves them, and the logits of four texts.
 
     python tests/golden/bottlenecks.py make tests/golden/bottlenecks
-    python tests/golden/bottlenecks.py check BASE FOLDER …
+    python tests/golden/bottlenecks.py check BASE FOLDER IDS.json
 
 Needs adapters 1.2 and the Transformers that it asks for, in an environment of their own. `make` writes `base` beside them, and logits.json.
-`check` loads folders that another program saved, and prints the logits of the four texts with each, a line of JSON.
+`check` loads a folder that another program saved, and prints the logits of each list of ids as JSON.
 """
 
 import json
@@ -38,19 +38,19 @@ def tiny_bert():
     return transformers.BertForSequenceClassification(config).eval()
 
 
-def logits_of(model):
+def logits_of(model, texts):
     with torch.no_grad():
-        return [model(torch.tensor([ids])).logits[0].tolist() for ids in TEXTS]
+        return [model(torch.tensor([ids])).logits[0].tolist() for ids in texts]
 
 
-def check(base, folders):
-    for folder in folders:
-        config = transformers.AutoConfig.from_pretrained(folder)
-        model = transformers.BertForSequenceClassification.from_pretrained(base, config=config)
-        adapters.init(model)
-        name = model.load_adapter(folder, use_safetensors=True)
-        model.set_active_adapters(name)
-        print(json.dumps(logits_of(model.eval())))
+def check(base, folder, ids):
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = transformers.BertForSequenceClassification.from_pretrained(base, config=config)
+    adapters.init(model)
+    name = model.load_adapter(folder, use_safetensors=True)
+    model.set_active_adapters(name)
+    texts = json.loads(pathlib.Path(ids).read_text())
+    print(json.dumps(logits_of(model.eval(), texts)))
 
 
 def make(root):
@@ -65,7 +65,7 @@ def make(root):
             for weight, value in model.named_parameters():
                 if ".adapters." in weight or weight.startswith("classifier"):
                     value.copy_(0.3 * torch.randn_like(value))
-        logits[name] = logits_of(model)
+        logits[name] = logits_of(model, TEXTS)
         model.save_adapter(str(root / name), "mine", use_safetensors=True)
     (root / "logits.json").write_text(json.dumps(logits, indent=1) + "\n")
 
@@ -74,4 +74,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(pathlib.Path(sys.argv[2]))
     else:
-        check(sys.argv[2], sys.argv[3:])
+        check(*sys.argv[2:])

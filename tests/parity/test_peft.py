@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from test_training import (  # noqa: E402
     BUILD,
     PROBE,
+    ROOT,
     decay_groups,
     padded,
     run_probe,
@@ -290,6 +291,39 @@ def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
         for label, value in answer["scores"].items():
             place = model.config.label2id[label]
             assert value == pytest.approx(expected[place].item(), abs=2e-6)
+
+
+ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
+
+
+@pytest.mark.skipif(not ADAPTERS_PYTHON, reason="HONE_ADAPTERS_PYTHON names no interpreter")
+@pytest.mark.parametrize("form", ["double_seq_bn", "seq_bn", "par_bn"])
+def test_the_adapters_library_loads_what_hone_trained(tmp_path, form):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    options = {"peft_type": form, "reduction_factor": 4}
+    story = run_probe(tmp_path, base, "classify", {"learning_rate": 1e-2}, peft=options)
+    (tmp_path / "ids.json").write_text(json.dumps([s["ids"] for s in story["samples"]]))
+    script = [ADAPTERS_PYTHON, str(ROOT / "tests/golden/bottlenecks.py"), "check"]
+    told = subprocess.run(
+        [*script, str(base), str(tmp_path / "final"), str(tmp_path / "ids.json")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    logits = torch.tensor(json.loads(told.stdout.splitlines()[-1]))
+    done = subprocess.run(
+        [str(HONE), "predict", str(tmp_path / "final"), "--precision", "fp32", "--quiet"],
+        input=(tmp_path / "rows.jsonl").read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    labels = json.loads((tmp_path / "final/config.json").read_text())["label2id"]
+    for line, expected in zip(done.stdout.splitlines(), logits.softmax(-1), strict=True):
+        for label, value in json.loads(line)["scores"].items():
+            assert value == pytest.approx(expected[labels[label]].item(), abs=2e-6)
 
 
 def random_adapter(base, folder, kind=peft.LoraConfig, **options):
