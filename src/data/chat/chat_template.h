@@ -25,7 +25,8 @@ struct RenderOptions {
 
 struct Rendered {
   std::string text;
-  std::vector<Span> answers;  // what the assistant wrote, in order, each with the end of its turn
+  std::vector<Span> answers;  // what the assistant wrote, in order, each with the end of its turn;
+                              // marked ones that touch are one
   std::vector<Span> plain;    // what came out of messages, tools and documents: no special token
                               // stands there, whatever it spells. Roles are not counted to them
   bool takes_bos = false;     // the template leaves it to the tokenizer what stands before a text
