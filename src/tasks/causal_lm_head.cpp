@@ -45,12 +45,6 @@ void CausalLmHead::initialise(uint64_t seed) {
   if (!style_.is_tied) out_->initialise(range_, seed);
 }
 
-std::vector<std::string> CausalLmHead::pretrained() const {
-  std::vector<std::string> names;
-  for (const auto& item : named_parameters()) names.push_back(item.key());
-  return names;
-}
-
 at::Tensor CausalLmHead::states(Backbone& backbone, const Batch& batch, const at::Tensor& rows,
                                 KeyValueCache* cache) {
   return backbone.forward(batch.streams, {.rows = rows, .cache = cache});

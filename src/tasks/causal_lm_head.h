@@ -17,7 +17,6 @@ class CausalLmHead : public Head {
   // Of all rows [N, V] fp32: for small vocabularies.
   Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;
-  std::vector<std::string> pretrained() const override;
   bool is_of_base() const override { return true; }
   void tie(Backbone& backbone) override;
   void set_precision(Precision precision) override;

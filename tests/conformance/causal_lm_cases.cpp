@@ -17,7 +17,7 @@ void as_text(Json& fields, size_t i) {
 
 const bool kCausalLmCases = add_variants("causal_lm", [](const std::vector<Record>& example) {
   return std::vector<Variant>{
-      {"windows of turns", "{turns: 1, max_new_tokens: 12}", example},
+      {"windows of turns", "{turns: 3, max_new_tokens: 12}", example},
       {"completions", "{form: completion, metrics: [rouge], generate_rows: 30, max_new_tokens: 12}",
        edited(example, as_completion)},
       {"texts", "{form: text, max_new_tokens: 4}", edited(example, as_text)},
