@@ -85,8 +85,9 @@ ol.generated{list-style:none;margin:0;padding:0}
 .generated .source{margin:4px 0;font-size:.92rem}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));
 gap:6px 24px;margin-top:6px}.side{min-width:0}
-.lines{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext}
-.tall{max-height:18em;overflow-y:auto}
+.lines{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext;overflow:hidden;
+padding:2px 0}
+.tall{max-height:18em;overflow-y:auto;border-bottom:1px dashed var(--rule)}
 del,ins{text-decoration-thickness:2px;text-underline-offset:3px}
 del{color:var(--good-ink);text-decoration:underline dotted}
 ins{color:var(--bad-ink);text-decoration:underline}
