@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kRows = 64, kLongest = 48;
-constexpr double kTolerance = 1e-3;  // of the largest value
+constexpr const char* kWrites = "CAUSAL_LM";  // PEFT's name of the task
+constexpr double kTolerance = 1e-3;           // of the largest value
 
 // A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
 // states.
@@ -123,7 +124,8 @@ bool has_tokenizer(const std::string& folder) {
 Json config_with_head(const Network& network, const ModelConfig& config,
                       const std::string& task_type) {
   Json json = config.raw;
-  const std::string end = architecture_end(task_type);
+  const bool writes = task_type == kWrites && config.causal_lm;
+  const std::string end = writes ? config.causal_lm->architecture_end : architecture_end(task_type);
   if (end.empty()) return json;
   json["architectures"] = {config.architecture_stem + end};
   for (const auto& [name, value] : network.weights()) {
@@ -145,6 +147,20 @@ bool has_pooler(const StateDict& weights) {
   });
 }
 
+// Of a model that writes, the product with the vocabulary is the base model's own still, where it
+// is not the table of words and the adapter brought none.
+void keep_output(const AdapterFolder& folder, const ModelConfig& config, StateDict& weights) {
+  if (folder.task_type != kWrites || !config.causal_lm || config.causal_lm->is_tied) return;
+  const std::string name = config.causal_lm->out + ".weight";
+  const auto found = folder.base_weights.find(name);
+  if (found == folder.base_weights.end())
+    throw Error(ErrorKind::kModel, {folder.base},
+                fmt::format("has no \"{}\": its config.json says that the product with the "
+                            "vocabulary is a weight of its own",
+                            name));
+  weights.emplace(name, found->second);
+}
+
 // One that PEFT saved, whose task is not known.
 MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   const AdapterFolder folder = read_adapter_folder(adapter);
@@ -159,7 +175,9 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   fs::create_directories(out);
   write_file(out + "/config.json",
              to_text(config_with_head(network, config, folder.task_type), 2) + "\n");
-  write_safetensors(out + "/model.safetensors", stored_weights_of(network));
+  StateDict weights = stored_weights_of(network);
+  keep_output(folder, config, weights);
+  write_safetensors(out + "/model.safetensors", weights);
   Tokenizer::load(has_tokenizer(adapter) ? adapter : folder.base)->save(out);
   return proof;
 }

@@ -293,6 +293,48 @@ def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
             assert value == pytest.approx(expected[place].item(), abs=2e-6)
 
 
+DECODERS = {
+    "gpt2": (
+        transformers.GPT2Config,
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+        ["c_attn", "c_fc"],
+    ),
+    "llama": (
+        transformers.LlamaConfig,
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+        | {"num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64},
+        ["q_proj", "v_proj", "down_proj"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, targets = DECODERS[family]
+    torch.manual_seed(3)
+    config = kind(vocab_size=65, initializer_range=0.3, pad_token_id=0, **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
+    model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.requires_grad:
+                value.add_(0.2 * torch.randn_like(value))
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(merged).eval()
+    ids = torch.randint(1, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = plain(ids).logits, model.eval()(ids).logits
+        bare = transformers.AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
+    assert (bare - theirs).abs().max() > 1e-2
+
+
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
 
 
