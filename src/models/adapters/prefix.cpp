@@ -13,6 +13,8 @@
 namespace hone {
 namespace {
 
+constexpr double kProjectedRate = 5e-5;  // of the prefix-tuning paper, which has such a network
+
 // torch.nn.Linear's own beginning.
 void begin_linear(const at::Tensor& weight, const at::Tensor& bias, uint64_t seed) {
   const double range = 1 / std::sqrt(static_cast<double>(weight.size(1)));
@@ -45,6 +47,7 @@ ChosenAdapter read_prefix(Config& section) {
   ChosenAdapter chosen;
   const PrefixOptions options = read_method_options<PrefixKeys>(section, chosen).options;
   chosen.prefix = options;
+  if (options.prefix_projection) chosen.learning_rate = kProjectedRate;
   return chosen;
 }
 
@@ -78,8 +81,7 @@ std::shared_ptr<const KeyValuePrefix> Prefix::before(const Packed& tokens) {
   return std::make_shared<KeyValuePrefix>(values, tokens);
 }
 
-// The rate: 5e-3 and 1e-2 are the two that P-tuning v2 searched most for BERT and RoBERTa (its
-// released scripts); the prefix-tuning paper's table 7 has 5e-5 with the network.
+// The rate: what P-tuning v2's released scripts take most often for BERT and RoBERTa.
 AdapterInfo prefix_tuning() {
   return {.name = "prefix_tuning",
           .peft_type = "PREFIX_TUNING",

@@ -65,7 +65,7 @@ ChosenAdapter read_method(Config& section) {
   ChosenAdapter chosen = info->read(section);
   chosen.name = info->name;
   chosen.peft_type = info->peft_type;
-  chosen.learning_rate = info->learning_rate;
+  if (chosen.learning_rate == 0) chosen.learning_rate = info->learning_rate;
   return chosen;
 }
 
