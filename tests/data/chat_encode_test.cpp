@@ -88,16 +88,20 @@ TEST_F(ChatEncode, ThePromptHasTheIdsItHasWhenTheAnswerIsMade) {
   EXPECT_EQ(whole.substr(0, prompt.size()), prompt);
 }
 
-TEST_F(ChatEncode, AModelsOwnTemplateWritesItsBosAndHonesLeaveItToTheTokenizer) {
+TEST_F(ChatEncode, BosStandsOnceAndWhereTheTemplateWritesIt) {
   EXPECT_EQ(encoded("<s>{% generation %}a{% endgeneration %}", messages_of("u")), "<s> a*");
   EXPECT_EQ(encoded("{% generation %}a{% endgeneration %}", messages_of("u")), "a*");
-  ChatFolder folder(kTurns);
-  const std::string file = folder.write("own.jinja", "{{ messages[0].content }}");
-  Rendered rendered = folder.load(file)->render(messages_of("u"));
-  rendered.text = "ab";
-  rendered.plain = {{0, 2}};
-  rendered.takes_bos = true;
-  EXPECT_EQ(told(*letters_, encode_chat(*letters_, rendered)), "<s> ab");
+  ChatFolder folder;
+  folder.write_config(Json::object());
+  folder.write("tokenizer.json", kLetters);
+  const auto ids_by = [&](const std::string& chosen) {
+    return encode_chat(*letters_, folder.load(chosen)->render(messages_of("u"))).ids;
+  };
+  const auto ids = ids_by("chatml");
+  EXPECT_EQ(letters_->token(ids[0]), "<s>");
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), ids[0]), 1);
+  folder.load("chatml")->save(folder.path());
+  EXPECT_EQ(ids_by(""), ids) << "what is saved says it too";
 }
 
 TEST_F(ChatEncode, TheEndOfAnAnswerHasALossWhateverThePaddingIs) {

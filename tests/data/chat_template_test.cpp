@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "chat_testing.h"
+#include "tokenizer_testing.h"
 
 namespace hone {
 namespace {
@@ -58,20 +59,20 @@ TEST(ChatTemplate, AModelWithoutOneIsToldTheWaysOut) {
   EXPECT_THAT(error_of([&] { folder.load("no/such"); }), HasSubstr("\"no/such\" is no file"));
 }
 
-TEST(ChatTemplate, HonesOwnMarkTheirAnswers) {
+TEST(ChatTemplate, HonesOwnMarkTheirAnswersAndBeginAsTheTokenizerDoes) {
   ChatFolder folder;
   folder.write_config(Json::object());
+  folder.write("tokenizer.json", kSmallUnigramJson);  // it puts <s> before a text
   const Rendered chatml = folder.load("chatml")->render(messages_of("sua"));
   EXPECT_EQ(chatml.text,
-            "<|im_start|>system\ns1<|im_end|>\n<|im_start|>user\nu2<|im_end|>\n"
+            "<s><|im_start|>system\ns1<|im_end|>\n<|im_start|>user\nu2<|im_end|>\n"
             "<|im_start|>assistant\na3<|im_end|>\n");
   EXPECT_THAT(parts_of(chatml.text, chatml.answers), ElementsAre("a3<|im_end|>"));
   const Rendered alpaca = folder.load("alpaca")->render(messages_of("uau"), prompting());
   EXPECT_EQ(alpaca.text,
-            "### Instruction:\nu1\n\n### Response:\na2</s>\n\n### Instruction:\nu3\n\n"
+            "<s>### Instruction:\nu1\n\n### Response:\na2</s>\n\n### Instruction:\nu3\n\n"
             "### Response:\n");
   EXPECT_THAT(parts_of(alpaca.text, alpaca.answers), ElementsAre("a2</s>"));
-  EXPECT_TRUE(alpaca.takes_bos);
 }
 
 TEST(ChatTemplate, AnswersAreTheSameByMarksAndByPrefixes) {

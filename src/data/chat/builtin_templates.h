@@ -9,7 +9,8 @@ namespace hone {
 
 struct BuiltinTemplate {
   const char* name;
-  const char* source;  // with {% generation %} around what the assistant writes
+  const char* source;  // behind what the model's tokenizer puts before a text; with {% generation
+                       // %} around what the assistant writes
 };
 
 const std::vector<BuiltinTemplate>& builtin_templates();

@@ -13,6 +13,7 @@
 #include "data/chat/jinja/template.h"
 #include "data/tokenizer/json_node.h"
 #include "data/tokenizer/special_tokens.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace hone {
 namespace {
@@ -25,8 +26,7 @@ constexpr const char* kMore = "additional_chat_templates";
 constexpr const char* kDefault = "default";
 
 struct Source {
-  std::string text, file;   // the file as messages name it
-  bool is_builtin = false;  // it comes with hone
+  std::string text, file;  // the file as messages name it
 };
 using Sources = std::map<std::string, Source>;  // by name; "default" is the usual one
 
@@ -74,10 +74,20 @@ std::string ways_out() {
       fmt::join(chat_template_names(), " or "));
 }
 
-Source chosen_source(const std::string& chosen) {
+// What the tokenizer of a folder puts before a text (BOS), as what a template writes first.
+std::string written_before(const std::string& folder) {
+  const auto tokenizer = Tokenizer::load(folder);
+  const Sequence sequence = tokenizer->post_process(tokenizer->encode("a"));
+  std::string tokens;
+  for (size_t i = 0; i < sequence.ids.size() && sequence.texts[i] < 0; ++i)
+    tokens += tokenizer->token(sequence.ids[i]);
+  return tokens.empty() ? "" : fmt::format("{{{{- {} }}}}", to_text(Json(tokens)));
+}
+
+Source chosen_source(const std::string& folder, const std::string& chosen) {
   for (const BuiltinTemplate& builtin : builtin_templates()) {
     if (chosen == builtin.name)
-      return {builtin.source, fmt::format("hone's {}", builtin.name), true};
+      return {written_before(folder) + builtin.source, fmt::format("hone's {}", builtin.name)};
   }
   if (!fs::is_regular_file(chosen))
     throw Error(
@@ -159,7 +169,6 @@ class LoadedTemplate final : public ChatTemplate {
     const jinja::Text whole = text_of(messages.size(), options.add_generation_prompt);
     Rendered rendered;
     rendered.text = whole.bytes;
-    rendered.takes_bos = sources_.begin()->second.is_builtin;
     rendered.plain = spans_marked(whole, jinja::kFromData);
     rendered.answers = chosen.has_generation()
                            ? spans_marked(whole, jinja::kAnswer)
@@ -258,7 +267,7 @@ std::shared_ptr<const ChatTemplate> ChatTemplate::load(const std::string& folder
   const JsonNode node(config, (fs::path(folder) / "tokenizer_config.json").string());
   Sources sources;
   if (!chosen.empty()) {
-    sources[kDefault] = chosen_source(chosen);
+    sources[kDefault] = chosen_source(folder, chosen);
   } else {
     sources = sources_in(folder, node);
   }

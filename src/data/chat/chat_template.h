@@ -29,7 +29,6 @@ struct Rendered {
                               // marked ones that touch are one
   std::vector<Span> plain;    // what came out of messages, tools and documents: no special token
                               // stands there, whatever it spells. Roles are not counted to them
-  bool takes_bos = false;     // the template leaves it to the tokenizer what stands before a text
 };
 
 class ChatTemplate {
