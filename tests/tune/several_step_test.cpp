@@ -1,4 +1,5 @@
 // An optimizer step of several tasks.
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,6 +45,7 @@ std::vector<Record> mixed(int64_t texts, int64_t sentences, uint64_t seed) {
 class SeveralRun : public TinyRun {
  public:
   explicit SeveralRun(TinyBert model = {}) : TinyRun(several::kTaskName, model) {
+    at::set_num_threads(1);  // the model is tiny
     train_records() = mixed(15, 9, 5);
     validation_records() = mixed(8, 5, 9);
     task_yaml = kTasks;
