@@ -205,12 +205,15 @@ Json without_places(const Value& value) {
   for (const Json& item : need_list(value)) {
     const std::string& token = need_item_text(value, item);
     const TextUnits characters(token, TextUnit::kCharacters);
-    const size_t first = characters.count() > 1 ? characters.byte(1) : token.size();
-    if (!whole_number(token.substr(first)))
-      throw value.error(fmt::format("must hold characters, each with its place in a word behind it, "
-                                    "but holds \"{}\"",
-                                    shown_text(token)));
-    list.push_back(token.substr(0, first));
+    // The first may be a digit itself; an emoji may be several.
+    const size_t first = characters.count() > 1 ? characters.byte(1) : token.size(),
+                 place = std::max(first, token.find_last_not_of("0123456789") + 1);
+    if (!whole_number(token.substr(place)))
+      throw value.error(
+          fmt::format("must hold characters, each with its place in a word behind it, "
+                      "but holds \"{}\"",
+                      shown_text(token)));
+    list.push_back(token.substr(0, place));
   }
   return list;
 }
