@@ -48,12 +48,8 @@ Value Interpreter::evaluate_placed(const Expression& expression, Scope& scope) {
   switch (expression.operation) {
     case Operation::kConstant:
       return expression.constant;
-    case Operation::kName: {
-      const Value* found = scope.find(expression.name);
-      return found != nullptr
-                 ? *found
-                 : Value::undefined(fmt::format("\"{}\" is undefined", expression.name));
-    }
+    case Operation::kName:
+      return named(expression.name, scope);
     case Operation::kList:
       return runtime_.list(all(expression.parts, scope));
     case Operation::kTuple:
@@ -86,12 +82,8 @@ Value Interpreter::evaluate_placed(const Expression& expression, Scope& scope) {
       const Value value = part(0);
       return subscript(runtime_, value, part(1));
     }
-    case Operation::kSlice: {
-      const Value value = part(0), start = part_or_none(expression.parts[1], scope),
-                  stop = part_or_none(expression.parts[2], scope),
-                  step = part_or_none(expression.parts[3], scope);
-      return slice(runtime_, value, start, stop, step);
-    }
+    case Operation::kSlice:
+      return sliced(expression, scope);
     case Operation::kCall:
       return called(expression, scope);
     case Operation::kFilter:
@@ -104,6 +96,19 @@ Value Interpreter::evaluate_placed(const Expression& expression, Scope& scope) {
     default:
       return binary(expression, scope);
   }
+}
+
+Value Interpreter::named(const std::string& name, Scope& scope) {
+  const Value* found = scope.find(name);
+  return found != nullptr ? *found : Value::undefined(fmt::format("\"{}\" is undefined", name));
+}
+
+Value Interpreter::sliced(const Expression& expression, Scope& scope) {
+  const Value value = evaluate(*expression.parts[0], scope),
+              start = part_or_none(expression.parts[1], scope),
+              stop = part_or_none(expression.parts[2], scope),
+              step = part_or_none(expression.parts[3], scope);
+  return slice(runtime_, value, start, stop, step);
 }
 
 Value Interpreter::binary(const Expression& expression, Scope& scope) {

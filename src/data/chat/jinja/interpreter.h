@@ -70,6 +70,8 @@ class Interpreter {
   // evaluation.cpp
   Value evaluate(const Expression& expression, Scope& scope);
   Value evaluate_placed(const Expression& expression, Scope& scope);
+  static Value named(const std::string& name, Scope& scope);
+  Value sliced(const Expression& expression, Scope& scope);
   Value binary(const Expression& expression, Scope& scope);
   Value compared(const Expression& expression, Scope& scope);
   Value concatenated(const Expression& expression, Scope& scope);
