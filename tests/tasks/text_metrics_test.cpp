@@ -389,6 +389,17 @@ TEST(Report, ShowsTheWorstFirstAndNoneThatIsRight) {
   EXPECT_EQ(whole(texts.items[2].predicted), "a b x");
 }
 
+TEST(Report, HasIntervalsThatHoldTheValue) {
+  const TextPair third = {.predicted = "a b c", .references = {"a x y"}},
+                 half = {.predicted = "a b", .references = {"a x"}};
+  const Metric one = report_of({third}, {.metrics = {"rouge"}}).named("rouge1");
+  EXPECT_EQ(one.interval->low, one.value);
+  EXPECT_EQ(one.interval->high, one.value);
+  const Metric two = report_of({third, half}, {.metrics = {"rouge"}}).named("rouge1");
+  EXPECT_DOUBLE_EQ(two.interval->low, 1.0 / 3);
+  EXPECT_DOUBLE_EQ(two.interval->high, 1.0 / 2);
+}
+
 TEST(Report, HasTheFirstSentencesAsABaseline) {
   const Report report = report_of(
       {{.predicted = "x", .references = {"A dog ran."}, .source = "A dog ran. It was brown."}},

@@ -213,8 +213,8 @@ class TextScorer::Parts {
     for (size_t row = 0; row < weights.size(); ++row) {
       if (weights[row] == 0) continue;
       const double weight = weights[row];
-      const float* numbers = numbers_.data() + row * width;
-      for (size_t i = 0; i < width; ++i) sums[i] += weight * static_cast<double>(numbers[i]);
+      const double* numbers = numbers_.data() + row * width;
+      for (size_t i = 0; i < width; ++i) sums[i] += weight * numbers[i];
     }
     std::vector<double> scores;
     size_t begin = 0;
@@ -285,8 +285,8 @@ class TextScorer::Parts {
   std::vector<TextPair> waiting_;
   std::optional<Measured> measured_, of_lead_;
   WordNumbers words_;
-  Letters letters_;             // of the references
-  std::vector<float> numbers_;  // of all rows, of the metrics that add up
+  Letters letters_;              // of the references
+  std::vector<double> numbers_;  // of all rows, of the metrics that add up
   int64_t rows_ = 0;
   size_t fewest_ = std::numeric_limits<size_t>::max(), most_ = 0;
   std::vector<GeneratedText> worst_;
