@@ -50,6 +50,7 @@ class HoneWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=dict(os.environ, GOMP_SPINCOUNT="1000"),  # as the program hone sets it
         )
 
     def write(self, prompts, tokens):
