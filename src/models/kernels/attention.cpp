@@ -134,8 +134,8 @@ std::vector<AttentionUnit> units_of(const AttentionJob& job, const Call& call, i
     const SequenceRows q = rows_of_sequence(call.of_q, s), k = rows_of_sequence(call.of_k, s);
     if (k.length == 0 || (q.length == 0 && !call.is_recorded)) continue;
     for (int64_t h = 0; h < job.kv_heads; h += kv_heads) {
-      units.push_back({s, q.begin, q.length, k.begin, k.length, h,
-                       std::min(job.kv_heads, h + kv_heads)});
+      units.push_back(
+          {s, q.begin, q.length, k.begin, k.length, h, std::min(job.kv_heads, h + kv_heads)});
     }
   }
   const auto cost = [](const AttentionUnit& unit) {
@@ -162,8 +162,7 @@ bool can_have_parts(const AttentionJob& job, const Call& call) {
 }
 
 bool has_few_queries(const AttentionJob& job, const AttentionUnit& unit) {
-  return unit.q_length <= kFewQueries &&
-         unit.q_length * (job.heads / job.kv_heads) <= kMostFewRows;
+  return unit.q_length <= kFewQueries && unit.q_length * (job.heads / job.kv_heads) <= kMostFewRows;
 }
 
 // Keys that at least one of the unit's queries sees.

@@ -127,8 +127,7 @@ struct BackwardBlock {
                                 const uint8_t* mask) const {
     const int64_t at = j * columns + c;
     const VF score = load(scratch.scores + at);
-    VF weight = exp2_below_one<kIsBf16<T>>(
-        hn::MulSub(score, scale, load(scratch.log_sum_exp + c)));
+    VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(score, scale, load(scratch.log_sum_exp + c)));
     if constexpr (kHides) weight = only(weight, {seeing.begin - c, seeing.end - c});
     VF product = load(scratch.products + at), kept = weight;
     if constexpr (kDrops) {

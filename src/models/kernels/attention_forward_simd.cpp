@@ -199,9 +199,7 @@ struct ForwardBlock {
                job.scale);
   }
 
-  void cap(const Tile& tile) const {
-    cap_scores(job, scratch.scores, count * padded(tile.count));
-  }
+  void cap(const Tile& tile) const { cap_scores(job, scratch.scores, count * padded(tile.count)); }
 
   // Queries times positions of keys.
   void add_position_keys(const Tile& tile, int64_t head) const {
@@ -344,8 +342,8 @@ class FewQueries {
   void pack_queries() const {
     const int64_t width = shape_.width;
     for (int64_t r = 0; r < shape_.repeats; ++r) {
-      const In* from = head_rows<In>(job_.q, shape_.q_begin,
-                                     part_.unit.kv_begin * shape_.repeats + r);
+      const In* from =
+          head_rows<In>(job_.q, shape_.q_begin, part_.unit.kv_begin * shape_.repeats + r);
       copy_rows(from, job_.q.row, shape_.q_length, job_.dim,
                 scratch_.queries + r * shape_.q_length * width, shape_.q_length, width);
     }
@@ -370,8 +368,8 @@ class FewQueries {
     const int64_t columns = padded(tile.count), width = shape_.width;
     if constexpr (!kIsBf16<In>) {
       if (job_.dim == width)
-        return multiply(products_, width, tile.count, scratch_.weights, columns, values,
-                        job_.v.row, scratch_.sums, width, !tile.is_first);
+        return multiply(products_, width, tile.count, scratch_.weights, columns, values, job_.v.row,
+                        scratch_.sums, width, !tile.is_first);
     }
     if constexpr (kIsBf16<T>) {
       copy_rows(values, job_.v.row, tile.count, job_.dim, scratch_.rows, columns, width);
@@ -392,10 +390,12 @@ class FewQueries {
 
 void part_any(const AttentionJob& job, const AttentionPart& part) {
   if (job.multiplies_bf16) return FewQueries<Bf16, Bf16>(job, part).run();
-  job.is_bf16 ? FewQueries<Bf16, float>(job, part).run() : FewQueries<float, float>(job, part).run();
+  job.is_bf16 ? FewQueries<Bf16, float>(job, part).run()
+              : FewQueries<float, float>(job, part).run();
 }
 
-// A row of all parts becomes that of the first: sums, maximum and total as one pass would have them.
+// A row of all parts becomes that of the first: sums, maximum and total as one pass would have
+// them.
 void join_row(const AttentionPart* parts, int64_t count, int64_t rows, int64_t width, int64_t row) {
   const auto number = [&](int64_t part, int64_t which) -> float& {
     return parts[part].result[rows * width + which * rows + row];

@@ -45,9 +45,10 @@ Claim claim_of(const Record& record, const Options& options) {
   if (value.is_array() && value.size() == 2)
     return {offset_in(value[0], record, options), offset_in(value[1], record, options), {}};
   if (!value.is_object())
-    throw field_error(record, options.aspect,
-                      fmt::format("must be a text, {{\"start\": …, \"end\": …}} or [start, end], but is {}",
-                                  dump(value)));
+    throw field_error(
+        record, options.aspect,
+        fmt::format("must be a text, {{\"start\": …, \"end\": …}} or [start, end], but is {}",
+                    dump(value)));
   Claim claim{offset_in(member(value, "start", record, options), record, options),
               offset_in(member(value, "end", record, options), record, options),
               {}};
@@ -66,8 +67,7 @@ std::optional<Span> place_of(const Claim& claim, const std::string& text) {
 }
 
 std::string shown_claim(const Claim& claim) {
-  if (!claim.has_place)
-    return fmt::format("says \"{}\"", shortened(*claim.text, kShownAspect));
+  if (!claim.has_place) return fmt::format("says \"{}\"", shortened(*claim.text, kShownAspect));
   return claim.text ? fmt::format("says that \"{}\" stands from {} to {}",
                                   shortened(*claim.text, kShownAspect), claim.start, claim.end)
                     : fmt::format("says from {} to {}", claim.start, claim.end);
@@ -84,9 +84,8 @@ Aspect moved(const Claim& claim, const std::string& text, const Record& record,
   if (text.find(*claim.text, first + 1) != text.npos)
     throw field_error(
         record, options.aspect,
-        shown_claim(claim) +
-            fmt::format("{}, and \"{}\" has it at several places",
-                        claim.has_place ? ", which is not so" : "", options.text));
+        shown_claim(claim) + fmt::format("{}, and \"{}\" has it at several places",
+                                         claim.has_place ? ", which is not so" : "", options.text));
   const auto start = static_cast<int32_t>(first);
   const Span bytes{start, start + static_cast<int32_t>(claim.text->size())};
   if (!claim.has_place) return {bytes, ""};
