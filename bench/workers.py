@@ -76,6 +76,7 @@ def hone_config(job, folder, steps, validation=None, **train):
     task = {
         "classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
+        "qa": {"name": "qa"},
     }[job["task"]]
     options = {
         "max_steps": steps,
