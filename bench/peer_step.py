@@ -96,6 +96,7 @@ def windows_of(row, tokenizer, job):
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
+    segments = encoded.get("token_type_ids")  # of one kind for XLM-R's word pieces
     answer = row["answers"][0]
     start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
     for index, offsets in enumerate(encoded["offset_mapping"]):
@@ -104,7 +105,7 @@ def windows_of(row, tokenizer, job):
         whole = holds and offsets[holds[0]][0] <= start and offsets[holds[-1]][1] >= end
         yield {
             "input_ids": encoded["input_ids"][index],
-            "token_type_ids": encoded["token_type_ids"][index],
+            "token_type_ids": segments[index] if segments else [0] * len(offsets),
             "labels": (holds[0], holds[-1]) if whole else (0, 0),
         }
 
@@ -282,7 +283,7 @@ class Worker:
         for _ in range(steps):
             inputs = next(self.batches)
             with self.autocast():
-                loss = self.step_model(**inputs).loss
+                loss = self.loss(inputs)
             loss.backward()
             if self.job["clip"]:
                 self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.job["clip"])
@@ -298,6 +299,19 @@ class Worker:
             "steps": steps,
             "losses": losses,
         }
+
+    def loss(self, inputs):
+        if self.job["task"] != "qa":
+            return self.step_model(**inputs).loss
+        places = [inputs.pop(name) for name in ("start_positions", "end_positions")]
+        found = self.step_model(**inputs)
+        padding = inputs["attention_mask"] == 0
+        # Transformers' own loss counts padding among the places where an answer could be.
+        losses = [
+            self.torch.nn.functional.cross_entropy(logits.float().masked_fill(padding, -1e9), place)
+            for logits, place in zip((found.start_logits, found.end_logits), places)
+        ]
+        return sum(losses) / 2
 
     def curve(self, every, most, validation):
         """Accuracy on `validation` every so many steps. Evaluations are not timed, as the step rate is what is compared."""

@@ -101,9 +101,9 @@ SETS = {
         "task": "classify",
         "model": "e5",
         "splits": ("train", "test"),
-        "rows": 4000,
+        "rows": 8000,
         "epochs": 2,
-        "learning_rate": 1e-4,
+        "learning_rate": 5e-5,
         "metric": "accuracy",
     },
     "resume_zh": {
