@@ -1,6 +1,6 @@
 """Transformers as a worker of the speed benchmark (run with .venv-peers/bin/python).
 
-    python bench/peer_step.py '{"model": FOLDER, "rows": FILE.jsonl, "task": "classify" | "ner", …}'
+    python bench/peer_step.py '{"model": FOLDER, "rows": FILE.jsonl, "task": "classify" | "ner" | "qa", …}'
 
 The worker loads the model, then answers one JSON command a line on stdin with one JSON line on stdout. So imports, compilation and
 warm-up are paid once, while the caller alternates its steps with runs of another program.
@@ -25,7 +25,7 @@ import time
 
 # One job: what to run, and every setting that was tried when looking for the best one.
 DEFAULTS = {
-    "task": "classify",  # classify: text, label; ner: tokens, tags
+    "task": "classify",  # classify: text, label; ner: tokens, tags; qa: question, context, answers
     "labels": [],  # in the order of the model's outputs
     "batch": 32,
     "max_length": 128,
@@ -56,6 +56,8 @@ def read(path, limit=None):
 def encode(rows, tokenizer, job):
     """ids and labels of each row; the first sub-word of a token carries its tag, as in Transformers' own example."""
     place = {label: index for index, label in enumerate(job["labels"])}
+    if job["task"] == "qa":
+        return [window for row in rows for window in windows_of(row, tokenizer, job)]
     if job["task"] == "classify":
         ids = tokenizer(
             [row["text"] for row in rows], truncation=True, max_length=job["max_length"]
@@ -85,6 +87,31 @@ def encode(rows, tokenizer, job):
     return samples
 
 
+def windows_of(row, tokenizer, job):
+    """A question with each window of its text, as in Transformers' own example: places of the answer, or the first token where it is not there."""
+    encoded = tokenizer(
+        row["question"],
+        row["context"],
+        truncation="only_second",
+        max_length=job["max_length"],
+        stride=job["max_length"] // 4,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    segments = encoded.get("token_type_ids")  # of one kind for XLM-R's word pieces
+    answer = row["answers"][0]
+    start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
+    for index, offsets in enumerate(encoded["offset_mapping"]):
+        of_context = [s == 1 for s in encoded.sequence_ids(index)]
+        holds = [k for k, (a, b) in enumerate(offsets) if of_context[k] and a < end and b > start]
+        whole = holds and offsets[holds[0]][0] <= start and offsets[holds[-1]][1] >= end
+        yield {
+            "input_ids": encoded["input_ids"][index],
+            "token_type_ids": segments[index] if segments else [0] * len(offsets),
+            "labels": (holds[0], holds[-1]) if whole else (0, 0),
+        }
+
+
 class Collator:
     """Rows to tensors; a class rather than a closure so that DataLoader workers can be given it."""
 
@@ -103,6 +130,8 @@ class Collator:
         )
         ids = torch.full((len(samples), length), self.pad_id)
         mask = torch.zeros((len(samples), length), dtype=torch.long)
+        if self.job["task"] == "qa":
+            return self.windows(samples, ids, mask)
         labels = (
             torch.full((len(samples), length), -100)
             if self.job["task"] == "ner"
@@ -117,6 +146,23 @@ class Collator:
             else:
                 labels[row] = sample["labels"]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    def windows(self, samples, ids, mask):
+        import torch
+
+        segments = torch.zeros_like(ids)
+        for row, sample in enumerate(samples):
+            n = len(sample["input_ids"])
+            ids[row, :n], mask[row, :n] = torch.tensor(sample["input_ids"]), 1
+            segments[row, :n] = torch.tensor(sample["token_type_ids"])
+        starts, ends = torch.tensor([sample["labels"] for sample in samples]).unbind(1)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": segments,
+            "start_positions": starts,
+            "end_positions": ends,
+        }
 
 
 def plan(lengths, job, epoch):
@@ -145,6 +191,7 @@ class Worker:
     def __init__(self, job):
         import torch
         from transformers import (
+            AutoModelForQuestionAnswering,
             AutoModelForSequenceClassification,
             AutoModelForTokenClassification,
             AutoTokenizer,
@@ -155,14 +202,15 @@ class Worker:
         if job["threads"]:
             torch.set_num_threads(job["threads"])
         torch.manual_seed(job["seed"])
-        kind = (
-            AutoModelForTokenClassification
-            if job["task"] == "ner"
-            else AutoModelForSequenceClassification
-        )
+        kind = {
+            "classify": AutoModelForSequenceClassification,
+            "ner": AutoModelForTokenClassification,
+            "qa": AutoModelForQuestionAnswering,
+        }[job["task"]]
+        labels = {"num_labels": len(job["labels"])} if job["labels"] else {}
         self.tokenizer = AutoTokenizer.from_pretrained(job["model"])
         self.model = kind.from_pretrained(
-            job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"]
+            job["model"], attn_implementation=job["attention"], **labels
         )
         if job["peft"]:
             import peft
@@ -240,7 +288,7 @@ class Worker:
         for _ in range(steps):
             inputs = next(self.batches)
             with self.autocast():
-                loss = self.step_model(**inputs).loss
+                loss = self.loss(inputs)
             loss.backward()
             if self.job["clip"]:
                 self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.job["clip"])
@@ -259,6 +307,19 @@ class Worker:
             "steps": steps,
             "losses": losses,
         }
+
+    def loss(self, inputs):
+        if self.job["task"] != "qa":
+            return self.step_model(**inputs).loss
+        places = [inputs.pop(name) for name in ("start_positions", "end_positions")]
+        found = self.step_model(**inputs)
+        padding = inputs["attention_mask"] == 0
+        # Transformers' own loss counts padding among the places where an answer could be.
+        losses = [
+            self.torch.nn.functional.cross_entropy(logits.float().masked_fill(padding, -1e9), place)
+            for logits, place in zip((found.start_logits, found.end_logits), places)
+        ]
+        return sum(losses) / 2
 
     def curve(self, every, most, validation):
         """Accuracy on `validation` every so many steps. Evaluations are not timed, as the step rate is what is compared."""

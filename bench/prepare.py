@@ -24,9 +24,12 @@ SETS = {
     "conll2003": {"task": "ner", "max_length": 128},
     "banking77": {"task": "classify", "max_length": 128},
     "chnsenticorp": {"task": "classify", "max_length": 512},
+    "xquad": {"task": "qa", "max_length": 384},
+    "cmrc2018": {"task": "qa", "max_length": 384},
     "fixed128": {"task": "classify", "max_length": 128},
     "fixed32": {"task": "classify", "max_length": 32},
 }
+CHINESE = ("chnsenticorp", "cmrc2018")
 ROWS = 1600  # 50 batches of 32: the window in which Trainer groups by length
 
 
@@ -46,13 +49,23 @@ def read_rows(name):
 
 def sample_rows(name):
     rows = read_rows(name)
+    if SETS[name]["task"] == "qa":
+        return one_window_first(rows, most_letters=400 if name in CHINESE else 1000)
     chosen = random.Random(7).sample(rows, min(ROWS, len(rows)))
     chosen += rows[: (-len(chosen)) % 32]  # a whole number of batches
     return chosen
 
 
+def one_window_first(rows, most_letters):
+    """Results are compared on the first rows, step by step; a step is then as many windows of each program."""
+    rows = random.Random(7).sample(rows, min(ROWS // 2, len(rows)) // 32 * 32)
+    return sorted(rows, key=lambda row: len(row["context"]) > most_letters)
+
+
 def labels_of(name):
     """In hone's order: the head's weights stand in the prepared folders, so both programs must mean the same by row i."""
+    if SETS[name]["task"] == "qa":
+        return []
     rows = read_rows(name)
     if SETS[name]["task"] == "ner":
         types = sorted({tag[2:] for row in rows for tag in row["tags"] if tag != "O"})
@@ -98,22 +111,20 @@ SIZES = {
     "deberta": DEBERTA_SIZES,
     "modernbert": MODERNBERT_SIZES,
 }
-STEMS = {"deberta": "DebertaV2", "modernbert": "ModernBert"}
+STEMS = {"deberta": "DebertaV2", "modernbert": "ModernBert", "smollm2": "Llama"}
 
 
 def model_classes(shape):
-    """The configuration, and the models of sentences and of tokens."""
+    """The configuration, and the models of each task."""
     import transformers
 
-    if shape == "smollm2":
-        return [
-            getattr(transformers, "Llama" + part)
-            for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
-        ]
-    return [
-        getattr(transformers, STEMS.get(shape, "Bert") + part)
-        for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
-    ]
+    parts = {
+        "classify": "ForSequenceClassification",
+        "ner": "ForTokenClassification",
+        "qa": "ForQuestionAnswering",
+    }
+    of = lambda part: getattr(transformers, STEMS.get(shape, "Bert") + part)
+    return of("Config"), {task: of(part) for task, part in parts.items()}
 
 
 def trained_folder(root, shape, is_chinese):
@@ -151,14 +162,18 @@ def make_model(root, shape, name, folder):
 
     torch.manual_seed(0)
     labels = labels_of(name)
-    is_chinese = name == "chnsenticorp"
-    named = {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: i for i, label in enumerate(labels)},
-    }
-    config, of_sentences, of_tokens = model_classes(shape)
-    kind = of_tokens if SETS[name]["task"] == "ner" else of_sentences
+    is_chinese = name in CHINESE
+    named = (
+        {}
+        if not labels
+        else {
+            "num_labels": len(labels),
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: i for i, label in enumerate(labels)},
+        }
+    )
+    config, kinds = model_classes(shape)
+    kind = kinds[SETS[name]["task"]]
     trained = trained_folder(root, shape, is_chinese)
     if trained:
         model = kind.from_pretrained(trained, **named).float()

@@ -318,6 +318,11 @@ def _cmrc2018(split):
     return _squad(f"qa/cmrc2018/cmrc2018_{ {'train': 'dev', 'test': 'trial'}[split] }.json")
 
 
+def _xquad(_):
+    """English; the set has no splits."""
+    return _squad("qa/xquad/xquad.en.json")
+
+
 def _subjqa(split):
     """The answer is what stands at the set's places; its texts are tokenized anew and differ in blanks."""
     for row in _csv(f"qa/subjqa_restaurants/{split}.csv"):
@@ -449,6 +454,7 @@ _READERS = {
     "cluener2020": _cluener2020,
     "semeval2010_task8": _semeval2010_task8,
     "cmrc2018": _cmrc2018,
+    "xquad": _xquad,
     "subjqa_restaurants": _subjqa,
 }
 
