@@ -5,7 +5,7 @@ HONE := $(BUILD)/hone
 PEERS := .venv-peers/bin/python
 CONFIGURE := $(BUILD)/build.ninja
 
-.PHONY: demo test program build configure test-cpp test-python attack bench asan format check-format \
+.PHONY: demo test program build configure test-cpp test-python attack conformance bench asan format check-format \
         setup setup-peers clean
 CPP_FILES = $$(git ls-files '*.cpp' '*.h')
 PYTHON_FILES = $$(git ls-files '*.py') bench/run
@@ -35,6 +35,9 @@ attack: build setup-peers  ## the attacks of tests/attack in their long form: fa
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/parity/test_tokenizer.py tests/parity/test_tokenizer_bytes.py tests/parity/test_sentencepiece.py
 	HONE_ATTACK=1 $(BUILD)/models_tests --gtest_filter='*KernelsRows*'
 	HONE_ATTACK=1 $(BUILD)/data_tests --gtest_filter='*Damage*'
+
+conformance: build  ## every method of fine-tuning with few weights on every family and task: the whole product of what `make test` takes pairs of
+	HONE_CONFORMANCE=1 $(BUILD)/conformance_tests
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run

@@ -1,73 +1,225 @@
-"""LoRA in hone beside Hugging Face PEFT, in alternation, on the same rows: time of a step, memory, what is trained.
+"""Every method of fine-tuning with few weights beside Hugging Face PEFT, in alternation, on the same rows: time of a step, peak memory,
+numbers that are trained, size of what is saved; with --score, accuracy after so many steps.
 
-    python bench/adapters.py [--steps N] [--turns N]
+    python bench/adapters.py [--steps N] [--turns N] [--score STEPS] [--seeds N] [CELL …] [--methods NAME …]
 
-MiniLM on sst2, r 8 on query and value, batches of 32. PEFT runs on Transformers at its best (bench/speed.py), in the precision that is faster here; hone in its own.
-The same two programs train the whole model too, so that what an adapter saves shows.
+Cells: minilm-sst2, base-sst2 (BERT-base's shape, random weights), e5-sst2, smollm2-sst2. PEFT runs on Transformers at its best (bench/speed.py), in
+bf16 and in fp32, and its faster one counts; hone in its own precision. `whole` trains the whole model with both. Bottleneck adapters are not PEFT's, and
+bitfit and the head alone are no methods of it: these have hone's column alone.
 """
 
 import argparse
 import json
+import pathlib
+import re
 import statistics
 import subprocess
 
+import sets
 import workers
 from sets import RESULTS
 from speed import BEST, FOLDER, job_of, rate, say
 from workers import ROOT, PeerWorker, hone_train
 
-CELL = "minilm-sst2"
-LORA = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "target_modules": ["query", "value"]}
+CELLS = ["minilm-sst2", "base-sst2", "e5-sst2", "smollm2-sst2"]
+# Targets of each family, query and value; and keys of its feed-forward part for (IA)³.
+TARGETS = {"smollm2": (["q_proj", "v_proj"], ["k_proj", "v_proj", "down_proj"], ["down_proj"])}
+BERT_TARGETS = (["query", "value"], ["key", "value", "output.dense"], ["output.dense"])
+FAR_AWAY = 100_000  # steps of AdaLoRA's schedule: a benchmark sees its beginning
 
 
-def peer_turns(job, steps):
-    worker = PeerWorker(job)
-    worker.ask("train", steps=4)
-    return worker, lambda: worker.ask("train", steps=steps)
+def methods(shape):
+    """Of each: the section `peft` of both, and whether PEFT has it."""
+    query_value, for_ia3, feed_forward = TARGETS.get(shape, BERT_TARGETS)
+    lora = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "target_modules": query_value}
+    return {
+        "whole": ({}, True),
+        "lora": ({"peft_type": "LORA", **lora}, True),
+        "dora": ({"peft_type": "LORA", **lora, "use_dora": True}, True),
+        "pissa": ({"peft_type": "LORA", **lora, "init_lora_weights": "pissa"}, True),
+        "adalora": (
+            {
+                "peft_type": "ADALORA",
+                "init_r": 12,
+                "target_r": 8,
+                "total_step": FAR_AWAY,
+                "lora_alpha": 16,
+                "lora_dropout": 0.05,
+                "target_modules": query_value,
+            },
+            True,
+        ),
+        "ia3": (
+            {
+                "peft_type": "IA3",
+                "target_modules": for_ia3,
+                "feedforward_modules": feed_forward,
+            },
+            True,
+        ),
+        "prefix": ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 20}, shape != "smollm2"),
+        "double_seq_bn": ({"peft_type": "double_seq_bn"}, False),
+        "seq_bn": ({"peft_type": "seq_bn"}, False),
+        "par_bn": ({"peft_type": "par_bn"}, False),
+        "bitfit": ({"peft_type": "bitfit"}, False),
+        "head": ({"peft_type": "head"}, False),
+    }
 
 
-def compare(peft, steps, turns):
-    """Ratios of real tokens in a second, and both peaks, for each precision of the peer."""
+def trained_of(told):
+    """Numbers that hone says it trains; None of a whole model."""
+    found = re.search(r"(\d+) of \d+ parameters are trained", told)
+    return int(found.group(1)) if found else None
+
+
+def saved_bytes(folder):
+    sizes = [
+        path.stat().st_size
+        for name in ("adapter_model.safetensors", "adapter.safetensors", "model_head.safetensors")
+        if (path := pathlib.Path(folder) / "model" / name).exists()
+    ]
+    return sum(sizes) or None
+
+
+def hone_alone(job, steps, turns):
+    runs = [hone_train(job, FOLDER / "peft-run", steps) for _ in range(turns)]
+    return {
+        "step_ms": 1000 * statistics.median(run["seconds"] / run["steps"] for run in runs),
+        "tokens_per_second": statistics.median(rate(run) for run in runs),
+        "peak": max(run["peak"] for run in runs),
+        "precision": runs[-1]["precision"],
+        "trained": trained_of(runs[-1]["told"]),
+        "bytes": saved_bytes(FOLDER / "peft-run"),
+    }
+
+
+def beside_peft(cell, peft, steps, turns):
+    """hone and PEFT in alternation, for each precision of PEFT's."""
     found = {}
     for precision in ("bf16", "fp32"):
-        job = job_of(CELL, **dict(BEST, precision=precision, peft=peft))
-        worker, turn = peer_turns(job, steps)
-        pairs, ours = [], []
-        for _ in range(turns):
-            ours.append(hone_train(job, FOLDER / "peft-run", steps))
-            pairs.append((rate(ours[-1]), rate(turn())))
-        found[precision] = {
-            "ratio": statistics.median(a / b for a, b in pairs),
-            "least": min(a / b for a, b in pairs),
-            "most": max(a / b for a, b in pairs),
-            "hone_tokens_per_second": statistics.median(a for a, _ in pairs),
-            "peer_tokens_per_second": statistics.median(b for _, b in pairs),
-            "hone_step_ms": 1000 * statistics.median(r["seconds"] / r["steps"] for r in ours),
-            "hone_precision": ours[-1]["precision"],
-            "hone_peak": max(run["peak"] for run in ours),
-            "peer_peak": worker.ask("memory")["peak"],
-        }
-        worker.close()
+        job = job_of(cell, **dict(BEST, precision=precision, peft=peft))
+        with PeerWorker(job) as worker:
+            worker.ask("train", steps=2)
+            pairs, ours = [], None
+            for _ in range(turns):
+                ours = hone_alone(job, steps, 1)
+                pairs.append((ours["tokens_per_second"], rate(worker.ask("train", steps=steps))))
+            found[precision] = {
+                "ratio": statistics.median(a / b for a, b in pairs),
+                "least": min(a / b for a, b in pairs),
+                "most": max(a / b for a, b in pairs),
+                "tokens_per_second": statistics.median(b for _, b in pairs),
+                "peak": worker.ask("memory")["peak"],
+                **worker.ask("adapter"),
+            }
+        found["hone"] = ours
     return found
+
+
+def score(cell, peft, has_peer, steps, seeds):
+    """Accuracy on sst2's validation rows after so many steps, of each seed."""
+    validation = FOLDER / "rows" / "sst2.validation.jsonl"
+    if not validation.exists():
+        sets.write_jsonl(sets.rows("sst2", "dev"), validation)
+    found = {"hone": [], "peft": []}
+    for seed in range(1, seeds + 1):
+        job = job_of(cell, **dict(BEST, peft=peft, seed=seed, learning_rate=5e-4 if peft else 5e-5))
+        run = hone_train(
+            job,
+            FOLDER / "peft-run",
+            steps,
+            0,
+            validation,
+            eval_strategy="steps",
+            eval_steps=steps,
+            seed=seed,
+        )
+        found["hone"].append(run["evaluations"][-1]["score"])
+        if has_peer:
+            with PeerWorker(job) as worker:
+                curve = worker.ask("curve", every=steps, most=steps, validation=str(validation))
+                found["peft"].append(curve["curve"][-1]["accuracy"])
+    return found
+
+
+def measure(cell, name, method, arguments):
+    peft, has_peer = method
+    if has_peer:
+        result = beside_peft(cell, peft, arguments.steps, arguments.turns)
+    else:
+        job = job_of(cell, **dict(BEST, peft=peft))
+        result = {"hone": hone_alone(job, arguments.steps, arguments.turns)}
+    if arguments.score:
+        result["score"] = score(cell, peft, has_peer, arguments.score, arguments.seeds)
+    say(f"{cell} {name}: {line_of(result)}")
+    return result
+
+
+def best_peer(result):
+    """The precision in which PEFT is faster here."""
+    peers = [result[precision] for precision in ("bf16", "fp32") if precision in result]
+    return max(peers, key=lambda peer: peer["tokens_per_second"]) if peers else None
+
+
+def line_of(result):
+    hone, peer = result["hone"], best_peer(result)
+    own = f"{hone['step_ms']:.0f} ms, {hone['peak'] / 2**20:.0f} MiB"
+    if peer is None:
+        return own
+    return (
+        f"{own}; {peer['ratio']:.2f} times as fast as PEFT ({peer['least']:.2f} to {peer['most']:.2f}), "
+        f"{peer['peak'] / 2**20:.0f} MiB"
+    )
+
+
+def cell_of_table(value, form):
+    return "–" if value is None else form.format(value)
+
+
+def table(results):
+    """Markdown: a row for each cell and method."""
+    lines = [
+        "| model | method | trained | saved | step | times PEFT's speed | memory | of PEFT's | accuracy, hone | PEFT |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for cell, by_method in results.items():
+        for name, result in by_method.items():
+            hone, peer = result["hone"], best_peer(result)
+            mean = {
+                who: statistics.mean(all_) if all_ else None
+                for who, all_ in result.get("score", {}).items()
+            }
+            size = hone["bytes"] and hone["bytes"] / 2**20
+            lines.append(
+                f"| {cell} | {name} | {cell_of_table(hone['trained'], '{:,}')} | {cell_of_table(size, '{:.2f} MiB')} "
+                f"| {hone['step_ms']:.0f} ms | {cell_of_table(peer and peer['ratio'], '{:.2f}')} | {hone['peak'] / 2**20:.0f} MiB "
+                f"| {cell_of_table(peer and hone['peak'] / peer['peak'], '{:.0%}')} "
+                f"| {cell_of_table(mean.get('hone'), '{:.3f}')} | {cell_of_table(mean.get('peft'), '{:.3f}')} |"
+            )
+    return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("cells", nargs="*", default=CELLS, metavar="CELL")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--score", type=int, default=0, metavar="STEPS")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--methods", nargs="*", default=[])
     arguments = parser.parse_args()
-    prepare = [workers.PEER_PYTHON, ROOT / "bench/prepare.py", FOLDER, CELL]
+    prepare = [workers.PEER_PYTHON, ROOT / "bench/prepare.py", FOLDER, *arguments.cells]
     subprocess.run([str(part) for part in prepare], check=True)
-    results = {}
-    for name, peft in (("lora", LORA), ("whole", {})):
-        results[name] = compare(peft, arguments.steps, arguments.turns)
-        for precision, cell in results[name].items():
-            say(
-                f"{name} against {precision}: {cell['ratio']:.2f} times ({cell['least']:.2f} to {cell['most']:.2f}), "
-                f"{cell['hone_peak'] / 2**20:.0f} MiB of {cell['peer_peak'] / 2**20:.0f}"
-            )
+    path = RESULTS / "peft.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "peft.json").write_text(json.dumps(results, indent=1) + "\n")
+    for cell in arguments.cells:
+        for name, method in methods(cell.split("-")[0]).items():
+            if arguments.methods and name not in arguments.methods:
+                continue
+            results.setdefault(cell, {})[name] = measure(cell, name, method, arguments)
+            path.write_text(json.dumps(results, indent=1) + "\n")  # what is measured is kept
+    print(table(results))
 
 
 if __name__ == "__main__":

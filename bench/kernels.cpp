@@ -22,6 +22,7 @@
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/dropout.h"
 #include "models/kernels/embedding.h"
+#include "models/kernels/int8_product.h"
 #include "models/kernels/norm.h"
 #include "models/kernels/product.h"
 #include "tune/optim/adamw.h"
@@ -72,10 +73,14 @@ class Bench {
  public:
   explicit Bench(Settings settings) : settings_(std::move(settings)) {}
 
+  bool takes(const std::string& name) const {
+    return name.find(settings_.filter) != std::string::npos;
+  }
+
   // `amount` of `unit` (GFLOP or GB) per call.
   void compare(const std::string& name, double amount, const char* unit, const Work& ours,
                const Work& theirs) {
-    if (name.find(settings_.filter) == std::string::npos) return;
+    if (!takes(name)) return;
     const std::vector<double> times = best_times(settings_, {ours, theirs});
     results_.push_back({{"name", name},
                         {"microseconds", times[0] * 1e6},
@@ -394,6 +399,111 @@ void table_step(Bench& bench, const Model& model) {
       });
 }
 
+// ---- a decoder's step ----
+
+constexpr Model kDecoders[] = {{"SmolLM2-135M", 576, 1536, 9}, {"Qwen2-0.5B", 896, 4864, 14}};
+constexpr int64_t kStepRows[] = {1, 4, 16};
+
+// Weights of so many layers that no cache keeps what was read before.
+std::vector<at::Tensor> layers_of(const Model& model, at::ScalarType type) {
+  constexpr int64_t kBytes = int64_t{512} << 20;
+  const at::Tensor one = normal({model.inner, model.hidden}, type);
+  std::vector<at::Tensor> layers;
+  for (int64_t bytes = 0; bytes < kBytes; bytes += static_cast<int64_t>(one.nbytes()))
+    layers.push_back(one.clone());
+  return layers;
+}
+
+std::string step_title(const char* what, const Model& model, int64_t rows, const char* type) {
+  return std::string(what) + " " + model.name + " " + std::to_string(rows) + " rows " + type;
+}
+
+// A product of few rows reads its weight and does little with it: its measure is memory.
+void step_product(Bench& bench, const Model& model, at::ScalarType type) {
+  std::vector<at::Tensor> layers;
+  for (const int64_t rows : kStepRows) {
+    const std::string name =
+        step_title("linear of a step", model, rows, type == at::kFloat ? "fp32" : "bf16");
+    if (!bench.takes(name)) continue;
+    if (layers.empty()) layers = layers_of(model, type);
+    const at::Tensor x = normal({rows, model.hidden}, type);
+    size_t ours = 0, theirs = layers.size() / 2;  // neither reads what the other just has
+    bench.compare(
+        name, 1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
+        [&] { kernels::product(x, layers[ours++ % layers.size()], std::nullopt); },
+        [&] { at::linear(x, layers[theirs++ % layers.size()]); });
+  }
+}
+
+void step_int8_product(Bench& bench, const Model& model) {
+  std::vector<at::Tensor> layers;
+  const at::Tensor scales = at::ones({model.inner});
+  for (const int64_t rows : kStepRows) {
+    const std::string name = step_title("linear of a step", model, rows, "int8");
+    if (!bench.takes(name)) continue;
+    if (layers.empty()) layers = layers_of(model, at::kChar);
+    const at::Tensor x = normal({rows, model.hidden}, at::kFloat), rounded = x.to(at::kChar);
+    size_t ours = 0, theirs = layers.size() / 2;  // neither reads what the other just has
+    bench.compare(
+        name, 1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
+        [&] { kernels::int8_product(x, {layers[ours++ % layers.size()], scales}, {}); },
+        [&] { at::_int_mm(rounded, layers[theirs++ % layers.size()].t()); });
+  }
+}
+
+// One query of each sequence before its keys, of which a third as many heads.
+void step_attention(Bench& bench, int64_t sequences, int64_t keys) {
+  constexpr int64_t kHeads = 9, kKeyHeads = 3, kDim = 64;
+  const at::Tensor q = normal({sequences, kHeads, kDim}, at::kFloat),
+                   k = normal({sequences * keys, kKeyHeads, kDim}, at::kFloat),
+                   v = normal(k.sizes(), at::kFloat);
+  const auto ends = [&](int64_t length) {
+    return kernels::Stretches{at::arange(sequences + 1, at::kInt) * static_cast<int>(length),
+                              length};
+  };
+  const kernels::AttentionInputs inputs{
+      .q = q, .k = k, .v = v, .of_q = ends(1), .of_k = ends(keys)};
+  const auto as_batch = [&](const at::Tensor& x, int64_t heads) {
+    return x.view({sequences, -1, heads, kDim}).transpose(1, 2);
+  };
+  bench.compare(
+      "attention of a step " + std::to_string(sequences) + "x" + std::to_string(keys) + " keys",
+      2e-9 * static_cast<double>(k.nbytes()), "GB",
+      [&] { kernels::attention(inputs, {.is_causal = true}); },
+      [&] {
+        at::scaled_dot_product_attention(as_batch(q, kHeads), as_batch(k, kKeyHeads),
+                                         as_batch(v, kKeyHeads), {}, 0, false, std::nullopt,
+                                         /*enable_gqa=*/true);
+      });
+}
+
+// AdamW with moments of each type, beside that with fp32 ones.
+void narrow_adamw(Bench& bench, const Model& model, MomentType type, const char* name) {
+  const int64_t count = 8 * model.hidden * model.inner;
+  const auto parameter = [&] {
+    const at::Tensor value = leaf(normal({count}, at::kFloat));
+    value.mutable_grad() = normal({count}, at::kFloat);
+    return Parameter{.name = "x", .value = value, .weight_decay = 0.01};
+  };
+  AdamW narrow({parameter()}, {.moments = type}), wide({parameter()}, {});
+  bench.compare(
+      std::string("AdamW with moments in ") + name + ", " + model.name,
+      12e-9 * static_cast<double>(count), "GB", [&] { narrow.step(1e-5, 1); },
+      [&] { wide.step(1e-5, 1); });
+}
+
+void steps_of_decoders(Bench& bench) {
+  for (const Model& model : kDecoders) {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) step_product(bench, model, type);
+    step_int8_product(bench, model);
+    narrow_adamw(bench, model, MomentType::kBf16, "bf16");
+    narrow_adamw(bench, model, MomentType::kInt8, "int8");
+  }
+  for (const int64_t sequences : {1, 16}) {
+    for (const int64_t keys : {200, 1000, 4000}) step_attention(bench, sequences, keys);
+  }
+}
+
 Json run(const Settings& settings) {
   at::set_num_threads(settings.threads);
   Bench bench(settings);
@@ -414,6 +524,7 @@ Json run(const Settings& settings) {
     adamw(bench, model);
     table_step(bench, model);
   }
+  steps_of_decoders(bench);
   cross_entropy(bench, 32, 77);
   cross_entropy(bench, 256, 30522);
   crf(bench, 32, 30, 9);

@@ -1,6 +1,6 @@
 """Transformers as a worker of the speed benchmark (run with .venv-peers/bin/python).
 
-    python bench/peer_step.py '{"model": FOLDER, "rows": FILE.jsonl, "task": "classify" | "ner", …}'
+    python bench/peer_step.py '{"model": FOLDER, "rows": FILE.jsonl, "task": "classify" | "ner" | "qa", …}'
 
 The worker loads the model, then answers one JSON command a line on stdin with one JSON line on stdout. So imports, compilation and
 warm-up are paid once, while the caller alternates its steps with runs of another program.
@@ -11,6 +11,7 @@ warm-up are paid once, while the caller alternates its steps with runs of anothe
     {"do": "facts"}                work and length of a sample
     {"do": "gemm"}                 FLOP/s of this model's own matrix products in bf16 and fp32, nothing around them
     {"do": "memory"}               peak resident memory of this process in bytes
+    {"do": "adapter"}              numbers that are trained, and the bytes that PEFT saves of them
 """
 
 import itertools
@@ -19,11 +20,12 @@ import pathlib
 import random
 import resource
 import sys
+import tempfile
 import time
 
 # One job: what to run, and every setting that was tried when looking for the best one.
 DEFAULTS = {
-    "task": "classify",  # classify: text, label; ner: tokens, tags
+    "task": "classify",  # classify: text, label; ner: tokens, tags; qa: question, context, answers
     "labels": [],  # in the order of the model's outputs
     "batch": 32,
     "max_length": 128,
@@ -41,7 +43,7 @@ DEFAULTS = {
     "losses": False,  # read the loss of each step
     "seed": 0,  # of dropout and of the order of rows
     "threads": 0,  # 0: torch's choice
-    "peft": {},  # of peft.LoraConfig; empty: the whole model is trained
+    "peft": {},  # "peft_type" (LORA where it is missing) and the options of its configuration; empty: the whole model is trained
     "freeze_order": False,  # batches in the order of the file: for comparing results
 }
 
@@ -54,6 +56,8 @@ def read(path, limit=None):
 def encode(rows, tokenizer, job):
     """ids and labels of each row; the first sub-word of a token carries its tag, as in Transformers' own example."""
     place = {label: index for index, label in enumerate(job["labels"])}
+    if job["task"] == "qa":
+        return [window for row in rows for window in windows_of(row, tokenizer, job)]
     if job["task"] == "classify":
         ids = tokenizer(
             [row["text"] for row in rows], truncation=True, max_length=job["max_length"]
@@ -83,6 +87,31 @@ def encode(rows, tokenizer, job):
     return samples
 
 
+def windows_of(row, tokenizer, job):
+    """A question with each window of its text, as in Transformers' own example: places of the answer, or the first token where it is not there."""
+    encoded = tokenizer(
+        row["question"],
+        row["context"],
+        truncation="only_second",
+        max_length=job["max_length"],
+        stride=job["max_length"] // 4,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    segments = encoded.get("token_type_ids")  # of one kind for XLM-R's word pieces
+    answer = row["answers"][0]
+    start, end = answer["answer_start"], answer["answer_start"] + len(answer["text"])
+    for index, offsets in enumerate(encoded["offset_mapping"]):
+        of_context = [s == 1 for s in encoded.sequence_ids(index)]
+        holds = [k for k, (a, b) in enumerate(offsets) if of_context[k] and a < end and b > start]
+        whole = holds and offsets[holds[0]][0] <= start and offsets[holds[-1]][1] >= end
+        yield {
+            "input_ids": encoded["input_ids"][index],
+            "token_type_ids": segments[index] if segments else [0] * len(offsets),
+            "labels": (holds[0], holds[-1]) if whole else (0, 0),
+        }
+
+
 class Collator:
     """Rows to tensors; a class rather than a closure so that DataLoader workers can be given it."""
 
@@ -101,6 +130,8 @@ class Collator:
         )
         ids = torch.full((len(samples), length), self.pad_id)
         mask = torch.zeros((len(samples), length), dtype=torch.long)
+        if self.job["task"] == "qa":
+            return self.windows(samples, ids, mask)
         labels = (
             torch.full((len(samples), length), -100)
             if self.job["task"] == "ner"
@@ -115,6 +146,23 @@ class Collator:
             else:
                 labels[row] = sample["labels"]
         return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+    def windows(self, samples, ids, mask):
+        import torch
+
+        segments = torch.zeros_like(ids)
+        for row, sample in enumerate(samples):
+            n = len(sample["input_ids"])
+            ids[row, :n], mask[row, :n] = torch.tensor(sample["input_ids"]), 1
+            segments[row, :n] = torch.tensor(sample["token_type_ids"])
+        starts, ends = torch.tensor([sample["labels"] for sample in samples]).unbind(1)
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": segments,
+            "start_positions": starts,
+            "end_positions": ends,
+        }
 
 
 def plan(lengths, job, epoch):
@@ -143,6 +191,7 @@ class Worker:
     def __init__(self, job):
         import torch
         from transformers import (
+            AutoModelForQuestionAnswering,
             AutoModelForSequenceClassification,
             AutoModelForTokenClassification,
             AutoTokenizer,
@@ -153,21 +202,24 @@ class Worker:
         if job["threads"]:
             torch.set_num_threads(job["threads"])
         torch.manual_seed(job["seed"])
-        kind = (
-            AutoModelForTokenClassification
-            if job["task"] == "ner"
-            else AutoModelForSequenceClassification
-        )
+        kind = {
+            "classify": AutoModelForSequenceClassification,
+            "ner": AutoModelForTokenClassification,
+            "qa": AutoModelForQuestionAnswering,
+        }[job["task"]]
+        labels = {"num_labels": len(job["labels"])} if job["labels"] else {}
         self.tokenizer = AutoTokenizer.from_pretrained(job["model"])
         self.model = kind.from_pretrained(
-            job["model"], num_labels=len(job["labels"]), attn_implementation=job["attention"]
+            job["model"], attn_implementation=job["attention"], **labels
         )
         if job["peft"]:
             import peft
 
-            kind = "TOKEN_CLS" if job["task"] == "ner" else "SEQ_CLS"
+            options = dict(
+                job["peft"], task_type="TOKEN_CLS" if job["task"] == "ner" else "SEQ_CLS"
+            )
             self.model = peft.get_peft_model(
-                self.model, peft.LoraConfig(task_type=kind, **job["peft"])
+                self.model, peft.get_peft_config(dict({"peft_type": "LORA"}, **options))
             )
         if job["precision"] == "cast":
             self.model = self.model.bfloat16()
@@ -189,6 +241,7 @@ class Worker:
         self.lengths = [len(sample["input_ids"]) for sample in self.samples]
         self.collator = Collator(job, self.tokenizer.pad_token_id)
         self.optimizer = self.batches = None
+        self.steps = 0
 
     def autocast(self):
         return self.torch.autocast(
@@ -235,11 +288,14 @@ class Worker:
         for _ in range(steps):
             inputs = next(self.batches)
             with self.autocast():
-                loss = self.step_model(**inputs).loss
+                loss = self.loss(inputs)
             loss.backward()
             if self.job["clip"]:
                 self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.job["clip"])
             self.optimizer.step()
+            self.steps += 1
+            if hasattr(getattr(self.model, "base_model", None), "update_and_allocate"):  # AdaLoRA
+                self.model.base_model.update_and_allocate(self.steps)
             self.optimizer.zero_grad()
             tokens += int(inputs["attention_mask"].sum())
             if self.job["losses"]:
@@ -251,6 +307,19 @@ class Worker:
             "steps": steps,
             "losses": losses,
         }
+
+    def loss(self, inputs):
+        if self.job["task"] != "qa":
+            return self.step_model(**inputs).loss
+        places = [inputs.pop(name) for name in ("start_positions", "end_positions")]
+        found = self.step_model(**inputs)
+        padding = inputs["attention_mask"] == 0
+        # Transformers' own loss counts padding among the places where an answer could be.
+        losses = [
+            self.torch.nn.functional.cross_entropy(logits.float().masked_fill(padding, -1e9), place)
+            for logits, place in zip((found.start_logits, found.end_logits), places)
+        ]
+        return sum(losses) / 2
 
     def curve(self, every, most, validation):
         """Accuracy on `validation` every so many steps. Evaluations are not timed, as the step rate is what is compared."""
@@ -325,6 +394,15 @@ class Worker:
 
     def memory(self):
         return {"peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+
+    def adapter(self):
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        if not self.job["peft"]:
+            return {"trained": trained}
+        with tempfile.TemporaryDirectory() as folder:
+            self.model.save_pretrained(folder)
+            size = (pathlib.Path(folder) / "adapter_model.safetensors").stat().st_size
+        return {"trained": trained, "bytes": size}
 
     def gemm(self):
         config = self.model.config

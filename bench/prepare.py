@@ -5,7 +5,7 @@
 FOLDER/models/SHAPE-SET{,-nodropout}: a Hugging Face folder with the head's weights too, so that both programs begin with equal weights;
 the second is the same with dropout 0, for comparing results. FOLDER/rows/SET.jsonl: a sample of the set's rows.
 Shapes: minilm (the real weights; for Chinese its shape with random ones) and e5 (multilingual-e5-small's real weights, and its word pieces);
-base (BERT-base's), deberta (DeBERTa-v3-small's) and modernbert (ModernBERT-base's) with random weights and BERT's word pieces.
+smollm2 (SmolLM2-135M-Instruct's real weights); base (BERT-base's), deberta (DeBERTa-v3-small's) and modernbert (ModernBERT-base's) with random weights and BERT's word pieces.
 """
 
 import json
@@ -24,9 +24,12 @@ SETS = {
     "conll2003": {"task": "ner", "max_length": 128},
     "banking77": {"task": "classify", "max_length": 128},
     "chnsenticorp": {"task": "classify", "max_length": 512},
+    "xquad": {"task": "qa", "max_length": 384},
+    "cmrc2018": {"task": "qa", "max_length": 384},
     "fixed128": {"task": "classify", "max_length": 128},
     "fixed32": {"task": "classify", "max_length": 32},
 }
+CHINESE = ("chnsenticorp", "cmrc2018")
 ROWS = 1600  # 50 batches of 32: the window in which Trainer groups by length
 
 
@@ -46,13 +49,23 @@ def read_rows(name):
 
 def sample_rows(name):
     rows = read_rows(name)
+    if SETS[name]["task"] == "qa":
+        return one_window_first(rows, most_letters=400 if name in CHINESE else 1000)
     chosen = random.Random(7).sample(rows, min(ROWS, len(rows)))
     chosen += rows[: (-len(chosen)) % 32]  # a whole number of batches
     return chosen
 
 
+def one_window_first(rows, most_letters):
+    """Results are compared on the first rows, step by step; a step is then as many windows of each program."""
+    rows = random.Random(7).sample(rows, min(ROWS // 2, len(rows)) // 32 * 32)
+    return sorted(rows, key=lambda row: len(row["context"]) > most_letters)
+
+
 def labels_of(name):
     """In hone's order: the head's weights stand in the prepared folders, so both programs must mean the same by row i."""
+    if SETS[name]["task"] == "qa":
+        return []
     rows = read_rows(name)
     if SETS[name]["task"] == "ner":
         types = sorted({tag[2:] for row in rows for tag in row["tags"] if tag != "O"})
@@ -98,36 +111,41 @@ SIZES = {
     "deberta": DEBERTA_SIZES,
     "modernbert": MODERNBERT_SIZES,
 }
-STEMS = {"deberta": "DebertaV2", "modernbert": "ModernBert"}
+STEMS = {"deberta": "DebertaV2", "modernbert": "ModernBert", "smollm2": "Llama"}
 
 
 def model_classes(shape):
-    """The configuration, and the models of sentences and of tokens."""
+    """The configuration, and the models of each task."""
     import transformers
 
-    return [
-        getattr(transformers, STEMS.get(shape, "Bert") + part)
-        for part in ("Config", "ForSequenceClassification", "ForTokenClassification")
-    ]
+    parts = {
+        "classify": "ForSequenceClassification",
+        "ner": "ForTokenClassification",
+        "qa": "ForQuestionAnswering",
+    }
+    of = lambda part: getattr(transformers, STEMS.get(shape, "Bert") + part)
+    return of("Config"), {task: of(part) for task, part in parts.items()}
 
 
 def trained_folder(root, shape, is_chinese):
     """Where the shape's real weights are; None where random ones take their place."""
     if shape == "minilm" and not is_chinese:
         return sets.MINILM
-    if shape != "e5":
+    scripts = {"e5": "make_multilingual_e5_small.py", "smollm2": "make_smollm2_135m_instruct.py"}
+    if shape not in scripts:
         return None
-    folder = root / "models" / "multilingual-e5-small"
+    folder = root / "models" / f"{shape}-trained"
     if not (folder / "model.safetensors").exists():
-        script = sets.SHARED / "weights" / "make_multilingual_e5_small.py"
-        subprocess.run([sys.executable, script, folder], check=True)
+        subprocess.run(
+            [sys.executable, sets.SHARED / "weights" / scripts[shape], folder], check=True
+        )
     return folder
 
 
 def save_tokenizer(shape, is_chinese, trained, folder):
     from transformers import AutoTokenizer, BertTokenizerFast
 
-    if shape == "e5":
+    if shape in ("e5", "smollm2"):
         AutoTokenizer.from_pretrained(trained).save_pretrained(folder)
         return
     vocabulary = (
@@ -144,17 +162,21 @@ def make_model(root, shape, name, folder):
 
     torch.manual_seed(0)
     labels = labels_of(name)
-    is_chinese = name == "chnsenticorp"
-    named = {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: i for i, label in enumerate(labels)},
-    }
-    config, of_sentences, of_tokens = model_classes(shape)
-    kind = of_tokens if SETS[name]["task"] == "ner" else of_sentences
+    is_chinese = name in CHINESE
+    named = (
+        {}
+        if not labels
+        else {
+            "num_labels": len(labels),
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: i for i, label in enumerate(labels)},
+        }
+    )
+    config, kinds = model_classes(shape)
+    kind = kinds[SETS[name]["task"]]
     trained = trained_folder(root, shape, is_chinese)
     if trained:
-        model = kind.from_pretrained(trained, **named)
+        model = kind.from_pretrained(trained, **named).float()
     else:
         sizes = {"vocab_size": 21128 if is_chinese else 30522} | SIZES[shape]
         model = kind(config(**sizes, **named))

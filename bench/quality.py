@@ -101,20 +101,21 @@ SETS = {
         "task": "classify",
         "model": "e5",
         "splits": ("train", "test"),
-        "rows": 4000,
+        "rows": 8000,
         "epochs": 2,
-        "learning_rate": 1e-4,
+        "learning_rate": 5e-5,
         "metric": "accuracy",
     },
     "resume_zh": {
         "task": "ner",
         "model": "e5",
         "splits": ("train", "test"),
-        "rows": 2000,
+        "rows": 1000,
         "epochs": 2,
         "learning_rate": 2e-4,
         "metric": "f1",
-        "max_seq_length": 512,  # a character takes two tokens, and only hone cuts into windows
+        "batch": 16,
+        "max_seq_length": 256,  # a character takes two tokens, and only hone cuts into windows
     },
 }
 MODELS = {

@@ -8,7 +8,6 @@ import time
 
 import torch
 import transformers as t
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 
 class Samples:
@@ -51,15 +50,17 @@ def train(entry, seed, samples, model, loss_of, steps):
     total = steps or math.ceil(entry.epochs * math.ceil(len(samples.samples) / batch))
     schedule = t.get_scheduler("linear", optimizer, int(total * settings["warmup_ratio"]), total)
     generator = torch.Generator().manual_seed(seed)
-    lengths = [len(s["input_ids"]) for s in samples.samples]
     started, done = time.time(), 0
     model.train()
     while done < total:
-        order = list(LengthGroupedSampler(batch, lengths=lengths, generator=generator))
+        # Batches by length are faster, and cost Transformers much of its score where steps are few.
+        order = torch.randperm(len(samples.samples), generator=generator).tolist()
         for start in range(0, len(order), batch):
             if done == total:
                 break
-            loss_of(samples.batch(order[start : start + batch])).backward()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = loss_of(samples.batch(order[start : start + batch]))
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
             optimizer.step()
             schedule.step()
@@ -541,9 +542,9 @@ def embedding(entry, seed, folder, train_rows, test_rows, steps):
 
     def loss(pairs):
         anchors, positives = (vectors([sample(pair[name]) for pair in pairs]) for name in names)
-        return torch.nn.functional.cross_entropy(
-            20 * anchors @ positives.T, torch.arange(len(pairs))
-        )
+        with torch.autocast("cpu", enabled=False):
+            scores = 20 * anchors.float() @ positives.float().T
+            return torch.nn.functional.cross_entropy(scores, torch.arange(len(pairs)))
 
     pairs = [{name: ids_of(row[name]) for name in names} for row in train_rows]
     for pair in pairs:

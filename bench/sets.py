@@ -318,6 +318,11 @@ def _cmrc2018(split):
     return _squad(f"qa/cmrc2018/cmrc2018_{ {'train': 'dev', 'test': 'trial'}[split] }.json")
 
 
+def _xquad(_):
+    """English; the set has no splits."""
+    return _squad("qa/xquad/xquad.en.json")
+
+
 def _subjqa(split):
     """The answer is what stands at the set's places; its texts are tokenized anew and differ in blanks."""
     for row in _csv(f"qa/subjqa_restaurants/{split}.csv"):
@@ -338,7 +343,83 @@ def _chid(split):
 
 PAIR = {"sentence1": "sentence1", "sentence2": "sentence2", "label": "label"}
 ONE = {"text": "sentence", "label": "label"}
+# ---- conversations: the last message is the answer
+
+
+def _turn(role, text):
+    return {"role": role, "content": text}
+
+
+def _alpaca(language):
+    def read(split):
+        file = DATA / "instruction/llamafactory_demo" / f"alpaca_{language}_demo.json"
+        for row in _mod10(json.loads(file.read_text(encoding="utf-8")), split):
+            asked = row["instruction"] + (f"\n\n{row['input']}" if row["input"] else "")
+            yield {"messages": [_turn("user", asked), _turn("assistant", row["output"])]}
+
+    return read
+
+
+def _xdailydialog(language):
+    """Two people in turn; the one who speaks last is the assistant."""
+
+    def read(split):
+        file = {"train": "dev", "test": "test"}[split]
+        for line in _lines(DATA / "dialogue/xdailydialog" / f"{language}_{file}_human.txt"):
+            turns = [turn.strip() for turn in line.split("\t")[0].split("__eou__") if turn.strip()]
+            turns = turns[len(turns) % 2 :]  # the first one is asked
+            roles = ("user", "assistant")
+            if turns:
+                yield {"messages": [_turn(roles[i % 2], turn) for i, turn in enumerate(turns)]}
+
+    return read
+
+
+def _xdailydialog_acts(language):
+    """Each turn with those before it, and what it does."""
+
+    def read(split):
+        file = {"train": "dev", "test": "test"}[split]
+        for line in _lines(DATA / "dialogue/xdailydialog" / f"{language}_{file}_human.txt"):
+            said, _, acts, _ = line.split("\t")
+            turns = [turn.strip() for turn in said.split("__eou__") if turn.strip()]
+            names = acts.split()
+            if len(names) != len(turns):
+                continue
+            for i, act in enumerate(names):
+                yield {"text": turns[: i + 1], "label": act}
+
+    return read
+
+
+def _summaries(asked, answers):
+    messages = [_turn("user", asked), _turn("assistant", answers[0])]
+    return {"messages": messages, "references": answers}
+
+
+def _scitldr(split):
+    for row in _json_lines(DATA / "summarization/scitldr_a" / f"{split}.jsonl"):
+        text = " ".join(row["source"])
+        yield _summaries(f"Say in one sentence what this paper does.\n\n{text}", row["target"])
+
+
+def _dialogsum(split):
+    file = {"train": "dev", "test": "test"}[split]
+    for row in _json_lines(DATA / "summarization/dialogsum" / f"dialogsum.{file}.jsonl"):
+        answers = [
+            row[name] for name in ("summary", "summary1", "summary2", "summary3") if name in row
+        ]
+        yield _summaries(f"Summarize this dialogue.\n\n{row['dialogue']}", answers)
+
+
 _READERS = {
+    "alpaca_en": _alpaca("en"),
+    "alpaca_zh": _alpaca("zh"),
+    "xdailydialog_en": _xdailydialog("en"),
+    "xdailydialog_zh": _xdailydialog("zh"),
+    "xdailydialog_acts": _xdailydialog_acts("en"),
+    "scitldr": _scitldr,
+    "dialogsum": _dialogsum,
     "sst2": _sst2,
     "ag_news": _ag_news,
     "banking77": _banking77,
@@ -373,6 +454,7 @@ _READERS = {
     "cluener2020": _cluener2020,
     "semeval2010_task8": _semeval2010_task8,
     "cmrc2018": _cmrc2018,
+    "xquad": _xquad,
     "subjqa_restaurants": _subjqa,
 }
 

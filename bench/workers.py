@@ -21,10 +21,10 @@ HONE = pathlib.Path(os.environ.get("HONE", ROOT / "build" / "release" / "hone"))
 class PeerWorker:
     """bench/<script> with one job; `ask` sends a command and waits for its answer. job["environment"] is for the process."""
 
-    def __init__(self, job, script="peer_step.py", log=None):
+    def __init__(self, job, script="peer_step.py", log=None, python=PEER_PYTHON):
         environment = dict(os.environ, **job.get("environment", {}), HF_HUB_OFFLINE="1")
         self.process = subprocess.Popen(
-            [str(PEER_PYTHON), str(ROOT / "bench" / script), json.dumps(job)],
+            [str(python), str(ROOT / "bench" / script), json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log or subprocess.DEVNULL,
@@ -74,8 +74,15 @@ def hone_config(job, folder, steps, validation=None, **train):
     }
     # The job's labels, not those that its rows happen to have: the head is kept, and both programs train the same.
     task = {
-        "classify": {"name": "classify", "text": "text", "label": "label", "labels": job["labels"]},
+        "classify": {
+            "name": "classify",
+            "text": "text",
+            "label": "label",
+            "labels": job.get("labels", []),
+        },
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
+        "causal_lm": {"name": "causal_lm", "train_on": "last_answer", **job.get("answers", {})},
+        "qa": {"name": "qa"},
     }[job["task"]]
     options = {
         "max_steps": steps,
@@ -142,6 +149,7 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
         "peak": run["peak"],
         "wall": run["wall"],
         "evaluations": [line for line in lines if line["event"] == "evaluation"],
+        "told": run["err"],
     }
 
 

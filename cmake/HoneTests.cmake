@@ -8,9 +8,10 @@ function(hone_probe name)
   hone_torch(${name})
 endfunction()
 
-hone_probe(model_probe LINK hone_models)
+hone_probe(model_probe LINK hone_tasks)
 hone_probe(train_probe LINK hone_tune)
 hone_probe(task_probe LINK hone_tasks)
+hone_probe(generation_probe LINK hone_tasks)
 
 # Every registered task passes the same trial.
 hone_tests(conformance TORCH LINK hone_tasks)

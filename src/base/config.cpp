@@ -167,6 +167,24 @@ std::vector<std::string> Config::get(const std::string& key,
   return value;
 }
 
+std::vector<int64_t> Config::get(const std::string& key, const std::vector<int64_t>& fallback) {
+  const auto node = node_->find(key);
+  std::vector<int64_t> value = fallback;
+  if (node) {
+    value.clear();
+    std::vector<std::shared_ptr<Node>> items = node->items;
+    if (node->kind != Node::Kind::kSequence) items = {node};  // one number is a list of one
+    for (const auto& item : items) {
+      std::optional<int64_t> number;
+      if (item->kind == Node::Kind::kScalar && !item->is_quoted) number = whole_of(item->scalar);
+      if (!number) throw wrong_type(*item, key, "a list of whole numbers");
+      value.push_back(*number);
+    }
+  }
+  node_->record(key, value);
+  return value;
+}
+
 namespace {
 
 // Which of the keys present other programs use for `key`; "" if none.

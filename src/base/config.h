@@ -47,6 +47,7 @@ class Config {
   double get(const std::string& key, double fallback);
   bool get(const std::string& key, bool fallback);
   std::vector<std::string> get(const std::string& key, const std::vector<std::string>& fallback);
+  std::vector<int64_t> get(const std::string& key, const std::vector<int64_t>& fallback);
   std::string require(const std::string& key);  // a string that has no default
 
   // One of a closed list; anything else is an error that lists them and offers the nearest.

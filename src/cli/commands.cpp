@@ -56,7 +56,11 @@ CLI::Option* count(CLI::App& app, const std::string& name, int64_t least, const 
   });
 }
 
-void machine_options(CLI::App& app) {
+void task_option(CLI::App& app) {
+  value(app, "--task", "NAME", "Of a model of several tasks the one that all rows are of");
+}
+
+void machine_options(CLI::App& app, bool has_batches = true) {
   one_of(value(app, "--precision", "auto|fp32|bf16|int8", "Numbers of the forward pass"),
          {"auto", "fp32", "bf16", "int8"})
       ->default_str("auto");
@@ -64,7 +68,7 @@ void machine_options(CLI::App& app) {
         "Where it runs; auto: on the first GPU, where there is one")
       ->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
-  count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  if (has_batches) count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
 }
 
 void output_flags(CLI::App& app) {
@@ -92,6 +96,7 @@ void define_eval(CLI::App& app) {
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--report", "FOLDER",
         "Write report.json, report.html, report.txt and predictions.jsonl there");
+  task_option(app);
   machine_options(app);
   output_flags(app);
 }
@@ -101,8 +106,18 @@ void define_predict(CLI::App& app) {
   positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
+  task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
+}
+
+void define_chat(CLI::App& app) {
+  positional(app, "MODEL", "A model folder of hone or Hugging Face, or a hub name")->required();
+  values(app, "KEY=VALUE",
+         "Options of its answers, e.g. max_new_tokens=200 do_sample=true temperature=0.7 seed=1");
+  value(app, "--system", "TEXT", "The system message");
+  machine_options(app, /*has_batches=*/false);
+  output_flags(app);
 }
 
 void define_embed(CLI::App& app) {
@@ -112,6 +127,7 @@ void define_embed(CLI::App& app) {
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--out", "FILE", "Write there: .npy (numpy's), or .jsonl; else JSON lines on stdout");
+  value(app, "--prompt", "TEXT", "Put before each text, e.g. \"query: \" where e5 is asked");
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
@@ -126,23 +142,44 @@ void define_search(CLI::App& app) {
   values(app, "KEY=VALUE", "How to read CORPUS, with the keys of a data section");
   count(app, "-k", 1, "Texts to show for each query")->default_str("10");
   value(app, "--texts", "FILE", "The texts of a .npy file, to be shown with the hits");
+  value(app, "--prompt", "TEXT", "Put before each text of CORPUS, e.g. \"passage: \" for e5");
+  value(app, "--query-prompt", "TEXT", "Put before each query, e.g. \"query: \" for e5");
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
 }
 
 void define_score(CLI::App& app) {
-  positional(app, "TASK", "The task, e.g. classify")->required();
+  positional(app, "TASK", "The task, e.g. classify; or a model folder that hone saved")->required();
   positional(app, "GOLD", "Labelled data")->required();
   positional(app, "PREDICTED", "Predictions in the same order, as hone predict writes them")
       ->required();
   values(app, "KEY=VALUE",
          "Options of the task, e.g. label=intent; how to read GOLD, e.g. data.format=csv");
+  value(app, "--against", "FILE",
+        "Other predictions of the same rows: how far the scores differ, and by chance how often");
+  value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  task_option(app);
   output_flags(app);
 }
 
 void define_merge(CLI::App& app) {
-  positional(app, "ADAPTER", "An adapter's folder, of hone or of Hugging Face PEFT")->required();
+  positional(
+      app, "ADAPTER",
+      "An adapter's folder, of hone or of Hugging Face PEFT; with --task any model of several "
+      "tasks")
+      ->required();
   positional(app, "OUT", "Where the merged model is written: a new folder")->required();
+  values(app, "OTHER=WEIGHT",
+         "More adapters of the same base model, each with its weight in the sum: b/model=0.5");
+  value(app, "--weight", "NUMBER", "ADAPTER's own weight in that sum")->default_str("1");
+  one_of(value(app, "--combination", "linear|ties|dare_linear|dare_ties",
+               "How the adapters' changes are put together"),
+         {"linear", "ties", "dare_linear", "dare_ties"})
+      ->default_str("linear");
+  value(app, "--density", "SHARE", "Of each adapter's changes that ties and dare keep")
+      ->default_str("0.5");
+  count(app, "--seed", 0, "Of dare's choice")->default_str("42");
+  value(app, "--task", "NAME", "Of several tasks the one that the new model is for, alone");
   output_flags(app);
 }
 
@@ -155,6 +192,11 @@ void define_tokenize(CLI::App& app) {
          {"true", "false"});
   flag(app, "--jsonl", "Each line is a JSON string, or an array of two for a pair");
   flag(app, "--no-special-tokens", "Leave out what the model adds around a text");
+  flag(
+      app, "--chat",
+      "Each line is a conversation: a list of messages, or {\"messages\": […], \"tools\": […], …}");
+  value(app, "--chat-template", "FILE|NAME",
+        "With --chat: another template than the model's, of a file or of hone (chatml, alpaca)");
 }
 
 void define_tokenizer(CLI::App& app) {
@@ -205,6 +247,7 @@ const std::vector<Command>& commands() {
       {"train", "Fine-tune a model by a configuration, test it, report", define_train},
       {"eval", "Score a saved model on labelled data", define_eval},
       {"predict", "Label new data: JSONL or plain lines in, JSONL out", define_predict},
+      {"chat", "Talk with a model on a terminal, turn by turn", define_chat},
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},

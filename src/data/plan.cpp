@@ -1,8 +1,8 @@
 #include "data/plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
-#include <span>
 
 #include "base/random.h"
 
@@ -45,19 +45,81 @@ std::vector<Group> cut(Indices samples, const std::vector<int32_t>& lengths,
   return out;
 }
 
-Group all_of(const std::vector<int32_t>& lengths) {
-  Group order(lengths.size());
+Group all_of(const std::vector<int32_t>& samples) {
+  Group order(samples.size());
   std::iota(order.begin(), order.end(), int64_t{0});
   return order;
+}
+
+bool has_tasks(const PlanOptions& options) {
+  return options.tasks != nullptr && !options.tasks->empty();
+}
+
+// Samples by their task, in their order.
+std::vector<Group> by_task(Indices samples, const std::vector<int32_t>& tasks) {
+  std::vector<Group> groups;
+  for (const int64_t sample : samples) {
+    const auto task = static_cast<size_t>(tasks[static_cast<size_t>(sample)]);
+    if (task >= groups.size()) groups.resize(task + 1);
+    groups[task].push_back(sample);
+  }
+  return groups;
+}
+
+// How many samples an epoch draws from each task: as many as there are in all. What rounding leaves
+// goes to the largest remainders.
+std::vector<int64_t> draws_of(const std::vector<Group>& groups, double temperature) {
+  std::vector<double> shares;
+  for (const Group& group : groups)
+    shares.push_back(group.empty() ? 0
+                                   : std::pow(static_cast<double>(group.size()), 1 / temperature));
+  const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
+  int64_t left = 0;
+  for (const Group& group : groups) left += static_cast<int64_t>(group.size());
+  const auto total = static_cast<double>(left);
+  std::vector<int64_t> draws;
+  std::vector<std::pair<double, size_t>> remainders;  // negative: the largest come first
+  for (const double share : shares) {
+    const double exact = total * share / all;
+    remainders.emplace_back(std::floor(exact) - exact, draws.size());
+    draws.push_back(static_cast<int64_t>(exact));
+    left -= draws.back();
+  }
+  std::sort(remainders.begin(), remainders.end());
+  for (int64_t i = 0; i < left; ++i) ++draws[remainders[static_cast<size_t>(i)].second];
+  return draws;
+}
+
+// The next `count` samples of a task, of which each epoch before took as many: from one shuffle
+// after the other, so that all come before any comes again.
+void append_draws(const Group& samples, int64_t count, int64_t epoch, uint64_t seed, Group& out) {
+  const auto size = static_cast<int64_t>(samples.size());
+  for (int64_t at = epoch * count, end = at + count; at < end;) {
+    const int64_t round = at / size;
+    const Group shuffle = permutation(size, mix(seed, static_cast<uint64_t>(round)));
+    for (; at < end && at / size == round; ++at)
+      out.push_back(samples[static_cast<size_t>(shuffle[static_cast<size_t>(at % size)])]);
+  }
+}
+
+// The samples of an epoch in the order in which they form its steps.
+Group order_of(size_t samples, const PlanOptions& options, int64_t epoch) {
+  Group shuffle =
+      permutation(static_cast<int64_t>(samples), mix(options.seed, static_cast<uint64_t>(epoch)));
+  if (!has_tasks(options) || options.temperature == 1) return shuffle;
+  Group drawn;
+  const std::vector<Group> groups = by_task(all_of(*options.tasks), *options.tasks);
+  const std::vector<int64_t> draws = draws_of(groups, options.temperature);
+  for (size_t task = 0; task < groups.size(); ++task)
+    append_draws(groups[task], draws[task], epoch, mix(options.seed, ~uint64_t{task}), drawn);
+  for (int64_t& place : shuffle) place = drawn[static_cast<size_t>(place)];
+  return shuffle;
 }
 
 }  // namespace
 
 EpochPlan::EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, int64_t epoch)
-    : lengths_(&lengths),
-      options_(options),
-      order_(permutation(static_cast<int64_t>(lengths.size()),
-                         mix(options.seed, static_cast<uint64_t>(epoch)))) {
+    : lengths_(&lengths), options_(options), order_(order_of(lengths.size(), options, epoch)) {
   options_.batch_size = std::max<int64_t>(options.batch_size, 1);
   options_.accumulation = std::max<int64_t>(options.accumulation, 1);
   // A step holds `accumulation` micro-batches of the shuffled order, so its samples depend on no
@@ -76,6 +138,15 @@ std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
                          ? static_cast<size_t>(begins_[static_cast<size_t>(index) + 1])
                          : order_.size();
   const Indices shuffled = Indices(order_).subspan(begin, end - begin);
+  if (!has_tasks(options_)) return micro_batches(shuffled);
+  std::vector<Group> all;
+  for (const Group& of_task : by_task(shuffled, *options_.tasks)) {
+    for (Group& micro : micro_batches(of_task)) all.push_back(std::move(micro));
+  }
+  return all;
+}
+
+std::vector<std::vector<int64_t>> EpochPlan::micro_batches(Indices shuffled) const {
   std::vector<Group> plain = cut(shuffled, *lengths_, options_);
   if (!options_.group_by_length) return plain;
   Group by_length(shuffled.begin(), shuffled.end());

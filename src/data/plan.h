@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace hone {
@@ -14,6 +15,12 @@ struct PlanOptions {
   bool group_by_length =
       true;  // samples of like length share a micro-batch (balances threads; changes no gradient)
   uint64_t seed = 42;
+  // Sample::task of each sample, where they are of several tasks: a micro-batch then holds samples
+  // of one. REQUIRES: outlives the plan.
+  const std::vector<int32_t>* tasks = nullptr;
+  // An epoch has as many samples as there are; of each task in proportion to its own number to the
+  // power of 1 / temperature. 1: each sample once; infinity: of all tasks equally many.
+  double temperature = 1;
 };
 
 // The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a
@@ -25,12 +32,14 @@ class EpochPlan {
   EpochPlan(const std::vector<int32_t>& lengths, PlanOptions options, int64_t epoch);
 
   int64_t size() const { return static_cast<int64_t>(begins_.size()); }
-  // step(s)[m] = sample indices of micro-batch m. Grouping by length moves samples between the
-  // micro-batches of one step only: the samples that form a step are the shuffle's, so its gradient
-  // is what the batch size says whatever the grouping.
+  // step(s)[m] = sample indices of micro-batch m. Grouping by task and length moves samples between
+  // the micro-batches of one step only: the samples that form a step are the shuffle's, so its
+  // gradient is what the batch size says whatever the grouping.
   std::vector<std::vector<int64_t>> step(int64_t index) const;
 
  private:
+  std::vector<std::vector<int64_t>> micro_batches(std::span<const int64_t> samples) const;
+
   const std::vector<int32_t>* lengths_ = nullptr;
   PlanOptions options_;
   std::vector<int64_t> order_;

@@ -24,13 +24,22 @@ struct Format {
 
 // One line each.
 constexpr Format kFormats[] = {
-    {"jsonl", read_jsonl},     {"json", read_json},
-    {"squad", read_squad},     {"csv", read_delimited},
-    {"tsv", read_delimited},   {"conll", read_conll},
-    {"text", read_text},       {"semeval", read_semeval},
-    {"brat", read_brat},       {"folder", read_whole},
-    {"aligned", read_aligned}, {"xml", read_xml},
-    {"doccano", read_doccano}, {"label_studio", read_label_studio},
+    {"jsonl", read_jsonl},
+    {"json", read_json},
+    {"squad", read_squad},
+    {"csv", read_delimited},
+    {"tsv", read_delimited},
+    {"conll", read_conll},
+    {"text", read_text},
+    {"semeval", read_semeval},
+    {"brat", read_brat},
+    {"folder", read_whole},
+    {"aligned", read_aligned},
+    {"xml", read_xml},
+    {"doccano", read_doccano},
+    {"label_studio", read_label_studio},
+    {"alpaca", read_conversations},
+    {"sharegpt", read_conversations},
 };
 
 // What `format` may say.

@@ -94,6 +94,8 @@ std::unique_ptr<RecordReader> read_doccano(const SourceOptions& options,
                                            std::unique_ptr<TextStream> text);
 std::unique_ptr<RecordReader> read_label_studio(const SourceOptions& options,
                                                 std::unique_ptr<TextStream> text);
+std::unique_ptr<RecordReader> read_conversations(
+    const SourceOptions& options, std::unique_ptr<TextStream> text);  // alpaca, sharegpt
 std::unique_ptr<RecordReader> read_text(const SourceOptions& options,
                                         std::unique_ptr<TextStream> text);  // {"text": line}
 std::unique_ptr<RecordReader> read_whole(

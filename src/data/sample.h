@@ -62,6 +62,7 @@ struct Sample {
   std::vector<Target> targets;
   int64_t record = 0;  // index of the record within its split
   int32_t window = 0;  // which part of a long record, from 0
+  int32_t task = 0;    // of several tasks on one encoder, whose it is; else 0
   // Of a record's first sample: what its targets cannot say as the gold record does; "" where they
   // say all. For who counts; a SampleStore does not keep it.
   std::string repair = {};

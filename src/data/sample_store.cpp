@@ -176,7 +176,7 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
 
 struct SampleStore::State {
   ByteStore encoded;
-  std::vector<int32_t> lengths;
+  std::vector<int32_t> lengths, tasks;
   std::vector<std::string> names;  // of targets
   std::string scratch;
 
@@ -190,6 +190,12 @@ struct SampleStore::State {
     return names.size() - 1;
   }
 
+  // Most runs have one task: its number is kept once another comes.
+  void add_task(int32_t task) {
+    if (task != 0) tasks.resize(lengths.size());
+    if (!tasks.empty() || task != 0) tasks.push_back(task);
+  }
+
   void encode(const Sample& sample) {
     scratch.clear();
     Encoder out(scratch);
@@ -199,6 +205,7 @@ struct SampleStore::State {
     for (const Target& target : sample.targets) put_target(out, target, name_index(target.name));
     out.put_signed(sample.record);
     out.put_signed(sample.window);
+    out.put_signed(sample.task);
   }
 };
 
@@ -210,6 +217,7 @@ SampleStore::SampleStore(SampleStore&&) noexcept = default;
 void SampleStore::add(const Sample& sample) {
   state_->encode(sample);
   state_->encoded.add(state_->scratch);
+  state_->add_task(sample.task);
   state_->lengths.push_back(static_cast<int32_t>(sample.size()));
 }
 
@@ -227,9 +235,12 @@ Sample SampleStore::get(int64_t index) const {
   for (Target& target : sample.targets) get_target(in, target, state_->names);
   sample.record = in.get_signed();
   sample.window = static_cast<int32_t>(in.get_signed());
+  sample.task = static_cast<int32_t>(in.get_signed());
   return sample;
 }
 
 const std::vector<int32_t>& SampleStore::lengths() const { return state_->lengths; }
+
+const std::vector<int32_t>& SampleStore::tasks() const { return state_->tasks; }
 
 }  // namespace hone

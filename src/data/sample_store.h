@@ -23,6 +23,7 @@ class SampleStore {
   int64_t size() const;
   Sample get(int64_t index) const;
   const std::vector<int32_t>& lengths() const;  // Sample::size() of each
+  const std::vector<int32_t>& tasks() const;    // Sample::task of each; empty where all are 0
 
  private:
   struct State;

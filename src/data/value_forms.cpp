@@ -180,6 +180,44 @@ Json span_to(const Value& value) {
   return {{"start", *start}, {"end", *end}};
 }
 
+const std::string& need_item_text(const Value& value, const Json& item) {
+  if (item.is_string()) return item.get_ref<const std::string&>();
+  throw value.error(fmt::format("must be a list of texts, but holds {}", shown(item)));
+}
+
+const Json& need_list(const Value& value) {
+  if (!value.json.is_array())
+    throw value.error(fmt::format("must be a list of texts, but is {}", shown(value.json)));
+  return value.json;
+}
+
+// ["a", "b"]: one text, "a, b".
+Json joined(const Value& value) {
+  std::string text;
+  for (const Json& item : need_list(value))
+    text += (text.empty() ? "" : ", ") + need_item_text(value, item);
+  return text;
+}
+
+// ["科0", "技1"]: characters without their places in their words, as Weibo's NER files have them.
+Json without_places(const Value& value) {
+  Json list = Json::array();
+  for (const Json& item : need_list(value)) {
+    const std::string& token = need_item_text(value, item);
+    const TextUnits characters(token, TextUnit::kCharacters);
+    // The first may be a digit itself; an emoji may be several.
+    const size_t first = characters.count() > 1 ? characters.byte(1) : token.size(),
+                 place = std::max(first, token.find_last_not_of("0123456789") + 1);
+    if (!whole_number(token.substr(place)))
+      throw value.error(
+          fmt::format("must hold characters, each with its place in a word behind it, "
+                      "but holds \"{}\"",
+                      shown_text(token)));
+    list.push_back(token.substr(0, place));
+  }
+  return list;
+}
+
 struct Form {
   const char* name;
   Json (*convert)(const Value& value);
@@ -190,7 +228,7 @@ struct Form {
 constexpr Form kForms[] = {
     {"words", words},           {"integer", integer}, {"only", only},
     {"triples", triples},       {"by_type", by_type}, {"span_of", span_of, true},
-    {"span_to", span_to, true},
+    {"span_to", span_to, true}, {"joined", joined},   {"without_places", without_places},
 };
 
 const Form* find_form(const std::string& name) {

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/model_files.h"
 #include "base/random.h"
+#include "models/adapters/prefix.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
@@ -144,6 +146,16 @@ int64_t bytes_of(const StateDict& weights) {
   return bytes;
 }
 
+// The value that scales nothing, of the weights of each norm.
+std::map<const c10::TensorImpl*, double> units_of_norms(const torch::nn::Module& module) {
+  std::map<const c10::TensorImpl*, double> units;
+  for (const auto& below : module.modules()) {
+    if (const auto* norm = below->as<LayerNormImpl>())
+      units.emplace(norm->weight.unsafeGetTensorImpl(), norm->unit());
+  }
+  return units;
+}
+
 void refuse_too_large(double weights, int64_t checkpoint_bytes, const std::string& folder) {
   constexpr double kLeastBytes = 2;  // of a weight: half precision
   const double bytes = std::max(1.0, static_cast<double>(checkpoint_bytes));
@@ -188,6 +200,17 @@ void ModelConfig::compare_with(const StateDict& weights, const std::string& fold
   refuse_too_large(plan->weights(), bytes_of(weights), folder);
 }
 
+void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
+  prefix_ = register_module("prompt_encoder", std::move(prefix));
+}
+
+at::Tensor ModelConfig::stored(const std::string& name, const at::Tensor& weight) const {
+  const bool is_transposed =
+      weight.dim() == 2 && std::any_of(transposed.begin(), transposed.end(),
+                                       [&](const std::string& end) { return name.ends_with(end); });
+  return is_transposed ? weight.detach().t() : weight;
+}
+
 int64_t NetworkPlan::activation_bytes(Precision precision, bool recomputes) const {
   const ActivationCounts counts = activations();
   const int64_t width = precision == Precision::kBf16 ? 2 : 4;
@@ -221,11 +244,14 @@ at::Tensor Backbone::through(const std::vector<at::Tensor>& parameters,
 
 void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
   const c10::AutoGradMode no_grad(false);
+  const auto units = units_of_norms(*this);
   for (const auto& item : named_parameters()) {
     if (!only.empty() && std::find(only.begin(), only.end(), item.key()) == only.end()) continue;
-    const uint64_t key = mix(seed, hash_of(item.key()));
-    if (item.value().dim() >= 2) {
-      fill_normal(item.value(), config_.initializer_range, key);
+    const auto unit = units.find(item.value().unsafeGetTensorImpl());
+    if (unit != units.end()) {
+      item.value().fill_(unit->second);
+    } else if (item.value().dim() >= 2) {
+      fill_normal(item.value(), config_.initializer_range, mix(seed, hash_of(item.key())));
     } else {
       item.value().fill_(item.key().ends_with("bias") ? 0.0 : 1.0);
     }

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/table.h"
 #include "models/kernels/activation.h"
+#include "models/layers/key_value_prefix.h"
 #include "models/layers/norm.h"
 #include "models/layers/rows.h"
 #include "models/packed.h"
@@ -22,6 +23,8 @@
 namespace hone {
 
 class Backbone;
+class KeyValueCache;
+class Prefix;
 struct ModelConfig;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
@@ -30,7 +33,8 @@ struct HeadStyle {
   bool uses_pooler = false;  // BERT: first token through the encoder's own pooler (dense + tanh),
                              // then "classifier". A backbone has a pooler only where this is true
                              // of its sentence head: the task's own head decides
-  bool averages = false;     // a sample is the mean of its tokens instead of its first one
+  bool averages = false;     // a sample is the mean of its tokens instead of its first one,
+  bool takes_last = false;   // or its last one, which of a causal model alone has seen all others
   double dropout_before_dense = 0;  // RoBERTa and ELECTRA: as `dropout`; DeBERTa: its own
   std::string dense = {};           // name of a layer before the output layer: "classifier.dense",
                                     // "pre_classifier"
@@ -43,6 +47,7 @@ struct HeadStyle {
   // (ModernBERT).
   bool goes_on_from_pretraining = false;
   std::string out = "classifier";  // name of the output layer: "classifier", "classifier.out_proj"
+  bool out_has_bias = true;
   double dropout =
       0.1;  // from config.json (classifier_dropout, seq_classif_dropout, hidden_dropout_prob)
 };
@@ -57,6 +62,15 @@ struct MaskedLmStyle {
   kernels::Activation activation = kernels::Activation::kGelu;
   NormKind norm_kind = NormKind::kLayer;
   double norm_eps = 1e-12;
+};
+
+// The product with the vocabulary of a model that predicts the next token.
+struct CausalLmStyle {
+  std::string out;         // name of its weight where it has one of its own: "lm_head"
+  bool is_tied = true;     // the product is with the table of words itself
+  double soft_cap = 0;     // logits become cap * tanh(logits / cap); 0: none (Gemma 2)
+  std::string table = {};  // that table's name in a checkpoint of the bare network: "embed_tokens"
+  std::string architecture_end = "ForCausalLM";  // "Llama" + "ForCausalLM"; GPT-2's: "LMHeadModel"
 };
 
 // What backward needs of one token, in numbers. As much again, of one layer, is in flight.
@@ -97,6 +111,11 @@ struct ModelConfig {
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
+  std::optional<CausalLmStyle> causal_lm = {};  // likewise
+  bool is_causal = false;     // a token sees those before it alone: the last one has seen all
+  bool has_span_head = true;  // Transformers has one of question answering, with these names
+  // How names of matrices end that checkpoints store with rows and columns exchanged (GPT-2).
+  std::vector<std::string> transposed = {};
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
@@ -106,6 +125,8 @@ struct ModelConfig {
   // what the weights cannot fill before anything is built: more layers than they have, or larger
   // ones. Layers that would not be used are told.
   void compare_with(const StateDict& weights, const std::string& folder) const;
+  // The network's weight of this name in the form that checkpoints store it in: the same memory.
+  at::Tensor stored(const std::string& name, const at::Tensor& weight) const;
 };
 
 // What is asked of a forward pass beside its hidden states.
@@ -114,6 +135,9 @@ struct Want {
                          // block would do for others; undefined: of all
   std::vector<at::Tensor>* states = nullptr;  // gets what each block gives, in order, before a
                                               // final norm; the last one's of `rows` alone
+  // Keys and values of tokens that came before these, sequence by sequence; those of these are
+  // added to it. Not while training. See models/layers/key_value_cache.h.
+  KeyValueCache* cache = nullptr;
 };
 
 class Backbone : public torch::nn::Module {
@@ -129,15 +153,22 @@ class Backbone : public torch::nn::Module {
   void set_recompute(bool recomputes) {
     recomputes_ = recomputes;
   }  // blocks keep their input alone for backward: less memory, a third more time
-  // BERT's rule: normal(0, initializer_range) matrices, zero biases, unit norms; of all parameters,
-  // or of those named. A fresh backbone has zero matrices: call this for what no checkpoint
-  // brought.
+  // BERT's rule: normal(0, initializer_range) matrices, zero biases, norms that scale nothing; of
+  // all parameters, or of those named. A fresh backbone has zero matrices: call this for what no
+  // checkpoint brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
   // The table of word embeddings [vocabulary, embedding_width()] fp32: what the head of a masked
   // language model multiplies with too. Error(kInternal) where there is none.
   virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
+
+  // What keys and values a prefix must have; nothing where the network takes none.
+  virtual std::optional<KeyValueShape> prefix_shape() const { return std::nullopt; }
+  // From now on it stands before the first token of each sequence, whose positions begin behind it.
+  // REQUIRES: it has prefix_shape(), and there is none yet.
+  void set_prefix(std::shared_ptr<Prefix> prefix);
+  const std::shared_ptr<Prefix>& prefix() const { return prefix_; }  // null: none
 
  protected:
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
@@ -153,6 +184,7 @@ class Backbone : public torch::nn::Module {
   ModelConfig config_;
   Precision precision_ = Precision::kFp32;
   bool recomputes_ = false;
+  std::shared_ptr<Prefix> prefix_;
 };
 
 struct FamilyInfo {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <vector>
 
 namespace hone {
 namespace {
@@ -12,10 +13,13 @@ const Json* find(const Json& config, const std::string& key) {
   return it == config.end() || it->is_null() ? nullptr : &*it;
 }
 
+std::string shortened_dump(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
+}
+
 ConfigDefect defect(const std::string& key, const std::string& wanted, const Json& found) {
   return ConfigDefect(
-      key, fmt::format("\"{}\" should be {}, not {}.", key, wanted,
-                       found.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
+      key, fmt::format("\"{}\" should be {}, not {}.", key, wanted, shortened_dump(found)));
 }
 
 }  // namespace
@@ -69,6 +73,29 @@ Json object_field(const Json& config, const std::string& key) {
   if (!value) return Json::object();
   if (!value->is_object()) throw defect(key, "an object", *value);
   return *value;
+}
+
+bool is_null_field(const Json& config, const std::string& key) {
+  const auto it = config.find(key);
+  return it != config.end() && it->is_null();
+}
+
+IsSliding sliding_layers_field(const Json& config, int64_t layers, IsSliding otherwise) {
+  constexpr const char *kKey = "layer_types", *kFull = "full_attention",
+                       *kSliding = "sliding_attention";
+  const Json* listed = find(config, kKey);
+  if (listed == nullptr) return otherwise;
+  if (!listed->is_array() || listed->size() != static_cast<size_t>(layers))
+    throw ConfigDefect(kKey, fmt::format("\"{}\" should be a list of {} names, one for each layer.",
+                                         kKey, layers));
+  std::vector<bool> sliding;
+  for (const Json& type : *listed) {
+    if (type != kFull && type != kSliding)
+      throw ConfigDefect(kKey, fmt::format("\"{}\" should hold \"{}\" and \"{}\" alone, not {}.",
+                                           kKey, kFull, kSliding, shortened_dump(type)));
+    sliding.push_back(type == kSliding);
+  }
+  return [sliding](int64_t layer) { return sliding[static_cast<size_t>(layer)]; };
 }
 
 Heads heads_field(const Json& config, const std::string& key, int64_t fallback,

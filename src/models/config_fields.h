@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/error.h"
@@ -30,6 +31,11 @@ double dropout_field(const Json& config, const std::string& key, double fallback
 bool flag_field(const Json& config, const std::string& key, bool fallback);
 std::string text_field(const Json& config, const std::string& key, const std::string& fallback);
 Json object_field(const Json& config, const std::string& key);  // of further keys; absent: empty
+// Whether a key is there and null, where that is something else than its absence ("no window").
+bool is_null_field(const Json& config, const std::string& key);
+// Which layers see a window alone: "layer_types", a name for each of `layers`, where it is there.
+using IsSliding = std::function<bool(int64_t layer)>;
+IsSliding sliding_layers_field(const Json& config, int64_t layers, IsSliding otherwise);
 // As many query as key/value heads, which share `hidden` (the value of `hidden_key`) evenly.
 Heads heads_field(const Json& config, const std::string& key, int64_t fallback,
                   const std::string& hidden_key, int64_t hidden);

@@ -6,10 +6,12 @@
 #include <map>
 #include <set>
 
+#include "models/adapters/prefix.h"
 #include "models/config_fields.h"
 #include "models/kernels/activation.h"
 #include "models/kernels/random.h"
 #include "models/layers/adopt.h"
+#include "models/layers/key_value_cache.h"
 
 namespace hone {
 namespace {
@@ -33,9 +35,12 @@ void refuse_impossible(const EncoderPlan& plan) {
         fmt::format("asks for {} query heads on {} key/value heads, which they do not share "
                     "evenly.",
                     heads.query, heads.key_value));
-  if (plan.block.rotary_theta > 0 && heads.dim % 2 != 0)
-    refuse(fmt::format("asks for rotary positions of {} values for each head; they come in pairs.",
-                       heads.dim));
+  if (const RotaryOptions& rotary = plan.block.rotary;
+      rotary.theta > 0 && (rotary.columns % 2 != 0 || rotary.columns > heads.dim))
+    refuse(
+        fmt::format("asks for rotary positions of {} values for each head of {}; they come in "
+                    "pairs.",
+                    rotary.columns, heads.dim));
   if (plan.embeddings.positions > 0 && plan.embeddings.positions <= plan.embeddings.position_offset)
     throw ConfigDefect(
         "max_position_embeddings",
@@ -56,6 +61,7 @@ ModelConfig EncoderPlan::described(const Json& raw) const {
   config.num_layers = layers;
   config.vocab_size = embeddings.words;
   config.max_positions = embeddings.positions - embeddings.position_offset;
+  config.is_causal = block.is_causal;
   config.plan = std::make_shared<EncoderPlan>(*this);
   return config;
 }
@@ -92,6 +98,9 @@ EncoderBackbone::EncoderBackbone(const ModelConfig& config, const EncoderPlan& p
   const int64_t hidden = plan.block.hidden;
   make_embeddings(plan);
   make_layers(plan);
+  const Heads& heads = plan.block.heads;
+  if (plan.block.window == 0 && !plan.vary && plan.distance_bias.buckets == 0)
+    prefix_shape_ = {plan.layers, heads.key_value, heads.dim};
   if (!plan.final_norm.empty())
     final_norm_ =
         adopt(*this, plan.final_norm, LayerNorm(hidden, plan.block.norm_eps, plan.block.norm_kind));
@@ -148,7 +157,15 @@ at::Tensor EncoderBackbone::embed(const Rows& rows) {
 at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want& want) {
   TORCH_CHECK(streams.size() == 1, "[EncoderBackbone] expected one stream, received ",
               streams.size());
-  const Rows rows(streams[0], is_training());
+  TORCH_CHECK(
+      want.cache == nullptr || !is_training(),
+      "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
+      "for training");
+  // A cache holds the prefix from the first pass on.
+  const bool has_prefix = prefix() && (want.cache == nullptr || want.cache->sequences() == 0);
+  Rows rows(has_prefix ? behind_prefix(streams[0], prefix()->length()) : streams[0], is_training(),
+            want.cache);
+  if (has_prefix) rows.set_prefix(prefix()->before(rows.tokens()));
   at::Tensor x = embed(rows);
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();
@@ -156,7 +173,9 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
         [block = layers_[layer],
          at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer))](
             const at::Tensor& in) mutable { return block(in, at); };
-    x = through(parameters_of(layer), run, x);
+    std::vector<at::Tensor> parameters = parameters_of(layer);
+    if (has_prefix) parameters.push_back(rows.prefix()->of_layer(static_cast<int64_t>(layer)));
+    x = through(parameters, run, x);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return final_norm_ ? final_norm_(x) : x;

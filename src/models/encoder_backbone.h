@@ -1,6 +1,7 @@
 // The network that BERT-like families share: embeddings, perhaps a projection, a stack of blocks,
-// perhaps a final norm, perhaps a pooler. A family file fills in the plan from config.json and its
-// checkpoints' names.
+// perhaps a final norm, perhaps a pooler. One that predicts the next token (GPT-2, Llama) is the
+// same with causal attention. A family file fills in the plan from config.json and its checkpoints'
+// names.
 #pragma once
 
 #include <functional>
@@ -56,6 +57,7 @@ class EncoderBackbone : public Backbone {
   at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
   int64_t embedding_width() const override { return embeddings_->width(); }
   const at::Tensor& word_table() const override { return embeddings_->words(); }
+  std::optional<KeyValueShape> prefix_shape() const override { return prefix_shape_; }
 
  private:
   void make_embeddings(const EncoderPlan& plan);
@@ -68,6 +70,7 @@ class EncoderBackbone : public Backbone {
   std::vector<EncoderBlock> layers_;  // the same one where layers share a block
   DistanceBias distance_bias_{nullptr};
   LayerNorm final_norm_{nullptr};
+  std::optional<KeyValueShape> prefix_shape_;
 };
 
 }  // namespace hone

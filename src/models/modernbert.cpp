@@ -20,33 +20,11 @@ const BlockNames kModernBertNames{
 constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 
-using IsSliding = std::function<bool(int64_t layer)>;
-
-IsSliding listed_layers(const Json& listed, int64_t layers) {
-  if (!listed.is_array() || listed.size() != static_cast<size_t>(layers))
-    throw ConfigDefect("layer_types",
-                       fmt::format("\"layer_types\" should be a list of \"num_hidden_layers\" {} "
-                                   "names.",
-                                   layers));
-  std::vector<bool> sliding;
-  for (const Json& type : listed) {
-    if (type != kFull && type != kSliding)
-      throw ConfigDefect(
-          "layer_types",
-          fmt::format("\"layer_types\" should hold \"{}\" and \"{}\" alone, not {}.", kFull,
-                      kSliding,
-                      type.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60)));
-    sliding.push_back(type == kSliding);
-  }
-  return [sliding](int64_t layer) { return sliding[static_cast<size_t>(layer)]; };
-}
-
 // Which layers see a window alone: "layer_types", or in older files all but every n-th.
 IsSliding sliding_layers(const Json& config, int64_t layers) {
-  const auto listed = config.find("layer_types");
-  if (listed != config.end() && !listed->is_null()) return listed_layers(*listed, layers);
   const int64_t every = count_field(config, "global_attn_every_n_layers", 3);
-  return [every](int64_t layer) { return layer % every != 0; };
+  return sliding_layers_field(config, layers,
+                              [every](int64_t layer) { return layer % every != 0; });
 }
 
 void refuse_scaled_positions(const Json& parameters) {
@@ -71,14 +49,15 @@ double theta_of(const Json& config, const char* type, const char* old_key, doubl
 void vary_layers(const Json& config, EncoderPlan& plan) {
   refuse_scaled_positions(object_field(config, "rope_scaling"));
   const int64_t window = count_field(config, "local_attention", 128, 2) / 2;
-  plan.block.rotary_theta = theta_of(config, kFull, "global_rope_theta", 160000);
+  plan.block.rotary = {.theta = theta_of(config, kFull, "global_rope_theta", 160000),
+                       .columns = plan.block.heads.dim};
   plan.vary = [window, is_sliding = sliding_layers(config, plan.layers),
                theta = theta_of(config, kSliding, "local_rope_theta", 10000)](int64_t layer,
                                                                               BlockOptions& block) {
     block.has_attention_norm = layer > 0;
     if (!is_sliding(layer)) return;
     block.window = window;
-    block.rotary_theta = theta;
+    block.rotary.theta = theta;
   };
 }
 

@@ -2,6 +2,7 @@
 // sequences.
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
@@ -49,6 +50,9 @@ struct Packed {
   at::Tensor first_rows() const {
     return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
   }  // [S], REQUIRES: no empty sequence
+  at::Tensor last_rows() const {
+    return cu_seqlens.slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
+  }  // likewise
 };
 
 }  // namespace hone

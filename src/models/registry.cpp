@@ -8,8 +8,15 @@
 #include "models/distilbert.h"
 #include "models/electra.h"
 #include "models/ernie.h"
+#include "models/gemma2.h"
+#include "models/gpt2.h"
+#include "models/llama.h"
+#include "models/mistral.h"
 #include "models/modernbert.h"
 #include "models/mpnet.h"
+#include "models/phi3.h"
+#include "models/qwen2.h"
+#include "models/qwen3.h"
 #include "models/roberta.h"
 #include "models/xlm_roberta.h"
 
@@ -25,8 +32,15 @@ Table<FamilyInfo>& families() {
                                                      {"distilbert", distilbert::read_config},
                                                      {"electra", electra::read_config},
                                                      {"ernie", ernie::read_config},
+                                                     {"gemma2", gemma2::read_config},
+                                                     {"gpt2", gpt2::read_config},
+                                                     {"llama", llama::read_config},
+                                                     {"mistral", mistral::read_config},
                                                      {"modernbert", modernbert::read_config},
                                                      {"mpnet", mpnet::read_config},
+                                                     {"phi3", phi3::read_config},
+                                                     {"qwen2", qwen2::read_config},
+                                                     {"qwen3", qwen3::read_config},
                                                      {"roberta", roberta::read_config},
                                                      {"xlm-roberta", xlm_roberta::read_config},
                                                  });

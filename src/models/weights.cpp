@@ -51,7 +51,11 @@ std::string modern_name(std::string name) {
 
 // Buffers that old versions of Transformers saved; their values follow from the shape.
 bool is_derived_buffer(const std::string& name) {
-  return name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids");
+  constexpr const char* kBuffers[] = {"embeddings.position_ids", "embeddings.token_type_ids",
+                                      ".attn.bias", ".attn.masked_bias",  // GPT-2's causal mask
+                                      ".rotary_emb.inv_freq"};
+  return std::any_of(std::begin(kBuffers), std::end(kBuffers),
+                     [&](const char* buffer) { return name.ends_with(buffer); });
 }
 
 // Wrappers of torch.nn (DataParallel, torch.compile) put their name before every other.

@@ -7,7 +7,7 @@
 namespace hone {
 
 struct Checked {
-  Prepared prepared;  // its dataset knows audits and leaks
+  Prepared prepared;  // its data know audits and leaks
   Estimate cost;
 };
 

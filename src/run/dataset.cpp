@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/folder_name.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "data/field_path.h"
@@ -12,7 +13,6 @@
 #include "data/fingerprint.h"
 #include "data/idle_options.h"
 #include "run/audit.h"
-#include "run/folder_name.h"
 #include "tasks/fields.h"
 
 namespace hone {

@@ -51,15 +51,15 @@ const Embedding& task_of(const Pipeline& pipeline) {
 }
 
 // Samples of the rows that have a text; the others get an error.
-std::vector<Sample> encode_texts(const Pipeline& pipeline, std::vector<InputRow>& rows,
-                                 std::vector<int64_t>& places) {
+std::vector<Sample> encode_texts(const Pipeline& pipeline, const std::string& prompt,
+                                 std::vector<InputRow>& rows, std::vector<int64_t>& places) {
   std::vector<Sample> samples(rows.size());
   at::parallel_for(0, static_cast<int64_t>(rows.size()), 16, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       if (rows[i].error) continue;
       try {
-        samples[i] = task_of(pipeline).encode_text(need_text(rows[i].record, kEmbeddedText.front()),
-                                                   pipeline.tokenizer());
+        samples[i] = task_of(pipeline).encode_text(
+            prompt + need_text(rows[i].record, kEmbeddedText.front()), pipeline.tokenizer());
       } catch (const Error& error) {
         rows[i].error = error;
       }
@@ -74,11 +74,12 @@ std::vector<Sample> encode_texts(const Pipeline& pipeline, std::vector<InputRow>
   return good;
 }
 
-at::Tensor vectors_of(const Pipeline& pipeline, std::vector<InputRow>& rows, int64_t max_tokens) {
+at::Tensor vectors_of(const Pipeline& pipeline, std::vector<InputRow>& rows,
+                      const EmbedOptions& options) {
   const int64_t width = embedding_width(pipeline);
   std::vector<int64_t> places;
-  const std::vector<Sample> samples = encode_texts(pipeline, rows, places);
-  const std::vector<Row> outputs = pipeline.run(samples, max_tokens);
+  const std::vector<Sample> samples = encode_texts(pipeline, options.prompt, rows, places);
+  const std::vector<Row> outputs = pipeline.run(samples, options.max_tokens);
   at::Tensor vectors = at::zeros({static_cast<int64_t>(rows.size()), width}, at::kFloat);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const float* from = outputs[i].output.const_data_ptr<float>();
@@ -111,25 +112,27 @@ std::unique_ptr<Pipeline> load_embedder(const std::string& model, const LoadOpti
   return pipeline;
 }
 
-int64_t embedding_width(const Pipeline& pipeline) { return pipeline.config().hidden_size; }
+int64_t embedding_width(const Pipeline& pipeline) {
+  return task_of(pipeline).width(pipeline.config());
+}
 
-void embed_rows(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+void embed_rows(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                 const TakeVectors& take) {
   InputRows input(reading, kEmbeddedText);
   Progress progress("embedding", 0, "rows");
   int64_t done = 0;
   for (auto rows = input.next(); !rows.empty(); rows = input.next()) {
-    const at::Tensor vectors = vectors_of(pipeline, rows, max_tokens);
+    const at::Tensor vectors = vectors_of(pipeline, rows, options);
     take(rows, vectors);
     progress.advance_to(done += static_cast<int64_t>(rows.size()));
   }
 }
 
-int64_t embed_to_npy(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+int64_t embed_to_npy(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                      const std::string& path) {
   NpyWriter file(path, embedding_width(pipeline));
   int64_t count = 0;
-  embed_rows(pipeline, reading, max_tokens,
+  embed_rows(pipeline, reading, options,
              [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
                for (const InputRow& row : rows) {
                  if (row.error) throw *row.error;
@@ -141,19 +144,20 @@ int64_t embed_to_npy(const Pipeline& pipeline, const Reading& reading, int64_t m
   return count;
 }
 
-Answered embed_to_lines(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+Answered embed_to_lines(const Pipeline& pipeline, const Reading& reading,
+                        const EmbedOptions& options,
                         const std::function<void(const Json& line)>& take) {
   const int64_t width = embedding_width(pipeline);
   Answered counts;
-  embed_rows(pipeline, reading, max_tokens,
-             [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
-               const float* vector = vectors.const_data_ptr<float>();
-               for (const InputRow& row : rows) {
-                 take(line_of(row, {{"embedding", list_of_numbers(vector, width)}}, kEmbeddedText,
-                              counts));
-                 vector += width;
-               }
-             });
+  embed_rows(
+      pipeline, reading, options, [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
+        const float* vector = vectors.const_data_ptr<float>();
+        for (const InputRow& row : rows) {
+          take(
+              line_of(row, {{"embedding", list_of_numbers(vector, width)}}, kEmbeddedText, counts));
+          vector += width;
+        }
+      });
   return counts;
 }
 

@@ -24,20 +24,26 @@ std::unique_ptr<Pipeline> load_embedder(const std::string& model, const LoadOpti
 // The field of the rows that holds the text.
 inline const std::vector<std::string> kEmbeddedText = {"text"};
 
+struct EmbedOptions {
+  int64_t max_tokens = PredictOptions().max_tokens;
+  std::string prompt = {};  // put before each text, as the model was trained with: "query: "
+};
+
 // Rows of texts, some at a time, with their vectors [rows, width] fp32. A row without a text has
 // an error, and zeros. Error(kModel) at the row where a vector is no number.
 using TakeVectors = std::function<void(std::span<const InputRow> rows, const at::Tensor& vectors)>;
-void embed_rows(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+void embed_rows(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                 const TakeVectors& take);
 
 int64_t embedding_width(const Pipeline& pipeline);
 
 // Into a file that numpy reads, row for row. The first bad row is thrown: a matrix has no place for
 // it. Gives the number of rows.
-int64_t embed_to_npy(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+int64_t embed_to_npy(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                      const std::string& path);
 // A JSON line for each row: its id, its text, its "embedding" (or an "error").
-Answered embed_to_lines(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+Answered embed_to_lines(const Pipeline& pipeline, const Reading& reading,
+                        const EmbedOptions& options,
                         const std::function<void(const Json& line)>& take);
 
 }  // namespace hone

@@ -7,10 +7,12 @@
 #include "base/log.h"
 #include "data/files.h"
 #include "run/prepare.h"
+#include "run/ranks.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
+#include "tasks/peft_folder.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
 #include "tune/tensorboard.h"
@@ -29,8 +31,11 @@ bool is_own_config(const RunConfig& config) {
 RunFolder locked_folder(const RunConfig& config) {
   std::vector<std::string> inputs;
   if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
-  for (const auto& [split, source] : config.data.sources) {
-    for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
+  if (!config.adapter.empty()) inputs.push_back(config.adapter);
+  for (const DataOptions& data : config.all_data()) {
+    for (const auto& [split, source] : data.sources) {
+      for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
+    }
   }
   if (!is_own_config(config)) inputs.push_back(config.path);
   refuse_inputs_in_run(config.output_dir, inputs);
@@ -82,13 +87,16 @@ class Run {
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
                                        config_.data.clean, config_.peft);
-    result.training = train(*result.pipeline, prepared.dataset, data, resumes);
+    if (!config_.adapter.empty())
+      continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
+                       config_.adapter);
+    result.training = train(*result.pipeline, prepared.data, data, resumes);
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);
     const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");
-    result.test = test_all(*result.pipeline, prepared.dataset, data, result.training, chosen);
+    result.test = test_all(*result.pipeline, prepared.data, data, result.training, chosen);
     folder_.finish();
     return result;
   }
@@ -99,7 +107,7 @@ class Run {
     folder_.begin(is_own_config(config_) && !config_.has_overrides ? "" : config_.resolved);
   }
 
-  TrainResult train(Pipeline& pipeline, Dataset& dataset, const RunData& data, bool resumes) {
+  TrainResult train(Pipeline& pipeline, RunDataset& dataset, const RunData& data, bool resumes) {
     TrainerInputs inputs;
     inputs.pipeline = &pipeline;
     inputs.train = &data.train;
@@ -137,15 +145,15 @@ class Run {
   std::vector<ChosenOption> choose(Prepared& prepared, const Pipeline& pipeline,
                                    const RunData& data) {
     std::vector<ChosenOption> chosen;
-    if (!prepared.task->open_options().empty() && prepared.dataset.has("validation"))
-      chosen = prepared.task->choose_options(validate(pipeline, prepared.dataset, data).report);
+    if (!prepared.task->open_options().empty() && prepared.data.has("validation"))
+      chosen = prepared.task->choose_options(validate(pipeline, prepared.data, data).report);
     for (const ChosenOption& one : chosen) log_info("{}", one.text());
     for (const std::string& name : prepared.task->open_options())
       log_info("{} keeps its usual value: there is no validation data that can decide it", name);
     return chosen;
   }
 
-  Evaluation validate(const Pipeline& pipeline, Dataset& dataset, const RunData& data) {
+  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
     dataset.refuse_changed("validation");
     return pipeline.evaluate(data.tested.at("validation").all(), {.max_tokens = max_tokens()},
                              nullptr);
@@ -155,7 +163,7 @@ class Run {
 
   // The first test set's report is the run's own; each further one has a folder of its own, and a
   // line in the first one's. Nothing where there is nothing to test on.
-  std::optional<Tested> test_all(const Pipeline& pipeline, Dataset& dataset, const RunData& data,
+  std::optional<Tested> test_all(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
                                  const TrainResult& training,
                                  const std::vector<ChosenOption>& chosen) {
     const std::vector<std::string> splits = config_.data.tested();
@@ -175,6 +183,8 @@ class Run {
     }
     if (all.empty()) return std::nullopt;
     if (!before_.empty()) add_stages(all.front());
+    if (auto ranks = ranks_section(pipeline.network()))
+      all.front().report.sections.push_back(std::move(*ranks));
     if (all.size() > 1) all.front().report.sections.push_back(test_sets_section(sets_of(all)));
     write_reports(folder_.path(), all.front().report, all.front().summary);
     return std::move(all.front());
@@ -195,12 +205,12 @@ class Run {
   }
 
   // What the run knows beside what its test does.
-  void describe(Dataset& dataset, const TrainResult& training, Tested& tested) {
+  void describe(RunDataset& dataset, const TrainResult& training, Tested& tested) {
     RunSummary& summary = tested.summary;
     summary.title = run_name(folder_.path());
     summary.model = config_.model;
     summary.command = options_.command;
-    summary.data = dataset.audits();
+    for (const auto& [split, audit] : dataset.audits()) summary.data[split] = *audit;
     summary.leaks = dataset.leaks();
     summary.curves = read_curves(folder_.file("metrics.jsonl"));
     summary.config = config_.resolved;

@@ -23,7 +23,8 @@ Precision choose_precision(const std::string& asked, const Pipeline& pipeline) {
 
 std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options) {
   use_threads(options.threads);
-  std::unique_ptr<Pipeline> pipeline = Pipeline::load(resolve_model(model), options.task);
+  std::unique_ptr<Pipeline> pipeline =
+      Pipeline::load(resolve_model(model), options.task, options.part);
   if (!options.task.empty()) tell_idle("task", pipeline->task().idle_options());
   pipeline->network().move_to(resolve_device(options.device));
   pipeline->network().set_precision(choose_precision(options.precision, *pipeline));

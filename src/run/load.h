@@ -11,6 +11,7 @@ namespace hone {
 
 struct LoadOptions {
   std::vector<std::string> task = {};  // "key=value", in place of the task's saved options
+  std::string part = {};               // of a model of several tasks the one to answer for; "": all
   std::string precision = "auto";      // auto | fp32 | bf16 | int8
   std::string device = "auto";         // auto | cpu | cuda | cuda:N
   int64_t threads = 0;                 // 0: all cores

@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kRows = 64, kLongest = 48;
-constexpr double kTolerance = 1e-3;  // of the largest value
+constexpr const char* kWrites = "CAUSAL_LM";  // PEFT's name of the task
+constexpr double kTolerance = 1e-3;           // of the largest value
 
 // A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
 // states.
@@ -104,8 +105,9 @@ void require_same(const MergeProof& proof, const std::string& adapter) {
 }
 
 // A folder that hone trained: its task goes on.
-MergeProof merge_trained(const std::string& adapter, const std::string& out) {
-  const auto pipeline = Pipeline::load(adapter);
+MergeProof merge_trained(const std::string& adapter, const std::string& out,
+                         const std::string& part) {
+  const auto pipeline = Pipeline::load(adapter, {}, part);
   const MergeProof proof =
       compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
   require_same(proof, adapter);
@@ -122,7 +124,8 @@ bool has_tokenizer(const std::string& folder) {
 Json config_with_head(const Network& network, const ModelConfig& config,
                       const std::string& task_type) {
   Json json = config.raw;
-  const std::string end = architecture_end(task_type);
+  const bool writes = task_type == kWrites && config.causal_lm;
+  const std::string end = writes ? config.causal_lm->architecture_end : architecture_end(task_type);
   if (end.empty()) return json;
   json["architectures"] = {config.architecture_stem + end};
   for (const auto& [name, value] : network.weights()) {
@@ -144,6 +147,20 @@ bool has_pooler(const StateDict& weights) {
   });
 }
 
+// Of a model that writes, the product with the vocabulary is the base model's own still, where it
+// is not the table of words and the adapter brought none.
+void keep_output(const AdapterFolder& folder, const ModelConfig& config, StateDict& weights) {
+  if (folder.task_type != kWrites || !config.causal_lm || config.causal_lm->is_tied) return;
+  const std::string name = config.causal_lm->out + ".weight";
+  const auto found = folder.base_weights.find(name);
+  if (found == folder.base_weights.end())
+    throw Error(ErrorKind::kModel, {folder.base},
+                fmt::format("has no \"{}\": its config.json says that the product with the "
+                            "vocabulary is a weight of its own",
+                            name));
+  weights.emplace(name, found->second);
+}
+
 // One that PEFT saved, whose task is not known.
 MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   const AdapterFolder folder = read_adapter_folder(adapter);
@@ -158,7 +175,9 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   fs::create_directories(out);
   write_file(out + "/config.json",
              to_text(config_with_head(network, config, folder.task_type), 2) + "\n");
-  write_safetensors(out + "/model.safetensors", weights_of(network));
+  StateDict weights = stored_weights_of(network);
+  keep_output(folder, config, weights);
+  write_safetensors(out + "/model.safetensors", weights);
   Tokenizer::load(has_tokenizer(adapter) ? adapter : folder.base)->save(out);
   return proof;
 }
@@ -172,16 +191,34 @@ Json MergeProof::json() const {
           {"largest_value", largest_value}};
 }
 
-MergeProof merge_adapter(const std::string& adapter, const std::string& out) {
+namespace {
+
+void need_new_folder(const std::string& out) {
+  if (fs::exists(out) && !fs::is_empty(out))
+    throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
+}
+
+}  // namespace
+
+MergeProof merge_adapter(const std::string& adapter, const std::string& out,
+                         const std::string& part) {
   if (!is_adapter_folder(adapter))
     throw Error(ErrorKind::kModel, {adapter},
                 "has no adapter_config.json: it is no adapter's folder");
-  if (fs::exists(out) && !fs::is_empty(out))
-    throw Error(ErrorKind::kUsage, {out}, "is there already; name a new folder");
-  const MergeProof proof = fs::exists(manifest_path(adapter)) ? merge_trained(adapter, out)
-                                                              : merge_foreign(adapter, out);
+  need_new_folder(out);
+  const bool is_trained = fs::exists(manifest_path(adapter));
+  if (!is_trained && !part.empty())
+    throw Error(ErrorKind::kUsage, {adapter},
+                "--task names one of several tasks, which hone trained; this adapter has one");
+  const MergeProof proof =
+      is_trained ? merge_trained(adapter, out, part) : merge_foreign(adapter, out);
   write_file(out + "/merge_proof.json", to_text(proof.json(), 2) + "\n");
   return proof;
+}
+
+void save_part(const std::string& model, const std::string& out, const std::string& part) {
+  need_new_folder(out);
+  Pipeline::load(model, {}, part)->save(out);
 }
 
 }  // namespace hone

@@ -16,8 +16,13 @@ struct MergeProof {
 };
 
 // `adapter`: a folder that hone or Hugging Face PEFT saved. Writes the merged model into the new
-// folder `out`, and merge_proof.json beside its files. Error(kUsage) where `out` is there already,
-// Error(kModel) for what is wrong with the adapter, and where the merged model answers otherwise.
-MergeProof merge_adapter(const std::string& adapter, const std::string& out);
+// folder `out`, and merge_proof.json beside its files. `part`: of several tasks the one that the
+// merged model is for; "": all. Error(kUsage) where `out` is there already, Error(kModel) for what
+// is wrong with the adapter, and where the merged model answers otherwise.
+MergeProof merge_adapter(const std::string& adapter, const std::string& out,
+                         const std::string& part = "");
+
+// One task of a model of several, without adapters, as a model of its own in the new folder `out`.
+void save_part(const std::string& model, const std::string& out, const std::string& part);
 
 }  // namespace hone

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/hub.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "run/audit.h"
-#include "run/encode_split.h"
 #include "tune/train_options.h"
 
 namespace hone {
@@ -26,15 +26,22 @@ void tell_leak(const Leak& leak) {
            leak.split, leak.other, leak.near, example, relabelled);
 }
 
-void tell_data(Dataset& dataset, const DataOptions& options) {
-  for (const std::string& split : options.splits())
-    tell_audit(split, dataset.audits()[split], "hone check");
-  for (const Leak& leak : dataset.leaks()) tell_leak(leak);
-  if (options.leakage == "error" && !dataset.leaks().empty()) {
+void tell_data(RunDataset& data) {
+  for (const auto& [split, audit] : data.audits()) tell_audit(split, *audit, "hone check");
+  for (const Leak& leak : data.leaks()) tell_leak(leak);
+  if (data.has_forbidden_leaks())
     throw Error(ErrorKind::kData,
                 "splits share texts (named above), and data.leakage is \"error\". Remove them, or "
                 "set data.leakage: warn.");
-  }
+}
+
+// Of a model whose adapters may take positions for themselves.
+ModelConfig model_config(const std::string& folder, const RunConfig& config) {
+  ModelConfig model = ModelConfig::load(folder);
+  if (config.peft)
+    model.max_positions =
+        std::max<int64_t>(2, model.max_positions - config.peft->positions_taken());
+  return model;
 }
 
 // The samples of an optimizer step; 0 where a budget of tokens decides.
@@ -43,21 +50,8 @@ int64_t step_size(const TrainOptions& options) {
   return options.per_device_train_batch_size * options.gradient_accumulation_steps;
 }
 
-// Encodes a split and gives each record to `take`.
-template <typename Take>
-void encode_split(Prepared& prepared, const std::string& split, const Take& take) {
-  EncodingStream stream(prepared.dataset, split, prepared.dataset.open(split), *prepared.task,
-                        *prepared.tokenizer);
-  Progress progress("encoding " + split, prepared.dataset.size(split), "rows");
-  int64_t done = 0;
-  for (auto part = stream.next(); !part.empty(); part = stream.next()) {
-    for (EncodedRecord& record : part) take(record);
-    progress.advance_to(done += static_cast<int64_t>(part.size()));
-  }
-}
-
 void encode_training(Prepared& prepared, RunData& data) {
-  encode_split(prepared, "train", [&](EncodedRecord& encoded) {
+  prepared.data.encode("train", *prepared.tokenizer, [&](EncodedRecord& encoded) {
     const auto index = static_cast<int64_t>(data.places.size());
     data.places.add(encoded.record);
     data.train_rows.add(encoded.record.where(), encoded.samples);
@@ -69,18 +63,24 @@ void encode_training(Prepared& prepared, RunData& data) {
   data.train.seal();
 }
 
+// What several tasks are asked for and one does not know.
+void tell_idle_sampling(const RunConfig& config, const Task& task) {
+  if (task.parts().empty() && config.train.task_sampling != TrainOptions().task_sampling)
+    tell_idle("train", {"task_sampling does nothing where there is one task"});
+}
+
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
   tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
-  tell_idle("data", idle_options(config.data));
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
-      sequence_limit(ModelConfig::load(folder), *tokenizer, config.train.max_seq_length));
+      sequence_limit(model_config(folder, config), *tokenizer, config.train.max_seq_length));
   task->begin_from(folder, config.train.max_seq_length > 0);
-  Prepared prepared{folder, tokenizer, task, Dataset(config.data, task->text_fields())};
-  prepared.dataset.scan(task.get(), *task, *tokenizer);
+  tell_idle_sampling(config, *task);
+  Prepared prepared{folder, tokenizer, task, RunDataset(config, *task)};
+  prepared.data.scan(*tokenizer);
   task->check_step(step_size(config.train));
   tell_idle("task", task->idle_options());
   return prepared;
@@ -92,13 +92,13 @@ RunData encode_data(const RunConfig& config, Prepared& prepared) {
   for (const std::string& split : config.data.splits()) {
     if (split == "train") continue;
     KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;
-    encode_split(prepared, split, [&](const EncodedRecord& encoded) {
+    prepared.data.encode(split, *prepared.tokenizer, [&](const EncodedRecord& encoded) {
       if (split == "validation") data.validation_rows.add(encoded.record.where(), encoded.samples);
       kept.add(encoded);
     });
     kept.seal();
   }
-  tell_data(prepared.dataset, config.data);
+  tell_data(prepared.data);
   return data;
 }
 

@@ -7,9 +7,9 @@
 
 #include "data/places.h"
 #include "data/sample_store.h"
-#include "run/dataset.h"
 #include "run/kept_split.h"
 #include "run/run_config.h"
+#include "run/run_dataset.h"
 #include "tasks/pipeline.h"
 #include "tune/identity.h"
 
@@ -20,7 +20,7 @@ struct Prepared {
   std::string model_folder;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<Task> task;
-  Dataset dataset;
+  RunDataset data;
 };
 
 Prepared prepare(const RunConfig& config);

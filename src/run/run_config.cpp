@@ -2,16 +2,34 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
-#include "run/folder_name.h"
+#include "base/folder_name.h"
+#include "tasks/peft_folder.h"
+#include "tasks/several/several.h"
 
 namespace hone {
 namespace {
 
+// An adapter that the run goes on with says all that the section could.
+std::optional<PeftOptions> continued_peft(const Config& root, RunConfig& config) {
+  const PeftOptions options = read_adapter_options(config.model);
+  if (root.has("peft"))
+    throw root.error("peft", fmt::format("model.path is an adapter ({}), which brings its own "
+                                         "section peft: leave this one out to go on with it, or "
+                                         "merge it first (hone merge)",
+                                         config.model));
+  config.adapter = config.model;
+  config.model = options.base;
+  return options;
+}
+
 // A folder is named in full, so that the adapter finds it from wherever it is loaded.
-std::optional<PeftOptions> read_peft(Config& root, const std::string& model) {
+std::optional<PeftOptions> read_peft(Config& root, RunConfig& config) {
+  if (is_adapter_folder(config.model)) return continued_peft(root, config);
   if (!root.has("peft")) return std::nullopt;
+  const std::string& model = config.model;
   Config section = root.section("peft");
   PeftOptions options = PeftOptions::read(section);
   options.base = std::filesystem::is_directory(model)
@@ -45,25 +63,120 @@ void check_stage(const Config& stage, const std::string& name,
   refuse("peft", "what comes after it begins with a whole model");
 }
 
+// One task, or a section of several.
+Config task_section(Config& root) {
+  if (!root.has("tasks")) return root.section("task");
+  if (root.has("task"))
+    throw root.error("task", "\"task\" stands beside \"tasks\"; a run has one of them");
+  if (root.is_list("tasks"))
+    throw root.error("tasks",
+                     "\"tasks\" must be a mapping of names and tasks: {topic: {task: {name: "
+                     "classify}}, names: {task: {name: ner}}}");
+  Config tasks = root.section("tasks");
+  if (tasks.keys().size() < 2)
+    throw root.error("tasks", "there is one task here: write it as the section \"task\"");
+  return tasks;
+}
+
+bool has_own_data(Config& tasks) {
+  bool has = false;
+  for (const std::string& name : tasks.keys()) has = has || tasks.section(name).has("data");
+  return has;
+}
+
+// What a stage's own sections take the place of.
+void leave_out_replaced(Config& stage, std::vector<std::string>& without) {
+  if (stage.has("task") && !stage.has("tasks")) without.emplace_back("tasks");
+  if (!stage.has("tasks")) return;
+  Config tasks = stage.section("tasks");
+  if (!stage.has("task")) without.emplace_back("task");
+  if (!stage.has("data") && has_own_data(tasks)) without.emplace_back("data");
+}
+
+// Texts are cleaned alike, whosever they are: a saved model has one way of it.
+void need_one_way_to_clean(const Config& tasks, const std::vector<std::string>& names,
+                           const std::vector<DataOptions>& data) {
+  for (size_t i = 1; i < data.size(); ++i) {
+    if (data[i].clean.json() != data.front().clean.json())
+      throw tasks.error(names[i], fmt::format("its data.clean differs from that of {}: texts are "
+                                              "cleaned alike for all tasks",
+                                              names.front()));
+  }
+}
+
+// The splits that any of them has.
+DataOptions joined(const std::vector<DataOptions>& data) {
+  DataOptions all;
+  for (const DataOptions& one : data) {
+    for (const auto& source : one.sources) all.sources.insert(source);
+    for (const std::string& test : one.tests) {
+      if (std::find(all.tests.begin(), all.tests.end(), test) == all.tests.end())
+        all.tests.push_back(test);
+    }
+  }
+  all.clean = data.front().clean;
+  return all;
+}
+
 }  // namespace
+
+std::vector<DataOptions> RunConfig::all_data() const {
+  return task_data.empty() ? std::vector{data} : task_data;
+}
 
 std::shared_ptr<Task> RunConfig::make_task(int64_t max_seq_length) const {
   Config section = task_;
-  return task_named(section.require("name")).make(section, max_seq_length);
+  if (has_tasks_) return several::kInfo.make(section, max_seq_length);
+  const std::string name = section.require("name");
+  if (name == several::kTaskName)
+    throw section.error("name",
+                        "several tasks are written as the section \"tasks\" in the place of "
+                        "\"task\" (docs/tasks/several.md)");
+  return task_named(name).make(section, max_seq_length);
+}
+
+// One section whose rows name their tasks, or one for each task.
+void RunConfig::read_data(Config& root) {
+  std::vector<std::string> with, without;
+  for (const std::string& name : has_tasks_ ? task_.keys() : std::vector<std::string>{})
+    (task_.section(name).has("data") ? with : without).push_back(name);
+  if (with.empty()) {
+    Config section = root.section("data");
+    data = DataOptions::read(section);
+    return;
+  }
+  if (root.has("data"))
+    throw root.error("data",
+                     fmt::format("\"data\" stands beside the data of task {}; give all tasks "
+                                 "their own, or one \"data\" whose rows name their task",
+                                 with.front()));
+  if (!without.empty())
+    throw task_.error(
+        without.front(),
+        fmt::format("task {} has no \"data\", and task {} has its own; give all tasks "
+                    "their own, or one \"data\" whose rows name their task",
+                    without.front(), with.front()));
+  for (const std::string& name : with) {
+    Config section = task_.section(name).section("data");
+    task_data.push_back(DataOptions::read(section));
+  }
+  need_one_way_to_clean(task_, with, task_data);
+  data = joined(task_data);
 }
 
 RunConfig RunConfig::read(Config& root, const std::string& path) {
   Config model = root.section("model");
   const std::string model_path = model.require("path");
-  RunConfig config(root.section("task"));
+  RunConfig config(task_section(root));
+  config.has_tasks_ = root.has("tasks");
   config.path = path;
   config.model = model_path;
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
-  Config data = root.section("data"), train = root.section("train"),
-         regularise = root.section("regularise"), output = root.section("output");
-  config.data = DataOptions::read(data);
-  config.peft = read_peft(root, config.model);
+  Config train = root.section("train"), regularise = root.section("regularise"),
+         output = root.section("output");
+  config.read_data(root);
+  config.peft = read_peft(root, config);
   config.train = read_train(train, config);
   config.regularisers = read_regularisers(regularise);
   config.output_dir = output.require("dir");
@@ -78,6 +191,7 @@ void RunConfig::read_stage(Config& stage, const Config& root, Json& resolved_sta
   check_stage(stage, name, stages);
   std::vector<std::string> without = {"name", "stages", "peft"};
   if (!stage.has("regularise")) without.emplace_back("regularise");
+  leave_out_replaced(stage, without);
   Config own = stage.over(root, {"train"}, without);
   own.override_with("output.dir=" + to_text(Json(output_dir + "/stages/" + name)));
   own.override_with("model.path=" + to_text(Json(last_model())));
@@ -104,6 +218,10 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
 RunConfig RunConfig::read_whole(Config root, const std::string& path) {
   RunConfig config = read(root, path);
   if (root.has("stages")) {
+    if (!config.adapter.empty())
+      throw root.error("stages",
+                       "a run that goes on with an adapter has no stages: what comes after one "
+                       "begins with a whole model. Merge the adapter first (hone merge)");
     Json list = Json::array();
     for (Config& stage : root.sections("stages")) config.read_stage(stage, root, list);
     root.note("stages", std::move(list));

@@ -1,4 +1,4 @@
-// A run's configuration file as values: sections model, task, data, train, peft,
+// A run's configuration file as values: sections model, task (or tasks), data, train, peft,
 // regularise, stages, output.
 #pragma once
 
@@ -16,9 +16,12 @@ namespace hone {
 struct RunConfig {
   std::string path;   // of the file
   std::string model;  // a folder or a hub name
-  DataOptions data;
+  DataOptions data;   // where several tasks have data of their own: what splits there are
+  std::vector<DataOptions> task_data;  // of each of several tasks, where each has its own
   TrainOptions train;
   std::optional<PeftOptions> peft;
+  // The folder of the adapter that the run goes on with, whose base model `model` is; "": none.
+  std::string adapter;
   std::vector<ChosenRegulariser> regularisers;
   std::string output_dir;
   bool overwrite = false;
@@ -28,6 +31,8 @@ struct RunConfig {
   // Whole runs before this one, each of which begins with the model that the one before it saved,
   // and so does this one. Each writes into a folder of its own below this one's.
   std::vector<RunConfig> stages;
+
+  std::vector<DataOptions> all_data() const;  // what is read: `task_data`, or `data`
 
   // `max_seq_length`: tokens of the longest sample.
   std::shared_ptr<Task> make_task(int64_t max_seq_length) const;
@@ -41,10 +46,12 @@ struct RunConfig {
 
  private:
   explicit RunConfig(Config task) : task_(std::move(task)) {}
+  void read_data(Config& root);
   static RunConfig read(Config& root, const std::string& path);  // all but `stages`
   void read_stage(Config& stage, const Config& root, Json& resolved_stages);
 
   Config task_;
+  bool has_tasks_ = false;  // task_ is the section `tasks`
 };
 
 }  // namespace hone

@@ -9,6 +9,7 @@
 #include "data/fingerprint.h"
 #include "run/audit.h"
 #include "tasks/fields.h"
+#include "tasks/metrics/bootstrap.h"
 
 namespace hone {
 namespace {
@@ -218,6 +219,31 @@ void tell_left_out(const std::string& path, const SplitAudit& audit) {
            audit.rows, audit.examples.front().where.str(), audit.examples.front().reason);
 }
 
+PlainTable differences_of(const Report& report, const Report& other, const std::string& path) {
+  PlainTable table{
+      .note = fmt::format("other: {}. From low to high: 95 % of the differences, paired bootstrap "
+                          "over records; p: how often chance alone makes one as large",
+                          path),
+      .columns = {{"metric", "metric"},
+                  {"value", "this"},
+                  {"other", "other"},
+                  {"difference", "difference"},
+                  {"low", "low"},
+                  {"high", "high"},
+                  {"p", "p"}}};
+  for (const Metric& metric : report.metrics) {
+    for (const Metric& beside : other.metrics) {
+      if (beside.name != metric.name) continue;
+      const auto paired = metrics::paired_difference(metric, beside);
+      if (!paired) continue;
+      table.rows.push_back({metric.name, finite(metric.value), finite(beside.value),
+                            finite(paired->value), finite(paired->interval.low),
+                            finite(paired->interval.high), finite(paired->p)});
+    }
+  }
+  return table;
+}
+
 }  // namespace
 
 Report score(const Task& task, const Predicted& files, SplitAudit& audit) {
@@ -228,6 +254,16 @@ Report score(const Task& task, const Predicted& files, SplitAudit& audit) {
   if (audit.used == 0) throw no_rows(files.gold.path, audit);
   tell_left_out(files.gold.path, audit);
   return scorer->report();
+}
+
+Report score_against(const Task& task, const Predicted& files, const SourceOptions& others,
+                     SplitAudit& audit) {
+  SplitAudit same;
+  const Report other = score(task, {files.gold, files.clean, others}, same);
+  Report report = score(task, files, audit);
+  report.sections.push_back(
+      {"against", "against other predictions", differences_of(report, other, others.path)});
+  return report;
 }
 
 }  // namespace hone

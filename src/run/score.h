@@ -18,4 +18,9 @@ struct Predicted {
 // many, or that holds no answer.
 Report score(const Task& task, const Predicted& files, SplitAudit& audit);
 
+// The same, with a section "against" that sets it beside other predictions of the same gold rows:
+// differences of the metrics that have intervals, by the paired bootstrap.
+Report score_against(const Task& task, const Predicted& files, const SourceOptions& others,
+                     SplitAudit& audit);
+
 }  // namespace hone

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/folder_name.h"
 #include "base/log.h"
-#include "run/folder_name.h"
 #include "run/run_folder.h"
 #include "run/suite_table.h"
 #include "tune/torch_error.h"

@@ -159,6 +159,10 @@ Packed samples_of(const Packed& all, int64_t from, int64_t to) {
 
 }  // namespace
 
+double count_targets(const at::Tensor& column) {
+  return static_cast<double>(column.ne(kNoTarget).sum().item<int64_t>());
+}
+
 std::vector<Batch> parts_of(const Batch& batch) {
   std::vector<Batch> parts;
   int64_t begin = 0;
@@ -167,6 +171,7 @@ std::vector<Batch> parts_of(const Batch& batch) {
     for (const Packed& stream : batch.streams)
       part.streams.push_back(samples_of(stream, begin, begin + samples));
     part.seed = batch.seed;
+    part.task = batch.task;
     part.records.assign(batch.records.begin() + begin, batch.records.begin() + begin + samples);
     begin += samples;
   }
@@ -183,7 +188,12 @@ Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& in
     batch.streams.push_back(pack(samples, indices, stream, seed));
   for (size_t i = 0; i < samples.front().targets.size(); ++i)
     batch.targets[samples.front().targets[i].name] = pack_target(samples, i);
-  for (const Sample& sample : samples) batch.records.push_back(sample.record);
+  batch.task = samples.front().task;
+  for (const Sample& sample : samples) {
+    if (sample.task != batch.task)
+      throw Error(ErrorKind::kInternal, "the samples of a batch are of several tasks");
+    batch.records.push_back(sample.record);
+  }
   return batch;
 }
 

@@ -16,15 +16,21 @@ struct Batch {
       targets;  // by name: per token [N] or [N, width], per sample [B] or [B, width]; fp32
   std::vector<int64_t> records;  // [B] index of each sample's record
   uint64_t seed = 0;  // as collate was given it: for what a task draws, alike on every device
+  int32_t task = 0;   // Sample::task of all of them
+  // What its loss is multiplied with, where an optimizer step holds several tasks: 1 otherwise.
+  double loss_scale = 1;
   // How many samples each part has that goes through the network by itself, where memory does not
   // hold all of them at once (Network::forward); empty: the batch is one part.
   std::vector<int64_t> parts;
 };
 
-// Samples laid end to end in the order given. `indices` are their places in the split (they seed
-// the dropout keys); `seed` is mix(run seed, step).
+// Samples of one task laid end to end in the order given. `indices` are their places in the split
+// (they seed the dropout keys); `seed` is mix(run seed, step).
 Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
               uint64_t seed);
+
+// How many values of a target column are targets: not kNoTarget.
+double count_targets(const at::Tensor& column);
 
 // The parts of a batch, without targets: views of its streams.
 std::vector<Batch> parts_of(const Batch& batch);

@@ -3,12 +3,26 @@
 #include <ATen/Parallel.h>
 
 namespace hone {
+namespace {
+
+// A tokenizer that adds no tokens of its own (GPT-2's) makes nothing of an empty text.
+void refuse_empty(const Sample& sample, const Record& record) {
+  for (const Sequence& stream : sample.streams) {
+    if (stream.ids.empty())
+      throw Error(ErrorKind::kData, record.where(),
+                  "has no tokens: the text is empty, and this model's tokenizer adds none of its "
+                  "own. Leave the row out, or give it a text.");
+  }
+}
+
+}  // namespace
 
 EncodeOutcome encode_record(const Record& record, const Task& task, const Tokenizer& tokenizer,
                             bool with_targets) {
   EncodeOutcome encoded;
   try {
     encoded.samples = task.encode(record, tokenizer, with_targets, &encoded.truncated);
+    for (const Sample& sample : encoded.samples) refuse_empty(sample, record);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kData) throw;
     encoded.failure = error;

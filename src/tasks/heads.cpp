@@ -21,6 +21,10 @@ at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const cha
                             /*unsafe=*/true);
 }
 
+at::Tensor sentence_rows(const Packed& tokens, bool is_causal) {
+  return is_causal ? tokens.last_rows() : tokens.first_rows();
+}
+
 StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_t outputs)
     : style_(style), range_(config.initializer_range) {
   const int64_t hidden = config.hidden_size;
@@ -28,7 +32,7 @@ StyledHead::StyledHead(const HeadStyle& style, const ModelConfig& config, int64_
     dense_ = adopt(*this, style.dense, Linear(hidden, hidden, style.dense_has_bias));
   if (!style.norm.empty())
     norm_ = adopt(*this, style.norm, LayerNorm(hidden, style.norm_eps, style.norm_kind));
-  out_ = adopt(*this, style.out, Linear(hidden, outputs));
+  out_ = adopt(*this, style.out, Linear(hidden, outputs, style.out_has_bias));
 }
 
 at::Tensor StyledHead::outputs_of(at::Tensor x, const Rows& rows, DropoutPlace last) {
@@ -62,13 +66,14 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
 at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
   if (style_.averages)
     return reduce_sequences(widen(backbone.forward(batch.streams)), rows.tokens(), "mean");
-  const at::Tensor first = backbone.forward(batch.streams, {.rows = rows.chosen()});
-  return widen(style_.uses_pooler ? backbone.pool(first, rows) : first);
+  const at::Tensor chosen = backbone.forward(batch.streams, {.rows = rows.chosen()});
+  return widen(style_.uses_pooler ? backbone.pool(chosen, rows) : chosen);
 }
 
 Outputs SentenceHead::forward(Backbone& backbone, const Batch& batch) {
   const Packed& tokens = batch.streams.front();
-  const Rows rows = Rows(tokens, is_training()).choose(tokens.first_rows()).at_head();
+  const Rows rows =
+      Rows(tokens, is_training()).choose(sentence_rows(tokens, style_.takes_last)).at_head();
   return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
 }
 

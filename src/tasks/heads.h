@@ -10,6 +10,9 @@ namespace hone {
 
 // Each sequence's rows of x [N, H] taken together, [S, H]: their "mean" or "max".
 at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how);
+// The row that stands for each sequence [S]: its first, or of a causal model its last, which alone
+// has seen all others.
+at::Tensor sentence_rows(const Packed& tokens, bool is_causal);
 
 // What both have in common: the layers of a style.
 class StyledHead : public Head {
@@ -33,7 +36,7 @@ class StyledHead : public Head {
 };
 
 // Samples [S, C]: the family's own sentence head (ModelConfig::sentence_head) on each sample's
-// first token, or on the mean of its tokens.
+// first token, on its last one, or on the mean of its tokens.
 class SentenceHead : public StyledHead {
  public:
   SentenceHead(const ModelConfig& config, int64_t outputs);
@@ -42,7 +45,7 @@ class SentenceHead : public StyledHead {
   bool uses_pooler() const override { return style_.uses_pooler; }
 
  private:
-  // [S, H] fp32, through the pooler where there is one; `rows` are the first tokens.
+  // [S, H] fp32, through the pooler where there is one; `rows` are the first tokens, or the last.
   at::Tensor pooled(Backbone& backbone, const Batch& batch, const Rows& rows);
 };
 

@@ -33,7 +33,8 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& table, const at::Tenso
 
 }  // namespace
 
-MaskedLmHead::MaskedLmHead(const ModelConfig& config) : range_(config.initializer_range) {
+MaskedLmHead::MaskedLmHead(const ModelConfig& config)
+    : range_(config.initializer_range), words_(config.vocab_size) {
   const MaskedLmStyle& style = masked_lm_style(config);
   activation_ = style.activation;
   dense_ = adopt(*this, style.dense, Linear(config.hidden_size, style.width, style.dense_has_bias));
@@ -47,6 +48,10 @@ void MaskedLmHead::initialise(uint64_t seed) {
   norm_->weight.fill_(1);
   if (norm_->bias.defined()) norm_->bias.zero_();
   if (bias_.defined()) bias_.zero_();
+}
+
+int64_t MaskedLmHead::loss_bytes(Precision) const {
+  return kernels::linear_cross_entropy_bytes(words_, sizeof(float));  // it computes in fp32
 }
 
 at::Tensor MaskedLmHead::states(Backbone& backbone, const Batch& batch, const at::Tensor& rows) {

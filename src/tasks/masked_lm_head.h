@@ -17,6 +17,7 @@ class MaskedLmHead : public Head {
   // Of all rows [N, V] fp32: for small vocabularies.
   Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;
+  int64_t loss_bytes(Precision precision) const override;
 
   // What the product with the vocabulary reads, of the batch's rows `rows` [R] int64: [R, width]
   // fp32. The last block is computed for these rows alone.
@@ -34,6 +35,7 @@ class MaskedLmHead : public Head {
  private:
   kernels::Activation activation_;
   double range_;
+  int64_t words_;  // in the vocabulary
   Linear dense_{nullptr};
   LayerNorm norm_{nullptr};
   at::Tensor bias_;  // [V] fp32, or undefined

@@ -67,7 +67,15 @@ Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head)
     : backbone_(std::move(backbone)), head_(std::move(head)) {
   register_module(backbone_->config().base_prefix, backbone_);
   register_module(kHead, head_);
+  head_->tie(*backbone_);
   refuse_shared_names();
+  for (const std::shared_ptr<Head>& part : head_->parts())
+    parts_.push_back(std::make_shared<Network>(backbone_, part));
+}
+
+void Network::train(bool on) {
+  torch::nn::Module::train(on);
+  for (const auto& part : parts_) part->train(on);
 }
 
 // By its first part a name is the backbone's or the head's, here and in every checkpoint.
@@ -109,6 +117,7 @@ void Network::move_to(at::Device device) {
   if (device == device_) return;
   to(device);
   device_ = device;
+  for (const auto& part : parts_) part->device_ = device;
 }
 
 Batch Network::place(Batch batch) const {
@@ -130,7 +139,9 @@ Batch Network::place(Batch batch) const {
 
 void Network::set_precision(Precision precision) {
   backbone_->set_precision(precision);
+  head_->set_precision(precision);
   precision_ = precision;
+  for (const auto& part : parts_) part->precision_ = precision;
 }
 
 void Network::refresh_shadows() {
@@ -157,9 +168,21 @@ std::vector<std::pair<std::string, at::Tensor>> Network::trained_weights() const
   return trained;
 }
 
+std::vector<std::pair<std::string, at::Tensor>> Network::stored_weights() const {
+  auto stored = weights();
+  for (auto& [name, tensor] : stored) tensor = backbone_->config().stored(name, tensor);
+  return stored;
+}
+
 StateDict weights_of(const Network& network) {
   StateDict weights;
   for (const auto& [name, value] : network.weights()) weights[name] = value.detach();
+  return weights;
+}
+
+StateDict stored_weights_of(const Network& network) {
+  StateDict weights;
+  for (const auto& [name, value] : network.stored_weights()) weights[name] = value.detach();
   return weights;
 }
 

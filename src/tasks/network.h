@@ -17,8 +17,21 @@ class Head : public torch::nn::Module {
  public:
   virtual Outputs forward(Backbone& backbone, const Batch& batch) = 0;
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
+  // Its weights are the pre-trained model's own: beside adapters they stay as they are.
+  virtual bool is_of_base() const { return false; }
+  // Called once, by the network: for a head that shares weights with the backbone.
+  virtual void tie(Backbone&) {}
+  // Most heads are small and compute in fp32 whatever the backbone's precision.
+  virtual void set_precision(Precision) {}
+  // What its loss takes in training beside activations that grow with the tokens: logits of a whole
+  // vocabulary, for some rows at a time.
+  virtual int64_t loss_bytes(Precision) const { return 0; }
   // Names of those that a head of pre-training has too: a fresh head takes them over.
   virtual std::vector<std::string> pretrained() const { return {}; }
+  // Gives weights of a checkpoint the names that they have in this head, where those are others.
+  virtual void rename(StateDict& /*checkpoint*/) const {}
+  // The heads of several tasks, by Sample::task; empty: it is one.
+  virtual std::vector<std::shared_ptr<Head>> parts() const { return {}; }
   virtual bool uses_pooler() const {
     return false;
   }  // a backbone is built without its pooler where the head does not ask for it
@@ -33,6 +46,11 @@ class Network : public torch::nn::Module {
   // pass: memory holds one part's activations and all outputs (GradCache: Gao et al. 2021,
   // https://arxiv.org/abs/2101.06983). Values and gradients are those of the parts taken alone.
   Outputs forward(const Batch& batch);
+  // The backbone with the head of one of several tasks: a network of its own, of the same weights.
+  const std::shared_ptr<Network>& part(int32_t task) const {
+    return parts_.at(static_cast<size_t>(task));
+  }
+  void train(bool on = true) override;  // and the parts
   // Weights to a device, before set_precision; a batch on the CPU to where they are (row boundaries
   // stay).
   void move_to(at::Device device);
@@ -45,7 +63,10 @@ class Network : public torch::nn::Module {
   // (name, tensor) in the checkpoint's naming, in the module's order.
   std::vector<std::pair<std::string, at::Tensor>> weights() const;
   std::vector<std::pair<std::string, at::Tensor>> trained_weights() const;  // not the frozen ones
+  // The same in the form of the family's checkpoints (ModelConfig::stored): for loading and saving.
+  std::vector<std::pair<std::string, at::Tensor>> stored_weights() const;
   Backbone& backbone() { return *backbone_; }
+  const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
 
  private:
@@ -54,11 +75,13 @@ class Network : public torch::nn::Module {
 
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Head> head_;
+  std::vector<std::shared_ptr<Network>> parts_;  // their modules are registered in head_
   at::Device device_ = at::kCPU;
   Precision precision_ = Precision::kFp32;
 };
 
-StateDict weights_of(const Network& network);  // shares memory with the network
+StateDict weights_of(const Network& network);         // shares memory with the network
+StateDict stored_weights_of(const Network& network);  // likewise, as a checkpoint has them
 // Those that are not frozen: what a checkpoint needs, as the others are the base model's still.
 StateDict trained_weights_of(const Network& network);
 

@@ -5,9 +5,9 @@
 //
 // that calls visit(key, field) for each option, or visit(key, field, Choices{…}) where its text is
 // one of a few. Reading, the saved form and its way back all walk it. A field may be a text, a list
-// of texts, a number, a bool, an enum whose names `option_names(field)` gives in their order, or a
-// std::optional<double>: a number, or "auto" where it is left to the validation data
-// (Task::open_options).
+// of texts or of whole numbers, a number, a bool, an enum whose names `option_names(field)` gives
+// in their order, or a std::optional<double>: a number, or "auto" where it is left to the
+// validation data (Task::open_options).
 #pragma once
 
 #include <fmt/format.h>

@@ -11,6 +11,9 @@
 #include "base/name_pattern.h"
 #include "base/random.h"
 #include "data/fingerprint.h"
+#include "models/adapters/bottleneck.h"
+#include "models/adapters/prefix.h"
+#include "models/layers/encoder.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
 
@@ -50,7 +53,8 @@ std::vector<std::string> modules_without_base(Network& network,
   const std::string prefix = network.backbone().config().base_prefix + ".";
   std::vector<std::string> modules;
   for (const auto& [name, value] : network.weights()) {
-    if (!name.starts_with(prefix)) add_once(modules, name.substr(0, name.find('.')));
+    if (!name.starts_with(prefix) && !network.head().is_of_base())
+      add_once(modules, name.substr(0, name.find('.')));
   }
   for (const std::string& name : fresh) add_once(modules, prefix + name.substr(0, name.rfind('.')));
   return modules;
@@ -85,25 +89,140 @@ std::vector<std::string> meant_by(const ModuleNames& names,
   return meant;
 }
 
-void attach_adapters(const PeftOptions& options, const std::vector<std::string>& targets,
-                     const std::map<std::string, torch::nn::Module*>& modules, uint64_t seed) {
-  for (const std::string& name : targets) {
+// What the caller's options are to blame for is told at their place.
+template <typename Attach>
+void at_place(const PeftOptions& options, Attach attach) {
+  try {
+    attach();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUsage || !error.where().file.empty()) throw;
+    throw Error(ErrorKind::kUsage, options.where, error.message());
+  }
+}
+
+using Modules = std::map<std::string, torch::nn::Module*>;
+
+// Linear layers of the backbone that are not trained in full.
+void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
+                      uint64_t seed, Adapted& adapted) {
+  std::vector<std::string> linear, others;
+  for (const auto& [name, module] : modules) {
+    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
+    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
+  }
+  adapted.targets = options.targets.among(linear, others);
+  adapted.names = {"." + options.method.name, "", "base_model.model."};
+  for (const auto& [key, names] : options.method.layer_options)
+    adapted.options[key] = adapted.saved_options[key] = meant_by(names, adapted.targets);
+  for (const std::string& name : adapted.targets) {
     auto* layer = modules.at(name)->as<LinearImpl>();
     const AdapterSite site{name, *layer, hash_bytes(name), seed};
-    try {
-      layer->attach(options.method.name, options.method.make(site));
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kUsage) throw;
-      throw Error(ErrorKind::kUsage, options.where, error.message());
+    layer->attach(options.method.name, options.method.make(site));
+  }
+}
+
+EncoderBlockImpl& block_named(const std::string& name, const Modules& modules,
+                              const std::string& method) {
+  const auto found = modules.find(name);
+  auto* block = found == modules.end() ? nullptr : found->second->as<EncoderBlockImpl>();
+  if (block == nullptr)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{} goes into a Transformer's blocks, and {} is none", method, name));
+  return *block;
+}
+
+// Blocks that layers share get one, for the first of the layers.
+void attach_to_blocks(const PeftOptions& options, const Modules& modules, const ModelConfig& config,
+                      uint64_t seed, Adapted& adapted) {
+  const std::string& method = options.method.name;
+  adapted.names = {".adapters." + method, ".adapters." + method, ""};
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const std::string name = config.base_prefix + "." + config.plan->layer_name(layer);
+    EncoderBlockImpl& block = block_named(name, modules, method);
+    for (const BlockPart part : {BlockPart::kAttention, BlockPart::kFeedForward}) {
+      const std::string place = name + "." + block.place_of_adapter(part);
+      if (std::find(adapted.targets.begin(), adapted.targets.end(), place) != adapted.targets.end())
+        continue;
+      const auto adapter = options.method.make_for_block(
+          {place, part == BlockPart::kAttention, layer, block.width(), hash_bytes(place), seed});
+      if (!adapter) continue;
+      block.attach(part, method, adapter);
+      adapted.targets.push_back(place);
     }
   }
+  if (adapted.targets.empty())
+    throw Error(ErrorKind::kUsage, "\"leave_out\" names every layer: no adapter is left");
+}
+
+// Positions that tokens of a sequence have must be left.
+void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
+  Backbone& backbone = network.backbone();
+  const ModelConfig& config = backbone.config();
+  const std::optional<KeyValueShape> shape = backbone.prefix_shape();
+  if (!shape)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("prefix_tuning needs attention to every token by content and position "
+                            "alone; {} has windows or depends on distances",
+                            config.model_type));
+  if (options.positions_taken() + 2 > config.max_positions)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none "
+                            "would be left for tokens",
+                            options.positions_taken(), config.max_positions));
+  backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
+  adapted.targets = {config.base_prefix};
+  adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
+  Json& saved = adapted.saved_options;
+  if (saved["encoder_hidden_size"] == 0) saved["encoder_hidden_size"] = shape->width();
+  saved["token_dim"] = shape->width();
+  saved["num_layers"] = shape->layers;
+  saved["num_attention_heads"] = shape->heads;
+  saved["num_transformer_submodules"] = 1;
+}
+
+// Weights of the backbone's own. Those of PEFT's LN_TUNING are a copy of whole modules.
+void choose_own(const PeftOptions& options, const Network& network, const Modules& modules,
+                const ModelConfig& config, Adapted& adapted) {
+  for (const auto& [name, value] : network.weights()) {
+    const std::string module = name.substr(0, name.rfind('.'));
+    const bool is_free =
+        is_within(name, config.base_prefix) && !is_within_any(name, adapted.modules_to_save);
+    if (!is_free || !options.method.trains({name, *modules.at(module), config})) continue;
+    if (options.method.peft_type.empty())
+      adapted.own.push_back(name);
+    else
+      add_once(adapted.targets, module);
+  }
+  adapted.names = {"", ".ln_tuning_layers", "base_model.model."};
+  if (adapted.own.empty() && adapted.targets.empty() && !options.method.trains_head_alone)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: the model has no weight of this kind{}", options.method.name,
+                            options.method.peft_type.empty() ? "" : " by these target_modules"));
+}
+
+void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,
+            Adapted& adapted) {
+  const ModelConfig& config = network.backbone().config();
+  if (options.method.make)
+    attach_to_layers(options, modules, config.base_prefix, seed, adapted);
+  else if (options.method.make_for_block)
+    attach_to_blocks(options, modules, config, seed, adapted);
+  else if (options.method.prefix)
+    attach_prefix(options, network, seed, adapted);
+  else
+    choose_own(options, network, modules, config, adapted);
 }
 
 void freeze_rest(Network& network, const Adapted& adapted) {
   for (auto& [name, value] : network.weights()) {
-    value.requires_grad_(adapted.is_of_adapter(name) ||
-                         is_within_any(name, adapted.modules_to_save));
+    value.requires_grad_(
+        adapted.is_of_adapter(name) || is_within_any(name, adapted.modules_to_save) ||
+        std::find(adapted.own.begin(), adapted.own.end(), name) != adapted.own.end());
   }
+}
+
+std::string called(const Adapted& adapted) {
+  return adapted.peft_type.empty() ? adapted.method : adapted.peft_type;
 }
 
 void tell_adapted(const Network& network, const Adapted& adapted) {
@@ -112,23 +231,30 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
     all += value.numel();
     trained += value.requires_grad() ? value.numel() : 0;
   }
-  log_info("{} on {} layers; trained in full: {}; {} of {} parameters are trained ({:.2f} %)",
-           adapted.peft_type, adapted.targets.size(), fmt::join(adapted.modules_to_save, ", "),
+  std::string where = called(adapted);
+  if (!adapted.targets.empty()) where += fmt::format(" on {} layers", adapted.targets.size());
+  if (!adapted.own.empty()) where += fmt::format(": {} weights", adapted.own.size());
+  log_info("{}; trained in full: {}; {} of {} parameters are trained ({:.2f} %)", where,
+           adapted.modules_to_save.empty()
+               ? "nothing"
+               : fmt::format("{}", fmt::join(adapted.modules_to_save, ", ")),
            trained, all, 100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
-StateDict frozen_weights(const Network& network) {
-  StateDict frozen;
+// What the adapter's folder leaves to the base model.
+StateDict weights_of_base(const Network& network, const Adapted& adapted) {
+  StateDict base;
   for (const auto& [name, value] : network.weights()) {
-    if (!value.requires_grad()) frozen.emplace(name, value.detach());
+    if (!is_within_any(name, adapted.modules_to_save)) base.emplace(name, value.detach());
   }
-  return frozen;
+  return base;
 }
 
 }  // namespace
 
 PeftOptions PeftOptions::read(Config& section) {
-  PeftOptions options{.method = read_method(section), .targets = Targets::read(section)};
+  PeftOptions options{.method = read_method(section)};
+  if (options.method.make) options.targets = Targets::read(section);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
   return options;
@@ -139,55 +265,99 @@ void PeftOptions::allow_idle_names() {
   targets.allow_idle_names();
 }
 
+int64_t PeftOptions::positions_taken() const {
+  return method.prefix ? method.prefix->num_virtual_tokens : 0;
+}
+
 Json Adapted::json() const {
-  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
+  Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(options);
   return json;
 }
 
+Json Adapted::saved_json() const {
+  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
+  json["modules_to_save"] = modules_to_save;
+  json.update(saved_options);
+  json["target_modules"] = targets;
+  if (!names.whole_in_file.empty()) json.erase("target_modules");
+  return json;
+}
+
 std::string Adapted::target_of(const std::string& weight) const {
   const auto found = std::find_if(targets.begin(), targets.end(), [&](const std::string& target) {
-    return weight.starts_with(target + "." + method + ".");
+    return weight.starts_with(target + names.below + ".");
   });
   return found == targets.end() ? "" : *found;
 }
 
 std::string Adapted::file_name(const std::string& weight) const {
   const std::string target = target_of(weight);
-  const std::string name =
-      target.empty() ? weight : target + weight.substr(target.size() + 1 + method.size());
-  return "base_model.model." + name;
+  if (target.empty()) return names.before_in_file + weight;
+  if (!names.whole_in_file.empty()) return names.whole_in_file;
+  return names.before_in_file + target + names.below_in_file +
+         weight.substr(target.size() + names.below.size());
 }
 
 Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
               uint64_t seed) {
-  const auto modules = modules_of(network);
-  const std::string prefix = network.backbone().config().base_prefix;
+  const Modules modules = modules_of(network);
   Adapted adapted{.method = options.method.name,
                   .peft_type = options.method.peft_type,
                   .options = options.method.options,
+                  .saved_options = options.method.saved_options,
+                  .rates = options.method.rates,
                   .modules_to_save = saved_modules(network, options, fresh, modules),
                   .base = options.base};
-  std::vector<std::string> linear, others;
-  for (const auto& [name, module] : modules) {
-    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
-    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
-  }
-  adapted.targets = options.targets.among(linear, others);
-  for (const auto& [key, names] : options.method.layer_options)
-    adapted.options[key] = meant_by(names, adapted.targets);
-  attach_adapters(options, adapted.targets, modules, seed);
+  adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
+  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
   freeze_rest(network, adapted);
-  adapted.base_weights = weights_fingerprint(frozen_weights(network));
+  if (network.trained_weights().empty())
+    throw Error(ErrorKind::kUsage, options.where,
+                fmt::format("{}: nothing would be left to train; the task has no head of its own",
+                            called(adapted)));
   tell_adapted(network, adapted);
   return adapted;
 }
 
 void merge_adapters(Network& network) {
+  if (network.backbone().prefix())
+    throw Error(ErrorKind::kUsage,
+                "a prefix stands before the tokens: it cannot be added into the weights of the "
+                "model");
   for (const auto& module : network.modules(/*include_self=*/false)) {
+    if (module->as<Bottleneck>() != nullptr)
+      throw Error(ErrorKind::kUsage,
+                  "a bottleneck adapter has an activation between its layers: it cannot be added "
+                  "into the weights of the model");
     if (auto* layer = module->as<LinearImpl>()) layer->merge_adapters();
   }
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> adapters_of(const Network& network) {
+  std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> all;
+  for (const auto& item : network.named_modules("", /*include_self=*/false)) {
+    const auto* layer = item.value()->as<LinearImpl>();
+    if (layer == nullptr) continue;
+    for (const auto& [name, adapter] : layer->adapters()) all.emplace_back(item.key(), adapter);
+  }
+  return all;
+}
+
+StateDict saved_weights(const Network& network, const Adapted& adapted) {
+  StateDict weights;
+  for (const auto& [module, adapter] : adapters_of(network)) {
+    for (const auto& [name, value] : adapter->saved())
+      weights.emplace(adapted.file_name(module + adapted.names.below + "." + name), value);
+  }
+  const Backbone& backbone = network.backbone();
+  if (backbone.prefix())
+    weights.emplace(adapted.names.whole_in_file, backbone.prefix()->flat().detach());
+  const ModelConfig& config = backbone.config();
+  for (const auto& [name, value] : network.trained_weights())  // an adapter's own are there already
+    weights.emplace(adapted.file_name(name), config.stored(name, value).detach().contiguous());
+  return weights;
 }
 
 }  // namespace hone

@@ -14,7 +14,7 @@ namespace hone {
 
 struct PeftOptions {
   ChosenAdapter method;
-  Targets targets;
+  Targets targets = {};                           // of a method beside linear layers
   std::vector<std::string> modules_to_save = {};  // trained in full, beside the head
   std::string base = {};                          // what adapter_config.json calls the base model
   Where where = {};
@@ -24,18 +24,34 @@ struct PeftOptions {
   static PeftOptions read(Config& section);
   // Another program's: its lists may hold names of other models.
   void allow_idle_names();
+  // Positions of a sequence that the method takes for itself.
+  int64_t positions_taken() const;
+};
+
+// How a folder names an adapter's weights, and the network itself.
+struct AdapterNames {
+  // Between a target and a weight of its adapter: ".lora" in the network, nothing in PEFT's files.
+  std::string below = {}, below_in_file = {};
+  std::string before_in_file = {};  // "base_model.model."
+  std::string whole_in_file = {};   // all of an adapter as one weight: "prompt_embeddings"
 };
 
 // Adapters in a network, and what is trained and saved with them.
 struct Adapted {
   std::string method = {}, peft_type = {};
-  Json options = {};                              // of the method, by PEFT's names
+  Json options = {}, saved_options = {};  // of the method; see ChosenAdapter
+  std::vector<RateFactor> rates = {};     // likewise
+  AdapterNames names = {};
   std::vector<std::string> targets = {};          // modules with an adapter
+  std::vector<std::string> own = {};              // weights of the network's own that are trained
   std::vector<std::string> modules_to_save = {};  // the head's, and others: trained in full
   std::string base = {};                          // the base model: a folder or a hub name
   std::string base_weights = {};                  // fingerprint of what is frozen of it
 
-  Json json() const;  // as adapter_config.json has it
+  Json json() const;        // what makes a run another one
+  Json saved_json() const;  // as PEFT's adapter_config.json has it
+  // Whether a folder holds the adapter alone; else the whole model, as weights of its own changed.
+  bool has_folder() const { return own.empty() && !targets.empty(); }
   bool is_of_adapter(const std::string& weight) const { return !target_of(weight).empty(); }
   // The name that PEFT's files have for a weight of the network.
   std::string file_name(const std::string& weight) const;
@@ -48,7 +64,14 @@ struct Adapted {
 Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
               uint64_t seed);
 
-// Adds adapters into the weights that they are beside; the network has none then.
+// Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
+// for adapters that cannot be: what they compute is no linear layer's.
 void merge_adapters(Network& network);
+
+// The adapters of a network's linear layers, and the layers' names.
+std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> adapters_of(const Network& network);
+
+// What a folder holds under its own names: adapters, and what is trained in full.
+StateDict saved_weights(const Network& network, const Adapted& adapted);
 
 }  // namespace hone

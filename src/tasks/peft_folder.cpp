@@ -9,7 +9,10 @@
 
 #include "base/file.h"
 #include "base/hub.h"
+#include "base/log.h"
 #include "models/weights.h"
+#include "tasks/bottleneck_folder.h"
+#include "tasks/manifest.h"
 #include "tasks/pretrained.h"
 
 namespace hone {
@@ -19,12 +22,14 @@ constexpr const char* kAdapterConfig = "adapter_config.json";
 constexpr const char* kAdapterWeights = "adapter_model.safetensors";
 constexpr const char* kPickledAdapter = "adapter_model.bin";
 constexpr const char* kBaseModel = "base_model_name_or_path";
+constexpr const char* kBaseOfLibrary = "model_name";  // of the adapters library
 
 // Keys that say how an adapter was begun, or nothing about its weights.
 constexpr const char* kAsideKeys[] = {
-    kBaseModel,          "auto_mapping",      "revision",        "task_type",      "inference_mode",
-    "peft_version",      "megatron_core",     "loftq_config",    "runtime_config", "bias",
-    "init_lora_weights", "qalora_group_size", "init_ia3_weights"};
+    kBaseModel,         "auto_mapping",  "revision",          "task_type",
+    "inference_mode",   "peft_version",  "megatron_core",     "loftq_config",
+    "runtime_config",   "bias",          "init_lora_weights", "qalora_group_size",
+    "init_ia3_weights", "fan_in_fan_out"};
 // Beginnings that change the base model's weights too.
 constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
 
@@ -59,10 +64,14 @@ void refuse_unsupported(const Json& config, const std::string& path) {
 
 // What PEFT fills in where nothing was asked for is left out.
 Json asked_for(const Json& config) {
+  const Json type = config.value("peft_type", Json());
+  const AdapterInfo* method = type.is_string() ? find_method(type.get<std::string>()) : nullptr;
+  std::vector<std::string> aside(std::begin(kAsideKeys), std::end(kAsideKeys));
+  if (method != nullptr)
+    aside.insert(aside.end(), method->idle_keys.begin(), method->idle_keys.end());
   Json asked = Json::object();
   for (const auto& [key, value] : config.items()) {
-    const bool is_aside =
-        std::find(std::begin(kAsideKeys), std::end(kAsideKeys), key) != std::end(kAsideKeys);
+    const bool is_aside = std::find(aside.begin(), aside.end(), key) != aside.end();
     if (!is_aside && !says_nothing(value)) asked[key] = value;
   }
   return asked;
@@ -83,7 +92,9 @@ void shorten_numbers(Json& json) {
 constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"SEQ_CLS", "ForSequenceClassification"},
     {"TOKEN_CLS", "ForTokenClassification"},
-    {"QUESTION_ANS", "ForQuestionAnswering"}};
+    {"QUESTION_ANS", "ForQuestionAnswering"},
+    {"CAUSAL_LM", "ForCausalLM"},
+    {"CAUSAL_LM", "LMHeadModel"}};
 
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {
@@ -102,16 +113,30 @@ StateDict read_adapter_weights(const std::string& folder) {
                           kPickledAdapter));
 }
 
-PeftOptions read_peft_options(const Json& config, const std::string& path) {
-  if (!config.contains(kBaseModel) || !config[kBaseModel].is_string() || config[kBaseModel] == "")
-    refuse_folder(path,
-                  fmt::format("\"{}\" does not say which model the adapter is for", kBaseModel));
+// The section `peft` that adapter_config.json stands for.
+Json section_of(const Json& config, const std::string& path) {
+  if (is_library_config(config)) return section_of_library(config, path);
   refuse_unsupported(config, path);
+  return asked_for(config);
+}
+
+Json read_adapter_config(const std::string& path) {
+  Json config = read_json(path, ErrorKind::kModel);
+  if (!config.is_object()) refuse_folder(path, "must be a JSON object");
+  return config;
+}
+
+PeftOptions read_peft_options(const Json& config, const std::string& path) {
+  const char* key = is_library_config(config) ? kBaseOfLibrary : kBaseModel;
+  const Json base = config.value(key, Json());
+  if (!base.is_string() || base == "")
+    refuse_folder(path, fmt::format("\"{}\" does not say which model the adapter is for", key));
+  const Json wanted = section_of(config, path);
   try {
-    Config section = Config::from_json(asked_for(config), path);
+    Config section = Config::from_json(wanted, path);
     PeftOptions options = PeftOptions::read(section);
     section.refuse_unknown();
-    options.base = config[kBaseModel].get<std::string>();
+    options.base = base.get<std::string>();
     options.allow_idle_names();
     return options;
   } catch (const Error& error) {
@@ -151,7 +176,7 @@ Adapted adapt_to(Network& network, const PeftOptions& options,
 std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
   const std::string& base_prefix = network.backbone().config().base_prefix;
   const std::string prefix = base_prefix + ".";
-  auto parameters = network.weights();
+  auto parameters = network.stored_weights();
   std::erase_if(parameters, [&](const auto& weight) { return !weight.first.starts_with(prefix); });
   std::vector<std::string> missing =
       load_into(parameters, folder.base_weights, base_prefix, folder.base).missing;
@@ -165,14 +190,57 @@ bool is_adapter_folder(const std::string& folder) {
   return std::filesystem::exists(file_in(folder, kAdapterConfig));
 }
 
+void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
+  const Json known = manifest.value("base", Json());
+  if (known == adapted.base_weights) return;
+  throw Error(ErrorKind::kModel, {folder},
+              fmt::format("the adapter was trained on another base model than {} is now (weights "
+                          "{}, now \"{}\"); name the one it was trained on as "
+                          "\"base_model_name_or_path\" in adapter_config.json",
+                          adapted.base, known.dump(), adapted.base_weights));
+}
+
+PeftOptions read_adapter_options(const std::string& folder) {
+  const std::string path = file_in(folder, kAdapterConfig);
+  PeftOptions options = read_peft_options(read_adapter_config(path), path);
+  options.base = base_folder(options.base, path);
+  return options;
+}
+
+void continue_adapter(Network& network, const Adapted& adapted, const Task& task,
+                      const std::string& folder) {
+  const std::string path = file_in(folder, kAdapterConfig);
+  const Json config = read_adapter_config(path);
+  const bool takes_head = std::filesystem::exists(file_in(folder, "config.json")) &&
+                          task.can_continue(ModelConfig::load(folder));
+  std::vector<std::pair<std::string, at::Tensor>> parameters;
+  for (const auto& [name, value] : network.trained_weights()) {
+    if (takes_head || adapted.is_of_adapter(name))
+      parameters.emplace_back(adapted.file_name(name),
+                              network.backbone().config().stored(name, value));
+  }
+  if (std::filesystem::exists(manifest_path(folder)))
+    check_base(read_manifest(folder), adapted, folder);
+  const StateDict weights = is_library_config(config) ? read_library_weights(folder, config)
+                                                      : read_adapter_weights(folder);
+  const LoadReport report = load_into(parameters, weights, "", folder);
+  if (!report.missing.empty())
+    refuse_folder(folder, fmt::format("{} missing from the adapter's weights ({})",
+                                      count_of(report.missing.size(), "weight"),
+                                      first_names(report.missing)));
+  log_info("{}: the adapter goes on{}", folder,
+           takes_head ? ", its head too: task and labels are the same"
+                      : " with a fresh head: its own is of another task or of other labels");
+}
+
 AdapterFolder read_adapter_folder(const std::string& folder) {
   const std::string path = file_in(folder, kAdapterConfig);
-  const Json config = read_json(path, ErrorKind::kModel);
-  if (!config.is_object()) refuse_folder(path, "must be a JSON object");
+  const Json config = read_adapter_config(path);
   AdapterFolder out{.path = folder, .options = read_peft_options(config, path)};
   const Json type = config.value("task_type", Json());
   out.task_type = type.is_string() ? type.get<std::string>() : "";
-  out.weights = read_adapter_weights(folder);
+  out.weights = is_library_config(config) ? read_library_weights(folder, config)
+                                          : read_adapter_weights(folder);
   out.base = base_folder(out.options.base, path);
   out.base_weights = load_state_dict(out.base);
   return out;
@@ -184,7 +252,8 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder) {
       adapt_to(network, folder.options, missing, file_in(folder.path, kAdapterConfig));
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   for (const auto& [name, value] : network.trained_weights())
-    parameters.emplace_back(adapted.file_name(name), value);
+    parameters.emplace_back(adapted.file_name(name),
+                            network.backbone().config().stored(name, value));
   const LoadReport report = load_into(parameters, folder.weights, "", folder.path);
   if (!report.missing.empty())
     refuse_folder(folder.path, fmt::format("{} missing from the adapter's weights ({})",
@@ -200,15 +269,15 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder) {
 
 void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,
                    const std::string& architecture) {
+  if (adapted.peft_type.empty())
+    return write_library_folder(folder, network, adapted, architecture);
   Json config = {{kBaseModel, adapted.base},
                  {"task_type", task_type_of(architecture)},
                  {"inference_mode", true}};
-  config.update(adapted.json());
+  config.update(adapted.saved_json());
+  for (const auto& [module, adapter] : adapters_of(network)) adapter->describe(config);
   shorten_numbers(config);
-  StateDict weights;
-  for (const auto& [name, value] : network.trained_weights())
-    weights.emplace(adapted.file_name(name), value.detach());
-  write_safetensors(file_in(folder, kAdapterWeights), weights);
+  write_safetensors(file_in(folder, kAdapterWeights), saved_weights(network, adapted));
   write_file(file_in(folder, kAdapterConfig), to_text(config, 2) + "\n");
 }
 

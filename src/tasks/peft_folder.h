@@ -1,10 +1,12 @@
 // An adapter's folder as Hugging Face PEFT writes and reads it: adapter_config.json, and the
 // adapter's weights and the head's in adapter_model.safetensors. The base model stands elsewhere.
+// Bottleneck adapters' folders are those of the `adapters` library (bottleneck_folder.h).
 #pragma once
 
 #include <string>
 
 #include "tasks/peft.h"
+#include "tasks/task.h"
 
 namespace hone {
 
@@ -23,6 +25,20 @@ struct AdapterFolder {
 // Error(kModel) at its place for methods and options that are not supported, and where the base
 // model is not there or is an adapter itself.
 AdapterFolder read_adapter_folder(const std::string& folder);
+
+// What adapter_config.json alone says; `base` is the base model's folder, found or fetched.
+PeftOptions read_adapter_options(const std::string& folder);
+
+// That the base model is the one that the adapters were trained on, as hone.json has it.
+// Error(kModel) otherwise.
+void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder);
+
+// A run that begins from an adapter: the folder's weights in a network of its base model that
+// `adapted` describes, and those of its head where the task can go on with it
+// (Task::can_continue), which is told. Error(kModel) where weights of the adapter are missing, or
+// the base model is not the one that it was trained on.
+void continue_adapter(Network& network, const Adapted& adapted, const Task& task,
+                      const std::string& folder);
 
 // Puts both into a network built for the base model, whose head is the adapter's. Error(kModel) for
 // weights that are missing, of another shape, no numbers, or that nothing takes.

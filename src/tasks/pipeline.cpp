@@ -2,6 +2,7 @@
 #include "tasks/pipeline.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -37,15 +38,33 @@ Json replace_options(const TaskInfo& info, Json state, const std::vector<std::st
   return state;
 }
 
+// The saved state of a task with other options in place of its own; of several tasks, those of the
+// one named.
+Json with_options(const TaskInfo& info, Json state, const std::vector<std::string>& options,
+                  const std::string& part) {
+  if (options.empty()) return state;
+  if (!state.contains("tasks")) return replace_options(info, std::move(state), options);
+  if (part.empty())
+    throw Error(ErrorKind::kUsage,
+                "options of a task need the name of the task beside them: "
+                "--task NAME");
+  for (Json& one : state["tasks"]) {
+    if (one.at("name") == part)
+      one["state"] =
+          replace_options(task_named(one.at("task").get<std::string>()), one.at("state"), options);
+  }
+  return state;
+}
+
 std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& folder,
-                                   const std::vector<std::string>& options) {
+                                   const std::vector<std::string>& options,
+                                   const std::string& part) {
   const std::string path = manifest_path(folder);
   if (!manifest["task"].is_string())
     throw Error(ErrorKind::kModel, {path}, "\"task\" must be a name.");
   try {
     const TaskInfo& info = task_named(manifest["task"].get<std::string>());
-    const Json& state = manifest["state"];
-    return info.restore(options.empty() ? state : replace_options(info, state, options));
+    return info.restore(with_options(info, manifest["state"], options, part));
   } catch (const Error& error) {  // a name or value that no task has
     if (!options.empty()) throw;
     throw Error(ErrorKind::kModel, {path}, error.what());
@@ -56,10 +75,26 @@ std::unique_ptr<Task> restore_task(const Json& manifest, const std::string& fold
   }
 }
 
+// Where one of several tasks stands among them.
+size_t place_of_part(const Task& task, const std::string& name) {
+  std::vector<std::string> names;
+  for (const TaskPart& part : task.parts()) names.push_back(part.name);
+  if (names.empty())
+    throw Error(ErrorKind::kUsage, fmt::format("the model has one task, {}; leave --task {} out",
+                                               task.info().name, name));
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    throw Error(ErrorKind::kUsage, fmt::format("the model has no task \"{}\"; it has {}{}", name,
+                                               fmt::join(names, ", "), did_you_mean(name, names)));
+  return static_cast<size_t>(found - names.begin());
+}
+
 // The longest sample that the saved options name, where they do, must be one that special tokens
 // leave room in and that the model has positions for.
 void check_saved_length(const Json& state, const Tokenizer& tokenizer, const ModelConfig& config,
                         const std::string& folder) {
+  for (const Json& one : state.value("tasks", Json::array()))
+    check_saved_length(one.at("state"), tokenizer, config, folder);
   if (!state.contains("options") || !state["options"].contains("max_seq_length")) return;
   const Json& length = state["options"]["max_seq_length"];
   const auto least = static_cast<uint64_t>(tokenizer.special_tokens_added(false)),
@@ -111,7 +146,8 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
   const StateDict weights = load_state_dict(folder);
   config.compare_with(weights, folder);
   std::shared_ptr<Network> network = make_network(config, task);
-  const LoadReport report = load_into(network->weights(), weights, config.base_prefix, folder);
+  const LoadReport report =
+      load_into(network->stored_weights(), weights, config.base_prefix, folder);
   if (!report.missing.empty()) {
     throw Error(ErrorKind::kModel, {folder + kWeights},
                 fmt::format("{} missing ({}).", count_of(report.missing.size(), "weight"),
@@ -128,17 +164,6 @@ std::shared_ptr<Network> restore_adapted(const std::string& path, const ModelCon
   std::shared_ptr<Network> network = make_network(config, task);
   adapted = load_adapter(*network, folder);
   return network;
-}
-
-// That the base model is the one that the adapters were trained on.
-void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
-  const Json known = manifest.value("base", Json());
-  if (known == adapted.base_weights) return;
-  throw Error(ErrorKind::kModel, {folder},
-              fmt::format("the adapter was trained on another base model than {} is now (weights "
-                          "{}, now \"{}\"); name the one it was trained on as "
-                          "\"base_model_name_or_path\" in adapter_config.json",
-                          adapted.base, known.dump(), adapted.base_weights));
 }
 
 }  // namespace
@@ -175,10 +200,13 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 }
 
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
-                                         const std::vector<std::string>& task_options) {
+                                         const std::vector<std::string>& task_options,
+                                         const std::string& part) {
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  pipeline->task_ = restore_task(manifest, folder, task_options);
+  std::unique_ptr<Task> task = restore_task(manifest, folder, task_options, part);
+  task->reopen(folder);
+  pipeline->task_ = std::move(task);
   pipeline->clean_ = restore_clean(manifest, folder);
   pipeline->trained_in_ = restore_precision(manifest, folder);
   pipeline->info_ = &pipeline->task_->info();
@@ -192,7 +220,24 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
     pipeline->network_ = restore_network(folder, config, *pipeline->task_);
   }
   pipeline->network_->eval();
+  if (!part.empty()) pipeline->keep_part(part);
   return pipeline;
+}
+
+void Pipeline::keep_part(const std::string& name) {
+  const size_t place = place_of_part(*task_, name);
+  const std::shared_ptr<Network> own = network_->part(static_cast<int32_t>(place));
+  const std::shared_ptr<const Task> task = task_->parts()[place].task;
+  network_ = own;
+  task_ = task;
+  info_ = &task_->info();
+}
+
+std::shared_ptr<const Task> load_task(const std::string& folder,
+                                      const std::vector<std::string>& options,
+                                      const std::string& part) {
+  std::shared_ptr<const Task> task = restore_task(read_manifest(folder), folder, options, part);
+  return part.empty() ? task : task->parts()[place_of_part(*task, part)].task;
 }
 
 void Pipeline::merge_adapters() {
@@ -203,6 +248,7 @@ void Pipeline::merge_adapters() {
 void Pipeline::save(const std::string& folder) const {
   std::filesystem::create_directories(folder);
   Json model_config = config().raw;
+  if (task_->parts().empty()) model_config.erase(kTasksInConfig);  // of a model before it
   task_->write_model_config(config(), model_config);
   model_config["torch_dtype"] = "float32";
   model_config.erase("dtype");
@@ -211,11 +257,11 @@ void Pipeline::save(const std::string& folder) const {
                    {"state", task_->state()},
                    {"precision", precision_name(trained_in_.value_or(precision()))},
                    {"data", {{"clean", clean_.json()}}}};
-  if (adapted_) {
+  if (adapted_ && adapted_->has_folder()) {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
   } else {
-    write_safetensors(folder + kWeights, weights_of(*network_));
+    write_safetensors(folder + kWeights, stored_weights_of(*network_));
   }
   tokenizer_->save(folder);
   task_->write_files(config(), folder);

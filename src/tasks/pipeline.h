@@ -33,7 +33,7 @@ int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, in
 // What one pass over labelled records gives.
 struct Evaluation {
   Report report;
-  double loss = 0;            // mean over targets
+  double loss = 0;            // mean over targets; of several tasks the weighted sum of theirs
   int64_t tokens = 0;         // real tokens that went through the network
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
@@ -54,9 +54,11 @@ class Pipeline {
                                           const std::optional<PeftOptions>& peft = {});
   // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
   // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
-  // were saved.
+  // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a
+  // model of that task alone; Error(kUsage) where it has none of this name.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
-                                        const std::vector<std::string>& task_options = {});
+                                        const std::vector<std::string>& task_options = {},
+                                        const std::string& part = "");
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
   // adapter_model.safetensors instead of the whole model's weights.
@@ -87,6 +89,7 @@ class Pipeline {
                       const ResultSink& sink) const;
 
   Network& network() { return *network_; }
+  const Network& network() const { return *network_; }
   const Task& task() const { return *task_; }
   const std::optional<Adapted>& adapted() const { return adapted_; }
   const CleanOptions& clean() const { return clean_; }  // how texts are read, at any time
@@ -100,6 +103,7 @@ class Pipeline {
 
  private:
   Pipeline() = default;
+  void keep_part(const std::string& name);
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
@@ -109,5 +113,10 @@ class Pipeline {
   std::optional<Precision> trained_in_;
   const TaskInfo* info_ = nullptr;
 };
+
+// The task of a folder that Pipeline::save wrote, with what it has learned; else as Pipeline::load.
+std::shared_ptr<const Task> load_task(const std::string& folder,
+                                      const std::vector<std::string>& options = {},
+                                      const std::string& part = "");
 
 }  // namespace hone

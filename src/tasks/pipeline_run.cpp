@@ -7,24 +7,45 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 
+#include "base/random.h"
 #include "data/plan.h"
 #include "tasks/pipeline.h"
+#include "tasks/writing.h"
 
 namespace hone {
 
 namespace {
 
-// Sums over the batches of an evaluation.
-struct Totals {
-  double loss = 0, targets = 0;
+// Sums over the batches of an evaluation, of each task.
+class Totals {
+ public:
   int64_t tokens = 0;
-  void add(const Loss& part) {
-    loss += part.sum.item<double>();
-    targets += part.count;
+
+  void add(const Loss& part, int32_t task) {
+    Sums& sums = by_task_[task];
+    sums.loss += part.sum.item<double>();
+    sums.targets += part.count;
   }
+
+  // The mean over targets; of several tasks the sum of their means, each times its weight.
+  double loss(const std::vector<TaskPart>& parts) const {
+    double loss = 0;
+    for (const auto& [task, sums] : by_task_) {
+      const double weight = parts.empty() ? 1 : parts.at(static_cast<size_t>(task)).weight;
+      if (sums.targets > 0) loss += weight * (sums.loss / sums.targets);
+    }
+    return loss;
+  }
+
+ private:
+  struct Sums {
+    double loss = 0, targets = 0;
+  };
+  std::map<int32_t, Sums> by_task_;
 };
 
 // The samples of several records, one record after the other.
@@ -52,7 +73,7 @@ class Joined {
 Outputs outputs_of(const Task& task, Network& network, const Batch& batch, Totals* totals) {
   if (totals == nullptr) return task.predict(network, batch);
   auto [outputs, loss] = task.assess(network, batch);
-  totals->add(loss);
+  totals->add(loss, batch.task);
   return outputs;
 }
 
@@ -95,6 +116,23 @@ void cut_rows(const Outputs& outputs, const Batch& batch, const std::vector<int6
   }
 }
 
+// Batches of at most `max_tokens` tokens, each of samples of one task.
+std::vector<std::vector<int64_t>> batches_of(std::span<const Sample> samples, int64_t max_tokens) {
+  std::map<int32_t, std::vector<int64_t>> by_task;
+  for (size_t i = 0; i < samples.size(); ++i)
+    by_task[samples[i].task].push_back(static_cast<int64_t>(i));
+  std::vector<std::vector<int64_t>> batches;
+  for (const auto& [task, own] : by_task) {
+    std::vector<int32_t> lengths;
+    for (const int64_t i : own) lengths.push_back(static_cast<int32_t>(samples[i].size()));
+    for (std::vector<int64_t>& batch : plan_evaluation(lengths, max_tokens)) {
+      for (int64_t& place : batch) place = own[place];
+      batches.push_back(std::move(batch));
+    }
+  }
+  return batches;
+}
+
 // `row_of`: where given, what the rows of each output are of.
 std::vector<Row> forward(const Task& task, Network& network, std::span<const Sample> samples,
                          int64_t max_tokens, Totals* totals, std::vector<RowOf>* row_of = nullptr) {
@@ -102,12 +140,8 @@ std::vector<Row> forward(const Task& task, Network& network, std::span<const Sam
     throw Error(ErrorKind::kInternal, "a network that is being trained was asked for answers");
   const c10::AutoGradMode no_grad(false);
   std::vector<Row> rows;
-  std::vector<int32_t> lengths;
-  for (const Sample& sample : samples) {
-    rows.push_back({&sample, {}});
-    lengths.push_back(static_cast<int32_t>(sample.size()));
-  }
-  for (const std::vector<int64_t>& indices : plan_evaluation(lengths, max_tokens)) {
+  for (const Sample& sample : samples) rows.push_back({&sample, {}});
+  for (const std::vector<int64_t>& indices : batches_of(samples, max_tokens)) {
     std::vector<Sample> chosen;
     for (const int64_t i : indices) chosen.push_back(samples[i]);
     const Batch batch = network.place(collate(chosen, indices, 0));
@@ -158,7 +192,7 @@ std::vector<Row> assess_samples(const Task& task, Network& network,
   if (!task.has_step_loss()) return forward(task, network, samples, max_tokens, &totals);
   std::vector<RowOf> row_of;
   std::vector<Row> rows = forward(task, network, samples, max_tokens, nullptr, &row_of);
-  if (!rows.empty()) totals.add(loss_together(task, samples, rows, row_of));
+  if (!rows.empty()) totals.add(loss_together(task, samples, rows, row_of), 0);
   return rows;
 }
 
@@ -169,7 +203,20 @@ bool is_finite(const at::Tensor& output) {
 }
 
 bool has_numbers(const Row& row) {
+  if (row.written) return true;  // what fails there says so
   return is_finite(row.output) && std::all_of(row.more.begin(), row.more.end(), is_finite);
+}
+
+// What a task writes; see Task::generation.
+std::vector<Row> written_rows(const Pipeline& pipeline, Network& network,
+                              std::span<const Sample> samples, int64_t max_tokens) {
+  std::vector<Generated> answers =
+      write_answers(network, pipeline.tokenizer(), *pipeline.task().generation(),
+                    prompts_of(samples), {.max_tokens = max_tokens});
+  std::vector<Row> rows;
+  for (size_t i = 0; i < samples.size(); ++i)
+    rows.push_back({&samples[i], {}, {}, std::move(answers[i])});
+  return rows;
 }
 
 struct Answer {
@@ -241,6 +288,39 @@ std::vector<Json> assess(const Pipeline& pipeline, Network& network,
   return results;
 }
 
+// Draws the rows of an evaluation that get an answer, among those that come first.
+class AnswerDraw {
+ public:
+  explicit AnswerDraw(const AnswerSample& sample) : left_(sample.rows), random_(sample.seed) {}
+
+  // Of `count` further rows, in the order of the data.
+  std::vector<size_t> draw(size_t count) {
+    std::vector<size_t> rows(count);
+    std::iota(rows.begin(), rows.end(), size_t{0});
+    const size_t drawn = std::min(count, static_cast<size_t>(left_));
+    for (size_t i = 0; i < drawn; ++i) std::swap(rows[i], rows[i + random_.below(count - i)]);
+    rows.resize(drawn);
+    std::sort(rows.begin(), rows.end());
+    left_ -= static_cast<int64_t>(drawn);
+    return rows;
+  }
+
+ private:
+  int64_t left_;
+  RandomStream random_;
+};
+
+// Adds the answers of rows `drawn` to their results.
+void add_answers(const Pipeline& pipeline, const std::vector<EncodedRecord>& records,
+                 const std::vector<size_t>& drawn, int64_t max_tokens, std::vector<Json>& results) {
+  if (drawn.empty()) return;
+  std::vector<Record> chosen;
+  for (const size_t row : drawn) chosen.push_back(records[row].record);
+  const std::vector<Json> answers =
+      predict_part(pipeline, chosen, /*first=*/0, {.max_tokens = max_tokens});
+  for (size_t i = 0; i < drawn.size(); ++i) results[drawn[i]].update(answers[i]);
+}
+
 // The records given, encoded with targets, part by part.
 EncodedSource encoded_parts(const std::vector<Record>& records, const Pipeline& pipeline) {
   return [&records, &pipeline, begin = size_t{0}]() mutable {
@@ -264,6 +344,7 @@ EncodeOutcome Pipeline::encode(const Record& record) const {
 }
 
 std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens) const {
+  if (task_->generation() != nullptr) return written_rows(*this, *network_, samples, max_tokens);
   return forward(*task_, *network_, samples, max_tokens, nullptr);
 }
 
@@ -281,6 +362,10 @@ Json Pipeline::decode(const Record& record, std::span<const Row> rows) const {
     throw Error(ErrorKind::kModel, record.where(),
                 "the model's scores of this row are no numbers: its weights have diverged, or are "
                 "damaged");
+  for (const Row& row : rows) {
+    if (row.written && row.written->failure)
+      throw Error(row.written->failure->kind(), record.where(), row.written->failure->message());
+  }
   return task_->decode(record, rows, *tokenizer_);
 }
 
@@ -300,10 +385,12 @@ std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
 Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& options,
                               const ResultSink& sink) const {
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();
+  AnswerDraw draw(task_->answer_sample());
   Totals totals;
   int64_t done = 0;
   for (std::vector<EncodedRecord> part = next(); !part.empty(); part = next()) {
-    const std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
+    std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
+    add_answers(*this, part, draw.draw(part.size()), options.max_tokens, results);
     for (size_t i = 0; i < part.size(); ++i) {
       scorer->add(part[i].record, results[i]);
       if (sink) sink(part[i].record, results[i]);
@@ -313,7 +400,7 @@ Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& o
   }
   Evaluation evaluation;
   evaluation.report = scorer->report();
-  evaluation.loss = totals.targets == 0 ? 0 : totals.loss / totals.targets;
+  evaluation.loss = totals.loss(task_->parts());
   evaluation.tokens = totals.tokens;
   return evaluation;
 }

@@ -8,7 +8,6 @@
 
 #include "base/random.h"
 #include "models/kernels/dropout.h"
-#include "models/kernels/rotary.h"
 #include "models/layers/adopt.h"
 
 namespace hone {
@@ -41,7 +40,7 @@ GlobalPointer::GlobalPointer(int64_t hidden, int64_t size, int64_t types) : size
 at::Tensor GlobalPointer::forward(const at::Tensor& states, const Rows& rows) {
   const at::Tensor x = queries_keys_(states, rows);
   const at::Tensor turned =
-      kernels::rotate(x.view({-1, 2, size_}), rows.tokens().positions, rows.rotary(kTheta, size_));
+      rows.turned(x.view({-1, 2, size_}), {.theta = kTheta, .columns = size_});
   const at::Tensor queries = turned.select(1, 0) / std::sqrt(static_cast<double>(size_));
   return at::cat({queries, turned.select(1, 1), ends_(x, rows) / 2}, 1);
 }

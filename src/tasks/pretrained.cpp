@@ -90,7 +90,7 @@ void tell_head(const HeadStart& head, const std::string& source) {
              first_names(head.names));
   }
   if (head.is_fresh && !head.kept.empty())
-    log_info("{}: of the head of pre-training, {} goes on", source, first_names(head.kept));
+    log_info("{}: of the checkpoint's own head, {} goes on", source, first_names(head.kept));
 }
 
 // Weights that stand in the backbone's place and that it does not know.
@@ -135,6 +135,31 @@ void tell_unused(const LoadReport& report, const std::string& source) {
              count_of(report.unexpected.size(), "weight"), first_names(report.unexpected));
 }
 
+bool is_equal(const at::Tensor& a, const at::Tensor& b) {
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.equal(b);
+}
+
+// An output that is tied to the table of words may stand in a checkpoint once more, or in the
+// table's place.
+void settle_tied_output(const ModelConfig& config, StateDict& weights, const std::string& source) {
+  if (!config.causal_lm || !config.causal_lm->is_tied) return;
+  const auto out = weights.find(config.causal_lm->out + ".weight");
+  if (out == weights.end()) return;
+  const std::string table = config.causal_lm->table + ".weight",
+                    prefixed = config.base_prefix + "." + table;
+  const std::string& name = weights.contains(prefixed) ? prefixed : table;
+  if (!weights.contains(name)) {
+    weights.emplace(prefixed, out->second);
+  } else if (!is_equal(weights.at(name), out->second)) {
+    throw Error(ErrorKind::kModel, {source},
+                fmt::format("config.json says that the output is the table of words "
+                            "(tie_word_embeddings), but \"{}\" and \"{}\" differ; where the model "
+                            "has both, set \"tie_word_embeddings\" to false.",
+                            out->first, name));
+  }
+  weights.erase(out);
+}
+
 }  // namespace
 
 std::string first_names(const std::vector<std::string>& names) {
@@ -157,12 +182,15 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
                                       const Task& task, uint64_t seed,
                                       std::vector<std::string>* fresh) {
   StateDict weights = load_state_dict(folder);
+  settle_tied_output(config, weights, folder);
   ModelConfig checked = config;
   checked.compare_with(weights, folder);
   const std::shared_ptr<Network> network = make_network(checked, task);
+  network->head().rename(weights);
   const std::string prefix = checked.base_prefix + ".";
   const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
-  const LoadReport report = load_into(network->weights(), weights, checked.base_prefix, folder);
+  const LoadReport report =
+      load_into(network->stored_weights(), weights, checked.base_prefix, folder);
   refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {

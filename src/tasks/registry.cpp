@@ -1,5 +1,6 @@
 // The tasks: one line each. A test checks that every folder of src/tasks with a task in it has its
 // line.
+#include "tasks/causal_lm/causal_lm.h"
 #include "tasks/choice/choice.h"
 #include "tasks/classify/classify.h"
 #include "tasks/embedding/embedding.h"
@@ -12,6 +13,7 @@
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
 #include "tasks/setfit/setfit.h"
+#include "tasks/several/several.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -30,6 +32,8 @@ Table<TaskInfo>& tasks() {
                                          prompt::kInfo,
                                          embedding::kInfo,
                                          setfit::kInfo,
+                                         causal_lm::kInfo,
+                                         several::kInfo,
                                      });
   return all;
 }

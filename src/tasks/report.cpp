@@ -38,7 +38,7 @@ std::string number_text(double value) {
 
 std::string metric_line(const Metric& metric, size_t width) {
   std::string text = fmt::format("{:<{}}  {}", metric.name, width, number_text(metric.value));
-  if (metric.interval)
+  if (metric.interval && std::isfinite(metric.interval->low))
     text += fmt::format("  [{:.4f}, {:.4f}]", metric.interval->low, metric.interval->high);
   if (metric.baseline) text += fmt::format("  baseline {:.4f}", *metric.baseline);
   return text + "\n";
@@ -59,12 +59,20 @@ std::string metric_lines(const Report& report) {
              : text + fmt::format("(baseline: {})\n", console::printable(report.baseline));
 }
 
-// The tables, or the examples.
+// The tables, or the examples. A table of scores is told from another by its title.
 template <typename Kind>
 std::string sections_text(const Report& report, const std::string& rest) {
+  const auto is_of_kind = [](const Section& section) {
+    return std::holds_alternative<Kind>(section.content);
+  };
+  const bool needs_titles =
+      std::is_same_v<Kind, ScoreTable> &&
+      std::count_if(report.sections.begin(), report.sections.end(), is_of_kind) > 1;
   std::string text;
   for (const Section& section : report.sections) {
-    if (std::holds_alternative<Kind>(section.content)) text += section_text(section, rest);
+    if (!is_of_kind(section)) continue;
+    if (needs_titles) text += console::printable(section.title) + "\n";
+    text += section_text(section, rest);
   }
   return text;
 }
@@ -117,18 +125,19 @@ namespace {
 // Puts a prefix before all keys that a section has in report.json.
 void prefix_keys(const std::string& prefix, Section& section) {
   const auto put_before = [&](std::string& key) {
-    if (!key.empty()) key.insert(0, prefix + "_");
+    if (!key.empty()) key.insert(0, prefix);
   };
   put_before(section.key);
   if (auto* table = std::get_if<ScoreTable>(&section.content)) put_before(table->averages_key);
   if (auto* examples = std::get_if<Examples>(&section.content)) put_before(examples->measure_key);
+  if (auto* texts = std::get_if<GeneratedTexts>(&section.content)) put_before(texts->measure_key);
 }
 
 }  // namespace
 
 void Report::add_part(Report part, const std::string& prefix, const std::string& heading) {
   for (Metric& added : part.metrics) {
-    added.name = prefix + "_" + added.name;
+    added.name.insert(0, prefix);
     if (added.name == metric) score = added.value;
     metrics.push_back(std::move(added));
   }
@@ -224,7 +233,7 @@ std::string report_text(const Report& report, const RunSummary& run, const std::
   for (const ChosenOption& one : run.chosen) chosen += fmt::format("({})\n", one.text());
   return finding_lines(report, run) + sections_text<ScoreTable>(report, rest) +
          metric_lines(report) + chosen + sections_text<PlainTable>(report, rest) +
-         sections_text<Examples>(report, rest);
+         sections_text<Examples>(report, rest) + sections_text<GeneratedTexts>(report, rest);
 }
 
 Json report_json(const Report& report, const RunSummary& run) {

@@ -67,7 +67,7 @@ struct Report {
   void add(const std::vector<MetricName>& names, const std::vector<double>& values,
            const std::vector<Interval>& ranges = {}, const std::vector<double>& baselines = {});
   // Of a task that answers several questions: the report on one of them, its metrics and sections
-  // under names that begin with `prefix` ("slot" gives "slot_f1"), headings with `heading`.
+  // under names that begin with `prefix` ("slot_" gives "slot_f1"), headings with `heading`.
   void add_part(Report part, const std::string& prefix, const std::string& heading);
   const Metric* main() const;  // the one named `metric`; nullptr where there is none
   const Metric& named(const std::string& metric_name) const;  // Error(kUsage) naming the known ones

@@ -29,10 +29,13 @@ constexpr size_t kNamesShown = 12;       // more are folded
 ShortPaths files_named(const std::vector<Finding>& found, const Report& report,
                        const RunSummary& run) {
   std::set<std::string> files;
+  const auto add_items = [&](const auto* shown) {
+    if (shown == nullptr) return;
+    for (const auto& item : shown->items) files.insert(item.where.file);
+  };
   for (const Section& section : report.sections) {
-    const auto* examples = std::get_if<Examples>(&section.content);
-    if (examples == nullptr) continue;
-    for (const Example& example : examples->items) files.insert(example.where.file);
+    add_items(std::get_if<Examples>(&section.content));
+    add_items(std::get_if<GeneratedTexts>(&section.content));
   }
   for (const Finding& finding : found) {
     for (const Comparison& c : finding.examples) files.insert({c.here.file, c.there.file});
@@ -297,11 +300,16 @@ std::string page_title(const Report& report, const RunSummary& run) {
   return fmt::format("{}: {} {}", run.title, report.metric, human_score(report.score));
 }
 
+bool has_examples(const Section& section) {
+  return std::holds_alternative<Examples>(section.content) ||
+         std::holds_alternative<GeneratedTexts>(section.content);
+}
+
 // The examples, or all other sections.
 std::string sections_html(const Report& report, const ShortPaths& files, bool examples) {
   std::string out;
   for (const Section& one : report.sections) {
-    if (std::holds_alternative<Examples>(one.content) == examples) out += section_html(one, files);
+    if (has_examples(one) == examples) out += section_html(one, files);
   }
   return out;
 }

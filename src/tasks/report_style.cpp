@@ -79,6 +79,18 @@ padding:9px 0;border-bottom:1px solid var(--rule)}
 .examples>li:last-child,.pairs>li:last-child{border-bottom:0}
 .verdict{overflow-wrap:anywhere}.verdict small{display:block;color:var(--soft);font-size:.85rem}
 .pairs p{margin:2px 0}
+ol.generated{list-style:none;margin:0;padding:0}
+.generated>li{padding:12px 0;border-bottom:1px solid var(--rule)}
+.generated>li:last-child{border-bottom:0}.generated small{display:block;font-size:.85rem}
+.generated .source{margin:4px 0;font-size:.92rem}
+.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(300px,100%),1fr));
+gap:6px 24px;margin-top:6px}.side{min-width:0}
+.lines{white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext;overflow:hidden;
+padding:2px 0}
+.tall{max-height:18em;overflow-y:auto;border-bottom:1px dashed var(--rule)}
+del,ins{text-decoration-thickness:2px;text-underline-offset:3px}
+del{color:var(--good-ink);text-decoration:underline dotted}
+ins{color:var(--bad-ink);text-decoration:underline}
 code,pre{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code{overflow-wrap:anywhere}pre{overflow-x:auto;margin:8px 0 0}
 .gold{color:var(--good-ink)}.pred{color:var(--bad-ink)}
@@ -94,7 +106,8 @@ td,th{padding:5px 4px}table{font-size:.86rem}.score{font-size:2.5rem}
 .cards{grid-template-columns:repeat(auto-fill,minmax(140px,1fr))}}
 @media(max-width:370px){.chart .tick{font-size:14px}}
 @media print{:root{color-scheme:light;--bg:#fff}body{font-size:11pt}main{max-width:none;padding:0}
-.card{break-inside:avoid;border-radius:0}.scroll{overflow:visible}h2{break-after:avoid}
+.card{break-inside:avoid;border-radius:0}.scroll{overflow:visible}.tall{max-height:none}
+h2{break-after:avoid}
 th button::after{content:""}summary{list-style:none}li,tr{break-inside:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 )css";

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <tuple>
 
+#include "base/console.h"
 #include "tasks/html.h"
 #include "tasks/human.h"
 #include "tasks/svg.h"
@@ -181,6 +182,12 @@ std::string html_of(const Matrix& all, const ShortPaths&) {
   return "<div class='beside'>" + card(body) + top_confusions(all) + "</div>";
 }
 
+std::string html_of(const Grid& grid, const ShortPaths&) {
+  if (grid.rows.empty()) return "";
+  return card("<p class='soft'>" + escape(grid.note) + "</p>" +
+              scroller("counts by row and column", svg::grid(grid)));
+}
+
 std::string html_of(const Curve& curve, const ShortPaths&) {
   if (curve.bins.empty()) return "";
   std::string rows;
@@ -247,6 +254,77 @@ std::string html_of(const Examples& examples, const ShortPaths& files) {
   if (!rest.empty())
     out += fold(fmt::format("{} more", examples.items.size() - kExamplesShown),
                 "<ol class='examples'>" + rest + "</ol>");
+  return card(out);
+}
+
+// Generated texts.
+
+// What cannot be seen is written out; lines stay lines.
+std::string visible(std::string_view text) {
+  std::string out;
+  for (size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
+    end = std::min(text.find('\n', begin), text.size());
+    if (begin > 0) out += '\n';
+    out += console::printable(text.substr(begin, end - begin));
+  }
+  return escape(out);
+}
+
+// A text of its own direction, with its lines. One of more lines than a reader wants to pass
+// scrolls by itself, with the keyboard too.
+std::string lines_html(const std::string& escaped, const std::string& text, const char* classes) {
+  constexpr size_t kTallText = 600;  // bytes
+  constexpr int64_t kTallLines = 12;
+  const bool is_tall =
+      text.size() > kTallText || std::count(text.begin(), text.end(), '\n') > kTallLines;
+  return fmt::format("<div class='lines {}{}' dir='auto'{}>{}</div>", classes,
+                     is_tall ? " tall" : "",
+                     is_tall ? " tabindex='0' role='region' aria-label='text'" : "", escaped);
+}
+
+// What only one of two texts has is marked: with the element that is read out as such.
+std::string marked_text(const std::vector<TextPart>& parts, const char* element) {
+  std::string out;
+  for (const TextPart& part : parts)
+    out += part.is_shared ? visible(part.text)
+                          : fmt::format("<{0}>{1}</{0}>", element, visible(part.text));
+  return out.empty() ? "<span class='soft'>(empty)</span>" : lines_html(out, whole(parts), "text");
+}
+
+std::string side_html(const std::string& title, int64_t length, const std::string& text) {
+  return fmt::format("<div class='side'><small class='soft'>{} · {} {}</small>{}</div>", title,
+                     human_count(length), length == 1 ? "character" : "characters", text);
+}
+
+std::string generated_item(const GeneratedText& one, const GeneratedTexts& all,
+                           const ShortPaths& files) {
+  const std::string note =
+      fmt::format("<small class='soft'><code>{}</code> · {} <span class='number'>{}</span></small>",
+                  html::name(files.place(one.where)), escape(all.measure), human_score(one.score));
+  const std::string source = one.source.empty() ? ""
+                                                : "<p class='source lines soft' dir='auto'>" +
+                                                      visible(one.source) + "</p>";
+  const std::string title = one.references == 1
+                                ? "reference"
+                                : "nearest of " + human_count(one.references) + " references";
+  return "<li>" + note + source + "<div class='sides'>" +
+         side_html(title, one.reference_length, marked_text(one.reference, "del")) +
+         side_html("predicted", one.predicted_length, marked_text(one.predicted, "ins")) +
+         "</div></li>";
+}
+
+std::string html_of(const GeneratedTexts& texts, const ShortPaths& files) {
+  if (texts.items.empty()) return "";
+  std::string first, rest;
+  for (size_t i = 0; i < texts.items.size(); ++i)
+    (i < kExamplesShown ? first : rest) += generated_item(texts.items[i], texts, files);
+  std::string out =
+      "<p class='soft'>The worst first. Marked: <del>missing</del> in what was predicted, and "
+      "<ins>only</ins> there.</p><ol class='generated'>" +
+      first + "</ol>";
+  if (!rest.empty())
+    out += fold(fmt::format("{} more", texts.items.size() - kExamplesShown),
+                "<ol class='generated'>" + rest + "</ol>");
   return card(out);
 }
 

@@ -7,11 +7,13 @@
 
 #include "base/console.h"
 #include "base/utf8.h"
+#include "tasks/fields.h"
 
 namespace hone {
 namespace {
 
 constexpr size_t kExamplesPrinted = 10;
+constexpr size_t kPrintedText = 200;  // code points of a generated text and of its reference
 
 using Values = std::vector<std::pair<std::string, Json>>;
 
@@ -88,7 +90,13 @@ std::string text_of(const PlainTable& table, const std::string&) {
 }
 
 std::string text_of(const Matrix&, const std::string&) { return ""; }
+std::string text_of(const Grid&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
+
+std::string more_text(size_t items, const std::string& rest) {
+  return items > kExamplesPrinted ? fmt::format("  … {} more {}\n", items - kExamplesPrinted, rest)
+                                  : "";
+}
 
 std::string text_of(const Examples& examples, const std::string& rest) {
   std::string text;
@@ -100,9 +108,20 @@ std::string text_of(const Examples& examples, const std::string& rest) {
                                            e.predicted, confidence, e.text)) +
             "\n";
   }
-  if (examples.items.size() > kExamplesPrinted)
-    text += fmt::format("  … {} more {}\n", examples.items.size() - kExamplesPrinted, rest);
-  return text;
+  return text + more_text(examples.items.size(), rest);
+}
+
+std::string text_of(const GeneratedTexts& texts, const std::string& rest) {
+  std::string text;
+  for (size_t i = 0; i < std::min(kExamplesPrinted, texts.items.size()); ++i) {
+    const GeneratedText& one = texts.items[i];
+    for (const std::string& line :
+         {fmt::format("  {}: {} {:.4f}", one.where.str(), texts.measure, one.score),
+          "    reference: " + shortened(whole(one.reference), kPrintedText),
+          "    predicted: " + shortened(whole(one.predicted), kPrintedText)})
+      text += console::printable(line) + "\n";
+  }
+  return text + more_text(texts.items.size(), rest);
 }
 
 Json row_json(const ScoreTable& table, const ScoreTable::Row& row) {
@@ -127,6 +146,14 @@ Values values_of(const std::string& key, const ScoreTable& table) {
 
 Values values_of(const std::string& key, const Matrix& matrix) {
   return {{key, {{"labels", matrix.labels}, {"counts", matrix.counts}}}};
+}
+
+Values values_of(const std::string& key, const Grid& grid) {
+  Json counts = Json::array();
+  for (const std::vector<int64_t>& row : grid.counts)
+    counts.push_back(
+        list_json(row, [](int64_t count) { return count < 0 ? Json(nullptr) : Json(count); }));
+  return {{key, {{"rows", grid.rows}, {"columns", grid.columns}, {"counts", counts}}}};
 }
 
 Values values_of(const std::string& key, const Curve& curve) {
@@ -158,6 +185,24 @@ Values values_of(const std::string& key, const Examples& examples) {
   return {{key, list_json(examples.items, example_json)}, {examples.measure_key, examples.measure}};
 }
 
+Json generated_json(const GeneratedText& one) {
+  Json json = {{"file", one.where.file},
+               {"line", one.where.line},
+               {"source", one.source},
+               {"reference", whole(one.reference)},
+               {"predicted", whole(one.predicted)},
+               {"references", one.references},
+               {"reference_characters", one.reference_length},
+               {"predicted_characters", one.predicted_length},
+               {"score", finite(one.score)}};
+  if (one.where.column > 0) json["column"] = one.where.column;
+  return json;
+}
+
+Values values_of(const std::string& key, const GeneratedTexts& texts) {
+  return {{key, list_json(texts.items, generated_json)}, {texts.measure_key, texts.measure}};
+}
+
 }  // namespace
 
 std::string shown_cell(const Json& cell) {
@@ -166,14 +211,18 @@ std::string shown_cell(const Json& cell) {
   return cell.is_number_float() ? fmt::format("{:.4f}", cell.get<double>()) : cell.dump();
 }
 
+std::string whole(const std::vector<TextPart>& parts) {
+  std::string text;
+  for (const TextPart& part : parts) text += part.text;
+  return text;
+}
+
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 std::string section_text(const Section& section, const std::string& rest) {
   const std::string text =
       std::visit([&](const auto& content) { return text_of(content, rest); }, section.content);
-  const bool has_title = (std::holds_alternative<Examples>(section.content) ||
-                          std::holds_alternative<PlainTable>(section.content)) &&
-                         !text.empty();
+  const bool has_title = !std::holds_alternative<ScoreTable>(section.content) && !text.empty();
   return has_title ? "\n" + console::printable(section.title) + "\n" + text : text;
 }
 

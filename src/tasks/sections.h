@@ -47,6 +47,14 @@ struct Matrix {
   std::string many = {};                     // what the labels are: "classes"
 };
 
+// A count for each of rows x columns, which need not be of one kind: ranks by matrix and layer.
+// Stands on the page and in report.json.
+struct Grid {
+  std::string note = {};  // how to read it
+  std::vector<std::string> rows = {}, columns = {};
+  std::vector<std::vector<int64_t>> counts = {};  // [row][column]; negative: there is none
+};
+
 // What y is where x lies in (low, high], both from 0 to 1; ideally y is x. Stands on the page and
 // in report.json.
 struct Curve {
@@ -72,6 +80,25 @@ struct Examples {
   std::string measure_key;  // of the measure in report.json
 };
 
+// Generated texts beside what they are compared with, the worst first.
+struct TextPart {
+  std::string text;
+  bool is_shared = true;  // it stands in the other text, too
+};
+struct GeneratedText {
+  Where where;
+  std::string source;                                  // what was asked; "": not known
+  std::vector<TextPart> predicted, reference;          // long ones end in "…"
+  int64_t predicted_length = 0, reference_length = 0;  // characters of the whole texts
+  int64_t references = 1;                              // the nearest of so many is shown
+  double score = 0;                                    // what GeneratedTexts::measure says
+};
+struct GeneratedTexts {
+  std::vector<GeneratedText> items;
+  std::string measure;      // "rougeL"
+  std::string measure_key;  // of the measure in report.json
+};
+
 // Plain rows and columns: test sets beside each other, stages of a run.
 struct PlainTable {
   struct Column {
@@ -86,7 +113,7 @@ struct PlainTable {
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Curve, Examples, PlainTable> content;
+  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable> content;
 };
 
 // Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.
@@ -94,6 +121,8 @@ std::string section_text(const Section& section, const std::string& rest);
 
 // Its keys and values in report.json, as docs/file-formats.md says.
 std::vector<std::pair<std::string, Json>> section_json(const Section& section);
+
+std::string whole(const std::vector<TextPart>& parts);
 
 Json finite(double value);  // JSON has no NaN: null
 

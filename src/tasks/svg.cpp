@@ -147,6 +147,19 @@ struct HeatMap {
   static constexpr double kLongestLabel = 150;
 };
 
+std::string grid_cell(const Grid& grid, size_t row, size_t column, int64_t most, double x, double y,
+                      double cell) {
+  const int64_t count = grid.counts[row][column];
+  if (count < 0) return "";
+  return fmt::format(
+      "<rect class='bar' x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' "
+      "style='opacity:{:.3f}'><title>{}, {}: {}</title></rect>"
+      "<text class='cell' text-anchor='middle' x='{:.1f}' y='{:.1f}'>{}</text>",
+      x + 1, y + 1, cell - 2, cell - 2,
+      0.05 + 0.4 * static_cast<double>(count) / static_cast<double>(most), escape(grid.rows[row]),
+      escape(grid.columns[column]), count, x + cell / 2, y + cell / 2 + 4, count_in(cell, count));
+}
+
 }  // namespace
 
 std::vector<double> nice_ticks(double low, double high, int count) {
@@ -230,6 +243,34 @@ std::string heat_map(const std::vector<std::string>& labels,
          fmt::format(
              "<rect class='frame' x='{0:.1f}' y='{0:.1f}' width='{1:.1f}' height='{1:.1f}'/></svg>",
              map.left, inner);
+}
+
+std::string grid(const Grid& counts) {
+  constexpr double cell = 30, top = 26;
+  double left = 40;
+  int64_t most = 1;
+  for (const std::string& row : counts.rows)
+    left = std::max(left, std::min(HeatMap::kLongestLabel, text_width(row)) + 10);
+  for (const std::vector<int64_t>& row : counts.counts)
+    for (const int64_t count : row) most = std::max(most, count);
+  const double width = left + cell * static_cast<double>(counts.columns.size()) + 2,
+               height = top + cell * static_cast<double>(counts.rows.size()) + 2;
+  std::string out = fmt::format(
+      "<svg width='{:.0f}' height='{:.0f}' role='img' aria-label='counts'>", width, height);
+  for (size_t j = 0; j < counts.columns.size(); ++j)
+    out += fmt::format("<text class='tick' text-anchor='middle' x='{:.1f}' y='{:.1f}'>{}</text>",
+                       left + cell * (static_cast<double>(j) + 0.5), top - 8,
+                       escape(counts.columns[j]));
+  for (size_t i = 0; i < counts.rows.size(); ++i) {
+    const double y = top + cell * static_cast<double>(i);
+    out += fmt::format(
+        "<text class='tick' text-anchor='end' x='{:.1f}' y='{:.1f}'>{}<title>{}</title></text>",
+        left - 6, y + cell / 2 + 4, escape(fitted(counts.rows[i], left - 10)),
+        escape(counts.rows[i]));
+    for (size_t j = 0; j < counts.columns.size(); ++j)
+      out += grid_cell(counts, i, j, most, left + cell * static_cast<double>(j), y, cell);
+  }
+  return out + "</svg>";
 }
 
 }  // namespace hone::svg

@@ -29,6 +29,9 @@ std::string bar_chart(const Curve& curve);
 std::string heat_map(const std::vector<std::string>& labels,
                      const std::vector<std::vector<int64_t>>& counts);
 
+// Its cells, shaded by their share of the largest count. Each has a title "row, column: n".
+std::string grid(const Grid& counts);
+
 // Round values that cover [low, high] in about `count` steps of 1, 2 or 5 times a power of ten
 // (Heckbert 1990, "Nice numbers for graph labels").
 std::vector<double> nice_ticks(double low, double high, int count);

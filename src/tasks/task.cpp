@@ -1,6 +1,18 @@
 #include "tasks/task.h"
 
+#include <fmt/format.h>
+
 namespace hone {
+
+const std::vector<TaskPart>& Task::parts() const {
+  static const std::vector<TaskPart> none;
+  return none;
+}
+
+double Task::targets_in(const Batch& /*batch*/) const {
+  throw Error(ErrorKind::kInternal,
+              fmt::format("task {} does not say how many targets a batch has", info().name));
+}
 
 // What saving a model of this task would write says for whom a head was trained.
 bool Task::can_continue(const ModelConfig& checkpoint) const {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,7 +15,9 @@
 #include "data/record.h"
 #include "data/sample.h"
 #include "data/tokenizer/tokenizer.h"
+#include "models/generation/generate.h"
 #include "tasks/batch.h"
+#include "tasks/generation_options.h"
 #include "tasks/network.h"
 #include "tasks/outputs.h"
 #include "tasks/report.h"
@@ -45,8 +48,9 @@ using Divergence =
 // that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
 struct Row {
   const Sample* sample;
-  at::Tensor output;                  // the first, and of most tasks the only one
-  std::vector<at::Tensor> more = {};  // the others, in the head's order
+  at::Tensor output;                      // the first, and of most tasks the only one
+  std::vector<at::Tensor> more = {};      // the others, in the head's order
+  std::optional<Generated> written = {};  // of a task that writes texts, in place of outputs
 };
 
 // Compares results with gold records. Both have the same fields, so one scorer serves training,
@@ -59,6 +63,24 @@ class Scorer {
   // Error(kData) as `check`; then at gold.where() for a malformed result.
   virtual void add(const Record& gold, const Json& result) = 0;
   virtual Report report() const = 0;  // seconds of work at most; bootstrap included
+};
+
+// Rows of an evaluation that get an answer beside what `Task::assess` tells of them, since answers
+// are slow: drawn by the seed among the first kRecordsAtOnce of the data.
+struct AnswerSample {
+  int64_t rows = 0;
+  uint64_t seed = 0;
+};
+
+class Task;
+
+constexpr const char* kTasksInConfig = "hone_tasks";  // in config.json: what each of several is
+
+// One of several tasks on one encoder.
+struct TaskPart {
+  std::string name;  // the user's
+  std::shared_ptr<Task> task;
+  double weight = 1;  // of its mean loss, in a step and in an evaluation
 };
 
 class Task {
@@ -92,6 +114,9 @@ class Task {
   // What files beside the configuration of the model that training begins from say of the task
   // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
   virtual void begin_from(const std::string& model_folder, bool has_length) {}
+  // The same of a folder that a model of the task was saved in; after TaskInfo::restore.
+  // Error(kModel) where they are not what the model was trained with.
+  virtual void reopen(const std::string& model_folder) {}
 
   // Error(kUsage) where optimizer steps of so many samples (0: not known) could teach nothing.
   // After finish_learning.
@@ -129,6 +154,12 @@ class Task {
                             const LossOptions& options = {}) const {
     return loss(network.forward(batch), batch, options);
   }
+  // The tasks that this one is made of, by Sample::task; empty: it is one. A batch holds samples of
+  // one, and in an optimizer step each one's loss is divided by its own targets there.
+  virtual const std::vector<TaskPart>& parts() const;
+  // How many targets `forward_loss` counts in a batch of training data, told before the pass, as
+  // one of several tasks is asked. Not of a task with a step loss.
+  virtual double targets_in(const Batch& batch) const;
   // True where a sample's loss depends on the other samples (in-batch negatives): the batch of
   // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
   // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in
@@ -141,13 +172,20 @@ class Task {
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
-  }  // generation overrides it
+  }
   // Outputs and loss for evaluation: from one pass, where the outputs are the logits. Overridden
   // together with predict.
   virtual std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const {
     Outputs outputs = predict(network, batch);
     return {outputs, loss(outputs, batch)};
   }
+  // How answers are written, of a task that writes them token by token; null: its answers are the
+  // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
+  // a record has one, and its row has Row::written in place of outputs.
+  virtual const GenerationSettings* generation() const { return nullptr; }
+  // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
+  // result are added to those of the one that `assess` gives.
+  virtual AnswerSample answer_sample() const { return {}; }
   // All rows of one record, one result: the fields of a gold record, and scores.
   virtual Json decode(const Record& record, std::span<const Row> rows,
                       const Tokenizer& tokenizer) const = 0;

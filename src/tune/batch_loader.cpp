@@ -34,13 +34,34 @@ MicroBatch make_whole_step(const SampleStore& samples,
   return step;
 }
 
+std::vector<MicroBatch> make_weighed_step(const SampleStore& samples,
+                                          const std::vector<std::vector<int64_t>>& micro_batches,
+                                          uint64_t seed, int64_t steps_done,
+                                          const std::vector<TaskPart>& parts) {
+  std::vector<MicroBatch> step;
+  std::vector<double> targets(parts.size());
+  double all = 0;
+  for (const std::vector<int64_t>& indices : micro_batches) {
+    step.push_back(make_micro_batch(samples, indices, seed, steps_done));
+    const auto task = static_cast<size_t>(step.back().batch.task);
+    const double own = parts.at(task).task->targets_in(step.back().batch);
+    targets[task] += own;
+    all += own;
+  }
+  for (MicroBatch& micro : step) {
+    const auto task = static_cast<size_t>(micro.batch.task);
+    micro.batch.loss_scale = targets[task] > 0 ? parts[task].weight * all / targets[task] : 0;
+  }
+  return step;
+}
+
 BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed,
-                         int64_t steps_done, bool whole_steps)
+                         int64_t steps_done, const Task& task)
     : samples_(samples),
       timeline_(std::move(timeline)),
       seed_(seed),
       steps_done_(steps_done),
-      whole_steps_(whole_steps),
+      task_(task),
       worker_([this] { work(); }) {}
 
 BatchLoader::~BatchLoader() {
@@ -74,8 +95,15 @@ bool BatchLoader::push(std::optional<MicroBatch> item) {
 
 bool BatchLoader::push_step(int64_t step) {
   const std::vector<std::vector<int64_t>> micro_batches = timeline_.micro_batches(step);
-  if (whole_steps_)
+  if (task_.has_step_loss())
     return push(make_whole_step(samples_, micro_batches, seed_, step)) && push(std::nullopt);
+  if (!task_.parts().empty()) {
+    for (MicroBatch& micro :
+         make_weighed_step(samples_, micro_batches, seed_, step, task_.parts())) {
+      if (!push(std::move(micro))) return false;
+    }
+    return push(std::nullopt);
+  }
   for (const auto& indices : micro_batches) {
     if (!push(make_micro_batch(samples_, indices, seed_, step))) return false;
   }

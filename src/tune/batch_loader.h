@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "data/sample_store.h"
-#include "tasks/batch.h"
+#include "tasks/task.h"
 #include "tune/timeline.h"
 
 namespace hone {
@@ -27,6 +27,13 @@ MicroBatch make_whole_step(const SampleStore& samples,
                            const std::vector<std::vector<int64_t>>& micro_batches, uint64_t seed,
                            int64_t steps_done);
 
+// The micro-batches of a step of several tasks, each with the scale of its loss by which the step's
+// division by all targets gives the sum of the tasks' mean losses, each times its weight.
+std::vector<MicroBatch> make_weighed_step(const SampleStore& samples,
+                                          const std::vector<std::vector<int64_t>>& micro_batches,
+                                          uint64_t seed, int64_t steps_done,
+                                          const std::vector<TaskPart>& parts);
+
 // Samples `indices` as the micro-batch that the step after `steps_done` ones sees: dropout is
 // seeded by (seed, step).
 MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_t>& indices,
@@ -34,10 +41,10 @@ MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_
 
 class BatchLoader {
  public:
-  // Begins with the step that follows `steps_done` ones. `samples` must outlive this.
-  // `whole_steps`: each step is one batch in parts.
+  // Begins with the step that follows `steps_done` ones. `samples` and `task` must outlive this.
+  // Where the loss is over a whole step, each step is one batch in parts.
   BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done,
-              bool whole_steps = false);
+              const Task& task);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -56,7 +63,7 @@ class BatchLoader {
   Timeline timeline_;
   uint64_t seed_;
   int64_t steps_done_;
-  bool whole_steps_;
+  const Task& task_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

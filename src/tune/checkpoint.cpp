@@ -244,9 +244,10 @@ void CheckpointFolder::refuse_existing() const {
               "--overwrite");
 }
 
-int64_t disk_needed(int64_t trained, int64_t all, int64_t state, bool keeps_last) {
+int64_t disk_needed(int64_t trained, int64_t all, int64_t state_bytes, bool keeps_last) {
   constexpr int64_t kFloat = 4;
-  return kFloat * ((keeps_last ? 2 * (trained + state) : 0) + 2 * trained + all) + kSlack;
+  return (keeps_last ? 2 * (kFloat * trained + state_bytes) : 0) + kFloat * (2 * trained + all) +
+         kSlack;
 }
 
 int64_t bytes_below(const std::string& folder) {

@@ -62,9 +62,9 @@ class CheckpointFolder {
 };
 
 // What a run's checkpoints and its model take at one time: two of `last` (`trained` numbers, and
-// `state` numbers of optimizer and regularisers) where there is one, two of `best`, and the model
+// `state_bytes` of optimizer and regularisers) where there is one, two of `best`, and the model
 // of `all` numbers.
-int64_t disk_needed(int64_t trained, int64_t all, int64_t state, bool keeps_last);
+int64_t disk_needed(int64_t trained, int64_t all, int64_t state_bytes, bool keeps_last);
 
 int64_t bytes_below(const std::string& folder);  // of all files in it; 0 where it is not there
 

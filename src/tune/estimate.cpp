@@ -37,9 +37,9 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// fp32 weights and the bf16 copy; gradients of those that are trained, and what is kept of them.
-int64_t weight_bytes(const WeightCount& weights, int64_t state, Precision precision) {
-  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + (weights.trained + state) * 4;
+// fp32 weights and the bf16 copy; gradients of those that are trained.
+int64_t weight_bytes(const WeightCount& weights, Precision precision) {
+  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + weights.trained * 4;
 }
 
 // A loss that is no number takes as long as another; the run itself will tell of it.
@@ -85,21 +85,22 @@ std::string Estimate::text() const {
 
 Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
                   const TrainOptions& options, const std::vector<ChosenRegulariser>& regularisers) {
-  const StepParts parts(pipeline, options, regularisers);
-  const WeightCount weights = count_weights(pipeline.network());
-  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   const Timeline timeline(lengths, plan_options(options), options.num_train_epochs,
                           options.max_steps);
+  const StepParts parts(pipeline, options, regularisers, timeline.steps());
+  const WeightCount weights = count_weights(pipeline.network());
+  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
   Estimate result;
   result.parameters = weights.trained;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
   result.micro_batch_tokens = largest_micro_batch(lengths, options);
-  result.memory_bytes = kProgram + weight_bytes(weights, parts.state_size(), precision) +
+  result.memory_bytes = kProgram + weight_bytes(weights, precision) + parts.state_bytes() +
+                        pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
   result.disk_bytes =
-      disk_needed(weights.trained, weights.all, parts.state_size(), options.save_strategy != "no");
+      disk_needed(weights.trained, weights.all, parts.state_bytes(), options.save_strategy != "no");
   return result;
 }
 
@@ -112,9 +113,9 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  const StepParts parts(pipeline, options, regularisers);
-  Timeline timeline(samples.lengths(), plan_options(options), options.num_train_epochs,
-                    options.max_steps);
+  Timeline timeline(samples.lengths(), plan_options(options, samples.tasks()),
+                    options.num_train_epochs, options.max_steps);
+  const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
   std::chrono::duration<double> spent{0};
   int64_t tokens = 0;
@@ -129,8 +130,8 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
     }
     parts.optimizer->step(/*learning_rate=*/0, /*gradient_scale=*/1);
     gradient_norm(parts.parameters());  // which waits for a GPU
+    parts.regularisers.after_step({step + 1, /*gradient_scale=*/1});
     clear_gradients(parts.parameters());
-    parts.regularisers.after_step(step + 1);
     if (step == 0 && steps > 1) continue;
     spent += std::chrono::steady_clock::now() - start;
     tokens += step_tokens;

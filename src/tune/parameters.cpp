@@ -22,11 +22,11 @@ bool decays(const std::string& name) {
   for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const auto holds = [&](const char* word) { return lower.find(word) != std::string::npos; };
   // "norm" and "…_norm" as whole parts of the dotted name: bounded by dots on the right, by a dot
-  // or an underscore on the left.
+  // or an underscore on the left. GPT-2's are "ln_1", "ln_2" and "ln_f".
   const std::string dotted = "." + lower + ".";
-  const bool is_norm = holds("layernorm") || holds("rmsnorm") ||
-                       dotted.find(".norm.") != std::string::npos ||
-                       dotted.find("_norm.") != std::string::npos;
+  const bool is_norm =
+      holds("layernorm") || holds("rmsnorm") || dotted.find(".norm.") != std::string::npos ||
+      dotted.find("_norm.") != std::string::npos || dotted.find(".ln_") != std::string::npos;
   return !holds("bias") && !is_norm;
 }
 

@@ -79,12 +79,13 @@ void compare_adapters(const Json& before, const Json& now, const Where& where) {
 // The optimizer's state is that of its weights; the regularisers' that of a set of them.
 void compare_trained(const Json& before, const Json& now, const Where& where) {
   const TrainOptions usual;
-  for (const auto& [key, fallback] :
-       {std::pair("optim", Json(usual.optim)), std::pair("freeze", Json(Json::array()))}) {
+  for (const auto& [key, fallback] : {std::pair("optim", Json(usual.optim)),
+                                      std::pair("optim_moments", Json(usual.optim_moments)),
+                                      std::pair("freeze", Json(Json::array()))}) {
     const Json old = before.at("options").value(key, fallback);
     if (old == now["options"][key]) continue;
     refuse_change(where, fmt::format("{} was {}, now it is {}: the optimizer's state is of other "
-                                     "weights, or of another rule",
+                                     "weights, of another rule or of another type",
                                      key, old.dump(), now["options"][key].dump()));
   }
   const auto names = [](const Json& all) {
@@ -145,13 +146,17 @@ Json RunIdentity::begun_with() const {
 
 // What decides which samples form a step.
 Json RunIdentity::plan() const {
-  return {{"samples", inputs_.train->size()},
-          {"lengths", hash_of(inputs_.train->lengths())},
-          {"seed", options_.seed},
-          {"per_device_train_batch_size", options_.per_device_train_batch_size},
-          {"max_tokens_per_batch", options_.max_tokens_per_batch},
-          {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
-          {"group_by_length", options_.group_by_length}};
+  Json plan = {{"samples", inputs_.train->size()},
+               {"lengths", hash_of(inputs_.train->lengths())},
+               {"seed", options_.seed},
+               {"per_device_train_batch_size", options_.per_device_train_batch_size},
+               {"max_tokens_per_batch", options_.max_tokens_per_batch},
+               {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
+               {"group_by_length", options_.group_by_length}};
+  if (inputs_.train->tasks().empty()) return plan;
+  plan["task_sampling"] = options_.task_sampling;
+  plan["task_temperature"] = options_.task_temperature;
+  return plan;
 }
 
 Json RunIdentity::json() const {

@@ -1,14 +1,41 @@
 #include "tune/step_parts.h"
 
+#include "tune/regularise/rank_budget.h"
+
 namespace hone {
+namespace {
+
+// Rates that a method of few weights gives some of them; the configuration's own groups come first.
+TrainOptions with_rates(TrainOptions options, const Pipeline& pipeline) {
+  if (!pipeline.adapted()) return options;
+  for (const RateFactor& rate : pipeline.adapted()->rates) {
+    ParameterGroup group;
+    group.parameters.globs = {rate.weights};
+    group.factor = rate.factor;
+    options.groups.push_back(std::move(group));
+  }
+  return options;
+}
+
+// The innermost: what others do after a step (an average) is done with what it leaves.
+std::vector<ChosenRegulariser> with_rank_budget(const std::vector<ChosenRegulariser>& chosen,
+                                                Network& network) {
+  std::vector<ChosenRegulariser> all = chosen;
+  if (has_rank_budget(network)) all.insert(all.begin(), rank_budget());
+  return all;
+}
+
+}  // namespace
 
 StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
-                     const std::vector<ChosenRegulariser>& chosen)
+                     const std::vector<ChosenRegulariser>& chosen, int64_t total_steps)
     : frozen(freeze(pipeline.network(), options)),
       optimizer(optimizers()
                     .named(options.optim)
-                    .make(trainable_parameters(pipeline.network(), options), options)),
-      regularisers(chosen, {pipeline, *optimizer}),
+                    .make(trainable_parameters(pipeline.network(), with_rates(options, pipeline)),
+                          options)),
+      regularisers(with_rank_budget(chosen, pipeline.network()),
+                   {pipeline, *optimizer, total_steps}),
       pass(regularisers.pass(pipeline.task(), pipeline.network(),
                              {.label_smoothing = options.label_smoothing_factor})) {}
 

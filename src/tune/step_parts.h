@@ -13,11 +13,12 @@ namespace hone {
 struct StepParts {
   // Freezes what `options` names. The network is on its device, in its precision. Error(kUsage) as
   // freeze, trainable_parameters and a regulariser have it.
+  // `total_steps`: of the run.
   StepParts(Pipeline& pipeline, const TrainOptions& options,
-            const std::vector<ChosenRegulariser>& chosen);
+            const std::vector<ChosenRegulariser>& chosen, int64_t total_steps);
 
   const std::vector<Parameter>& parameters() const { return optimizer->parameters(); }
-  int64_t state_size() const { return optimizer->state_size() + regularisers.state_size(); }
+  int64_t state_bytes() const { return optimizer->state_bytes() + regularisers.state_bytes(); }
 
   std::vector<Frozen> frozen;
   std::unique_ptr<Optimizer> optimizer;

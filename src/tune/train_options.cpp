@@ -18,7 +18,9 @@ constexpr int64_t kMostSteps = 1'000'000'000'000'000, kMostPlannedEpochs = 1'000
 std::vector<std::string> choices(const std::string& key) {
   if (key == "optim") return optimizers().names();
   if (key == "lr_scheduler_type") return schedules().names();
+  if (key == "optim_moments") return {"fp32", "bf16", "int8"};
   if (key == "precision") return {"auto", "fp32", "bf16"};
+  if (key == "task_sampling") return {"size", "equal", "temperature"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
 }
@@ -156,6 +158,7 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
                fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
                            o.lr_end, o.learning_rate));
+  check.inside("task_temperature", o.task_temperature, 1, Checker::kNoLimit, true);
   check.inside("label_smoothing_factor", o.label_smoothing_factor, 0, 1, true);
 }
 
@@ -185,6 +188,11 @@ TrainOptions TrainOptions::read(Config& section, bool has_validation, double lea
   for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
   o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);
+  check.refuse(o.optim_moments != "fp32" && !optimizers().named(o.optim).has_narrow_moments,
+               "optim_moments",
+               fmt::format("optimizer {} keeps what it keeps in fp32; optim: adamw can have "
+                           "moments in {}",
+                           o.optim, o.optim_moments));
   check_amounts(check, o);
   check_numbers(check, o);
   check_stopping(check, o, has_validation);
@@ -244,6 +252,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "lr_num_cycles does nothing unless lr_scheduler_type is cosine_with_restarts");
   tell(o.lr_decay_ratio != usual.lr_decay_ratio && o.lr_scheduler_type != "warmup_stable_decay",
        "lr_decay_ratio does nothing unless lr_scheduler_type is warmup_stable_decay");
+  tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
+       "task_temperature does nothing unless task_sampling is temperature");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,
        "adam_beta1, adam_beta2 and adam_epsilon do nothing unless optim is adamw or adam; others "
        "have options of their own in optim_args");
@@ -257,6 +267,15 @@ PlanOptions plan_options(const TrainOptions& o) {
   plan.accumulation = o.gradient_accumulation_steps;
   plan.group_by_length = o.group_by_length;
   plan.seed = static_cast<uint64_t>(o.seed);
+  return plan;
+}
+
+PlanOptions plan_options(const TrainOptions& o, const std::vector<int32_t>& tasks) {
+  PlanOptions plan = plan_options(o);
+  plan.tasks = &tasks;
+  plan.temperature = o.task_sampling == "size"    ? 1
+                     : o.task_sampling == "equal" ? std::numeric_limits<double>::infinity()
+                                                  : o.task_temperature;
   return plan;
 }
 

@@ -42,8 +42,9 @@ struct TrainOptions {
   int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
   int64_t gradient_accumulation_steps = 1;
   int64_t per_device_eval_batch_tokens = 2048;
-  std::string optim = "adamw_torch";  // a name of the table in tune/optim/registry.cpp
-  Json optim_args = Json::object();   // the optimizer's own options, all of them
+  std::string optim = "adamw_torch";   // a name of the table in tune/optim/registry.cpp
+  Json optim_args = Json::object();    // the optimizer's own options, all of them
+  std::string optim_moments = "fp32";  // fp32 | bf16 | int8: what AdamW keeps its moments in
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
@@ -60,6 +61,8 @@ struct TrainOptions {
   double label_smoothing_factor = 0.0;
   int64_t max_seq_length = 0;  // 0: the model's limit
   bool group_by_length = true;
+  std::string task_sampling = "size";  // of several tasks: size | equal | temperature
+  double task_temperature = 2;         // samples of a task are drawn by size^(1 / temperature)
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
@@ -94,6 +97,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens);
   visit("optim", o.optim);
   visit("optim_args", o.optim_args);
+  visit("optim_moments", o.optim_moments);
   visit("learning_rate", o.learning_rate);
   visit("weight_decay", o.weight_decay);
   visit("adam_beta1", o.adam_beta1);
@@ -113,6 +117,8 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("label_smoothing_factor", o.label_smoothing_factor);
   visit("max_seq_length", o.max_seq_length);
   visit("group_by_length", o.group_by_length);
+  visit("task_sampling", o.task_sampling);
+  visit("task_temperature", o.task_temperature);
   visit("seed", o.seed);
   visit("precision", o.precision);
   visit("device", o.device);
@@ -135,6 +141,9 @@ Json options_json(const TrainOptions& options);
 std::vector<std::string> idle_options(const TrainOptions& options, bool has_validation);
 
 PlanOptions plan_options(const TrainOptions& options);
+// The same of samples of several tasks: Sample::task of each, empty where they are of one. They
+// must outlive the plan.
+PlanOptions plan_options(const TrainOptions& options, const std::vector<int32_t>& tasks);
 ScheduleOptions schedule_options(const TrainOptions& options, int64_t total_steps);
 
 }  // namespace hone

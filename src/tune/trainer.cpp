@@ -33,8 +33,8 @@ class Clock {
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
   if (inputs.train->size() == 0)
     throw Error(ErrorKind::kData, "there is no training sample left to train on");
-  return Timeline(inputs.train->lengths(), plan_options(options), options.num_train_epochs,
-                  options.max_steps);
+  return Timeline(inputs.train->lengths(), plan_options(options, inputs.train->tasks()),
+                  options.num_train_epochs, options.max_steps);
 }
 
 // Puts the network on its device. What "auto" chose once holds for the whole run: another precision
@@ -141,14 +141,14 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
       criterion_(criterion_named(options.metric_for_best_model)),
       identity_(inputs, options, criterion_.metric, machine_),
       schedule_(make_schedule(schedule_options(options, timeline_.steps()))),
-      parts_(pipeline_, options, inputs.regularisers) {
+      parts_(pipeline_, options, inputs.regularisers, timeline_.steps()) {
   progress_.best = BestTracker(options.early_stopping_patience, options.early_stopping_threshold);
 }
 
 TrainResult Trainer::run() {
   begin();
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
-                      progress_.step, pipeline_.task().has_step_loss());
+                      progress_.step, pipeline_.task());
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
@@ -175,10 +175,11 @@ void Trainer::train_step(BatchLoader& batches) {
   const double norm = gradient_norm(parts_.parameters()) / count,
                rate = options_.learning_rate * schedule_(progress_.step);
   if (!std::isfinite(norm)) refuse(sums.indices, {"gradient", /*is_gradient=*/true});
-  parts_.optimizer->step(rate, clip_factor(norm) / count);
-  clear_gradients(parts_.parameters());
+  const double scale = clip_factor(norm) / count;
+  parts_.optimizer->step(rate, scale);
   ++progress_.step;
-  parts_.regularisers.after_step(progress_.step);
+  parts_.regularisers.after_step({progress_.step, scale});
+  clear_gradients(parts_.parameters());
   tell_step({.loss = sums.loss / count,
              .gradient_norm = norm,
              .learning_rate = rate,
@@ -321,7 +322,7 @@ void Trainer::begin() {
 void Trainer::require_room() const {
   const WeightCount weights = count_weights(pipeline_.network());
   const int64_t there = inputs_.resume ? bytes_below(checkpoints_.path()) : 0,
-                needed = disk_needed(weights.trained, weights.all, parts_.state_size(),
+                needed = disk_needed(weights.trained, weights.all, parts_.state_bytes(),
                                      options_.save_strategy != "no");
   require_disk(inputs_.output_dir, std::max<int64_t>(0, needed - there),
                "this run's checkpoints and model");

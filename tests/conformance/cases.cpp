@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kRecords = 60;
+constexpr size_t kRecords = 60, kSpecialTokens = 5;
 
 std::vector<Record> read(const std::string& path) {
   SourceOptions source;
@@ -76,34 +76,109 @@ std::vector<std::string> vocabulary_of(const std::vector<Record>& records) {
   return tokens;
 }
 
-void write_tiny_bert(const std::vector<std::string>& vocabulary, const std::string& folder) {
-  fs::create_directories(folder);
+// Random weights for the folder's config.json, under the names of its family.
+void write_random_weights(const std::string& folder) {
+  const ModelConfig config = ModelConfig::load(folder);
+  const auto backbone = make_backbone(config);
+  backbone->initialise(1);
+  StateDict weights;
+  for (const auto& item : backbone->named_parameters()) {
+    const std::string name = config.base_prefix + "." + item.key();
+    weights[name] = config.stored(name, item.value()).detach().contiguous();
+  }
+  write_safetensors(folder + "/model.safetensors", weights);
+}
+
+// Keys of all families: each reads its own.
+Json tiny_config(const std::string& family, size_t words) {
+  return {{"model_type", family},
+          {"vocab_size", words},
+          {"hidden_size", 32},
+          {"dim", 32},
+          {"n_embd", 32},
+          {"embedding_size", 16},
+          {"num_hidden_layers", 2},
+          {"n_layers", 2},
+          {"n_layer", 2},
+          {"num_attention_heads", 4},
+          {"n_heads", 4},
+          {"n_head", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"intermediate_size", 48},
+          {"hidden_dim", 48},
+          {"max_position_embeddings", 68},  // some keep the first ones for themselves
+          {"n_positions", 68},
+          {"type_vocab_size", 2},
+          {"hidden_dropout_prob", 0.1},
+          {"attention_probs_dropout_prob", 0.1},
+          {"attention_dropout", 0.1},
+          {"initializer_range", 0.1},
+          {"hidden_act", family == "bert" ? "gelu" : ""},
+          {"layer_norm_eps", 1e-12},
+          {"relative_attention", true},
+          {"pos_att_type", "p2c|c2p"},
+          {"position_buckets", 8},
+          {"norm_rel_ebd", "layer_norm"},
+          {"share_att_key", true},
+          {"rms_norm_eps", 1e-6},
+          {"tie_word_embeddings", true},
+          {"eos_token_id", 3},
+          {"pad_token_id", 0}};
+}
+
+void write_bert_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
   write_file(folder + "/vocab.txt", fmt::format("{}\n", fmt::join(vocabulary, "\n")));
   write_file(
       folder + "/tokenizer_config.json",
       R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false, "model_max_length": 64})");
-  const Json config = {{"model_type", "bert"},
-                       {"architectures", Json::array({"BertModel"})},
-                       {"vocab_size", vocabulary.size()},
-                       {"hidden_size", 32},
-                       {"num_hidden_layers", 2},
-                       {"num_attention_heads", 4},
-                       {"intermediate_size", 48},
-                       {"max_position_embeddings", 64},
-                       {"type_vocab_size", 2},
-                       {"hidden_dropout_prob", 0.1},
-                       {"attention_probs_dropout_prob", 0.1},
-                       {"initializer_range", 0.1},
-                       {"hidden_act", "gelu"},
-                       {"layer_norm_eps", 1e-12},
-                       {"pad_token_id", 0}};
-  write_file(folder + "/config.json", config.dump(1));
-  const auto backbone = make_backbone(ModelConfig::load(folder));
-  backbone->initialise(1);
-  StateDict weights;
-  for (const auto& item : backbone->named_parameters())
-    weights["bert." + item.key()] = item.value().detach();
-  write_safetensors(folder + "/model.safetensors", weights);
+}
+
+// Of a model that writes: nothing is put around a text, a chat template marks turns.
+void write_chat_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
+  Json ids = Json::object(), added = Json::array();
+  for (size_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary[id]] = id;
+  for (size_t id = 0; id < kSpecialTokens; ++id)
+    added.push_back({{"id", id},
+                     {"content", vocabulary[id]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  const Json tokenizer = {{"version", "1.0"},
+                          {"added_tokens", added},
+                          {"normalizer", nullptr},
+                          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
+                          {"post_processor", nullptr},
+                          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
+                          {"model",
+                           {{"type", "WordPiece"},
+                            {"unk_token", "[UNK]"},
+                            {"continuing_subword_prefix", "##"},
+                            {"max_input_chars_per_word", 100},
+                            {"vocab", ids}}}};
+  write_file(folder + "/tokenizer.json", tokenizer.dump(1));
+  const Json options = {
+      {"tokenizer_class", "PreTrainedTokenizerFast"},
+      {"model_max_length", 64},
+      {"eos_token", "[SEP]"},
+      {"pad_token", "[SEP]"},  // as often: the end has a loss all the same
+      {"unk_token", "[UNK]"},
+      {"chat_template",
+       "{% for m in messages %}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}"
+       "[SEP]{% endgeneration %}{% else %}[CLS]{{ m['content'] }}[MASK]{% endif %}{% endfor %}"}};
+  write_file(folder + "/tokenizer_config.json", options.dump(1));
+}
+
+void write_tiny_model(const std::vector<std::string>& vocabulary, const std::string& folder,
+                      const std::string& family, bool writes) {
+  fs::create_directories(folder);
+  (writes ? write_chat_tokenizer : write_bert_tokenizer)(vocabulary, folder);
+  Json json = tiny_config(family, vocabulary.size());
+  if (json["hidden_act"] == "") json.erase("hidden_act");  // the family's own
+  write_file(folder + "/config.json", json.dump(1));
+  write_random_weights(folder);
 }
 
 }  // namespace
@@ -132,11 +207,14 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
-  Config section = Config::parse(c.config, c.name).section("task");
-  section.get("name", "");
+std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
+                                const Tokenizer& tokenizer) {
+  Config root = Config::parse(c.config, c.name);
+  Config section = root.section(root.has("tasks") ? "tasks" : "task");
+  if (!root.has("tasks")) section.get("name", "");
   std::shared_ptr<Task> task = c.info->make(section, kLongest);
   section.refuse_unknown();
+  task->begin_from(folder, /*has_length=*/true);
   for (const Record& record : c.records) {
     task->learn(record);
     task->learn_tokens(record, tokenizer);
@@ -145,10 +223,22 @@ std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer) {
   return task;
 }
 
-std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder) {
-  write_tiny_bert(vocabulary_of(c.records), folder);
+std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
+                                        const Form& form) {
+  const bool writes = c.info->name == std::string("causal_lm");
+  const std::string usual = writes ? "llama" : "bert";
+  write_tiny_model(vocabulary_of(c.records), folder, form.family.empty() ? usual : form.family,
+                   writes);
   const auto tokenizer = Tokenizer::load(folder);
-  return Pipeline::create(folder, tokenizer, make_task(c, *tokenizer), /*seed=*/7);
+  std::optional<PeftOptions> peft;
+  if (!form.peft.empty()) {
+    Config section = Config::parse(form.peft, "peft");
+    peft = PeftOptions::read(section);
+    section.refuse_unknown();
+    peft->base = folder;
+  }
+  return Pipeline::create(folder, tokenizer, make_task(c, folder, *tokenizer), /*seed=*/7, {},
+                          peft);
 }
 
 }  // namespace hone::conformance

@@ -1,4 +1,4 @@
-// What every task is tried on: its example, a tiny random BERT whose vocabulary can spell it, and
+// What every task is tried on: its example, a tiny random model whose vocabulary can spell it, and
 // the same for options of note.
 #pragma once
 
@@ -39,11 +39,18 @@ std::vector<Case> all_cases();
 
 constexpr int64_t kLongest = 32;  // tokens of a sequence: long texts are cut or windowed
 
-// The task of a case, which has learned its labels.
-std::shared_ptr<Task> make_task(const Case& c, const Tokenizer& tokenizer);
+// The task of a case, which has learned its labels, for the model of a folder.
+std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
+                                const Tokenizer& tokenizer);
 
-// A fresh pipeline on a tiny random BERT written to `folder`; a word of the texts is a token or is
+struct Form {
+  std::string family = "";  // of the registry; "": BERT, or Llama for a task that writes
+  std::string peft = "";    // YAML of the section; "": none
+};
+
+// A fresh pipeline on a tiny random model written to `folder`; a word of the texts is a token or is
 // spelled in letters.
-std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder);
+std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
+                                        const Form& form = {});
 
 }  // namespace hone::conformance

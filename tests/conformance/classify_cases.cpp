@@ -18,6 +18,13 @@ const bool kClassifyCases = add_variants("classify", [](const std::vector<Record
     const auto text = fields["text"].get<std::string>();
     fields["about"] = {{"start", 0}, {"end", text.find(' ', i % 4 + 1)}};
   };
+  const auto turns = [](Json& fields, size_t i) {
+    Json list = Json::array();
+    if (i % 3 > 0) list.push_back("not that one");
+    if (i % 3 > 1) list.push_back("which one do you mean");
+    list.push_back(fields["text"]);
+    fields["text"] = std::move(list);
+  };
   const auto columns = [](Json& fields, size_t i) {
     fields["even"] = i % 2 == 0 ? 1 : 0;
     fields["third"] = i % 3 == 0 ? 1 : 0;
@@ -28,6 +35,7 @@ const bool kClassifyCases = add_variants("classify", [](const std::vector<Record
       {"pairs", "{text_pair: other}", edited(example, pair)},
       {"aspects", "{aspect: about}", edited(example, aspect)},
       {"marked aspects", "{aspect: about, aspect_as: mark}", edited(example, aspect)},
+      {"turns of a dialogue", "{history: 1}", edited(example, turns)},
       {"columns of labels", "{label: [even, third]}", edited(example, columns)},
   };
 });

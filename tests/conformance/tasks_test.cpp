@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
+#include <map>
 #include <set>
 
 #include "base/file.h"
 #include "conformance/cases.h"
+#include "conformance/gradients.h"
 #include "support/temporary_folder.h"
 
 namespace hone::conformance {
@@ -33,56 +35,6 @@ void hold(Trial trial) {
   }
   EXPECT_EQ(seen.size(), tasks().size());
   std::cout << "[  CASES   ] " << held << " of " << seen.size() << " tasks\n";
-}
-
-struct Encoded {
-  std::vector<Sample> samples;
-  std::vector<int64_t> indices;
-};
-
-Encoded encode(const Pipeline& pipeline, const std::vector<Record>& records, size_t most) {
-  Encoded all;
-  for (size_t i = 0; i < records.size() && all.samples.size() < most; ++i) {
-    for (Sample& sample : pipeline.task().encode(records[i], pipeline.tokenizer(), true))
-      all.samples.push_back(std::move(sample));
-  }
-  if (all.samples.size() > most) all.samples.resize(most);
-  for (size_t i = 0; i < all.samples.size(); ++i) all.indices.push_back(static_cast<int64_t>(i));
-  return all;
-}
-
-using Gradients = std::map<std::string, at::Tensor>;
-
-// The samples in batches of `at_once`; as parts of one batch, where the loss is over all of them.
-std::vector<Batch> batches_of(const Task& task, const Encoded& all, size_t at_once) {
-  std::vector<Batch> batches;
-  if (task.has_step_loss()) batches.push_back(collate(all.samples, all.indices, 99));
-  for (size_t begin = 0; begin < all.samples.size(); begin += at_once) {
-    const size_t end = std::min(begin + at_once, all.samples.size());
-    if (task.has_step_loss()) {
-      batches.front().parts.push_back(static_cast<int64_t>(end - begin));
-    } else {
-      batches.push_back(collate({all.samples.begin() + begin, all.samples.begin() + end},
-                                {all.indices.begin() + begin, all.indices.begin() + end}, 99));
-    }
-  }
-  return batches;
-}
-
-// Gradient of the mean loss over all samples, taken `at_once` at a time.
-Gradients gradients(Pipeline& pipeline, const Encoded& all, size_t at_once) {
-  const auto weights = pipeline.network().weights();
-  for (const auto& [name, weight] : weights) weight.mutable_grad().reset();
-  double count = 0;
-  for (const Batch& batch : batches_of(pipeline.task(), all, at_once)) {
-    const Loss loss = pipeline.task().forward_loss(pipeline.network(), batch);
-    loss.sum.backward();
-    count += loss.count;
-  }
-  Gradients result;
-  for (const auto& [name, weight] : weights)
-    result[name] = weight.grad().defined() ? weight.grad() / count : at::Tensor();
-  return result;
 }
 
 // Adam as in the paper (Kingma and Ba 2015): tasks are tried without the training room.
@@ -160,7 +112,10 @@ TEST(Conformance, PredictsTheSameWithAndWithoutGold) {
     labelled.resize(20);
     // A row may be its own gold (texts that belong together, words that are masked): then its texts
     // alone have targets.
-    std::erase_if(gold, [&](const std::string& f) { return !labelled[0].fields.contains(f); });
+    std::erase_if(gold, [&](const std::string& f) {
+      return std::none_of(labelled.begin(), labelled.end(),
+                          [&](const Record& r) { return r.fields.contains(f); });
+    });
     for (const Record& record : labelled) {
       plain.push_back(record);
       for (const std::string& field : gold) plain.back().fields.erase(field);
@@ -181,12 +136,23 @@ TEST(Conformance, HasAFiniteLoss) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
     const Encoded all = encode(*pipeline, c.records, 16);
-    const Loss loss =
-        pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+    const Loss loss = whole_loss(*pipeline, all, 0);
     EXPECT_GT(loss.count, 0);
     EXPECT_GT(loss.sum.item<double>(), 0);
     EXPECT_TRUE(std::isfinite(loss.sum.item<double>()));
     EXPECT_EQ(loss.sum.dim(), 0);
+  });
+}
+
+TEST(Conformance, SaysBeforeThePassHowManyTargetsABatchHas) {
+  hold([](const Case& c, const TemporaryFolder& folder) {
+    const auto pipeline = make_pipeline(c, folder.path());
+    if (pipeline->task().has_step_loss()) return;
+    pipeline->network().train();
+    for (const Batch& batch : batches_of(pipeline->task(), encode(*pipeline, c.records, 40), 7)) {
+      const Loss loss = pipeline->task().forward_loss(pipeline->network(), batch);
+      EXPECT_EQ(pipeline->task().targets_in(batch), loss.count);
+    }
   });
 }
 
@@ -222,8 +188,7 @@ TEST(Conformance, LearnsTwentyRecordsByHeart) {
     pipeline->network().eval();  // by heart: without dropout
     double score = 0;
     for (int step = 1; step <= 400 && score < 1; ++step) {
-      const Loss loss =
-          pipeline->task().forward_loss(pipeline->network(), collate(all.samples, all.indices, 0));
+      const Loss loss = whole_loss(*pipeline, all, 0);
       loss.sum.backward();
       optimizer.step(3e-3, 1 / loss.count);
       if (step % 20 == 0) score = known_by_heart(pipeline->evaluate(twenty));
@@ -246,27 +211,31 @@ TEST(Conformance, SurvivesSaveAndLoad) {
   });
 }
 
+void compare_alone_and_together(Pipeline& pipeline, const Encoded& all) {
+  const Outputs together =
+      pipeline.task().predict(pipeline.network(), collate(all.samples, all.indices, 0));
+  std::vector<std::vector<at::Tensor>> alone(together.all().size());
+  for (size_t i = 0; i < all.samples.size(); ++i) {
+    const Outputs one =
+        pipeline.task().predict(pipeline.network(), collate({all.samples[i]}, {all.indices[i]}, 0));
+    for (size_t o = 0; o < alone.size(); ++o) alone[o].push_back(one[o]);
+  }
+  for (size_t o = 0; o < alone.size(); ++o) {
+    const auto& [values, row_of] = together.all()[o];
+    if (row_of == RowOf::kBatch) continue;  // of no sample
+    EXPECT_LT((at::cat(alone[o]) - values).abs().max().item<double>(),
+              1e-5 * values.abs().max().item<double>())
+        << "output " << o;
+  }
+}
+
 TEST(Conformance, GivesTheSameAloneAndInABatch) {
   hold([](const Case& c, const TemporaryFolder& folder) {
     const auto pipeline = make_pipeline(c, folder.path());
     pipeline->network().eval();
     const c10::AutoGradMode no_grad(false);
-    const Encoded all = encode(*pipeline, c.records, 40);
-    const Outputs together =
-        pipeline->task().predict(pipeline->network(), collate(all.samples, all.indices, 0));
-    std::vector<std::vector<at::Tensor>> alone(together.all().size());
-    for (size_t i = 0; i < all.samples.size(); ++i) {
-      const Outputs one = pipeline->task().predict(pipeline->network(),
-                                                   collate({all.samples[i]}, {all.indices[i]}, 0));
-      for (size_t o = 0; o < alone.size(); ++o) alone[o].push_back(one[o]);
-    }
-    for (size_t o = 0; o < alone.size(); ++o) {
-      const auto& [values, row_of] = together.all()[o];
-      if (row_of == RowOf::kBatch) continue;  // of no sample
-      EXPECT_LT((at::cat(alone[o]) - values).abs().max().item<double>(),
-                1e-5 * values.abs().max().item<double>())
-          << "output " << o;
-    }
+    for (const Encoded& own : by_task(encode(*pipeline, c.records, 40)))
+      compare_alone_and_together(*pipeline, own);
   });
 }
 
@@ -343,9 +312,7 @@ TEST(Conformance, DropsOutWhileTraining) {
     const Encoded all = encode(*pipeline, c.records, 4);
     const auto loss = [&](bool training, uint64_t seed) {
       pipeline->network().train(training);
-      return pipeline->task()
-          .forward_loss(pipeline->network(), collate(all.samples, all.indices, seed))
-          .sum.item<double>();
+      return whole_loss(*pipeline, all, seed).sum.item<double>();
     };
     EXPECT_NE(loss(true, 1), loss(true, 2));
     EXPECT_EQ(loss(true, 1), loss(true, 1));

@@ -157,6 +157,17 @@ std::vector<Sound> sound_files() {
        R"( {"type": "relation", "from_id": "s", "to_id": "s", "direction": "bi", "labels": ["r"]})"
        R"(]}]}, {"data": {}}])",
        options_of("label_studio")},
+      {"alpaca",
+       R"([{"instruction": "a 中", "input": "b", "output": "c", "history": [["d", "e"]]},)"
+       "\n"
+       R"( {"instruction": "x", "output": "y", "system": "z"}])",
+       options_of("alpaca")},
+      {"sharegpt",
+       R"({"conversations": [{"from": "human", "value": "é"}, {"from": "function_call", "value":)"
+       R"( "{\"name\": \"f\", \"arguments\": \"{}\"}"}, {"from": "tool", "value": "1"}], "tools": "[]"})"
+       "\n"
+       R"({"conversations": [{"from": "gpt", "value": "a"}], "system": "s"})",
+       options_of("sharegpt")},
       {"by_type", "{\"v\": {\"X\": {\"ab\": [[0, 1], [4, 5]]}}}\n{\"v\": {}}\n",
        with_forms("by_type")},
       {"triples", "{\"v\": [[0, 1, \"X\"], [2, 3, \"Y\"]]}\n", with_forms("triples")},

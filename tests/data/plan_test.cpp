@@ -5,6 +5,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "base/random.h"
@@ -173,6 +174,68 @@ TEST(PlanEvaluation, GoesFromLongToShortWithinTheBudget) {
   EXPECT_THAT(plan_evaluation({5, 90, 7, 80, 1}, 100), ElementsAre(Group{1}, Group{3, 2, 0, 4}));
   EXPECT_THAT(plan_evaluation({500, 1}, 100), ElementsAre(Group{0}, Group{1}));
   EXPECT_TRUE(plan_evaluation({}, 100).empty());
+}
+
+// ---- several tasks
+
+// Of the first task many samples, of the others fewer.
+std::vector<int32_t> some_tasks(const std::vector<int32_t>& sizes, uint64_t seed) {
+  std::vector<int32_t> tasks;
+  for (size_t task = 0; task < sizes.size(); ++task)
+    tasks.insert(tasks.end(), static_cast<size_t>(sizes[task]), static_cast<int32_t>(task));
+  std::vector<int32_t> shuffled;
+  for (const int64_t i : permutation(static_cast<int64_t>(tasks.size()), seed))
+    shuffled.push_back(tasks[static_cast<size_t>(i)]);
+  return shuffled;
+}
+
+RC_GTEST_PROP(PlanOfSeveralTasks, HasMicroBatchesOfOneTaskAndTheStepsOfOne, ()) {
+  const auto seed = *rc::gen::arbitrary<uint64_t>();
+  const std::vector<int32_t> tasks = some_tasks({37, 9, 20}, seed),
+                             lengths = some_lengths(tasks.size(), seed);
+  PlanOptions options{.batch_size = *rc::gen::inRange<int64_t>(1, 9),
+                      .accumulation = *rc::gen::inRange<int64_t>(1, 4)};
+  const auto one = plan_epoch(lengths, options, 3);
+  options.tasks = &tasks;
+  const auto several = plan_epoch(lengths, options, 3);
+  RC_ASSERT(several.size() == one.size());
+  for (size_t step = 0; step < one.size(); ++step) {
+    RC_ASSERT(samples_of(several[step]) == samples_of(one[step]));
+    for (const Group& micro : several[step]) {
+      RC_ASSERT(static_cast<int64_t>(micro.size()) <= options.batch_size);
+      for (const int64_t i : micro) RC_ASSERT(tasks[i] == tasks[micro.front()]);
+    }
+  }
+}
+
+// How often an epoch draws from each task.
+std::vector<int64_t> draws(const std::vector<int32_t>& sizes, double temperature) {
+  const std::vector<int32_t> tasks = some_tasks(sizes, 1), lengths(tasks.size(), 5);
+  std::vector<int64_t> counts(sizes.size());
+  for (const int64_t i :
+       samples_of(plan_epoch(lengths, {.tasks = &tasks, .temperature = temperature}, 0)))
+    ++counts[static_cast<size_t>(tasks[static_cast<size_t>(i)])];
+  return counts;
+}
+
+TEST(PlanOfSeveralTasks, DrawsByThePowerOfTheirSizes) {
+  const double equal = std::numeric_limits<double>::infinity();
+  EXPECT_THAT(draws({64, 16, 4}, 1), ElementsAre(64, 16, 4));
+  EXPECT_THAT(draws({64, 16, 4}, 2), ElementsAre(48, 24, 12));  // 8 : 4 : 2
+  EXPECT_THAT(draws({64, 16, 4}, equal), ElementsAre(28, 28, 28));
+  EXPECT_THAT(draws({7, 2, 1}, equal), ElementsAre(4, 3, 3));  // what rounding leaves goes first
+}
+
+TEST(PlanOfSeveralTasks, TakesAllSamplesOfATaskBeforeAnyComesAgain) {
+  const std::vector<int32_t> tasks = some_tasks({30, 6}, 2), lengths(tasks.size(), 5);
+  std::vector<int64_t> seen(tasks.size());
+  for (int64_t epoch = 0; epoch < 5; ++epoch) {  // 18 of each task in an epoch: 90 in all
+    for (const int64_t i : samples_of(plan_epoch(
+             lengths, {.tasks = &tasks, .temperature = std::numeric_limits<double>::infinity()},
+             epoch)))
+      ++seen[static_cast<size_t>(i)];
+  }
+  for (size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], tasks[i] == 0 ? 3 : 15) << i;
 }
 
 }  // namespace

@@ -90,15 +90,19 @@ TEST_F(RowValuesTest, FormsTurnValuesIntoWhatTasksRead) {
   struct Case {
     const char *form, *value, *expected;
   };
-  for (const Case& c : {Case{"words", R"(" B-X\tO  O\n")", R"(["B-X","O","O"])"},
-                        {"words", R"("")", "[]"},
-                        {"integer", R"("-41")", "-41"},
-                        {"integer", "7", "7"},
-                        {"only", R"([{"a": 1}])", R"({"a":1})"},
-                        {"triples", R"([[0, 2, "X"]])", R"([{"start":0,"end":2,"label":"X"}])"},
-                        {"triples", "[]", "[]"},
-                        {"by_type", R"({"X": {"你好": [[0, 1], [5, 6]]}, "Y": {}})",
-                         R"([{"start":0,"end":2,"label":"X"},{"start":5,"end":7,"label":"X"}])"}})
+  for (const Case& c :
+       {Case{"words", R"(" B-X\tO  O\n")", R"(["B-X","O","O"])"},
+        {"words", R"("")", "[]"},
+        {"integer", R"("-41")", "-41"},
+        {"integer", "7", "7"},
+        {"only", R"([{"a": 1}])", R"({"a":1})"},
+        {"triples", R"([[0, 2, "X"]])", R"([{"start":0,"end":2,"label":"X"}])"},
+        {"triples", "[]", "[]"},
+        {"joined", R"(["你", "b", ""])", R"("你, b, ")"},
+        {"joined", "[]", R"("")"},
+        {"without_places", R"(["科0", "a12", "201", "👍🏽0"])", R"(["科","a","2","👍🏽"])"},
+        {"by_type", R"({"X": {"你好": [[0, 1], [5, 6]]}, "Y": {}})",
+         R"([{"start":0,"end":2,"label":"X"},{"start":5,"end":7,"label":"X"}])"}})
     EXPECT_THAT(
         read(std::string("{\"v\": ") + c.value + "}", std::string("forms: {v: ") + c.form + "}"),
         ElementsAre(std::string("{\"v\":") + c.expected + "}"))
@@ -123,6 +127,11 @@ TEST_F(RowValuesTest, FormsRefuseOtherValues) {
                         {"integer", "\"4x\""},
                         {"integer", "1.0"},
                         {"integer", "\"99999999999999999999\""},
+                        {"joined", "\"a\""},
+                        {"joined", "[1]"},
+                        {"without_places", R"(["科"])"},
+                        {"without_places", R"(["科0x"])"},
+                        {"without_places", R"([""])"},
                         {"only", "[]"},
                         {"only", "[1, 2]"},
                         {"triples", "{}"},

@@ -99,6 +99,18 @@ def test_a_run_that_goes_on_keeps_its_adapters(hone, tiny_model, tmp_path):
         ("{peft_type: lora, r: 0}", "a rank is 1 or more"),
         ("{peft_type: lora, r: 33}", "rank 33 of bert.encoder.layer.0"),
         ("{peft_type: lora, lora_alpha: 0}", "must be more than 0"),
+        ("{peft_type: lora, init_lora_weights: pisa}", "true, gaussian and pissa"),
+        ("{peft_type: lora, r: 20, init_lora_weights: pissa}", "PiSSA's is saved as twice"),
+        ("{peft_type: adalora, target_r: 9, init_r: 4}", "ranks are taken away"),
+        ("{peft_type: adalora, tinit: 500}", "the run longer"),
+        ("{peft_type: seq_bn, non_linearity: tahn}", "non_linearity"),
+        ("{peft_type: seq_bn, target_modules: [query]}", '"target_modules"'),
+        ("{peft_type: seq_bn, leave_out: [0, 1]}", "no adapter is left"),
+        ("{peft_type: top_layers, layers: 3}", "the model has 2 layers"),
+        (
+            "{peft_type: ln_tuning, target_modules: [query]}",
+            "no weight of this kind by these target_modules",
+        ),
         ("{peft_type: lora, target_modules: [q_proj]}", "attention.self.query"),
         ("{peft_type: lora, target_modules: [word_embeddings]}", "no linear layer"),
         ("{peft_type: lora, target_modules: '(a'}", "no pattern"),
@@ -109,6 +121,89 @@ def test_what_cannot_be_is_refused_before_training(hone, tiny_model, tmp_path, s
     config = write_run(tmp_path, tiny_model)
     assert words in hone("train", config, f"peft={section}", code=2).stderr
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_a_run_goes_on_with_an_adapter(hone, trained, tmp_path):
+    folder, _ = trained
+    config = write_run(tmp_path, folder / "run/model", num_train_epochs=1)
+    told = hone("train", config, "train.learning_rate=1e-12").stderr
+    assert "the adapter goes on, its head too" in told
+    before = hone("predict", folder / "run/model", folder / "test.jsonl").rows
+    after = hone("predict", tmp_path / "run/model", folder / "test.jsonl").rows
+    for one, other in zip(before, after, strict=True):
+        assert other["scores"] == pytest.approx(one["scores"], abs=1e-6)
+    saved = json.loads((tmp_path / "run/model/adapter_config.json").read_text())
+    assert saved["r"] == 4 and saved["base_model_name_or_path"] == str(folder / "base")
+    message = hone("train", config, LORA, "--overwrite", code=2).stderr
+    assert "model.path is an adapter" in message and "merge it first" in message
+
+
+def test_adapters_that_do_not_belong_together_are_not_combined(hone, trained, tiny_model, tmp_path):
+    folder, _ = trained
+    one, out = folder / "run/model", tmp_path / "combined"
+    assert "has no weight" in hone("merge", one, out, str(one), code=2).stderr
+    assert "is no number" in hone("merge", one, out, f"{one}=many", code=2).stderr
+    options = ("--combination", "ties", "--density", "1.5")
+    assert "--density is 1.5" in hone("merge", one, out, f"{one}=1", *options, code=2).stderr
+    assert "add up to 0" in hone("merge", one, out, f"{one}=-1", code=2).stderr
+    shutil.copytree(tiny_model, tmp_path / "base")
+    config = write_run(tmp_path, tmp_path / "base", num_train_epochs=1)
+    hone("train", config, LORA, "task.labels=[negative, positive, other]")
+    message = hone("merge", one, out, f"{tmp_path / 'run/model'}=1", code=2).stderr
+    assert "one head cannot be both" in message
+    assert not out.exists()
+    hone("merge", one, out, f"{one}=1", "--combination", "dare_ties", "--density", "0.5")
+    assert (out / "model.safetensors").exists() and hone("predict", out, folder / "test.jsonl").rows
+
+
+def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=6)
+    form = "peft={peft_type: adalora, init_r: 4, target_r: 2, tfinal: 1}"
+    last = "train.load_best_model_at_end=false"  # an earlier one may have more ranks
+    hone("train", config, form, "train.learning_rate=2e-2", "train.logging_steps=1", last)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    ranks = report["ranks"]
+    assert "attention.self.query" in ranks["rows"] and ranks["columns"][:2] == ["0", "1"]
+    left = sum(count for row in ranks["counts"] for count in row if count is not None)
+    assert left == 2 * 13
+    assert "attention.self.query, 0: " in (tmp_path / "run/report.html").read_text()
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    shown = [line["ranks"] for line in map(json.loads, lines) if "ranks" in line]
+    assert shown[0] == 4 * 13 and shown == sorted(shown, reverse=True)
+
+
+@pytest.mark.parametrize("form", ["bitfit", "top_layers", "head"])
+def test_weights_of_the_models_own_are_saved_as_a_whole_model(hone, tiny_model, tmp_path, form):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=2)
+    told = hone("train", config, f"peft={{peft_type: {form}}}").stderr
+    assert re.search(rf"{form}.*\d+ of \d+ parameters are trained", told), told
+    names = {path.name for path in (tmp_path / "run/model").iterdir()}
+    assert "model.safetensors" in names and "adapter_config.json" not in names
+    predictions = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    answers = hone("predict", tmp_path / "run/model", tmp_path / "test.jsonl").rows
+    assert [row["scores"] for row in answers] == [json.loads(p)["scores"] for p in predictions]
+    message = hone("merge", tmp_path / "run/model", tmp_path / "merged", code=4).stderr
+    assert "no adapter" in message
+
+
+def test_a_bottleneck_adapter_is_saved_as_the_adapters_library_does(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, num_train_epochs=2)
+    hone("train", config, "peft={peft_type: seq_bn, reduction_factor: 4}")
+    folder = tmp_path / "run/model"
+    saved = json.loads((folder / "adapter_config.json").read_text())
+    assert saved["name"] == "seq_bn" and saved["config"]["original_ln_before"] is True
+    assert saved["config"]["reduction_factor"] == 4.0 and saved["config"]["mh_adapter"] is False
+    predictions = (tmp_path / "run/predictions.jsonl").read_text().splitlines()
+    answers = hone("predict", folder, tmp_path / "test.jsonl").rows
+    assert [row["scores"] for row in answers] == [json.loads(p)["scores"] for p in predictions]
+    message = hone("merge", folder, tmp_path / "merged", code=2).stderr
+    assert "cannot be added into the weights" in message
+    assert not (tmp_path / "merged").exists()
+    saved["config"]["ln_after"] = True
+    (folder / "adapter_config.json").write_text(json.dumps(saved))
+    (folder / "hone.json").unlink()
+    message = hone("merge", folder, tmp_path / "merged", code=4).stderr
+    assert '"ln_after" is true' in message
 
 
 def test_check_tells_what_an_adapter_costs(hone, tiny_model, tmp_path):

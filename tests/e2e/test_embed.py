@@ -185,3 +185,104 @@ def test_predictions_of_a_run_give_its_scores_again(hone, tiny_model, tmp_path):
     assert json.loads(again.stdout)["score"] == report["score"]
     assert list(report["metrics"]) == ["ndcg@10", "mrr@10", "recall@10", "accuracy@1"]
     assert report["metrics"].keys() == report["intervals"].keys()
+
+
+def with_dense(folder, source, activation="Tanh"):
+    """A folder as sentence-transformers writes it: the model, a mean, a layer of 24 numbers, length 1."""
+    import shutil
+
+    import torch
+    from safetensors.torch import save_file
+
+    shutil.copytree(source, folder)
+    modules = ["Transformer", "Pooling", "Dense", "Normalize"]
+    paths = ["", "1_Pooling", "2_Dense", "3_Normalize"]
+    (folder / "modules.json").write_text(
+        json.dumps(
+            [
+                {
+                    "idx": i,
+                    "name": str(i),
+                    "path": path,
+                    "type": f"sentence_transformers.models.{name}",
+                }
+                for i, (path, name) in enumerate(zip(paths, modules))
+            ]
+        )
+    )
+    for path in paths[1:]:
+        (folder / path).mkdir()
+    (folder / "1_Pooling/config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    hidden = json.loads((folder / "config.json").read_text())["hidden_size"]
+    (folder / "2_Dense/config.json").write_text(
+        json.dumps(
+            {
+                "in_features": hidden,
+                "out_features": 24,
+                "bias": True,
+                "activation_function": f"torch.nn.modules.activation.{activation}",
+            }
+        )
+    )
+    torch.manual_seed(3)
+    weights = {"linear.weight": torch.randn(24, hidden), "linear.bias": torch.randn(24)}
+    save_file(weights, folder / "2_Dense/model.safetensors")
+    return folder
+
+
+def dense_vectors(folder, texts):
+    """What sentence-transformers' modules compute."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).double().eval()
+    layer = {k: v.double() for k, v in load_file(folder / "2_Dense/model.safetensors").items()}
+    for text in texts:
+        with torch.no_grad():
+            state = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0)
+        made = (layer["linear.weight"] @ state + layer["linear.bias"]).tanh()
+        yield torch.nn.functional.normalize(made, dim=0).numpy()
+
+
+def test_a_layer_behind_the_pooling_is_read_trained_and_saved(hone, tiny_model, tmp_path):
+    folder = with_dense(tmp_path / "st", tiny_model)
+    ours = vectors(hone("embed", folder, stdin=lines(TEXTS)))
+    assert ours.shape == (5, 24)
+    for vector, exact in zip(ours, dense_vectors(folder, TEXTS), strict=True):
+        assert np.abs(vector - exact).max() < 1e-5
+
+    hone(
+        *("train", ROOT / "examples/embedding/config.yaml", f"model.path={folder}"),
+        *("train.max_steps=2", "train.precision=fp32", f"output.dir={tmp_path / 'run'}"),
+    )
+    saved = tmp_path / "run/model"
+    trained = vectors(hone("embed", saved, stdin=lines(TEXTS)))
+    assert np.abs(trained - ours).max() > 1e-6
+    for vector, exact in zip(trained, dense_vectors(saved, TEXTS), strict=True):
+        assert np.abs(vector - exact).max() < 1e-5
+    assert [m["path"] for m in json.loads((saved / "modules.json").read_text())] == [
+        *("", "1_Pooling", "2_Dense", "3_Normalize")
+    ]
+    told = hone("embed", folder, "-", "task.dense=7", code=2, stdin=b"a\n")
+    assert "task.dense" in told.stderr
+
+
+def test_a_prompt_is_put_before_each_text(hone, tiny_model, tmp_path):
+    plain = vectors(hone("embed", tiny_model, stdin=lines(["query: " + text for text in TEXTS])))
+    asked = hone("embed", tiny_model, "--prompt", "query: ", stdin=lines(TEXTS))
+    assert np.array_equal(vectors(asked), plain)
+    assert [row["text"] for row in asked.rows] == TEXTS
+    (tmp_path / "corpus.txt").write_text("\n".join(TEXTS) + "\n")
+    found = hone(
+        *("search", tiny_model, tmp_path / "corpus.txt", "-", "-k", 5),
+        *("--prompt", "a ", "--query-prompt", "a "),
+        stdin=lines(TEXTS[:1]),
+    )
+    assert found.rows[0]["hits"][0]["score"] == pytest.approx(1, abs=1e-6)
+    np.save(tmp_path / "a.npy", np.eye(2, 32, dtype=np.float32))
+    told = hone(
+        "search", tiny_model, tmp_path / "a.npy", "-", "--prompt", "x", code=2, stdin=b"a\n"
+    )
+    assert "hone embed --prompt" in told.stderr

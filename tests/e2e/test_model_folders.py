@@ -214,11 +214,14 @@ def test_pickled_weights_that_are_a_pointer_are_named(tmp_path, model):
     refused(train(tmp_path, model), "pytorch_model.bin: is a Git LFS pointer")
 
 
+NO_BASE = '"base_model_name_or_path" does not say which model the adapter is for'
+
+
 @pytest.mark.parametrize(
     "names, kept, words",
     [
-        (["adapter_config.json", "adapter_model.safetensors"], ["vocab.txt"], "a PEFT adapter"),
-        (["adapter_config.json"], [], "a PEFT adapter"),
+        (["adapter_config.json", "adapter_model.safetensors"], ["vocab.txt"], NO_BASE),
+        (["adapter_config.json"], [], NO_BASE),
         (["modules.json", "0_Transformer/config.json"], [], "is in 0_Transformer"),
         (["model-Q4.gguf"], ["config.json", "vocab.txt", "tokenizer_config.json"], "a GGUF file"),
         (["tf_model.h5"], ["config.json", "vocab.txt", "tokenizer_config.json"], "TensorFlow"),
@@ -241,10 +244,10 @@ def test_folders_of_other_formats_are_named(tmp_path, model, names, kept, words)
 
 
 def test_unknown_families_get_the_known_ones(hone, tmp_path, model):
-    edit_json(model / "config.json", model_type="gpt2")
+    edit_json(model / "config.json", model_type="mamba")
     result = train(tmp_path, model)
     known = ", ".join(json.loads(hone("env", "--json").stdout)["models"])
-    refused(result, f'"gpt2" is not supported; known are {known}.')
+    refused(result, f'"mamba" is not supported; known are {known}.')
     assert "did you mean" not in result.stderr
 
 

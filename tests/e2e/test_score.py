@@ -225,3 +225,36 @@ def test_errors_of_predictions_name_their_own_line(hone, tmp_path, task, gold, f
         path = write_jsonl(tmp_path / "p.jsonl", said)
         message = hone("score", task, rows, path, code=3).stderr
         assert f"p.jsonl:2: of {rows}:2: " in message, message
+
+
+def test_predictions_are_set_beside_others_of_the_same_rows(hone, tmp_path):
+    rows = rows_of("classify", 60)
+    gold = write_jsonl(tmp_path / "gold.jsonl", rows)
+    wrong = [{**row, "label": "b"} if i % 3 == 0 else row for i, row in enumerate(rows)]
+    good, bad = write_jsonl(tmp_path / "a.jsonl", rows), write_jsonl(tmp_path / "b.jsonl", wrong)
+
+    def accuracy(one, other):
+        table = score(hone, "classify", gold, one, "--against", other)["against"]
+        return next(row for row in table if row["metric"] == "accuracy")
+
+    better = accuracy(good, bad)  # 10 of 60 are wrong in the other one
+    assert (better["value"], better["other"]) == (1, pytest.approx(50 / 60))
+    assert better["low"] > 0 and better["p"] < 0.05
+    assert accuracy(good, good)["p"] == 1
+    short = write_jsonl(tmp_path / "short.jsonl", rows[:-1])
+    assert "short.jsonl" in hone("score", "classify", gold, good, "--against", short, code=3).stderr
+
+
+def test_a_report_of_a_score_stands_in_its_folder_and_over_no_input(hone, tmp_path):
+    gold = write_jsonl(tmp_path / "gold.jsonl", rows_of("classify", 4))
+    hone("score", "classify", gold, gold, "--report", tmp_path / "report")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "report.json",
+        "report.html",
+        "report.txt",
+    }
+    inside = write_jsonl(tmp_path / "report.json", rows_of("classify", 4))
+    assert (
+        "report.json"
+        in hone("score", "classify", inside, gold, "--report", tmp_path, code=2).stderr
+    )

@@ -214,11 +214,8 @@ TEST(EncoderPlan, IsRefusedWhereItAsksForWhatNoLayerCanDo) {
               fmt::format("config.json: asks for 12 query heads on {} key/value heads, which they "
                           "do not share evenly.",
                           shared));
-  EXPECT_EQ(error([](EncoderPlan& plan) {
-              plan.block.rotary_theta = 10000;
-              plan.block.heads.dim = 7;
-            }),
-            "config.json: asks for rotary positions of 7 values for each head; they come in "
+  EXPECT_EQ(error([](EncoderPlan& plan) { plan.block.rotary = {.theta = 10000, .columns = 7}; }),
+            "config.json: asks for rotary positions of 7 values for each head of 64; they come in "
             "pairs.");
   EXPECT_EQ(error([](EncoderPlan& plan) { plan.layers = 200000; }),
             "config.json: asks for 200000 layers; at most 131071 are supported.");

@@ -45,8 +45,8 @@ class WrittenOut {
 
   at::Tensor forward(const at::Tensor& x) const {
     if (options_.norm_first) {
-      const at::Tensor mid = x + attend(norm("norm.one", x));
-      return mid + feed(norm("norm.two", mid));
+      const at::Tensor mid = x + norm("norm.three", attend(norm("norm.one", x)));
+      return mid + norm("norm.four", feed(norm("norm.two", mid)));
     }
     const at::Tensor mid = norm("norm.one", x + attend(x));
     return norm("norm.two", mid + feed(mid));
@@ -61,10 +61,18 @@ class WrittenOut {
   }
   at::Tensor norm(const std::string& name, const at::Tensor& y) const {
     if (!weights_.contains(name + ".weight")) return y;
-    if (options_.norm_kind == NormKind::kRms)
-      return y * (y.square().mean(1, true) + options_.norm_eps).rsqrt() * weight(name + ".weight");
+    if (options_.norm_kind == NormKind::kRms) return rms(y) * weight(name + ".weight");
+    if (options_.norm_kind == NormKind::kRmsAroundOne)
+      return rms(y) * (1 + weight(name + ".weight"));
     return at::layer_norm(y, {kHidden}, weight(name + ".weight"), weight(name + ".bias"),
                           options_.norm_eps);
+  }
+  at::Tensor rms(const at::Tensor& y) const {
+    return y * (y.square().mean(-1, true) + options_.norm_eps).rsqrt();
+  }
+  // Of each head by itself, x [N, heads, dim].
+  at::Tensor head_norm(const std::string& name, const at::Tensor& x) const {
+    return weights_.contains(name + ".weight") ? rms(x) * weight(name + ".weight") : x;
   }
   at::Tensor attend(const at::Tensor& y) const {
     const Heads& heads = options_.heads;
@@ -77,22 +85,29 @@ class WrittenOut {
     const auto parts = joined.split_with_sizes({heads.query, heads.key_value, heads.key_value}, 1);
     const Packed tokens = three_sequences();
     kernels::AttentionInputs inputs;
-    inputs.q = parts[0], inputs.k = parts[1], inputs.v = parts[2];
+    inputs.q = head_norm("attention.q_norm", parts[0]);
+    inputs.k = head_norm("attention.k_norm", parts[1]);
+    inputs.v = parts[2];
     inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
-    if (options_.rotary_theta > 0)
+    if (options_.rotary.theta > 0)
       inputs.rotary = kernels::rotary_of(
-          kernels::rotary_frequencies(options_.rotary_theta, heads.dim), tokens.max_len);
+          kernels::rotary_frequencies(options_.rotary.theta, options_.rotary.columns),
+          tokens.max_len);
     if (options_.distance_bias) {
       inputs.bias = options_.distance_bias->weight.t();
       inputs.bucket_of = step_of;
     }
-    const at::Tensor mixed = kernels::attention_reference(
-        inputs, {.window = options_.window, .scale = options_.attention_scale});
+    const at::Tensor mixed =
+        kernels::attention_reference(inputs, {.is_causal = options_.is_causal,
+                                              .window = options_.window,
+                                              .soft_cap = options_.attention_soft_cap,
+                                              .scale = options_.attention_scale});
     return linear("attention.o", mixed.reshape({-1, heads.query * heads.dim}));
   }
   at::Tensor feed(const at::Tensor& y) const {
     const at::Tensor up = linear("up", y);
     if (!options_.is_gated) return linear("down", at::gelu(up));
+    if (!options_.names.gate.empty()) return linear("down", at::gelu(linear("gate", y)) * up);
     return linear("down", at::gelu(up.chunk(2, 1)[0]) * up.chunk(2, 1)[1]);
   }
 
@@ -142,6 +157,51 @@ TEST(EncoderBlock, IsGated) {
   expect_equal_written_out(options);
 }
 
+TEST(EncoderBlock, IsGatedByAProductOfItsOwnName) {
+  BlockOptions options = plain_block();
+  options.is_gated = true;
+  options.names.gate = "gate";
+  expect_equal_written_out(options);
+  EXPECT_EQ(EncoderBlock(options)->named_parameters()["gate.weight"].sizes(),
+            at::IntArrayRef({20, kHidden}));
+}
+
+TEST(EncoderBlock, NormsWhatItsPartsGive) {
+  BlockOptions options = plain_block();
+  options.norm_first = true;
+  options.norm_kind = NormKind::kRmsAroundOne;
+  options.names.after_attention_norm = "norm.three";
+  options.names.after_feed_forward_norm = "norm.four";
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, NormsEachHeadsQueriesAndKeys) {
+  BlockOptions options = plain_block();
+  options.names.products.query_norm = "q_norm";
+  options.names.products.key_norm = "k_norm";
+  options.heads = {4, 2, 6};
+  options.rotary = {.theta = 100, .columns = 4};  // and two columns that are not turned
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, IsCausalWithinAWindowUnderASoftCap) {
+  BlockOptions options = plain_block();
+  options.is_causal = true;
+  expect_equal_written_out(options);
+  options.window = 2;
+  options.attention_soft_cap = 0.7;
+  expect_equal_written_out(options);
+}
+
+TEST(EncoderBlock, HasABiasOfQueriesKeysAndValuesAlone) {
+  BlockOptions options = plain_block();
+  options.attention_out_has_bias = false;
+  expect_equal_written_out(options);
+  const auto parameters = EncoderBlock(options)->named_parameters();
+  EXPECT_TRUE(parameters.contains("attention.k.bias"));
+  EXPECT_FALSE(parameters.contains("attention.o.bias"));
+}
+
 TEST(EncoderBlock, HasNoBiases) {
   BlockOptions options = plain_block();
   options.attention_has_bias = options.feed_forward_has_bias = false;
@@ -163,7 +223,7 @@ TEST(EncoderBlock, HasHeadsOfAnyNumberAndDimension) {
 
 TEST(EncoderBlock, HasRotaryPositionsAndAWindow) {
   BlockOptions options = plain_block();
-  options.rotary_theta = 100;
+  options.rotary = {.theta = 100, .columns = 4};
   expect_equal_written_out(options);
   options.window = 1;
   expect_equal_written_out(options);

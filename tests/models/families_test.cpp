@@ -15,7 +15,7 @@ using testing::HasSubstr;
 using testing_support::error_of;
 
 // Of every family, under its own names.
-const Json kOneLayer = {{"num_hidden_layers", 1}, {"n_layers", 1}};
+const Json kOneLayer = {{"num_hidden_layers", 1}, {"n_layers", 1}, {"n_layer", 1}};
 
 Json tiny_config(const std::string& model_type) {
   return {{"model_type", model_type},
@@ -45,7 +45,17 @@ Json tiny_config(const std::string& model_type) {
           {"norm_rel_ebd", "layer_norm"},
           {"share_att_key", true},
           {"conv_kernel_size", 3},
-          {"global_attn_every_n_layers", 2}};
+          {"global_attn_every_n_layers", 2},
+          {"n_embd", 24},
+          {"n_layer", 2},
+          {"n_head", 4},
+          {"n_positions", 40},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"resid_pdrop", 0.1},
+          {"use_sliding_window", true},
+          {"sliding_window", 4},
+          {"max_window_layers", 1}};
 }
 
 std::shared_ptr<Backbone> tiny(const std::string& model_type,
@@ -112,8 +122,9 @@ std::map<std::string, at::Tensor> gradients_of(const Backbone& model) {
 class EveryFamily : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
                          testing::Values("albert", "bert", "camembert", "deberta", "deberta-v2",
-                                         "distilbert", "electra", "ernie", "modernbert", "mpnet",
-                                         "roberta", "xlm-roberta"),
+                                         "distilbert", "electra", "ernie", "gemma2", "gpt2",
+                                         "llama", "mistral", "modernbert", "mpnet", "phi3", "qwen2",
+                                         "qwen3", "roberta", "xlm-roberta"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -236,6 +247,14 @@ TEST_P(EveryFamily, NamesATokenAndAPositionThatItsTablesDoNotHave) {
               HasSubstr("position 40 is outside of the model's table of 40 rows"));
 }
 
+TEST_P(EveryFamily, SeesTokensThatFollowUnlessItIsCausal) {
+  const auto model = tiny(GetParam());
+  const auto first_two = [&](int64_t third) {
+    return hidden_of(*model, packed({{5, 6, third}})).slice(0, 0, 2);
+  };
+  EXPECT_EQ(first_two(7).equal(first_two(9)), model->config().is_causal);
+}
+
 TEST_P(EveryFamily, RefusesTwoStreams) {
   const std::vector<Packed> streams(2, packed(kSamples));
   EXPECT_THROW(tiny(GetParam())->forward(streams), c10::Error);
@@ -247,11 +266,19 @@ Json without(const std::vector<const char*>& dropouts) {
   return changes;
 }
 
+// Whether config.json of the family knows dropout anywhere but in attention.
+bool drops_elsewhere(const Backbone& model) {
+  const auto* plan = dynamic_cast<const EncoderPlan*>(model.config().plan.get());
+  return plan == nullptr || plan->embeddings.dropout > 0 || plan->block.dropout.attention_out > 0;
+}
+
 TEST_P(EveryFamily, AnotherPassDrawsOtherMasksAndTheSamePassTheSame) {
   for (const Json& alone :
-       {without({"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}),
-        without({"attention_probs_dropout_prob", "attention_dropout"})}) {
+       {without({"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout",
+                 "resid_pdrop", "embd_pdrop"}),
+        without({"attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"})}) {
     const auto model = tiny(GetParam(), alone);
+    if (alone.contains("attn_pdrop") && !drops_elsewhere(*model)) continue;
     model->train();
     const auto hidden = [&](uint32_t pass) {
       Packed tokens = packed(kSamples);

@@ -27,7 +27,18 @@ struct Case {
   int64_t pairs = 0;  // that are rotated
   int64_t buckets = 0;
   bool has_bias = false, has_position_keys = false, has_position_queries = false;
+  double soft_cap = 0;
+  std::vector<int32_t> room = {};  // rows after each sequence's keys that are not in use
 };
+
+Case with_cap(Case c, double soft_cap) {
+  c.soft_cap = soft_cap;
+  return c;
+}
+Case with_room(Case c, std::vector<int32_t> room) {
+  c.room = std::move(room);
+  return c;
+}
 
 Case with_distances(Case c, int64_t buckets, bool bias, bool keys, bool queries) {
   c.buckets = buckets;
@@ -41,7 +52,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) {
   return out << "tokens, heads " << c.heads << "/" << c.kv_heads << ", dim " << c.dim << ", causal "
              << c.is_causal << ", dropout " << c.dropout << ", window " << c.window << ", pairs "
              << c.pairs << ", buckets " << c.buckets << " of " << (c.has_bias ? "biases " : "")
-             << (c.has_position_keys ? "keys " : "") << (c.has_position_queries ? "queries" : "");
+             << (c.has_position_keys ? "keys " : "") << (c.has_position_queries ? "queries" : "")
+             << ", cap " << c.soft_cap << (c.room.empty() ? "" : ", room to grow");
 }
 
 Stretches stretches(const std::vector<int32_t>& lengths) {
@@ -51,6 +63,25 @@ Stretches stretches(const std::vector<int32_t>& lengths) {
   return {at::tensor(ends, at::kInt), longest};
 }
 int64_t rows(const Stretches& of) { return of.ends[-1].item<int64_t>(); }
+
+// Of sequences with room after them.
+Stretches roomy(const std::vector<int32_t>& lengths, const std::vector<int32_t>& room) {
+  std::vector<int32_t> all = lengths;
+  for (size_t s = 0; s < room.size(); ++s) all[s] += room[s];
+  Stretches of = stretches(all);
+  of.longest = *std::max_element(lengths.begin(), lengths.end());
+  of.lengths = at::tensor(lengths, at::kInt);
+  return of;
+}
+
+// Rows that are not in use become NaN.
+void spoil_room(const at::Tensor& x, const Stretches& of) {
+  const at::NoGradGuard no_grad;
+  for (int64_t s = 0; of.lengths.defined() && s < of.lengths.size(0); ++s)
+    x.slice(0, of.ends[s].item<int64_t>() + of.lengths[s].item<int64_t>(),
+            of.ends[s + 1].item<int64_t>())
+        .fill_(NAN);
+}
 
 // As T5 and MPNet have them: exact near by, logarithmic farther off, before and after apart.
 BucketOf logarithmic_buckets(int64_t buckets) {
@@ -70,6 +101,7 @@ using Results = std::vector<at::Tensor>;  // the result and the gradients of the
 AttentionOptions options_of(const Case& c, int64_t queries) {
   return {.is_causal = c.is_causal,
           .window = c.window,
+          .soft_cap = c.soft_cap,
           .scale = c.scale,
           .dropout = c.dropout,
           .seed = 5,
@@ -82,6 +114,7 @@ Results run(Function function, const Case& c, at::ScalarType type) {
   AttentionInputs x;
   x.of_q = stretches(c.queries);
   if (!c.keys.empty()) x.of_k = stretches(c.keys);
+  if (!c.room.empty()) x.of_k = roomy(c.keys, c.room);
   const Stretches& of_k = c.keys.empty() ? x.of_q : x.of_k;
   Results result(1);
   const auto input = [&](at::IntArrayRef shape, uint64_t seed) {
@@ -92,6 +125,8 @@ Results run(Function function, const Case& c, at::ScalarType type) {
   x.q = input({rows(x.of_q), c.heads, c.dim}, 1);
   x.k = input({rows(of_k), c.kv_heads, c.dim}, 2);
   x.v = input({rows(of_k), c.kv_heads, c.dim}, 3);
+  spoil_room(x.k, of_k);
+  spoil_room(x.v, of_k);
   if (c.buckets > 0) x.bucket_of = logarithmic_buckets(c.buckets);
   if (c.has_bias) x.bias = input({c.heads, c.buckets}, 11);
   if (c.has_position_keys) x.position_keys = input({c.buckets, c.heads, c.dim}, 12);
@@ -141,6 +176,17 @@ std::vector<Case> cases(at::ScalarType type) {
     result.push_back(with_distances(c, 1, true, true, true));
   }
   result.push_back({{40, 0, 3}, 2, 2, 16, false, 0.1, type, 0, {7, 5, 270}});
+  const Case decoder{{1, 64, 300, 1, 2}, 6, 2, 32, true, 0, type, 0, {1, 64, 300, 280, 9}, 40, 16};
+  result.push_back(decoder);
+  result.push_back(with_cap(decoder, 1.5));
+  result.push_back(with_room(decoder, {3, 0, 20, 40, 1}));
+  result.push_back(with_room(with_cap(decoder, 0.7), {0, 5, 0, 7, 300}));
+  result.push_back(with_cap({{1, 1, 1, 6}, 4, 2, 16, true, 0, type}, 2));
+  for (const Case& c : {plain, grouped}) {
+    result.push_back(with_cap(c, 1));
+    result.push_back(with_cap(with_distances(c, 32, true, false, false), 2));
+    result.push_back(with_cap(with_distances(c, 10, true, true, true), 0.8));
+  }
   return result;
 }
 
@@ -169,6 +215,7 @@ Case random_case(std::mt19937& random) {
   c.dropout = below(3) == 0 ? 0.2 : 0;
   c.window = below(2) == 1 ? 1 + below(90) : 0;
   c.pairs = below(2) == 1 ? below(c.dim / 2 + 1) : 0;
+  c.soft_cap = below(3) == 0 ? 0.5 + static_cast<double>(below(4)) : 0;
   if (below(2) == 1) c.buckets = 1 + below(40);
   if (c.buckets > 0) {
     const int64_t which = 1 + below(7);
@@ -176,10 +223,15 @@ Case random_case(std::mt19937& random) {
   }
   const bool has_more_queries = !c.is_causal && c.window == 0 && c.pairs == 0 && below(3) == 0;
   for (int64_t s = below(4); s >= 0; --s) {
-    c.queries.push_back(static_cast<int32_t>(below(4) == 0 ? 1 : below(140)));
+    c.queries.push_back(static_cast<int32_t>(below(4) == 0 ? 1
+                                             : s == 0      ? 1 + below(139)
+                                                           : below(140)));
     const auto keys = static_cast<int32_t>(1 + below(300));
     c.keys.push_back(has_more_queries ? keys : std::max(c.queries.back(), keys));
   }
+  for (size_t s = 0; below(3) == 0 && s < c.keys.size(); ++s)
+    c.room.push_back(static_cast<int32_t>(below(50)));
+  if (c.room.size() < c.keys.size()) c.room.clear();
   return c;
 }
 
@@ -263,6 +315,108 @@ TEST(KernelsAttention, ACacheChangesNothing) {
   });
 }
 
+// ---- a decoder's step: few queries, nothing to be differentiated ----
+
+// Keys that a query sees are turned already, as those of a cache are.
+struct Step {
+  AttentionInputs inputs;
+  AttentionOptions options;
+};
+
+Step step_of(const std::vector<int32_t>& queries, const std::vector<int32_t>& keys,
+             const std::vector<int32_t>& room, at::ScalarType type, int64_t dim, int64_t window) {
+  Step step;
+  AttentionInputs& x = step.inputs;
+  x.of_q = stretches(queries);
+  x.of_k = roomy(keys, room);
+  x.q = normal({rows(x.of_q), 6, dim}, 1, type);
+  x.k = normal({rows(x.of_k), 2, dim}, 2, type);
+  x.v = normal({rows(x.of_k), 2, dim}, 3, type);
+  spoil_room(x.k, x.of_k);
+  spoil_room(x.v, x.of_k);
+  step.options = {.is_causal = true, .window = window, .soft_cap = window > 0 ? 3.0 : 0.0};
+  return step;
+}
+
+at::Tensor in_double(Step step) {
+  for (at::Tensor* x : {&step.inputs.q, &step.inputs.k, &step.inputs.v}) *x = x->to(at::kDouble);
+  return attention_reference(step.inputs, step.options);
+}
+
+TEST(KernelsAttention, AStepMatchesTheReferenceInDouble) {
+  const std::vector<int32_t> queries = {1, 4, 1, 0, 2, 1, 1}, keys = {1, 4, 17, 9, 300, 1100, 2500},
+                             room = {0, 3, 0, 1, 40, 9, 100};
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const int64_t dim : {64, 24}) {
+      for (const int64_t window : {0, 1, 700}) {
+        const Step step = step_of(queries, keys, room, type, dim, window);
+        const at::Tensor expected = in_double(step);
+        on_every_target([&] {
+          EXPECT_LT(testing::error(attention(step.inputs, step.options), expected),
+                    type == at::kFloat ? 2e-6 : 1.5e-2)
+              << dim << " values, window " << window;
+        });
+      }
+    }
+  }
+}
+
+TEST(KernelsAttention, AStepOfOneSequenceIsTheSameBitsBesideOthersAndOnAnyThreads) {
+  const int before = at::get_num_threads();
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const Step step = step_of({1, 90, 2, 1}, {1300, 90, 40, 2100}, {0, 0, 5, 1}, type, 32, 0);
+    at::set_num_threads(1);
+    const at::Tensor together = attention(step.inputs, step.options);
+    at::set_num_threads(5);
+    EXPECT_TRUE(at::equal(attention(step.inputs, step.options), together));
+    for (int64_t s = 0; s < 4; ++s) {
+      const auto rows_of = [&](const at::Tensor& x, const at::Tensor& ends) {
+        return x.slice(0, ends[s].item<int64_t>(), ends[s + 1].item<int64_t>());
+      };
+      const AttentionInputs& x = step.inputs;
+      const at::Tensor q = rows_of(x.q, x.of_q.ends), k = rows_of(x.k, x.of_k.ends);
+      AttentionInputs alone{.q = q, .k = k, .v = rows_of(x.v, x.of_k.ends)};
+      alone.of_q = stretches({static_cast<int32_t>(q.size(0))});
+      alone.of_k = stretches({static_cast<int32_t>(k.size(0))});
+      alone.of_k.lengths = x.of_k.lengths.slice(0, s, s + 1);
+      EXPECT_TRUE(at::equal(attention(alone, step.options), rows_of(together, x.of_q.ends))) << s;
+    }
+  }
+  at::set_num_threads(before);
+}
+
+// As with a cache whose keys are turned, against all tokens in one go.
+TEST(KernelsAttention, AStepIsARowOfTheWhole) {
+  on_every_target([] {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const Step whole = step_of({600}, {600}, {0}, type, 32, 0);
+      const at::Tensor all = attention(whole.inputs, whole.options);
+      for (const int32_t n : {1, 16, 255, 257, 600}) {
+        AttentionInputs last = whole.inputs;
+        last.q = last.q.slice(0, n - 1, n);
+        last.of_q = stretches({1});
+        last.of_k.lengths = at::tensor({n}, at::kInt);
+        EXPECT_TRUE(at::equal(attention(last, whole.options)[0], all[n - 1])) << n;
+      }
+    }
+  });
+}
+
+TEST(KernelsAttention, AStepLooksAtAHundredThousandKeys) {
+  const Step step = step_of({1}, {100000}, {100}, at::kFloat, 16, 0);
+  EXPECT_LT(testing::error(attention(step.inputs, step.options), in_double(step)), 1e-5);
+}
+
+TEST(KernelsAttention, NaNInAStepReachesItsOwnSequenceOnly) {
+  on_every_target([] {
+    const Step step = step_of({1, 1}, {50, 1500}, {2, 2}, at::kFloat, 32, 0);
+    step.inputs.k[3][0][1] = NAN;
+    const at::Tensor out = attention(step.inputs, step.options);
+    EXPECT_TRUE(at::isnan(out[0]).any().item<bool>());
+    EXPECT_FALSE(at::isnan(out[1]).any().item<bool>());
+  });
+}
+
 TEST(KernelsAttention, JoinedOrStridedOrApartGivesTheSame) {
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
     for (const int64_t kv_heads : {4, 2}) {
@@ -329,6 +483,18 @@ TEST(KernelsAttention, AcceptsNoTokensAndRefusesWhatDoesNotFit) {
   EXPECT_THAT(refusal(same(four, stretches({1, 3})), {}),
               HasSubstr("1 sequences of queries but 2 of keys"));
   EXPECT_THAT(refusal(same(stretches({3}), four), {}), HasSubstr("row 0 to 3 of 4"));
+  const auto with_lengths = [&](std::vector<int32_t> lengths) {
+    AttentionInputs inputs = same(stretches({1, 1, 2}), stretches({1, 1, 2}));
+    inputs.of_k.lengths = at::tensor(lengths, at::kInt);
+    return inputs;
+  };
+  EXPECT_THAT(refusal(with_lengths({1, 2, 1}), {}),
+              HasSubstr("sequence 1 of k has 2 rows in use, of 1"));
+  EXPECT_THAT(refusal(with_lengths({1, 0, 2}), {}),
+              HasSubstr("sequence 1 has 1 queries but no keys"));
+  EXPECT_THAT(refusal(with_lengths({1, 1}), {}), HasSubstr("expected the lengths of k [3] int32"));
+  EXPECT_THAT(refusal(with_lengths({1, 1, -1}), {}), HasSubstr("sequence 2 of k has -1 rows"));
+  EXPECT_THAT(refusal(same(four, four), {.soft_cap = -1}), HasSubstr("expected soft_cap >= 0"));
   EXPECT_THAT(refusal({.joined = x, .kv_heads = 2, .of_q = four}, {}),
               HasSubstr("expected joined [N, heads + 2 * kv_heads, dim]"));
   AttentionInputs biased = same(four, four);

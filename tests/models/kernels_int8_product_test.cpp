@@ -57,6 +57,21 @@ TEST(Int8Product, AgreesWithItsReference) {
   });
 }
 
+// Few rows go another way than many.
+TEST(Int8Product, OfARowIsTheSameBitsWhateverRowsAreBesideIt) {
+  on_every_target([] {
+    for (const auto& [in, out] : {std::pair{31, 7}, {64, 40}, {577, 130}}) {
+      const at::Tensor x = normal({40, in}, 1), bias = normal({out}, 2);
+      const Int8Rows weight = rounded(normal({out, in}, 3));
+      const at::Tensor all = int8_product(x, weight, bias);
+      for (int64_t rows = 1; rows < 12; ++rows)
+        EXPECT_TRUE(at::equal(int8_product(x.slice(0, 3, 3 + rows), weight, bias),
+                              all.slice(0, 3, 3 + rows)))
+            << rows << " rows of " << in;
+    }
+  });
+}
+
 TEST(Int8Product, IsNearTheProductItStandsFor) {
   const at::Tensor x = normal({200, 384}, 1), w = normal({300, 384}, 2), bias = normal({300}, 3),
                    exact = at::linear(x, w, bias);

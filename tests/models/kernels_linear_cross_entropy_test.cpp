@@ -59,6 +59,36 @@ TEST(KernelsLinearCrossEntropy, EqualsTheDefinitionInDoubleWhateverTheChunk) {
   }
 }
 
+TEST(KernelsLinearCrossEntropy, CapsLogitsAndTheirGradients) {
+  for (const double cap : {0.5, 4.0, 30.0}) {
+    const LinearCrossEntropyOptions options{
+        .label_smoothing = 0.1, .soft_cap = cap, .chunk_rows = 7};
+    const Gradients actual = by_chunks(at::kFloat, options),
+                    expected = by_definition(at::kFloat, options),
+                    rounded = by_chunks(at::kBFloat16, options),
+                    expected_rounded = by_definition(at::kBFloat16, options);
+    EXPECT_NEAR(actual.loss / expected.loss, 1, 1e-6) << cap;
+    EXPECT_LT(error(actual.x, expected.x), 1e-5) << cap;
+    EXPECT_LT(error(actual.weight, expected.weight), 1e-5) << cap;
+    EXPECT_LT(error(actual.bias, expected.bias), 1e-5) << cap;
+    EXPECT_NEAR(rounded.loss / expected_rounded.loss, 1, 2e-3) << cap;
+    EXPECT_LT(error(rounded.weight, expected_rounded.weight), 4e-2) << cap;
+  }
+}
+
+// Sizes that bf16 products of blocks take: the gradient of the weight is added up in fp32.
+TEST(KernelsLinearCrossEntropy, AddsUpBf16ChunksOfWholeBlocks) {
+  const at::Tensor weight = normal({96, 32}, 2), targets = at::arange(70, at::kLong) % 96,
+                   x = normal({70, 32}, 1, at::kBFloat16);
+  const auto gradient = [&](int64_t chunk) {
+    const at::Tensor leaf = weight.detach().clone().requires_grad_();
+    linear_cross_entropy_sum(x, leaf, {}, weight.to(at::kBFloat16), targets, {.chunk_rows = chunk})
+        .backward();
+    return leaf.grad();
+  };
+  EXPECT_LT(error(gradient(16), gradient(1000)), 1e-5);
+}
+
 TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
   const Gradients actual = by_chunks(at::kBFloat16, {.chunk_rows = 16}),
                   expected = by_definition(at::kBFloat16, {});

@@ -73,6 +73,26 @@ TEST_F(Product, BitsDoNotDependOnThreads) {
   at::set_num_threads(threads);
 }
 
+TEST_F(Product, OfBf16MayBeFp32) {
+  for (const int64_t out : {48, 33}) {
+    const at::Tensor x = bf16({70, 32}, 1), w = bf16({out, 32}, 2), bias = normal({out}, 3);
+    const at::Tensor wide = product(x, w, bias, at::kFloat);
+    EXPECT_LT(error(wide, at::mm(x.to(at::kFloat), w.to(at::kFloat).t()) + bias), 1e-5);
+    EXPECT_TRUE(product(x, w, bias).equal(wide.to(at::kBFloat16)));
+  }
+  EXPECT_THROW(product(normal({2, 32}, 1), normal({16, 32}, 2), std::nullopt, at::kBFloat16),
+               c10::Error);
+}
+
+TEST_F(Product, AGradientIsAddedToASum) {
+  const at::Tensor x = bf16({490, 32}, 1), g = bf16({490, 48}, 2), sum = normal({48, 32}, 3);
+  const at::Tensor expected = sum + product_weight_gradient(g, x);
+  add_product_weight_gradient(g.narrow(0, 0, 0), x.narrow(0, 0, 0), sum);
+  add_product_weight_gradient(g, x, sum);
+  EXPECT_LT(error(sum, expected), 1e-5);
+  EXPECT_THROW(add_product_weight_gradient(g, x, normal({32, 48}, 3)), c10::Error);
+}
+
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
   const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2),
                    g = bf16({30, 48}, 3);

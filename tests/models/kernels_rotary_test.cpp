@@ -42,6 +42,26 @@ TEST(KernelsRotary, ProductsSeeDistancesOnly) {
   EXPECT_GT(error(product(150, 142), product(7, 0)), 1e-2);
 }
 
+TEST(KernelsRotary, WithoutAGradientIsThatWithOne) {
+  const Rotary rotary = rotary_of(rotary_frequencies(100, 14), 9, 1.5);
+  const at::Tensor positions = at::tensor({3, 0, 8, 8, 1}, at::kLong);
+  testing::on_every_target([&] {
+    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+      const at::Tensor x = normal({5, 6, 40}, 1, type).narrow(1, 2, 3);  // rows apart
+      const at::Tensor differentiated = rotate(x.detach().requires_grad_(), positions, rotary);
+      EXPECT_LT(error(rotate(x, positions, rotary), differentiated.detach()),
+                type == at::kFloat ? 1e-6 : 1e-2);
+    }
+  });
+}
+
+TEST(KernelsRotary, RefusesAPositionThatIsNotThere) {
+  const Rotary rotary = rotary_of(rotary_frequencies(100, 4), 3);
+  for (const int64_t position : {-1, 3})
+    EXPECT_THROW(rotate(normal({1, 1, 4}, 1), at::full({1}, position, at::kLong), rotary),
+                 c10::Error);
+}
+
 TEST(KernelsRotary, RefusesAnOddNumberOfColumns) {
   EXPECT_THROW(rotary_frequencies(10000, 15), c10::Error);
 }

@@ -69,8 +69,9 @@ TEST(Rows, MakeRotaryAnglesOnceForEachBase) {
   Packed tokens = three_tokens();
   tokens.max_len = 3;
   const Rows rows(tokens, /*is_training=*/false);
-  const kernels::Rotary first = rows.at(0).rotary(10000, 8), other = rows.at(1).rotary(160000, 8);
-  EXPECT_TRUE(rows.at(2).rotary(10000, 8).cosine.is_same(first.cosine));
+  const RotaryOptions options{.theta = 10000, .columns = 8}, others{.theta = 160000, .columns = 8};
+  const kernels::Rotary first = rows.at(0).rotary(options), other = rows.at(1).rotary(others);
+  EXPECT_TRUE(rows.at(2).rotary(options).cosine.is_same(first.cosine));
   EXPECT_EQ(first.cosine.sizes(), at::IntArrayRef({3, 4}));
   EXPECT_FALSE(first.cosine.equal(other.cosine));
 }

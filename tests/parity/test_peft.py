@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from test_training import (  # noqa: E402
     BUILD,
     PROBE,
+    ROOT,
     decay_groups,
     padded,
     run_probe,
@@ -38,11 +39,40 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
-def train_with_peft(folder, task, base, story, o):
-    """The same steps with PEFT's own layers, from the folder that hone saved before training."""
-    model = loaded_by_peft(folder / "initial", task, base, trainable=True).train()
+def begun_as_ours(folder, base, form):
+    """PEFT trains no prefix that it loaded: a fresh one with the weights of a folder."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    model = KINDS["classify"].from_pretrained(base, config=config).float()
+    options = {key: value for key, value in form.items() if key != "peft_type"}
+    model = peft.get_peft_model(
+        model, peft.PrefixTuningConfig(task_type=peft.TaskType.SEQ_CLS, **options)
+    )
+    weights = load_file(folder / "adapter_model.safetensors")
+    with torch.no_grad():
+        model.prompt_encoder["default"].embedding.weight.copy_(weights["prompt_embeddings"])
+        head = model.base_model.classifier.modules_to_save["default"]
+        for part in ("weight", "bias"):
+            getattr(head, part).copy_(weights[f"base_model.classifier.{part}"])
+    return model
+
+
+def groups_by_rate(model, o, factor):
+    """Decay groups whose B matrices are trained at `factor` times the rate (LoRA+)."""
+    names = {id(value): name for name, value in model.named_parameters()}
+    groups = []
+    for group in decay_groups(model, o["weight_decay"]):
+        for of_b in (False, True):
+            chosen = [p for p in group["params"] if ("lora_B" in names[id(p)]) == of_b]
+            rate = o["learning_rate"] * (factor if of_b else 1)
+            groups.append({**group, "params": chosen, "lr": rate})
+    return groups
+
+
+def train_with_peft(model, story, o, factor=1):
+    """The same steps with PEFT's own layers."""
+    model.train()
     optimizer = torch.optim.AdamW(
-        decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
+        groups_by_rate(model, o, factor), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
     )
     schedule = transformers.get_scheduler(
         "linear",
@@ -52,17 +82,41 @@ def train_with_peft(folder, task, base, story, o):
     )
     events = []
     trained = [p for p in model.parameters() if p.requires_grad]
-    for step in story["steps"]:
+    has_budget = isinstance(model.base_model, peft.AdaLoraModel)
+    for number, step in enumerate(story["steps"], 1):
         batch, targets = padded([story["samples"][i] for micro in step for i in micro])
-        logits = model(**batch).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
+        if has_budget:  # PEFT adds its term where the model computes the loss
+            loss = model(**batch, labels=targets.flatten()).loss
+        else:
+            logits = model(**batch).logits
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(trained, o["max_grad_norm"])
         events.append({"loss": loss.item(), "gradient_norm": norm.item()})
         optimizer.step()
         schedule.step()
+        if has_budget:
+            model.base_model.update_and_allocate(number)
+            pattern = model.peft_config["default"].rank_pattern or {}
+            events[-1]["ranks"] = sum(map(sum, pattern.values())) if pattern else None
         optimizer.zero_grad()
-    return model, events
+    return events
+
+
+STEPS = {
+    "learning_rate": 1e-2,
+    "weight_decay": 0.1,
+    "max_grad_norm": 0.5,
+    "warmup_steps": 3,
+    "per_device_train_batch_size": 4,
+    "gradient_accumulation_steps": 2,
+}
+
+
+def assert_same_steps(ours, theirs):
+    for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        for name in ("loss", "gradient_norm"):
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-12), (step, name)
 
 
 FORMS = {
@@ -79,6 +133,14 @@ FORMS = {
         "target_modules": ["key", "value", "output.dense"],
         "feedforward_modules": ["output.dense"],
     },
+    "loraplus": {
+        "peft_type": "LORA",
+        "r": 4,
+        "loraplus_lr_ratio": 4,
+        "target_modules": ["query", "value"],
+    },
+    "norms": {"peft_type": "LN_TUNING"},
+    "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -98,20 +160,15 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     base = tmp_path / "model"
     base.mkdir()
     write_tiny_model(base)
-    o = {
-        "learning_rate": 1e-2,
-        "weight_decay": 0.1,
-        "max_grad_norm": 0.5,
-        "warmup_steps": 3,
-        "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": 2,
-    }
-    story = run_probe(tmp_path, base, task, o, peft=FORMS[form])
+    story = run_probe(tmp_path, base, task, STEPS, peft=FORMS[form])
     assert len(story["steps"]) == 10
-    theirs, events = train_with_peft(tmp_path, task, base, story, o)
-    for step, (ours, expected) in enumerate(zip(story["events"], events, strict=True)):
-        for name in ("loss", "gradient_norm"):
-            assert ours[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-12), (step, name)
+    theirs = (
+        begun_as_ours(tmp_path / "initial", base, FORMS[form])
+        if form == "prefix"
+        else loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
+    )
+    events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
+    assert_same_steps(story["events"], events)
     initial, final = (
         load_file(tmp_path / part / "adapter_model.safetensors") for part in ("initial", "final")
     )
@@ -123,18 +180,99 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
         assert difference <= 1e-4 * value.norm(), name
         assert difference <= 2e-3 * (value - initial[name]).norm() + 1e-9, name
         moved += bool((value - initial[name]).norm() > 0)
-    assert moved > 10
+    assert moved > 0.8 * len(expected)
     total = sum(p.numel() for p in theirs.parameters() if p.requires_grad)
     assert sum(value.numel() for value in final.values()) == total
 
 
-def test_hones_folder_gives_equal_logits_in_peft(tmp_path):
+SCHEDULES = {
+    "each step": {"tinit": 0, "tfinal": 0, "deltaT": 1},
+    "a few times": {"tinit": 2, "tfinal": 3, "deltaT": 2},
+    "warm-up and rest": {"tinit": 5, "tfinal": 4, "deltaT": 3},
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_adaloras_ranks_are_pefts_at_each_step(tmp_path, schedule):
     base = tmp_path / "model"
     base.mkdir()
     write_tiny_model(base)
-    story = run_probe(
-        tmp_path, base, "classify", {"learning_rate": 1e-2}, peft={"peft_type": "LORA", "r": 4}
+    form = {
+        "peft_type": "ADALORA",
+        "target_r": 2,
+        "init_r": 5,
+        "lora_alpha": 8,
+        "orth_reg_weight": 0.1,
+        "total_step": 14,
+        "target_modules": ["query", "value", "dense"],
+        **SCHEDULES[schedule],
+    }
+    o = {**STEPS, "max_steps": 14, "learning_rate": 3e-2}
+    story = run_probe(tmp_path, base, "classify", o, peft=form)
+    assert len(story["steps"]) == 14
+    theirs = loaded_by_peft(tmp_path / "initial", "classify", base, trainable=True)
+    events = train_with_peft(theirs, story, o)
+    assert_same_steps(story["events"], events)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    before = [line["ranks"] for line in lines if "ranks" in line]  # of the step itself
+    all_ranks = 5 * (2 * 3 + 3 * 3 + 1)
+    assert before[0] == all_ranks
+    assert before[1:] == [event["ranks"] or all_ranks for event in events[:-1]]
+    pattern = json.loads((tmp_path / "final/adapter_config.json").read_text())["rank_pattern"]
+    theirs.save_pretrained(tmp_path / "theirs")
+    expected = json.loads((tmp_path / "theirs/adapter_config.json").read_text())["rank_pattern"]
+    assert pattern == expected
+    assert len({sum(ranks) for ranks in pattern.values()}) > 1  # some matrices keep more
+    assert sum(map(sum, pattern.values())) == 2 * (2 * 3 + 3 * 3 + 1)
+    ours, expected = (
+        load_file(tmp_path / part / "adapter_model.safetensors") for part in ("final", "theirs")
     )
+    assert set(ours) == set(expected)
+    for name, value in expected.items():
+        assert torch.allclose(ours[name], value, rtol=1e-3, atol=1e-5), name
+    reloaded = loaded_by_peft(tmp_path / "final", "classify", base).eval()
+    batch, _ = padded(story["samples"])
+    with torch.no_grad():
+        logits = reloaded(**batch).logits, theirs.eval()(**batch).logits
+    assert torch.allclose(*logits, atol=1e-4)
+
+
+def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(tmp_path):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    form = {"r": 4, "lora_alpha": 6, "init_lora_weights": "pissa", "target_modules": ["query"]}
+    story = run_probe(tmp_path, base, "classify", STEPS, peft={"peft_type": "LORA", **form})
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "initial")
+    model = KINDS["classify"].from_pretrained(base, config=config).float()
+    head = load_file(tmp_path / "initial/adapter_model.safetensors")
+    model.classifier.load_state_dict(
+        {part: head[f"base_model.model.classifier.{part}"] for part in ("weight", "bias")}
+    )
+    theirs = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", **form))
+    assert_same_steps(story["events"], train_with_peft(theirs, story, STEPS))
+    saved = json.loads((tmp_path / "final/adapter_config.json").read_text())
+    assert (saved["r"], saved["lora_alpha"], saved["init_lora_weights"]) == (8, 12, True)
+    reloaded = loaded_by_peft(tmp_path / "final", "classify", base).eval()
+    batch, _ = padded(story["samples"])
+    with torch.no_grad():
+        logits = reloaded(**batch).logits, theirs.eval()(**batch).logits
+    assert torch.allclose(*logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"peft_type": "LORA", "r": 4},
+        {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
+        {"peft_type": "LN_TUNING"},
+    ],
+)
+def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    story = run_probe(tmp_path, base, "classify", {"learning_rate": 1e-2}, peft=form)
     model = loaded_by_peft(tmp_path / "final", "classify", base).eval()
     batch, _ = padded(story["samples"])
     with torch.no_grad():
@@ -153,6 +291,81 @@ def test_hones_folder_gives_equal_logits_in_peft(tmp_path):
         for label, value in answer["scores"].items():
             place = model.config.label2id[label]
             assert value == pytest.approx(expected[place].item(), abs=2e-6)
+
+
+DECODERS = {
+    "gpt2": (
+        transformers.GPT2Config,
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+        ["c_attn", "c_fc"],
+    ),
+    "llama": (
+        transformers.LlamaConfig,
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+        | {"num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64},
+        ["q_proj", "v_proj", "down_proj"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, targets = DECODERS[family]
+    torch.manual_seed(3)
+    config = kind(vocab_size=65, initializer_range=0.3, pad_token_id=0, **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
+    model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.requires_grad:
+                value.add_(0.2 * torch.randn_like(value))
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(merged).eval()
+    ids = torch.randint(1, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, theirs = plain(ids).logits, model.eval()(ids).logits
+        bare = transformers.AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
+    assert (bare - theirs).abs().max() > 1e-2
+
+
+ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
+
+
+@pytest.mark.skipif(not ADAPTERS_PYTHON, reason="HONE_ADAPTERS_PYTHON names no interpreter")
+@pytest.mark.parametrize("form", ["double_seq_bn", "seq_bn", "par_bn"])
+def test_the_adapters_library_loads_what_hone_trained(tmp_path, form):
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    options = {"peft_type": form, "reduction_factor": 4}
+    story = run_probe(tmp_path, base, "classify", {"learning_rate": 1e-2}, peft=options)
+    (tmp_path / "ids.json").write_text(json.dumps([s["ids"] for s in story["samples"]]))
+    script = [ADAPTERS_PYTHON, str(ROOT / "tests/golden/bottlenecks.py"), "check"]
+    told = subprocess.run(
+        [*script, str(base), str(tmp_path / "final"), str(tmp_path / "ids.json")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    logits = torch.tensor(json.loads(told.stdout.splitlines()[-1]))
+    done = subprocess.run(
+        [str(HONE), "predict", str(tmp_path / "final"), "--precision", "fp32", "--quiet"],
+        input=(tmp_path / "rows.jsonl").read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    labels = json.loads((tmp_path / "final/config.json").read_text())["label2id"]
+    for line, expected in zip(done.stdout.splitlines(), logits.softmax(-1), strict=True):
+        for label, value in json.loads(line)["scores"].items():
+            assert value == pytest.approx(expected[labels[label]].item(), abs=2e-6)
 
 
 def random_adapter(base, folder, kind=peft.LoraConfig, **options):
@@ -181,6 +394,14 @@ def random_adapter(base, folder, kind=peft.LoraConfig, **options):
             "target_modules": ["key", "output.dense"],
             "feedforward_modules": ["output.dense"],
         },
+        {
+            "kind": peft.AdaLoraConfig,
+            "target_modules": ["query", "dense"],
+            "init_r": 4,
+            "target_r": 2,
+            "total_step": 10,
+        },
+        {"kind": peft.LNTuningConfig, "target_modules": ["LayerNorm"]},
     ],
 )
 def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
@@ -197,7 +418,9 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
     proof = json.loads(done.stdout)
     assert proof == json.loads((merged / "merge_proof.json").read_text())
     assert proof["rows"] == 64
-    assert 0 < proof["largest_difference"] < 1e-4 * proof["largest_value"]
+    assert proof["largest_difference"] < 1e-4 * proof["largest_value"]
+    if options.get("kind") is not peft.LNTuningConfig:  # whose weights replace the base's
+        assert proof["largest_difference"] > 0
     plain = KINDS["classify"].from_pretrained(merged).eval()
     ids = torch.randint(0, 60, (5, 17), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -208,6 +431,94 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
     bare.classifier.load_state_dict(plain.classifier.state_dict())
     with torch.no_grad():
         assert (bare(ids).logits - theirs).abs().max() > 1e-3
+
+
+def trained_adapters(hone_model, tmp_path):
+    """Two adapters of one base model, of different ranks and targets, as hone trained them."""
+    forms = [
+        {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["query", "value"]},
+        {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["query", "dense"]},
+    ]
+    folders = []
+    for place, form in enumerate(forms):
+        folder = tmp_path / f"run{place}"
+        folder.mkdir()
+        train = {"learning_rate": 1e-2, "seed": 42 + place}
+        run_probe(folder, hone_model, "classify", train, peft=form)
+        folders.append(folder / "final")
+    return folders
+
+
+def changes_of(folder, base):
+    """What the adapter of a folder changes of each weight of the base model."""
+    before = {name: value.clone() for name, value in base.state_dict().items()}
+    merged = peft.PeftModel.from_pretrained(base, str(folder)).merge_and_unload().state_dict()
+    return {name: merged[name] - before[name] for name in before if name in merged}
+
+
+@pytest.mark.parametrize("combination", ["linear", "ties"])
+def test_adapters_are_combined_as_pefts_merge_utils_do(tmp_path, combination):
+    from peft.utils import merge_utils
+
+    base = tmp_path / "model"
+    base.mkdir()
+    write_tiny_model(base)
+    folders = trained_adapters(base, tmp_path)
+    out = tmp_path / "combined"
+    options = ["--weight", "0.7", "--combination", combination, "--density", "0.3", "--json"]
+    merge = [str(HONE), "merge", str(folders[0]), str(out), f"{folders[1]}=0.5", *options]
+    subprocess.run(merge, capture_output=True, text=True, check=True)
+    config = transformers.AutoConfig.from_pretrained(folders[0])
+    plain = KINDS["classify"].from_pretrained(base, config=config)
+    names = [name for name in plain.state_dict() if name.startswith("bert.")]
+    changes = [
+        changes_of(folder, KINDS["classify"].from_pretrained(base, config=config))
+        for folder in folders
+    ]
+    weights = torch.tensor([0.7, 0.5])
+    combined = load_file(out / "model.safetensors")
+    moved = 0
+    for name in names:
+        parts = [change[name] for change in changes]
+        if not any(part.abs().max() > 0 for part in parts):
+            continue
+        moved += 1
+        together = (
+            merge_utils.task_arithmetic(parts, weights)
+            if combination == "linear"
+            else merge_utils.ties(parts, weights, density=0.3)
+        )
+        expected = plain.state_dict()[name] + together
+        assert torch.allclose(combined[name], expected, atol=1e-6), name
+    assert moved > 9
+    heads = [load_file(folder / "adapter_model.safetensors") for folder in folders]
+    mean = sum(
+        weight * head["base_model.model.classifier.weight"] for weight, head in zip(weights, heads)
+    ) / sum(weights)
+    assert torch.allclose(combined["classifier.weight"], mean, atol=1e-6)
+
+
+def test_an_adapter_whose_ranks_were_taken_away_merges(tmp_path):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)
+    options = {"target_modules": ["query", "value"], "init_r": 4, "target_r": 2, "total_step": 10}
+    model = random_adapter(base, adapter, kind=peft.AdaLoraConfig, **options)
+    kept = [[True, False, True, True], [False, True, False, False], [False] * 4]
+    model.peft_config["default"].rank_pattern = {
+        f"bert.encoder.layer.{layer}.attention.self.{name}.lora_E": kept[(layer + place) % 3]
+        for layer in range(3)
+        for place, name in enumerate(("query", "value"))
+    }
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    config = transformers.AutoConfig.from_pretrained(merged)
+    theirs = KINDS["classify"].from_pretrained(base, config=config)
+    theirs = peft.PeftModel.from_pretrained(theirs, str(adapter)).eval()
+    plain = KINDS["classify"].from_pretrained(merged).eval()
+    ids = torch.randint(0, 60, (5, 17), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(plain(ids).logits, theirs(ids).logits, atol=2e-5)
 
 
 def test_a_pickled_adapter_is_read_without_running_it(tmp_path):

@@ -149,7 +149,7 @@ def write_rows(path, task, rows, seed=0):
             file.write(json.dumps(row) + "\n")
 
 
-def run_probe(folder, model, task, train, **sections):
+def run_probe(folder, model, task, train, task_options=None, **sections):
     write_rows(folder / "rows.jsonl", task, 60)
     options = {
         "precision": "fp32",
@@ -163,7 +163,7 @@ def run_probe(folder, model, task, train, **sections):
     config = {
         "model": str(model),
         "name": task,
-        "task": {},
+        "task": task_options or {},
         "train": options,
         "data": str(folder / "rows.jsonl"),
         **sections,

@@ -49,6 +49,19 @@ TEST(Aspect, IsTakenAtItsOnlyPlaceWhereItSaysAWrongOne) {
   EXPECT_EQ(place("a bat", R"({"start": 40, "end": 50, "text": "bat"})"), (Span{2, 5}));
 }
 
+TEST(Aspect, MayBeItsTextAloneWhereTheTextHasItOnce) {
+  std::string repair = "?";
+  EXPECT_EQ(place("Zoë bat", R"("bat")", &repair), (Span{5, 8}));
+  EXPECT_EQ(repair, "");
+  const auto error = [](const char* aspect) {
+    return error_of([&] { place("a bat, a  bat", aspect); });
+  };
+  EXPECT_THAT(error(R"("bat")"), HasSubstr("says \"bat\", and \"text\" has it at several places"));
+  EXPECT_THAT(error(R"("cat")"), HasSubstr("has it nowhere"));
+  EXPECT_THAT(error(R"("")"), HasSubstr("has it nowhere"));
+  EXPECT_THAT(error(R"("  ")"), HasSubstr("nothing but blanks"));
+}
+
 TEST(Aspect, NamesTheRowOfOneThatIsNotInTheText) {
   const auto error = [](const char* aspect) {
     return error_of([&] { place("a bat, a  bat", aspect); });
@@ -63,7 +76,7 @@ TEST(Aspect, NamesTheRowOfOneThatIsNotInTheText) {
   EXPECT_THAT(error(R"({"start": 0, "end": 1, "text": ""})"), HasSubstr("has it nowhere"));
   EXPECT_THAT(error(R"({"start": "0", "end": 1})"), HasSubstr("whole numbers"));
   EXPECT_THAT(error(R"({"start": 0})"), HasSubstr("needs a \"end\""));
-  EXPECT_THAT(error(R"("bat")"), HasSubstr("[start, end]"));
+  EXPECT_THAT(error("7"), HasSubstr("[start, end]"));
   EXPECT_THAT(error("[1, 2, 3]"), HasSubstr("[start, end]"));
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/errors.h"
 #include "tasks/toy.h"
 
@@ -53,6 +55,46 @@ TEST(Classify, NamesASetOfLabelsTheSameInAnyOrder) {
   };
   EXPECT_EQ(named(R"(["b", "a"])"), "a, b");
   EXPECT_EQ(named(R"(["b", "a"])"), named(R"(["a", "b"])"));
+}
+
+// Tokens of the turn whose label is asked for, and of those before it.
+std::pair<int64_t, int64_t> seen_of(const Task& task, const char* row, bool* was_cut = nullptr) {
+  const Sequence sequence =
+      task.encode(record(row), toy::ToyTokenizer(), false, was_cut).at(0).streams.at(0);
+  return {std::count(sequence.texts.begin(), sequence.texts.end(), 1),
+          std::count(sequence.texts.begin(), sequence.texts.end(), 0)};
+}
+
+TEST(Classify, SeesTheTurnsBeforeTheOneThatHasTheLabel) {
+  using Seen = std::pair<int64_t, int64_t>;
+  const auto task = make("{history: 2}");
+  EXPECT_EQ(seen_of(*task, R"({"text": ["a b c"]})"), Seen(3, 0));
+  EXPECT_EQ(seen_of(*task, R"({"text": ["a", "b b", "c", "d d d"]})"), Seen(3, 4));  // b b / c
+  EXPECT_EQ(seen_of(*make("{history: 9}"), R"({"text": ["a", "b b", "c", "d d d"]})"), Seen(3, 6));
+}
+
+TEST(Classify, LosesTheOldestTurnsFirst) {
+  bool was_cut = false;
+  const char* row = R"({"text": ["a a a a a a", "b b", "c c c"]})";
+  const Sequence cut = make("{history: 5}", 10)
+                           ->encode(record(row), toy::ToyTokenizer(), false, &was_cut)
+                           .at(0)
+                           .streams.at(0);
+  EXPECT_TRUE(was_cut);
+  EXPECT_EQ(cut.size(), 10);
+  const Sequence near = make("{history: 1}")
+                            ->encode(record(row), toy::ToyTokenizer(), false, nullptr)
+                            .at(0)
+                            .streams.at(0);
+  EXPECT_TRUE(std::equal(near.ids.rbegin(), near.ids.rend() - 1, cut.ids.rbegin()));
+}
+
+TEST(Classify, TellsWhatIsNoListOfTurns) {
+  const auto task = make("{history: 2}");
+  EXPECT_THAT(error_of([&] { seen_of(*task, R"({"text": "a"})"); }), HasSubstr("list of strings"));
+  EXPECT_THAT(error_of([&] { seen_of(*task, R"({"text": []})"); }), HasSubstr("empty list"));
+  EXPECT_THAT(error_of([] { make("{history: -1}"); }), HasSubstr("0 or more"));
+  EXPECT_THAT(error_of([] { make("{history: 1, text_pair: b}"); }), HasSubstr("text_pair"));
 }
 
 TEST(Classify, NumbersItsLabelsInOrder) {

@@ -387,8 +387,12 @@ TEST_F(SentenceFolders, AreReadInTheirNewForm) {
 }
 
 TEST_F(SentenceFolders, WithWhatHoneDoesNotHaveAreRefusedByName) {
-  modules({"Transformer", "Pooling", "Dense"});
-  EXPECT_THAT(error(), HasSubstr("module 2 is \"Dense\""));
+  modules({"Transformer", "Pooling", "LSTM"});
+  EXPECT_THAT(error(), HasSubstr("module 2 is \"LSTM\""));
+  modules({"Transformer", "Dense"});
+  EXPECT_THAT(error(), HasSubstr("module 1 is \"Dense\""));
+  modules({"Transformer", "Pooling", "Normalize", "Dense"});
+  EXPECT_THAT(error(), HasSubstr("module 3 is \"Dense\""));
   modules({"CLIPModel"});
   EXPECT_THAT(error(), HasSubstr("module 0 is \"CLIPModel\""));
   modules({"Transformer"});
@@ -409,6 +413,34 @@ TEST_F(SentenceFolders, WithWhatHoneDoesNotHaveAreRefusedByName) {
   EXPECT_THAT(error(), HasSubstr("puts the prompt \"query\" before every text"));
   write("modules.json", "{}");
   EXPECT_THAT(error(), HasSubstr("must be a list of modules"));
+}
+
+TEST_F(SentenceFolders, MayHaveALayerBehindThePooling) {
+  const Dense layer{"identity", at::rand({5, 32}), at::rand({5})};
+  for (const bool is_unit : {true, false}) {
+    write_sentence_folder({Pooling::kMean, is_unit, 77, layer}, 32, folder_.path());
+    const SentenceFolder found = read_sentence_folder(folder_.path());
+    ASSERT_TRUE(found.dense);
+    EXPECT_EQ(found.is_unit, is_unit);
+    EXPECT_EQ(found.dense->activation, "identity");
+    EXPECT_TRUE(at::equal(found.dense->weight, layer.weight));
+    EXPECT_TRUE(at::equal(found.dense->bias, layer.bias));
+  }
+  const auto changed = [&](const char* key, const Json& value) {
+    Json config = read_json(folder_ / "2_Dense/config.json", ErrorKind::kModel);
+    config[key] = value;
+    write("2_Dense/config.json", config.dump());
+    return error();
+  };
+  EXPECT_THAT(changed("activation_function", "torch.nn.modules.activation.ReLU"),
+              HasSubstr("hone has Tanh and Identity"));
+  changed("activation_function", "torch.nn.modules.activation.Tanh");
+  EXPECT_THAT(changed("module_input_name", "token_embeddings"), HasSubstr("\"module_input_name\""));
+  changed("module_input_name", "sentence_embedding");
+  write_safetensors(folder_ / "2_Dense/model.safetensors", {{"linear.bias", at::rand({5})}});
+  EXPECT_THAT(error(), HasSubstr("no matrix \"linear.weight\""));
+  std::filesystem::remove(folder_ / "2_Dense/model.safetensors");
+  EXPECT_THAT(error(), HasSubstr("pytorch_model.bin"));
 }
 
 TEST_F(SentenceFolders, DecideWhatTheConfigurationLeavesOpen) {

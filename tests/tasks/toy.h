@@ -33,6 +33,7 @@ class ToyTokenizer : public Tokenizer {
       begin = end + 1;
     }
   }
+  CutEncoding encode(std::string_view, const TextBorders&) const override { return {}; }
   Sequence post_process(const Encoding& first, const Encoding* second) const override {
     Sequence s;
     const auto special = [&](int32_t id, int32_t segment) { push(s, id, segment, -1, -1, {}); };

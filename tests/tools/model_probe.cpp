@@ -4,7 +4,9 @@
 //
 // Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32
 // (gradient of the hidden states), and pooled_upstream [S, H] where the pooler is wanted. Output:
-// hidden, pooled, "state.<layer>" of every layer and "grad.<parameter>" of every parameter.
+// hidden, pooled, "state.<layer>" of every layer and "grad.<parameter>" of every parameter, as a
+// checkpoint has it. Or, of a model that predicts the next token, targets [N] int64 (-100: none) in
+// the place of gradients. Output: logits, loss (summed) and "grad.<weight>".
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,25 +15,31 @@
 
 #include "models/backbone.h"
 #include "models/weights.h"
+#include "tasks/causal_lm_head.h"
 
 namespace {
 
 using namespace hone;
 
-std::shared_ptr<Backbone> load(const std::string& folder, bool with_pooler) {
-  ModelConfig config = ModelConfig::load(folder);
-  config.sentence_head.uses_pooler &= with_pooler;
-  auto model = make_backbone(config);
-  std::vector<std::pair<std::string, at::Tensor>> parameters;
-  for (const auto& item : model->named_parameters())
-    parameters.emplace_back(item.key(), item.value());
-  const LoadReport report =
-      load_into(parameters, load_state_dict(folder), config.base_prefix, folder);
+using Weights = std::vector<std::pair<std::string, at::Tensor>>;
+
+void load_all(const Weights& weights, const ModelConfig& config, const std::string& folder) {
+  const LoadReport report = load_into(weights, load_state_dict(folder), config.base_prefix, folder);
   if (!report.missing.empty())
     throw Error(ErrorKind::kModel, Where{folder},
                 fmt::format("missing weights: {}", fmt::join(report.missing, ", ")));
   if (!report.unexpected.empty())
     fmt::print(stderr, "unexpected weights: {}\n", fmt::join(report.unexpected, ", "));
+}
+
+std::shared_ptr<Backbone> load(const std::string& folder, bool with_pooler) {
+  ModelConfig config = ModelConfig::load(folder);
+  config.sentence_head.uses_pooler &= with_pooler;
+  auto model = make_backbone(config);
+  Weights parameters;
+  for (const auto& item : model->named_parameters())
+    parameters.emplace_back(item.key(), config.stored(item.key(), item.value()));
+  load_all(parameters, config, folder);
   model->eval();
   return model;
 }
@@ -62,7 +70,26 @@ StateDict run(Backbone& model, const StateDict& input) {
   }
   loss.backward();
   for (const auto& item : model.named_parameters())
-    output["grad." + item.key()] = item.value().grad();
+    output["grad." + item.key()] = model.config().stored(item.key(), item.value().grad());
+  return output;
+}
+
+StateDict predict_next(const std::string& folder, const StateDict& input, Precision precision) {
+  const ModelConfig config = ModelConfig::load(folder);
+  const auto head = std::make_shared<CausalLmHead>(config);
+  Network network(make_backbone(config), head);
+  load_all(network.stored_weights(), config, folder);
+  network.eval();
+  network.set_precision(precision);
+  Batch batch;
+  batch.streams = {packed(input)};
+  const at::Tensor states = head->states(network.backbone(), batch, {});
+  const at::Tensor loss = head->loss(network.backbone(), states, input.at("targets"));
+  loss.backward();
+  StateDict output{{"logits", head->logits(network.backbone(), states).detach()},
+                   {"loss", loss.detach().reshape({1})}};
+  for (const auto& [name, weight] : network.weights())
+    output["grad." + name] = config.stored(name, weight.grad());
   return output;
 }
 
@@ -75,8 +102,14 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const StateDict input = read_safetensors(argv[2]);
+  const bool is_bf16 = argc > 4 && std::string(argv[4]) == "bf16";
+  const Precision precision = is_bf16 ? Precision::kBf16 : Precision::kFp32;
+  if (input.contains("targets")) {
+    write_safetensors(argv[3], predict_next(argv[1], input, precision));
+    return 0;
+  }
   const auto model = load(argv[1], input.contains("pooled_upstream"));
-  if (argc > 4 && std::string(argv[4]) == "bf16") model->set_precision(Precision::kBf16);
+  if (is_bf16) model->set_precision(precision);
   write_safetensors(argv[3], run(*model, input));
   return 0;
 } catch (const hone::Error& error) {

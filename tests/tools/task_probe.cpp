@@ -41,6 +41,7 @@ std::shared_ptr<Task> make_task(const Json& request) {
 std::shared_ptr<Task> make_learned(const Json& request, const std::vector<Record>& records,
                                    const Tokenizer& tokenizer) {
   auto task = make_task(request);
+  task->begin_from(request.at("model").get<std::string>(), request.value("longest", 0) > 0);
   for (const Record& record : records) {
     task->learn(record);
     task->learn_tokens(record, tokenizer);
@@ -126,7 +127,7 @@ Json step(const Json& request) {
                         : loss_of_logits(*pipeline, batch, request, tensors);
   loss.sum.backward();
   for (const auto& [name, weight] : pipeline->network().weights())
-    tensors["grad." + name] = weight.grad() / loss.count;
+    tensors["grad." + name] = pipeline->config().stored(name, weight.grad()) / loss.count;
   write_safetensors(out + "/tensors.safetensors", tensors);
   return {{"loss", loss.sum.item<double>() / loss.count}, {"count", loss.count}};
 }

@@ -48,10 +48,10 @@ class SignMomentum : public Optimizer {
   void load_state(const StateDict& state) override {
     for (size_t i = 0; i < momenta_.size(); ++i) momenta_[i].copy_(state.at(parameters()[i].name));
   }
-  int64_t state_size() const override {
-    int64_t numbers = 0;
-    for (const at::Tensor& momentum : momenta_) numbers += momentum.numel();
-    return numbers;
+  int64_t state_bytes() const override {
+    int64_t bytes = 0;
+    for (const at::Tensor& momentum : momenta_) bytes += static_cast<int64_t>(momentum.nbytes());
+    return bytes;
   }
 
  private:

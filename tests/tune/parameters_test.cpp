@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "support/errors.h"
+#include "support/tiny_decoder.h"
 #include "support/tiny_run.h"
+#include "tasks/causal_lm_head.h"
 
 namespace hone {
 namespace {
@@ -26,7 +28,8 @@ TEST(Parameters, BiasesAndNormsDoNotDecay) {
   for (const char* name :
        {"bert.encoder.layer.0.attention.self.query.bias", "classifier.bias",
         "bert.embeddings.LayerNorm.weight", "distilbert.transformer.layer.0.sa_layer_norm.weight",
-        "model.norm.weight", "layers.0.input_layernorm.weight",
+        "model.norm.weight", "layers.0.input_layernorm.weight", "transformer.h.0.ln_1.weight",
+        "transformer.ln_f.weight", "model.layers.0.self_attn.q_norm.weight",
         "distilbert.transformer.layer.0.output_layer_norm.bias"}) {
     EXPECT_FALSE(decays(name)) << name;
   }
@@ -38,6 +41,27 @@ TrainOptions read_train(const std::string& yaml) {
   const TrainOptions options = TrainOptions::read(section);
   root.refuse_unknown();
   return options;
+}
+
+// The product with the vocabulary reads a bf16 copy, which the optimizer writes: of the table too.
+TEST(Parameters, OfAnOutputHaveItsCopy) {
+  for (const bool is_tied : {true, false}) {
+    const testing_support::TemporaryFolder folder;
+    testing_support::write_tiny_decoder(folder.path(), "llama", {{"tie_word_embeddings", is_tied}});
+    const ModelConfig config = ModelConfig::load(folder.path());
+    Network network(make_backbone(config), std::make_shared<CausalLmHead>(config));
+    network.set_precision(Precision::kBf16);
+    int found = 0;
+    for (const Parameter& parameter : trainable_parameters(network, tiny_options())) {
+      const bool is_table = parameter.name == "model.embed_tokens.weight",
+                 is_output = parameter.name == "lm_head.weight";
+      if (!is_table && !is_output) continue;
+      ++found;
+      EXPECT_EQ(parameter.rows != nullptr, is_table);
+      EXPECT_EQ(parameter.shadow.defined(), is_output || is_tied) << parameter.name;
+    }
+    EXPECT_EQ(found, is_tied ? 1 : 2);
+  }
 }
 
 Network& fresh_network(TinyRun& run) {

@@ -537,7 +537,7 @@ struct Failing : Regulariser {
       return first;
     };
   }
-  void after_step(int64_t steps_done) override { step_ = steps_done; }
+  void after_step(const StepDone& step) override { step_ = step.steps; }
 
   std::function<double(int64_t)> then_;
   int64_t step_ = 0;

@@ -42,7 +42,8 @@ std::map<std::string, at::Tensor> step_gradient(TinyRun& run, int64_t at_once,
   }
   const MicroBatch step = make_whole_step(run.store(), micro_batches, 42, 0);
   Config section = Config::parse(regularise, "regularise");
-  const StepParts parts(run.pipeline(), tiny_options(), read_regularisers(section));
+  const StepParts parts(run.pipeline(), tiny_options(), read_regularisers(section),
+                        /*total_steps=*/1);
   const double count = parts.pass(step.batch).count;
   std::map<std::string, at::Tensor> gradients;
   for (const auto& [name, weight] : weights) {

@@ -148,21 +148,20 @@ std::string leak_text(const std::vector<Leak>& leaks) {
 }
 
 Json checked_json(const RunConfig& config, Checked& checked) {
-  Dataset& dataset = checked.prepared.dataset;
+  RunDataset& dataset = checked.prepared.data;
   Json json = {
       {"data", Json::object()}, {"leaks", Json::array()}, {"estimate", checked.cost.json()}};
   if (!config.stage.empty()) json["name"] = config.stage;
   for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
   json["estimate"]["free_disk_bytes"] = free_disk_bytes(config.output_dir);
-  for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(audit);
+  for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(*audit);
   return json;
 }
 
 std::string checked_text(const RunConfig& config, Checked& checked) {
-  Dataset& dataset = checked.prepared.dataset;
+  RunDataset& dataset = checked.prepared.data;
   std::string text;
-  for (const std::string& split : config.data.splits())
-    text += split_text(split, dataset.audits()[split]);
+  for (const auto& [split, audit] : dataset.audits()) text += split_text(split, *audit);
   return text + leak_text(dataset.leaks()) + "\nestimate\n" + checked.cost.text() +
          fmt::format("free    {:.0f} MB\n",
                      static_cast<double>(free_disk_bytes(config.output_dir)) / 1e6);

@@ -15,14 +15,14 @@ namespace hone {
 namespace {
 
 // What gets the lines: a file, or standard output.
-Answered write_lines(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
+Answered write_lines(const Pipeline& pipeline, const Reading& reading, const EmbedOptions& options,
                      const std::string& path) {
   if (path.empty())
-    return embed_to_lines(pipeline, reading, max_tokens,
+    return embed_to_lines(pipeline, reading, options,
                           [](const Json& line) { std::cout << to_text(line) << '\n'; });
   AtomicFile file(path);
   const Answered answered = embed_to_lines(
-      pipeline, reading, max_tokens, [&](const Json& line) { file.write(to_text(line) + "\n"); });
+      pipeline, reading, options, [&](const Json& line) { file.write(to_text(line) + "\n"); });
   file.commit();
   return answered;
 }
@@ -37,10 +37,10 @@ int run_embed(const CLI::App& arguments) {
   const auto pipeline = load_embedder(text_of(arguments, "MODEL"), load_options(arguments));
   const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
-  const int64_t max_tokens = number_of(arguments, "--max-tokens");
+  const EmbedOptions options{number_of(arguments, "--max-tokens"), text_of(arguments, "--prompt")};
   if (!out.ends_with(".npy"))
-    return tell_answered(write_lines(*pipeline, reading, max_tokens, out), reading);
-  const int64_t rows = embed_to_npy(*pipeline, reading, max_tokens, out);
+    return tell_answered(write_lines(*pipeline, reading, options, out), reading);
+  const int64_t rows = embed_to_npy(*pipeline, reading, options, out);
   std::cout << fmt::format("{}: {} rows of {} numbers\n", out, rows, embedding_width(*pipeline));
   return 0;
 }

@@ -43,8 +43,16 @@ LoadOptions load_options(const CLI::App& arguments) {
           .threads = number_of(arguments, "--threads")};
 }
 
+LoadOptions load_task_options(const CLI::App& arguments) {
+  LoadOptions options = load_options(arguments);
+  for (std::string& word : words_of(arguments, false)) options.task.push_back(std::move(word));
+  return options;
+}
+
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
-  return load_model(text_of(arguments, "MODEL"), load_options(arguments));
+  LoadOptions options = load_options(arguments);
+  options.part = text_of(arguments, "--task");
+  return load_model(text_of(arguments, "MODEL"), options);
 }
 
 int tell_answered(const Answered& answered, const Reading& reading) {

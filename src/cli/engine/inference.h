@@ -24,6 +24,9 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
 // for the options that a model was saved with.
 LoadOptions load_options(const CLI::App& arguments);
 
+// The same where all KEY=VALUE words are options of the task, with "task." before them or without.
+LoadOptions load_task_options(const CLI::App& arguments);
+
 // A saved model set up by these.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
 

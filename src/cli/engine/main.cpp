@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
                                {"train", hone::run_train},
                                {"eval", hone::run_eval},
                                {"predict", hone::run_predict},
+                               {"chat", hone::run_chat},
                                {"embed", hone::run_embed},
                                {"search", hone::run_search},
                                {"score", hone::run_score},

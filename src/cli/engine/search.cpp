@@ -34,10 +34,11 @@ const InputRow& need_row(const InputRow& row) {
   return row;
 }
 
-Searched embed_corpus(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens) {
+Searched embed_corpus(const Pipeline& pipeline, const Reading& reading,
+                      const EmbedOptions& options) {
   Searched searched;
   std::vector<at::Tensor> parts = {at::empty({0, embedding_width(pipeline)}, at::kFloat)};
-  embed_rows(pipeline, reading, max_tokens,
+  embed_rows(pipeline, reading, options,
              [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
                for (const InputRow& row : rows) searched.shown.push_back(shown_of(need_row(row)));
                parts.push_back(vectors);
@@ -85,16 +86,21 @@ int run_search(const CLI::App& arguments) {
   const bool is_npy = path.ends_with(".npy");
   if (!is_npy && !texts.empty())
     throw Error(ErrorKind::kUsage, "--texts names the texts of a .npy file; CORPUS has its own.");
+  if (is_npy && !text_of(arguments, "--prompt").empty())
+    throw Error(ErrorKind::kUsage,
+                "--prompt is put before texts; a .npy file has vectors, which hone embed --prompt "
+                "makes.");
   const auto pipeline = load_embedder(text_of(arguments, "MODEL"), load_options(arguments));
   const Reading reading = reading_of(path, arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
   const int64_t max_tokens = number_of(arguments, "--max-tokens"), k = number_of(arguments, "-k");
-  const Searched searched = is_npy ? open_corpus(*pipeline, path, texts, reading)
-                                   : embed_corpus(*pipeline, reading, max_tokens);
+  const Searched searched =
+      is_npy ? open_corpus(*pipeline, path, texts, reading)
+             : embed_corpus(*pipeline, reading, {max_tokens, text_of(arguments, "--prompt")});
   Reading queries{{}, reading.clean};
   queries.source.path = text_of(arguments, "QUERIES");
   Answered counts;
-  embed_rows(*pipeline, queries, max_tokens,
+  embed_rows(*pipeline, queries, {max_tokens, text_of(arguments, "--query-prompt")},
              [&](std::span<const InputRow> rows, const at::Tensor& vectors) {
                const auto hits = searched.corpus->search(vectors, k);
                for (size_t i = 0; i < rows.size(); ++i) {

@@ -78,9 +78,12 @@ size_t TokenMatcher::next_candidate(std::string_view text, size_t from) const {
   return from < text.size() ? from : std::string_view::npos;
 }
 
-const TokenMatcher::Pattern* TokenMatcher::longest_at(std::string_view text, size_t at) const {
+template <typename IsAllowed>
+const TokenMatcher::Pattern* TokenMatcher::longest_at(std::string_view text, size_t at,
+                                                      const IsAllowed& is_allowed) const {
   for (const int32_t index : by_first_byte_[static_cast<unsigned char>(text[at])]) {
-    if (text.substr(at).starts_with(patterns_[index].text)) return &patterns_[index];
+    const Pattern& pattern = patterns_[index];
+    if (text.substr(at).starts_with(pattern.text) && is_allowed(pattern)) return &pattern;
   }
   return nullptr;
 }
@@ -93,20 +96,22 @@ bool TokenMatcher::any_has(std::string_view part) const {
 
 bool TokenMatcher::is_in(std::string_view text) const {
   for (size_t at = next_candidate(text, 0); at < text.size(); at = next_candidate(text, at + 1)) {
-    if (longest_at(text, at) != nullptr) return true;
+    if (longest_at(text, at, [](const Pattern&) { return true; }) != nullptr) return true;
   }
   return false;
 }
 
 void TokenMatcher::split(std::string_view text, const std::vector<AddedToken>& tokens,
-                         std::vector<Part>& out) const {
+                         std::vector<Part>& out, const Allowed& allowed) const {
   size_t done = 0;  // parts up to here are out
   const auto push = [&](size_t begin, size_t end, int32_t token) {
     out.push_back({static_cast<int32_t>(begin), static_cast<int32_t>(end), token});
   };
   const bool can_match = !patterns_.empty();
   for (size_t at = can_match ? next_candidate(text, 0) : text.size(); at < text.size();) {
-    const Pattern* pattern = longest_at(text, at);
+    const Pattern* pattern = longest_at(text, at, [&](const Pattern& found) {
+      return !allowed || allowed(at, at + found.text.size(), tokens[found.token]);
+    });
     if (pattern == nullptr) {
       at = next_candidate(text, at + 1);
       continue;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,10 +40,13 @@ class TokenMatcher {
   bool any_has(std::string_view part) const;  // whether a pattern has this in it
   bool is_in(std::string_view text) const;    // whether any pattern stands there
 
+  // Whether bytes [begin, end) of the text may be this token.
+  using Allowed = std::function<bool(size_t begin, size_t end, const AddedToken& token)>;
+
   // Appends parts that cover the text; a text without tokens, the usual case, is one part. `tokens`
-  // says what to strip.
-  void split(std::string_view text, const std::vector<AddedToken>& tokens,
-             std::vector<Part>& out) const;
+  // says what to strip; `allowed`, where it is given, which occurrences count.
+  void split(std::string_view text, const std::vector<AddedToken>& tokens, std::vector<Part>& out,
+             const Allowed& allowed = nullptr) const;
 
  private:
   struct Pattern {
@@ -54,7 +58,8 @@ class TokenMatcher {
   int only_first_byte_ = -1;  // where all patterns begin alike; -2 where they do not
 
   size_t next_candidate(std::string_view text, size_t from) const;
-  const Pattern* longest_at(std::string_view text, size_t at) const;
+  template <typename IsAllowed>
+  const Pattern* longest_at(std::string_view text, size_t at, const IsAllowed& is_allowed) const;
 };
 
 class AddedTokens {

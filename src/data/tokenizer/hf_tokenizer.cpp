@@ -51,6 +51,12 @@ int32_t step_back(std::string_view text, int32_t from, int32_t begin, size_t cou
   return from;
 }
 
+void check_size(std::string_view text) {
+  if (text.size() <= INT32_MAX) return;
+  throw Error(ErrorKind::kData,
+              fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
+}
+
 int64_t read_max_length(const Json& config) {
   const auto found = config.find("model_max_length");
   if (found == config.end() || !found->is_number()) return 0;
@@ -176,9 +182,7 @@ void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) con
   out.ids.clear();
   out.offsets.clear();
   out.words.clear();
-  if (text.size() > INT32_MAX)
-    throw Error(ErrorKind::kData,
-                fmt::format("a text of {} bytes; the most is {}", text.size(), INT32_MAX));
+  check_size(text);
   Writer writer(*this, text, out);
   const auto encode_part = [&](Span range) {
     if (!is_fast || !encode_fast(text, range, writer.word, out)) encode_piece(text, range, writer);
@@ -201,12 +205,86 @@ bool HfTokenizer::encode_fast(std::string_view text, Span range, int32_t& word,
   return pieces_ != nullptr && pieces_->encode(text, range, word, out);
 }
 
-void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer) const {
-  NormalizedText normalized(text, range.start, range.end);
-  if (normalizer_ != nullptr) normalizer_->apply(normalized);
+// The borders of a text while it is encoded from left to right.
+class HfTokenizer::Cutter {
+ public:
+  Cutter(const TextBorders& borders, CutEncoding& out) : borders_(borders), out_(out) {}
+
+  // Tokens of what stands from byte `at` on follow.
+  void pass(int32_t at) {
+    while (out_.before.size() < borders_.cuts.size() && borders_.cuts[out_.before.size()] <= at)
+      out_.before.push_back(out_.encoding.ids.size());
+  }
+
+  bool has_cut_in(int32_t begin, int32_t end) const {
+    const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), begin);
+    return next != borders_.cuts.end() && *next < end;
+  }
+
+  bool allows(int32_t begin, int32_t end, const AddedToken& token) const {
+    return !has_cut_in(begin, end) && !(token.special && touches_plain(borders_, {begin, end}));
+  }
+
+  static bool touches_plain(const TextBorders& borders, Span span) {
+    const auto next = std::partition_point(borders.plain.begin(), borders.plain.end(),
+                                           [&](Span plain) { return plain.end <= span.start; });
+    return next != borders.plain.end() && next->start < span.end;
+  }
+
+  // What lies between cuts within `range`.
+  std::vector<Span> pieces(Span range) const {
+    std::vector<Span> pieces;
+    for (int32_t at = range.start; at < range.end;) {
+      const auto next = std::upper_bound(borders_.cuts.begin(), borders_.cuts.end(), at);
+      const int32_t end = next == borders_.cuts.end() ? range.end : std::min(*next, range.end);
+      pieces.push_back({at, end});
+      at = end;
+    }
+    return pieces;
+  }
+
+ private:
+  const TextBorders& borders_;
+  CutEncoding& out_;
+};
+
+// Bytes `piece` of the text, normalised as the end of what begins at `begin`: nothing is put before
+// them that stands at a beginning only. Where the character before takes the first one in (an
+// accent of its own), they are normalised alone.
+NormalizedText HfTokenizer::normalized(std::string_view text, int32_t begin, Span piece) const {
+  NormalizedText whole(text, begin, piece.end);
+  if (normalizer_ != nullptr) normalizer_->apply(whole);
+  if (begin == piece.start) return whole;
+  const auto size = static_cast<int32_t>(whole.view().size());
+  int32_t at = 0;
+  while (at < size && whole.source(at, at + 1).start < piece.start) ++at;
+  if (at == 0 || whole.source(at - 1, at).end <= piece.start) return whole.slice(at, size);
+  return normalized(text, piece.start, piece);
+}
+
+void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer,
+                               Cutter* cutter) const {
+  std::vector<Span> pieces{range};
+  if (cutter != nullptr) pieces = cutter->pieces(range);
+  for (const Span piece : pieces) {
+    if (cutter != nullptr) cutter->pass(piece.start);
+    NormalizedText part = normalized(text, range.start, piece);
+    encode_normalized(part, writer, cutter);
+  }
+}
+
+void HfTokenizer::encode_normalized(NormalizedText& normalized, Writer& writer,
+                                    const Cutter* cutter) const {
   thread_local std::vector<TokenMatcher::Part> parts;
   parts.clear();
-  added_.in_normalized().split(normalized.view(), added_.tokens(), parts);
+  TokenMatcher::Allowed allowed;
+  if (cutter != nullptr) {
+    allowed = [&](size_t begin, size_t end, const AddedToken& token) {
+      const Span source = normalized.source(static_cast<int32_t>(begin), static_cast<int32_t>(end));
+      return cutter->allows(source.start, source.end, token);
+    };
+  }
+  added_.in_normalized().split(normalized.view(), added_.tokens(), parts, allowed);
   for (const auto& [begin, end, token] : parts) {
     if (token >= 0) {
       writer.add(added_.tokens()[token], normalized.view().substr(begin, end - begin),
@@ -218,6 +296,64 @@ void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer
       encode_words(normalized, {begin, end}, writer);
     }
   }
+}
+
+void HfTokenizer::encode_between(std::string_view text, const TextBorders& borders,
+                                 CutEncoding& out) const {
+  Writer writer(*this, text, out.encoding);
+  Cutter cutter(borders, out);
+  std::vector<TokenMatcher::Part> parts;
+  added_.in_text().split(
+      text, added_.tokens(), parts, [&](size_t begin, size_t end, const AddedToken& token) {
+        return cutter.allows(static_cast<int32_t>(begin), static_cast<int32_t>(end), token);
+      });
+  for (const auto& [begin, end, token] : parts) {
+    cutter.pass(begin);
+    if (token >= 0) {
+      writer.add(added_.tokens()[token], text.substr(begin, end - begin), {begin, end});
+    } else if (cutter.has_cut_in(begin, end) ||
+               !encode_fast(text, {begin, end}, writer.word, out.encoding)) {
+      encode_piece(text, {begin, end}, writer, &cutter);
+    }
+  }
+  cutter.pass(static_cast<int32_t>(text.size()));
+}
+
+std::vector<int32_t> HfTokenizer::missing_cuts(std::string_view text, const TextBorders& borders,
+                                               const Encoding& encoding) const {
+  std::vector<int32_t> cuts;
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    const AddedToken* added = added_.find(encoding.ids[i]);
+    const Span span = encoding.offsets[i];
+    if (added == nullptr || !added->special || !Cutter::touches_plain(borders, span)) continue;
+    if (text.substr(span.start, span.end - span.start) != added->content) continue;
+    size_t behind_first = static_cast<size_t>(span.start);
+    next_code_point(text, behind_first);
+    if (static_cast<int32_t>(behind_first) < span.end)
+      cuts.push_back(static_cast<int32_t>(behind_first));
+  }
+  return cuts;
+}
+
+CutEncoding HfTokenizer::encode(std::string_view text, const TextBorders& borders) const {
+  check_size(text);
+  TextBorders all = borders;
+  CutEncoding out;
+  for (;;) {
+    out = {};
+    encode_between(text, all, out);
+    const std::vector<int32_t> more = missing_cuts(text, borders, out.encoding);
+    if (more.empty()) break;
+    all.cuts.insert(all.cuts.end(), more.begin(), more.end());
+    std::sort(all.cuts.begin(), all.cuts.end());
+  }
+  std::vector<size_t> before;  // of the cuts that were asked for
+  for (const int32_t cut : borders.cuts) {
+    const auto at = std::lower_bound(all.cuts.begin(), all.cuts.end(), cut) - all.cuts.begin();
+    before.push_back(out.before[static_cast<size_t>(at)]);
+  }
+  out.before = std::move(before);
+  return out;
 }
 
 void HfTokenizer::encode_words(NormalizedText& text, Span range, Writer& writer) const {

@@ -35,6 +35,7 @@ class HfTokenizer final : public Tokenizer {
 
   using Tokenizer::encode;
   void encode(std::string_view text, Encoding& out) const override;
+  CutEncoding encode(std::string_view text, const TextBorders& borders) const override;
   Sequence post_process(const Encoding& first, const Encoding* second) const override {
     return post_processor_.apply(first, second);
   }
@@ -74,9 +75,19 @@ class HfTokenizer final : public Tokenizer {
   int64_t vocab_size_ = 0, max_length_ = 0;
   int32_t pad_id_ = -1, unk_id_ = -1, mask_id_ = -1;
 
+  class Cutter;
+
   void encode(std::string_view text, bool is_fast, Encoding& out) const;
+  void encode_between(std::string_view text, const TextBorders& borders, CutEncoding& out) const;
+  // Where cuts keep the model from making special tokens of plain bytes that spell them.
+  std::vector<int32_t> missing_cuts(std::string_view text, const TextBorders& borders,
+                                    const Encoding& encoding) const;
   bool encode_fast(std::string_view text, Span range, int32_t& word, Encoding& out) const;
-  void encode_piece(std::string_view text, Span range, Writer& writer) const;
+  // `cutter`, where it is given, says which tokens count and where the text is cut.
+  void encode_piece(std::string_view text, Span range, Writer& writer,
+                    Cutter* cutter = nullptr) const;
+  NormalizedText normalized(std::string_view text, int32_t begin, Span piece) const;
+  void encode_normalized(NormalizedText& normalized, Writer& writer, const Cutter* cutter) const;
   void encode_words(NormalizedText& text, Span range, Writer& writer) const;
   void find_spaces();
   Json saved_config() const;

@@ -28,6 +28,17 @@ struct Encoding {
   std::vector<int32_t> words;  // index of the pre-token each piece came from, from 0
 };
 
+// What is known about a text before it is encoded: a rendered conversation.
+struct TextBorders {
+  std::vector<Span> plain;    // no special token is found in these bytes, whatever they spell
+  std::vector<int32_t> cuts;  // no token goes across these places
+};
+
+struct CutEncoding {
+  Encoding encoding;
+  std::vector<size_t> before;  // for each cut the number of tokens before it
+};
+
 class Tokenizer {
  public:
   // A model folder (tokenizer.json wins over vocab.txt; tokenizer_config.json gives options), or
@@ -44,6 +55,12 @@ class Tokenizer {
     encode(text, out);
     return out;
   }
+
+  // The same within borders, both lists in the order of the text: what stands between two cuts is
+  // split as it would be with nothing behind it, and normalised as a part of the whole, so that the
+  // tokens before a cut are those of a text that ends there. Added tokens that are not special are
+  // found in plain bytes too.
+  virtual CutEncoding encode(std::string_view text, const TextBorders& borders) const = 0;
 
   // Adds the special tokens around one or two encodings (BERT: [CLS] a [SEP] b [SEP], segments 0
   // and 1; RoBERTa: <s> a </s></s> b </s>). REQUIRES: the sum fits the caller's limit; see

@@ -21,7 +21,9 @@
 
 namespace hone {
 
+class Bottleneck;
 class LinearImpl;
+struct ModelConfig;
 
 // Its parameters bear the names that Hugging Face PEFT saves them by, below the layer's own
 // ("lora_A.weight").
@@ -39,6 +41,11 @@ class Adapter : public torch::nn::Module {
   virtual std::optional<LowRank> low_rank(const Rows& /*rows*/) const { return std::nullopt; }
   // Changes weight and bias so that the layer gives without it what it gives with it.
   virtual void merge_into(LinearImpl& layer) = 0;
+
+  // What a folder holds of it, by name below the layer's own, and keys of adapter_config.json that
+  // say more than the method's options.
+  virtual std::vector<std::pair<std::string, at::Tensor>> saved() const;
+  virtual void describe(Json& /*config*/) const {}
 };
 
 // Where an adapter is attached.
@@ -49,27 +56,68 @@ struct AdapterSite {
   uint64_t seed;  // of fresh weights
 };
 
+// Where one is attached in a block: at what a part of it gives.
+struct BlockSite {
+  std::string module;    // of the network: "bert.encoder.layer.0.output"
+  bool is_attention;     // else the feed-forward part
+  int64_t layer, width;  // numbers of a row
+  uint64_t key, seed;    // as AdapterSite has them
+};
+
+// Keys and values before the tokens: prefix.h.
+struct PrefixOptions {
+  int64_t num_virtual_tokens = 20;
+  bool prefix_projection = false;   // two layers with tanh between make them
+  int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
+};
+
+// A weight of the network's own, and the module that holds it.
+struct OwnWeight {
+  const std::string& name;
+  const torch::nn::Module& module;
+  const ModelConfig& config;
+};
+
+// A part of an adapter's weights that is trained at a rate of its own.
+struct RateFactor {
+  std::string weights;  // "*.lora_B.*"
+  double factor;        // of the run's rate
+};
+
 // A method that a configuration asks for, its options read.
 struct ChosenAdapter {
-  std::string name = {};       // of the table
-  std::string peft_type = {};  // in Hugging Face PEFT
-  double learning_rate = 0;    // the usual one
-  Json options = {};           // by PEFT's names
+  std::string name = {};               // of the table
+  std::string peft_type = {};          // in Hugging Face PEFT
+  double learning_rate = 0;            // the usual one
+  Json options = {};                   // by PEFT's names
+  Json saved_options = {};             // those of a folder: of weights as Adapter::saved has them
+  std::vector<RateFactor> rates = {};  // of some of its weights
   // Options that name some of the layers: files have those that are meant in full.
   std::vector<std::pair<std::string, ModuleNames>> layer_options = {};
-  // Error(kUsage) where the layer cannot have it.
+  // One of these says what the method adds.
+  // Beside linear layers. Error(kUsage) where the layer cannot have it.
   std::function<std::shared_ptr<Adapter>(const AdapterSite&)> make = {};
+  // In blocks; null where this part of this block has none.
+  std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
+  // Before the tokens of each sequence.
+  std::optional<PrefixOptions> prefix = {};
+  // Nothing: which of the network's own weights are trained.
+  std::function<bool(const OwnWeight&)> trains = {};
+  bool trains_head_alone = false;  // and that is no mistake
 };
 
 struct AdapterInfo {
   const char* name;       // peft.peft_type, in small letters; and of the modules
-  const char* peft_type;  // PEFT's name for it
+  const char* peft_type;  // PEFT's name for it; "": it knows none, and folders are not PEFT's
   const char* help;       // one line
   double learning_rate;   // the usual one
   ChosenAdapter (*read)(Config& section);
+  std::vector<const char*> idle_keys = {};  // that PEFT's files have and the method does not read
 };
 Table<AdapterInfo>& adapters();  // registry.cpp: one line each
 
+// By PEFT's name or the table's, in small or capital letters; null where it is none.
+const AdapterInfo* find_method(const std::string& peft_type);
 // The method that the section's `peft_type` names, with its options. Error(kUsage) at its place.
 ChosenAdapter read_method(Config& section);
 
@@ -86,9 +134,13 @@ struct ByModule {
   }
 };
 
-// AdapterInfo::read of a class A that is made from (Options, AdapterSite). Options has
-// for_each(visit), which calls visit(key, field) for each, and check(section), which refuses values
-// at their place.
+// Options of a method, and a choice that holds them. Options has for_each(visit), which calls
+// visit(key, field) for each, and check(section), which refuses values at their place. It may have
+// saved(json), which makes them those that a folder has, and rates().
+template <typename Options>
+Options read_method_options(Config& section, ChosenAdapter& chosen);
+
+// AdapterInfo::read of a class A that is made from (Options, AdapterSite).
 template <typename A>
 ChosenAdapter read_adapter(Config& section);
 
@@ -121,10 +173,10 @@ void read_option(Config& section, const char* key, ByModule<Value>& field) {
   }
 }
 
-template <typename A>
-ChosenAdapter read_adapter(Config& section) {
-  typename A::Options options;
-  ChosenAdapter chosen{.options = Json::object()};
+template <typename Options>
+Options read_method_options(Config& section, ChosenAdapter& chosen) {
+  Options options;
+  chosen.options = Json::object();
   options.for_each([&](const char* key, auto& value) {
     read_option(section, key, value);
     chosen.options[key] = value;
@@ -132,6 +184,17 @@ ChosenAdapter read_adapter(Config& section) {
       chosen.layer_options.emplace_back(key, value);
   });
   options.check(section);
+  chosen.saved_options = chosen.options;
+  if constexpr (requires { options.saved(chosen.saved_options); })
+    options.saved(chosen.saved_options);
+  if constexpr (requires { options.rates(); }) chosen.rates = options.rates();
+  return options;
+}
+
+template <typename A>
+ChosenAdapter read_adapter(Config& section) {
+  ChosenAdapter chosen;
+  const auto options = read_method_options<typename A::Options>(section, chosen);
   chosen.make = [options](const AdapterSite& site) { return std::make_shared<A>(options, site); };
   return chosen;
 }

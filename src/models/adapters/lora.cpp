@@ -5,6 +5,10 @@
 // With use_dora (Liu et al. 2024, https://arxiv.org/abs/2402.09353) the rows of V = W + scaling · B
 // A have lengths that are trained: y = m / ‖V‖ · V x + b. ‖V‖ counts as a constant in the gradient
 // (their section 4.3). As in PEFT, dropout is before both parts of what differs from W x.
+//
+// With init_lora_weights "pissa" (Meng et al. 2024, https://arxiv.org/abs/2404.02948) scaling · B A
+// begins as the principal part of W, which W itself loses. A folder holds what has changed since,
+// [A; A₀] and [B, -B₀] of rank 2 r, for the base model as it was: PEFT's conversion.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -35,6 +39,10 @@ class Lora : public Adapter {
     bool use_rslora = false, use_dora = false;
     ByModule<int64_t> rank_pattern = {};
     ByModule<double> alpha_pattern = {};
+    std::string init_lora_weights = "true";  // or "gaussian", "pissa"
+    double loraplus_lr_ratio = 1;            // the rate of B over that of A
+
+    bool is_pissa() const { return init_lora_weights == "pissa"; }
 
     template <typename Visit>
     void for_each(Visit&& visit) {
@@ -45,8 +53,12 @@ class Lora : public Adapter {
       visit("use_dora", use_dora);
       visit("rank_pattern", rank_pattern);
       visit("alpha_pattern", alpha_pattern);
+      visit("init_lora_weights", init_lora_weights);
+      visit("loraplus_lr_ratio", loraplus_lr_ratio);
     }
     void check(const Config& section) const;
+    void saved(Json& options) const;
+    std::vector<RateFactor> rates() const;
   };
 
   Lora(const Options& options, const AdapterSite& site);
@@ -59,15 +71,19 @@ class Lora : public Adapter {
     return lengths_.defined() ? std::nullopt : std::optional(product(rows));
   }
   void merge_into(LinearImpl& layer) override;
+  std::vector<std::pair<std::string, at::Tensor>> saved() const override;
 
  private:
+  void begin(const Options& options, uint64_t seed);
+  void take_principal_part();
   LowRank product(const Rows& rows) const;
   at::Tensor apply_dora(const at::Tensor& y, const at::Tensor& x, const LowRank& product) const;
   at::Tensor changed_weight() const;  // V
   at::Tensor row_factors() const;     // m / ‖V‖ [out]
 
-  at::Tensor weight_, bias_;    // the layer's own
-  at::Tensor a_, b_, lengths_;  // lengths_: m [out], or undefined
+  at::Tensor weight_, bias_;      // the layer's own
+  at::Tensor a_, b_, lengths_;    // lengths_: m [out], or undefined
+  at::Tensor first_a_, first_b_;  // of PiSSA; else undefined
   double scaling_, dropout_;
   uint64_t key_;
 };
@@ -91,6 +107,29 @@ void Lora::Options::check(const Config& section) const {
     if (!std::isfinite(alpha) || alpha <= 0)
       refuse("alpha_pattern", fmt::format("{} for \"{}\"; it must be more than 0", alpha, name));
   }
+  if (init_lora_weights != "true" && init_lora_weights != "gaussian" && !is_pissa())
+    refuse("init_lora_weights",
+           fmt::format("{}; known are true, gaussian and pissa", init_lora_weights));
+  if (!std::isfinite(loraplus_lr_ratio) || loraplus_lr_ratio <= 0)
+    refuse("loraplus_lr_ratio", fmt::format("{}; it must be more than 0", loraplus_lr_ratio));
+}
+
+// scaling stays as it was at twice the rank.
+void Lora::Options::saved(Json& options) const {
+  options.erase("loraplus_lr_ratio");
+  options["init_lora_weights"] = true;
+  if (!is_pissa()) return;
+  const double factor = use_rslora ? std::sqrt(2.0) : 2.0;
+  options["r"] = 2 * r;
+  options["lora_alpha"] = factor * lora_alpha;
+  for (const auto& [name, rank] : rank_pattern.values) options["rank_pattern"][name] = 2 * rank;
+  for (const auto& [name, alpha] : alpha_pattern.values)
+    options["alpha_pattern"][name] = factor * alpha;
+}
+
+std::vector<RateFactor> Lora::Options::rates() const {
+  if (loraplus_lr_ratio == 1) return {};
+  return {{"*.lora_B.*", loraplus_lr_ratio}};
 }
 
 Lora::Lora(const Options& options, const AdapterSite& site)
@@ -99,22 +138,51 @@ Lora::Lora(const Options& options, const AdapterSite& site)
       dropout_(options.lora_dropout),
       key_(site.key) {
   const int64_t out = site.layer.weight.size(0), in = site.layer.weight.size(1),
-                rank = options.rank_pattern.of(site.module, options.r);
-  if (rank > std::min(in, out))
+                rank = options.rank_pattern.of(site.module, options.r),
+                most = std::min(in, out) / (options.is_pissa() ? 2 : 1);
+  if (rank > most)
     throw Error(ErrorKind::kUsage,
-                fmt::format("rank {} of {}: the layer is of {} x {} weights, and a rank above {} "
+                fmt::format("rank {} of {}: the layer is of {} x {} weights, and a rank above {}{} "
                             "has more weights than the layer for nothing",
-                            rank, site.module, out, in, std::min(in, out)));
+                            rank, site.module, out, in, most,
+                            options.is_pissa() ? " (PiSSA's is saved as twice as many)" : ""));
   const double alpha = options.alpha_pattern.of(site.module, options.lora_alpha);
   scaling_ = alpha / (options.use_rslora ? std::sqrt(static_cast<double>(rank))
                                          : static_cast<double>(rank));
   a_ = register_weight(*this, "lora_A", at::zeros({rank, in}));
   b_ = register_weight(*this, "lora_B", at::zeros({out, rank}));
-  // PEFT's kaiming_uniform with a = √5.
-  fill_uniform(a_, 1 / std::sqrt(static_cast<double>(in)), mix(site.seed, site.key));
+  begin(options, mix(site.seed, site.key));
   if (options.use_dora)
-    lengths_ = register_parameter("lora_magnitude_vector",
-                                  weight_.detach().norm(2, 1).clone());  // B is zero: V is W
+    lengths_ = register_parameter("lora_magnitude_vector", changed_weight().norm(2, 1));
+}
+
+void Lora::begin(const Options& options, uint64_t seed) {
+  if (options.is_pissa()) return take_principal_part();
+  if (options.init_lora_weights == "gaussian")
+    return fill_normal(a_, 1 / static_cast<double>(a_.size(0)), seed);
+  // PEFT's kaiming_uniform with a = √5.
+  fill_uniform(a_, 1 / std::sqrt(static_cast<double>(a_.size(1))), seed);
+}
+
+void Lora::take_principal_part() {
+  const c10::AutoGradMode no_grad(false);
+  const int64_t rank = a_.size(0);
+  const auto [u, values, v] = at::linalg_svd(weight_, /*full_matrices=*/false);
+  const at::Tensor roots = (values.narrow(0, 0, rank) / scaling_).sqrt();
+  a_.copy_(roots.unsqueeze(1) * v.narrow(0, 0, rank));
+  b_.copy_(u.narrow(1, 0, rank) * roots);
+  first_a_ = a_.clone(), first_b_ = b_.clone();
+  weight_.sub_(at::mm(b_, a_), scaling_);
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Lora::saved() const {
+  auto weights = Adapter::saved();
+  if (!first_a_.defined()) return weights;
+  for (auto& [name, value] : weights) {
+    if (name == "lora_A.weight") value = at::cat({value, first_a_});
+    if (name == "lora_B.weight") value = at::cat({value, -first_b_}, 1);
+  }
+  return weights;
 }
 
 LowRank Lora::product(const Rows& rows) const {

@@ -10,22 +10,52 @@
 
 namespace hone {
 
-AdapterInfo ia3();  // each in the file of its name
+AdapterInfo adalora();        // each in the file of its name
+AdapterInfo bitfit();         // own_weights.cpp
+AdapterInfo double_seq_bn();  // bottleneck.cpp
+AdapterInfo head();
+AdapterInfo ia3();
+AdapterInfo ln_tuning();
 AdapterInfo lora();
+AdapterInfo par_bn();
+AdapterInfo prefix_tuning();  // prefix.cpp
+AdapterInfo seq_bn();
+AdapterInfo top_layers();
 
 Table<AdapterInfo>& adapters() {
   static Table<AdapterInfo> all("adapter", {
                                                lora(),
+                                               adalora(),
                                                ia3(),
+                                               double_seq_bn(),
+                                               seq_bn(),
+                                               par_bn(),
+                                               prefix_tuning(),
+                                               bitfit(),
+                                               ln_tuning(),
+                                               top_layers(),
+                                               head(),
                                            });
   return all;
 }
 
-ChosenAdapter read_method(Config& section) {
-  std::string name = section.require("peft_type");
+std::vector<std::pair<std::string, at::Tensor>> Adapter::saved() const {
+  std::vector<std::pair<std::string, at::Tensor>> weights;
+  for (const auto& item : named_parameters())
+    weights.emplace_back(item.key(), item.value().detach());
+  return weights;
+}
+
+const AdapterInfo* find_method(const std::string& peft_type) {
+  std::string name = peft_type;
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const AdapterInfo* info = adapters().find(name);
+  return adapters().find(name);
+}
+
+ChosenAdapter read_method(Config& section) {
+  const std::string name = section.require("peft_type");
+  const AdapterInfo* info = find_method(name);
   if (info == nullptr)
     throw section.error("peft_type",
                         fmt::format("\"{}\" is no method of fine-tuning with few weights{}; known "
@@ -35,7 +65,7 @@ ChosenAdapter read_method(Config& section) {
   ChosenAdapter chosen = info->read(section);
   chosen.name = info->name;
   chosen.peft_type = info->peft_type;
-  chosen.learning_rate = info->learning_rate;
+  if (chosen.learning_rate == 0) chosen.learning_rate = info->learning_rate;
   return chosen;
 }
 

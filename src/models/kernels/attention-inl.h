@@ -7,6 +7,8 @@
 #define HONE_MODELS_KERNELS_ATTENTION_INL_H_
 #endif
 
+#include <hwy/contrib/math/math-inl.h>
+
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
 #include "models/kernels/pack-inl.h"
@@ -148,9 +150,20 @@ inline void add_bias(const float* biases, float* scores, int64_t n, float scale)
     store(hn::MulAdd(load(scores + c), by, hn::Mul(load(biases + c), log2e)), scores + c);
 }
 
-// What scores as add_bias leaves them are multiplied with before the softmax to base 2.
+// Scores [n] of a row, biases added, become cap * tanh(score / cap) to base 2.
+inline void cap_scores(const AttentionJob& job, float* scores, int64_t n) {
+  const F d;
+  const float cap = job.soft_cap * kLog2e;
+  const VF by = hn::Set(d, job.bias.exists() ? 1 / cap : job.scale / job.soft_cap),
+           most = hn::Set(d, cap);
+  for (int64_t c = 0; c < n; c += lanes())
+    store(hn::Mul(most, hn::Tanh(d, hn::Mul(load(scores + c), by))), scores + c);
+}
+
+// What scores as add_bias and cap_scores leave them are multiplied with before the softmax to
+// base 2.
 inline float softmax_scale(const AttentionJob& job) {
-  return job.bias.exists() ? 1 : job.scale * kLog2e;
+  return job.bias.exists() || job.soft_cap > 0 ? 1 : job.scale * kLog2e;
 }
 
 // ---- positions ----

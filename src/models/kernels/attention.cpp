@@ -32,7 +32,7 @@ struct Call : torch::CustomClassHolder {
   Rotary rotary;
   bool is_causal = false;
   int64_t window = 0, kv_heads = 0;
-  double scale = 0;
+  double scale = 0, soft_cap = 0;
   DropoutDecisions dropout;
   at::Tensor keys, log_sum_exp;
   bool is_recorded = false;
@@ -63,6 +63,7 @@ AttentionJob job_of(const AttentionStreams& x, const Call& call, const DistanceB
           .kv_heads = x.k.size(1),
           .dim = x.q.size(2),
           .scale = static_cast<float>(call.scale),
+          .soft_cap = static_cast<float>(call.soft_cap),
           .rotary = table_of(call.rotary),
           .bias = bias,
           .dropout = call.dropout,
@@ -123,8 +124,6 @@ struct PositionsOfPass {
 // Units of about eight query heads, which share a Philox call; fewer where that leaves threads
 // without work, with as many units side by side as `groups` of sequences. Longest first.
 std::vector<AttentionUnit> units_of(const AttentionJob& job, const Call& call, int64_t groups) {
-  const int32_t *q = call.of_q.ends.const_data_ptr<int32_t>(),
-                *k = call.of_k.ends.const_data_ptr<int32_t>();
   const int64_t sequences = call.of_q.ends.size(0) - 1, repeats = job.heads / job.kv_heads;
   int64_t kv_heads = std::max<int64_t>(1, 8 / repeats);
   while (kv_heads > 1 &&
@@ -132,10 +131,11 @@ std::vector<AttentionUnit> units_of(const AttentionJob& job, const Call& call, i
     kv_heads /= 2;
   std::vector<AttentionUnit> units;
   for (int64_t s = 0; s < sequences; ++s) {
-    if (k[s] == k[s + 1]) continue;
+    const SequenceRows q = rows_of_sequence(call.of_q, s), k = rows_of_sequence(call.of_k, s);
+    if (k.length == 0 || (q.length == 0 && !call.is_recorded)) continue;
     for (int64_t h = 0; h < job.kv_heads; h += kv_heads) {
-      units.push_back({s, q[s], q[s + 1] - q[s], k[s], k[s + 1] - k[s], h,
-                       std::min(job.kv_heads, h + kv_heads)});
+      units.push_back(
+          {s, q.begin, q.length, k.begin, k.length, h, std::min(job.kv_heads, h + kv_heads)});
     }
   }
   const auto cost = [](const AttentionUnit& unit) {
@@ -147,17 +147,103 @@ std::vector<AttentionUnit> units_of(const AttentionJob& job, const Call& call, i
   return units;
 }
 
-void run(void (*kernel)(const AttentionJob&, const AttentionUnit&), const AttentionJob& job,
-         const Call& call) {
-  const std::vector<AttentionUnit> units = units_of(job, call, call.of_q.ends.size(0) - 1);
-  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { kernel(job, units[i]); });
+std::vector<AttentionUnit> units_of(const AttentionJob& job, const Call& call) {
+  return units_of(job, call, call.of_q.ends.size(0) - 1);
+}
+
+// Few queries: a decoder's step. Parts of their keys are shared out, of one size whatever the
+// threads and neighbours, so that these change no bits.
+constexpr int64_t kFewQueries = 4, kKeysOfPart = 1024;
+
+// What parts can do, in any sequence of these.
+bool can_have_parts(const AttentionJob& job, const Call& call) {
+  return !call.is_recorded && job.dropout.threshold == 0 && job.rotary.pairs == 0 &&
+         !job.bias.exists() && !job.position_keys.exists() && !job.position_queries.exists();
+}
+
+bool has_few_queries(const AttentionJob& job, const AttentionUnit& unit) {
+  return unit.q_length <= kFewQueries && unit.q_length * (job.heads / job.kv_heads) <= kMostFewRows;
+}
+
+// Keys that at least one of the unit's queries sees.
+std::pair<int64_t, int64_t> keys_seen(const AttentionJob& job, const AttentionUnit& unit) {
+  const int64_t first = unit.k_length - unit.q_length;  // position of the first query
+  const bool is_windowed = job.window > 0;
+  return {is_windowed ? std::max<int64_t>(0, first - job.window) : 0, unit.k_length};
+}
+
+class Parts {
+ public:
+  // Takes the units with few queries out of `units`.
+  Parts(const AttentionJob& job, std::vector<AttentionUnit>& units) : job_(job) {
+    std::erase_if(units, [&](const AttentionUnit& unit) {
+      if (!has_few_queries(job, unit)) return false;
+      for (int64_t h = unit.kv_begin; h < unit.kv_end; ++h) add(unit, h);
+      return true;
+    });
+    results_ = at::empty({floats_}, at::kFloat);
+    int64_t at = 0;
+    for (AttentionPart& part : parts_) {
+      part.result = results_.mutable_data_ptr<float>() + at;
+      at += floats_of(part.unit);
+    }
+  }
+
+  int64_t size() const { return static_cast<int64_t>(parts_.size()); }
+  void run(int64_t i) const { attention_part(job_, parts_[static_cast<size_t>(i)]); }
+  void join() const {
+    at::parallel_for(0, static_cast<int64_t>(begins_.size()), 16, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const bool is_last = i + 1 == static_cast<int64_t>(begins_.size());
+        const size_t begin = begins_[static_cast<size_t>(i)],
+                     end = is_last ? parts_.size() : begins_[static_cast<size_t>(i) + 1];
+        attention_join(job_, &parts_[begin], static_cast<int64_t>(end - begin));
+      }
+    });
+  }
+
+ private:
+  int64_t floats_of(const AttentionUnit& unit) const {
+    return few_floats(unit.q_length * (job_.heads / job_.kv_heads), job_.dim);
+  }
+
+  void add(AttentionUnit unit, int64_t kv_head) {
+    unit.kv_begin = kv_head, unit.kv_end = kv_head + 1;
+    begins_.push_back(parts_.size());
+    const auto [seen, end] = keys_seen(job_, unit);
+    for (int64_t at = seen / kKeysOfPart * kKeysOfPart; at < end; at += kKeysOfPart) {
+      parts_.push_back({unit, at, std::min(end, at + kKeysOfPart), nullptr});
+      floats_ += floats_of(unit);
+    }
+  }
+
+  const AttentionJob& job_;
+  std::vector<AttentionPart> parts_;
+  std::vector<size_t> begins_;  // of each sequence's and key/value head's
+  int64_t floats_ = 0;
+  at::Tensor results_;
+};
+
+void run_forward(const AttentionJob& job, const Call& call) {
+  std::vector<AttentionUnit> units = units_of(job, call), none;
+  const Parts parts(job, can_have_parts(job, call) ? units : none);
+  const auto count = static_cast<int64_t>(units.size());
+  share_out(count + parts.size(), [&](int64_t i) {
+    i < count ? attention_forward(job, units[static_cast<size_t>(i)]) : parts.run(i - count);
+  });
+  parts.join();
+}
+
+void run_backward(const AttentionJob& job, const Call& call) {
+  const std::vector<AttentionUnit> units = units_of(job, call);
+  share_out(static_cast<int64_t>(units.size()),
+            [&](int64_t i) { attention_backward(job, units[static_cast<size_t>(i)]); });
 }
 
 // Sequences that follow each other share a slot, of which a head is one thread's.
-void run_in_slots(void (*kernel)(const AttentionJob&, const AttentionUnit&),
-                  const AttentionJob& job, const Call& call, int64_t slots) {
+void run_backward_in_slots(const AttentionJob& job, const Call& call, int64_t slots) {
   std::vector<AttentionUnit> units = units_of(job, call, slots);
-  const int64_t keys = call.of_k.ends[-1].item<int32_t>();
+  const int64_t keys = call.of_k.ends[-1].item<int32_t>();  // and room for more
   for (AttentionUnit& unit : units) unit.slot = unit.k_begin * slots / keys;
   const auto place = [](const AttentionUnit& unit) {
     return std::tuple(unit.slot, unit.kv_begin, unit.sequence);
@@ -171,7 +257,8 @@ void run_in_slots(void (*kernel)(const AttentionJob&, const AttentionUnit&),
       ends.push_back(i);
   }
   share_out(static_cast<int64_t>(ends.size()), [&](int64_t i) {
-    for (size_t unit = i == 0 ? 0 : ends[i - 1]; unit < ends[i]; ++unit) kernel(job, units[unit]);
+    for (size_t unit = i == 0 ? 0 : ends[i - 1]; unit < ends[i]; ++unit)
+      attention_backward(job, units[unit]);
   });
 }
 
@@ -185,7 +272,7 @@ at::Tensor forward_of(const AttentionStreams& x, const OfDistances& of, Call& ca
     call.log_sum_exp = at::empty({x.q.size(1), x.q.size(0)}, x.q.options().dtype(at::kFloat));
     job.log_sum_exp = call.log_sum_exp.mutable_data_ptr<float>();
   }
-  run(attention_forward, job, call);
+  run_forward(job, call);
   return out;
 }
 
@@ -234,8 +321,7 @@ OfDistances backward_of(const AttentionStreams& x, const OfDistances& of, const 
   job.dv = gradients.v.mutable_data_ptr();
   job.dq_row = gradients.q.stride(0);
   job.dkv_row = gradients.k.stride(0);
-  slots > 0 ? run_in_slots(attention_backward, job, call, slots)
-            : run(attention_backward, job, call);
+  slots > 0 ? run_backward_in_slots(job, call, slots) : run_backward(job, call);
   const double factor = call.scale * call.dropout.scale;
   return {line.sum(call), positions.keys.gradient(factor), positions.queries.gradient(factor)};
 }
@@ -265,8 +351,11 @@ struct Attention : torch::autograd::Function<Attention> {
     const CallPtr call =
         c10::static_intrusive_pointer_cast<Call>(context->saved_data["call"].toCapsule());
     variable_list result(3);
+    const bool has_room = call->of_k.lengths.defined();  // rows that nobody writes
     for (size_t i = 0; i < result.size(); ++i)
-      if (saved[i].defined()) result[i] = at::empty(saved[i].sizes(), saved[i].options());
+      if (saved[i].defined())
+        result[i] = has_room ? at::zeros(saved[i].sizes(), saved[i].options())
+                             : at::empty(saved[i].sizes(), saved[i].options());
     const OfDistances of = backward_of(streams(saved, *call), of_distances(saved), saved.back(),
                                        gradients[0], streams(result, *call), *call);
     result.insert(result.end(), {of.line, of.keys, of.queries, at::Tensor()});
@@ -303,6 +392,7 @@ CallPtr call_of(const AttentionInputs& inputs, const AttentionStreams& x,
   call->window = options.window;
   call->kv_heads = x.k.size(1);
   call->scale = attention_scale(options, x.q.size(2));
+  call->soft_cap = options.soft_cap;
   call->dropout = dropout_decisions(options.dropout, options.seed, options.site);
   if (call->dropout.threshold > 0) call->keys = options.keys.contiguous();
   call->is_recorded =
@@ -312,28 +402,32 @@ CallPtr call_of(const AttentionInputs& inputs, const AttentionStreams& x,
 
 // ---- a GPU ----
 
-bool has_flash(const AttentionInputs& inputs, const at::Tensor& q) {
+bool has_flash(const AttentionInputs& inputs, const AttentionOptions& options,
+               const at::Tensor& q) {
   return q.is_cuda() && is_bf16(q) && q.size(2) % 8 == 0 && q.size(2) <= 256 &&
-         !has_distances(inputs);
+         options.soft_cap == 0 && !has_distances(inputs);
 }
 
-// Positions of the rows of `of`, whose sequences end where those of `keys` end.
-at::Tensor positions_of(const at::Tensor& of, const at::Tensor& keys, int64_t rows) {
-  const at::Tensor lengths = of.diff(), first = of.slice(0, 0, -1) + lengths - keys.diff();
-  return at::arange(rows, of.options().dtype(at::kLong)) -
-         first.repeat_interleave(lengths.to(at::kLong), 0, rows);
+// Positions of the rows of sequences with these ends, of which the first is at `position` [S].
+at::Tensor positions_of(const at::Tensor& ends, const at::Tensor& position, int64_t rows) {
+  const at::Tensor first = ends.slice(0, 0, -1) - position;
+  return at::arange(rows, ends.options().dtype(at::kLong)) -
+         first.repeat_interleave(ends.diff().to(at::kLong), 0, rows);
 }
 
 at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
                            const AttentionOptions& options) {
-  const auto on_device = [&](const Stretches& of) {
-    return of.ends.to(x.q.device(), /*non_blocking=*/true);
+  const auto on_device = [&](const at::Tensor& y) {
+    return y.to(x.q.device(), /*non_blocking=*/true);
   };
   const Stretches& of_k = attention_keys(inputs);
-  const at::Tensor q_ends = on_device(inputs.of_q), k_ends = on_device(of_k);
+  const at::Tensor q_ends = on_device(inputs.of_q.ends), k_ends = on_device(of_k.ends),
+                   keys = of_k.lengths.defined() ? on_device(of_k.lengths) : k_ends.diff();
   if (inputs.rotary.cosine.defined()) {
-    x.q = rotate(x.q, positions_of(q_ends, k_ends, x.q.size(0)), inputs.rotary);
-    x.k = rotate(x.k, positions_of(k_ends, k_ends, x.k.size(0)), inputs.rotary);
+    x.q = rotate(x.q, positions_of(q_ends, keys - q_ends.diff(), x.q.size(0)), inputs.rotary);
+    // Rows that are not in use may stand beyond the last position.
+    const at::Tensor of_keys = positions_of(k_ends, at::zeros_like(keys), x.k.size(0));
+    x.k = rotate(x.k, of_keys.clamp_max(inputs.rotary.cosine.size(0) - 1), inputs.rotary);
   }
   if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.site);
   const std::optional<int64_t> window =
@@ -341,7 +435,8 @@ at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
   return std::get<0>(at::_flash_attention_forward(
       with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v), q_ends, k_ends,
       inputs.of_q.longest, of_k.longest, options.dropout, options.is_causal,
-      /*return_debug_mask=*/false, attention_scale(options, x.q.size(2)), window, window));
+      /*return_debug_mask=*/false, attention_scale(options, x.q.size(2)), window, window,
+      of_k.lengths.defined() ? std::optional(keys) : std::nullopt));
 }
 
 }  // namespace
@@ -349,7 +444,7 @@ at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options) {
   const AttentionStreams x = attention_streams(inputs);
   check_attention(inputs, x, options);
-  if (has_flash(inputs, x.q)) return flash_attention(inputs, x, options);
+  if (has_flash(inputs, options, x.q)) return flash_attention(inputs, x, options);
   if (!has_kernel(x.q)) return attention_reference(inputs, options);
   const CallPtr call = call_of(inputs, x, options);
   const OfDistances of = of_distances(inputs, *call);

@@ -17,10 +17,12 @@
 
 namespace hone::kernels {
 
-// Sequences laid end to end: sequence s is the rows ends[s] .. ends[s + 1].
+// Sequences laid end to end: sequence s is the rows ends[s] .. ends[s + 1], or the first lengths[s]
+// of them where these have room to grow.
 struct Stretches {
-  at::Tensor ends = {};  // [S + 1] int32 on the CPU, from 0 to the number of rows (cu_seqlens)
-  int64_t longest = 0;   // tokens of the longest sequence
+  at::Tensor ends = {};     // [S + 1] int32 on the CPU, from 0 to the number of rows (cu_seqlens)
+  int64_t longest = 0;      // tokens of the longest sequence
+  at::Tensor lengths = {};  // [S] int32 on the CPU: rows in use; undefined: all. Of keys alone
 };
 
 // Distance of a key from a query (its position less the query's: before it below 0) to a bucket;
@@ -55,8 +57,12 @@ struct AttentionOptions {
   bool is_causal = false;  // keys after the query are not seen
   // Keys within this distance only, before and after; 0: all (Longformer, Beltagy et al. 2020,
   // https://arxiv.org/abs/2004.05150; ModernBERT, Warner et al. 2024,
-  // https://arxiv.org/abs/2412.13663).
+  // https://arxiv.org/abs/2412.13663). Causal, a query sees window + 1 keys with its own:
+  // Transformers' "sliding_window" of causal models counts these, and is one more.
   int64_t window = 0;
+  // Scaled scores, biases added, become soft_cap * tanh(score / soft_cap); 0: they stay (Gemma 2,
+  // https://arxiv.org/abs/2408.00118).
+  double soft_cap = 0;
   double scale = 0;  // 0: 1 / sqrt(dim)
   // Probability; decisions from (seed, site, key of the query row, head, key position).
   double dropout = 0;

@@ -120,13 +120,14 @@ struct BackwardBlock {
     VF weight, dscore;  // the weight as used (dropped: 0); the gradient without scales
   };
 
-  // Key j of a tile, queries c and on: P = 2^(S - lse), dS = P (keep dP - D).
+  // Key j of a tile, queries c and on: P = 2^(S - lse), dS = P (keep dP - D), times 1 - (S / cap)²
+  // where scores are capped.
   template <bool kDrops, bool kHides>
   HWY_INLINE Pair differentiate(int64_t j, int64_t c, Range seeing, VF scale,
                                 const uint8_t* mask) const {
     const int64_t at = j * columns + c;
-    VF weight = exp2_below_one<kIsBf16<T>>(
-        hn::MulSub(load(scratch.scores + at), scale, load(scratch.log_sum_exp + c)));
+    const VF score = load(scratch.scores + at);
+    VF weight = exp2_below_one<kIsBf16<T>>(hn::MulSub(score, scale, load(scratch.log_sum_exp + c)));
     if constexpr (kHides) weight = only(weight, {seeing.begin - c, seeing.end - c});
     VF product = load(scratch.products + at), kept = weight;
     if constexpr (kDrops) {
@@ -134,7 +135,12 @@ struct BackwardBlock {
       product = hn::IfThenElseZero(keep, product);
       kept = hn::IfThenElseZero(keep, weight);
     }
-    return {kept, hn::Mul(weight, hn::Sub(product, load(scratch.shift + c)))};
+    VF dscore = hn::Mul(weight, hn::Sub(product, load(scratch.shift + c)));
+    if (job.soft_cap > 0) {
+      const VF share = hn::Mul(score, hn::Set(F(), 1 / (job.soft_cap * kLog2e)));
+      dscore = hn::Mul(dscore, hn::NegMulAdd(share, share, hn::Set(F(), 1.0f)));
+    }
+    return {kept, dscore};
   }
 
   template <bool kDrops, bool kHides>
@@ -321,6 +327,7 @@ struct BackwardBlock {
       if (job.position_queries.exists())
         add_position_queries(begin, valid, head, scratch.keys + at);
       if (job.bias.exists()) add_biases(begin, valid, head);
+      if (job.soft_cap > 0) cap_scores(job, scratch.scores, valid * columns);
       differentiate_tile(begin, valid, rows, at_or_null(mask, mask_offset(begin * columns)));
       if (job.bias.exists()) add_bias_gradients(begin, valid, head);
       multiply(padded_rows(valid), width, columns, scratch.weights, columns, scratch.grad_pairs,

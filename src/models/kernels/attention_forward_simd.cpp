@@ -6,13 +6,14 @@
 // of a block and a tile are the largest thing kept.
 //
 // Forward works on [queries, keys]: rows of the softmax are contiguous.
+#include <algorithm>
+
 #include "models/kernels/attention_simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/kernels/attention_forward_simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include "models/kernels/attention-inl.h"
@@ -33,8 +34,9 @@ struct ForwardScratch {
   uint8_t* masks;  // kMaskHeads planes of [kQueries, length padded] bits
   int64_t mask_stride, mask_plane, head_size;
 
-  ForwardScratch(const AttentionJob& job, const Shape& shape, int64_t kv_heads) {
-    const int64_t length = padded(shape.k_length), t = sizeof(T), tile = HWY_MIN(kKeys, length),
+  // Room for `keys` keys of each head at a time.
+  ForwardScratch(const AttentionJob& job, const Shape& shape, int64_t kv_heads, int64_t keys) {
+    const int64_t length = padded(keys), t = sizeof(T), tile = HWY_MIN(kKeys, length),
                   places_size = has_positions(job) ? places_of_tile(tile) : 0,
                   masks_size = kMaskHeads * kQueries * mask_capacity(length);
     head_size = length * shape.width;
@@ -134,8 +136,9 @@ struct ForwardBlock {
   const AttentionJob& job;
   const Shape& shape;
   const ForwardScratch<T>& scratch;
-  int64_t first, count;  // queries
+  int64_t first, count;  // queries; or `count` rows, which are `queries` of each head
   Range keys;            // visible, from a multiple of 16
+  int64_t queries = count;
 
   // Keys of one tile that the block looks at, as columns of the scores.
   struct Tile {
@@ -184,7 +187,8 @@ struct ForwardBlock {
 
   // Columns of the tile that query i of the block sees; none where begin >= end.
   HWY_INLINE Range columns_of(const Tile& tile, int64_t i) const {
-    const Range seen = visible_keys(job, shape, first + i, first + i + 1);
+    const int64_t query = first + (i < queries ? i : i % queries);
+    const Range seen = visible_keys(job, shape, query, query + 1);
     return {HWY_MAX(0, seen.begin - tile.begin), HWY_MIN(tile.count, seen.end - tile.begin)};
   }
 
@@ -194,6 +198,8 @@ struct ForwardBlock {
       add_bias(job.bias.line + place - i, scratch.scores + i * padded(tile.count), tile.count,
                job.scale);
   }
+
+  void cap(const Tile& tile) const { cap_scores(job, scratch.scores, count * padded(tile.count)); }
 
   // Queries times positions of keys.
   void add_position_keys(const Tile& tile, int64_t head) const {
@@ -233,6 +239,7 @@ struct ForwardBlock {
       if (job.position_keys.exists()) add_position_keys(tile, head);
       if (job.position_queries.exists()) add_position_queries(tile, head, key_rows);
       if (job.bias.exists()) add_biases(tile, head);
+      if (job.soft_cap > 0) cap(tile);
       weigh(tile, at_or_null(mask, mask_offset(begin)));
       multiply(rows, width, columns, scratch.weights, columns, value_operand + begin * width, width,
                scratch.sums, width, !tile.is_first);
@@ -274,7 +281,7 @@ void forward(const AttentionJob& job, const AttentionUnit& unit) {
   const Shape shape(job, unit);
   const int64_t repeats = shape.repeats, head_begin = unit.kv_begin * repeats,
                 head_end = unit.kv_end * repeats;
-  const ForwardScratch<T> scratch(job, shape, unit.kv_end - unit.kv_begin);
+  const ForwardScratch<T> scratch(job, shape, unit.kv_end - unit.kv_begin, shape.k_length);
   for (int64_t i = 0; i < kQueries; ++i) scratch.maximum[i] = 0, scratch.total[i] = 1;
   for (int64_t h = unit.kv_begin; h < unit.kv_end; ++h) {
     const int64_t offset = (h - unit.kv_begin) * scratch.head_size;
@@ -300,6 +307,132 @@ void forward(const AttentionJob& job, const AttentionUnit& unit) {
   }
 }
 
+// ---- few queries: a decoder's step ----
+//
+// All query heads of a key/value head are rows of one block, and keys are read tile by tile as they
+// lie. The tiles, and so the sums, are those of a unit.
+
+template <class In, class T>
+class FewQueries {
+ public:
+  FewQueries(const AttentionJob& job, const AttentionPart& part)
+      : job_(job),
+        part_(part),
+        shape_(job, part.unit),
+        rows_(shape_.repeats * shape_.q_length),
+        products_(kIsBf16<T> ? padded_rows(rows_) : rows_),
+        scratch_(job, shape_, 1, HWY_MIN(kKeys, part.end - part.begin / kKeys * kKeys)) {}
+
+  void run() const {
+    pack_queries();
+    const Range seen = visible_tiles(job_, shape_, 0, shape_.q_length),
+                keys{HWY_MAX(seen.begin, part_.begin), HWY_MIN(seen.end, part_.end)};
+    const ForwardBlock<T> block{job_, shape_, scratch_, 0, rows_, keys, shape_.q_length};
+    for (int64_t at = keys.begin / kKeys * kKeys; at < keys.end; at += kKeys) {
+      const int64_t begin = HWY_MAX(at, keys.begin);
+      attend(block, {begin, HWY_MIN(at + kKeys, keys.end) - begin, begin == keys.begin});
+    }
+    copy_values(scratch_.sums, rows_ * shape_.width, part_.result);
+    float* numbers = part_.result + rows_ * shape_.width;
+    std::copy_n(scratch_.maximum, rows_, numbers);
+    std::copy_n(scratch_.total, rows_, numbers + rows_);
+  }
+
+ private:
+  void pack_queries() const {
+    const int64_t width = shape_.width;
+    for (int64_t r = 0; r < shape_.repeats; ++r) {
+      const In* from =
+          head_rows<In>(job_.q, shape_.q_begin, part_.unit.kv_begin * shape_.repeats + r);
+      copy_rows(from, job_.q.row, shape_.q_length, job_.dim,
+                scratch_.queries + r * shape_.q_length * width, shape_.q_length, width);
+    }
+    copy_rows(static_cast<const In*>(nullptr), 0, 0, job_.dim, scratch_.queries + rows_ * width,
+              products_ - rows_, width);
+  }
+
+  void attend(const ForwardBlock<T>& block, const typename ForwardBlock<T>::Tile& tile) const {
+    const int64_t columns = padded(tile.count), width = shape_.width,
+                  first = shape_.k_begin + tile.begin, kv_head = part_.unit.kv_begin;
+    copy_rows(head_rows<In>(job_.k, first, kv_head), job_.k.row, tile.count, job_.dim,
+              scratch_.rows, columns, width);
+    transpose_pairs(scratch_.rows, columns, width, scratch_.key_operand);
+    multiply(products_, columns, width, scratch_.queries, width, scratch_.key_operand, columns,
+             scratch_.scores, columns, false);
+    if (job_.soft_cap > 0) block.cap(tile);
+    block.weigh(tile, nullptr);
+    add_values(tile, head_rows<In>(job_.v, first, kv_head));
+  }
+
+  void add_values(const typename ForwardBlock<T>::Tile& tile, const In* values) const {
+    const int64_t columns = padded(tile.count), width = shape_.width;
+    if constexpr (!kIsBf16<In>) {
+      if (job_.dim == width)
+        return multiply(products_, width, tile.count, scratch_.weights, columns, values, job_.v.row,
+                        scratch_.sums, width, !tile.is_first);
+    }
+    if constexpr (kIsBf16<T>) {
+      copy_rows(values, job_.v.row, tile.count, job_.dim, scratch_.rows, columns, width);
+      pair_rows(scratch_.rows, columns, width, scratch_.value_operand);
+    } else {
+      copy_rows(values, job_.v.row, tile.count, job_.dim, scratch_.value_operand, columns, width);
+    }
+    multiply(products_, width, columns, scratch_.weights, columns, scratch_.value_operand, width,
+             scratch_.sums, width, !tile.is_first);
+  }
+
+  const AttentionJob& job_;
+  const AttentionPart& part_;
+  const Shape shape_;
+  const int64_t rows_, products_;  // rows of the block, and of its products
+  const ForwardScratch<T> scratch_;
+};
+
+void part_any(const AttentionJob& job, const AttentionPart& part) {
+  if (job.multiplies_bf16) return FewQueries<Bf16, Bf16>(job, part).run();
+  job.is_bf16 ? FewQueries<Bf16, float>(job, part).run()
+              : FewQueries<float, float>(job, part).run();
+}
+
+// A row of all parts becomes that of the first: sums, maximum and total as one pass would have
+// them.
+void join_row(const AttentionPart* parts, int64_t count, int64_t rows, int64_t width, int64_t row) {
+  const auto number = [&](int64_t part, int64_t which) -> float& {
+    return parts[part].result[rows * width + which * rows + row];
+  };
+  float* sums = parts[0].result + row * width;
+  for (int64_t part = 1; part < count; ++part) {
+    const float before = number(0, 0), here = number(part, 0), now = here > before ? here : before,
+                shrink = exp2_of(before - now), share = exp2_of(here - now);
+    const VF old = hn::Set(F(), shrink), fresh = hn::Set(F(), share);
+    const float* more = parts[part].result + row * width;
+    for (int64_t c = 0; c < width; c += lanes())
+      store(hn::MulAdd(load(more + c), fresh, hn::Mul(load(sums + c), old)), sums + c);
+    number(0, 0) = now;
+    number(0, 1) = number(0, 1) * shrink + number(part, 1) * share;
+  }
+}
+
+template <class In>
+void join(const AttentionJob& job, const AttentionPart* parts, int64_t count) {
+  const Shape shape(job, parts[0].unit);
+  const int64_t rows = shape.repeats * shape.q_length, width = shape.width;
+  for (int64_t row = 0; row < rows; ++row) {
+    join_row(parts, count, rows, width, row);
+    const int64_t head = parts[0].unit.kv_begin * shape.repeats + row / shape.q_length,
+                  query = shape.q_begin + row % shape.q_length;
+    const float* sums = parts[0].result + row * width;
+    const VF factor = hn::Set(F(), 1 / parts[0].result[rows * width + rows + row]);
+    In* out = static_cast<In*>(job.out) + (query * job.heads + head) * job.dim;
+    for (int64_t c = 0; c < job.dim; c += lanes())
+      store_n(hn::Mul(load(sums + c), factor), out + c, HWY_MIN(lanes(), job.dim - c));
+  }
+}
+
+void join_any(const AttentionJob& job, const AttentionPart* parts, int64_t count) {
+  job.is_bf16 ? join<Bf16>(job, parts, count) : join<float>(job, parts, count);
+}
+
 void forward_any(const AttentionJob& job, const AttentionUnit& unit) {
   if (job.multiplies_bf16) return forward<Bf16, Bf16>(job, unit);
   job.is_bf16 ? forward<Bf16, float>(job, unit) : forward<float, float>(job, unit);
@@ -313,9 +446,17 @@ HWY_AFTER_NAMESPACE();
 namespace hone::kernels {
 
 HWY_EXPORT(forward_any);
+HWY_EXPORT(part_any);
+HWY_EXPORT(join_any);
 
 void attention_forward(const AttentionJob& job, const AttentionUnit& unit) {
   HWY_DYNAMIC_DISPATCH(forward_any)(job, unit);
+}
+void attention_part(const AttentionJob& job, const AttentionPart& part) {
+  HWY_DYNAMIC_DISPATCH(part_any)(job, part);
+}
+void attention_join(const AttentionJob& job, const AttentionPart* parts, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(join_any)(job, parts, count);
 }
 
 }  // namespace hone::kernels

@@ -43,6 +43,12 @@ const Stretches& attention_keys(const AttentionInputs& inputs) {
   return inputs.of_k.ends.defined() ? inputs.of_k : inputs.of_q;
 }
 
+SequenceRows rows_of_sequence(const Stretches& of, int64_t sequence) {
+  const int32_t* ends = of.ends.const_data_ptr<int32_t>() + sequence;
+  return {ends[0], of.lengths.defined() ? of.lengths.const_data_ptr<int32_t>()[sequence]
+                                        : ends[1] - ends[0]};
+}
+
 bool has_positions(const AttentionInputs& inputs) {
   return inputs.position_keys.defined() || inputs.position_queries.defined();
 }
@@ -80,17 +86,30 @@ void check_heads(const AttentionStreams& x) {
     refuse(fmt::format("{} heads; it takes up to {}", heads, kMaxAttentionHeads));
 }
 
+void check_lengths(const Stretches& of, const char* name) {
+  const at::Tensor& lengths = of.lengths;
+  TORCH_CHECK(!lengths.defined() || (lengths.is_cpu() && lengths.dim() == 1 &&
+                                     lengths.size(0) == of.ends.size(0) - 1 &&
+                                     lengths.scalar_type() == at::kInt && lengths.is_contiguous()),
+              "[attention] expected the lengths of ", name, " [", of.ends.size(0) - 1,
+              "] int32 on the CPU");
+}
+
 void check_stretches(const Stretches& of, const at::Tensor& rows, const char* name) {
   const at::Tensor& ends = of.ends;
   TORCH_CHECK(ends.defined() && ends.is_cpu() && ends.dim() == 1 && ends.size(0) > 0 &&
                   ends.scalar_type() == at::kInt && ends.is_contiguous(),
               "[attention] expected the ends of ", name, " [S + 1] int32 on the CPU");
+  check_lengths(of, name);
   const int32_t* end = ends.const_data_ptr<int32_t>();
   TORCH_CHECK(end[0] == 0 && end[ends.size(0) - 1] == rows.size(0), "[attention] the sequences of ",
               name, " go from row ", end[0], " to ", end[ends.size(0) - 1], " of ", rows.size(0));
   for (int64_t s = 0; s + 1 < ends.size(0); ++s) {
-    TORCH_CHECK(end[s] <= end[s + 1] && end[s + 1] - end[s] <= of.longest, "[attention] sequence ",
-                s, " of ", name, " has ", end[s + 1] - end[s], " rows; expected 0 to ", of.longest);
+    const int64_t room = end[s + 1] - end[s], length = rows_of_sequence(of, s).length;
+    TORCH_CHECK(length >= 0 && length <= of.longest, "[attention] sequence ", s, " of ", name,
+                " has ", length, " rows; expected 0 to ", of.longest);
+    TORCH_CHECK(length <= room, "[attention] sequence ", s, " of ", name, " has ", length,
+                " rows in use, of ", room);
   }
   TORCH_CHECK(of.longest < kMaxAttentionPositions, "[attention] sequences of ", of.longest,
               " tokens are too long for dropout's counters");
@@ -101,11 +120,13 @@ void check_pairs(const AttentionInputs& inputs, const AttentionOptions& options)
   const at::Tensor &q_ends = inputs.of_q.ends, &k_ends = attention_keys(inputs).ends;
   TORCH_CHECK(q_ends.sizes() == k_ends.sizes(), "[attention] ", q_ends.size(0) - 1,
               " sequences of queries but ", k_ends.size(0) - 1, " of keys");
-  const int32_t *q = q_ends.const_data_ptr<int32_t>(), *k = k_ends.const_data_ptr<int32_t>();
+  TORCH_CHECK(!inputs.of_q.lengths.defined(),
+              "[attention] lengths are those of keys; queries have no room to grow");
   const bool has_positions =
       options.is_causal || options.window > 0 || inputs.rotary.cosine.defined();
   for (int64_t s = 0; s + 1 < q_ends.size(0); ++s) {
-    const int32_t queries = q[s + 1] - q[s], keys = k[s + 1] - k[s];
+    const int64_t queries = rows_of_sequence(inputs.of_q, s).length,
+                  keys = rows_of_sequence(attention_keys(inputs), s).length;
     TORCH_CHECK(queries == 0 || keys > 0, "[attention] sequence ", s, " has ", queries,
                 " queries but no keys to look at");
     TORCH_CHECK(queries <= keys || !has_positions, "[attention] sequence ", s, " has ", queries,
@@ -117,6 +138,8 @@ void check_pairs(const AttentionInputs& inputs, const AttentionOptions& options)
 void check_options(const AttentionOptions& options, const AttentionStreams& x) {
   TORCH_CHECK(options.scale >= 0, "[attention] expected scale >= 0, received ", options.scale);
   TORCH_CHECK(options.window >= 0, "[attention] expected window >= 0, received ", options.window);
+  TORCH_CHECK(options.soft_cap >= 0 && std::isfinite(options.soft_cap),
+              "[attention] expected soft_cap >= 0, received ", options.soft_cap);
   TORCH_CHECK(
       options.dropout == 0 || (options.keys.defined() && options.keys.size(0) == x.q.size(0)),
       "[attention] expected keys [", x.q.size(0), "] where dropout > 0");

@@ -15,6 +15,12 @@ AttentionStreams attention_parts(const at::Tensor& joined, int64_t kv_heads);
 AttentionStreams attention_streams(const AttentionInputs& inputs);
 const Stretches& attention_keys(
     const AttentionInputs& inputs);  // of_k, or where there is none of_q
+// Rows of a sequence that are in use.
+struct SequenceRows {
+  int64_t begin, length;
+};
+SequenceRows rows_of_sequence(const Stretches& of, int64_t sequence);
+
 double attention_scale(const AttentionOptions& options, int64_t dim);
 
 // Throws where attention.h says so.

@@ -61,6 +61,7 @@ at::Tensor attend(const AttentionStreams& x, const OfDistance& of, const at::Ten
   const at::Tensor distance = distances(x.q.size(0), x.k.size(0), x.q.device());
   at::Tensor scores = scores_of(x.q.transpose(0, 1), x.k.transpose(0, 1),
                                 attention_scale(options, x.q.size(2)), of, distance);
+  if (options.soft_cap > 0) scores = at::tanh(scores / options.soft_cap) * options.soft_cap;
   if (options.is_causal) scores = scores.masked_fill(distance > 0, -INFINITY);
   if (options.window > 0) scores = scores.masked_fill(distance.abs() > options.window, -INFINITY);
   const at::Tensor weights = dropped(at::softmax(scores, -1), row_keys, options);
@@ -82,8 +83,8 @@ OfDistance of_distance(const AttentionInputs& inputs, const AttentionStreams& x)
           attention_distances(inputs).first};
 }
 
-at::Tensor rows_of(const at::Tensor& x, int64_t begin, int64_t end) {
-  return x.defined() ? x.slice(0, begin, end) : x;
+at::Tensor rows_of(const at::Tensor& x, const SequenceRows& rows) {
+  return x.defined() ? x.slice(0, rows.begin, rows.begin + rows.length) : x;
 }
 
 at::Tensor rotated(const at::Tensor& x, int64_t position, const Rotary& rotary) {
@@ -112,13 +113,13 @@ at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOpt
   if (options.dropout > 0 && x.q.is_cuda())
     start_generator(x.q.device(), options.seed, options.site);
   const OfDistance of = of_distance(inputs, x);
-  const int32_t *q = inputs.of_q.ends.const_data_ptr<int32_t>(),
-                *k = attention_keys(inputs).ends.const_data_ptr<int32_t>();
   std::vector<at::Tensor> outputs;
   for (int64_t s = 0; s + 1 < inputs.of_q.ends.size(0); ++s) {
-    if (q[s] == q[s + 1]) continue;
-    const auto of_q = [&](const at::Tensor& y) { return rows_of(y, q[s], q[s + 1]); };
-    const auto of_k = [&](const at::Tensor& y) { return rows_of(y, k[s], k[s + 1]); };
+    const SequenceRows q = rows_of_sequence(inputs.of_q, s),
+                       k = rows_of_sequence(attention_keys(inputs), s);
+    if (q.length == 0) continue;
+    const auto of_q = [&](const at::Tensor& y) { return rows_of(y, q); };
+    const auto of_k = [&](const at::Tensor& y) { return rows_of(y, k); };
     outputs.push_back(attend(widened({of_q(x.q), of_k(x.k), of_k(x.v)}, inputs.rotary), of,
                              of_q(options.keys), options));
   }

@@ -1,5 +1,5 @@
 // The inner loops of variable-length attention: one unit is one sequence and a range of its
-// key/value heads.
+// key/value heads; where it has few queries, a part of its keys is enough for a thread.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,7 @@ struct AttentionJob {
   int64_t window = 0;  // 0: all keys
   int64_t queries = 0, heads = 0, kv_heads = 0, dim = 0;
   float scale = 1;
+  float soft_cap = 0;  // 0: none
   RotaryTable rotary;
   DistanceBias bias;
   PositionTable position_keys, position_queries;
@@ -72,7 +73,21 @@ struct AttentionUnit {
   int64_t slot = 0;  // of the gradients of positions
 };
 
+// Of a sequence with few queries and one key/value head: what its query heads make of some of the
+// keys. Rows are head by head, each with the queries in their order. REQUIRES: no dropout, no
+// biases, no positions, nothing rotated, at most kMostFewRows rows.
+struct AttentionPart {
+  AttentionUnit unit;
+  int64_t begin, end;  // keys; seen by at least one query
+  float* result;       // few_floats(…): sums [rows, width], then each row's maximum and total
+};
+constexpr int64_t kMostFewRows = 64;
+constexpr int64_t few_floats(int64_t rows, int64_t dim) { return rows * (padded(dim) + 2); }
+
 void attention_forward(const AttentionJob& job, const AttentionUnit& unit);
+void attention_part(const AttentionJob& job, const AttentionPart& part);
+// Writes the rows of a unit whose keys were shared out to `count` parts in their order.
+void attention_join(const AttentionJob& job, const AttentionPart* parts, int64_t count);
 void attention_backward(const AttentionJob& job, const AttentionUnit& unit);
 // A head's operands of a table, out of rows of buckets, of which places 0 to count - 1 have one.
 void attention_pack_positions(const AttentionJob& job, const HeadRows& from, const int64_t* bucket,

@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "models/kernels/cross_entropy_simd.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.h:
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include "models/kernels/simd-inl.h"
@@ -93,6 +94,37 @@ void backward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
   }
 }
 
+template <class T>
+void cap(const CappedValues& of, int64_t begin, int64_t end) {
+  const F d;
+  T* values = static_cast<T*>(of.values) + begin;
+  const VF most = hn::Set(d, of.cap), share = hn::Set(d, 1 / of.cap);
+  for_columns(end - begin, [&](int64_t c, auto part) HWY_ATTR {
+    const VF x = hn::Mul(load(values + c, part), share);
+    store(hn::Mul(most, hn::Tanh(d, x)), values + c, part);
+  });
+}
+
+template <class T>
+void cap_gradient(const CappedValues& of, int64_t begin, int64_t end) {
+  const F d;
+  const T* values = static_cast<const T*>(of.values) + begin;
+  T* gradient = static_cast<T*>(of.gradient) + begin;
+  const VF share = hn::Set(d, 1 / of.cap), one = hn::Set(d, 1.0f);
+  for_columns(end - begin, [&](int64_t c, auto part) HWY_ATTR {
+    const VF y = hn::Mul(load(values + c, part), share);
+    const VF slope = hn::NegMulAdd(y, y, one);
+    store(hn::Mul(load(gradient + c, part), slope), gradient + c, part);
+  });
+}
+
+void cap_any(const CappedValues& of, int64_t begin, int64_t end) {
+  of.is_bf16 ? cap<Bf16>(of, begin, end) : cap<float>(of, begin, end);
+}
+void cap_gradient_any(const CappedValues& of, int64_t begin, int64_t end) {
+  of.is_bf16 ? cap_gradient<Bf16>(of, begin, end) : cap_gradient<float>(of, begin, end);
+}
+
 void forward_any(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
   rows.is_bf16 ? forward<Bf16>(rows, begin, end) : forward<float>(rows, begin, end);
 }
@@ -109,6 +141,15 @@ namespace hone::kernels {
 
 HWY_EXPORT(forward_any);
 HWY_EXPORT(backward_any);
+HWY_EXPORT(cap_any);
+HWY_EXPORT(cap_gradient_any);
+
+void cap_forward(const CappedValues& of, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(cap_any)(of, begin, end);
+}
+void cap_backward(const CappedValues& of, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(cap_gradient_any)(of, begin, end);
+}
 
 void cross_entropy_forward(const CrossEntropyRows& rows, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(forward_any)(rows, begin, end);

@@ -21,4 +21,15 @@ struct CrossEntropyRows {
 void cross_entropy_forward(const CrossEntropyRows& rows, int64_t begin, int64_t end);
 void cross_entropy_backward(const CrossEntropyRows& rows, int64_t begin, int64_t end);
 
+// Values from `begin` to `end` of an array of fp32 or bf16, and of their gradient.
+struct CappedValues {
+  bool is_bf16 = false;
+  float cap = 1;
+  void* values = nullptr;
+  void* gradient = nullptr;  // of the capped values, then of what they were before
+};
+
+void cap_forward(const CappedValues& of, int64_t begin, int64_t end);   // x -> cap * tanh(x / cap)
+void cap_backward(const CappedValues& of, int64_t begin, int64_t end);  // REQUIRES: capped values
+
 }  // namespace hone::kernels

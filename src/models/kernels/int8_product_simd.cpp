@@ -1,8 +1,11 @@
+#include "models/kernels/int8_product_simd.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/cpu/Utils.h>
 #include <ATen/ops/_int_mm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/round.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <limits>
@@ -72,6 +75,63 @@ void scale_sums_any(void* sums, int64_t rows, int64_t columns, const float* row_
   }
 }
 
+// ---- few rows: a decoder's step ----
+//
+// A row of the weight is read once, as it lies, for all rows of x, which are widened to 16 bits
+// before. The sums are whole numbers: in which order does not matter.
+
+using D16 = hn::CappedTag<int16_t, 32>;
+using D32 = hn::RepartitionToWide<D16>;
+using D8 = hn::Rebind<int8_t, D16>;
+
+template <int64_t kRows>
+struct DotSums {
+  hn::Vec<D32> even[kRows], odd[kRows];
+
+  HWY_INLINE DotSums() {
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i) even[i] = odd[i] = hn::Zero(D32());
+  }
+  HWY_INLINE void add(const int8_t* weights, const int16_t* x, int64_t stride) {
+    const auto w = hn::PromoteTo(D16(), hn::LoadU(D8(), weights));
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i)
+      even[i] = hn::ReorderWidenMulAccumulate(D32(), w, hn::LoadU(D16(), x + i * stride), even[i],
+                                              odd[i]);
+  }
+  HWY_INLINE int32_t total(int64_t i) const {
+    return hn::GetLane(hn::SumOfLanes(D32(), hn::Add(even[i], odd[i])));
+  }
+};
+
+template <int64_t kRows>
+void few_sums(const Int8FewRows& of, int64_t begin, int64_t end) {
+  const auto step = static_cast<int64_t>(hn::Lanes(D16()));
+  for (int64_t column = begin; column < end; ++column) {
+    const int8_t* weights = of.weight + column * of.depth;
+    DotSums<kRows> sums;
+    int64_t k = 0;
+    for (; k + step <= of.depth; k += step) sums.add(weights + k, of.x + k, of.stride);
+    if (k < of.depth) {
+      HWY_ALIGN int8_t rest[kInt8Step] = {};
+      std::copy_n(weights + k, of.depth - k, rest);
+      sums.add(rest, of.x + k, of.stride);
+    }
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i) of.sums[i * of.columns + column] = sums.total(i);
+  }
+}
+
+template <int64_t kRows = kMostInt8Rows>
+void few_sums_of(const Int8FewRows& of, int64_t begin, int64_t end) {
+  if (of.rows == kRows) return few_sums<kRows>(of, begin, end);
+  if constexpr (kRows > 1) few_sums_of<kRows - 1>(of, begin, end);
+}
+
+void few_sums_any(const Int8FewRows& of, int64_t begin, int64_t end) {
+  few_sums_of(of, begin, end);
+}
+
 }  // namespace
 }  // namespace hone::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -80,6 +140,33 @@ HWY_AFTER_NAMESPACE();
 namespace hone::kernels {
 HWY_EXPORT(round_rows_any);
 HWY_EXPORT(scale_sums_any);
+HWY_EXPORT(few_sums_any);
+
+namespace {
+
+// x wᵀ of up to kMostInt8Rows rows. The library's product would lay the weight out anew each time.
+at::Tensor few_products(const at::Tensor& x, const at::Tensor& weight) {
+  const int64_t rows = x.size(0), depth = x.size(1), columns = weight.size(0),
+                stride = (depth + kInt8Step - 1) / kInt8Step * kInt8Step;
+  const at::Tensor wide = at::zeros({rows, stride}, x.options().dtype(at::kShort)),
+                   sums = at::empty({rows, columns}, x.options().dtype(at::kInt));
+  for (int64_t row = 0; row < rows; ++row)
+    std::copy_n(x.const_data_ptr<int8_t>() + row * depth, depth,
+                wide.mutable_data_ptr<int16_t>() + row * stride);
+  const Int8FewRows of{rows,
+                       depth,
+                       stride,
+                       columns,
+                       wide.const_data_ptr<int16_t>(),
+                       weight.const_data_ptr<int8_t>(),
+                       sums.mutable_data_ptr<int32_t>()};
+  at::parallel_for(0, columns, row_grain(depth), [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(few_sums_any)(of, begin, end);
+  });
+  return sums;
+}
+
+}  // namespace
 
 int weight_levels() {
   const bool is_x86 =
@@ -111,7 +198,9 @@ at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::T
   const Int8Rows rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)),
                          at::empty({rows}, x.options())};
   round_rows(x.contiguous(), rounded);
-  const at::Tensor sums = at::_int_mm(rounded.values, weight.values.t());  // int32 [N, out]
+  const at::Tensor sums = rows <= kMostInt8Rows
+                              ? few_products(rounded.values, weight.values)
+                              : at::_int_mm(rounded.values, weight.values.t());  // int32 [N, out]
   auto* const places = sums.mutable_data_ptr<int32_t>();
   const auto* const row_scales = rounded.scales.const_data_ptr<float>();
   const auto* const column_scales = weight.scales.const_data_ptr<float>();

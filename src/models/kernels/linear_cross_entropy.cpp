@@ -1,12 +1,15 @@
 #include "models/kernels/linear_cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "models/kernels/cross_entropy.h"
+#include "models/kernels/cross_entropy_simd.h"
+#include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 
 namespace hone::kernels {
@@ -16,16 +19,54 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
-// A chunk's loss, and d loss / d logits by the kernel's own backward.
+constexpr int64_t kValuesOfATask = 16384;
+
+void for_values(const at::Tensor& of, const CappedValues& values,
+                void (*body)(const CappedValues&, int64_t, int64_t)) {
+  at::parallel_for(0, of.numel(), kValuesOfATask,
+                   [&](int64_t begin, int64_t end) { body(values, begin, end); });
+}
+
+// In place.
+void cap_logits(const at::Tensor& logits, double cap) {
+  if (!has_kernel(logits)) return void(logits.div_(cap).tanh_().mul_(cap));
+  for_values(logits,
+             {.is_bf16 = is_bf16(logits),
+              .cap = static_cast<float>(cap),
+              .values = logits.mutable_data_ptr()},
+             cap_forward);
+}
+void cap_gradient(const at::Tensor& gradient, const at::Tensor& capped, double cap) {
+  if (!has_kernel(gradient)) return void(gradient.mul_(1 - (capped / cap).square()));
+  for_values(gradient,
+             {.is_bf16 = is_bf16(gradient),
+              .cap = static_cast<float>(cap),
+              .values = capped.mutable_data_ptr(),
+              .gradient = gradient.mutable_data_ptr()},
+             cap_backward);
+}
+
+// A chunk's loss, and d loss / d logits by the kernel's own backward. Writes to `logits`.
 std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& logits, const at::Tensor& targets,
                                                 const LinearCrossEntropyOptions& options,
                                                 bool wants_gradient) {
+  if (options.soft_cap > 0) cap_logits(logits, options.soft_cap);
   const at::AutoGradMode recorded(wants_gradient);
   const at::Tensor leaf = logits.detach().requires_grad_(wants_gradient);
   const at::Tensor loss =
       cross_entropy_sum(leaf, targets, options.ignore_index, options.label_smoothing);
   if (!wants_gradient) return {loss.item<double>(), {}};
-  return {loss.item<double>(), torch::autograd::grad({loss}, {leaf})[0]};
+  const at::Tensor gradient = torch::autograd::grad({loss}, {leaf})[0];
+  if (options.soft_cap > 0) cap_gradient(gradient, logits, options.soft_cap);
+  return {loss.item<double>(), gradient};
+}
+
+// dweight [V, H] fp32 += gradientᵀ x.
+void add_weight_gradient(const at::Tensor& dweight, const at::Tensor& gradient, const at::Tensor& x,
+                         const at::Tensor& operand) {
+  if (has_product_gradients(x, operand)) return add_product_weight_gradient(gradient, x, dweight);
+  if (is_bf16(gradient)) return void(dweight.add_(at::mm(gradient.t(), x)));
+  dweight.addmm_(gradient.t(), x);
 }
 
 // What a gradient is asked of.
@@ -59,8 +100,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
           product(part, operand, bias), aims.narrow(0, begin, count), options, wanted.any());
       sum += loss;
       if (wanted.x) dtaken.narrow(0, begin, count).copy_(at::mm(dlogits, operand));
-      if (wanted.weight && is_bf16(dlogits)) dweight += at::mm(dlogits.t(), part);
-      if (wanted.weight && !is_bf16(dlogits)) dweight.addmm_(dlogits.t(), part);
+      if (wanted.weight) add_weight_gradient(dweight, dlogits, part, operand);
       if (wanted.bias) dbias += dlogits.sum(0, /*keepdim=*/false, at::kFloat);
     }
     if (wanted.x) context->saved_data["dx"] = at::zeros_like(x).index_copy_(0, rows, dtaken);
@@ -92,9 +132,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 at::Tensor linear_cross_entropy_sum_reference(const at::Tensor& x, const at::Tensor& weight,
                                               const at::Tensor& bias, const at::Tensor& targets,
                                               const LinearCrossEntropyOptions& options) {
-  const at::Tensor y = at::mm(x, weight.t());
-  return at::cross_entropy_loss(bias.defined() ? y + bias : y, targets, {}, at::Reduction::Sum,
-                                options.ignore_index, options.label_smoothing);
+  at::Tensor y = at::mm(x, weight.t());
+  if (bias.defined()) y = y + bias;
+  if (options.soft_cap > 0) y = at::tanh(y / options.soft_cap) * options.soft_cap;
+  return at::cross_entropy_loss(y, targets, {}, at::Reduction::Sum, options.ignore_index,
+                                options.label_smoothing);
 }
 
 at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weight,
@@ -109,6 +151,8 @@ at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weigh
                   targets.scalar_type() == at::kLong && options.chunk_rows > 0,
               "[linear_cross_entropy_sum] expected int64 targets [", x.size(0),
               "] and chunk_rows > 0, received ", targets.sizes());
+  TORCH_CHECK(options.soft_cap >= 0, "[linear_cross_entropy_sum] expected soft_cap >= 0, received ",
+              options.soft_cap);
   TORCH_CHECK(operand.scalar_type() == x.scalar_type(),
               "[linear_cross_entropy_sum] expected operand in x's type");
   TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)),

@@ -8,6 +8,7 @@ namespace hone::kernels {
 struct LinearCrossEntropyOptions {
   int64_t ignore_index = -100;
   double label_smoothing = 0;
+  double soft_cap = 0;       // logits become soft_cap * tanh(logits / soft_cap); 0: they stay
   int64_t chunk_rows = 256;  // logits of so many rows exist at a time
 };
 
@@ -21,6 +22,10 @@ at::Tensor linear_cross_entropy_sum(const at::Tensor& x, const at::Tensor& weigh
                                     const at::Tensor& bias, const at::Tensor& operand,
                                     const at::Tensor& targets,
                                     const LinearCrossEntropyOptions& options = {});
+// Bytes of a chunk's logits and of their gradient, of `words` words and values of `width` bytes.
+constexpr int64_t linear_cross_entropy_bytes(int64_t words, int64_t width) {
+  return 2 * LinearCrossEntropyOptions{}.chunk_rows * words * width;
+}
 at::Tensor linear_cross_entropy_sum_reference(const at::Tensor& x, const at::Tensor& weight,
                                               const at::Tensor& bias, const at::Tensor& targets,
                                               const LinearCrossEntropyOptions& options = {});

@@ -49,10 +49,11 @@ void check_is_bf16(const char* name, const at::Tensor& x) {
 }
 
 at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed,
-                        const at::Tensor& bias) {
+                        const at::Tensor& bias, at::ScalarType type) {
   const int64_t columns = right.size(is_transposed ? 0 : 1);
-  at::Tensor out = at::empty({left.size(0), columns}, left.options());
+  at::Tensor out = at::empty({left.size(0), columns}, left.options().dtype(type));
   const ProductJob job{.is_bf16 = is_bf16(left),
+                       .is_wide = type == at::kFloat,
                        .multiplies_bf16 = is_bf16(left) && can_multiply_bf16(),
                        .rows = left.size(0),
                        .depth = left.size(1),
@@ -81,26 +82,29 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
-                   const std::optional<at::Tensor>& bias) {
+                   const std::optional<at::Tensor>& bias, std::optional<at::ScalarType> type) {
   check_sizes("product", x, 1, weight, 1);
   TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ",
               weight.size(0), " values, received ", bias->sizes());
+  const at::ScalarType out = type.value_or(x.scalar_type());
+  TORCH_CHECK(out == x.scalar_type() || out == at::kFloat,
+              "[product] expected a result in x's type or in fp32, received ", out);
   return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true,
-                      bias ? bias->contiguous() : at::Tensor());
+                      bias ? bias->contiguous() : at::Tensor(), out);
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
   check_sizes("product_input_gradient", g, 1, weight, 0);
   check_is_bf16("product_input_gradient", g);
-  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {});
+  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {},
+                      g.scalar_type());
 }
 
-at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor& input) {
-  check_sizes("product_weight_gradient", gradient, 0, input, 0);
-  check_is_bf16("product_weight_gradient", input);
+namespace {
+
+void multiply_weight_gradient(const at::Tensor& gradient, const at::Tensor& input,
+                              const at::Tensor& result, bool adds) {
   const at::Tensor g = gradient.contiguous(), x = input.contiguous();
-  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
-  if (x.size(0) == 0) return result.zero_();
   const at::Tensor panels = at::empty({padded_gradient_rows(x.size(0)) * x.size(1)}, x.options());
   const WeightGradientJob job{.rows = x.size(0),
                               .out = g.size(1),
@@ -108,13 +112,34 @@ at::Tensor product_weight_gradient(const at::Tensor& gradient, const at::Tensor&
                               .grad = bf16_of(g),
                               .x = bf16_of(x),
                               .panels = static_cast<Bf16*>(panels.mutable_data_ptr()),
-                              .result = result.mutable_data_ptr<float>()};
+                              .result = result.mutable_data_ptr<float>(),
+                              .adds = adds};
   share_out((job.in + kPanel - 1) / kPanel,
             [&](int64_t panel) { pack_input(job, panel * kPanel); });
   const std::vector<ProductUnit> units = units_of(job.in, job.out, job.in);
   share_out(static_cast<int64_t>(units.size()),
             [&](int64_t i) { multiply_gradient(job, units[i]); });
+}
+
+}  // namespace
+
+at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x) {
+  check_sizes("product_weight_gradient", g, 0, x, 0);
+  check_is_bf16("product_weight_gradient", x);
+  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+  if (x.size(0) == 0) return result.zero_();
+  multiply_weight_gradient(g, x, result, /*adds=*/false);
   return result;
+}
+
+void add_product_weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& sum) {
+  check_sizes("add_product_weight_gradient", g, 0, x, 0);
+  check_is_bf16("add_product_weight_gradient", x);
+  TORCH_CHECK(sum.sizes() == at::IntArrayRef({g.size(1), x.size(1)}) && sum.is_contiguous() &&
+                  sum.scalar_type() == at::kFloat,
+              "[add_product_weight_gradient] expected a contiguous fp32 sum [", g.size(1), ", ",
+              x.size(1), "], received ", sum.sizes());
+  if (x.size(0) > 0) multiply_weight_gradient(g, x, sum, /*adds=*/true);
 }
 
 }  // namespace hone::kernels

@@ -22,12 +22,16 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight);
 // on the number of threads, and a row of the first two, to the last bit, not on other rows or how
 // many there are. No autograd. Throw c10::Error where sizes or types do not agree.
 
-// x Wᵀ + bias: x [N, in], weight [out, in], bias [out] fp32 -> [N, out] in x's type, rounded once.
+// x Wᵀ + bias: x [N, in], weight [out, in], bias [out] fp32 -> [N, out] in x's type, rounded once,
+// or in fp32 where that is asked for.
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
-                   const std::optional<at::Tensor>& bias);
+                   const std::optional<at::Tensor>& bias,
+                   std::optional<at::ScalarType> type = std::nullopt);
 // g W: g [N, out] -> [N, in] bf16.
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight);
 // gᵀ x: g [N, out] bf16, x [N, in] bf16 -> [out, in] fp32, not rounded to bf16.
 at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x);
+// The same added to `sum` [out, in] fp32, which is contiguous.
+void add_product_weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::Tensor& sum);
 
 }  // namespace hone::kernels

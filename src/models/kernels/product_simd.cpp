@@ -21,9 +21,9 @@ constexpr int64_t kDepth = 4096;  // of a block product: both operands of it fit
 template <class T>
 constexpr bool kIsBf16 = sizeof(T) == 2;
 
-// The product of a unit, of In in memory and T as operands. Columns are padded to multiples of 16,
-// bf16's depth too.
-template <class In, class T>
+// The product of a unit, of In and Out in memory and T as operands. Columns are padded to multiples
+// of 16, bf16's depth too.
+template <class In, class T, class Out>
 class PanelProduct {
  public:
   PanelProduct(const ProductJob& job, const ProductUnit& unit)
@@ -80,11 +80,12 @@ class PanelProduct {
     const int64_t rows = kIsBf16<T> ? (count + 7) / 8 * 8 : count,
                   depth = kIsBf16<T> ? deep_ : job_.depth;
     const Operand left = left_operand(row, count, rows);
-    In* out = static_cast<In*>(job_.out) + row * job_.columns + unit_.column;
+    Out* out = static_cast<Out*>(job_.out) + row * job_.columns + unit_.column;
     float* sums = sums_;
     int64_t stride = wide_;
-    if constexpr (!kIsBf16<In>) {
-      if (width_ == wide_) sums = out, stride = job_.columns;  // in their place at once
+    if constexpr (!kIsBf16<Out>) {
+      // In their place at once.
+      if (width_ == wide_ && rows == count) sums = out, stride = job_.columns;
     }
     for (int64_t k = 0; k < depth; k += kDepth) {
       multiply(rows, wide_, HWY_MIN(kDepth, depth - k), left.rows + k, left.stride,
@@ -93,7 +94,7 @@ class PanelProduct {
     write_block(sums, stride, count, out);
   }
 
-  void write_block(const float* sums, int64_t stride, int64_t count, In* out) const {
+  void write_block(const float* sums, int64_t stride, int64_t count, Out* out) const {
     const float* bias = job_.bias == nullptr ? nullptr : job_.bias + unit_.column;
     if (static_cast<const void*>(sums) == out && bias == nullptr) return;
     for (int64_t i = 0; i < count; ++i, sums += stride, out += job_.columns) {
@@ -111,10 +112,15 @@ class PanelProduct {
   float* sums_;  // [kBlock, wide]
 };
 
+template <class Out>
+void multiply_bf16_rows(const ProductJob& job, const ProductUnit& unit) {
+  job.multiplies_bf16 ? PanelProduct<Bf16, Bf16, Out>(job, unit).run()
+                      : PanelProduct<Bf16, float, Out>(job, unit).run();
+}
+
 void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
-  if (job.multiplies_bf16) return PanelProduct<Bf16, Bf16>(job, unit).run();
-  job.is_bf16 ? PanelProduct<Bf16, float>(job, unit).run()
-              : PanelProduct<float, float>(job, unit).run();
+  if (!job.is_bf16) return PanelProduct<float, float, float>(job, unit).run();
+  job.is_wide ? multiply_bf16_rows<float>(job, unit) : multiply_bf16_rows<Bf16>(job, unit);
 }
 
 // Calls body(first row, rows, rows padded) for each piece of rows.
@@ -148,7 +154,7 @@ void multiply_gradient_any(const WeightGradientJob& job, const ProductUnit& unit
     for (int64_t column = unit.row_begin; column < unit.row_end; column += kPanel) {
       const int64_t columns = HWY_MIN(kPanel, job.in - column);
       multiply(width, columns, depth, left, depth, job.panels + first * job.in + column * depth,
-               columns, job.result + first_out * job.in + column, job.in, first > 0);
+               columns, job.result + first_out * job.in + column, job.in, job.adds || first > 0);
     }
   });
 }

@@ -12,9 +12,10 @@ constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradien
                                         // power of two, whose lines would evict each other
 
 // out [rows, columns] = left [rows, depth] times right, + bias [columns] where there is one. Left,
-// right and out are fp32, or bf16.
+// right and out are fp32, or bf16; out may be fp32 of bf16.
 struct ProductJob {
   bool is_bf16 = false;
+  bool is_wide = false;          // out is fp32 whatever the others are
   bool multiplies_bf16 = false;  // on bf16 operands (REQUIRES: is_bf16), else on widened values
   int64_t rows, depth, columns;
   const void *left, *right;
@@ -37,6 +38,7 @@ struct WeightGradientJob {
   Bf16* panels;  // for each kGradientRows of rows, x's columns in panels of [that many padded / 2,
                  // width, 2]
   float* result;
+  bool adds = false;  // to what `result` holds
 };
 
 constexpr int64_t padded_gradient_rows(int64_t rows) { return (rows + 31) / 32 * 32; }

@@ -24,8 +24,9 @@ at::Tensor rotary_frequencies(double theta, int64_t columns);
 // changes the frequencies; `factor` multiplies cosine and sine (YaRN's attention factor).
 Rotary rotary_of(const at::Tensor& frequencies, int64_t positions, double factor = 1);
 
-// x [N, heads, dim] with its rows at `positions` [N] int64, composed of plain ATen operations:
-// differentiable, rounded once to x's type. Attention turns q and k by itself (attention.h).
+// x [N, heads, dim] with its rows at `positions` [N] int64, rounded once to x's type. Composed of
+// plain ATen operations where it is differentiated. Attention turns q and k by itself
+// (attention.h), but for those of a cache.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& positions, const Rotary& rotary);
 
 }  // namespace hone::kernels

@@ -147,19 +147,28 @@ HWY_INLINE VF times_power_of_two(VF x, hn::Vec<I> n) {
   return hn::BitCast(F(), hn::Add(hn::BitCast(I(), x), hn::ShiftLeft<23>(n)));
 }
 
-// 2^x for x in [-126, 127]. The fast form rounds by adding 1.5 * 2^23, whose low bits then hold the
-// integer: half the instructions of NearestInt, which also minds overflow.
+// The nearest whole number, as it is and in the low bits of what the other is: of 1.5 * 2^23 with
+// it added. Half the instructions of NearestInt, which also minds overflow. REQUIRES: |x| < 2^22.
+struct Rounded {
+  VF whole;
+  hn::Vec<I> bits;
+
+  explicit HWY_INLINE Rounded(VF x) {
+    const VF magic = hn::Set(F(), 12582912.0f), shifted = hn::Add(x, magic);
+    whole = hn::Sub(shifted, magic);
+    bits = hn::BitCast(I(), shifted);
+  }
+};
+
+// A NaN's low bits are no whole number's; of bf16 they are zeros, and it stays by itself.
+HWY_INLINE VF unless_nan(VF x, VF value) { return hn::IfThenElse(hn::Eq(x, x), value, x); }
+
+// 2^x for x in [-126, 127], or NaN.
 template <bool kFast>
 HWY_INLINE VF exp2_in_range(VF x) {
-  const F d;
-  if constexpr (kFast) {
-    const VF magic = hn::Set(d, 12582912.0f), shifted = hn::Add(x, magic);
-    return times_power_of_two(exp2_of_fraction<true>(hn::Sub(x, hn::Sub(shifted, magic))),
-                              hn::BitCast(I(), shifted));
-  } else {
-    const auto n = hn::NearestInt(x);
-    return times_power_of_two(exp2_of_fraction<false>(hn::Sub(x, hn::ConvertTo(d, n))), n);
-  }
+  const Rounded n(x);
+  const VF power = times_power_of_two(exp2_of_fraction<kFast>(hn::Sub(x, n.whole)), n.bits);
+  return kFast ? power : unless_nan(x, power);
 }
 
 // 2^x, x clamped to [-126, 127]. The order of operands keeps NaN on x86.
@@ -181,9 +190,9 @@ HWY_INLINE VF exp(VF x) {
   x = hn::Min(hn::Set(d, 88.0f), hn::Max(hn::Set(d, -87.0f), x));
   const VF product = hn::Mul(x, log2e),
            rest = hn::MulAdd(x, hn::Set(d, 1.92596299e-08f), hn::MulSub(x, log2e, product));
-  const auto n = hn::NearestInt(product);
-  return times_power_of_two(
-      exp2_of_fraction<false>(hn::Add(hn::Sub(product, hn::ConvertTo(d, n)), rest)), n);
+  const Rounded n(product);
+  const VF fraction = hn::Add(hn::Sub(product, n.whole), rest);
+  return unless_nan(x, times_power_of_two(exp2_of_fraction<false>(fraction), n.bits));
 }
 
 struct NormalDistribution {

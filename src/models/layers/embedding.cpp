@@ -64,6 +64,7 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
 at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
   const Packed& tokens = rows.tokens();
   at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
+  if (options_.scale != 1) sum = sum * options_.scale;
   if (positions_) {
     const at::Tensor positions = options_.position_offset == 0
                                      ? tokens.positions

@@ -44,11 +44,12 @@ struct TokenEmbeddingsOptions {
   int64_t projected = 0;  // DeBERTa: columns after a product before the norm; 0: no such product
   double norm_eps = 1e-12, dropout = 0.1;
   NormKind norm_kind = NormKind::kLayer;
+  double scale = 1;  // of the word embeddings (Gemma)
   EmbeddingNames names = {};
 };
 
-// dropout(norm(word + shift + position + segment + task)) [N, width] fp32; where there is a
-// product, dropout(norm(product(…))) [N, projected].
+// dropout(norm(scale * (word + shift) + position + segment + task)) [N, width] fp32; where there is
+// a product, dropout(norm(product(…))) [N, projected].
 class TokenEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "models/adapters/bottleneck.h"
 #include "models/kernels/activation.h"
 #include "models/layers/attention.h"
 #include "models/layers/norm.h"
@@ -19,6 +20,9 @@ struct BlockNames {
   std::string attention;  // the attention; its products are AttentionNames below it
   AttentionNames products;
   std::string attention_norm, up, down, out_norm;
+  std::string gate = {};  // of a gated block whose two products have names of their own; "": `up`
+                          // is both
+  std::string after_attention_norm = {}, after_feed_forward_norm = {};  // see BlockOptions
 };
 
 struct BlockDropout {
@@ -34,18 +38,25 @@ struct BlockOptions {
   bool is_gated = false;  // `up` gives twice as much: f(first half) * second half goes on (GEGLU,
                           // SwiGLU; Shazeer 2020, https://arxiv.org/abs/2002.05202)
   bool attention_has_bias = true, feed_forward_has_bias = true;
+  bool attention_out_has_bias = true;  // see SelfAttentionOptions
   NormKind norm_kind = NormKind::kLayer;
   double norm_eps = 1e-12;
   BlockDropout dropout = {};
-  bool norm_first = false;  // norm before each part and the residual around it (Xiong et al. 2020),
-                            // instead of after their sum
+  // Norm before each part and the residual around it (Xiong et al. 2020), instead of after their
+  // sum. What a part gives is normed too, before it is added, where BlockNames name such norms
+  // (Gemma 2).
+  bool norm_first = false;
   bool has_attention_norm = true;
   int64_t window = 0;                    // see SelfAttentionOptions
-  double rotary_theta = 0;               // likewise
+  RotaryOptions rotary = {};             // likewise
   double attention_scale = 0;            // likewise
+  double attention_soft_cap = 0;         // likewise
+  bool is_causal = false;                // likewise
   DistanceBias distance_bias = nullptr;  // the encoder's, not below this block by name; null: none
   BlockNames names = {};
 };
+
+enum class BlockPart { kAttention, kFeedForward };
 
 class EncoderBlockImpl : public torch::nn::Module {
  public:
@@ -56,13 +67,39 @@ class EncoderBlockImpl : public torch::nn::Module {
   // x [N, hidden] of all tokens -> [R, hidden] of `rows`.
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
 
+  // Registers an adapter of what a part gives, below `place_of_adapter` as "adapters.<name>".
+  // REQUIRES: the part has none.
+  void attach(BlockPart part, const std::string& name, std::shared_ptr<Bottleneck> adapter);
+  // The module below the block that it belongs to by the rule of the adapters library:
+  // "attention.output"; "attention_adapters" where the block has no such module.
+  std::string place_of_adapter(BlockPart part) const;
+  int64_t width() const { return options_.hidden; }
+
+  using torch::nn::Module::to;
+  void to(at::Device device, bool non_blocking = false) override;
+
  private:
+  void add_norms();
+  void add_feed_forward();
   at::Tensor feed_forward(const at::Tensor& x, const Rows& rows);
+  at::Tensor forward_norm_first(const at::Tensor& x, const Rows& rows);
+  // norm(residual + dropout(y)), with the adapter where there is one.
+  at::Tensor add_and_norm(LayerNorm& norm, const at::Tensor& residual, const at::Tensor& y,
+                          const kernels::DropoutOptions& dropout, BlockPart part, const Rows& rows);
+  // residual + y, likewise.
+  at::Tensor add(const at::Tensor& residual, const at::Tensor& y, BlockPart part, const Rows& rows);
+  const std::shared_ptr<Bottleneck>& adapter_of(BlockPart part) const {
+    return part == BlockPart::kAttention ? attention_adapter_ : feed_forward_adapter_;
+  }
 
   BlockOptions options_;
+  std::shared_ptr<Bottleneck> attention_adapter_, feed_forward_adapter_;  // null: none
   std::shared_ptr<AttentionLayer> attention_;
   LayerNorm attention_norm_{nullptr}, out_norm_{nullptr};
-  Linear up_{nullptr}, down_{nullptr};
+  LayerNorm after_attention_norm_{nullptr}, after_feed_forward_norm_{nullptr};
+  JoinedLinear gate_and_up_;  // of a gated block
+  Linear up_{nullptr};        // of any other
+  Linear down_{nullptr};
 };
 TORCH_MODULE(EncoderBlock);
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "models/adapters/low_rank.h"
 #include "models/kernels/bias.h"
+#include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 #include "models/layers/initialise.h"
 #include "models/layers/products.h"
@@ -98,6 +99,8 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool has_bias) {
   bias = register_parameter("bias", has_bias ? at::zeros({out}) : at::Tensor(), has_bias);
 }
 
+LinearImpl::LinearImpl(const at::Tensor& shared) : weight(shared) {}
+
 at::Tensor LinearImpl::forward(const at::Tensor& x, const Rows& rows) {
   check_rows(x, rows);
   const at::Tensor read = adapted_input(x);
@@ -109,6 +112,13 @@ at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
   if (!adapters_.empty()) return kernels::bias_activation(forward(x, rows), {}, activation);
   check_rows(x, rows);
   return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
+}
+
+at::Tensor LinearImpl::wide_product(const at::Tensor& x) {
+  const bool is_rounded = x.scalar_type() != at::kFloat && !c10::GradMode::is_enabled();
+  if (is_rounded && shadow_.defined() && kernels::has_product(x, shadow_))
+    return kernels::product(x, shadow_, kernels::if_defined(bias), at::kFloat);
+  return multiply(x, kernels::if_defined(bias)).to(at::kFloat);
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {

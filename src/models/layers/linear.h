@@ -30,11 +30,17 @@ struct JoinedMemory {
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(int64_t in, int64_t out, bool has_bias = true);
+  // Multiplies with another module's parameter [out, in], which stays that module's: a table of
+  // words as an output layer. No bias.
+  explicit LinearImpl(const at::Tensor& shared);
 
   // x [R, in], a row for each of `rows` -> [R, out], in x's type.
   at::Tensor forward(const at::Tensor& x, const Rows& rows);
   // f(forward(x, rows)), the bias added on the way.
   at::Tensor activated(const at::Tensor& x, const Rows& rows, kernels::Activation activation);
+  // x Wᵀ + bias without adapters, of any rows; fp32, of bf16 rows too where nothing is
+  // differentiated: as logits, values that are close must not become equal.
+  at::Tensor wide_product(const at::Tensor& x);
   void initialise(double range,
                   uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 

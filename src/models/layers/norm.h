@@ -13,6 +13,7 @@ enum class NormKind {
   kLayer,
   kLayerWithoutBias,
   kRms,  // no mean taken off, no bias (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467)
+  kRmsAroundOne,  // likewise, and the weight is what the factor is above 1 (Gemma)
 };
 
 class LayerNormImpl : public torch::nn::Module {
@@ -20,6 +21,7 @@ class LayerNormImpl : public torch::nn::Module {
   LayerNormImpl(int64_t width, double eps, NormKind kind = NormKind::kLayer);
 
   at::Tensor forward(const at::Tensor& x);  // [N, width], fp32 or bf16
+  double unit() const;                      // the value of its weights that scales nothing
   // norm(residual + dropout(x))
   at::Tensor forward_after(const at::Tensor& residual, const at::Tensor& x,
                            const kernels::DropoutOptions& dropout);

@@ -1,7 +1,10 @@
 #include "models/layers/rows.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+
+#include <vector>
 
 namespace hone {
 namespace {
@@ -11,10 +14,25 @@ constexpr uint32_t kSitesOfABlock = 8;
 constexpr uint32_t kFirstHeadSite = 1u << 20;
 static_assert(Rows::kMostLayers * kSitesOfABlock < kFirstHeadSite);
 
+// [N, pairs] on the CPU: of each token, the frequencies of its sequence.
+at::Tensor frequencies_by_token(const Packed& tokens, const RotaryOptions& options) {
+  const at::Tensor positions = tokens.positions.to(at::kCPU).contiguous();
+  const auto* position = positions.const_data_ptr<int64_t>();
+  const auto* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
+  std::vector<at::Tensor> rows;
+  for (int64_t s = 0; s < tokens.sequences(); ++s) {
+    const int64_t count = ends[s + 1] - ends[s];
+    if (count > 0)
+      rows.push_back(
+          frequencies_of(options, position[ends[s + 1] - 1] + 1).unsqueeze(0).expand({count, -1}));
+  }
+  return at::cat(rows);
+}
+
 }  // namespace
 
-Rows::Rows(const Packed& tokens, bool is_training)
-    : batch_(std::make_shared<Batch>(Batch{tokens, {}})),
+Rows::Rows(const Packed& tokens, bool is_training, KeyValueCache* cache)
+    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}, {}})),
       keys_(tokens.keys),
       is_training_(is_training) {}
 
@@ -22,12 +40,14 @@ Rows Rows::at(int64_t layer) const {
   TORCH_CHECK(layer >= 0 && layer < kMostLayers, "[Rows] layer ", layer, " has no places");
   Rows result = *this;
   result.first_site_ = (static_cast<uint32_t>(layer) + 1) * kSitesOfABlock;
+  result.layer_ = layer;
   return result;
 }
 
 Rows Rows::at_head() const {
   Rows result = *this;
   result.first_site_ = kFirstHeadSite;
+  result.layer_ = -1;
   return result;
 }
 
@@ -64,12 +84,30 @@ kernels::DropoutOptions Rows::dropout(DropoutPlace place, double p) const {
           .keys = keys_};
 }
 
-kernels::Rotary Rows::rotary(double theta, int64_t dim) const {
-  kernels::Rotary& made = batch_->rotary[{theta, dim}];
+kernels::Rotary Rows::rotary(const RotaryOptions& options) const {
+  kernels::Rotary& made = batch_->by_position[options];
   if (!made.cosine.defined())
-    made = kernels::rotary_of(kernels::rotary_frequencies(theta, dim).to(tokens().ids.device()),
-                              tokens().max_len);
+    made = kernels::rotary_of(frequencies_of(options, 0).to(tokens().ids.device()),
+                              tokens().max_len, options.amplitude);
   return made;
+}
+
+// [N, pairs], a row for each token.
+kernels::Rotary Rows::angles_of_tokens(const RotaryOptions& options) const {
+  kernels::Rotary& made = batch_->by_token[options];
+  if (made.cosine.defined()) return made;
+  const Packed& all = tokens();
+  at::Tensor frequencies = frequencies_of(options, 0);
+  if (options.scaling == RotaryScaling::kDynamic) frequencies = frequencies_by_token(all, options);
+  const at::Tensor angles =
+      all.positions.to(at::kFloat).unsqueeze(1) * frequencies.to(all.ids.device());
+  made = {angles.cos() * options.amplitude, angles.sin() * options.amplitude};
+  return made;
+}
+
+at::Tensor Rows::turned(const at::Tensor& x, const RotaryOptions& options) const {
+  return kernels::rotate(x, at::arange(x.size(0), tokens().ids.options()),
+                         angles_of_tokens(options));
 }
 
 }  // namespace hone

@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
 
 #include "models/kernels/dropout.h"
 #include "models/kernels/rotary.h"
+#include "models/layers/rotary.h"
 #include "models/packed.h"
 
 namespace hone {
+
+class KeyValueCache;
+class KeyValuePrefix;
 
 // Where dropout happens: once after the embeddings, at several places of a block, of a head.
 enum class DropoutPlace : uint32_t {
@@ -32,8 +35,9 @@ class Rows {
  public:
   static constexpr int64_t kMostLayers = (int64_t{1} << 17) - 1;  // that have places of their own
 
-  // All rows of `tokens`, at the embeddings. Outside of training nothing is dropped.
-  Rows(const Packed& tokens, bool is_training);
+  // All rows of `tokens`, at the embeddings. Outside of training nothing is dropped. `cache`: keys
+  // and values of the tokens before these, or null.
+  Rows(const Packed& tokens, bool is_training, KeyValueCache* cache = nullptr);
 
   // The same rows at another place. A block that several layers share is run at each of them.
   Rows at(int64_t layer) const;
@@ -46,25 +50,41 @@ class Rows {
 
   const Packed& tokens() const { return batch_->tokens; }
   const at::Tensor& chosen() const { return chosen_; }  // undefined: all
+  KeyValueCache* cache() const { return batch_->cache; }
+  // Keys and values before the first token of each sequence, of all places; null: none.
+  const KeyValuePrefix* prefix() const { return batch_->prefix.get(); }
+  void set_prefix(std::shared_ptr<const KeyValuePrefix> prefix) {
+    batch_->prefix = std::move(prefix);
+  }
+  int64_t layer() const { return layer_; }  // -1: of no block
   int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
   // These rows of x [N, …], which has a row for each token.
   at::Tensor of(const at::Tensor& x) const;
 
   // Unique to (network, place): no two places share decisions.
   kernels::DropoutOptions dropout(DropoutPlace place, double p) const;
-  // Angles of all positions of these tokens; made once for each (theta, dim) of a forward pass.
-  // REQUIRES: dim is even.
-  kernels::Rotary rotary(double theta, int64_t dim) const;
+  // Angles of positions, a row for each from 0 to the longest sequence's last; made once for each
+  // options of a forward pass. REQUIRES: an even number of columns, as for `turned`; not for
+  // angles that depend on a sequence's length.
+  kernels::Rotary rotary(const RotaryOptions& options) const;
+  // x [N, heads, dim], a row for each token, turned by the tokens' own positions, which may begin
+  // anywhere. Where angles depend on a sequence's length, that ends with its last position here.
+  at::Tensor turned(const at::Tensor& x, const RotaryOptions& options) const;
 
  private:
   struct Batch {  // what all places of a forward pass share
     Packed tokens;
-    std::map<std::pair<double, int64_t>, kernels::Rotary> rotary;  // by theta and dim
+    KeyValueCache* cache;
+    std::map<RotaryOptions, kernels::Rotary> by_position, by_token;  // angles made so far
+    std::shared_ptr<const KeyValuePrefix> prefix;
   };
+
+  kernels::Rotary angles_of_tokens(const RotaryOptions& options) const;
 
   std::shared_ptr<Batch> batch_;
   at::Tensor chosen_, keys_;  // keys_: of these rows
   uint32_t first_site_ = 0;
+  int64_t layer_ = -1;
   bool is_training_;
 };
 

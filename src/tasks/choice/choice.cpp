@@ -185,8 +185,11 @@ Loss Choice::loss(const Outputs& logits, const Batch& batch, const LossOptions& 
   const at::Tensor hit = log_p.index_select(0, aims.rows),
                    means = mean_within(log_p, ends_of(batch));
   const at::Tensor both = (1 - options.label_smoothing) * hit + options.label_smoothing * means;
-  return {-both.squeeze(1).masked_fill(~aims.has_target, 0).sum(),
-          static_cast<double>(aims.has_target.sum().item<int64_t>())};
+  return {-both.squeeze(1).masked_fill(~aims.has_target, 0).sum(), targets_in(batch)};
+}
+
+double Choice::targets_in(const Batch& batch) const {
+  return count_targets(batch.targets.at(kTarget));
 }
 
 Divergence Choice::divergence() const {

@@ -27,6 +27,7 @@ class Choice : public Task {
   // logits [choices of all samples, 1]. The cross-entropy over each record's choices, as
   // Transformers' models for multiple choice have it.
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

@@ -36,16 +36,19 @@ const Json& member(const Json& object, const char* key, const Record& record,
 struct Claim {
   int64_t start = 0, end = 0;       // characters
   std::optional<std::string> text;  // that should stand there
+  bool has_place = true;            // false: it says its text alone
 };
 
 Claim claim_of(const Record& record, const Options& options) {
   const Json& value = need_field(record, options.aspect);
+  if (value.is_string()) return {0, 0, value.get<std::string>(), false};
   if (value.is_array() && value.size() == 2)
     return {offset_in(value[0], record, options), offset_in(value[1], record, options), {}};
   if (!value.is_object())
-    throw field_error(record, options.aspect,
-                      fmt::format("must be {{\"start\": …, \"end\": …}} or [start, end], but is {}",
-                                  dump(value)));
+    throw field_error(
+        record, options.aspect,
+        fmt::format("must be a text, {{\"start\": …, \"end\": …}} or [start, end], but is {}",
+                    dump(value)));
   Claim claim{offset_in(member(value, "start", record, options), record, options),
               offset_in(member(value, "end", record, options), record, options),
               {}};
@@ -64,6 +67,7 @@ std::optional<Span> place_of(const Claim& claim, const std::string& text) {
 }
 
 std::string shown_claim(const Claim& claim) {
+  if (!claim.has_place) return fmt::format("says \"{}\"", shortened(*claim.text, kShownAspect));
   return claim.text ? fmt::format("says that \"{}\" stands from {} to {}",
                                   shortened(*claim.text, kShownAspect), claim.start, claim.end)
                     : fmt::format("says from {} to {}", claim.start, claim.end);
@@ -80,10 +84,12 @@ Aspect moved(const Claim& claim, const std::string& text, const Record& record,
   if (text.find(*claim.text, first + 1) != text.npos)
     throw field_error(
         record, options.aspect,
-        shown_claim(claim) +
-            fmt::format(", which is not so, and \"{}\" has it at several places", options.text));
+        shown_claim(claim) + fmt::format("{}, and \"{}\" has it at several places",
+                                         claim.has_place ? ", which is not so" : "", options.text));
   const auto start = static_cast<int32_t>(first);
-  return {{start, start + static_cast<int32_t>(claim.text->size())},
+  const Span bytes{start, start + static_cast<int32_t>(claim.text->size())};
+  if (!claim.has_place) return {bytes, ""};
+  return {bytes,
           fmt::format("\"{}\" {}; it stands at {}, its only place in the text, and is taken there",
                       options.aspect, shown_claim(claim), Characters(text).at_byte(start))};
 }
@@ -127,17 +133,17 @@ Aspect aspect_of(const Record& record, const Options& options) {
   const Claim claim = claim_of(record, options);
   const std::string& text = need_text_as_read(record, options.text);
   const std::optional<Span> place = place_of(claim, text);
-  if (!place && claim.text) return moved(claim, text, record, options);
-  if (!place)
+  if (!place && !claim.text)
     throw field_error(record, options.aspect,
                       shown_claim(claim) + fmt::format(", but \"{}\" has {} characters",
                                                        options.text, Characters(text).count()));
-  const Span seen = visible_part(text, *place);
+  const Aspect found = place ? Aspect{*place, ""} : moved(claim, text, record, options);
+  const Span seen = visible_part(text, found.bytes);
   if (seen.start == seen.end)
     throw field_error(
         record, options.aspect,
         shown_claim(claim) + fmt::format(", where \"{}\" holds nothing but blanks", options.text));
-  return {*place, ""};
+  return found;
 }
 
 Sequence aspect_sequence(const Record& record, const Options& options, const Tokenizer& tokenizer,

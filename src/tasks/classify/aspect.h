@@ -15,8 +15,9 @@ struct Aspect {
   std::string repair;  // what the record says wrongly of it; "" where nothing is
 };
 // From {"start": 4, "end": 11}, which may have the aspect's "text" too, or [4, 11]: characters of
-// the text. Where text and place differ, the only place of the text is taken. Error(kData) for what
-// lies outside of the text, holds nothing, or cannot be told.
+// the text; or from the aspect's text alone. Where text and place differ, or none is given, the
+// only place of the text is taken. Error(kData) for what lies outside of the text, holds nothing,
+// or cannot be told.
 Aspect aspect_of(const Record& record, const Options& options);
 
 // What the model reads, at most `longest` tokens: text and aspect as a pair, or the text with marks

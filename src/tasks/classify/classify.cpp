@@ -14,6 +14,7 @@
 #include "tasks/classify/aspect.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
+#include "tasks/classify/turns.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -47,9 +48,8 @@ Json joined(const Json& labels, const std::string& separator) {
 }
 
 Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
-  const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing),
-          static_cast<double>(count)};
+          count_targets(targets)};
 }
 
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
@@ -59,8 +59,7 @@ Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoo
   const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
   const at::Tensor each =
       at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
-  return {at::where(has_target, each, 0).sum(),
-          static_cast<double>(has_target.sum().item<int64_t>())};
+  return {at::where(has_target, each, 0).sum(), count_targets(targets)};
 }
 
 Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
@@ -275,6 +274,7 @@ Sequence Classify::sequence_of(const Record& record, const Tokenizer& tokenizer,
   const int64_t longest = length_limit(options_.max_seq_length, tokenizer);
   if (!options_.aspect.empty())
     return aspect_sequence(record, options_, tokenizer, longest, truncated);
+  if (options_.history > 0) return turn_sequence(record, options_, tokenizer, longest, truncated);
   const bool is_pair = !options_.text_pair.empty();
   Encoding first = tokenizer.encode(need_text(record, options_.text)), second;
   if (is_pair) tokenizer.encode(need_text(record, options_.text_pair), second);
@@ -337,6 +337,11 @@ Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions
   if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
   if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
   return regression_loss(logits, targets, options.label_smoothing);
+}
+
+double Classify::targets_in(const Batch& batch) const {
+  const at::Tensor& targets = batch.targets.at(kTarget);
+  return type_ == Type::kRegression ? static_cast<double>(targets.numel()) : count_targets(targets);
 }
 
 Divergence Classify::divergence() const {

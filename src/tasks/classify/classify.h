@@ -30,6 +30,7 @@ class Classify : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [S, C]
+  double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

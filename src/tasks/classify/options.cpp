@@ -67,6 +67,17 @@ void check_format(const Options& options, Config& section) {
                         "ones");
 }
 
+void check_history(const Options& options, Config& section) {
+  if (options.history < 0)
+    throw section.error("history", fmt::format("\"history\" is {}; it must be a number of turns, 0 "
+                                               "or more",
+                                               options.history));
+  if (options.history > 0 && !(options.text_pair + options.aspect).empty())
+    throw section.error("history",
+                        "the turns before a text are the first of a pair, beside which there is no "
+                        "\"text_pair\" and no \"aspect\"");
+}
+
 void check(const Options& options, Config& section) {
   if (options.label == "scores")
     throw section.error(
@@ -86,6 +97,7 @@ void check(const Options& options, Config& section) {
   if (!options.aspect.empty() && !options.text_pair.empty())
     throw section.error("aspect",
                         "an aspect is a part of one text, but \"text_pair\" names a second");
+  check_history(options, section);
   check_columns(options, section);
   check_format(options, section);
 }

@@ -26,6 +26,8 @@ struct Options {
   std::string text_pair;      // field of a second text, or "": sentence pairs
   std::string aspect;         // field of the part of the text that the label is about
   AspectAs aspect_as = AspectAs::kPair;
+  int64_t history = 0;  // above 0: the text is a list of turns of a dialogue, of which the last has
+                        // the label; so many before it are seen
   std::string label = "label";             // field of the label, also in results
   std::vector<std::string> label_columns;  // fields that each hold a zero or one, named as labels
   Type type = Type::kAuto;
@@ -56,6 +58,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("text_pair", o.text_pair);
   visit("aspect", o.aspect);
   visit("aspect_as", o.aspect_as);
+  visit("history", o.history);
   visit("label", o.label);
   visit("label_columns", o.label_columns);
   visit("type", o.type);

@@ -25,6 +25,7 @@ std::string shown_text(const Record& gold, const Options& options) {
   std::string text;
   for (const std::string& field : {options.text, options.text_pair}) {
     const Json* value = field.empty() ? nullptr : find_field(gold, field);
+    if (value != nullptr && value->is_array() && !value->empty()) value = &value->back();  // a turn
     if (value != nullptr && value->is_string())
       text +=
           (text.empty() ? "" : " | ") + shortened(value->get_ref<const std::string&>(), kShownText);

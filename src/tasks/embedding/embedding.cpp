@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "data/fingerprint.h"
 #include "tasks/embedding/head.h"
@@ -43,6 +44,20 @@ StepTexts texts_in(const at::Tensor& vectors, const Batch& batch) {
   return {vectors.view({vectors.size(0), keys.size(1), -1}), keys.to(vectors.device())};
 }
 
+// The layer behind the pooling, of the weights that were just saved: the model's, or an adapter's.
+Dense saved_dense(const Options& options, const std::string& folder) {
+  const std::string name = kDenseLayer;
+  Dense dense{options.dense_activation, {}, {}};
+  for (const char* file : {"/model.safetensors", "/adapter_model.safetensors"}) {
+    if (!std::filesystem::exists(folder + file)) continue;
+    for (const auto& [key, value] : read_safetensors(folder + file)) {
+      if (key.ends_with(name + ".weight")) dense.weight = value;
+      if (key.ends_with(name + ".bias")) dense.bias = value;
+    }
+  }
+  return dense;
+}
+
 Json numbers(const at::Tensor& vector) {
   const float* values = vector.const_data_ptr<float>();
   Json list = Json::array();
@@ -77,6 +92,13 @@ void Embedding::begin_from(const std::string& model_folder, bool has_length) {
   if (options_.pooling == Pooling::kAuto && found.pooling) options_.pooling = *found.pooling;
   if (options_.normalize == Unit::kAuto && found.is_unit)
     options_.normalize = *found.is_unit ? Unit::kYes : Unit::kNo;
+  if (found.dense) {
+    if (options_.dense == 0) {
+      options_.dense = found.dense->weight.size(0);
+      options_.dense_activation = found.dense->activation;
+    }
+    begun_ = found.dense;
+  }
   if (!has_length && found.max_seq_length > 0)
     options_.max_seq_length = options_.max_seq_length == 0
                                   ? found.max_seq_length
@@ -171,10 +193,12 @@ Sample Embedding::encode_text(const std::string& text, const Tokenizer& tokenize
   return sample;
 }
 
-std::shared_ptr<Head> Embedding::make_head(const ModelConfig&) const {
-  return std::make_shared<EmbeddingHead>(
-      options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling,
-      options_.normalize != Unit::kNo);
+std::shared_ptr<Head> Embedding::make_head(const ModelConfig& config) const {
+  const Pooling pooling = options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling;
+  refuse_blind_pooling(pooling, config);
+  const bool is_unit = options_.normalize != Unit::kNo;
+  if (options_.dense == 0) return std::make_shared<EmbeddingHead>(pooling, is_unit);
+  return std::make_shared<EmbeddingHead>(pooling, is_unit, config, options_, begun_);
 }
 
 bool Embedding::has_step_loss() const {
@@ -193,6 +217,15 @@ Loss Embedding::loss(const Outputs& outputs, const Batch& batch, const LossOptio
   if (options_.loss == Objective::kCosine) return cosine(texts, target);
   if (options_.loss == Objective::kCosent) return cosent(texts, target, options_);
   return contrastive(texts, target, options_);
+}
+
+// A triplet for each negative that is there; else one for each row.
+double Embedding::targets_in(const Batch& batch) const {
+  const auto rows = static_cast<int64_t>(batch.records.size());
+  if (options_.loss != Objective::kTriplet) return static_cast<double>(rows);
+  const at::Tensor negatives =
+      batch.targets.at(kKeys).view({rows, -1, kKeyWidth}).slice(1, /*start=*/2);
+  return negatives.select(2, 0).ne(0).sum().item<double>();
 }
 
 Json Embedding::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
@@ -224,9 +257,10 @@ void Embedding::write_model_config(const ModelConfig& model, Json& config) const
 }
 
 void Embedding::write_files(const ModelConfig& model, const std::string& folder) const {
-  write_sentence_folder({options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling,
-                         options_.normalize != Unit::kNo, options_.max_seq_length},
-                        model.hidden_size, folder);
+  SentenceFolder what{options_.pooling == Pooling::kAuto ? Pooling::kMean : options_.pooling,
+                      options_.normalize != Unit::kNo, options_.max_seq_length};
+  if (options_.dense > 0) what.dense = saved_dense(options_, folder);
+  write_sentence_folder(what, model.hidden_size, folder);
 }
 
 namespace {

@@ -6,6 +6,7 @@
 
 #include "tasks/embedding/options.h"
 #include "tasks/embedding/rows.h"
+#include "tasks/embedding/sentence_folder.h"
 #include "tasks/task.h"
 
 namespace hone::embedding {
@@ -35,10 +36,11 @@ class Embedding : public Task {
   // A sample of one text: its output is the vector.
   Sample encode_text(const std::string& text, const Tokenizer& tokenizer) const;
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
-  bool can_continue(const ModelConfig&) const override { return true; }  // no weights
+  bool can_continue(const ModelConfig&) const override { return true; }  // whatever rows say
   bool has_step_loss() const override;
   Loss loss(const Outputs& outputs, const Batch& batch,
             const LossOptions& options) const override;  // vectors [S, K * H]
+  double targets_in(const Batch& batch) const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;
@@ -47,6 +49,9 @@ class Embedding : public Task {
   void write_files(const ModelConfig& model, const std::string& folder) const override;
 
   const Options& options() const { return options_; }
+  int64_t width(const ModelConfig& model) const {  // numbers of a vector
+    return options_.dense > 0 ? options_.dense : model.hidden_size;
+  }
 
  private:
   double target_of(const Record& gold) const;
@@ -54,6 +59,7 @@ class Embedding : public Task {
 
   Options options_;
   Learned learned_;
+  std::optional<Dense> begun_;          // of the folder that training begins from
   int64_t rows_ = 0;                    // learned
   std::optional<double> first_target_;  // of rows with scores or labels
   std::optional<uint64_t> first_text_;  // of the first positive

@@ -34,6 +34,11 @@ Options Options::read(Config& section, int64_t max_seq_length) {
                         fmt::format("\"max_negatives\" is {}; it must be 1 or more. Where rows "
                                     "have negatives that are not to be used, say \"negative: []\"",
                                     o.max_negatives));
+  if (o.dense < 0)
+    throw section.error("dense",
+                        fmt::format("\"dense\" is {}; it is how many numbers a vector is to "
+                                    "have, or 0 for the model's own",
+                                    o.dense));
   if (o.k < 1) throw section.error("k", fmt::format("\"k\" is {}; it must be 1 or more", o.k));
   return o;
 }
@@ -48,6 +53,8 @@ std::vector<std::string> without_effect(const Options& o) {
       sentences.push_back(fmt::format("\"{}\" has no meaning with \"loss: {}\"", key,
                                       option_names(o.loss)[static_cast<size_t>(o.loss)]));
   };
+  if (o.dense == 0 && o.dense_activation != usual.dense_activation)
+    sentences.emplace_back("\"dense_activation\" has no meaning without \"dense\"");
   tell("scale", o.scale != usual.scale, has_scale);
   tell("symmetric", o.symmetric, o.loss == Objective::kMultipleNegatives);
   tell("mask_duplicates", !o.mask_duplicates, o.loss == Objective::kMultipleNegatives);

@@ -26,7 +26,9 @@ struct Options {
   Objective loss = Objective::kMultipleNegatives;
   Pooling pooling = Pooling::kAuto;
   Unit normalize = Unit::kAuto;
-  double scale = 20;                // multiple_negatives, cosent: factor of cosines
+  int64_t dense = 0;  // numbers that a layer behind the pooling makes of a vector; 0: there is none
+  std::string dense_activation = "tanh";  // of that layer: tanh | identity
+  double scale = 20;                      // multiple_negatives, cosent: factor of cosines
   bool symmetric = false;           // multiple_negatives: anchors are told apart by positives too
   bool mask_duplicates = true;      // multiple_negatives: equal texts are no negatives
   double margin = 0.5;              // triplet, contrastive
@@ -56,6 +58,8 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("loss", o.loss);
   visit("pooling", o.pooling);
   visit("normalize", o.normalize);
+  visit("dense", o.dense);
+  visit("dense_activation", o.dense_activation, Choices{"tanh", "identity"});
   visit("scale", o.scale);
   visit("symmetric", o.symmetric);
   visit("mask_duplicates", o.mask_duplicates);

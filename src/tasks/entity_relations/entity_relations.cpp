@@ -141,7 +141,7 @@ Loss EntityRelations::loss(const Outputs& outputs, const Batch& batch,
                            const LossOptions& options) const {
   const Loss entities =
       entities_.loss({{outputs[0], RowOf::kToken}}, batch, options);  // counts samples · types
-  const auto samples = static_cast<double>(batch.records.size());
+  const double samples = targets_in(batch);
   const at::Tensor heads =
                        pair_loss(outputs[1], batch, {kHeads, relation_types(), PairOrder::kAny}),
                    tails =
@@ -150,6 +150,10 @@ Loss EntityRelations::loss(const Outputs& outputs, const Batch& batch,
               options_.relation_weight / (2.0 * static_cast<double>(relation_types())) *
                   (heads + tails),
           samples};
+}
+
+double EntityRelations::targets_in(const Batch& batch) const {
+  return static_cast<double>(batch.records.size());
 }
 
 namespace {

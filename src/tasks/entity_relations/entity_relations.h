@@ -34,6 +34,7 @@ class EntityRelations : public Task {
   // Of each sample entity_weight · the mean over the types of entities + relation_weight · the mean
   // over the types of relations, of both pointers; see tasks/pointer.h.
   Loss loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

@@ -74,8 +74,8 @@ class EndToEndScorer : public Scorer {
     report.task = kTaskName;
     report.metric = "relation_f1";
     report.n = static_cast<int64_t>(records_.size());
-    report.add_part(of_relations(), "relation", "relations");
-    report.add_part(entities_->report(), "entity", "entities");
+    report.add_part(of_relations(), "relation_", "relations");
+    report.add_part(entities_->report(), "entity_", "entities");
     return report;
   }
 

@@ -10,6 +10,7 @@
 #include "models/kernels/dropout.h"
 #include "models/layers/adopt.h"
 #include "tasks/fields.h"
+#include "tasks/heads.h"
 #include "tasks/intent_slots/scorer.h"
 #include "tasks/ner/crf.h"
 #include "tasks/within.h"
@@ -20,8 +21,8 @@ namespace {
 constexpr const char* kTarget = "intent";
 constexpr const char* kIntents = "intents";  // in config.json and hone.json
 
-// Intents [S, C] of each sample's first token, through the encoder's pooler where it has one; tags
-// [N, T] of all tokens; and the table of a CRF over them.
+// Intents [S, C] of each sample's first token (of a causal model its last one), through the
+// encoder's pooler where it has one; tags [N, T] of all tokens; and the table of a CRF over them.
 class JointHead : public Head {
  public:
   JointHead(const ModelConfig& config, int64_t intents, const std::vector<std::string>& tags,
@@ -37,12 +38,13 @@ class JointHead : public Head {
 
   Outputs forward(Backbone& backbone, const Batch& batch) override {
     const Packed& tokens = batch.streams.front();
-    const Rows all = Rows(tokens, is_training()).at_head(), first = all.choose(tokens.first_rows());
+    const Rows all = Rows(tokens, is_training()).at_head(),
+               one = all.choose(sentence_rows(tokens, backbone.config().is_causal));
     const at::Tensor states = backbone.forward(batch.streams);
-    at::Tensor sentences = first.of(states);
-    if (pools_) sentences = backbone.pool(sentences, first);
+    at::Tensor sentences = one.of(states);
+    if (pools_) sentences = backbone.pool(sentences, one);
     std::vector<Output> outputs = {
-        {scores(intent_, sentences, first, DropoutPlace::kHeadOut)},
+        {scores(intent_, sentences, one, DropoutPlace::kHeadOut)},
         {scores(slots_, states, all, DropoutPlace::kTokenHeadOut), RowOf::kToken}};
     if (crf_) outputs.push_back({crf_->table(), RowOf::kBatch});
     return Outputs(std::move(outputs));
@@ -154,8 +156,11 @@ Loss IntentSlots::loss(const Outputs& logits, const Batch& batch,
   const at::Tensor intents = kernels::cross_entropy_sum(
       logits[0], batch.targets.at(kTarget).to(at::kLong), -100, options.label_smoothing);
   const at::Tensor slots = slots_.mean_losses(slots_of(logits), batch, options);
-  return {options_.intent_weight * intents + options_.slot_weight * slots,
-          static_cast<double>(batch.records.size())};
+  return {options_.intent_weight * intents + options_.slot_weight * slots, targets_in(batch)};
+}
+
+double IntentSlots::targets_in(const Batch& batch) const {
+  return static_cast<double>(batch.records.size());
 }
 
 Json IntentSlots::decode(const Record& record, std::span<const Row> rows,

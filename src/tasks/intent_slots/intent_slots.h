@@ -31,6 +31,7 @@ class IntentSlots : public Task {
   // intent_weight · the intent's loss + slot_weight · the mean over the slots' tags, of each
   // sample. logits: intents [S, C]; then those of named-entity recognition.
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

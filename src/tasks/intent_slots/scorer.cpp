@@ -74,8 +74,8 @@ class JointScorer : public Scorer {
         metrics::bootstrap(report.n, [&](std::span<const int32_t> weights) -> std::vector<double> {
           return {share_right(weights)};
         }));
-    report.add_part(intents_->report(), "intent", "intents");
-    report.add_part(slots_->report(), "slot", "slots");
+    report.add_part(intents_->report(), "intent_", "intents");
+    report.add_part(slots_->report(), "slot_", "slots");
     return report;
   }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <unordered_map>
 
 #include "base/utf8.h"
+#include "tasks/metrics/common_stretch.h"
 #include "tasks/metrics/words.h"
 
 namespace hone::metrics {
@@ -35,16 +37,15 @@ AnswerMatch match_words(const Words& predicted, const Words& gold) {
 
 // The length of the longest stretch of both.
 size_t longest_shared(const Words& a, const Words& b) {
-  std::vector<size_t> before(b.size() + 1), now(b.size() + 1);
-  size_t longest = 0;
-  for (const std::string& word : a) {
-    for (size_t j = 0; j < b.size(); ++j) {
-      now[j + 1] = word == b[j] ? before[j] + 1 : 0;
-      longest = std::max(longest, now[j + 1]);
-    }
-    std::swap(before, now);
-  }
-  return longest;
+  std::unordered_map<std::string_view, int32_t> numbers;
+  const auto numbers_of = [&](const Words& words) {
+    std::vector<int32_t> all;
+    for (const std::string& word : words)
+      all.push_back(numbers.try_emplace(word, static_cast<int32_t>(numbers.size())).first->second);
+    return all;
+  };
+  const std::vector<int32_t> numbers_of_a = numbers_of(a), numbers_of_b = numbers_of(b);
+  return static_cast<size_t>(longest_common_stretch(numbers_of_a, numbers_of_b));
 }
 
 // What CMRC's script passes over. Its list has "……" too, which no single character is.

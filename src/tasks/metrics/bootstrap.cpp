@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "base/random.h"
 
@@ -33,8 +34,13 @@ double percentile(std::vector<double> values, double share) {
 
 namespace {
 
+// Draws that cannot tell (NaN: nothing to divide by) are passed over.
 Interval interval_of(const std::vector<double>& draws) {
-  return {percentile(draws, 0.025), percentile(draws, 0.975), draws};
+  std::vector<double> numbers;
+  std::copy_if(draws.begin(), draws.end(), std::back_inserter(numbers),
+               [](double draw) { return std::isfinite(draw); });
+  if (numbers.empty()) return {std::nan(""), std::nan(""), draws};
+  return {percentile(numbers, 0.025), percentile(numbers, 0.975), draws};
 }
 
 }  // namespace
@@ -65,6 +71,26 @@ std::optional<Interval> interval_of_difference(const Metric& a, const Metric& b)
   std::vector<double> differences;
   for (size_t i = 0; i < count; ++i) differences.push_back(x[i] - y[static_cast<size_t>(mixed[i])]);
   return interval_of(differences);
+}
+
+// The p value shifts the draws to where there is no difference, and counts those at least as far
+// off as the measured one; it is never 0, as the measured one counts, too.
+std::optional<PairedDifference> paired_difference(const Metric& a, const Metric& b) {
+  if (!a.interval || !b.interval) return std::nullopt;
+  const std::vector<double>&x = a.interval->draws, &y = b.interval->draws;
+  if (x.empty() || x.size() != y.size()) return std::nullopt;
+  std::vector<double> differences;
+  double mean = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    differences.push_back(x[i] - y[i]);
+    mean += differences.back() / static_cast<double>(x.size());
+  }
+  PairedDifference paired{a.value - b.value, interval_of(differences), 1};
+  const auto as_far = std::count_if(differences.begin(), differences.end(), [&](double difference) {
+    return !(std::abs(difference - mean) < std::abs(paired.value));
+  });
+  paired.p = static_cast<double>(as_far + 1) / static_cast<double>(differences.size() + 1);
+  return paired;
 }
 
 }  // namespace hone::metrics

@@ -24,6 +24,17 @@ std::vector<Interval> bootstrap(int64_t records, const ResampledScores& scores);
 // where either has none.
 std::optional<Interval> interval_of_difference(const Metric& a, const Metric& b);
 
+// How far a metric of two programs differs on the same records, which were drawn alike for both
+// (the paired bootstrap: Koehn 2004, "Statistical significance tests for machine translation
+// evaluation").
+struct PairedDifference {
+  double value = 0;  // a - b
+  Interval interval;
+  double p = 1;  // how often chance alone makes a difference at least this large
+};
+// Nothing where one of them has no interval. REQUIRES: both were measured on the same records.
+std::optional<PairedDifference> paired_difference(const Metric& a, const Metric& b);
+
 int64_t resamples_for(int64_t records);
 double percentile(std::vector<double> values,
                   double share);  // linear between neighbours, as numpy.percentile

@@ -5,6 +5,7 @@
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/error.h"
@@ -13,10 +14,7 @@
 namespace hone::metrics {
 namespace {
 
-// Python's str.isspace and \w.
-bool is_blank(char32_t c) {
-  return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0 || (c >= 0x1C && c <= 0x1F);
-}
+// Python's \w.
 bool is_of_word(char32_t c) {
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_L_MASK | U_GC_N_MASK)) != 0 || c == U'_';
 }
@@ -24,16 +22,8 @@ bool is_ascii_mark(char32_t c) {
   return c > 0x20 && c < 0x7F && u_isalnum(static_cast<UChar32>(c)) == 0;
 }
 
-std::u32string lower(std::string_view text) {
-  std::string out;
-  icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size())))
-      .toLower(icu::Locale::getRoot())
-      .toUTF8String(out);
-  return from_utf8(out);
-}
-
 // `run` has no blank in it; its articles are gone, which splits it.
-void add_without_articles(const std::u32string& run, std::vector<std::string>& words) {
+void add_without_articles(std::u32string_view run, std::vector<std::string>& words) {
   std::string word;
   const auto flush = [&] {
     if (!word.empty()) words.push_back(std::move(word));
@@ -42,7 +32,7 @@ void add_without_articles(const std::u32string& run, std::vector<std::string>& w
   for (size_t begin = 0, end = 0; begin < run.size(); begin = end) {
     const bool is_word = is_of_word(run[begin]);
     while (end < run.size() && is_of_word(run[end]) == is_word) ++end;
-    const std::u32string part = run.substr(begin, end - begin);
+    const std::u32string_view part = run.substr(begin, end - begin);
     if (part == U"a" || part == U"an" || part == U"the") {
       flush();
     } else {
@@ -50,15 +40,6 @@ void add_without_articles(const std::u32string& run, std::vector<std::string>& w
     }
   }
   flush();
-}
-
-std::vector<std::string> split_at_blanks(const std::u32string& text) {
-  std::vector<std::string> words;
-  for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
-    for (end = begin; end < text.size() && !is_blank(text[end]);) ++end;
-    if (end > begin) words.push_back(to_utf8(text.substr(begin, end - begin)));
-  }
-  return words;
 }
 
 // A place of a text that is rewritten.
@@ -125,8 +106,36 @@ icu::UnicodeString rewritten(const icu::RegexPattern& pattern, const char16_t* b
 
 }  // namespace
 
+std::u32string lower_points(std::string_view text) {
+  std::u32string points = from_utf8(text);
+  const bool is_ascii =
+      std::all_of(points.begin(), points.end(), [](char32_t c) { return c < 0x80; });
+  if (is_ascii) {
+    for (char32_t& c : points) c = c >= U'A' && c <= U'Z' ? c + (U'a' - U'A') : c;
+    return points;
+  }
+  std::string out;
+  icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size())))
+      .toLower(icu::Locale::getRoot())
+      .toUTF8String(out);
+  return from_utf8(out);
+}
+
+bool is_blank(char32_t c) {
+  return u_isUWhiteSpace(static_cast<UChar32>(c)) != 0 || (c >= 0x1C && c <= 0x1F);
+}
+
+std::vector<std::u32string_view> split_at_blanks(std::u32string_view text) {
+  std::vector<std::u32string_view> words;
+  for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+    for (end = begin; end < text.size() && !is_blank(text[end]);) ++end;
+    if (end > begin) words.push_back(text.substr(begin, end - begin));
+  }
+  return words;
+}
+
 std::string trimmed_lower(std::string_view text) {
-  std::u32string low = lower(text);
+  std::u32string low = lower_points(text);
   while (!low.empty() && is_blank(low.back())) low.pop_back();
   size_t begin = 0;
   while (begin < low.size() && is_blank(low[begin])) ++begin;
@@ -134,10 +143,10 @@ std::string trimmed_lower(std::string_view text) {
 }
 
 std::vector<std::string> plain_words(std::string_view text) {
-  std::u32string low = lower(text);
+  std::u32string low = lower_points(text);
   std::erase_if(low, is_ascii_mark);
   std::vector<std::string> words;
-  for (const std::string& run : split_at_blanks(low)) add_without_articles(from_utf8(run), words);
+  for (const std::u32string_view run : split_at_blanks(low)) add_without_articles(run, words);
   return words;
 }
 
@@ -152,7 +161,10 @@ std::vector<std::string> treebank_words(const std::string& text) {
     now = rewritten(*kPatterns[i], kTreebank[i].by, now);
   std::string out;
   now.toUTF8String(out);
-  return split_at_blanks(from_utf8(out));
+  const std::u32string points = from_utf8(out);
+  std::vector<std::string> words;
+  for (const std::u32string_view word : split_at_blanks(points)) words.push_back(to_utf8(word));
+  return words;
 }
 
 }  // namespace hone::metrics

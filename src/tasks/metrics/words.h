@@ -7,6 +7,11 @@
 
 namespace hone::metrics {
 
+// As Python's str.lower, str.isspace and str.split() have it.
+std::u32string lower_points(std::string_view text);
+bool is_blank(char32_t c);
+std::vector<std::u32string_view> split_at_blanks(std::u32string_view text);
+
 // In lower case, without white space of any script at the ends (Python's str.lower().strip()).
 std::string trimmed_lower(std::string_view text);
 

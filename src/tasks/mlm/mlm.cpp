@@ -140,6 +140,10 @@ Loss Mlm::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
           static_cast<double>(masked.count)};
 }
 
+double Mlm::targets_in(const Batch& batch) const {
+  return static_cast<double>(draw_masks(batch, masking()).count);
+}
+
 Loss Mlm::forward_loss(Network& network, const Batch& batch, const LossOptions& options) const {
   Masked masked =
       network.is_training() ? draw_masks(batch, masking()) : fixed_masks(batch, masking());

@@ -26,6 +26,7 @@ class Mlm : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   bool can_continue(const ModelConfig&) const override { return true; }  // whatever its labels
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Loss forward_loss(Network& network, const Batch& batch,
                     const LossOptions& options) const override;
   Outputs predict(Network& network, const Batch& batch) const override;

@@ -315,13 +315,16 @@ std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
 
 Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
-  const auto count = targets.ne(kNoTarget).sum().item<int64_t>();
   if (!options_.crf)
     return {
         kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-        static_cast<double>(count)};
+        targets_in(batch)};
   refuse_smoothing(options);
-  return {chain_loss(logits, chains_of(batch, targets)), static_cast<double>(count)};
+  return {chain_loss(logits, chains_of(batch, targets)), targets_in(batch)};
+}
+
+double Ner::targets_in(const Batch& batch) const {
+  return count_targets(batch.targets.at(kTarget));
 }
 
 at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,

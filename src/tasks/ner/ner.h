@@ -30,6 +30,7 @@ class Ner : public Task {
   std::shared_ptr<Head> make_head(const ModelConfig& config) const override;
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [N, tags]; of a CRF its table too
+  double targets_in(const Batch& batch) const override;
   // For tasks that add a loss of their own: each sample's mean over its tags, summed; fp32 scalar.
   at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
                          const LossOptions& options) const;

@@ -165,8 +165,11 @@ Loss NestedNer::loss(const Outputs& outputs, const Batch& batch, const LossOptio
     throw Error(ErrorKind::kUsage,
                 "label_smoothing_factor has no meaning for spans as entities; leave it at 0");
   const auto [name, types] = kind();
-  return {pair_loss(outputs, batch, {name, types, PairOrder::kSpans}),
-          static_cast<double>(static_cast<int64_t>(batch.records.size()) * types)};
+  return {pair_loss(outputs, batch, {name, types, PairOrder::kSpans}), targets_in(batch)};
+}
+
+double NestedNer::targets_in(const Batch& batch) const {
+  return static_cast<double>(static_cast<int64_t>(batch.records.size()) * kind().second);
 }
 
 Json NestedNer::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {

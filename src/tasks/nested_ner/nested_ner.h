@@ -29,6 +29,7 @@ class NestedNer : public Task {
   std::pair<std::string, int64_t> kind() const;  // of its pointer, the first output
   // See tasks/pointer.h; the count is that of samples times types.
   Loss loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

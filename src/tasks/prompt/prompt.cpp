@@ -157,7 +157,11 @@ std::shared_ptr<Head> PromptTask::make_head(const ModelConfig& config) const {
 Loss PromptTask::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-          static_cast<double>(targets.numel())};
+          targets_in(batch)};
+}
+
+double PromptTask::targets_in(const Batch& batch) const {
+  return static_cast<double>(batch.records.size());
 }
 
 Divergence PromptTask::divergence() const {

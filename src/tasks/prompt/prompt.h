@@ -31,6 +31,7 @@ class PromptTask : public Task {
   bool can_continue(const ModelConfig&) const override { return true; }
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [B, labels]
+  double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

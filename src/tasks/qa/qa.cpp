@@ -209,6 +209,12 @@ void Qa::add_targets(const Record& record, const Windows& windows,
 }
 
 std::shared_ptr<Head> Qa::make_head(const ModelConfig& config) const {
+  if (!config.has_span_head)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("Transformers has no head for answers in a text that would load a model "
+                    "of the family {} from here; take task causal_lm, which writes answers",
+                    config.model_type));
   return std::make_shared<TokenHead>(config, head_style(config), kOutputs);
 }
 
@@ -224,7 +230,7 @@ Loss Qa::loss(const Outputs& logits, const Batch& batch, const LossOptions& opti
   const Packed& tokens = batch.streams[0];
   const at::Tensor log_p = log_softmax_within(logits, tokens.cu_seqlens);
   const at::Tensor means = mean_within(log_p, tokens.cu_seqlens);
-  at::Tensor sum, has_target;
+  at::Tensor sum;
   for (int64_t column = 0; column < kOutputs; ++column) {
     const Aims aims = aims_of(batch, kTargets[column]);
     const at::Tensor hit = log_p.select(1, column).index_select(0, aims.rows);
@@ -232,9 +238,13 @@ Loss Qa::loss(const Outputs& logits, const Batch& batch, const LossOptions& opti
         (1 - options.label_smoothing) * hit + options.label_smoothing * means.select(1, column);
     const at::Tensor part = -both.masked_fill(~aims.has_target, 0).sum() / kOutputs;
     sum = column == 0 ? part : sum + part;
-    has_target = aims.has_target;
   }
-  return {sum, static_cast<double>(has_target.sum().item<int64_t>())};
+  return {sum, targets_in(batch)};
+}
+
+// Starts and ends are known of the same samples.
+double Qa::targets_in(const Batch& batch) const {
+  return count_targets(batch.targets.at(kTargets[0]));
 }
 
 Divergence Qa::divergence() const {

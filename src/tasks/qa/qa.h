@@ -31,6 +31,7 @@ class Qa : public Task {
   // logits [N, 2] of starts and ends. Of each sample the mean of both losses, as Transformers has
   // it.
   Loss loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const override;
+  double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;

@@ -248,7 +248,11 @@ std::shared_ptr<Head> Relation::make_head(const ModelConfig& config) const {
 Loss Relation::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-          static_cast<double>(targets.ne(kNoTarget).sum().item<int64_t>())};
+          targets_in(batch)};
+}
+
+double Relation::targets_in(const Batch& batch) const {
+  return count_targets(batch.targets.at(kTarget));
 }
 
 Divergence Relation::divergence() const {

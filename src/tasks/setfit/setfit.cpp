@@ -83,6 +83,11 @@ Pooling SetFit::pooling() const {
 
 void SetFit::begin_from(const std::string& model_folder, bool) {
   const embedding::SentenceFolder found = embedding::read_sentence_folder(model_folder);
+  if (found.dense)
+    throw Error(
+        ErrorKind::kModel, {model_folder},
+        "has a layer behind its pooling (2_Dense), which setfit does not have; take another "
+        "model, or the task embedding");
   if (own_.pooling == Pooling::kAuto && found.pooling) own_.pooling = *found.pooling;
 }
 
@@ -94,6 +99,7 @@ void SetFit::check_step(int64_t samples) const {
 }
 
 std::shared_ptr<Head> SetFit::make_head(const ModelConfig& config) const {
+  embedding::refuse_blind_pooling(pooling(), config);
   return std::make_shared<SetFitHead>(pooling(), config, labels().size());
 }
 

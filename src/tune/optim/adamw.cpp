@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "models/lazy_zeros.h"
 #include "tune/optim/adamw_fused.h"
 #include "tune/optim/adamw_simd.h"
@@ -21,6 +22,7 @@ struct AdamW::Slot {
                                    // has few rows, or load_state
   std::shared_ptr<LazyRows>
       rows;  // of a table that kernels::embedding looks up, from its first step on
+  std::shared_ptr<NarrowMoments> narrow;  // instead of both moments, from the first gradient on
 
   void make_moments(Touched touched) {
     if (exp_avg.defined()) return;
@@ -41,21 +43,51 @@ struct AdamW::Slot {
     step.shadowed.push_back(value);
   }
 
+  // Without moments.
   AdamWSlice slice(int64_t begin, int64_t end, const float* gradient) const {
     const at::Tensor& shadow = parameter.shadow;
     return {.count = end - begin,
             .value = parameter.value.mutable_data_ptr<float>() + begin,
             .gradient = gradient + begin,
-            .exp_avg = exp_avg.mutable_data_ptr<float>() + begin,
-            .exp_avg_sq = exp_avg_sq.mutable_data_ptr<float>() + begin,
             .shadow = shadow.defined() ? static_cast<uint16_t*>(shadow.mutable_data_ptr()) + begin
                                        : nullptr};
+  }
+
+  void update(const AdamWStep& step, const Piece& piece, const float* gradient) const {
+    AdamWSlice piece_of_it = slice(piece.begin, piece.end, gradient);
+    piece_of_it.exp_avg = exp_avg.mutable_data_ptr<float>() + piece.begin;
+    piece_of_it.exp_avg_sq = exp_avg_sq.mutable_data_ptr<float>() + piece.begin;
+    adamw_update(step, piece_of_it);
+  }
+
+  // The same on moments that are widened for it. The step is taken before they are narrow again.
+  void update_narrow(const AdamWStep& step, const Piece& piece, const float* gradient,
+                     uint32_t key) const {
+    thread_local std::vector<float> mean(kPiece), square(kPiece);
+    AdamWSlice piece_of_it = slice(piece.begin, piece.end, gradient);
+    narrow->read(piece.begin, piece_of_it.count, mean.data(), square.data());
+    piece_of_it.exp_avg = mean.data();
+    piece_of_it.exp_avg_sq = square.data();
+    adamw_update(step, piece_of_it);
+    narrow->write(piece.begin, piece_of_it.count, key, mean.data(), square.data());
   }
 };
 
 AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options)
     : Optimizer(std::move(parameters)), options_(options) {
-  for (const Parameter& parameter : this->parameters()) slots_.push_back({parameter, {}, {}, {}});
+  for (const Parameter& parameter : this->parameters()) {
+    slots_.push_back({parameter, {}, {}, {}, {}});
+    if (has_narrow_moments() && !parameter.value.is_cpu())
+      throw Error(ErrorKind::kUsage,
+                  "optim_moments: bf16 and int8 moments are computed on the CPU alone; take fp32");
+  }
+}
+
+void AdamW::make_moments(Slot& slot, bool has_few_rows) const {
+  if (!has_narrow_moments())
+    return slot.make_moments(has_few_rows ? Touched::kSparse : Touched::kWhole);
+  if (slot.narrow == nullptr)
+    slot.narrow = std::make_shared<NarrowMoments>(options_.moments, slot.parameter.value.sizes());
 }
 
 AdamW::~AdamW() {
@@ -78,8 +110,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   for (Slot& slot : slots_) {
     const Parameter& parameter = slot.parameter;
     if (!parameter.value.grad().defined()) continue;
-    const std::vector<int64_t>* rows = touched_rows(parameter);
-    slot.make_moments(rows != nullptr ? Touched::kSparse : Touched::kWhole);
+    const std::vector<int64_t>* rows = has_narrow_moments() ? nullptr : touched_rows(parameter);
+    make_moments(slot, rows != nullptr);
     if (!parameter.value.is_cpu()) {
       fused.push_back(&slot);
       continue;
@@ -147,8 +179,10 @@ void AdamW::update_dense(const std::vector<std::pair<Slot*, AdamWStep>>& work) {
   }
   for_pieces(pieces, [&](int64_t, const Piece& piece) {
     const auto& [slot, step] = work[piece.index];
-    adamw_update(
-        step, slot->slice(piece.begin, piece.end, gradients[piece.index].const_data_ptr<float>()));
+    const float* gradient = gradients[piece.index].const_data_ptr<float>();
+    if (slot->narrow == nullptr) return slot->update(step, piece, gradient);
+    const uint64_t key = mix(static_cast<uint64_t>(steps_), piece.index);
+    slot->update_narrow(step, piece, gradient, static_cast<uint32_t>(key));
   });
   for (const auto& [slot, step] : work) {
     if (slot->rows != nullptr) slot->rows->read_moments();
@@ -159,6 +193,13 @@ StateDict AdamW::state() const {
   StateDict state;
   for (const Slot& slot : slots_) {
     const std::string& name = slot.parameter.name;
+    if (has_narrow_moments()) {
+      const auto none = [&] {
+        return NarrowMoments(options_.moments, slot.parameter.value.sizes());
+      };
+      (slot.narrow == nullptr ? none() : *slot.narrow).add_to(state, name);
+      continue;
+    }
     const at::Tensor zeros = slot.exp_avg.defined()
                                  ? at::Tensor()
                                  : lazy_zeros(slot.parameter.value.sizes(), Touched::kSparse);
@@ -174,16 +215,21 @@ StateDict AdamW::state() const {
   return state;
 }
 
-int64_t AdamW::state_size() const {
-  int64_t numbers = 0;
-  for (const Slot& slot : slots_) numbers += 2 * slot.parameter.value.numel();
-  return numbers;
+int64_t AdamW::state_bytes() const {
+  int64_t bytes = 0;
+  for (const Slot& slot : slots_)
+    bytes += moment_bytes(options_.moments, slot.parameter.value.numel());
+  return bytes;
 }
 
 void AdamW::load_state(const StateDict& state) {
   const auto find = [&](const std::string& name) { return find_state(state, name); };
   for (Slot& slot : slots_) {
-    slot.make_moments(Touched::kWhole);
+    make_moments(slot, /*has_few_rows=*/false);
+    if (slot.narrow != nullptr) {
+      slot.narrow->load(state, slot.parameter.name);
+      continue;
+    }
     copy_state(slot.exp_avg, state, "exp_avg." + slot.parameter.name);
     copy_state(slot.exp_avg_sq, state, "exp_avg_sq." + slot.parameter.name);
     const std::string& name = slot.parameter.name;
@@ -205,11 +251,16 @@ void AdamW::load_state(const StateDict& state) {
 OptimizerInfo adamw(const char* name) {
   const auto make = [](std::vector<Parameter> parameters,
                        const TrainOptions& o) -> std::unique_ptr<Optimizer> {
-    return std::make_unique<AdamW>(
-        std::move(parameters),
-        AdamWOptions{o.adam_beta1, o.adam_beta2, o.adam_epsilon, /*lazy_rows=*/true});
+    return std::make_unique<AdamW>(std::move(parameters),
+                                   AdamWOptions{o.adam_beta1, o.adam_beta2, o.adam_epsilon,
+                                                /*lazy_rows=*/true, moment_type(o.optim_moments)});
   };
-  return {name, "AdamW with decoupled weight decay", make, nullptr, /*has_adam_options=*/true};
+  return {name,
+          "AdamW with decoupled weight decay",
+          make,
+          nullptr,
+          /*has_adam_options=*/true,
+          /*has_narrow_moments=*/true};
 }
 
 }  // namespace hone

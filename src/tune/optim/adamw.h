@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tune/optim/moments.h"
 #include "tune/optim/optimizer.h"
 
 namespace hone {
@@ -17,22 +18,24 @@ struct AdamWOptions {
   // looked up again; the values are those of the dense rule but for rounding. Whoever reads a table
   // by other means than kernels::embedding calls flush() first.
   bool lazy_rows = false;
+  MomentType moments = MomentType::kFp32;  // others on the CPU alone, and no row waits then
 };
 
 class AdamW : public Optimizer {
  public:
+  // Error(kUsage) for narrow moments of a parameter on a GPU.
   AdamW(std::vector<Parameter> parameters, AdamWOptions options);
   ~AdamW() override;  // flushes
 
   // value -= lr * (m / (sqrt(v) + eps) + decay * value).
   void step(double learning_rate, double gradient_scale) override;
   void flush() override;  // brings every row of every table up to date
-  // "exp_avg.<name>", "exp_avg_sq.<name>", "step"; of a table whose rows wait, also "rows.seen.",
-  // "rows.moving." and "rows.steps.<name>": they wait on after load_state, so that a resumed run
-  // rounds as the uninterrupted one does.
+  // "exp_avg.<name>", "exp_avg_sq.<name>" (narrow ones: see moments.h), "step"; of a table whose
+  // rows wait, also "rows.seen.", "rows.moving." and "rows.steps.<name>": they wait on after
+  // load_state, so that a resumed run rounds as the uninterrupted one does.
   StateDict state() const override;
   void load_state(const StateDict& state) override;
-  int64_t state_size() const override;
+  int64_t state_bytes() const override;
   int64_t steps() const { return steps_; }
 
  private:
@@ -40,6 +43,8 @@ class AdamW : public Optimizer {
   struct AdamWStep numbers_of_step(double learning_rate, double gradient_scale) const;
   void watch_rows(Slot& slot);
   void update_table(Slot& slot, const struct AdamWStep& step, const std::vector<int64_t>& rows);
+  bool has_narrow_moments() const { return options_.moments != MomentType::kFp32; }
+  void make_moments(Slot& slot, bool has_few_rows) const;
   void update_dense(const std::vector<std::pair<Slot*, struct AdamWStep>>& work);
   void update_fused(const std::vector<Slot*>& work, double learning_rate, double gradient_scale);
 

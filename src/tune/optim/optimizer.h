@@ -52,8 +52,8 @@ class Optimizer {
   // the values that they had at state(). Error(kModel) where it is of other parameters.
   virtual StateDict state() const = 0;
   virtual void load_state(const StateDict& state) = 0;
-  // Numbers in state(), at most: what a checkpoint needs room for.
-  virtual int64_t state_size() const = 0;
+  // Bytes of state(), at most: what memory and a checkpoint need room for.
+  virtual int64_t state_bytes() const = 0;
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
@@ -73,7 +73,8 @@ struct OptimizerInfo {
   // The section train.optim_args, which becomes TrainOptions::optim_args: read_options of the
   // optimizer's own Options (tune/entry_options.h); null where it has none.
   Json (*read)(Config& section) = nullptr;
-  bool has_adam_options = false;  // train.adam_beta1, adam_beta2, adam_epsilon mean something
+  bool has_adam_options = false;    // train.adam_beta1, adam_beta2, adam_epsilon mean something
+  bool has_narrow_moments = false;  // train.optim_moments may be bf16 or int8
 };
 Table<OptimizerInfo>& optimizers();  // registry.cpp: one line each
 

@@ -56,12 +56,12 @@ void ByTensor::load_state(const StateDict& state) {
   }
 }
 
-int64_t ByTensor::state_size() const {
-  int64_t numbers = 0;
+int64_t ByTensor::state_bytes() const {
+  int64_t bytes = 0;
   for (const Slot& slot : slots_) {
-    for (const auto& [what, tensor] : slot.state) numbers += tensor.numel();
+    for (const auto& [what, tensor] : slot.state) bytes += static_cast<int64_t>(tensor.nbytes());
   }
-  return numbers;
+  return bytes;
 }
 
 }  // namespace hone

@@ -44,7 +44,7 @@ class ByTensor : public Optimizer {
   void step(double learning_rate, double gradient_scale) override;
   StateDict state() const override;  // "momentum.<name>", …, "steps.<name>"
   void load_state(const StateDict& state) override;
-  int64_t state_size() const override;
+  int64_t state_bytes() const override;
 
  private:
   struct Slot {

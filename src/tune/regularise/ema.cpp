@@ -39,8 +39,8 @@ class Ema : public Regulariser {
       averages_.push_back(parameter.value.detach().clone());
   }
 
-  void after_step(int64_t steps_done) override {
-    const auto n = static_cast<double>(steps_done);
+  void after_step(const StepDone& step) override {
+    const auto n = static_cast<double>(step.steps);
     const double decay =
         options_.warmup ? std::min(options_.decay, (1 + n) / (10 + n)) : options_.decay;
     optimizer_.flush();
@@ -76,10 +76,10 @@ class Ema : public Regulariser {
     }
   }
 
-  int64_t state_size() const override {
-    int64_t numbers = 0;
-    for (const at::Tensor& average : averages_) numbers += average.numel();
-    return numbers;
+  int64_t state_bytes() const override {
+    int64_t bytes = 0;
+    for (const at::Tensor& average : averages_) bytes += static_cast<int64_t>(average.nbytes());
+    return bytes;
   }
 
  private:

@@ -42,6 +42,12 @@ struct NotFinite {
   bool is_gradient = false;   // which shows in the backward pass alone
 };
 
+// An optimizer step that was made.
+struct StepDone {
+  int64_t steps = 0;          // made so far, this one too
+  double gradient_scale = 1;  // what the optimizer multiplied the gradients by
+};
+
 class Regulariser {
  public:
   virtual ~Regulariser() = default;
@@ -53,7 +59,8 @@ class Regulariser {
   virtual bool reads_output() const { return false; }
   virtual int64_t graphs_kept() const { return 1; }  // forward passes held for one backward
 
-  virtual void after_step(int64_t /*steps_done*/) {}
+  // The gradients of the step are there still, before they were multiplied by its scale.
+  virtual void after_step(const StepDone& /*step*/) {}
   // Weights that are evaluated, kept as the best and as the run's model may be others than those
   // that are trained: true: put them in place; false: the trained ones again, bit for bit.
   virtual void around_evaluation(bool /*begins*/) {}
@@ -62,12 +69,13 @@ class Regulariser {
   // state that is not this one's.
   virtual StateDict state() const { return {}; }
   virtual void load_state(const StateDict& /*state*/) {}
-  virtual int64_t state_size() const { return 0; }  // numbers in it
+  virtual int64_t state_bytes() const { return 0; }
 };
 
 struct RegulariserContext {
   Pipeline& pipeline;
   Optimizer& optimizer;
+  int64_t total_steps = 0;  // of the run
 };
 
 // One that a configuration asks for, its options read.

@@ -21,9 +21,11 @@ LossOf loss_of(const Task& task, Network& network, const LossOptions& options, b
 Pass with_backward(LossOf loss_of) {
   return [loss_of = std::move(loss_of)](const Batch& batch) {
     Outcome outcome = loss_of(batch);
-    const double value = outcome.loss.sum.item<double>();
+    const at::Tensor sum =
+        batch.loss_scale == 1 ? outcome.loss.sum : outcome.loss.sum * batch.loss_scale;
+    const double value = sum.item<double>();
     if (!std::isfinite(value)) throw NotFinite{};
-    outcome.loss.sum.backward();
+    sum.backward();
     return PassResult{value, outcome.loss.count, std::move(outcome.numbers)};
   };
 }
@@ -45,8 +47,8 @@ Pass Regularisers::pass(const Task& task, Network& network, const LossOptions& o
   return pass;
 }
 
-void Regularisers::after_step(int64_t steps_done) const {
-  for (const One& one : all_) one.regulariser->after_step(steps_done);
+void Regularisers::after_step(const StepDone& step) const {
+  for (const One& one : all_) one.regulariser->after_step(step);
 }
 
 void Regularisers::begin_evaluation() const {
@@ -82,10 +84,10 @@ int64_t Regularisers::graphs_kept() const {
   return graphs;
 }
 
-int64_t Regularisers::state_size() const {
-  int64_t numbers = 0;
-  for (const One& one : all_) numbers += one.regulariser->state_size();
-  return numbers;
+int64_t Regularisers::state_bytes() const {
+  int64_t bytes = 0;
+  for (const One& one : all_) bytes += one.regulariser->state_bytes();
+  return bytes;
 }
 
 }  // namespace hone

@@ -16,12 +16,12 @@ class Regularisers {
   // Forward and backward of a batch, wrapped by all. Throws NotFinite where a loss is no number,
   // before its backward pass.
   Pass pass(const Task& task, Network& network, const LossOptions& options) const;
-  void after_step(int64_t steps_done) const;
+  void after_step(const StepDone& step) const;
 
   // "<name>.<its own name>" of each.
   StateDict state() const;
   void load_state(const StateDict& state) const;
-  int64_t state_size() const;
+  int64_t state_bytes() const;
   int64_t graphs_kept() const;  // forward passes held in memory for one backward
 
   // While it lives, the weights to be evaluated stand in the network.

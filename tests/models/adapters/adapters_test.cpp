@@ -252,6 +252,8 @@ TEST(Dora, AgreesWithItsFormulaInValueAndGradients) {
 class EveryMethod : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Adapters, EveryMethod,
                          ::testing::Values(kPlain, "{peft_type: lora, r: 4, use_dora: true}",
+                                           "{peft_type: lora, r: 4, init_lora_weights: pissa}",
+                                           "{peft_type: adalora, init_r: 4, target_r: 2}",
                                            "{peft_type: ia3}",
                                            "{peft_type: ia3, feedforward_modules: [query]}"));
 

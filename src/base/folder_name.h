@@ -1,4 +1,5 @@
-// Names that a user gives and that become folders: of test sets, stages and entries of a suite.
+// Names that a user gives and that become folders, or parts of other names: of test sets, stages,
+// tasks and entries of a suite.
 #pragma once
 
 #include <string_view>

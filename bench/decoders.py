@@ -1,0 +1,234 @@
+"""hone beside TRL's SFTTrainer, in alternation, on the same rows: tokens/s of real tokens and peak memory.
+
+    python bench/decoders.py [--only CELL …] [--steps N] [--turns N]
+    python bench/decoders.py --search CELL     TRL's settings beside each other, each against its present best
+    python bench/decoders.py --table           what an earlier run measured, as Markdown
+
+A cell is a model and a data set: SmolLM2-135M-Instruct, and the shape of Qwen2-0.5B with random weights, on alpaca_en_demo. Before anything is
+timed, losses of the first steps are compared in fp32: equal weights, the same rows each step, no packing. TRL then packs rows to the longest
+length; hone takes as many tokens a step. Results are kept in bench/results/<processor>/decoders.json.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+
+import sets
+from sets import RESULTS, ROOT, SHARED
+from workers import PEER_PYTHON, PeerWorker, hone_train
+
+FOLDER = ROOT / "build" / "bench"
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+BEST = {"precision": "bf16", "attention": "sdpa", "packing": True, "environment": KEEP_MEMORY}
+CANDIDATES = {
+    "best": {},
+    "fp32": {"precision": "fp32"},
+    "eager attention": {"attention": "eager"},
+    "without packing": {"packing": False, "batch": 4},
+    "foreach AdamW": {"optimizer": "adamw_torch"},
+    "usual malloc": {"environment": {}},
+    "pure bf16": {"precision": "pure"},
+}
+LENGTH, TOLERANCE, COMPARED_STEPS, COMPARED_ROWS, SKIPPED = 1024, 1e-3, 5, 8, 2
+CELLS = {"smollm2-alpaca": "smollm2", "qwen2-alpaca": "qwen2"}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def rate(run):
+    return run["tokens"] / run["seconds"]
+
+
+def ratios(ours, theirs):
+    pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs)]
+    return {"median": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
+
+
+# ---------------------------------------------------------------------------------------------------- models
+
+QWEN2 = """
+import json, pathlib, shutil, sys, torch, transformers
+source, folder = map(pathlib.Path, sys.argv[1:])
+torch.manual_seed(0)
+config = transformers.Qwen2Config(vocab_size=151936, hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2,
+    intermediate_size=4864, max_position_embeddings=32768, tie_word_embeddings=True, eos_token_id=2, bos_token_id=1, pad_token_id=2)
+transformers.Qwen2ForCausalLM(config).save_pretrained(folder)
+for name in ("tokenizer.json", "tokenizer_config.json"):
+    shutil.copy(source / name, folder / name)
+"""
+
+
+def smollm2():
+    folder = FOLDER / "models" / "SmolLM2-135M-Instruct"
+    if not (folder / "model.safetensors").exists():
+        maker = SHARED / "weights" / "make_smollm2_135m_instruct.py"
+        subprocess.run([str(PEER_PYTHON), str(maker), str(folder)], check=True)
+    return folder
+
+
+def qwen2():
+    """Random weights in the shape of Qwen2-0.5B, under SmolLM2's tokenizer, whose ids are among its own."""
+    folder = FOLDER / "models" / "qwen2-0.5b-shape"
+    if not (folder / "model.safetensors").exists():
+        subprocess.run([str(PEER_PYTHON), "-c", QWEN2, str(smollm2()), str(folder)], check=True)
+    return folder
+
+
+MODELS = {"smollm2": smollm2, "qwen2": qwen2}
+
+
+def rows_file(rows, name):
+    path = FOLDER / "rows" / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
+    return path
+
+
+def job_of(cell, rows, **settings):
+    return {
+        "model": str(MODELS[CELLS[cell]]()),
+        "rows": str(rows),
+        "task": "causal_lm",
+        "max_length": LENGTH,
+        "learning_rate": 1e-5,
+        **settings,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- equal losses
+
+
+def compare_losses(cell):
+    few = rows_file(sets.rows("alpaca_en", "train")[:COMPARED_ROWS], "alpaca_en.first")
+    job = job_of(cell, few, precision="fp32", packing=False, batch=COMPARED_ROWS)
+    with PeerWorker(job, "peer_sft.py") as peer:
+        theirs = peer.ask("train", steps=COMPARED_STEPS)["losses"]
+    ours = hone_train(
+        job, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision="fp32", weight_decay=0.0
+    )["losses"]  # fmt: skip
+    worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
+    say(
+        f"  {cell}: loss of {COMPARED_STEPS} steps: worst relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
+    )
+    if len(ours) != len(theirs) or not worst <= TOLERANCE:
+        raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}")
+    return {"hone": ours, "trl": theirs, "worst_relative": worst}
+
+
+# ---------------------------------------------------------------------------------------------------- speed and memory
+
+
+def measure(cell, steps, turns):
+    rows = rows_file(sets.rows("alpaca_en", "train"), "alpaca_en.train")
+    job = job_of(cell, rows, **BEST)
+    compared = compare_losses(cell)
+    ours, theirs = [], []
+    with PeerWorker(job, "peer_sft.py") as peer:
+        peer.ask("train", steps=SKIPPED)
+        for _ in range(turns):
+            ours.append(
+                hone_train(
+                    job, FOLDER / "runs" / cell, steps, skipped=SKIPPED,
+                    max_tokens_per_batch=LENGTH, weight_decay=0.0,
+                )
+            )  # fmt: skip
+            theirs.append(peer.ask("train", steps=steps))
+        fast = peer.ask("memory")["peak"]
+    result = {
+        "cell": cell,
+        "steps": steps,
+        "compared": compared,
+        "precision": {"hone": ours[0]["precision"], "trl": job["precision"]},
+        "hone": [rate(run) for run in ours],
+        "trl": [rate(run) for run in theirs],
+        "ratio": ratios(ours, theirs),
+        "memory": {
+            "hone": max(run["peak"] for run in ours),
+            "trl": fast,
+            "trl_frugal": frugal_peak(job),
+        },
+    }
+    say_cell(result)
+    return result
+
+
+def frugal_peak(job):
+    """TRL's least memory at the same work: activations computed again, and a malloc that gives memory back."""
+    with PeerWorker(dict(job, checkpointing=True, environment={}), "peer_sft.py") as peer:
+        peer.ask("train", steps=2)
+        return peer.ask("memory")["peak"]
+
+
+def say_cell(r):
+    memory = {who: f"{peak / 2**20:.0f}" for who, peak in r["memory"].items()}
+    say(
+        f"  {r['cell']}: hone ({r['precision']['hone']}) {statistics.median(r['hone']):.0f} tokens/s, TRL ({r['precision']['trl']}) "
+        f"{statistics.median(r['trl']):.0f}: {r['ratio']['median']:.2f} times ({r['ratio']['least']:.2f} to {r['ratio']['most']:.2f}); memory "
+        f"{memory['hone']} MiB, TRL {memory['trl']}, recomputing {memory['trl_frugal']}"
+    )
+
+
+def search(cell, steps, turns=2):
+    job = job_of(cell, rows_file(sets.rows("alpaca_en", "train"), "alpaca_en.train"), **BEST)
+    with PeerWorker(job, "peer_sft.py") as base:
+        base.ask("train", steps=SKIPPED)
+        for name, settings in CANDIDATES.items():
+            with PeerWorker(dict(job, **settings), "peer_sft.py") as worker:
+                worker.ask("train", steps=SKIPPED)
+                pairs = [
+                    (worker.ask("train", steps=steps), base.ask("train", steps=steps))
+                    for _ in range(turns)
+                ]
+                found = ratios(*zip(*pairs))
+                say(
+                    f"  {name}: {found['median']:.2f} of the best setting's tokens/s, {worker.ask('memory')['peak'] / 2**20:.0f} MiB"
+                )
+
+
+def table(results):
+    print(
+        "| cell | hone, tokens/s | TRL | ratio | memory, MiB: hone | TRL | TRL, recomputing |\n|---|---|---|---|---|---|---|"
+    )
+    for r in results.values():
+        mib = [f"{r['memory'][who] / 2**20:.0f}" for who in ("hone", "trl", "trl_frugal")]
+        print(
+            f"| {r['cell']} | {statistics.median(r['hone']):.0f} ({r['precision']['hone']}) | {statistics.median(r['trl']):.0f} ({r['precision']['trl']}) | "
+            f"{r['ratio']['median']:.2f} ({r['ratio']['least']:.2f} to {r['ratio']['most']:.2f}) | {' | '.join(mib)} |"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--search", choices=CELLS)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.search:
+        return search(options.search, options.steps)
+    file = RESULTS / "decoders.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
+    if options.table:
+        return table(results)
+    for cell in options.only:
+        results[cell] = measure(cell, options.steps, options.turns)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(results, indent=1) + "\n")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+#include "models/layers/key_value_cache.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+namespace hone {
+namespace {
+
+constexpr int64_t kLeastRoom = 32;  // tokens
+
+int64_t room_for(int64_t tokens) { return std::max(kLeastRoom, tokens + tokens / 2); }
+
+int64_t new_tokens(const Packed& tokens, int64_t sequence) {
+  const int32_t* ends = tokens.cu_seqlens.const_data_ptr<int32_t>() + sequence;
+  return ends[1] - ends[0];
+}
+
+// Of a GPU's tokens positions are not asked for: that would wait for it.
+void check_positions(const Packed& tokens, const std::vector<int64_t>& lengths) {
+  if (!tokens.positions.is_cpu()) return;
+  const at::Tensor plain = tokens.positions.contiguous();
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    if (new_tokens(tokens, static_cast<int64_t>(s)) == 0) continue;
+    const int64_t first =
+        plain.const_data_ptr<int64_t>()[tokens.cu_seqlens.const_data_ptr<int32_t>()[s]];
+    TORCH_CHECK(first == lengths[s], "[KeyValueCache] the new tokens of sequence ", s,
+                " begin at position ", first, ", but ", lengths[s], " are cached");
+  }
+}
+
+void check_new(const at::Tensor& k, const at::Tensor& v, const Packed& tokens, size_t sequences) {
+  TORCH_CHECK(tokens.sequences() == static_cast<int64_t>(sequences),
+              "[KeyValueCache] new tokens of ", tokens.sequences(), " sequences, but ", sequences,
+              " are cached");
+  TORCH_CHECK(k.dim() == 3 && k.sizes() == v.sizes() && k.size(0) == tokens.tokens() &&
+                  k.scalar_type() == v.scalar_type(),
+              "[KeyValueCache] expected k and v [", tokens.tokens(),
+              ", kv_heads, dim] of one type, received ", k.sizes(), " and ", v.sizes());
+  TORCH_CHECK(!k.requires_grad() && !v.requires_grad(),
+              "[KeyValueCache] keys and values that are kept have no gradient");
+}
+
+at::Tensor int32_of(const std::vector<int64_t>& values, int64_t less) {
+  at::Tensor result = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
+  std::transform(values.begin(), values.end(), result.mutable_data_ptr<int32_t>(),
+                 [&](int64_t value) { return static_cast<int32_t>(value - less); });
+  return result;
+}
+
+// Rows that are whole pieces of the CPU's memory. A step copies a row of each sequence and layer:
+// as tensor operations they would take longer than the products of a small model.
+bool has_plain_rows(const at::Tensor& x) {
+  return x.is_cpu() && x.stride(2) == 1 && x.stride(1) == x.size(2);
+}
+
+// `count` rows of `from` at `source` become those of `to` at `target`.
+void copy_rows(const at::Tensor& from, int64_t source, const at::Tensor& to, int64_t target,
+               int64_t count) {
+  if (count == 0) return;
+  if (!has_plain_rows(from) || !has_plain_rows(to)) {
+    to.narrow(0, target, count).copy_(from.narrow(0, source, count));
+    return;
+  }
+  const auto size = static_cast<int64_t>(from.element_size()), bytes = to.stride(0) * size;
+  const auto* read = static_cast<const char*>(from.const_data_ptr());
+  auto* write = static_cast<char*>(to.mutable_data_ptr());
+  for (int64_t i = 0; i < count; ++i)
+    std::memcpy(write + (target + i) * bytes, read + (source + i) * from.stride(0) * size,
+                static_cast<size_t>(bytes));
+}
+
+}  // namespace
+
+KeyValueCache::KeyValueCache(int64_t layers) {
+  TORCH_CHECK(layers > 0, "[KeyValueCache] expected layers, received ", layers);
+  layers_.resize(static_cast<size_t>(layers));
+}
+
+int64_t KeyValueCache::sequences() const {
+  return static_cast<int64_t>(layers_.back().lengths.size());
+}
+
+int64_t KeyValueCache::length(int64_t sequence) const {
+  TORCH_CHECK(sequence >= 0 && sequence < sequences(), "[KeyValueCache] sequence ", sequence,
+              " of ", sequences());
+  return layers_.back().lengths[static_cast<size_t>(sequence)];
+}
+
+int64_t KeyValueCache::longest() const {
+  const std::vector<int64_t>& lengths = layers_.back().lengths;
+  return lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+}
+
+void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
+                            const std::vector<int64_t>& rooms) {
+  Layer fresh;
+  fresh.rooms = {0};
+  for (const int64_t room : rooms) fresh.rooms.push_back(fresh.rooms.back() + room);
+  const int64_t rows = fresh.rooms.back();
+  TORCH_CHECK(rows <= std::numeric_limits<int32_t>::max(), "[KeyValueCache] ", rows,
+              " tokens are too many");
+  std::vector<int64_t> shape = layer.k.sizes().vec();
+  shape[0] = rows;
+  fresh.k = at::empty(shape, layer.k.options());
+  fresh.v = at::empty(shape, layer.v.options());
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    const auto from = static_cast<size_t>(sequences[s]);
+    fresh.lengths.push_back(layer.lengths[from]);
+    copy_rows(layer.k, layer.rooms[from], fresh.k, fresh.rooms[s], layer.lengths[from]);
+    copy_rows(layer.v, layer.rooms[from], fresh.v, fresh.rooms[s], layer.lengths[from]);
+  }
+  layer = std::move(fresh);
+}
+
+void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
+                              const at::Tensor& k) {
+  bool fits = layer.k.defined();
+  for (size_t s = 0; s < lengths.size() && fits; ++s)
+    fits = lengths[s] <= layer.rooms[s + 1] - layer.rooms[s];
+  if (fits) return;
+  if (!layer.k.defined()) {
+    std::vector<int64_t> none = k.sizes().vec();
+    none[0] = 0;
+    layer.k = at::empty(none, k.options());
+    layer.v = at::empty(none, k.options());
+  }
+  std::vector<int64_t> rooms, same(lengths.size());
+  std::iota(same.begin(), same.end(), 0);
+  for (const int64_t length : lengths) rooms.push_back(room_for(length));
+  lay_out(layer, same, rooms);
+}
+
+// Sequences beyond those that are there begin, without room as yet.
+void KeyValueCache::add_sequences(Layer& layer, int64_t sequences) {
+  const auto count = std::max(layer.lengths.size(), static_cast<size_t>(sequences));
+  layer.lengths.resize(count, 0);
+  layer.rooms.resize(count + 1, layer.rooms.empty() ? 0 : layer.rooms.back());
+}
+
+KeyValueCache::View KeyValueCache::append(int64_t layer, const at::Tensor& k, const at::Tensor& v,
+                                          const Packed& tokens) {
+  TORCH_CHECK(layer >= 0 && layer < static_cast<int64_t>(layers_.size()), "[KeyValueCache] layer ",
+              layer, " of ", layers_.size());
+  Layer& of = layers_[static_cast<size_t>(layer)];
+  add_sequences(of, tokens.sequences());
+  check_new(k, v, tokens, of.lengths.size());
+  check_positions(tokens, of.lengths);
+  std::vector<int64_t> lengths = of.lengths;
+  for (size_t s = 0; s < lengths.size(); ++s)
+    lengths[s] += new_tokens(tokens, static_cast<int64_t>(s));
+  make_room(of, lengths, k);
+  const int32_t* begins = tokens.cu_seqlens.const_data_ptr<int32_t>();
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    const int64_t to = of.rooms[s] + of.lengths[s], count = lengths[s] - of.lengths[s];
+    copy_rows(k, begins[s], of.k, to, count);
+    copy_rows(v, begins[s], of.v, to, count);
+  }
+  of.lengths = std::move(lengths);
+  return view(of);
+}
+
+KeyValueCache::View KeyValueCache::view(const Layer& layer) {
+  const int64_t first = layer.rooms.front(), rows = layer.rooms.back() - first;
+  const auto longest = std::max_element(layer.lengths.begin(), layer.lengths.end());
+  return {layer.k.narrow(0, first, rows),
+          layer.v.narrow(0, first, rows),
+          {int32_of(layer.rooms, first), longest == layer.lengths.end() ? 0 : *longest,
+           int32_of(layer.lengths, 0)}};
+}
+
+void KeyValueCache::select(std::span<const int64_t> sequences) {
+  for (const int64_t sequence : sequences)
+    TORCH_CHECK(sequence >= 0 && sequence < this->sequences(), "[KeyValueCache] sequence ",
+                sequence, " of ", this->sequences(), " is to be kept");
+  for (Layer& layer : layers_) select(layer, sequences);
+}
+
+// Who leaves gives its room to the one before it.
+void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) {
+  const bool keeps_order = std::adjacent_find(sequences.begin(), sequences.end(),
+                                              std::greater_equal<>()) == sequences.end();
+  if (!keeps_order) {
+    std::vector<int64_t> rooms;
+    for (const int64_t sequence : sequences)
+      rooms.push_back(room_for(layer.lengths[static_cast<size_t>(sequence)]));
+    return lay_out(layer, sequences, rooms);
+  }
+  std::vector<int64_t> rooms, lengths;
+  for (const int64_t sequence : sequences) {
+    rooms.push_back(layer.rooms[static_cast<size_t>(sequence)]);
+    lengths.push_back(layer.lengths[static_cast<size_t>(sequence)]);
+  }
+  rooms.push_back(layer.rooms.back());
+  layer.rooms = std::move(rooms), layer.lengths = std::move(lengths);
+}
+
+int64_t KeyValueCache::bytes() const {
+  int64_t bytes = 0;
+  for (const Layer& layer : layers_)
+    if (layer.k.defined())
+      bytes += static_cast<int64_t>(layer.k.storage().nbytes() + layer.v.storage().nbytes());
+  return bytes;
+}
+
+}  // namespace hone

@@ -1,0 +1,63 @@
+// Keys and values of sequences that grow token by token, so that a decoder computes each of them
+// once (Pope et al. 2022, https://arxiv.org/abs/2211.05102).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/kernels/attention.h"
+#include "models/packed.h"
+
+namespace hone {
+
+// Contiguous for each layer and sequence, with room to grow: where one outgrows its room, all get
+// half as much again as they need. Each forward pass brings new tokens of the sequences that are
+// there, in their order (of some of them none), whose positions begin where the cached ones end;
+// sequences behind those are new. Not thread-safe: one cache is one batch's. After a pass that
+// threw it is of no use.
+class KeyValueCache {
+ public:
+  explicit KeyValueCache(int64_t layers);
+
+  int64_t sequences() const;               // 0 before the first forward pass
+  int64_t length(int64_t sequence) const;  // tokens so far, that all layers have seen
+  int64_t longest() const;                 // the most of them
+
+  // What attention of `layer` reads: all keys and values so far, those of `tokens` appended to each
+  // sequence. k and v [N, kv_heads, dim] in the type of the layer's products, k turned already
+  // (kernels::rotate). The view shares the cache's memory until the next call. Throws c10::Error
+  // where the tokens are not the next ones of these sequences, or k and v have a gradient.
+  struct View {
+    at::Tensor k, v;  // [rows, kv_heads, dim]
+    kernels::Stretches of_k;
+  };
+  View append(int64_t layer, const at::Tensor& k, const at::Tensor& v, const Packed& tokens);
+
+  // Sequences [0, sequences()) in this order from now on: those that are not named leave, one named
+  // twice is copied (beams). While order stays and nothing is copied, no memory moves. Throws
+  // c10::Error for an index out of range.
+  void select(std::span<const int64_t> sequences);
+
+  int64_t bytes() const;  // of memory held, room to grow included
+
+ private:
+  struct Layer {
+    at::Tensor k, v;               // [rows, kv_heads, dim], or undefined
+    std::vector<int64_t> rooms;    // [S + 1]: where each sequence's rows begin, where the last end
+    std::vector<int64_t> lengths;  // [S]
+  };
+  // Sequence s of `layer` becomes that which is now sequences[s], with this much room.
+  static void lay_out(Layer& layer, std::span<const int64_t> sequences,
+                      const std::vector<int64_t>& rooms);
+  static void add_sequences(Layer& layer, int64_t sequences);
+  static void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k);
+  static void select(Layer& layer, std::span<const int64_t> sequences);
+  static View view(const Layer& layer);
+
+  std::vector<Layer> layers_;
+};
+
+}  // namespace hone
