@@ -8,28 +8,11 @@
 #include "data/tokenizer/streamed_text.h"
 #include "tasks/manifest.h"
 #include "tasks/writing.h"
-#include "tune/machine.h"
 
 namespace hone {
 namespace {
 
 constexpr const char* kTask = "causal_lm";  // of a model that has no task of its own
-
-// A pre-trained model with its own template and its own way to write.
-std::unique_ptr<Pipeline> begin_writer(const std::string& folder, const LoadOptions& options) {
-  use_threads(options.threads);
-  const auto tokenizer = Tokenizer::load(folder);
-  const ModelConfig config = ModelConfig::load(folder);
-  Config section = Config::parse("", "command line", options.task);
-  std::shared_ptr<Task> task =
-      task_named(kTask).make(section, sequence_limit(config, *tokenizer, 0));
-  section.refuse_unknown();
-  task->begin_from(folder, /*has_length=*/false);
-  auto pipeline = Pipeline::create(folder, tokenizer, task, /*seed=*/0);
-  pipeline->network().move_to(resolve_device(options.device));
-  pipeline->network().set_precision(resolve_precision(options.precision, pipeline->device()));
-  return pipeline;
-}
 
 Json message_of(const char* role, const std::string& content) {
   return {{"role", role}, {"content", content}};
@@ -39,7 +22,8 @@ Json message_of(const char* role, const std::string& content) {
 
 std::unique_ptr<Pipeline> load_writer(const std::string& model, const LoadOptions& options) {
   const std::string folder = resolve_model(model);
-  if (!std::filesystem::exists(manifest_path(folder))) return begin_writer(folder, options);
+  if (!std::filesystem::exists(manifest_path(folder)))
+    return begin_model(folder, task_named(kTask), options);
   auto pipeline = load_model(folder, options);
   if (pipeline->task().generation() == nullptr)
     throw Error(ErrorKind::kModel, {folder},

@@ -22,32 +22,21 @@ namespace {
 
 using embedding::Embedding;
 
+const Embedding& task_of(const Pipeline& pipeline) {
+  return dynamic_cast<const Embedding&>(pipeline.task());
+}
+
 // A pre-trained model with the task of its folder's own modules.
-std::unique_ptr<Pipeline> begin_embedder(const std::string& folder, const LoadOptions& options) {
-  use_threads(options.threads);
-  const auto tokenizer = Tokenizer::load(folder);
-  const ModelConfig config = ModelConfig::load(folder);
-  Config section = Config::parse("", "command line", options.task);
-  std::shared_ptr<Task> task =
-      embedding::kInfo.make(section, sequence_limit(config, *tokenizer, 0));
-  section.refuse_unknown();
-  task->begin_from(folder, /*has_length=*/false);
-  const auto& read = dynamic_cast<const Embedding&>(*task).options();
-  if (read.pooling == embedding::Pooling::kAuto)
+std::unique_ptr<Pipeline> begin_embedder(const std::string& folder, LoadOptions options) {
+  // Vectors are kept and compared: what is faster at the moment must not change them.
+  if (options.precision == "auto") options.precision = "fp32";
+  auto pipeline = begin_model(folder, embedding::kInfo, options);
+  if (task_of(*pipeline).options().pooling == embedding::Pooling::kAuto)
     log_info(
         "{}: no modules.json says how its vectors are made: they are means over the tokens, of "
         "length 1",
         folder);
-  auto pipeline = Pipeline::create(folder, tokenizer, task, /*seed=*/0);
-  pipeline->network().move_to(resolve_device(options.device));
-  // Vectors are kept and compared: what is faster at the moment must not change them.
-  pipeline->network().set_precision(resolve_precision(
-      options.precision == "auto" ? "fp32" : options.precision, pipeline->device()));
   return pipeline;
-}
-
-const Embedding& task_of(const Pipeline& pipeline) {
-  return dynamic_cast<const Embedding&>(pipeline.task());
 }
 
 // Samples of the rows that have a text; the others get an error.

@@ -31,4 +31,19 @@ std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions
   return pipeline;
 }
 
+std::unique_ptr<Pipeline> begin_model(const std::string& folder, const TaskInfo& info,
+                                      const LoadOptions& options) {
+  use_threads(options.threads);
+  const auto tokenizer = Tokenizer::load(folder);
+  const ModelConfig config = ModelConfig::load(folder);
+  Config section = Config::parse("", "command line", options.task);
+  std::shared_ptr<Task> task = info.make(section, sequence_limit(config, *tokenizer, 0));
+  section.refuse_unknown();
+  task->begin_from(folder, /*has_length=*/false);
+  auto pipeline = Pipeline::create(folder, tokenizer, task, /*seed=*/0);
+  pipeline->network().move_to(resolve_device(options.device));
+  pipeline->network().set_precision(resolve_precision(options.precision, pipeline->device()));
+  return pipeline;
+}
+
 }  // namespace hone

@@ -22,4 +22,9 @@ struct LoadOptions {
 // model that does not say, it is the faster one here (resolve_precision).
 std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options = {});
 
+// A pre-trained model's folder, without a task of its own: `info` is its task, as the folder's
+// files beside the configuration have it. "auto" is the precision that is faster here.
+std::unique_ptr<Pipeline> begin_model(const std::string& folder, const TaskInfo& info,
+                                      const LoadOptions& options);
+
 }  // namespace hone
