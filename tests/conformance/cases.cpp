@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "data/reader.h"
 #include "models/weights.h"
+#include "support/word_tokenizer.h"
 
 namespace hone::conformance {
 namespace {
@@ -136,28 +137,8 @@ void write_bert_tokenizer(const std::vector<std::string>& vocabulary, const std:
 
 // Of a model that writes: nothing is put around a text, a chat template marks turns.
 void write_chat_tokenizer(const std::vector<std::string>& vocabulary, const std::string& folder) {
-  Json ids = Json::object(), added = Json::array();
-  for (size_t id = 0; id < vocabulary.size(); ++id) ids[vocabulary[id]] = id;
-  for (size_t id = 0; id < kSpecialTokens; ++id)
-    added.push_back({{"id", id},
-                     {"content", vocabulary[id]},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-  const Json tokenizer = {{"version", "1.0"},
-                          {"added_tokens", added},
-                          {"normalizer", nullptr},
-                          {"pre_tokenizer", {{"type", "BertPreTokenizer"}}},
-                          {"post_processor", nullptr},
-                          {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}}},
-                          {"model",
-                           {{"type", "WordPiece"},
-                            {"unk_token", "[UNK]"},
-                            {"continuing_subword_prefix", "##"},
-                            {"max_input_chars_per_word", 100},
-                            {"vocab", ids}}}};
+  const Json tokenizer = testing_support::word_tokenizer(vocabulary, kSpecialTokens,
+                                                         "BertPreTokenizer", /*cleans_up=*/true);
   write_file(folder + "/tokenizer.json", tokenizer.dump(1));
   const Json options = {
       {"tokenizer_class", "PreTrainedTokenizerFast"},

@@ -32,14 +32,16 @@ TEST(Conversation, PartsOfTextBecomeOne) {
 
 TEST(Conversation, ArgumentsInATextAreRead) {
   const Json messages = plain(R"([{"role": "user", "content": "?"},
-    {"role": "assistant", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
-    {"role": "tool", "content": "1"}, {"role": "tool", "content": "2"}, {"role": "assistant", "content": "3"}])");
+    {"role": "assistant", "tool_calls": [
+      {"type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
+    {"role": "tool", "content": "1"}, {"role": "tool", "content": "2"},
+    {"role": "assistant", "content": "3"}])");
   EXPECT_EQ(messages[1]["tool_calls"][0]["function"]["arguments"], Json::parse(R"({"x": 1})"));
   EXPECT_TRUE(messages[1]["content"].is_null());
-  EXPECT_THAT(
-      refusal(
-          R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{x"}}]}])"),
-      HasSubstr("message 1 has tool calls whose arguments \"{x\" are no JSON"));
+  EXPECT_THAT(refusal(
+                  R"([{"role": "assistant", "tool_calls": [
+            {"function": {"name": "f", "arguments": "{x"}}]}])"),
+              HasSubstr("message 1 has tool calls whose arguments \"{x\" are no JSON"));
 }
 
 TEST(Conversation, WhatCannotBeUsedIsNamed) {
@@ -80,7 +82,8 @@ class ConversationReaders : public testing::Test {
 TEST_F(ConversationReaders, AlpacaBecomesMessages) {
   const auto rows = read("alpaca", R"([
     {"instruction": "Add.", "input": "1 2", "output": "3", "id": 7},
-    {"instruction": "Again", "input": "", "output": "x", "system": "Be brief.", "history": [["a", "b"]]}])");
+    {"instruction": "Again", "input": "", "output": "x", "system": "Be brief.",
+     "history": [["a", "b"]]}])");
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].fields, Json::parse(R"({"id": 7, "messages": [
     {"role": "user", "content": "Add.\n\n1 2"}, {"role": "assistant", "content": "3"}]})"));
@@ -90,11 +93,14 @@ TEST_F(ConversationReaders, AlpacaBecomesMessages) {
 }
 
 TEST_F(ConversationReaders, ShareGptBecomesMessages) {
-  const auto rows = read(
-      "sharegpt",
-      R"({"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}], "system": "S"}
-{"conversations": [{"from": "human", "value": "t?"}, {"from": "function_call", "value": "{\"name\": \"clock\", \"arguments\": {}}"},
-  {"from": "observation", "value": "12"}, {"from": "gpt", "value": "Noon"}], "tools": "[{\"name\": \"clock\"}]"}
+  const auto rows =
+      read("sharegpt",
+           R"({"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}],
+  "system": "S"}
+{"conversations": [{"from": "human", "value": "t?"},
+  {"from": "function_call", "value": "{\"name\": \"clock\", \"arguments\": {}}"},
+  {"from": "observation", "value": "12"}, {"from": "gpt", "value": "Noon"}],
+  "tools": "[{\"name\": \"clock\"}]"}
 )");
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].fields, Json::parse(R"({"messages": [{"role": "system", "content": "S"},

@@ -106,7 +106,8 @@ void render(const std::string& source, const Json& messages, int64_t& rendered, 
 
 const Json& sound_messages() {
   static const Json kMessages = Json::parse(
-      R"([{"role": "user", "content": "héllo"}, {"role": "assistant", "content": "a<b>", "n": 1.5}])");
+      R"([{"role": "user", "content": "héllo"},
+          {"role": "assistant", "content": "a<b>", "n": 1.5}])");
   return kMessages;
 }
 

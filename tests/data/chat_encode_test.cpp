@@ -20,14 +20,18 @@ using testing::ElementsAre;
 const char* const kLetters = R"({"version": "1.0", "added_tokens": [
     {"id": 17, "content": "<s>", "special": true}, {"id": 18, "content": "<end>", "special": true},
     {"id": 19, "content": "<note>", "special": false, "normalized": false}],
-  "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+  "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false,
+    "trim_offsets": false, "use_regex": false},
   "post_processor": {"type": "TemplateProcessing",
-    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}},
+      {"Sequence": {"id": "A", "type_id": 0}}],
     "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
     "special_tokens": {"<s>": {"id": "<s>", "ids": [17], "tokens": ["<s>"]}}},
   "decoder": {"type": "ByteLevel"},
-  "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
-    "vocab": {"<": 0, ">": 1, "e": 2, "n": 3, "d": 4, "a": 5, "b": 6, "u": 7, "Ċ": 8, "Ġ": 9, ":": 10, "ab": 11, "Ċa": 12, "/": 13, "s": 14, "o": 15, "t": 16},
+  "model": {"type": "BPE", "dropout": null, "unk_token": null,
+    "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
+    "vocab": {"<": 0, ">": 1, "e": 2, "n": 3, "d": 4, "a": 5, "b": 6, "u": 7, "Ċ": 8, "Ġ": 9,
+      ":": 10, "ab": 11, "Ċa": 12, "/": 13, "s": 14, "o": 15, "t": 16},
     "merges": ["Ċ a", "a b"]}})";
 
 std::string told(const Tokenizer& tokenizer, const EncodedChat& chat) {

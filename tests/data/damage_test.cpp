@@ -164,7 +164,8 @@ std::vector<Sound> sound_files() {
        options_of("alpaca")},
       {"sharegpt",
        R"({"conversations": [{"from": "human", "value": "é"}, {"from": "function_call", "value":)"
-       R"( "{\"name\": \"f\", \"arguments\": \"{}\"}"}, {"from": "tool", "value": "1"}], "tools": "[]"})"
+       R"( "{\"name\": \"f\", \"arguments\": \"{}\"}"}, {"from": "tool", "value": "1"}],)"
+       R"( "tools": "[]"})"
        "\n"
        R"({"conversations": [{"from": "gpt", "value": "a"}], "system": "s"})",
        options_of("sharegpt")},

@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from test_models import PROBE, make_inputs, packed, run_probe, samples
 from test_tasks import SHARED, ask, distances
-from test_training import decay_groups, run_probe as run_training
+from test_training import optimizer_and_schedule, run_probe as run_training
 
 GRADIENT_TOLERANCE = 1e-5  # relative to the largest gradient of the weight
 WORDS = 120
@@ -411,15 +411,7 @@ def train_with_torch(folder, task, story, o):
     """The steps that hone took, each sample by itself: mean loss over a step's targets, clipping, AdamW."""
     model = LOADERS[task].from_pretrained(folder / "initial", attn_implementation="eager")
     model.float().train()
-    optimizer = torch.optim.AdamW(
-        decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
-    )
-    schedule = transformers.get_scheduler(
-        "linear",
-        optimizer,
-        num_warmup_steps=o["warmup_steps"],
-        num_training_steps=len(story["steps"]),
-    )
+    optimizer, schedule = optimizer_and_schedule(model, len(story["steps"]), o)
     losses = []
     for step in story["steps"]:
         total, count = 0.0, 0

@@ -198,13 +198,8 @@ def decay_groups(model, decay):
     ]
 
 
-def train_with_torch(folder, task, story, o):
-    """The same steps: mean loss over all targets of a step, clipping, AdamW, schedule; padded batches, dropout 0."""
-    kind = {
-        "classify": transformers.AutoModelForSequenceClassification,
-        "ner": transformers.AutoModelForTokenClassification,
-    }[task]
-    model = kind.from_pretrained(folder / "initial").float().train()
+def optimizer_and_schedule(model, steps, o):
+    """AdamW and the linear schedule, as the options of a run ask for them."""
     optimizer = torch.optim.AdamW(
         decay_groups(model, o["weight_decay"]), lr=o["learning_rate"], betas=(0.9, 0.999), eps=1e-8
     )
@@ -212,8 +207,19 @@ def train_with_torch(folder, task, story, o):
         "linear",
         optimizer,
         num_warmup_steps=o["warmup_steps"],
-        num_training_steps=len(story["steps"]),
+        num_training_steps=steps,
     )
+    return optimizer, schedule
+
+
+def train_with_torch(folder, task, story, o):
+    """The same steps: mean loss over all targets of a step, clipping, AdamW, schedule; padded batches, dropout 0."""
+    kind = {
+        "classify": transformers.AutoModelForSequenceClassification,
+        "ner": transformers.AutoModelForTokenClassification,
+    }[task]
+    model = kind.from_pretrained(folder / "initial").float().train()
+    optimizer, schedule = optimizer_and_schedule(model, len(story["steps"]), o)
     events = []
     for step in story["steps"]:
         samples = [story["samples"][i] for micro in step for i in micro]

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "support/errors.h"
 #include "support/temporary_folder.h"
+#include "support/word_tokenizer.h"
 #include "tasks/causal_lm/rows.h"
 #include "tasks/causal_lm/scorer.h"
 #include "tasks/pipeline.h"
@@ -37,32 +38,11 @@ constexpr const char* kStrictTemplate =
 
 // Five special tokens, then the words w0 to w39. It puts nothing around a text.
 void write_tokenizer(const std::string& folder, const char* chat_template) {
-  Json ids = Json::object(), added = Json::array();
-  const std::vector<std::string> special = {"[UNK]", "[SYS]", "[ASK]", "[END]", "[SAY]"};
-  for (const std::string& token : special) {
-    added.push_back({{"id", ids.size()},
-                     {"content", token},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
-                     {"normalized", false},
-                     {"special", true}});
-    ids[token] = ids.size();
-  }
-  for (int i = 0; i < 40; ++i) ids["w" + std::to_string(i)] = ids.size();
-  const Json tokenizer = {
-      {"version", "1.0"},
-      {"added_tokens", added},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", {{"type", "WhitespaceSplit"}}},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", false}}},
-      {"model",
-       {{"type", "WordPiece"},
-        {"unk_token", "[UNK]"},
-        {"continuing_subword_prefix", "##"},
-        {"max_input_chars_per_word", 100},
-        {"vocab", ids}}}};
+  std::vector<std::string> words = {"[UNK]", "[SYS]", "[ASK]", "[END]", "[SAY]"};
+  const size_t special = words.size();
+  for (int i = 0; i < 40; ++i) words.push_back("w" + std::to_string(i));
+  const Json tokenizer = testing_support::word_tokenizer(words, special, "WhitespaceSplit",
+                                                         /*cleans_up=*/false);
   write_file(folder + "/tokenizer.json", tokenizer.dump());
   const Json options = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                         {"model_max_length", 48},
