@@ -200,6 +200,11 @@ void ModelConfig::compare_with(const StateDict& weights, const std::string& fold
   refuse_too_large(plan->weights(), bytes_of(weights), folder);
 }
 
+bool ModelConfig::is_computed(const std::string& weight) const {
+  return std::any_of(computed.begin(), computed.end(),
+                     [&](const std::string& end) { return weight.ends_with(end); });
+}
+
 void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
   prefix_ = register_module("prompt_encoder", std::move(prefix));
 }
@@ -247,6 +252,7 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
   const auto units = units_of_norms(*this);
   for (const auto& item : named_parameters()) {
     if (!only.empty() && std::find(only.begin(), only.end(), item.key()) == only.end()) continue;
+    if (config_.is_computed(item.key())) continue;
     const auto unit = units.find(item.value().unsafeGetTensorImpl());
     if (unit != units.end()) {
       item.value().fill_(unit->second);

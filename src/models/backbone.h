@@ -26,6 +26,7 @@ class Backbone;
 class KeyValueCache;
 class Prefix;
 struct ModelConfig;
+struct SourceMemory;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
 // dropout, dense, activation, norm, dropout, output. What has no name is not there.
@@ -71,6 +72,23 @@ struct CausalLmStyle {
   double soft_cap = 0;     // logits become cap * tanh(logits / cap); 0: none (Gemma 2)
   std::string table = {};  // that table's name in a checkpoint of the bare network: "embed_tokens"
   std::string architecture_end = "ForCausalLM";  // "Llama" + "ForCausalLM"; GPT-2's: "LMHeadModel"
+  double scale = 1;        // of the states before the product (T5)
+  std::string bias = {};   // name of a bias [1, V] that is not trained (BART, Marian); "": none
+  // Names under which a checkpoint may hold that table once more (T5: "encoder.embed_tokens").
+  std::vector<std::string> copies = {};
+  // A checkpoint without an output of its own is tied, whatever config.json says of it: T5 1.1, as
+  // Transformers saves it.
+  bool ties_where_missing = false;
+};
+
+// What a task needs to know of a family that reads a source and writes a target. `causal_lm` is its
+// product with the target's vocabulary, ModelConfig::vocab_size that vocabulary.
+struct EncoderDecoderFacts {
+  int64_t source_vocabulary = 0;  // tokens that the encoder knows
+  int64_t source_positions = 0;   // the longest source; ModelConfig::max_positions: of a target
+  int64_t start = -1;             // decoder_start_token_id; -1: config.json has none
+  int64_t end = -1;               // eos_token_id, likewise
+  bool reads_text = true;         // Whisper's source are states that come from elsewhere
 };
 
 // What backward needs of one token, in numbers. As much again, of one layer, is in flight.
@@ -112,10 +130,14 @@ struct ModelConfig {
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
   std::optional<CausalLmStyle> causal_lm = {};  // likewise
+  std::optional<EncoderDecoderFacts> encoder_decoder = {};  // nothing: one stream
   bool is_causal = false;     // a token sees those before it alone: the last one has seen all
   bool has_span_head = true;  // Transformers has one of question answering, with these names
   // How names of matrices end that checkpoints store with rows and columns exchanged (GPT-2).
   std::vector<std::string> transposed = {};
+  // How names of weights end that a formula gives and a checkpoint may lack (Marian's positions).
+  std::vector<std::string> computed = {};
+  bool is_bare = false;  // checkpoints have no base_prefix before the network's names (T5)
   std::shared_ptr<const NetworkPlan> plan;
 
   static ModelConfig load(
@@ -125,6 +147,7 @@ struct ModelConfig {
   // what the weights cannot fill before anything is built: more layers than they have, or larger
   // ones. Layers that would not be used are told.
   void compare_with(const StateDict& weights, const std::string& folder) const;
+  bool is_computed(const std::string& weight) const;  // by its name; see `computed`
   // The network's weight of this name in the form that checkpoints store it in: the same memory.
   at::Tensor stored(const std::string& name, const at::Tensor& weight) const;
 };
@@ -138,12 +161,16 @@ struct Want {
   // Keys and values of tokens that came before these, sequence by sequence; those of these are
   // added to it. Not while training. See models/layers/key_value_cache.h.
   KeyValueCache* cache = nullptr;
+  // Of an encoder-decoder that writes: the sources so far (models/layers/source.h); null: the batch
+  // has one for each of its sequences.
+  SourceMemory* sources = nullptr;
 };
 
 class Backbone : public torch::nn::Module {
  public:
   // Hidden states [N, H], or [R, H] of the wanted rows, in bf16 after set_precision(kBf16), else
-  // fp32. `streams`: one for an encoder. REQUIRES: no empty sequence.
+  // fp32. `streams`: one, or source and target of an encoder-decoder, whose states are the target's.
+  // REQUIRES: no empty sequence.
   virtual at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) = 0;
   // BERT's pooler on first tokens, [S, H] -> [S, H], whose rows are `rows`. REQUIRES:
   // config().sentence_head.uses_pooler.
@@ -179,6 +206,12 @@ class Backbone : public torch::nn::Module {
   at::Tensor through(const std::vector<at::Tensor>& parameters,
                      const std::function<at::Tensor(const at::Tensor&)>& run,
                      const at::Tensor& x) const;
+  // The same as a function (models/block_stack.h). REQUIRES: the backbone outlives it.
+  auto runner() const {
+    return [this](const std::vector<at::Tensor>& parameters,
+                  const std::function<at::Tensor(const at::Tensor&)>& run,
+                  const at::Tensor& x) { return through(parameters, run, x); };
+  }
 
  private:
   ModelConfig config_;

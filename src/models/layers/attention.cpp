@@ -1,5 +1,7 @@
 #include "models/layers/attention.h"
 
+#include <ATen/ops/zeros.h>
+
 #include "models/kernels/attention_inputs.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_cache.h"
@@ -15,6 +17,12 @@ at::Tensor normed_heads(LayerNorm& norm, const at::Tensor& x) {
 
 }  // namespace
 
+Linear key_product(int64_t in, int64_t out, bool has_bias, bool key_has_bias) {
+  Linear product(in, out, has_bias && key_has_bias);
+  if (has_bias && !key_has_bias) product->bias = at::zeros({out});
+  return product;
+}
+
 SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options) : options_(options) {
   const Heads& heads = options.heads;
   const auto product = [&](const std::string& name, int64_t of_heads) {
@@ -23,7 +31,10 @@ SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options) : opti
   const AttentionNames& names = options.names;
   query_key_value_ =
       names.joined.empty()
-          ? JoinedLinear({product(names.query, heads.query), product(names.key, heads.key_value),
+          ? JoinedLinear({product(names.query, heads.query),
+                          adopt(*this, names.key,
+                                key_product(options.hidden, heads.key_value * heads.dim,
+                                            options.has_bias, options.key_has_bias)),
                           product(names.value, heads.key_value)})
           : JoinedLinear({product(names.joined, heads.joined())});
   const auto norm = [&](const std::string& name) -> LayerNorm {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "models/lazy_zeros.h"
@@ -22,6 +23,22 @@ void check_ids(const at::Tensor& ids, int64_t rows, const char* what) {
   throw Error(ErrorKind::kData, fmt::format("{} {} is outside of the model's table of {} rows; do "
                                             "tokenizer and model belong together?",
                                             what, *bad, rows));
+}
+
+// [positions, width]: sines of all frequencies, then cosines. In double precision, as the reference
+// computes it.
+void fill_sinusoids(const at::Tensor& table) {
+  const int64_t rows = table.size(0), width = table.size(1), sines = (width + 1) / 2;
+  auto* out = table.mutable_data_ptr<float>();
+  for (int64_t position = 0; position < rows; ++position) {
+    for (int64_t column = 0; column < width; ++column) {
+      const bool is_sine = column < sines;
+      const int64_t frequency = is_sine ? column : column - sines;
+      const double angle =
+          double(position) / std::pow(10000.0, 2.0 * double(frequency) / double(width));
+      *out++ = float(is_sine ? std::sin(angle) : std::cos(angle));
+    }
+  }
 }
 
 at::Tensor shifted(const at::Tensor& words, const at::Tensor& shift) {
@@ -48,8 +65,12 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
     if (rows == 0) return nullptr;
     return register_module(name, Embedding(rows, options.width));
   };
-  words_ = table(options.names.words, options.words);
+  words_ = options.shared ? options.shared : table(options.names.words, options.words);
   positions_ = table(options.names.positions, options.positions);
+  if (options.has_sinusoids) {
+    positions_->weight.set_requires_grad(false);
+    fill_sinusoids(positions_->weight);
+  }
   segments_ = table(options.names.segments, options.segments);
   tasks_ = table(options.names.tasks, options.tasks);
   if (options.projected > 0)

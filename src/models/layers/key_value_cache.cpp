@@ -13,8 +13,6 @@ namespace {
 
 constexpr int64_t kLeastRoom = 32;  // tokens
 
-int64_t room_for(int64_t tokens) { return std::max(kLeastRoom, tokens + tokens / 2); }
-
 int64_t new_tokens(const Packed& tokens, int64_t sequence) {
   const int32_t* ends = tokens.cu_seqlens.const_data_ptr<int32_t>() + sequence;
   return ends[1] - ends[0];
@@ -76,9 +74,13 @@ void copy_rows(const at::Tensor& from, int64_t source, const at::Tensor& to, int
 
 }  // namespace
 
-KeyValueCache::KeyValueCache(int64_t layers) {
+KeyValueCache::KeyValueCache(int64_t layers, bool grows) : grows_(grows) {
   TORCH_CHECK(layers > 0, "[KeyValueCache] expected layers, received ", layers);
   layers_.resize(static_cast<size_t>(layers));
+}
+
+int64_t KeyValueCache::room_for(int64_t tokens) const {
+  return grows_ ? std::max(kLeastRoom, tokens + tokens / 2) : tokens;
 }
 
 int64_t KeyValueCache::sequences() const {
@@ -118,7 +120,7 @@ void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
 }
 
 void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
-                              const at::Tensor& k) {
+                              const at::Tensor& k) const {
   bool fits = layer.k.defined();
   for (size_t s = 0; s < lengths.size() && fits; ++s)
     fits = lengths[s] <= layer.rooms[s + 1] - layer.rooms[s];
@@ -164,6 +166,13 @@ KeyValueCache::View KeyValueCache::append(int64_t layer, const at::Tensor& k, co
   return view(of);
 }
 
+KeyValueCache::View KeyValueCache::all(int64_t layer) const {
+  const Layer& of = layers_.at(static_cast<size_t>(layer));
+  TORCH_CHECK(of.k.defined() && !of.lengths.empty(), "[KeyValueCache] layer ", layer,
+              " has no sequences");
+  return view(of);
+}
+
 KeyValueCache::View KeyValueCache::view(const Layer& layer) {
   const int64_t first = layer.rooms.front(), rows = layer.rooms.back() - first;
   const auto longest = std::max_element(layer.lengths.begin(), layer.lengths.end());
@@ -181,7 +190,7 @@ void KeyValueCache::select(std::span<const int64_t> sequences) {
 }
 
 // Who leaves gives its room to the one before it.
-void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) {
+void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) const {
   const bool keeps_order = std::adjacent_find(sequences.begin(), sequences.end(),
                                               std::greater_equal<>()) == sequences.end();
   if (!keeps_order) {

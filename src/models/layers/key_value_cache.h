@@ -20,7 +20,8 @@ namespace hone {
 // threw it is of no use.
 class KeyValueCache {
  public:
-  explicit KeyValueCache(int64_t layers);
+  // `grows` false: sequences come whole (an encoder's sources), and none has room for more.
+  explicit KeyValueCache(int64_t layers, bool grows = true);
 
   int64_t sequences() const;               // 0 before the first forward pass
   int64_t length(int64_t sequence) const;  // tokens so far, that all layers have seen
@@ -35,6 +36,8 @@ class KeyValueCache {
     kernels::Stretches of_k;
   };
   View append(int64_t layer, const at::Tensor& k, const at::Tensor& v, const Packed& tokens);
+  // The same where no sequence has new tokens. REQUIRES: there are sequences.
+  View all(int64_t layer) const;
 
   // Sequences [0, sequences()) in this order from now on: those that are not named leave, one named
   // twice is copied (beams). While order stays and nothing is copied, no memory moves. Throws
@@ -53,11 +56,13 @@ class KeyValueCache {
   static void lay_out(Layer& layer, std::span<const int64_t> sequences,
                       const std::vector<int64_t>& rooms);
   static void add_sequences(Layer& layer, int64_t sequences);
-  static void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k);
-  static void select(Layer& layer, std::span<const int64_t> sequences);
+  int64_t room_for(int64_t tokens) const;
+  void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k) const;
+  void select(Layer& layer, std::span<const int64_t> sequences) const;
   static View view(const Layer& layer);
 
   std::vector<Layer> layers_;
+  bool grows_;
 };
 
 }  // namespace hone

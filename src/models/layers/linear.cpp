@@ -233,7 +233,8 @@ void JoinedLinear::rejoin() {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> weights, biases;
   for (const Linear& layer : layers_)
-    weights.push_back(layer->weight), biases.push_back(layer->bias);
+    weights.push_back(layer->weight),
+        biases.push_back(has_bias() ? layer->bias.to(layer->weight.device()) : layer->bias);
   share(at::cat(weights), has_bias() ? at::cat(biases) : at::Tensor());
 }
 

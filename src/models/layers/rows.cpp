@@ -32,7 +32,7 @@ at::Tensor frequencies_by_token(const Packed& tokens, const RotaryOptions& optio
 }  // namespace
 
 Rows::Rows(const Packed& tokens, bool is_training, KeyValueCache* cache)
-    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}, {}})),
+    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}, {}, {}})),
       keys_(tokens.keys),
       is_training_(is_training) {}
 

@@ -1,0 +1,92 @@
+#include "models/block_stack.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "models/encoder_backbone.h"
+#include "models/layers/adopt.h"
+#include "models/layers/key_value_prefix.h"
+#include "models/layers/source.h"
+
+namespace hone {
+
+BlockStack::BlockStack(torch::nn::Module& root, const EncoderPlan& plan)
+    : final_dropout_(plan.final_dropout) {
+  make_embeddings(root, plan);
+  make_layers(root, plan);
+  if (!plan.final_norm.empty())
+    final_norm_ = adopt(root, plan.final_norm,
+                        LayerNorm(plan.block.hidden, plan.block.norm_eps, plan.block.norm_kind));
+}
+
+void BlockStack::make_embeddings(torch::nn::Module& root, const EncoderPlan& plan) {
+  embeddings_ = TokenEmbeddings(plan.embeddings);
+  if (plan.embeddings_name.empty()) {
+    for (const auto& child : embeddings_->named_children())
+      root.register_module(child.key(), child.value());
+  } else {
+    adopt(root, plan.embeddings_name, embeddings_);
+  }
+  if (!plan.projection.empty())
+    projection_ = adopt(root, plan.projection, Linear(plan.embeddings.width, plan.block.hidden));
+}
+
+void BlockStack::make_layers(torch::nn::Module& root, const EncoderPlan& plan) {
+  const DistanceBiasPlan& bias = plan.distance_bias;
+  if (bias.buckets > 0)
+    distance_bias_ = DistanceBias(bias.buckets, plan.block.heads.query, bias.bucket_of);
+  std::map<std::string, EncoderBlock> made;
+  for (int64_t layer = 0; layer < plan.layers; ++layer) {
+    const std::string name = plan.block_name(layer);
+    if (!made.contains(name)) {
+      BlockOptions block = plan.block;
+      block.distance_bias = distance_bias_;
+      if (plan.vary) plan.vary(layer, block);
+      made.emplace(name, adopt(root, name, EncoderBlock(block)));
+    }
+    layers_.push_back(made.at(name));
+  }
+  if (distance_bias_) adopt(root, bias.name, distance_bias_);  // perhaps below a block (T5)
+}
+
+std::vector<at::Tensor> BlockStack::parameters_of(size_t layer) const {
+  std::vector<at::Tensor> parameters = layers_[layer]->parameters();
+  const auto is_there = [&](const at::Tensor& bias) {
+    return std::any_of(parameters.begin(), parameters.end(),
+                       [&](const at::Tensor& parameter) { return parameter.is_same(bias); });
+  };
+  if (distance_bias_ && !is_there(distance_bias_->weight))
+    parameters.push_back(distance_bias_->weight);
+  return parameters;
+}
+
+at::Tensor BlockStack::embed(const Rows& rows, Precision precision) {
+  at::Tensor x = embeddings_(rows);  // [N, width]
+  if (precision == Precision::kBf16) x = x.to(at::kBFloat16);
+  return projection_ ? projection_(x, rows) : x;
+}
+
+at::Tensor BlockStack::forward(const Rows& rows, const Want& want, Precision precision,
+                               const Runner& runner) {
+  at::Tensor x = embed(rows, precision);
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    const auto place = static_cast<int64_t>(layer);
+    const bool is_last = layer + 1 == layers_.size();
+    const auto run = [block = layers_[layer],
+                      at = (is_last ? rows.choose(want.rows) : rows).at(place)](
+                         const at::Tensor& in) mutable { return block(in, at); };
+    std::vector<at::Tensor> parameters = parameters_of(layer);
+    if (rows.prefix() != nullptr) parameters.push_back(rows.prefix()->of_layer(place));
+    if (rows.source() != nullptr && rows.source()->states.defined())
+      parameters.push_back(rows.source()->states);
+    x = runner(parameters, run, x);
+    if (want.states != nullptr) want.states->push_back(x);
+  }
+  if (final_norm_) x = final_norm_(x);
+  if (final_dropout_ == 0) return x;
+  const Rows given = rows.choose(want.rows);
+  return kernels::dropout(x, given.dropout(DropoutPlace::kFinalNorm, final_dropout_));
+}
+
+}  // namespace hone
