@@ -31,6 +31,7 @@ int64_t token_field(const Json& config, const char* key) {
 
 // The rows of a source that is no text: Packed::features, as if each were a token.
 Packed as_tokens(const Packed& source) {
+  if (!source.features.defined()) return source;  // there is none
   Packed tokens = source;
   tokens.ids = at::zeros({source.features.size(0)}, source.ids.options());
   tokens.cu_seqlens = source.feature_ends;
@@ -77,7 +78,7 @@ ModelConfig EncoderDecoderPlan::described(const Json& raw) const {
   ModelConfig config = decoder.described(raw);
   config.num_layers = encoder_layers() + decoder.layers;
   config.is_causal = false;  // its tokens see all of the source
-  config.encoder_decoder = {
+  config.encoder_decoder = EncoderDecoderFacts{
       .source_vocabulary = has_encoder ? encoder.embeddings.words : 0,
       .source_positions = encoder.embeddings.positions - encoder.embeddings.position_offset,
       .start = token_field(raw, "decoder_start_token_id"),

@@ -13,7 +13,6 @@
 #include "models/adapters/prefix.h"
 
 namespace hone {
-namespace {
 
 CausalLmHead& causal_head_of(Network& network) {
   if (auto* head = dynamic_cast<CausalLmHead*>(&network.head())) return *head;
@@ -23,7 +22,6 @@ CausalLmHead& causal_head_of(Network& network) {
                           network.backbone().config().model_type));
 }
 
-// The new tokens of all sequences end to end, each where the cached ones of its sequence end.
 Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& cache) {
   std::vector<int64_t> ids, positions;
   Packed packed;
@@ -47,8 +45,6 @@ Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& ca
   return packed;
 }
 
-}  // namespace
-
 CausalDecoder::CausalDecoder(Network& network)
     : network_(network),
       head_(causal_head_of(network)),
@@ -65,8 +61,7 @@ at::Tensor CausalDecoder::next(const std::vector<NewTokens>& sequences) {
   Batch batch;
   batch.streams.push_back(pack_new(sequences, cache_));
   batch = network_.place(std::move(batch));
-  const Packed& tokens = batch.streams.front();
-  const at::Tensor last = (tokens.cu_seqlens.slice(0, 1) - 1).to(tokens.ids.options());
+  const at::Tensor last = batch.streams.front().last_rows();
   const at::Tensor states = head_.states(network_.backbone(), batch, last, &cache_);
   return head_.logits(network_.backbone(), states).to(at::kCPU, at::kFloat).contiguous();
 }

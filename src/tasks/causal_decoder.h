@@ -11,6 +11,11 @@
 
 namespace hone {
 
+// Error(kUsage) where the network's head is not a CausalLmHead.
+CausalLmHead& causal_head_of(Network& network);
+// The new tokens of all sequences end to end, each where the cached ones of its sequence end.
+Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& cache);
+
 class CausalDecoder : public StepDecoder {
  public:
   // Error(kUsage) where the network's head is not a CausalLmHead. The network outlives this.

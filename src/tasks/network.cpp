@@ -182,7 +182,10 @@ StateDict weights_of(const Network& network) {
 
 StateDict stored_weights_of(const Network& network) {
   StateDict weights;
-  for (const auto& [name, value] : network.stored_weights()) weights[name] = value.detach();
+  const ModelConfig& config = network.backbone().config();
+  const std::string dropped = config.is_bare ? config.base_prefix + "." : "";
+  for (const auto& [name, value] : network.stored_weights())
+    weights[name.starts_with(dropped) ? name.substr(dropped.size()) : name] = value.detach();
   return weights;
 }
 

@@ -143,7 +143,8 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config,
 // The network of a folder that `save` wrote: all of its weights are there.
 std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig config,
                                          const Task& task) {
-  const StateDict weights = load_state_dict(folder);
+  StateDict weights = load_state_dict(folder);
+  settle_copies(config, weights, folder);
   config.compare_with(weights, folder);
   std::shared_ptr<Network> network = make_network(config, task);
   const LoadReport report =

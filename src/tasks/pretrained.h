@@ -12,6 +12,8 @@
 namespace hone {
 
 // The network of `task` as the model's configuration describes it. Its weights are not set.
+// Error(kUsage) where the task needs a source beside its texts and the model reads none, or the
+// other way round.
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task);
 
 // The same with the weights of `folder`. The checkpoint's own head goes on where the task can
@@ -21,6 +23,10 @@ std::shared_ptr<Network> make_network(ModelConfig config, const Task& task);
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
                                       const Task& task, uint64_t seed,
                                       std::vector<std::string>* fresh = nullptr);
+
+// What a checkpoint holds twice becomes one weight; see CausalLmStyle. Error(kModel) where the two
+// differ.
+void settle_copies(ModelConfig& config, StateDict& weights, const std::string& source);
 
 // "a, b, c, d, e, …", and "3 weights are"
 std::string first_names(const std::vector<std::string>& names);

@@ -7,6 +7,7 @@
 
 #include "data/tokenizer/streamed_text.h"
 #include "tasks/causal_decoder.h"
+#include "tasks/source_decoder.h"
 
 namespace hone {
 namespace {
@@ -37,18 +38,25 @@ void add_seed(const Record& record, Sample& sample) {
 std::vector<Prompt> prompts_of(std::span<const Sample> samples) {
   std::vector<Prompt> prompts;
   for (const Sample& sample : samples) {
-    prompts.push_back({sample.streams.front().ids});
+    prompts.push_back({sample.streams.back().ids});
+    if (sample.streams.size() > 1) prompts.back().source = sample.streams.front().ids;
     if (const Target* seed = seed_of(sample))
       prompts.back().seed = static_cast<int64_t>(seed->values.front());
   }
   return prompts;
 }
 
+std::unique_ptr<StepDecoder> make_decoder(Network& network, const std::vector<Prompt>& prompts) {
+  if (network.backbone().config().encoder_decoder)
+    return std::make_unique<SourceDecoder>(network, prompts);
+  return std::make_unique<CausalDecoder>(network);
+}
+
 std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenizer,
                                      const GenerationSettings& settings,
                                      const std::vector<Prompt>& prompts, const GenerationRun& run) {
-  CausalDecoder decoder(network);
-  if (settings.stop_strings.empty()) return generate(decoder, prompts, settings.tokens, run);
+  const std::unique_ptr<StepDecoder> decoder = make_decoder(network, prompts);
+  if (settings.stop_strings.empty()) return generate(*decoder, prompts, settings.tokens, run);
   std::deque<StreamedText> texts;
   for (size_t i = 0; i < prompts.size(); ++i) texts.emplace_back(tokenizer, settings.stop_strings);
   GenerationRun watched = run;
@@ -57,7 +65,7 @@ std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenize
     const bool goes_on = !run.on_token || run.on_token(prompt, token);
     return goes_on && !texts[prompt].is_stopped();
   };
-  return generate(decoder, prompts, settings.tokens, watched);
+  return generate(*decoder, prompts, settings.tokens, watched);
 }
 
 std::string text_of(const Generated& answer, const Tokenizer& tokenizer,
