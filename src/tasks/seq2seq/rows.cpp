@@ -1,6 +1,7 @@
 #include "tasks/seq2seq/rows.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -64,8 +65,7 @@ Sequence finished(Encoding text, const Tokenizer& tokenizer, int64_t language, i
 }
 
 Sequence source_of(const Record& record, const Reading& r, bool* truncated) {
-  const std::string& text = need_text(record, r.options.source);
-  if (is_blank(text)) throw field_error(record, r.options.source, "is empty");
+  const std::string text = source_text(record, r.options);
   return finished(tokens_of(record, r.options.source, r.options.prefix + text, r.source), r.source,
                   r.tokens.source_language, r.tokens.source_end, r.tokens.language_is_last,
                   r.source_room, truncated);
@@ -126,9 +126,17 @@ Sample prompt_sample(const Record& record, const Reading& r, bool* truncated) {
 }
 
 void check_row(const Record& record, const Options& options) {
-  if (is_blank(need_text(record, options.source)))
-    throw field_error(record, options.source, "is empty");
+  source_text(record, options);
   references_of(record, options);
+}
+
+std::string source_text(const Record& record, const Options& options) {
+  const bool is_list = need_field(record, options.source).is_array();
+  const std::string text =
+      is_list ? fmt::format("{}", fmt::join(need_strings(record, options.source), " "))
+              : need_text(record, options.source);
+  if (is_blank(text)) throw field_error(record, options.source, "is empty");
+  return text;
 }
 
 std::vector<std::string> references_of(const Record& record, const Options& options) {

@@ -43,6 +43,8 @@ Sample prompt_sample(const Record& record, const Reading& reading, bool* truncat
 
 // Error(kData) for a row that cannot be learned from.
 void check_row(const Record& record, const Options& options);
+// What is read: the field's text, or a list of its sentences with blanks between.
+std::string source_text(const Record& record, const Options& options);
 // The gold texts of a row, at least one.
 std::vector<std::string> references_of(const Record& record, const Options& options);
 

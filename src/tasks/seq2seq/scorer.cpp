@@ -84,7 +84,7 @@ class Seq2SeqScorer : public Scorer {
     if (!texts_) return;
     texts_->add({.predicted = text.get<std::string>(),
                  .references = references_of(gold, options_),
-                 .source = need_text(gold, options_.source),
+                 .source = source_text(gold, options_),
                  .where = gold.where()});
   }
 

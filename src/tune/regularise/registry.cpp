@@ -9,6 +9,7 @@ RegulariserInfo fgm();
 RegulariserInfo pgd();
 RegulariserInfo freelb();
 RegulariserInfo ema();
+RegulariserInfo average();
 
 Table<RegulariserInfo>& regularisers() {
   static Table<RegulariserInfo> all("regulariser", {
@@ -18,6 +19,7 @@ Table<RegulariserInfo>& regularisers() {
                                                        pgd(),
                                                        freelb(),
                                                        ema(),
+                                                       average(),
                                                    });
   return all;
 }
@@ -33,6 +35,9 @@ std::vector<ChosenRegulariser> read_regularisers(Config& section) {
                                            "defaults, or leave it out",
                                            key, key));
   }
+  if (section.has("ema") && section.has("average"))
+    throw section.error("average",
+                        "\"ema\" and \"average\" both say what weights are evaluated; take one");
   std::vector<ChosenRegulariser> chosen;
   for (const RegulariserInfo& info : regularisers()) {
     if (!section.has(info.name)) continue;
