@@ -167,16 +167,22 @@ void RunConfig::read_data(Config& root) {
 RunConfig RunConfig::read(Config& root, const std::string& path) {
   Config model = root.section("model");
   const std::string model_path = model.require("path");
+  const std::string init = model.choice("init", "pretrained", {"pretrained", "random"});
   RunConfig config(task_section(root));
   config.has_tasks_ = root.has("tasks");
   config.path = path;
   config.model = model_path;
+  if (init == "random") config.start = Start::kRandom;
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
   Config train = root.section("train"), regularise = root.section("regularise"),
          output = root.section("output");
   config.read_data(root);
   config.peft = read_peft(root, config);
+  if (config.peft && config.start == Start::kRandom)
+    throw model.error("init",
+                      "adapters are trained beside weights that stay as they are: random ones know "
+                      "nothing (model.init: random, peft)");
   config.train = read_train(train, config);
   config.regularisers = read_regularisers(regularise);
   config.output_dir = output.require("dir");
@@ -195,6 +201,7 @@ void RunConfig::read_stage(Config& stage, const Config& root, Json& resolved_sta
   Config own = stage.over(root, {"train"}, without);
   own.override_with("output.dir=" + to_text(Json(output_dir + "/stages/" + name)));
   own.override_with("model.path=" + to_text(Json(last_model())));
+  if (!stages.empty()) own.override_with("model.init=pretrained");
   RunConfig config = read(own, path);
   own.refuse_unknown();
   config.stage = name;
@@ -225,6 +232,7 @@ RunConfig RunConfig::read_whole(Config root, const std::string& path) {
     Json list = Json::array();
     for (Config& stage : root.sections("stages")) config.read_stage(stage, root, list);
     root.note("stages", std::move(list));
+    config.start = Start::kPretrained;  // of the last stage
   }
   root.refuse_unknown();
   config.resolved = root.resolved();

@@ -184,13 +184,15 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed,
                                            const CleanOptions& clean,
-                                           const std::optional<PeftOptions>& peft) {
-  verify_source(model_folder);
+                                           const std::optional<PeftOptions>& peft, Start start) {
+  if (start == Start::kPretrained) verify_source(model_folder);
   const ModelConfig config = ModelConfig::load(model_folder);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::vector<std::string> fresh;
-  pipeline->network_ = network_from(model_folder, config, *task, seed, &fresh);
+  pipeline->network_ = start == Start::kRandom
+                           ? random_network(config, *task, seed)
+                           : network_from(model_folder, config, *task, seed, &fresh);
   if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
   pipeline->network_->eval();
   pipeline->info_ = &task->info();

@@ -40,6 +40,10 @@ struct Evaluation {
 
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
 
+// What a network begins from: the weights of its folder, or random ones, which are a function of the
+// seed; then the folder needs none.
+enum class Start { kPretrained, kRandom };
+
 // All const members may be called from any number of threads at once, so long as nothing trains the
 // network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
 // training and back (Network::train, eval); it is made for evaluation, and answers then only.
@@ -51,7 +55,8 @@ class Pipeline {
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
                                           const CleanOptions& clean = {},
-                                          const std::optional<PeftOptions>& peft = {});
+                                          const std::optional<PeftOptions>& peft = {},
+                                          Start start = Start::kPretrained);
   // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
   // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
   // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a

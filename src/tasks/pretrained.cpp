@@ -222,6 +222,15 @@ std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
   return std::make_shared<Network>(make_backbone(config), head);
 }
 
+std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& task,
+                                        uint64_t seed) {
+  const std::shared_ptr<Network> network = make_network(config, task);
+  network->backbone().initialise(mix(seed, 1));
+  network->head().initialise(seed);
+  log_info("all weights begin at random, as seed {} has them", seed);
+  return network;
+}
+
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
                                       const Task& task, uint64_t seed,
                                       std::vector<std::string>* fresh) {

@@ -16,7 +16,11 @@ namespace hone {
 // other way round.
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task);
 
-// The same with the weights of `folder`. The checkpoint's own head goes on where the task can
+// The same with random weights, a function of `seed`: BERT's rule for the family's
+// initializer_range (Backbone::initialise).
+std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& task, uint64_t seed);
+
+// The network with the weights of `folder`. The checkpoint's own head goes on where the task can
 // continue it (Task::can_continue), else a fresh one takes its place, a function of `seed`. Missing
 // weights of a head or a pooler start fresh; missing backbone weights are an Error(kModel) that
 // names them. `fresh` gets the names of the backbone's weights that start fresh.
