@@ -184,7 +184,10 @@ TEST(ConformanceOfAdapters, EveryMethodHoldsOnEveryFamilyAndTask) {
       ADD_FAILURE() << error.what();
     }
   }
-  EXPECT_EQ(families_held.size(), families().names().size());
+  const std::vector<std::string> names = families().names();
+  std::set<std::string> expected(names.begin(), names.end());
+  expected.erase("whisper");  // its source is no text: no task has it
+  EXPECT_EQ(families_held, expected);
   std::cout << "[  CASES   ] " << all.size() << " of " << std::size(kMethods) << " methods, "
             << families().names().size() << " families and " << tasks.size() << " tasks\n";
 }
