@@ -133,11 +133,14 @@ std::optional<Precision> restore_precision(const Json& manifest, const std::stri
 
 void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config,
                       const std::string& folder) {
-  if (tokenizer.vocab_size() <= config.vocab_size) return;
+  const int64_t rows = config.encoder_decoder && config.encoder_decoder->reads_text
+                           ? config.encoder_decoder->source_vocabulary
+                           : config.vocab_size;
+  if (tokenizer.vocab_size() <= rows) return;
   throw Error(ErrorKind::kModel, {folder},
               fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
                           "rows: they do not belong together.",
-                          tokenizer.vocab_size(), config.vocab_size));
+                          tokenizer.vocab_size(), rows));
 }
 
 // The network of a folder that `save` wrote: all of its weights are there.

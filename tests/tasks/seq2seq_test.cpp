@@ -43,14 +43,16 @@ void write_tokenizer(const std::string& folder, bool puts_end, const char* token
     ids[token] = ids.size();
   }
   for (int i = 0; i < 39; ++i) ids["w" + std::to_string(i)] = ids.size();
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+             second = {{"Sequence", {{"id", "B"}, {"type_id", 0}}}},
+             end = {{"SpecialToken", {{"id", "[END]"}, {"type_id", 0}}}};
   const Json ending = {
       {"type", "TemplateProcessing"},
-      {"single",
-       {{{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
-        {{"SpecialToken", {{"id", "[END]"}, {"type_id", 0}}}}}},
-      {"pair", Json::array({{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}})},
+      {"single", Json::array({text, end})},
+      {"pair", Json::array({text, end, second, end})},
       {"special_tokens",
-       {{"[END]", {{"id", "[END]"}, {"ids", {kEndId}}, {"tokens", {"[END]"}}}}}}};
+       {{"[END]",
+         {{"id", "[END]"}, {"ids", Json::array({kEndId})}, {"tokens", Json::array({"[END]"})}}}}}};
   const Json tokenizer = {
       {"version", "1.0"},
       {"added_tokens", added},
@@ -122,12 +124,6 @@ struct Made {
     return error_of([&] { sample(record); });
   }
 };
-
-std::vector<int32_t> word_ids(const std::vector<int32_t>& words) {
-  std::vector<int32_t> ids;
-  for (const int32_t word : words) ids.push_back(kFirstWord + word);
-  return ids;
-}
 
 TEST(Seq2SeqRows, AreSourceAndWhatTheDecoderReadsAndPredicts) {
   const Made made;

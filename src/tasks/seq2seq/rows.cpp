@@ -71,20 +71,23 @@ Sequence source_of(const Record& record, const Reading& r, bool* truncated) {
                   r.source_room, truncated);
 }
 
-// What the decoder is to predict. One token of the room is for an end that the tokenizer does not
-// put there itself.
+// What the decoder is to predict. Where the tokenizer puts no end itself, it takes the last place.
 std::vector<int32_t> labels_of(const Record& record, const Reading& r, bool* truncated) {
   const std::string text = references_of(record, r.options).front();
   const SpecialTokens& tokens = r.tokens;
   std::vector<int32_t> ids =
       finished(tokens_of(record, r.options.target, text, r.target), r.target,
-               tokens.target_language, tokens.end, tokens.language_is_last, r.target_room - 1,
+               tokens.target_language, tokens.end, tokens.language_is_last, r.target_room,
                truncated)
           .ids;
   const auto end = static_cast<int32_t>(tokens.end);
-  if (std::find(ids.end() - std::min<int64_t>(2, static_cast<int64_t>(ids.size())), ids.end(),
-                end) == ids.end())
-    ids.push_back(end);
+  const auto last_two = ids.end() - std::min<int64_t>(2, static_cast<int64_t>(ids.size()));
+  if (std::find(last_two, ids.end(), end) != ids.end()) return ids;
+  if (static_cast<int64_t>(ids.size()) >= r.target_room) {
+    ids.resize(static_cast<size_t>(std::max<int64_t>(r.target_room - 1, 1)));
+    if (truncated != nullptr) *truncated = true;
+  }
+  ids.push_back(end);
   return ids;
 }
 

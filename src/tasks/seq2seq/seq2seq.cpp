@@ -88,6 +88,11 @@ void Seq2Seq::begin_from(const std::string& model_folder, bool) {
   learned_.tokens.start = start_of(options_.generation, facts);
   learned_.tokens.end = facts.end;
   learned_.source_positions = facts.source_positions;
+  if (target_tokenizer_ && target_tokenizer_->vocab_size() > config.vocab_size)
+    throw Error(ErrorKind::kModel, {options_.target_tokenizer},
+                fmt::format("has {} entries, but the model's table of target words has {} rows: "
+                            "they do not belong together",
+                            target_tokenizer_->vocab_size(), config.vocab_size));
   if (options_.max_source_length > facts.source_positions)
     throw Error(ErrorKind::kUsage,
                 fmt::format("\"max_source_length\" is {}, but the model has positions for a source "
