@@ -90,6 +90,7 @@ void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
 
 void tell_head(const HeadStart& head, const std::string& source) {
   if (head.names.empty() && head.kept.empty()) return;  // a head without weights
+  const std::vector<std::string>& own = head.names.empty() ? head.kept : head.names;
   if (!head.dropped.empty()) {
     log_info(
         "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "
@@ -102,7 +103,7 @@ void tell_head(const HeadStart& head, const std::string& source) {
         source, first_names(head.names));
   } else {
     log_info("{}: the checkpoint's own head ({}) goes on: its task and labels are the same", source,
-             first_names(head.names));
+             first_names(own));
   }
   if (head.is_fresh && !head.kept.empty())
     log_info("{}: of the checkpoint's own head, {} goes on", source, first_names(head.kept));
