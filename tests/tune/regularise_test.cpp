@@ -138,6 +138,8 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
   EXPECT_THAT(refusal("neftune: {alpha: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema: {decay: 1}"), HasSubstr("less than 1"));
   EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
+  EXPECT_THAT(refusal("average: {last: 1}"), HasSubstr("2 or more"));
+  EXPECT_THAT(refusal("average: {}\n  ema: {}"), HasSubstr("take one"));
 }
 
 TEST(Regularise, IsTakenInTheOrderOfTheTable) {
@@ -451,11 +453,54 @@ TEST(Ema, IsEvaluatedAndKeptAsTheBestWhileTheWeightsAreTrained) {
   EXPECT_NE(first_difference(evaluated, after), "");
 }
 
+// ---- checkpoint averaging
+
+TEST(Average, IsTheMeanOfTheLastCopiesWhileTheWeightsAreTrained) {
+  TinyRun run;
+  run.regularise_yaml = "{average: {last: 3, every: 2}}";
+  TrainOptions options = tiny_options();
+  options.max_steps = 11;
+  options.eval_strategy = "no";
+  run.train(options);
+  // A run without it, looked at after each step: copies are of steps 6, 8 and 10.
+  TinyRun plain;
+  int64_t step = 0;
+  std::map<std::string, at::Tensor> sum;
+  plain.evaluate_instead = [&] {
+    ++step;
+    if (step == 6 || step == 8 || step == 10) {
+      for (const auto& [name, value] : plain.weights())
+        sum[name] = sum.contains(name) ? sum[name] + value : value.clone();
+    }
+    return std::pair(Report{}, 1.0);
+  };
+  options.eval_strategy = "steps";
+  options.eval_steps = 1;
+  options.load_best_model_at_end = false;
+  plain.train(options);
+  EXPECT_EQ(step, 11);
+  for (auto& [name, value] : sum) value = value / 3;
+  EXPECT_LT(largest_difference(sum, run.weights()), 1e-5);
+  EXPECT_NE(first_difference(plain.weights(), run.weights()), "");
+}
+
+TEST(Average, BeforeItsFirstCopyIsTheWeightsThemselves) {
+  TinyRun run, plain;
+  run.regularise_yaml = "{average: {every: 100}}";
+  TrainOptions options = tiny_options();
+  options.max_steps = 5;
+  options.eval_strategy = "no";
+  run.train(options);
+  plain.train(options);
+  EXPECT_EQ(first_difference(plain.weights(), run.weights()), "");
+}
+
 // ---- runs
 
 class EveryRun : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                          testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
+                                         "{average: {last: 3, every: 2}}",
                                          "{r_drop: {}, fgm: {}, ema: {}}"));
 
 // Killed without warning some steps after its checkpoint.
