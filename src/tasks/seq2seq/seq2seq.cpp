@@ -43,6 +43,14 @@ int64_t start_of(const GenerationSettings& generation, const EncoderDecoderFacts
   return is_there ? found->get<int64_t>() : facts.start;
 }
 
+void refuse_other_families(const ModelConfig& config) {
+  if (config.encoder_decoder && config.encoder_decoder->reads_text) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("models of the family {} do not read a text and write another; take "
+                          "one that does (t5, bart, marian, mbart, pegasus)",
+                          config.model_type));
+}
+
 Json loss_json(const Row& row) {
   const std::vector<float>& next = row.sample->targets.front().values;
   const auto* losses = row.output.const_data_ptr<float>();
@@ -76,14 +84,14 @@ Seq2Seq::Seq2Seq(Options options, Learned learned)
 const TaskInfo& Seq2Seq::info() const { return kInfo; }
 
 void Seq2Seq::begin_from(const std::string& model_folder, bool) {
+  const ModelConfig config = ModelConfig::load(model_folder);
+  refuse_other_families(config);
   options_.generation.begin_from(model_folder);
   if (!options_.target_tokenizer.empty())
     target_tokenizer_ = Tokenizer::load(options_.target_tokenizer);
   const Json tokenizer = read_tokenizer_config(model_folder);
   end_token_ = text_in(tokenizer, "eos_token");
   tokenizer_class_ = text_in(tokenizer, "tokenizer_class");
-  const ModelConfig config = ModelConfig::load(model_folder);
-  if (!config.encoder_decoder) return;  // make_head says so
   const EncoderDecoderFacts& facts = *config.encoder_decoder;
   learned_.tokens.start = start_of(options_.generation, facts);
   learned_.tokens.end = facts.end;
@@ -179,11 +187,7 @@ std::vector<Sample> Seq2Seq::encode(const Record& record, const Tokenizer& token
 }
 
 std::shared_ptr<Head> Seq2Seq::make_head(const ModelConfig& config) const {
-  if (!config.encoder_decoder || !config.encoder_decoder->reads_text)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("models of the family {} do not read a text and write another; take "
-                            "one that does (t5, bart, marian, mbart, pegasus)",
-                            config.model_type));
+  refuse_other_families(config);
   return std::make_shared<CausalLmHead>(config, /*streams=*/2);
 }
 
