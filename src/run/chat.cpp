@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <string_view>
 
 #include "base/hub.h"
 #include "data/tokenizer/streamed_text.h"
@@ -29,6 +30,11 @@ std::unique_ptr<Pipeline> load_writer(const std::string& model, const LoadOption
     throw Error(ErrorKind::kModel, {folder},
                 fmt::format("the model was trained for the task {}: it writes no answers. Take one "
                             "of the task {}, or a pre-trained model that has a chat template.",
+                            pipeline->info().name, kTask));
+  if (pipeline->info().name != std::string_view(kTask))
+    throw Error(ErrorKind::kModel, {folder},
+                fmt::format("the model was trained for the task {}: it holds no conversations. Take "
+                            "one of the task {}, or ask it with hone predict.",
                             pipeline->info().name, kTask));
   return pipeline;
 }

@@ -94,7 +94,9 @@ constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"TOKEN_CLS", "ForTokenClassification"},
     {"QUESTION_ANS", "ForQuestionAnswering"},
     {"CAUSAL_LM", "ForCausalLM"},
-    {"CAUSAL_LM", "LMHeadModel"}};
+    {"CAUSAL_LM", "LMHeadModel"},
+    {"SEQ_2_SEQ_LM", "ForConditionalGeneration"},
+    {"SEQ_2_SEQ_LM", "MTModel"}};
 
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {
@@ -172,14 +174,21 @@ Adapted adapt_to(Network& network, const PeftOptions& options,
   }
 }
 
-// The backbone's weights; the names of those that the base model lacks, without its prefix.
+// The weights of the base model: the backbone's, and those of a head that is the base model's own;
+// the names of those of the backbone that it lacks, without its prefix.
 std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
-  const std::string& base_prefix = network.backbone().config().base_prefix;
-  const std::string prefix = base_prefix + ".";
+  const ModelConfig& config = network.backbone().config();
+  const std::string prefix = config.base_prefix + ".";
   auto parameters = network.stored_weights();
-  std::erase_if(parameters, [&](const auto& weight) { return !weight.first.starts_with(prefix); });
+  std::erase_if(parameters, [&](const auto& weight) {
+    return !network.head().is_of_base() && !weight.first.starts_with(prefix);
+  });
   std::vector<std::string> missing =
-      load_into(parameters, folder.base_weights, base_prefix, folder.base).missing;
+      load_into(parameters, folder.base_weights, config.base_prefix, folder.base).missing;
+  // What may be missing of a head stays as it was made; its product is in the adapter else.
+  std::erase_if(missing, [&](const std::string& name) {
+    return config.is_computed(name) || !name.starts_with(prefix);
+  });
   for (std::string& name : missing) name.erase(0, prefix.size());
   return missing;
 }
