@@ -185,7 +185,7 @@ std::vector<std::string> load_base(Network& network, const AdapterFolder& folder
   });
   std::vector<std::string> missing =
       load_into(parameters, folder.base_weights, config.base_prefix, folder.base).missing;
-  // What may be missing of a head stays as it was made; its product is in the adapter else.
+  // A head's bias that the base model lacks is none.
   std::erase_if(missing, [&](const std::string& name) {
     return config.is_computed(name) || !name.starts_with(prefix);
   });

@@ -161,9 +161,10 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
 }
 
 // The network of a folder that `save` wrote with adapters.
-std::shared_ptr<Network> restore_adapted(const std::string& path, const ModelConfig& config,
+std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig config,
                                          const Task& task, std::optional<Adapted>& adapted) {
-  const AdapterFolder folder = read_adapter_folder(path);
+  AdapterFolder folder = read_adapter_folder(path);
+  settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   std::shared_ptr<Network> network = make_network(config, task);
   adapted = load_adapter(*network, folder);
