@@ -69,14 +69,6 @@ Json losses_json(std::span<const Row> rows, const Tokenizer& tokenizer) {
           {kByPosition, pairs_json(sums.by_position)}};
 }
 
-// The text of a token that stands as a string or as {"content": …}; "" where there is none.
-std::string named_token(const Json& config, const char* name) {
-  const auto found = config.find(name);
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_object() ? found->value("content", "") : "";
-}
-
 // Of config.json; a list's first.
 int64_t end_of_config(const Json& config) {
   const auto found = config.find("eos_token_id");

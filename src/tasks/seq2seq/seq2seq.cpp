@@ -20,13 +20,6 @@ namespace {
 constexpr const char* kStart = "decoder_start_token_id";
 constexpr const char* kTargetFolder = "target_tokenizer";  // of a saved model
 
-std::string text_in(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_object() ? found->value("content", "") : "";
-}
-
 // The token of a language. Those that a tokenizer has look alike: "de_DE", "<2de>", ">>de<<".
 int64_t language_id(const Tokenizer& tokenizer, const char* key, const std::string& token) {
   if (const std::optional<int32_t> id = tokenizer.id(token)) return *id;
@@ -90,8 +83,8 @@ void Seq2Seq::begin_from(const std::string& model_folder, bool) {
   if (!options_.target_tokenizer.empty())
     target_tokenizer_ = Tokenizer::load(options_.target_tokenizer);
   const Json tokenizer = read_tokenizer_config(model_folder);
-  end_token_ = text_in(tokenizer, "eos_token");
-  tokenizer_class_ = text_in(tokenizer, "tokenizer_class");
+  end_token_ = named_token(tokenizer, "eos_token");
+  tokenizer_class_ = named_token(tokenizer, "tokenizer_class");  // a text as well
   const EncoderDecoderFacts& facts = *config.encoder_decoder;
   learned_.tokens.start = start_of(options_.generation, facts);
   learned_.tokens.end = facts.end;
