@@ -280,7 +280,8 @@ Json Adapted::saved_json() const {
   Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(saved_options);
-  json["target_modules"] = targets;
+  json["target_modules"] = Json::array();
+  for (const std::string& target : targets) json["target_modules"].push_back(names.bare(target));
   if (!names.whole_in_file.empty()) json.erase("target_modules");
   return json;
 }
@@ -294,9 +295,9 @@ std::string Adapted::target_of(const std::string& weight) const {
 
 std::string Adapted::file_name(const std::string& weight) const {
   const std::string target = target_of(weight);
-  if (target.empty()) return names.before_in_file + weight;
+  if (target.empty()) return names.before_in_file + names.bare(weight);
   if (!names.whole_in_file.empty()) return names.whole_in_file;
-  return names.before_in_file + target + names.below_in_file +
+  return names.before_in_file + names.bare(target) + names.below_in_file +
          weight.substr(target.size() + names.below.size());
 }
 
@@ -312,6 +313,9 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
                   .base = options.base};
   adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
   at_place(options, [&] { attach(options, network, modules, seed, adapted); });
+  const ModelConfig& config = network.backbone().config();
+  if (config.is_bare && !adapted.names.before_in_file.empty())
+    adapted.names.dropped = config.base_prefix + ".";
   freeze_rest(network, adapted);
   if (network.trained_weights().empty())
     throw Error(ErrorKind::kUsage, options.where,

@@ -34,6 +34,11 @@ struct AdapterNames {
   std::string below = {}, below_in_file = {};
   std::string before_in_file = {};  // "base_model.model."
   std::string whole_in_file = {};   // all of an adapter as one weight: "prompt_embeddings"
+  std::string dropped = {};  // what the network's names begin with and PEFT's files' do not: T5's
+
+  std::string bare(const std::string& name) const {
+    return name.starts_with(dropped) ? name.substr(dropped.size()) : name;
+  }
 };
 
 // Adapters in a network, and what is trained and saved with them.
