@@ -191,12 +191,12 @@ TEST(EncoderDecoder, TablesOfWordsAreSharedOrApart) {
     return names;
   };
   EXPECT_THAT(names(tiny_encoder_decoder("marian")), testing::ElementsAre("shared.weight"));
-  const ModelConfig apart = tiny_encoder_decoder(
+  const ModelConfig separate = tiny_encoder_decoder(
       "marian", {{"share_encoder_decoder_embeddings", false}, {"decoder_vocab_size", 31}});
-  EXPECT_THAT(names(apart), testing::ElementsAre("encoder.embed_tokens.weight",
-                                                 "decoder.embed_tokens.weight"));
-  EXPECT_EQ(apart.vocab_size, 31);
-  EXPECT_EQ(apart.encoder_decoder->source_vocabulary, 45);
+  EXPECT_THAT(names(separate), testing::ElementsAre("encoder.embed_tokens.weight",
+                                                    "decoder.embed_tokens.weight"));
+  EXPECT_EQ(separate.vocab_size, 31);
+  EXPECT_EQ(separate.encoder_decoder->source_vocabulary, 45);
 }
 
 TEST(EncoderDecoder, TellsWhichTokensATargetBeginsAndEndsWith) {
