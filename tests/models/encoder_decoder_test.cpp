@@ -170,6 +170,12 @@ TEST_P(EveryEncoderDecoder, StepsWithKeptSourcesEqualOnePass) {
   EXPECT_LT(apart(fourth.narrow(0, 1, 1), last_of(2, {2, 28})), 1e-5);
 }
 
+TEST(KeyValueCacheBeforeAnyToken, KeepsNone) {
+  KeyValueCache cache(2);
+  cache.select({});
+  EXPECT_EQ(cache.sequences(), 0);
+}
+
 // The keys and values of sources have no room that nothing fills.
 TEST(EncoderDecoder, SourcesThatAreKeptTakeWhatTheyNeed) {
   const c10::AutoGradMode no_grad(false);

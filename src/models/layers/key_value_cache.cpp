@@ -186,7 +186,9 @@ void KeyValueCache::select(std::span<const int64_t> sequences) {
   for (const int64_t sequence : sequences)
     TORCH_CHECK(sequence >= 0 && sequence < this->sequences(), "[KeyValueCache] sequence ",
                 sequence, " of ", this->sequences(), " is to be kept");
-  for (Layer& layer : layers_) select(layer, sequences);
+  for (Layer& layer : layers_) {
+    if (!layer.rooms.empty()) select(layer, sequences);  // else nothing has come yet
+  }
 }
 
 // Who leaves gives its room to the one before it.
