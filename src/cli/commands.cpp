@@ -162,6 +162,29 @@ void define_score(CLI::App& app) {
   output_flags(app);
 }
 
+void define_attack(CLI::App& app) {
+  positional(app, "MODEL", "A model folder that hone saved")->required();
+  positional(app, "DATA", "Labelled data")->required();
+  values(app, "KEY=VALUE", kSourceOptions);
+  value(app, "--by", "NAME,NAME",
+        "How words are written otherwise: typos, homoglyphs, case, punctuation, blanks, synonyms, "
+        "masked; else all that need no file, and those whose file is given");
+  value(app, "--lexicon", "FILE", "Of synonyms: pairs of words, or groups as Cilin has them");
+  value(app, "--masked", "MODEL", "A masked language model that offers words: a folder or hub name");
+  count(app, "--rows", 0, "Rows to attack, drawn by the seed; 0: all")->default_str("200");
+  value(app, "--most-words", "SHARE", "Of a row's words that may be replaced")->default_str("0.2");
+  count(app, "--candidates", 1, "Of each kind for a word, at most")->default_str("8");
+  one_of(value(app, "--order", "importance|random", "Which words come first"),
+         {"importance", "random"})
+      ->default_str("importance");
+  count(app, "--seed", 0, "Of what is drawn")->default_str("42");
+  value(app, "--report", "FOLDER",
+        "Write report.json, report.html, report.txt and attacked.jsonl there");
+  task_option(app);
+  machine_options(app);
+  output_flags(app);
+}
+
 void define_merge(CLI::App& app) {
   positional(
       app, "ADAPTER",
@@ -251,6 +274,7 @@ const std::vector<Command>& commands() {
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
+      {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},

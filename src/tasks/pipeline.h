@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,13 @@ struct Evaluation {
   double loss = 0;            // mean over targets; of several tasks the weighted sum of theirs
   int64_t tokens = 0;         // real tokens that went through the network
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
+};
+
+// A labelled record's answer, and how far the model is from what is right.
+struct Judged {
+  Json result;
+  double loss = 0;               // mean over the record's own targets; NaN where it has none
+  std::optional<Error> failure;  // nothing else is known of the record then
 };
 
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
@@ -87,6 +95,10 @@ class Pipeline {
   // not asked: a record without an answer is an error.
   Evaluation evaluate(const EncodedSource& next, const PredictOptions& options,
                       const ResultSink& sink) const;
+
+  // The same record by record, each loss its own: what is tried out on rows (an attack). Of a task
+  // whose outputs are all that its loss reads; REQUIRES: neither generation() nor has_step_loss().
+  std::vector<Judged> judge(std::span<const Record> records, int64_t max_tokens) const;
 
   Network& network() { return *network_; }
   const Network& network() const { return *network_; }
