@@ -122,7 +122,6 @@ void add_metrics(const std::vector<AttackedRow>& rows, Report& report) {
   report.add({"accuracy_under_attack", "accuracy", less_is_better("attack_success"),
               "words_changed", "queries"},
              scores(once), metrics::bootstrap(report.n, scores));
-  if (const Metric* main = report.main()) report.score = main->value;
 }
 
 // How often each perturbation's words were in the texts that broke.
@@ -143,25 +142,23 @@ PlainTable changes_by_kind(const std::vector<AttackedRow>& rows) {
   return table;
 }
 
-PlainTable broken_rows(const std::vector<AttackedRow>& rows) {
-  PlainTable table{.note = "do the changed texts still deserve the old label? A row that does not "
-                           "is the attack's mistake, not the model's",
-                   .columns = {{"where", "row"},
-                               {"text", "text"},
-                               {"attacked", "attacked"},
-                               {"changes", "changes"},
-                               {"before", "answer"},
-                               {"after", "answer now"},
-                               {"queries", "queries"}}};
+// Those that changed least come first. Whether they still deserve the old label is for people to
+// see: one that does not is the attack's mistake, not the model's.
+Examples broken_rows(const std::vector<AttackedRow>& rows) {
+  Examples examples{{}, "share of words changed", "broken_measure"};
   for (const AttackedRow& row : rows) {
     if (!row.is_broken) continue;
-    table.rows.push_back({row.record.where().str(), shortened(row.text, kShownAttacked),
-                          shortened(row.attacked, kShownAttacked),
-                          shortened(sentence_of(row.changes), kShownAttacked), dump(row.before),
-                          dump(row.after), row.queries});
-    if (table.rows.size() == kShownRows) break;
+    examples.items.push_back(
+        {row.record.where(),
+         fmt::format("{} [{}]", shortened(row.attacked, kShownAttacked),
+                     shortened(sentence_of(row.changes), kShownAttacked)),
+         dump(row.before), dump(row.after),
+         static_cast<double>(row.changes.size()) / static_cast<double>(row.words)});
   }
-  return table;
+  std::stable_sort(examples.items.begin(), examples.items.end(),
+                   [](const Example& a, const Example& b) { return a.confidence < b.confidence; });
+  examples.items.resize(std::min(examples.items.size(), kShownRows));
+  return examples;
 }
 
 }  // namespace
@@ -328,7 +325,7 @@ Report attack_report(const std::vector<AttackedRow>& rows, const std::string& ta
   report.n = static_cast<int64_t>(rows.size());
   add_metrics(rows, report);
   report.sections.push_back({"changes", "changed words", changes_by_kind(rows)});
-  report.sections.push_back({"broken", "rows that broke", broken_rows(rows)});
+  report.sections.push_back({"broken", "rows that broke: answer before and under attack", broken_rows(rows)});
   return report;
 }
 
