@@ -72,7 +72,7 @@ std::vector<std::pair<int64_t, Record>> drawn_records(EncodingStream& stream,
 }
 
 // The texts that have such words, with others in place.
-std::string shown(const RecordWords& words, const OtherWords& others) {
+std::string shown_texts(const RecordWords& words, const OtherWords& others) {
   std::vector<std::string> texts, fields;
   for (const RecordWord& word : words.all()) {
     if (std::find(fields.begin(), fields.end(), word.field) != fields.end()) continue;
@@ -314,8 +314,8 @@ AttackedRow Attacker::attack(const Record& record, int64_t row) const {
   found.is_right = is_right(record, search.now.judged.result);
   if (found.is_right) rewrite(search);
   found.after = gold_fields_of(search.now.judged.result);
-  found.text = shown(words, {});
-  found.attacked = shown(words, search.now.others);
+  found.text = shown_texts(words, {});
+  found.attacked = shown_texts(words, search.now.others);
   return found;
 }
 

@@ -60,6 +60,8 @@ void check_stage(const Config& stage, const std::string& name,
   };
   refuse("model", "it begins with the model of the stage before it, the first one with the run's");
   refuse("output", "it writes into a folder of its name below the run's output.dir");
+  refuse("seeds", "the run itself is repeated, with its stages");
+  refuse("folds", "the run itself is repeated, with its stages");
   refuse("peft", "what comes after it begins with a whole model");
 }
 
@@ -82,6 +84,16 @@ bool has_own_data(Config& tasks) {
   bool has = false;
   for (const std::string& name : tasks.keys()) has = has || tasks.section(name).has("data");
   return has;
+}
+
+// How many runs the configuration asks for.
+int64_t count_in(Config& root, const char* key, int64_t usual) {
+  constexpr int64_t kMost = 1000;
+  const int64_t count = root.get(key, usual);
+  if (count < usual || count > kMost)
+    throw root.error(key, fmt::format("\"{}\" is {}; it must be from {} to {}", key, count, usual,
+                                      kMost));
+  return count;
 }
 
 // What a stage's own sections take the place of.
@@ -215,7 +227,41 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   return config;
 }
 
+// Each is a whole configuration, as if it had been written so.
+RunConfig RunConfig::read_repeats(Config& root, const std::string& path) {
+  const int64_t seeds = count_in(root, "seeds", 1), folds = count_in(root, "folds", 0);
+  if (folds == 1)
+    throw root.error("folds", "\"folds\" is 1; each fold is tested by what the others train, so "
+                              "there must be 2 or more");
+  const Config plain = root.over(root, {}, {"seeds", "folds"});
+  RunConfig config = read_whole(plain.over(plain, {}, {}), path);
+  if (folds > 0 && !config.data.split)
+    throw root.error("folds",
+                     "folds are parts of one file: write \"data: {path: …, split: {validation: "
+                     "0.1}}\" in place of a path for each split");
+  for (int64_t fold = folds > 0 ? 1 : 0; fold <= folds; ++fold) {
+    for (int64_t run = 0; run < seeds; ++run) {
+      Config own = plain.over(plain, {}, {});
+      const int64_t seed = config.train.seed + run;
+      std::string name = fmt::format("seed-{}", seed);
+      own.override_with(fmt::format("train.seed={}", seed));
+      if (fold > 0) {
+        own.override_with(fmt::format("data.split.folds={}", folds));
+        own.override_with(fmt::format("data.split.fold={}", fold));
+        name = fmt::format("fold-{}-{}", fold, name);
+      }
+      own.override_with("output.dir=" + to_text(Json(config.output_dir + "/" + name)));
+      config.repeats.push_back(read_whole(own, path));
+      config.repeats.back().fold = fold;
+    }
+  }
+  config.data = config.repeats.front().data;  // what is tested
+  config.resolved = fmt::format("seeds: {}\nfolds: {}\n", seeds, folds) + config.resolved;
+  return config;
+}
+
 RunConfig RunConfig::read_whole(Config root, const std::string& path) {
+  if (root.has("seeds") || root.has("folds")) return read_repeats(root, path);
   RunConfig config = read(root, path);
   if (root.has("stages")) {
     if (!config.adapter.empty())

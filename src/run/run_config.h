@@ -31,6 +31,10 @@ struct RunConfig {
   // Whole runs before this one, each of which begins with the model that the one before it saved,
   // and so does this one. Each writes into a folder of its own below this one's.
   std::vector<RunConfig> stages;
+  // The runs that `seeds` and `folds` ask for: this configuration with other seeds, on other folds
+  // of its data, each in a folder of its own below this one's; empty: it is one run.
+  std::vector<RunConfig> repeats;
+  int64_t fold = 0;  // of one of several runs, from 1; 0: there are no folds
 
   std::vector<DataOptions> all_data() const;  // what is read: `task_data`, or `data`
 
@@ -48,6 +52,7 @@ struct RunConfig {
   explicit RunConfig(Config task) : task_(std::move(task)) {}
   void read_data(Config& root);
   static RunConfig read(Config& root, const std::string& path);  // all but `stages`
+  static RunConfig read_repeats(Config& root, const std::string& path);
   void read_stage(Config& stage, const Config& root, Json& resolved_stages);
 
   Config task_;
