@@ -162,6 +162,13 @@ void define_score(CLI::App& app) {
   output_flags(app);
 }
 
+void define_compare(CLI::App& app) {
+  positional(app, "RUN", "The folder of a run that has ended")->required();
+  positional(app, "OTHER", "That of another on the same test rows")->required();
+  value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  output_flags(app);
+}
+
 void define_attack(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
   positional(app, "DATA", "Labelled data")->required();
@@ -274,6 +281,7 @@ const std::vector<Command>& commands() {
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
+      {"compare", "Set two runs on the same test rows beside each other", define_compare},
       {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},

@@ -17,6 +17,7 @@
 #include "run/audit.h"
 #include "run/encode_split.h"
 #include "run/environment.h"
+#include "run/right.h"
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
 #include "tune/machine.h"
@@ -27,16 +28,6 @@ namespace {
 constexpr size_t kShownRows = 100, kShownAttacked = 240;
 constexpr const char* kAttackedSplit = "test";
 constexpr const char* kAway = "-";  // stands for a token whose importance is looked for
-
-// The mistakes that a report names; null where its task has none that are right or wrong.
-const Examples* mistakes_in(const Report& report) {
-  for (const Section& section : report.sections) {
-    const auto* examples = std::get_if<Examples>(&section.content);
-    if (section.key == "mistakes" && examples != nullptr && examples->measure == "confidence")
-      return examples;
-  }
-  return nullptr;
-}
 
 void refuse_unfit(const Task& task) {
   const auto refuse = [&](const std::string& why) {
@@ -193,12 +184,9 @@ Attacker::Attacker(const Pipeline& pipeline, const std::vector<NamedPerturbation
   gold_fields_ = pipeline.task().gold_fields();
 }
 
-// By the task's own judgement: its report on this row alone.
 bool Attacker::is_right(const Record& gold, const Json& result) const {
-  const std::unique_ptr<Scorer> scorer = pipeline_.task().make_scorer();
-  scorer->add(gold, result);
-  const Report report = scorer->report();
-  if (const Examples* mistakes = mistakes_in(report)) return mistakes->items.empty();
+  if (const std::optional<bool> right = hone::is_right(pipeline_.task(), gold, result))
+    return *right;
   throw Error(ErrorKind::kUsage,
               fmt::format("a model of task {} cannot be attacked: its answers are neither right nor "
                           "wrong",

@@ -40,8 +40,7 @@ struct AttackedRow {
   Json json() const;  // as attacked.jsonl has it
 };
 
-// One record, attacked. An answer is wrong where the task's report on this row alone names a
-// mistake. Error(kUsage) for a task without such, one that writes its answers, several tasks, and
+// One record, attacked. What is right says is_right. Error(kUsage) for a task without such, one that writes its answers, several tasks, and
 // losses over a whole step.
 class Attacker {
  public:

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
                                {"embed", hone::run_embed},
                                {"search", hone::run_search},
                                {"score", hone::run_score},
+                               {"compare", hone::run_compare},
                                {"attack", hone::run_attack},
                                {"merge", hone::run_merge},
                                {"check", hone::run_check},
