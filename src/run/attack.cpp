@@ -136,7 +136,8 @@ PlainTable changes_by_kind(const std::vector<AttackedRow>& rows) {
 // Those that changed least come first. Whether they still deserve the old label is for people to
 // see: one that does not is the attack's mistake, not the model's.
 Examples broken_rows(const std::vector<AttackedRow>& rows) {
-  Examples examples{{}, "share of words changed", "broken_measure"};
+  Examples examples{{}, "share of words changed", "broken_measure",
+                    "answer before → answer under attack"};
   for (const AttackedRow& row : rows) {
     if (!row.is_broken) continue;
     examples.items.push_back(
@@ -313,7 +314,7 @@ Report attack_report(const std::vector<AttackedRow>& rows, const std::string& ta
   report.n = static_cast<int64_t>(rows.size());
   add_metrics(rows, report);
   report.sections.push_back({"changes", "changed words", changes_by_kind(rows)});
-  report.sections.push_back({"broken", "rows that broke: answer before and under attack", broken_rows(rows)});
+  report.sections.push_back({"broken", "rows that broke", broken_rows(rows)});
   return report;
 }
 

@@ -20,6 +20,7 @@
 namespace hone {
 namespace {
 
+constexpr const char* kTwoAnswers = "this run's answer → the other's";
 constexpr size_t kChangedShown = 100, kChangedText = 200;
 
 // A row's place: file, line, column (0 where it has none).
@@ -37,14 +38,20 @@ struct FinishedRun {
   std::map<RowPlace, Json> answers = {};
 };
 
+int64_t whole_number(const Record& row, const std::string& field) {
+  const Json& value = need_field(row, field);
+  if (!value.is_number_integer()) throw field_error(row, field, "must be a whole number");
+  return value.get<int64_t>();
+}
+
 void read_predictions(FinishedRun& run) {
   SourceOptions source;
   source.path = run.folder + "/predictions.jsonl";
   source.format = "jsonl";
   const auto reader = open_reader(source);
   while (const std::optional<Record> row = reader->next()) {
-    const RowPlace place{need_text(*row, "file"), need_field(*row, "line").get<int64_t>(),
-                         row->fields.value("column", int64_t{0})};
+    const RowPlace place{need_text(*row, "file"), whole_number(*row, "line"),
+                         row->fields.contains("column") ? whole_number(*row, "column") : 0};
     if (!run.answers.emplace(place, row->fields).second)
       throw Error(ErrorKind::kData, row->where(),
                   fmt::format("is a second prediction of {}", shown_place(place)));
@@ -157,10 +164,10 @@ PlainTable right_table(const RightRows& rows) {
 void add_right_sections(const RightRows& rows, Report& report) {
   if (!rows.can_tell) return;
   report.sections.push_back({"right", "right answers of both", right_table(rows)});
-  report.sections.push_back({"lost", "rows that this run alone gets right: its answer and the other's",
-                             Examples{rows.only_first, "confidence", "lost_measure"}});
-  report.sections.push_back({"won", "rows that the other alone gets right: this answer and its own",
-                             Examples{rows.only_second, "confidence", "won_measure"}});
+  report.sections.push_back({"lost", "rows that this run alone gets right",
+                             Examples{rows.only_first, "confidence", "lost_measure", kTwoAnswers}});
+  report.sections.push_back({"won", "rows that the other alone gets right",
+                             Examples{rows.only_second, "confidence", "won_measure", kTwoAnswers}});
 }
 
 }  // namespace

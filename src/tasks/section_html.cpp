@@ -250,7 +250,7 @@ std::string html_of(const Examples& examples, const ShortPaths& files) {
   std::string first, rest;
   for (size_t i = 0; i < examples.items.size(); ++i)
     (i < kExamplesShown ? first : rest) += example_item(examples.items[i], examples, files);
-  std::string out = "<p class='soft'>gold → predicted</p><ol class='examples'>" + first + "</ol>";
+  std::string out = "<p class='soft'>" + escape(examples.legend) + "</p><ol class='examples'>" + first + "</ol>";
   if (!rest.empty())
     out += fold(fmt::format("{} more", examples.items.size() - kExamplesShown),
                 "<ol class='examples'>" + rest + "</ol>");

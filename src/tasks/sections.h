@@ -78,6 +78,7 @@ struct Examples {
   std::vector<Example> items;
   std::string measure;      // "confidence", "error"
   std::string measure_key;  // of the measure in report.json
+  std::string legend = "gold → predicted";  // what the two answers of an item are
 };
 
 // Generated texts beside what they are compared with, the worst first.
