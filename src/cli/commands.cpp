@@ -169,6 +169,22 @@ void define_compare(CLI::App& app) {
   output_flags(app);
 }
 
+void define_ensemble(CLI::App& app) {
+  positional(app, "OUT", "Where the model is written: a new folder")->required();
+  values(app, "MODEL",
+         "Model folders that hone saved, two or more; and KEY=VALUE: how --data is read, options of "
+         "the task, e.g. task.threshold=0.5");
+  one_of(value(app, "--as", "probabilities|soup|greedy-soup",
+               "All answer, each time; one model of their mean weights; the same of those that "
+               "make it no worse"),
+         {"probabilities", "soup", "greedy-soup"})
+      ->default_str("probabilities");
+  value(app, "--data", "FILE", "Labelled data that a greedy soup chooses by; no test data");
+  count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
+  count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  output_flags(app);
+}
+
 void define_attack(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
   positional(app, "DATA", "Labelled data")->required();
@@ -281,6 +297,7 @@ const std::vector<Command>& commands() {
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
+      {"ensemble", "Make several models one: probabilities or weights averaged", define_ensemble},
       {"compare", "Set two runs on the same test rows beside each other", define_compare},
       {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},

@@ -60,7 +60,7 @@ class Pipeline {
                                           std::shared_ptr<Task> task, uint64_t seed,
                                           const CleanOptions& clean = {},
                                           const std::optional<PeftOptions>& peft = {});
-  // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
+  // A folder that `save` wrote, or an ensemble of such (tasks/ensemble.h); an adapter's brings its base model with it. Checks the format
   // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
   // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a
   // model of that task alone; Error(kUsage) where it has none of this name.
@@ -69,7 +69,7 @@ class Pipeline {
                                         const std::string& part = "");
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
-  // adapter_model.safetensors instead of the whole model's weights.
+  // adapter_model.safetensors instead of the whole model's weights. Error(kUsage) of an ensemble.
   void save(const std::string& folder) const;
   // Solves for what the task says of its head. Of a network that is trained; `samples` are those of
   // its training data.
@@ -115,10 +115,14 @@ class Pipeline {
 
  private:
   Pipeline() = default;
+  static std::unique_ptr<Pipeline> load_ensemble(const std::string& folder,
+                                                 const std::vector<std::string>& task_options,
+                                                 const std::string& part);
   void keep_part(const std::string& name);
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
+  bool is_ensemble_ = false;  // network_ answers for several
   std::shared_ptr<const Task> task_;
   CleanOptions clean_;
   std::optional<Adapted> adapted_;

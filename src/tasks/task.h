@@ -44,6 +44,10 @@ struct LossOptions {
 using Divergence =
     std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
 
+// What several models' outputs of the same batch are together, in the form of one (an ensemble).
+// tasks/averages.h has the usual ones.
+using Average = std::function<at::Tensor(const std::vector<at::Tensor>& of_models)>;
+
 // One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
 // that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
 struct Row {
@@ -170,6 +174,7 @@ class Task {
   virtual bool has_final_fit() const { return false; }
   virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
+  virtual Average average() const { return nullptr; }        // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
   }

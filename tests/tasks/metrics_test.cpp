@@ -147,7 +147,6 @@ TEST(MistakeList, KeepsTheFirstOfEqualOnes) {
 
 // Against sums of the binomial distribution worked out by hand.
 TEST(McNemar, IsTheExactTest) {
-  using metrics::mcnemar_p;
   EXPECT_DOUBLE_EQ(mcnemar_p(0, 0), 1);
   EXPECT_DOUBLE_EQ(mcnemar_p(3, 3), 1);
   EXPECT_NEAR(mcnemar_p(0, 5), 2.0 / 32, 1e-12);

@@ -12,6 +12,7 @@ int run_eval(const CLI::App& arguments);
 int run_predict(const CLI::App& arguments);
 int run_chat(const CLI::App& arguments);
 int run_compare(const CLI::App& arguments);
+int run_ensemble(const CLI::App& arguments);
 int run_attack(const CLI::App& arguments);
 int run_score(const CLI::App& arguments);
 int run_embed(const CLI::App& arguments);

@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
                                {"search", hone::run_search},
                                {"score", hone::run_score},
                                {"compare", hone::run_compare},
+                               {"ensemble", hone::run_ensemble},
                                {"attack", hone::run_attack},
                                {"merge", hone::run_merge},
                                {"check", hone::run_check},

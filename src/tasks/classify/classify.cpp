@@ -15,6 +15,7 @@
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/classify/turns.h"
+#include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -342,6 +343,12 @@ Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions
 double Classify::targets_in(const Batch& batch) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   return type_ == Type::kRegression ? static_cast<double>(targets.numel()) : count_targets(targets);
+}
+
+Average Classify::average() const {
+  return type_ == Type::kRegression ? average_of_numbers
+         : type_ == Type::kMulti    ? average_of_labels
+                                    : average_of_classes;
 }
 
 Divergence Classify::divergence() const {
