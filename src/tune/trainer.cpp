@@ -172,6 +172,7 @@ void Trainer::train_step(BatchLoader& batches) {
   StepSums sums;
   while (const auto micro = batches.next()) sums.add(*micro, run_pass(*micro));
   const double count = std::max(sums.count, 1.0);  // windows without a target teach nothing
+  parts_.regularisers.before_step(count);
   const double norm = gradient_norm(parts_.parameters()) / count,
                rate = options_.learning_rate * schedule_(progress_.step);
   if (!std::isfinite(norm)) refuse(sums.indices, {"gradient", /*is_gradient=*/true});

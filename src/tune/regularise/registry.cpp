@@ -3,8 +3,14 @@
 
 namespace hone {
 
-RegulariserInfo neftune();  // each in the file of its name
+RegulariserInfo reinit();  // each in the file of its name
+RegulariserInfo word_dropout();
+RegulariserInfo neftune();
 RegulariserInfo r_drop();
+RegulariserInfo smart();
+RegulariserInfo l2_sp();
+RegulariserInfo mixout();
+RegulariserInfo swa();
 RegulariserInfo fgm();
 RegulariserInfo pgd();
 RegulariserInfo freelb();
@@ -12,12 +18,18 @@ RegulariserInfo ema();
 
 Table<RegulariserInfo>& regularisers() {
   static Table<RegulariserInfo> all("regulariser", {
+                                                       reinit(),
+                                                       word_dropout(),
                                                        neftune(),
                                                        r_drop(),
+                                                       smart(),
                                                        fgm(),
                                                        pgd(),
                                                        freelb(),
+                                                       l2_sp(),
+                                                       mixout(),
                                                        ema(),
+                                                       swa(),
                                                    });
   return all;
 }

@@ -36,6 +36,24 @@ Shifts ascent(const Batch& batch, const Shifts& moved, double size);
 // What is longer than `radius` is cut to it.
 Shifts projected(const Batch& batch, const Shifts& shifts, double radius);
 
+// While it lives, passes need no weight's gradient, only that of the embeddings.
+class WeightsAtRest {
+ public:
+  explicit WeightsAtRest(const std::vector<Parameter>& parameters) : parameters_(parameters) {
+    set(false);
+  }
+  ~WeightsAtRest() { set(true); }
+  WeightsAtRest(const WeightsAtRest&) = delete;
+  WeightsAtRest& operator=(const WeightsAtRest&) = delete;
+
+ private:
+  void set(bool trained) const {
+    for (const Parameter& parameter : parameters_)
+      at::Tensor(parameter.value).requires_grad_(trained);
+  }
+  const std::vector<Parameter>& parameters_;
+};
+
 // `inner` at shifted embeddings; a number that is none is told to be there.
 PassResult pass_at(const Pass& inner, const Batch& batch, const Shifts& shifts, const char* name);
 
