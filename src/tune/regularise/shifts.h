@@ -40,18 +40,21 @@ Shifts projected(const Batch& batch, const Shifts& shifts, double radius);
 class WeightsAtRest {
  public:
   explicit WeightsAtRest(const std::vector<Parameter>& parameters) : parameters_(parameters) {
-    set(false);
+    for (const Parameter& parameter : parameters_)
+      were_trained_.push_back(parameter.value.requires_grad());
+    for (const Parameter& parameter : parameters_)
+      at::Tensor(parameter.value).requires_grad_(false);
   }
-  ~WeightsAtRest() { set(true); }
+  ~WeightsAtRest() {
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      at::Tensor(parameters_[i].value).requires_grad_(were_trained_[i]);
+  }
   WeightsAtRest(const WeightsAtRest&) = delete;
   WeightsAtRest& operator=(const WeightsAtRest&) = delete;
 
  private:
-  void set(bool trained) const {
-    for (const Parameter& parameter : parameters_)
-      at::Tensor(parameter.value).requires_grad_(trained);
-  }
   const std::vector<Parameter>& parameters_;
+  std::vector<bool> were_trained_;  // one may lie within another
 };
 
 // `inner` at shifted embeddings; a number that is none is told to be there.

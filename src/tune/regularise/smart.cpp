@@ -87,9 +87,9 @@ class Smart : public Regulariser {
     }();
     Shifts direction = with_length(batch, noise(batch, width_), options_.xi);
     for (int64_t step = 0; step < options_.steps; ++step) {
-      const Shifts at = leaves(with_length(batch, direction, options_.xi));
-      divergence_(here, inner(with_added(batch, at)).outputs, batch).backward();
-      direction = ascent(batch, at, 1);
+      const Shifts moved = leaves(with_length(batch, direction, options_.xi));
+      divergence_(here, inner(with_added(batch, moved)).outputs, batch).backward();
+      direction = ascent(batch, moved, 1);
     }
     return with_length(batch, direction, options_.epsilon);
   }

@@ -51,7 +51,7 @@ class Swa : public WeightAverage {
 
   StateDict state() const override {
     StateDict state = WeightAverage::state();
-    state[kModels] = at::tensor({static_cast<double>(models_)}, at::kDouble);
+    state[kModels] = at::tensor({static_cast<float>(models_)});
     return state;
   }
 
