@@ -37,6 +37,7 @@ struct Loss {
 struct LossOptions {
   double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al.
                                // 2016), as torch.nn.CrossEntropyLoss does
+  bool trains = false;  // what the task's options say of training alone is in the loss
 };
 
 // How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its

@@ -37,6 +37,6 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
       regularisers(with_rank_budget(chosen, pipeline.network()),
                    {pipeline, *optimizer, total_steps, static_cast<uint64_t>(options.seed)}),
       pass(regularisers.pass(pipeline.task(), pipeline.network(),
-                             {.label_smoothing = options.label_smoothing_factor})) {}
+                             {.label_smoothing = options.label_smoothing_factor, .trains = true})) {}
 
 }  // namespace hone

@@ -11,11 +11,12 @@
 
 #include "base/log.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/averages.h"
 #include "tasks/classify/aspect.h"
+#include "tasks/classify/balance.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/classify/turns.h"
-#include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -54,12 +55,14 @@ Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smo
 }
 
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
-Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
+                double focal_gamma) {
   const at::Tensor wide = targets.view_as(logits);
   const at::Tensor has_target = wide.ne(kNoTarget);
   const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
-  const at::Tensor each =
+  at::Tensor each =
       at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
+  if (focal_gamma > 0) each = each * focal_factors(logits, wide, focal_gamma);
   return {at::where(has_target, each, 0).sum(), count_targets(targets)};
 }
 
@@ -157,6 +160,7 @@ void Classify::check_label(const Json& label, const Record& gold) const {
 }
 
 void Classify::learn_label(const Json& label) {
+  ++rows_of_label_[*label_text(label)];
   if (labels_.is_fixed()) {
     seen_.insert(*labels_.find(label));
     return;
@@ -172,6 +176,19 @@ void Classify::finish_learning() {
   if (!labels_.is_fixed()) finish_labels();
   refuse_one_class();
   tell_unseen();
+  count_class_rows();
+}
+
+// A label may have been written as its name or as its number.
+void Classify::count_class_rows() {
+  class_rows_.assign(static_cast<size_t>(labels_.size()), 0);
+  for (const auto& [label, rows] : rows_of_label_) {
+    if (const auto known = labels_.find(label)) class_rows_[static_cast<size_t>(*known)] += rows;
+  }
+  if (options_.balances_classes() && type_ != Type::kSingle)
+    throw Error(ErrorKind::kUsage,
+                "class_weights and logit_adjustment are for one label a row, and the training data "
+                "has several");
 }
 
 void Classify::finish_labels() {
@@ -335,8 +352,16 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
 
 Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
-  if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
+  const bool is_focal = options.trains && options_.focal_gamma > 0;
+  if (type_ == Type::kSingle) {
+    if (options.trains && (is_focal || options_.balances_classes()))
+      return {balanced_loss(logits, targets.to(at::kLong), options_, class_rows_,
+                            options.label_smoothing),
+              count_targets(targets)};
+    return single_loss(logits, targets, options.label_smoothing);
+  }
+  if (type_ == Type::kMulti)
+    return multi_loss(logits, targets, options.label_smoothing, is_focal ? options_.focal_gamma : 0);
   return regression_loss(logits, targets, options.label_smoothing);
 }
 

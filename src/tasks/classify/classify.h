@@ -1,6 +1,7 @@
 // Text classification: one label, several labels, or a number, for one text or a pair.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -56,6 +57,7 @@ class Classify : public Task {
   void learn_label(const Json& label);
   void finish_labels();  // fixes those of the data, and tells of what is odd about them
   void refuse_one_class() const;
+  void count_class_rows();
   void tell_unseen() const;  // of given labels, those that no training row has
   int64_t labels_without_mates() const;
 
@@ -65,6 +67,8 @@ class Classify : public Task {
   std::set<int32_t> seen_;  // of given labels, those that training data has
   Where first_label_;       // where the type was decided
   int64_t rows_ = 0;        // learned
+  std::map<std::string, int64_t> rows_of_label_;  // learned
+  std::vector<int64_t> class_rows_;               // the same by class; of a saved model not known
   std::unordered_map<std::string, bool> is_shared_;  // of each label learned: by several rows?
 };
 
