@@ -90,6 +90,16 @@ void define_check(CLI::App& app) {
   output_flags(app);
 }
 
+void define_find_lr(CLI::App& app) {
+  positional(app, "CONFIG", "The run's configuration (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  value(app, "--lowest", "RATE", "Of the first step")->default_str("1e-7");
+  value(app, "--highest", "RATE", "Of the last step")->default_str("1");
+  count(app, "--steps", 20, "Steps, the rate rising by an even factor")->default_str("100");
+  value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  output_flags(app);
+}
+
 void define_eval(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
   positional(app, "DATA", "Labelled data")->required();
@@ -302,6 +312,7 @@ const std::vector<Command>& commands() {
       {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},
+      {"find-lr", "Find a learning rate by a short run whose rate rises", define_find_lr},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
       {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},

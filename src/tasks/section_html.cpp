@@ -202,6 +202,12 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
          "</div>";
 }
 
+std::string html_of(const LineChart& chart, const ShortPaths&) {
+  std::vector<svg::Line> lines;
+  for (const LineChart::Line& line : chart.lines) lines.push_back({line.name, line.points});
+  return card("<p class='soft'>" + escape(chart.note) + "</p>" + svg::line_chart(lines, chart.x));
+}
+
 std::string plain_head(const PlainTable& table) {
   std::string head;
   for (size_t i = 0; i < table.columns.size(); ++i) {

@@ -19,6 +19,7 @@ int run_embed(const CLI::App& arguments);
 int run_search(const CLI::App& arguments);
 int run_merge(const CLI::App& arguments);
 int run_check(const CLI::App& arguments);
+int run_find_lr(const CLI::App& arguments);
 int run_suite(const CLI::App& arguments);
 int run_env(const CLI::App& arguments);
 

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
                                {"attack", hone::run_attack},
                                {"merge", hone::run_merge},
                                {"check", hone::run_check},
+                               {"find-lr", hone::run_find_lr},
                                {"suite", hone::run_suite},
                                {"env", hone::run_env},
                            },
