@@ -60,7 +60,8 @@ Report find_lr_report(const RunConfig& config, const FoundRate& found) {
                             {},
                             {}});
   report.sections.push_back({"rates", "rates", rates_table(config, found)});
-  report.sections.push_back({"trials", "loss by rate", rates_chart(found)});
+  if (!found.trials.empty())
+    report.sections.push_back({"trials", "loss by rate", rates_chart(found)});
   return report;
 }
 

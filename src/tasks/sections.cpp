@@ -173,7 +173,7 @@ Values values_of(const std::string& key, const LineChart& chart) {
     Json& points = lines[line.name] = Json::array();
     for (const auto& [x, y] : line.points) points.push_back({finite(x), finite(y)});
   }
-  return {{key, {{"x", chart.x}, {"lines", lines}}}};
+  return {{key, Json{{"x", chart.x}, {"lines", lines}}}};
 }
 
 Values values_of(const std::string& key, const PlainTable& table) {

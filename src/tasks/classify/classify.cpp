@@ -27,7 +27,8 @@ namespace hone::classify {
 namespace {
 
 constexpr const char* kTarget = "labels";
-constexpr const char* kThreshold = "threshold";
+constexpr const char *kThreshold = "threshold", *kTemperature = "temperature";
+constexpr const char* kEce = "ece";  // metrics::add_calibration's
 constexpr double kUsualThreshold = 0.5;
 
 std::vector<double> sigmoid_of(const at::Tensor& logits) {
@@ -248,18 +249,32 @@ void Classify::tell_unseen() const {
 }
 
 std::vector<std::string> Classify::open_options() const {
-  if (type_ != Type::kMulti || options_.threshold) return {};
-  return {kThreshold};
+  if (type_ == Type::kMulti && !options_.threshold) return {kThreshold};
+  if (type_ == Type::kSingle && !options_.temperature) return {kTemperature};
+  return {};
 }
 
-// The scorer has looked for it already, where some row has a label.
+// The scorer has looked for it already, where some row can tell.
 std::vector<ChosenOption> Classify::choose_options(const Report& validation) {
-  const bool can_tell = std::any_of(validation.metrics.begin(), validation.metrics.end(),
-                                    [](const Metric& m) { return m.name == kBestThreshold; });
-  if (open_options().empty() || !can_tell) return {};
+  const auto can_tell = [&](const char* name) {
+    return std::any_of(validation.metrics.begin(), validation.metrics.end(),
+                       [&](const Metric& m) { return m.name == name; });
+  };
+  if (open_options().empty()) return {};
+  if (type_ == Type::kSingle)
+    return can_tell(kBestTemperature) ? choose_temperature(validation) : std::vector<ChosenOption>{};
+  if (!can_tell(kBestThreshold)) return {};
   options_.threshold = validation.value(kBestThreshold);
   return {{kThreshold, *options_.threshold, kMicroF1, validation.value(kBestMicroF1),
            validation.value(kMicroF1)}};
+}
+
+std::vector<ChosenOption> Classify::choose_temperature(const Report& validation) {
+  options_.temperature = validation.value(kBestTemperature);
+  return {{kTemperature, *options_.temperature, kNll, validation.value(kBestNll),
+           validation.value(kNll)},
+          {kTemperature, *options_.temperature, kEce, validation.value(kBestEce),
+           validation.value(kEce)}};
 }
 
 std::vector<std::string> Classify::idle_options() const {
@@ -267,6 +282,8 @@ std::vector<std::string> Classify::idle_options() const {
   std::vector<std::string> idle;
   if (type_ != Type::kMulti && options_.threshold != usual.threshold)
     idle.push_back(fmt::format("threshold does nothing where the type is {}", type_name(type_)));
+  if (type_ != Type::kSingle && options_.temperature != usual.temperature)
+    idle.push_back(fmt::format("temperature does nothing where the type is {}", type_name(type_)));
   if (options_.aspect.empty() && options_.aspect_as != usual.aspect_as)
     idle.emplace_back("aspect_as does nothing without an aspect");
   if (type_ == Type::kRegression && options_.unknown_labels != usual.unknown_labels)
@@ -404,7 +421,8 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
     return result;
   }
   const std::vector<double> p =
-      type_ == Type::kMulti ? sigmoid_of(logits) : probabilities_of(logits);
+      type_ == Type::kMulti ? sigmoid_of(logits)
+                            : probabilities_of(logits / options_.temperature.value_or(1));
   if (type_ == Type::kSingle) {
     result[options_.label] = labels_.value(std::max_element(p.begin(), p.end()) - p.begin());
   } else {

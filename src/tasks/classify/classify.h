@@ -56,6 +56,7 @@ class Classify : public Task {
   void check_label(const Json& label, const Record& gold) const;  // may training data have it?
   void learn_label(const Json& label);
   void finish_labels();  // fixes those of the data, and tells of what is odd about them
+  std::vector<ChosenOption> choose_temperature(const Report& validation);
   void refuse_one_class() const;
   void count_class_rows();
   void tell_unseen() const;  // of given labels, those that no training row has

@@ -106,6 +106,10 @@ void check(const Options& options, Config& section) {
     throw section.error("label_separator", "is for several labels in one text, but \"type\" is " +
                                                type_name(options.type));
   }
+  if (options.temperature && !(*options.temperature > 0 && *options.temperature <= 1000))
+    throw section.error("temperature",
+                        fmt::format("\"temperature\" is {}; it must be above 0, or be auto",
+                                    *options.temperature));
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");
   if (!options.aspect.empty() && !options.text_pair.empty())

@@ -42,6 +42,9 @@ struct Options {
   // multi: a label is given from this probability on. Nothing: from what gives the best micro F1 on
   // validation data; until then from 0.5.
   std::optional<double> threshold = 0.5;
+  // single: what logits are divided by before they become probabilities. Nothing: what gives the
+  // lowest loss on validation data; until then 1.
+  std::optional<double> temperature = 1;
   // single, in training alone: what balances classes of different size (balance.h).
   ClassWeights class_weights = ClassWeights::kNone;
   double logit_adjustment = 0;  // of the logarithms of the classes' shares, added to the logits
@@ -77,6 +80,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("label_separator", o.label_separator);
   visit("label_format", o.label_format);
   visit("threshold", o.threshold);
+  visit("temperature", o.temperature);
   visit("class_weights", o.class_weights);
   visit("logit_adjustment", o.logit_adjustment);
   visit("focal_gamma", o.focal_gamma);
