@@ -118,8 +118,9 @@ struct ModelConfig {
   std::vector<std::string> transposed = {};
   std::shared_ptr<const NetworkPlan> plan;
 
-  static ModelConfig load(
-      const std::string& folder);  // reads config.json; Error(kModel) with the place
+  // Reads config.json, with `changes` over its keys; Error(kModel) with the place, Error(kUsage) for
+  // a change that cannot be.
+  static ModelConfig load(const std::string& folder, const Json& changes = Json::object());
 
   // config.json decides how much memory a network takes, and anybody may have written it. Refuses
   // what the weights cannot fill before anything is built: more layers than they have, or larger

@@ -42,7 +42,8 @@ FoundRate find_lr(const RunConfig& config, const FindRateOptions& search,
   const RunData data = encode_data(config, prepared);
   const auto pipeline =
       Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                       static_cast<uint64_t>(config.train.seed), config.data.clean, config.peft);
+                       static_cast<uint64_t>(config.train.seed), config.data.clean, config.peft,
+                       config.dropout);
   return find_rate(*pipeline, data.train, config.train, config.regularisers, search,
                    stop_requested);
 }

@@ -86,7 +86,7 @@ class Run {
     RunResult result;
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
-                                       config_.data.clean, config_.peft);
+                                       config_.data.clean, config_.peft, config_.dropout);
     if (!config_.adapter.empty())
       continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
                        config_.adapter);

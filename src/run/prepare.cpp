@@ -1,6 +1,7 @@
 #include "run/prepare.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -35,9 +36,25 @@ void tell_data(RunDataset& data) {
                 "set data.leakage: warn.");
 }
 
+// A key that is not there would change nothing.
+void check_dropout(const ModelConfig& model, const RunConfig& config) {
+  std::vector<std::string> known;
+  for (const auto& [key, value] : model.raw.items()) {
+    if (key.find("drop") != std::string::npos) known.push_back(key);
+  }
+  for (const auto& [key, value] : config.dropout.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw Error(ErrorKind::kUsage, {config.path},
+                fmt::format("model.dropout: the model's config.json has no "{}"{}; it has {}",
+                            key, did_you_mean(key, known),
+                            known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+  }
+}
+
 // Of a model whose adapters may take positions for themselves.
 ModelConfig model_config(const std::string& folder, const RunConfig& config) {
   ModelConfig model = ModelConfig::load(folder);
+  check_dropout(model, config);
   if (config.peft)
     model.max_positions =
         std::max<int64_t>(2, model.max_positions - config.peft->positions_taken());

@@ -96,6 +96,22 @@ int64_t count_in(Config& root, const char* key, int64_t usual) {
   return count;
 }
 
+// Probabilities by the names that the model's config.json has for them.
+Json read_dropout(Config& model) {
+  Json changes = Json::object();
+  if (!model.has("dropout")) return changes;
+  Config section = model.section("dropout");
+  for (const std::string& key : section.keys()) {
+    const double p = section.get(key, 0.0);
+    if (!(p >= 0 && p < 1))
+      throw section.error(key, fmt::format(""{}" is {}; a dropout probability is at least 0 and "
+                                           "less than 1",
+                                           key, p));
+    changes[key] = p;
+  }
+  return changes;
+}
+
 // What a stage's own sections take the place of.
 void leave_out_replaced(Config& stage, std::vector<std::string>& without) {
   if (stage.has("task") && !stage.has("tasks")) without.emplace_back("tasks");
@@ -183,6 +199,7 @@ RunConfig RunConfig::read(Config& root, const std::string& path) {
   config.has_tasks_ = root.has("tasks");
   config.path = path;
   config.model = model_path;
+  config.dropout = read_dropout(model);
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
   Config train = root.section("train"), regularise = root.section("regularise"),

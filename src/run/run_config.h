@@ -16,6 +16,7 @@ namespace hone {
 struct RunConfig {
   std::string path;   // of the file
   std::string model;  // a folder or a hub name
+  Json dropout = Json::object();  // of model.dropout: values in place of those in its config.json
   DataOptions data;   // where several tasks have data of their own: what splits there are
   std::vector<DataOptions> task_data;  // of each of several tasks, where each has its own
   TrainOptions train;

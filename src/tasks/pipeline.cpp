@@ -184,9 +184,10 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed,
                                            const CleanOptions& clean,
-                                           const std::optional<PeftOptions>& peft) {
+                                           const std::optional<PeftOptions>& peft,
+                                           const Json& config_changes) {
   verify_source(model_folder);
-  const ModelConfig config = ModelConfig::load(model_folder);
+  const ModelConfig config = ModelConfig::load(model_folder, config_changes);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::vector<std::string> fresh;

@@ -54,12 +54,14 @@ using ResultSink = std::function<void(const Record& record, const Json& result)>
 class Pipeline {
  public:
   // A pre-trained model with a head of `task`, which has learned its labels; see network_from. With
-  // `peft`, adapters are trained beside its weights (see adapt).
+  // `peft`, adapters are trained beside its weights (see adapt). `config_changes`: values in place
+  // of those in config.json, which the model keeps when it is saved.
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
                                           const CleanOptions& clean = {},
-                                          const std::optional<PeftOptions>& peft = {});
+                                          const std::optional<PeftOptions>& peft = {},
+                                          const Json& config_changes = Json::object());
   // A folder that `save` wrote, or an ensemble of such (tasks/ensemble.h); an adapter's brings its base model with it. Checks the format
   // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
   // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a
