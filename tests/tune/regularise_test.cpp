@@ -146,6 +146,7 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
   EXPECT_THAT(refusal("mixout: {p: 1}"), HasSubstr("less than 1"));
   EXPECT_THAT(refusal("word_dropout: {p: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("reinit: {layers: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("gradual_unfreezing: {share: 0}"), HasSubstr("above 0"));
   EXPECT_THAT(refusal("smart: {xi: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
 }
@@ -586,6 +587,34 @@ TEST(Reinit, OfAllLayersIsRefused) {
               HasSubstr("nothing of it would be left"));
 }
 
+TEST(GradualUnfreezing, LetsLayersJoinFromTheTopDown) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  options.weight_decay = 0;
+  TinyRun run;
+  run.regularise_yaml = "{gradual_unfreezing: {share: 0.5}}";  // of 12 steps, two layers: 2 each
+  std::vector<std::map<std::string, at::Tensor>> seen;
+  run.also = [&](const Event& event) {
+    if (std::holds_alternative<Started>(event) || std::holds_alternative<Stepped>(event))
+      seen.push_back(run.weights());
+  };
+  run.train(options);
+  ASSERT_EQ(seen.size(), 13U);
+  const auto first_change = [&](const std::string& part) {
+    for (size_t step = 1; step < seen.size(); ++step) {
+      for (const auto& [name, value] : seen[step]) {
+        if (name.find(part) != std::string::npos && !at::equal(value, seen[0].at(name))) return step;
+      }
+    }
+    return seen.size();
+  };
+  EXPECT_LE(first_change("classifier"), 2U);  // the first step of a warm-up has the rate 0
+  EXPECT_EQ(first_change(".layer.1."), 3U);
+  EXPECT_EQ(first_change(".layer.0."), 5U);
+  EXPECT_EQ(first_change("word_embeddings"), 7U);
+}
+
 // ---- words
 
 TEST(WordDropout, DropsTheShareAndNoSpecialToken) {
@@ -660,6 +689,7 @@ INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                          testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
                                          "{r_drop: {}, fgm: {}, ema: {}}", "{swa: {start: 0.3}}",
                                          "{l2_sp: {}, mixout: {p: 0.4}}",
+                                         "{gradual_unfreezing: {}}",
                                          "{reinit: {}, word_dropout: {}, smart: {}}"));
 
 // Killed without warning some steps after its checkpoint.

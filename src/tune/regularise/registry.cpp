@@ -8,6 +8,7 @@ RegulariserInfo word_dropout();
 RegulariserInfo neftune();
 RegulariserInfo r_drop();
 RegulariserInfo smart();
+RegulariserInfo gradual_unfreezing();
 RegulariserInfo l2_sp();
 RegulariserInfo mixout();
 RegulariserInfo swa();
@@ -28,6 +29,7 @@ Table<RegulariserInfo>& regularisers() {
                                                        freelb(),
                                                        l2_sp(),
                                                        mixout(),
+                                                       gradual_unfreezing(),
                                                        ema(),
                                                        swa(),
                                                    });
