@@ -155,6 +155,12 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
   check.inside("lr_num_cycles", o.lr_num_cycles, 0, Checker::kNoLimit, false);
   check.inside("lr_decay_ratio", o.lr_decay_ratio, 0, 1, true);
+  check.inside("lr_plateau_factor", o.lr_plateau_factor, 0, 1, false);
+  check.at_least("lr_plateau_patience", o.lr_plateau_patience, 0);
+  check.refuse(o.lr_scheduler_type == kReduceOnPlateau && o.eval_strategy == "no",
+               "lr_scheduler_type",
+               "reduce_lr_on_plateau needs evaluations to go by: validation data, and an "
+               "eval_strategy other than \"no\"");
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
                fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
                            o.lr_end, o.learning_rate));
@@ -252,6 +258,11 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "lr_num_cycles does nothing unless lr_scheduler_type is cosine_with_restarts");
   tell(o.lr_decay_ratio != usual.lr_decay_ratio && o.lr_scheduler_type != "warmup_stable_decay",
        "lr_decay_ratio does nothing unless lr_scheduler_type is warmup_stable_decay");
+  tell((o.lr_plateau_factor != usual.lr_plateau_factor ||
+        o.lr_plateau_patience != usual.lr_plateau_patience) &&
+           o.lr_scheduler_type != kReduceOnPlateau,
+       "lr_plateau_factor and lr_plateau_patience do nothing unless lr_scheduler_type is "
+       "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,

@@ -72,7 +72,8 @@ class L2Sp : public Regulariser {
     const at::Tensor rows = at::tensor(*touched, at::kLong).to(value.device());
     at::Tensor moved = value.index_select(0, rows);
     if (start.defined()) moved = moved - start.index_select(0, rows);
-    gradient.index_add_(0, rows, moved, strength);
+    // Its version tells a table whether others wrote to rows that no lookup touched; these are none.
+    gradient.variable_data().index_add_(0, rows, moved, strength);
   }
 
   Options options_;
