@@ -208,6 +208,10 @@ RunConfig RunConfig::read(Config& root, const std::string& path) {
   config.peft = read_peft(root, config);
   config.train = read_train(train, config);
   config.regularisers = read_regularisers(regularise);
+  if (root.has("augment")) {
+    Config augment = root.section("augment");
+    config.augment = AugmentOptions::read(augment);
+  }
   config.output_dir = output.require("dir");
   config.overwrite = output.get("overwrite", false);
   return config;
@@ -219,7 +223,9 @@ void RunConfig::read_stage(Config& stage, const Config& root, Json& resolved_sta
   const std::string name = stage.require("name");
   check_stage(stage, name, stages);
   std::vector<std::string> without = {"name", "stages", "peft"};
-  if (!stage.has("regularise")) without.emplace_back("regularise");
+  for (const char* key : {"regularise", "augment"}) {
+    if (!stage.has(key)) without.emplace_back(key);
+  }
   leave_out_replaced(stage, without);
   Config own = stage.over(root, {"train"}, without);
   own.override_with("output.dir=" + to_text(Json(output_dir + "/stages/" + name)));

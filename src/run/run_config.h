@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "run/augment.h"
 #include "run/dataset.h"
 #include "tasks/peft.h"
 #include "tune/trainer.h"
@@ -24,6 +25,7 @@ struct RunConfig {
   // The folder of the adapter that the run goes on with, whose base model `model` is; "": none.
   std::string adapter;
   std::vector<ChosenRegulariser> regularisers;
+  std::optional<AugmentOptions> augment;
   std::string output_dir;
   bool overwrite = false;
   bool has_overrides = false;  // values that the file does not hold
