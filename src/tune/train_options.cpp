@@ -236,6 +236,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
       "there are no validation data: nothing is evaluated during training (eval_strategy), and the "
       "last weights are kept (load_best_model_at_end). Give data.validation, or set eval_strategy "
       "to no");
+  tell(!has_validation && o.lr_scheduler_type == kReduceOnPlateau,
+       "reduce_lr_on_plateau never lowers the rate without validation data");
   tell(has_validation && o.eval_strategy == "no" && o.load_best_model_at_end,
        "eval_strategy is no: the last weights are kept, not the best (load_best_model_at_end)");
   tell(o.eval_steps != usual.eval_steps && o.eval_strategy != "steps",
