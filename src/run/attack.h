@@ -40,8 +40,9 @@ struct AttackedRow {
   Json json() const;  // as attacked.jsonl has it
 };
 
-// One record, attacked. What is right says is_right. Error(kUsage) for a task without such, one that writes its answers, several tasks, and
-// losses over a whole step.
+// One record, attacked. What is right says is_right (run/right.h). Error(kUsage) for a task whose
+// answers are neither right nor wrong, one that writes its answers, several tasks, and losses over
+// a whole step.
 class Attacker {
  public:
   Attacker(const Pipeline& pipeline, const std::vector<NamedPerturbation>& perturbations,
