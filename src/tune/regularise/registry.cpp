@@ -27,8 +27,8 @@ Table<RegulariserInfo>& regularisers() {
                                                        fgm(),
                                                        pgd(),
                                                        freelb(),
+                                                       mixout(),  // before what adds to gradients: it ends what its mask did
                                                        l2_sp(),
-                                                       mixout(),
                                                        gradual_unfreezing(),
                                                        ema(),
                                                        swa(),
