@@ -168,7 +168,7 @@ void refuse_too_large(double weights, int64_t checkpoint_bytes, const std::strin
 
 }  // namespace
 
-ModelConfig ModelConfig::load(const std::string& folder) {
+ModelConfig ModelConfig::load(const std::string& folder, const Json& changes) {
   const std::string path = config_path(folder);
   if (!fs::exists(path)) {
     const std::string instead = foreign_in(folder, "");
@@ -177,8 +177,11 @@ ModelConfig ModelConfig::load(const std::string& folder) {
   }
   const std::string text = read_file(path, ErrorKind::kModel);
   try {
-    return read_family_config(parse_json(text, Where{path, 1}, ErrorKind::kModel), path);
+    Json config = parse_json(text, Where{path, 1}, ErrorKind::kModel);
+    if (!changes.empty() && config.is_object()) config.update(changes);
+    return read_family_config(config, path);
   } catch (const ConfigDefect& defect) {
+    if (changes.contains(defect.key())) throw Error(ErrorKind::kUsage, defect.message());
     throw Error(ErrorKind::kModel, Where{path, line_of(text, defect.key())}, defect.message());
   }
 }

@@ -72,8 +72,8 @@ struct CausalLmStyle {
   double soft_cap = 0;     // logits become cap * tanh(logits / cap); 0: none (Gemma 2)
   std::string table = {};  // that table's name in a checkpoint of the bare network: "embed_tokens"
   std::string architecture_end = "ForCausalLM";  // "Llama" + "ForCausalLM"; GPT-2's: "LMHeadModel"
-  double scale = 1;        // of the states before the product (T5)
-  std::string bias = {};   // name of a bias [1, V] that is not trained (BART, Marian); "": none
+  double scale = 1;                              // of the states before the product (T5)
+  std::string bias = {};  // name of a bias [1, V] that is not trained (BART, Marian); "": none
   // Names under which a checkpoint may hold that table once more (T5: "encoder.embed_tokens").
   std::vector<std::string> copies = {};
   // A checkpoint without an output of its own is tied, whatever config.json says of it: T5 1.1, as
@@ -128,8 +128,8 @@ struct ModelConfig {
   double initializer_range = 0.02;
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
-  std::optional<MaskedLmStyle> masked_lm = {};  // nothing: no such head is known here
-  std::optional<CausalLmStyle> causal_lm = {};  // likewise
+  std::optional<MaskedLmStyle> masked_lm = {};              // nothing: no such head is known here
+  std::optional<CausalLmStyle> causal_lm = {};              // likewise
   std::optional<EncoderDecoderFacts> encoder_decoder = {};  // nothing: one stream
   bool is_causal = false;     // a token sees those before it alone: the last one has seen all
   bool has_span_head = true;  // Transformers has one of question answering, with these names
@@ -140,8 +140,9 @@ struct ModelConfig {
   bool is_bare = false;  // checkpoints have no base_prefix before the network's names (T5)
   std::shared_ptr<const NetworkPlan> plan;
 
-  static ModelConfig load(
-      const std::string& folder);  // reads config.json; Error(kModel) with the place
+  // Reads config.json, with `changes` over its keys; Error(kModel) with the place, Error(kUsage)
+  // for a change that cannot be.
+  static ModelConfig load(const std::string& folder, const Json& changes = Json::object());
 
   // config.json decides how much memory a network takes, and anybody may have written it. Refuses
   // what the weights cannot fill before anything is built: more layers than they have, or larger
@@ -169,8 +170,8 @@ struct Want {
 class Backbone : public torch::nn::Module {
  public:
   // Hidden states [N, H], or [R, H] of the wanted rows, in bf16 after set_precision(kBf16), else
-  // fp32. `streams`: one, or source and target of an encoder-decoder, whose states are the target's.
-  // REQUIRES: no empty sequence.
+  // fp32. `streams`: one, or source and target of an encoder-decoder, whose states are the
+  // target's. REQUIRES: no empty sequence.
   virtual at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) = 0;
   // BERT's pooler on first tokens, [S, H] -> [S, H], whose rows are `rows`. REQUIRES:
   // config().sentence_head.uses_pooler.

@@ -245,7 +245,8 @@ DataOptions DataOptions::read(Config& section) {
     const bool is_fixed = options.split->rule != "random";
     options.sources["train"] = source;
     if (is_fixed || options.split->validation > 0) options.sources["validation"] = source;
-    if (is_fixed || options.split->test > 0) options.sources["test"] = source;
+    if (is_fixed || options.split->test > 0 || options.split->folds > 0)
+      options.sources["test"] = source;
   }
   if (!options.split && section.has("train") && section.has("split"))
     throw section.error("split",

@@ -235,6 +235,9 @@ class Run {
 
 RunResult fine_tune(const RunConfig& config, const RunOptions& options,
                     const std::vector<Listener>& listeners) {
+  if (!config.repeats.empty())
+    throw Error(ErrorKind::kUsage, {config.path},
+                "\"seeds\" and \"folds\" ask for several runs; here is room for one");
   if (config.stages.empty()) return Run(config, options, listeners).run();
   std::vector<StageOutcome> before;
   std::optional<RunResult> interrupted = run_stages(

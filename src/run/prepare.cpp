@@ -1,6 +1,7 @@
 #include "run/prepare.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -35,9 +36,25 @@ void tell_data(RunDataset& data) {
                 "set data.leakage: warn.");
 }
 
+// A key that is not there would change nothing.
+void check_dropout(const ModelConfig& model, const RunConfig& config) {
+  std::vector<std::string> known;
+  for (const auto& [key, value] : model.raw.items()) {
+    if (key.find("drop") != std::string::npos) known.push_back(key);
+  }
+  for (const auto& [key, value] : config.start.config.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw Error(ErrorKind::kUsage, {config.path},
+                fmt::format("model.dropout: the model's config.json has no \"{}\"{}; it has {}",
+                            key, did_you_mean(key, known),
+                            known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", "))));
+  }
+}
+
 // Of a model whose adapters may take positions for themselves.
 ModelConfig model_config(const std::string& folder, const RunConfig& config) {
   ModelConfig model = ModelConfig::load(folder);
+  check_dropout(model, config);
   if (config.peft)
     model.max_positions =
         std::max<int64_t>(2, model.max_positions - config.peft->positions_taken());
@@ -50,16 +67,44 @@ int64_t step_size(const TrainOptions& options) {
   return options.per_device_train_batch_size * options.gradient_accumulation_steps;
 }
 
-void encode_training(Prepared& prepared, RunData& data) {
+// Samples of training row `index`.
+void add_training(std::vector<Sample>& samples, const Record& record, int64_t index,
+                  RunData& data) {
+  data.train_rows.add(record.where(), samples);
+  for (Sample& sample : samples) {
+    sample.record = index;
+    data.train.add(sample);
+  }
+}
+
+// The copies of a row that the run asks for. One that a task cannot encode is left out, and
+// counted.
+void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Record& record,
+                int64_t index, RunData& data, int64_t& failed) {
+  for (int64_t copy = 0; copy < augmenter.copies(); ++copy) {
+    const Record changed = augmenter.changed(record, index, copy);
+    EncodeOutcome encoded =
+        encode_record(changed, *prepared.task, *prepared.tokenizer, /*with_targets=*/true);
+    failed += encoded.failure.has_value();
+    if (!encoded.failure) add_training(encoded.samples, record, index, data);
+  }
+}
+
+void encode_training(const RunConfig& config, Prepared& prepared, RunData& data) {
+  std::optional<Augmenter> augmenter;
+  if (config.augment) augmenter.emplace(*config.augment, *prepared.task);
+  int64_t failed = 0;
   prepared.data.encode("train", *prepared.tokenizer, [&](EncodedRecord& encoded) {
     const auto index = static_cast<int64_t>(data.places.size());
     data.places.add(encoded.record);
-    data.train_rows.add(encoded.record.where(), encoded.samples);
-    for (Sample& sample : encoded.samples) {
-      sample.record = index;
-      data.train.add(sample);
-    }
+    add_training(encoded.samples, encoded.record, index, data);
+    if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, failed);
   });
+  if (augmenter)
+    log_info(
+        "augmented: {} training rows with {} copies each{}", data.places.size(),
+        augmenter->copies(),
+        failed > 0 ? fmt::format("; {} copies cannot be encoded, and are left out", failed) : "");
   data.train.seal();
 }
 
@@ -88,7 +133,7 @@ Prepared prepare(const RunConfig& config) {
 
 RunData encode_data(const RunConfig& config, Prepared& prepared) {
   RunData data{SampleStore(config.output_dir), {}, {}, {}, {}};
-  encode_training(prepared, data);
+  encode_training(config, prepared, data);
   for (const std::string& split : config.data.splits()) {
     if (split == "train") continue;
     KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "run/dataset.h"
 #include "run/reading.h"
 #include "tasks/pipeline.h"
 #include "tasks/report.h"
@@ -13,6 +14,9 @@ struct Tested {
   Report report;
   RunSummary summary;  // data, timing, environment; title, model and command are the caller's
 };
+
+// Labelled data that are no part of a run, as the split "test".
+Dataset test_data(const Reading& reading, const Task& task);
 
 // One pass over `records`, timed; a line for each goes to the file `predictions`, unless that is
 // "".

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "models/precision.h"
 #include "models/weights.h"
+#include "tasks/ensemble.h"
 #include "tasks/manifest.h"
 #include "tasks/peft_folder.h"
 #include "tasks/pretrained.h"
@@ -188,15 +189,15 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed,
                                            const CleanOptions& clean,
-                                           const std::optional<PeftOptions>& peft, Start start) {
-  if (start == Start::kPretrained) verify_source(model_folder);
-  const ModelConfig config = ModelConfig::load(model_folder);
+                                           const std::optional<PeftOptions>& peft,
+                                           const Start& start) {
+  if (!start.at_random) verify_source(model_folder);
+  const ModelConfig config = ModelConfig::load(model_folder, start.config);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::vector<std::string> fresh;
-  pipeline->network_ = start == Start::kRandom
-                           ? random_network(config, *task, seed)
-                           : network_from(model_folder, config, *task, seed, &fresh);
+  pipeline->network_ = start.at_random ? random_network(config, *task, seed)
+                                       : network_from(model_folder, config, *task, seed, &fresh);
   if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
@@ -209,6 +210,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::vector<std::string>& task_options,
                                          const std::string& part) {
+  if (is_ensemble_folder(folder)) return load_ensemble(folder, task_options, part);
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::unique_ptr<Task> task = restore_task(manifest, folder, task_options, part);
@@ -231,6 +233,25 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   return pipeline;
 }
 
+// The first member's tokenizer, task and precision, with the average of all in its network's place.
+std::unique_ptr<Pipeline> Pipeline::load_ensemble(const std::string& folder,
+                                                  const std::vector<std::string>& task_options,
+                                                  const std::string& part) {
+  const std::vector<std::string> members = read_ensemble(folder);
+  std::vector<std::shared_ptr<Network>> networks;
+  std::unique_ptr<Pipeline> first;
+  for (const std::string& member : members) {
+    if (first) require_one_task(members.front(), member, task_options);
+    std::unique_ptr<Pipeline> one = load(member, task_options, part);
+    networks.push_back(one->network_);
+    if (!first) first = std::move(one);
+  }
+  first->network_ = averaged(networks, *first->task_);
+  first->adapted_.reset();
+  first->is_ensemble_ = true;
+  return first;
+}
+
 void Pipeline::keep_part(const std::string& name) {
   const size_t place = place_of_part(*task_, name);
   const std::shared_ptr<Network> own = network_->part(static_cast<int32_t>(place));
@@ -243,6 +264,7 @@ void Pipeline::keep_part(const std::string& name) {
 std::shared_ptr<const Task> load_task(const std::string& folder,
                                       const std::vector<std::string>& options,
                                       const std::string& part) {
+  if (is_ensemble_folder(folder)) return load_task(read_ensemble(folder).front(), options, part);
   std::shared_ptr<const Task> task = restore_task(read_manifest(folder), folder, options, part);
   return part.empty() ? task : task->parts()[place_of_part(*task, part)].task;
 }
@@ -253,6 +275,8 @@ void Pipeline::merge_adapters() {
 }
 
 void Pipeline::save(const std::string& folder) const {
+  if (is_ensemble_)
+    throw Error(ErrorKind::kUsage, "an ensemble is several models; it is no model to be saved");
   std::filesystem::create_directories(folder);
   Json model_config = config().raw;
   if (task_->parts().empty()) model_config.erase(kTasksInConfig);  // of a model before it

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,21 @@ struct Evaluation {
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
 
+// A labelled record's answer, and how far the model is from what is right.
+struct Judged {
+  Json result;
+  double loss = 0;               // mean over the record's own targets; NaN where it has none
+  std::optional<Error> failure;  // nothing else is known of the record then
+};
+
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
 
-// What a network begins from: the weights of its folder, or random ones, which are a function of the
-// seed; then the folder needs none.
-enum class Start { kPretrained, kRandom };
+// What a network begins from: the weights of its folder, or random ones, which are a function of
+// the seed; then the folder needs none.
+struct Start {
+  bool at_random = false;
+  Json config = Json::object();  // values in place of those in its config.json
+};
 
 // All const members may be called from any number of threads at once, so long as nothing trains the
 // network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
@@ -50,23 +61,25 @@ enum class Start { kPretrained, kRandom };
 class Pipeline {
  public:
   // A pre-trained model with a head of `task`, which has learned its labels; see network_from. With
-  // `peft`, adapters are trained beside its weights (see adapt).
+  // `peft`, adapters are trained beside its weights (see adapt). The model keeps `start.config`
+  // when it is saved.
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
                                           const CleanOptions& clean = {},
                                           const std::optional<PeftOptions>& peft = {},
-                                          Start start = Start::kPretrained);
-  // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
-  // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
-  // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a
-  // model of that task alone; Error(kUsage) where it has none of this name.
+                                          const Start& start = {});
+  // A folder that `save` wrote, or an ensemble of such (tasks/ensemble.h); an adapter's brings its
+  // base model with it. Checks the format version and the checksums in hone.json. `task_options`
+  // ("key=value") stand in for those that were saved. `part`: of a model of several tasks the one
+  // that it answers for from now on, as a model of that task alone; Error(kUsage) where it has none
+  // of this name.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
                                         const std::vector<std::string>& task_options = {},
                                         const std::string& part = "");
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
-  // adapter_model.safetensors instead of the whole model's weights.
+  // adapter_model.safetensors instead of the whole model's weights. Error(kUsage) of an ensemble.
   void save(const std::string& folder) const;
   // Solves for what the task says of its head. Of a network that is trained; `samples` are those of
   // its training data.
@@ -93,6 +106,10 @@ class Pipeline {
   Evaluation evaluate(const EncodedSource& next, const PredictOptions& options,
                       const ResultSink& sink) const;
 
+  // The same record by record, each loss its own: what is tried out on rows (an attack). Of a task
+  // whose outputs are all that its loss reads; REQUIRES: neither generation() nor has_step_loss().
+  std::vector<Judged> judge(std::span<const Record> records, int64_t max_tokens) const;
+
   Network& network() { return *network_; }
   const Network& network() const { return *network_; }
   const Task& task() const { return *task_; }
@@ -108,10 +125,14 @@ class Pipeline {
 
  private:
   Pipeline() = default;
+  static std::unique_ptr<Pipeline> load_ensemble(const std::string& folder,
+                                                 const std::vector<std::string>& task_options,
+                                                 const std::string& part);
   void keep_part(const std::string& name);
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
+  bool is_ensemble_ = false;  // network_ answers for several
   std::shared_ptr<const Task> task_;
   CleanOptions clean_;
   std::optional<Adapted> adapted_;

@@ -91,6 +91,7 @@ std::string text_of(const PlainTable& table, const std::string&) {
 
 std::string text_of(const Matrix&, const std::string&) { return ""; }
 std::string text_of(const Grid&, const std::string&) { return ""; }
+std::string text_of(const LineChart&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
 
 std::string more_text(size_t items, const std::string& rest) {
@@ -164,6 +165,15 @@ Values values_of(const std::string& key, const Curve& curve) {
                      {"low", bin.low},
                      {"high", bin.high}};
            })}};
+}
+
+Values values_of(const std::string& key, const LineChart& chart) {
+  Json lines = Json::object();
+  for (const LineChart::Line& line : chart.lines) {
+    Json& points = lines[line.name] = Json::array();
+    for (const auto& [x, y] : line.points) points.push_back({finite(x), finite(y)});
+  }
+  return {{key, Json{{"x", chart.x}, {"lines", lines}}}};
 }
 
 Values values_of(const std::string& key, const PlainTable& table) {

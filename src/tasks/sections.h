@@ -76,8 +76,9 @@ struct Example {
 };
 struct Examples {
   std::vector<Example> items;
-  std::string measure;      // "confidence", "error"
-  std::string measure_key;  // of the measure in report.json
+  std::string measure;                      // "confidence", "error"
+  std::string measure_key;                  // of the measure in report.json
+  std::string legend = "gold → predicted";  // what the two answers of an item are
 };
 
 // Generated texts beside what they are compared with, the worst first.
@@ -110,10 +111,22 @@ struct PlainTable {
   std::vector<std::vector<Json>> rows = {};  // by column: a text, a whole number, a number; null
 };
 
+// Lines over one axis: a loss by the learning rate. Stands on the page and in report.json.
+struct LineChart {
+  struct Line {
+    std::string name;
+    std::vector<std::pair<double, double>> points = {};  // (x, y), x ascending
+  };
+  std::string note = {};  // how to read it
+  std::string x = {};     // what the axis is
+  std::vector<Line> lines = {};
+};
+
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable> content;
+  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable, LineChart>
+      content;
 };
 
 // Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.

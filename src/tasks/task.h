@@ -37,12 +37,17 @@ struct Loss {
 struct LossOptions {
   double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al.
                                // 2016), as torch.nn.CrossEntropyLoss does
+  bool trains = false;         // what the task's options say of training alone is in the loss
 };
 
 // How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its
 // targets, as a loss is; 0 where they are equal. tasks/divergence.h has the usual ones.
 using Divergence =
     std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
+
+// What several models' outputs of the same batch are together, in the form of one (an ensemble).
+// tasks/averages.h has the usual ones.
+using Average = std::function<at::Tensor(const std::vector<at::Tensor>& of_models)>;
 
 // One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
 // that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
@@ -170,6 +175,7 @@ class Task {
   virtual bool has_final_fit() const { return false; }
   virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
+  virtual Average average() const { return nullptr; }        // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
   }

@@ -128,6 +128,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       run_pass(parts.pass, pipeline.network().place(micro.batch));
       step_tokens += micro.tokens;
     }
+    parts.regularisers.before_step(/*count=*/1);
     parts.optimizer->step(/*learning_rate=*/0, /*gradient_scale=*/1);
     gradient_norm(parts.parameters());  // which waits for a GPU
     parts.regularisers.after_step({step + 1, /*gradient_scale=*/1});

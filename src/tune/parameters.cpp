@@ -92,7 +92,8 @@ std::map<const c10::TensorImpl*, Kept> kept_by_layers(Network& network) {
   return kept;
 }
 
-// The layer that a weight's name counts ("encoder.layer.3.…" is 3); none: -1.
+}  // namespace
+
 int64_t layer_of(const std::string& name) {
   for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
     int64_t layer = 0;
@@ -102,6 +103,8 @@ int64_t layer_of(const std::string& name) {
   }
   return -1;
 }
+
+namespace {
 
 // The output layers train at the run's rate, the top layer at `decay` of it, the one below at
 // decay², embeddings at the least (Clark et al. 2020, https://arxiv.org/abs/2003.10555). What has

@@ -35,8 +35,9 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
                     .make(trainable_parameters(pipeline.network(), with_rates(options, pipeline)),
                           options)),
       regularisers(with_rank_budget(chosen, pipeline.network()),
-                   {pipeline, *optimizer, total_steps}),
+                   {pipeline, *optimizer, total_steps, static_cast<uint64_t>(options.seed)}),
       pass(regularisers.pass(pipeline.task(), pipeline.network(),
-                             {.label_smoothing = options.label_smoothing_factor})) {}
+                             {.label_smoothing = options.label_smoothing_factor, .trains = true})) {
+}
 
 }  // namespace hone

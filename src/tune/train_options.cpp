@@ -155,6 +155,12 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
   check.inside("lr_num_cycles", o.lr_num_cycles, 0, Checker::kNoLimit, false);
   check.inside("lr_decay_ratio", o.lr_decay_ratio, 0, 1, true);
+  check.inside("lr_plateau_factor", o.lr_plateau_factor, 0, 1, false);
+  check.at_least("lr_plateau_patience", o.lr_plateau_patience, 0);
+  check.refuse(o.lr_scheduler_type == kReduceOnPlateau && o.eval_strategy == "no",
+               "lr_scheduler_type",
+               "reduce_lr_on_plateau needs evaluations to go by: validation data, and an "
+               "eval_strategy other than \"no\"");
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
                fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
                            o.lr_end, o.learning_rate));
@@ -230,6 +236,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
       "there are no validation data: nothing is evaluated during training (eval_strategy), and the "
       "last weights are kept (load_best_model_at_end). Give data.validation, or set eval_strategy "
       "to no");
+  tell(!has_validation && o.lr_scheduler_type == kReduceOnPlateau,
+       "reduce_lr_on_plateau never lowers the rate without validation data");
   tell(has_validation && o.eval_strategy == "no" && o.load_best_model_at_end,
        "eval_strategy is no: the last weights are kept, not the best (load_best_model_at_end)");
   tell(o.eval_steps != usual.eval_steps && o.eval_strategy != "steps",
@@ -252,6 +260,11 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "lr_num_cycles does nothing unless lr_scheduler_type is cosine_with_restarts");
   tell(o.lr_decay_ratio != usual.lr_decay_ratio && o.lr_scheduler_type != "warmup_stable_decay",
        "lr_decay_ratio does nothing unless lr_scheduler_type is warmup_stable_decay");
+  tell((o.lr_plateau_factor != usual.lr_plateau_factor ||
+        o.lr_plateau_patience != usual.lr_plateau_patience) &&
+           o.lr_scheduler_type != kReduceOnPlateau,
+       "lr_plateau_factor and lr_plateau_patience do nothing unless lr_scheduler_type is "
+       "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,

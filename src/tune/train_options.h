@@ -58,6 +58,8 @@ struct TrainOptions {
   double lr_end = 1e-7, lr_power = 1.0;  // polynomial
   double lr_num_cycles = 1;              // cosine_with_restarts
   double lr_decay_ratio = 0.1;           // warmup_stable_decay: the last share of the steps
+  double lr_plateau_factor = 0.1;        // reduce_lr_on_plateau: of the rate, when it falls
+  int64_t lr_plateau_patience = 10;      // after more evaluations than these without a better one
   double label_smoothing_factor = 0.0;
   int64_t max_seq_length = 0;  // 0: the model's limit
   bool group_by_length = true;
@@ -114,6 +116,8 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("lr_power", o.lr_power);
   visit("lr_num_cycles", o.lr_num_cycles);
   visit("lr_decay_ratio", o.lr_decay_ratio);
+  visit("lr_plateau_factor", o.lr_plateau_factor);
+  visit("lr_plateau_patience", o.lr_plateau_patience);
   visit("label_smoothing_factor", o.label_smoothing_factor);
   visit("max_seq_length", o.max_seq_length);
   visit("group_by_length", o.group_by_length);

@@ -172,8 +172,9 @@ void Trainer::train_step(BatchLoader& batches) {
   StepSums sums;
   while (const auto micro = batches.next()) sums.add(*micro, run_pass(*micro));
   const double count = std::max(sums.count, 1.0);  // windows without a target teach nothing
+  parts_.regularisers.before_step(count);
   const double norm = gradient_norm(parts_.parameters()) / count,
-               rate = options_.learning_rate * schedule_(progress_.step);
+               rate = options_.learning_rate * progress_.rate_factor * schedule_(progress_.step);
   if (!std::isfinite(norm)) refuse(sums.indices, {"gradient", /*is_gradient=*/true});
   const double scale = clip_factor(norm) / count;
   parts_.optimizer->step(rate, scale);
@@ -250,6 +251,8 @@ bool Trainer::evaluate_if_due() {
   pipeline_.network().train();
   const bool is_best = progress_.best.add(step, score_of(report, loss));
   progress_.evaluated_step = step;
+  if (options_.lr_scheduler_type == kReduceOnPlateau)
+    progress_.wait_on_plateau(is_best, options_.lr_plateau_factor, options_.lr_plateau_patience);
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
   emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report),
                  is_best});

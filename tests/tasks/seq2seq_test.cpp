@@ -68,8 +68,10 @@ void write_tokenizer(const std::string& folder, bool puts_end, const char* token
         {"vocab", ids}}}};
   std::filesystem::create_directories(folder);
   write_file(folder + "/tokenizer.json", tokenizer.dump());
-  const Json options = {{"tokenizer_class", tokenizer_class}, {"model_max_length", 32},
-                        {"eos_token", "[END]"},               {"pad_token", "[PAD]"},
+  const Json options = {{"tokenizer_class", tokenizer_class},
+                        {"model_max_length", 32},
+                        {"eos_token", "[END]"},
+                        {"pad_token", "[PAD]"},
                         {"unk_token", "[UNK]"}};
   write_file(folder + "/tokenizer_config.json", options.dump());
 }
@@ -174,8 +176,8 @@ TEST(Seq2SeqRows, LoseTheEndOfWhatIsTooLong) {
   const Sample sample =
       made.sample(pair("w0 w1 w2 w3 w4 w5", "w0 w1 w2 w3 w4 w5 w6"), true, &truncated);
   EXPECT_TRUE(truncated);
-  EXPECT_THAT(sample.streams[0].ids, ElementsAre(kFirstWord, kFirstWord + 1, kFirstWord + 2,
-                                                 kFirstWord + 3, kEndId));
+  EXPECT_THAT(sample.streams[0].ids,
+              ElementsAre(kFirstWord, kFirstWord + 1, kFirstWord + 2, kFirstWord + 3, kEndId));
   EXPECT_LE(sample.streams[1].size(), 6);
   EXPECT_EQ(sample.targets[0].values.back(), kEndId);
   truncated = false;
@@ -323,10 +325,9 @@ TEST(Seq2Seq, GreedyTokensAreTheLikeliestOfAllLogits) {
   const Made made("{max_new_tokens: 5}");
   const auto pipeline = Pipeline::create(made.folder.path(), made.tokenizer, made.task, 1);
   Sample sample = made.sample(pair("w0 w1 w2", "w3"), false);
-  const Generated answer =
-      write_answers(pipeline->network(), *made.tokenizer, *made.task->generation(),
-                    prompts_of({&sample, 1}))
-          .front();
+  const Generated answer = write_answers(pipeline->network(), *made.tokenizer,
+                                         *made.task->generation(), prompts_of({&sample, 1}))
+                               .front();
   Sequence& read = sample.streams[1];
   for (const int32_t token : answer.ids) {
     const at::Tensor logits = pipeline->network().forward(collate({sample}, {0}, 0))[0];
@@ -362,7 +363,7 @@ TEST(Seq2Seq, BeginsAtRandomWhereNoWeightsAreAsked) {
   std::filesystem::remove(made.folder / "model.safetensors");
   const auto begun = [&](uint64_t seed) {
     const auto pipeline = Pipeline::create(made.folder.path(), made.tokenizer, made.task, seed, {},
-                                           {}, Start::kRandom);
+                                           {}, {.at_random = true});
     return pipeline->network().backbone().word_table().detach().clone();
   };
   EXPECT_TRUE(begun(1).equal(begun(1)));
@@ -374,7 +375,8 @@ TEST(Seq2SeqScores, AreOfTextsAndOfGoldTokens) {
   Config section = Config::parse("{metrics: [exact_match]}", "test.yaml");
   const auto scorer = make_scorer(Options::read(section, 32), 45);
   scorer->add(pair("w0", "w1"), {{"tokens", 2}, {"loss", 1.0}, {"target", "w1"}});
-  scorer->add(pair("w0", Json::array({"w1", "w2"})), {{"tokens", 2}, {"loss", 3.0}, {"target", "w2"}});
+  scorer->add(pair("w0", Json::array({"w1", "w2"})),
+              {{"tokens", 2}, {"loss", 3.0}, {"target", "w2"}});
   scorer->add(pair("w0", "w1"), {{"tokens", 4}, {"loss", 2.0}});
   const Report report = scorer->report();
   EXPECT_EQ(report.metric, "exact_match");

@@ -55,12 +55,15 @@ class Trained {
   std::map<std::string, at::Tensor> gradient(int64_t samples, int64_t micro) {
     clear_gradients(optimizer_->parameters());
     numbers.clear();
+    double count = 0;
     for (int64_t first = 0; first < samples; first += micro) {
       std::vector<int64_t> indices;
       for (int64_t i = first; i < first + micro; ++i) indices.push_back(i);
       last_ = pass_(batch(indices));
+      count += last_.count;
       for (const auto& [name, value] : last_.numbers) numbers[name] += value;
     }
+    all_->before_step(count);
     std::map<std::string, at::Tensor> all;
     for (const Parameter& p : optimizer_->parameters()) all[p.name] = p.value.grad().clone();
     clear_gradients(optimizer_->parameters());
@@ -137,6 +140,14 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
   EXPECT_THAT(refusal("freelb: {epsilon: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("neftune: {alpha: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema: {decay: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("swa: {start: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("swa: {every: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("l2_sp: {alpha: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("mixout: {p: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("word_dropout: {p: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("reinit: {layers: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("gradual_unfreezing: {share: 0}"), HasSubstr("above 0"));
+  EXPECT_THAT(refusal("smart: {xi: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
   EXPECT_THAT(refusal("average: {last: 1}"), HasSubstr("2 or more"));
   EXPECT_THAT(refusal("average: {}\n  ema: {}"), HasSubstr("take one"));
@@ -163,7 +174,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"ner", "{r_drop: {alpha: 2}, fgm: {}}"}, Case{"classify", "{pgd: {}}"},
                     Case{"ner", "{pgd: {steps: 2}, r_drop: {}}"}, Case{"classify", "{freelb: {}}"},
                     Case{"ner", "{freelb: {steps: 2, epsilon: 0.1}}"},
-                    Case{"classify", "{neftune: {}}"},
+                    Case{"classify", "{neftune: {}}"}, Case{"classify", "{smart: {}}"},
+                    Case{"ner", "{smart: {steps: 2}, pgd: {steps: 2}}"},
+                    Case{"classify", "{word_dropout: {p: 0.3}, r_drop: {}}"},
+                    Case{"classify", "{l2_sp: {}}"}, Case{"ner", "{mixout: {p: 0.5}, fgm: {}}"},
+                    Case{"classify", "{reinit: {}, mixout: {}, l2_sp: {}, swa: {}}"},
                     Case{"ner", "{neftune: {}, r_drop: {}, fgm: {}}"}));
 
 TEST_P(EveryRegulariser, GradientDependsOnTheSamplesAlone) {
@@ -495,13 +510,234 @@ TEST(Average, BeforeItsFirstCopyIsTheWeightsThemselves) {
   EXPECT_EQ(first_difference(plain.weights(), run.weights()), "");
 }
 
+// ---- weights
+
+Trained plain(TinyRun& run) { return Trained(run, "{}"); }
+
+TEST(L2Sp, AddsTheGradientOfThePenaltyOnceAStep) {
+  TinyRun run("classify", {.dropout = 0}, 16), same("classify", {.dropout = 0}, 16);
+  Trained pulled(run, "{l2_sp: {alpha: 0.5, beta: 0.25}}");
+  Trained as_it_is = plain(same);
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (Network* network : {&pulled.network(), &as_it_is.network()}) {
+      for (auto& [name, value] : network->weights()) value.add_(0.01);
+    }
+  }
+  const auto with = pulled.gradient(16, 4), without = as_it_is.gradient(16, 4);
+  for (const auto& [name, value] : pulled.network().weights()) {
+    if (name.find("embeddings.") != std::string::npos) continue;  // those looked up alone
+    const at::Tensor pull = name.starts_with("bert.") ? at::full_like(value.detach(), 0.5 * 0.01)
+                                                      : 0.25 * value.detach();
+    EXPECT_TRUE(at::allclose(with.at(name) - without.at(name), 16 * pull, 1e-2, 2e-5)) << name;
+  }
+}
+
+TEST(L2Sp, LeavesWordsAloneThatWereNotLookedUp) {
+  TinyRun run("classify", {}, 16);
+  Trained pulled(run, "{l2_sp: {}}");
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (auto& [name, value] : pulled.network().weights()) value.add_(1);
+  }
+  const at::Tensor table = pulled.gradient(1, 1).at("bert.embeddings.word_embeddings.weight");
+  EXPECT_LT(table.abs().sum(1).count_nonzero().item<int64_t>(), table.size(0));
+}
+
+// A plain network whose weights were mixed by hand gives the same loss; its gradient goes to what
+// was kept, times 1 / (1 - p).
+TEST(Mixout, IsAPassOfMixedWeights) {
+  TinyRun run("classify", {.dropout = 0}, 8);
+  Trained mixed(run, "{mixout: {p: 0.5}}");
+  std::map<std::string, at::Tensor> starts;
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (auto& [name, value] : mixed.network().weights()) {
+      starts[name] = value.detach().clone();
+      value.add_(0.1);
+    }
+  }
+  const auto before = run.weights();
+  const auto gradient = mixed.gradient(8, 4);
+  EXPECT_EQ(first_difference(before, run.weights()), "") << "the weights are back after the step";
+  int64_t kept = 0, all = 0;
+  for (const auto& [name, value] : gradient) {
+    if (!name.starts_with("bert.encoder") || value.dim() != 2) continue;
+    kept += value.count_nonzero().item<int64_t>();
+    all += value.numel();
+  }
+  EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(all), 0.5, 0.03);
+}
+
+TEST(Mixout, AtTheStartChangesNoLoss) {
+  TinyRun run("classify", {.dropout = 0}, 8), same("classify", {.dropout = 0}, 8);
+  Trained mixed(run, "{mixout: {p: 0.7}}");
+  Trained as_it_is = plain(same);
+  mixed.gradient(8, 8);
+  as_it_is.gradient(8, 8);
+  EXPECT_NEAR(mixed.last().loss, as_it_is.last().loss, 1e-4);
+}
+
+TEST(Swa, IsTheMeanOfTheLastSteps) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  TinyRun run;
+  run.regularise_yaml = "{swa: {start: 0.5, every: 2}}";
+  std::vector<std::map<std::string, at::Tensor>> seen;
+  run.also = [&](const Event& event) {
+    if (std::holds_alternative<Stepped>(event)) seen.push_back(run.weights());
+  };
+  run.train(options);
+  ASSERT_EQ(seen.size(), 12U);  // steps 7, 9 and 11 count
+  const auto averaged = run.weights();
+  for (const auto& [name, value] : averaged) {
+    const at::Tensor mean = (seen[6].at(name) + seen[8].at(name) + seen[10].at(name)) / 3;
+    EXPECT_TRUE(at::allclose(value, mean, 1e-5, 1e-6)) << name;
+  }
+}
+
+TEST(Swa, BeforeItBeginsTheWeightsThemselvesAreEvaluated) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  TinyRun with, without;
+  with.regularise_yaml = "{swa: {start: 0.99}}";  // of 12 steps none comes after
+  with.train(options);
+  without.train(options);
+  EXPECT_EQ(first_difference(with.weights(), without.weights()), "");
+}
+
+TEST(Reinit, BeginsTheTopLayersAnewAndNothingElse) {
+  TinyRun run, other;
+  Trained fresh(run, "{reinit: {}}");
+  const auto after = run.weights();
+  plain(other);
+  const auto before = other.weights();
+  for (const auto& [name, value] : after) {
+    const bool is_top =
+        name.find(".layer.1.") != std::string::npos || name.find(".pooler.") != std::string::npos;
+    const bool is_matrix = value.dim() == 2;
+    if (is_top && is_matrix) EXPECT_FALSE(at::equal(value, before.at(name))) << name;
+    if (!is_top) EXPECT_TRUE(at::equal(value, before.at(name))) << name;
+  }
+}
+
+TEST(Reinit, OfAllLayersIsRefused) {
+  TinyRun run;
+  EXPECT_THAT(error_of([&] { Trained(run, "{reinit: {layers: 2}}"); }),
+              HasSubstr("nothing of it would be left"));
+}
+
+TEST(GradualUnfreezing, LetsLayersJoinFromTheTopDown) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  options.weight_decay = 0;
+  TinyRun run;
+  run.regularise_yaml = "{gradual_unfreezing: {share: 0.5}}";  // of 12 steps, two layers: 2 each
+  std::vector<std::map<std::string, at::Tensor>> seen;
+  run.also = [&](const Event& event) {
+    if (std::holds_alternative<Started>(event) || std::holds_alternative<Stepped>(event))
+      seen.push_back(run.weights());
+  };
+  run.train(options);
+  ASSERT_EQ(seen.size(), 13U);
+  const auto first_change = [&](const std::string& part) {
+    for (size_t step = 1; step < seen.size(); ++step) {
+      for (const auto& [name, value] : seen[step]) {
+        if (name.find(part) != std::string::npos && !at::equal(value, seen[0].at(name)))
+          return step;
+      }
+    }
+    return seen.size();
+  };
+  EXPECT_LE(first_change("classifier"), 2U);  // the first step of a warm-up has the rate 0
+  EXPECT_EQ(first_change(".layer.1."), 3U);
+  EXPECT_EQ(first_change(".layer.0."), 5U);
+  EXPECT_EQ(first_change("word_embeddings"), 7U);
+}
+
+// ---- words
+
+TEST(WordDropout, DropsTheShareAndNoSpecialToken) {
+  TinyRun run("classify", {}, 21);
+  run.load_pipeline();
+  const auto optimizer = optimizers().named("adamw").make(
+      trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
+  const auto one = chosen("regularise: {word_dropout: {p: 0.4}}")
+                       .at(0)
+                       .make(RegulariserContext{run.pipeline(), *optimizer});
+  const Tokenizer& tokenizer = run.pipeline().tokenizer();
+  int64_t words = 0, dropped = 0;
+  for (uint64_t step = 0; step < 40; ++step) {
+    const Batch batch = make_micro_batch(run.store(), {0, 1, 2, 3, 4}, 42, step).batch;
+    one->around_loss([&](const Batch& seen) {
+      const at::Tensor was = batch.streams[0].ids, is = seen.streams[0].ids;
+      for (int64_t i = 0; i < was.numel(); ++i) {
+        const auto before = was[i].item<int64_t>(), after = is[i].item<int64_t>();
+        const bool is_special =
+            before == *tokenizer.id("[CLS]") || before == *tokenizer.id("[SEP]");
+        if (is_special) EXPECT_EQ(before, after);
+        words += !is_special;
+        dropped += before != after;
+        if (before != after) EXPECT_EQ(after, tokenizer.unk_id());
+      }
+      return Outcome{};
+    })(batch);
+  }
+  EXPECT_NEAR(static_cast<double>(dropped) / static_cast<double>(words), 0.4, 0.03);
+}
+
+// ---- smoothness
+
+TEST(Smart, DivergesMoreFurtherAway) {
+  double before = 0;
+  for (const char* yaml : {"{smart: {epsilon: 0.01}}", "{smart: {epsilon: 0.1}}", "{smart: {}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, yaml);
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.numbers.at("smart.divergence"), before) << yaml;
+    before = trained.numbers.at("smart.divergence");
+  }
+}
+
+TEST(Smart, FindsAWorseDirectionThanChance) {
+  TinyRun run("classify", {.dropout = 0}, 8);
+  Trained trained(run, "{smart: {epsilon: 0.5, steps: 2}}");
+  trained.gradient(8, 8);
+  const double worst = trained.numbers.at("smart.divergence");
+  trained.network().eval();
+  const c10::AutoGradMode no_grad(false);
+  const Batch batch = trained.batch({0, 1, 2, 3, 4, 5, 6, 7});
+  const int64_t width = trained.network().backbone().embedding_width();
+  const Shifts random = noise(batch, width);
+  const Shifts moved = scaled(batch, random, 0.5 / norms(batch, random));
+  const Divergence apart = run.pipeline().task().divergence();
+  const double by_chance = apart(trained.network().forward(batch),
+                                 trained.network().forward(with_added(batch, moved)), batch)
+                               .item<double>();
+  EXPECT_GT(worst, by_chance);
+}
+
+TEST(Smart, OfATaskWithoutDivergenceIsRefused) {
+  TinyRun run("ner");
+  run.task_yaml = "{crf: true}";
+  EXPECT_THAT(error_of([&] { Trained(run, "{smart: {}}"); }), HasSubstr("regularise.smart"));
+}
+
 // ---- runs
 
 class EveryRun : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                          testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
                                          "{average: {last: 3, every: 2}}",
-                                         "{r_drop: {}, fgm: {}, ema: {}}"));
+                                         "{r_drop: {}, fgm: {}, ema: {}}", "{swa: {start: 0.3}}",
+                                         "{l2_sp: {}, mixout: {p: 0.4}}",
+                                         "{gradual_unfreezing: {}}",
+                                         "{reinit: {}, word_dropout: {}, smart: {}}"));
 
 // Killed without warning some steps after its checkpoint.
 TEST_P(EveryRun, KilledAndResumedEqualsTheUninterruptedBitForBit) {

@@ -48,6 +48,8 @@ TEST(TrainOptions, ReadEveryKey) {
   lr_power: 2
   lr_num_cycles: 2
   lr_decay_ratio: 0.2
+  lr_plateau_factor: 0.5
+  lr_plateau_patience: 3
   label_smoothing_factor: 0.1
   max_seq_length: 64
   group_by_length: false

@@ -11,6 +11,7 @@
 #include "tune/batch_loader.h"
 #include "tune/checkpoint.h"
 #include "tune/parameters.h"
+#include "tune/run_progress.h"
 
 namespace hone {
 namespace {
@@ -589,6 +590,49 @@ TEST(Trainer, ComputesInBf16WithFp32Masters) {
   for (const auto& [name, value] : run.weights())
     EXPECT_EQ(value.scalar_type(), at::kFloat) << name;
   EXPECT_EQ(run.events_of<Started>().at(0).precision, "bf16");
+}
+
+// ---- a rate that goes by evaluations
+
+TEST(Plateau, TheRateFallsAfterMoreThanPatienceEvaluationsThatWereNotTheBest) {
+  RunProgress progress;
+  std::vector<double> factors;
+  for (const bool is_best : {true, false, false, false, true, false, false, false, false, false}) {
+    progress.wait_on_plateau(is_best, 0.5, 2);
+    factors.push_back(progress.rate_factor);
+  }
+  EXPECT_EQ(factors, (std::vector<double>{1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25}));
+}
+
+TEST(Plateau, IsKeptInACheckpoint) {
+  RunProgress progress, again;
+  for (int i = 0; i < 5; ++i) progress.wait_on_plateau(false, 0.5, 2);
+  again.load_state(progress.state());
+  EXPECT_EQ(again.rate_factor, progress.rate_factor);
+  EXPECT_EQ(again.waited, progress.waited);
+}
+
+TEST(Plateau, OfARunIsThatOfItsEvaluations) {
+  testing_support::TinyRun run;
+  TrainOptions options = testing_support::tiny_options();
+  options.lr_scheduler_type = kReduceOnPlateau;
+  options.lr_plateau_factor = 0.5;
+  options.lr_plateau_patience = 0;
+  options.eval_strategy = "steps";
+  options.eval_steps = 2;
+  options.warmup_ratio = 0;
+  int64_t evaluations = 0;
+  run.evaluate_instead = [&] {  // the first is the best
+    Report report;
+    return std::pair(report, 1.0 + static_cast<double>(evaluations++));
+  };
+  options.metric_for_best_model = "loss";
+  run.train(options);
+  const auto steps = run.events_of<Stepped>();
+  ASSERT_EQ(steps.size(), 12U);
+  EXPECT_EQ(steps[2].learning_rate, options.learning_rate);
+  EXPECT_EQ(steps[4].learning_rate, options.learning_rate / 2);
+  EXPECT_EQ(steps[6].learning_rate, options.learning_rate / 4);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/text_bounds.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -342,6 +343,11 @@ at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
   const at::Tensor each = at::cross_entropy_loss(
       logits, targets.to(at::kLong), {}, at::Reduction::None, -100, options.label_smoothing);
   return (each * share).sum();
+}
+
+Average Ner::average() const {
+  if (options_.crf) return nullptr;  // chains of several models have no chain of their own
+  return average_of_classes;
 }
 
 Divergence Ner::divergence() const {

@@ -35,6 +35,7 @@ class Ner : public Task {
   at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
                          const LossOptions& options) const;
   Divergence divergence() const override;
+  Average average() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

@@ -35,6 +35,7 @@ class Relation : public Task {
             const LossOptions& options) const override;  // logits [S, classes]
   double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
+  Average average() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

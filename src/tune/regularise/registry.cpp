@@ -3,8 +3,15 @@
 
 namespace hone {
 
-RegulariserInfo neftune();  // each in the file of its name
+RegulariserInfo reinit();  // each in the file of its name
+RegulariserInfo word_dropout();
+RegulariserInfo neftune();
 RegulariserInfo r_drop();
+RegulariserInfo smart();
+RegulariserInfo gradual_unfreezing();
+RegulariserInfo l2_sp();
+RegulariserInfo mixout();
+RegulariserInfo swa();
 RegulariserInfo fgm();
 RegulariserInfo pgd();
 RegulariserInfo freelb();
@@ -12,15 +19,23 @@ RegulariserInfo ema();
 RegulariserInfo average();
 
 Table<RegulariserInfo>& regularisers() {
-  static Table<RegulariserInfo> all("regulariser", {
-                                                       neftune(),
-                                                       r_drop(),
-                                                       fgm(),
-                                                       pgd(),
-                                                       freelb(),
-                                                       ema(),
-                                                       average(),
-                                                   });
+  static Table<RegulariserInfo> all(
+      "regulariser", {
+                         reinit(),
+                         word_dropout(),
+                         neftune(),
+                         r_drop(),
+                         smart(),
+                         fgm(),
+                         pgd(),
+                         freelb(),
+                         mixout(),  // before what adds to gradients: it ends what its mask did
+                         l2_sp(),
+                         gradual_unfreezing(),
+                         ema(),
+                         average(),
+                         swa(),
+                     });
   return all;
 }
 
@@ -35,9 +50,16 @@ std::vector<ChosenRegulariser> read_regularisers(Config& section) {
                                            "defaults, or leave it out",
                                            key, key));
   }
-  if (section.has("ema") && section.has("average"))
-    throw section.error("average",
-                        "\"ema\" and \"average\" both say what weights are evaluated; take one");
+  std::string averages;  // the one that says what weights are evaluated
+  for (const char* name : {"ema", "average", "swa"}) {
+    if (!section.has(name)) continue;
+    if (!averages.empty())
+      throw section.error(name,
+                          fmt::format("\"{}\" and \"{}\" both say what weights are evaluated; "
+                                      "take one",
+                                      averages, name));
+    averages = name;
+  }
   std::vector<ChosenRegulariser> chosen;
   for (const RegulariserInfo& info : regularisers()) {
     if (!section.has(info.name)) continue;

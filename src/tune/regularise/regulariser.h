@@ -59,6 +59,9 @@ class Regulariser {
   virtual bool reads_output() const { return false; }
   virtual int64_t graphs_kept() const { return 1; }  // forward passes held for one backward
 
+  // The gradients of a step are whole, sums over `count` targets, which they are divided by later:
+  // what is added for the step as a whole is times `count`. Once a step, before its norm is taken.
+  virtual void before_step(double /*count*/) {}
   // The gradients of the step are there still, before they were multiplied by its scale.
   virtual void after_step(const StepDone& /*step*/) {}
   // Weights that are evaluated, kept as the best and as the run's model may be others than those
@@ -76,6 +79,7 @@ struct RegulariserContext {
   Pipeline& pipeline;
   Optimizer& optimizer;
   int64_t total_steps = 0;  // of the run
+  uint64_t seed = 0;        // of the run
 };
 
 // One that a configuration asks for, its options read.

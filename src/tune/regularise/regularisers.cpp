@@ -47,6 +47,10 @@ Pass Regularisers::pass(const Task& task, Network& network, const LossOptions& o
   return pass;
 }
 
+void Regularisers::before_step(double count) const {
+  for (const One& one : all_) one.regulariser->before_step(count);
+}
+
 void Regularisers::after_step(const StepDone& step) const {
   for (const One& one : all_) one.regulariser->after_step(step);
 }

@@ -16,6 +16,7 @@ class Regularisers {
   // Forward and backward of a batch, wrapped by all. Throws NotFinite where a loss is no number,
   // before its backward pass.
   Pass pass(const Task& task, Network& network, const LossOptions& options) const;
+  void before_step(double count) const;
   void after_step(const StepDone& step) const;
 
   // "<name>.<its own name>" of each.
