@@ -62,10 +62,15 @@ def rows_file(count=None):
     path = FOLDER / f"multi30k.{count or 'all'}.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        sides = [(SET / f"train.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "de")]
+        sides = [
+            (SET / f"train.{side}").read_text(encoding="utf-8").splitlines()
+            for side in ("en", "de")
+        ]
         with path.open("w", encoding="utf-8") as file:
             for source, target in list(zip(*sides, strict=True))[:count]:
-                file.write(json.dumps({"source": source, "target": target}, ensure_ascii=False) + "\n")
+                file.write(
+                    json.dumps({"source": source, "target": target}, ensure_ascii=False) + "\n"
+                )
     return path
 
 
@@ -73,10 +78,20 @@ def model(cell):
     """Random weights beside a tokenizer that hone learned from both sides of the training data."""
     folder = FOLDER / "models" / cell
     if not (folder / "model.safetensors").exists():
-        command = [HONE, "tokenizer", "train", folder, rows_file(), "vocab_size=8000", "text=[source,target]"]
+        command = [
+            HONE,
+            "tokenizer",
+            "train",
+            folder,
+            rows_file(),
+            "vocab_size=8000",
+            "text=[source,target]",
+        ]
         subprocess.run([*map(str, command)], check=True)
         kind, options = CELLS[cell]
-        subprocess.run([str(PEER_PYTHON), "-c", MODEL, kind, json.dumps(options), str(folder)], check=True)
+        subprocess.run(
+            [str(PEER_PYTHON), "-c", MODEL, kind, json.dumps(options), str(folder)], check=True
+        )
     return folder
 
 
@@ -104,14 +119,20 @@ def without_dropout(cell):
         if file.name != "config.json" and not (folder / file.name).exists():
             (folder / file.name).symlink_to(file)
     config = json.loads((model(cell) / "config.json").read_text())
-    off = {key: 0.0 for key in ("dropout", "dropout_rate", "attention_dropout", "activation_dropout") if key in config}
+    off = {
+        key: 0.0
+        for key in ("dropout", "dropout_rate", "attention_dropout", "activation_dropout")
+        if key in config
+    }
     (folder / "config.json").write_text(json.dumps(config | off))
     return folder
 
 
 def compare_losses(cell):
     few = rows_file(COMPARED_ROWS)
-    job = job_of(cell, few, batch=COMPARED_ROWS, precision="fp32") | {"model": str(without_dropout(cell))}
+    job = job_of(cell, few, batch=COMPARED_ROWS, precision="fp32") | {
+        "model": str(without_dropout(cell))
+    }
     with PeerWorker(job, "peer_seq2seq.py") as peer:
         theirs = peer.ask("train", steps=COMPARED_STEPS)["losses"]
     ours = hone_train(
@@ -119,7 +140,9 @@ def compare_losses(cell):
         label_smoothing_factor=0.1,
     )["losses"]  # fmt: skip
     worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
-    say(f"  {cell}: losses of {COMPARED_STEPS} steps: worst relative difference {worst:.1e} (allowed {TOLERANCE:.0e})")
+    say(
+        f"  {cell}: losses of {COMPARED_STEPS} steps: worst relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
+    )
     if len(ours) != len(theirs) or not worst <= TOLERANCE:
         raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}")
     return {"hone": ours, "trainer": theirs, "worst_relative": worst}
@@ -160,8 +183,13 @@ def search(cell, steps, turns=2):
         for name, settings in CANDIDATES.items():
             with PeerWorker(dict(job, **settings), "peer_seq2seq.py") as worker:
                 worker.ask("train", steps=SKIPPED)
-                pairs = [(worker.ask("train", steps=steps), base.ask("train", steps=steps)) for _ in range(turns)]
-                say(f"  {name}: {ratios(*zip(*pairs))['median']:.2f} of the best setting's tokens/s")
+                pairs = [
+                    (worker.ask("train", steps=steps), base.ask("train", steps=steps))
+                    for _ in range(turns)
+                ]
+                say(
+                    f"  {name}: {ratios(*zip(*pairs))['median']:.2f} of the best setting's tokens/s"
+                )
 
 
 # ---------------------------------------------------------------------------------------------------- generation
@@ -184,7 +212,10 @@ class Writer(HoneWorker):
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         found = json.loads(self.process.stdout.readline())
-        return {"answers": [answer["ids"] for answer in found["answers"]], "seconds": found["seconds"]}
+        return {
+            "answers": [answer["ids"] for answer in found["answers"]],
+            "seconds": found["seconds"],
+        }
 
 
 class OtherWriter(PeerWorker):
@@ -197,24 +228,36 @@ class OtherWriter(PeerWorker):
 
 def writers(options, job):
     found = {("hone", p): Writer(options.model, p, options.threads) for p in ("fp32", "int8")}
-    found["transformers", "fp32"] = OtherWriter(dict(job, program="transformers", precision="fp32"), "peer_seq2seq.py")
+    found["transformers", "fp32"] = OtherWriter(
+        dict(job, program="transformers", precision="fp32"), "peer_seq2seq.py"
+    )
     if options.peers:
         for precision in ("fp32", "int8"):
             mine = dict(job, program="ctranslate2", precision=precision)
-            found["ctranslate2", precision] = OtherWriter(mine, "peer_seq2seq.py", python=options.peers)
+            found["ctranslate2", precision] = OtherWriter(
+                mine, "peer_seq2seq.py", python=options.peers
+            )
     return found
 
 
 def write(options):
     cache = FOLDER / "cache" / options.model.resolve().name
     cache.mkdir(parents=True, exist_ok=True)
-    job = {"model": str(options.model), "rows": str(rows_file()), "threads": options.threads, "cache": str(cache)}
+    job = {
+        "model": str(options.model),
+        "rows": str(rows_file()),
+        "threads": options.threads,
+        "cache": str(cache),
+    }
     programs = writers(options, job)
     sources = programs["transformers", "fp32"].ask("sources", count=max(options.batches))
     result = {}
     for batch in options.batches:
         for beams in options.beams:
-            first = {key: one.write(sources[:batch], options.tokens, beams)["answers"] for key, one in programs.items()}
+            first = {
+                key: one.write(sources[:batch], options.tokens, beams)["answers"]
+                for key, one in programs.items()
+            }
             taken = {key: [] for key in programs}
             for _ in range(options.turns):
                 for key, one in programs.items():
@@ -227,7 +270,9 @@ def write(options):
                     "equal_to_hone_fp32": statistics.mean(
                         a == b for a, b in zip(first["hone", "fp32"], first[key], strict=True)
                     ),
-                    "hone_is_faster": statistics.median(b / a for a, b in zip(taken[own], seconds, strict=True)),
+                    "hone_is_faster": statistics.median(
+                        b / a for a, b in zip(taken[own], seconds, strict=True)
+                    ),
                 }
                 say(
                     f"  batch {batch}, beams {beams}: {' '.join(key):18} {statistics.median(seconds):.3f} s, "
@@ -248,7 +293,9 @@ def keep(name, result):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train")
     train.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS))

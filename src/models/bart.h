@@ -18,10 +18,10 @@ struct Family {
   int64_t reserved_positions = 0;  // rows of the table of positions before the first one's
   const char* activation = "gelu";
   double dropout = 0.1;
-  bool norm_first = false;           // and norms after each stack
-  bool has_embedding_norm = true;    // "layernorm_embedding"
-  bool has_sinusoids = false;        // positions by a formula
-  int64_t start = -1, end = 2;       // tokens that a target begins and ends with; -1: none
+  bool norm_first = false;         // and norms after each stack
+  bool has_embedding_norm = true;  // "layernorm_embedding"
+  bool has_sinusoids = false;      // positions by a formula
+  int64_t start = -1, end = 2;     // tokens that a target begins and ends with; -1: none
 };
 
 // Both sides, which read one table of words ("shared").

@@ -24,8 +24,7 @@ class BlockStack {
   using Runner = std::function<at::Tensor(const std::vector<at::Tensor>& parameters, const Run& run,
                                           const at::Tensor& x)>;
   // Hidden states [N, hidden] of `rows`, all of a stream; of `want` its rows and states.
-  at::Tensor forward(const Rows& rows, const Want& want, Precision precision,
-                     const Runner& runner);
+  at::Tensor forward(const Rows& rows, const Want& want, Precision precision, const Runner& runner);
 
   const TokenEmbeddings& embeddings() const { return embeddings_; }
 

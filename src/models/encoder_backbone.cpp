@@ -47,8 +47,7 @@ void EncoderPlan::refuse_impossible() const {
         fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.",
                     embeddings.position_offset));
   if (layers > Rows::kMostLayers)
-    refuse(fmt::format("asks for {} layers; at most {} are supported.", layers,
-                       Rows::kMostLayers));
+    refuse(fmt::format("asks for {} layers; at most {} are supported.", layers, Rows::kMostLayers));
 }
 
 ModelConfig EncoderPlan::described(const Json& raw) const {

@@ -121,12 +121,10 @@ EncoderDecoderBackbone::EncoderDecoderBackbone(const ModelConfig& config,
                                                const EncoderDecoderPlan& plan)
     : Backbone(config) {
   if (!plan.shared_words.empty())
-    shared_words_ =
-        adopt(*this, plan.shared_words,
-              Embedding(plan.decoder.embeddings.words, plan.decoder.embeddings.width));
+    shared_words_ = adopt(*this, plan.shared_words,
+                          Embedding(plan.decoder.embeddings.words, plan.decoder.embeddings.width));
   if (plan.has_encoder)
-    encoder_ =
-        std::make_unique<BlockStack>(*this, with_shared_words(plan.encoder, shared_words_));
+    encoder_ = std::make_unique<BlockStack>(*this, with_shared_words(plan.encoder, shared_words_));
   decoder_ = std::make_unique<BlockStack>(*this, with_shared_words(plan.decoder, shared_words_));
 }
 

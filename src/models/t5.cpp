@@ -58,9 +58,8 @@ DistanceBiasPlan read_bias(const Json& config, const std::string& side, bool is_
   if (buckets % 2 != 0)
     throw ConfigDefect(kBuckets, fmt::format("\"{}\" {} is not even.", kBuckets, buckets));
   if (farthest <= buckets / 2)
-    throw ConfigDefect(kFarthest,
-                       fmt::format("\"{}\" {} is not more than half of the {} buckets.",
-                                   kFarthest, farthest, buckets));
+    throw ConfigDefect(kFarthest, fmt::format("\"{}\" {} is not more than half of the {} buckets.",
+                                              kFarthest, farthest, buckets));
   return {.name = side + ".block.0.layer.0.SelfAttention.relative_attention_bias",
           .buckets = buckets,
           .bucket_of = is_causal ? logarithmic_buckets_before(buckets, farthest)
@@ -129,8 +128,8 @@ ModelConfig read(const Json& config, const Family& family) {
   if (facts.start < 0) facts.start = count_field(config, "pad_token_id", 0, 0);
   if (facts.end < 0) facts.end = 1;
   // The reference draws each matrix with a deviation of its own; this one is near to all of them.
-  out.initializer_range = number_field(config, "initializer_factor", 1) /
-                          std::sqrt(double(plan.decoder.block.hidden));
+  out.initializer_range =
+      number_field(config, "initializer_factor", 1) / std::sqrt(double(plan.decoder.block.hidden));
   out.causal_lm = {.out = "lm_head",
                    .is_tied = flag_field(config, "tie_word_embeddings", true),
                    .table = plan.shared_words,

@@ -32,10 +32,11 @@ std::unique_ptr<Pipeline> load_writer(const std::string& model, const LoadOption
                             "of the task {}, or a pre-trained model that has a chat template.",
                             pipeline->info().name, kTask));
   if (pipeline->info().name != std::string_view(kTask))
-    throw Error(ErrorKind::kModel, {folder},
-                fmt::format("the model was trained for the task {}: it holds no conversations. Take "
-                            "one of the task {}, or ask it with hone predict.",
-                            pipeline->info().name, kTask));
+    throw Error(
+        ErrorKind::kModel, {folder},
+        fmt::format("the model was trained for the task {}: it holds no conversations. Take "
+                    "one of the task {}, or ask it with hone predict.",
+                    pipeline->info().name, kTask));
   return pipeline;
 }
 

@@ -77,8 +77,7 @@ at::Tensor CausalLmHead::loss(const Backbone&, const at::Tensor& states, const a
   const at::Tensor operand = states.scalar_type() == at::kFloat ? out->weight : out->shadow();
   return kernels::linear_cross_entropy_sum(
       states, out->weight, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor(), operand,
-      targets,
-      {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
+      targets, {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
 }
 
 }  // namespace hone

@@ -1,6 +1,6 @@
 // The head of a model that predicts the next token: the product with the vocabulary. A task asks it
-// for the rows it needs alone, since a row of it is as wide as the vocabulary. Of an encoder-decoder
-// the next token is the target's.
+// for the rows it needs alone, since a row of it is as wide as the vocabulary. Of an
+// encoder-decoder the next token is the target's.
 #pragma once
 
 #include "models/layers/key_value_cache.h"
@@ -43,7 +43,7 @@ class CausalLmHead : public Head {
   CausalLmStyle style_;
   double range_;
   size_t streams_;
-  at::Tensor bias_;  // [1, V], or undefined
+  at::Tensor bias_;      // [1, V], or undefined
   Linear out_{nullptr};  // a layer of its own, or one that multiplies with the table of words
 };
 

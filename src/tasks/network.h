@@ -82,7 +82,7 @@ class Network : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
 };
 
-StateDict weights_of(const Network& network);         // shares memory with the network
+StateDict weights_of(const Network& network);  // shares memory with the network
 // Likewise, as a checkpoint has them: also without base_prefix where its family's have none.
 StateDict stored_weights_of(const Network& network);
 // Those that are not frozen: what a checkpoint needs, as the others are the base model's still.

@@ -169,8 +169,8 @@ bool has_tied_output(const ModelConfig& config, const StateDict& weights) {
   return out == weights.end() || (table != weights.end() && is_equal(out->second, table->second));
 }
 
-// The table of words may stand in a checkpoint as `copy` once more, or there alone. `wanted` says in
-// an error why the two are one.
+// The table of words may stand in a checkpoint as `copy` once more, or there alone. `wanted` says
+// in an error why the two are one.
 void settle_copy(const ModelConfig& config, const std::string& copy, const std::string& wanted,
                  StateDict& weights, const std::string& source) {
   const auto found = weights.find(copy);

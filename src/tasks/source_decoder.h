@@ -1,5 +1,5 @@
-// An encoder-decoder as models/generation runs it: the encoder once for each source, the decoder step
-// by step with the keys and values of the tokens it has seen. Beams share their source.
+// An encoder-decoder as models/generation runs it: the encoder once for each source, the decoder
+// step by step with the keys and values of the tokens it has seen. Beams share their source.
 #pragma once
 
 #include <vector>

@@ -46,7 +46,7 @@ std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
 struct Form {
   // Of the registry; "": BERT, of a task that writes Llama, or Marian where it reads a source.
   std::string family = "";
-  std::string peft = "";    // YAML of the section; "": none
+  std::string peft = "";  // YAML of the section; "": none
 };
 
 // A fresh pipeline on a tiny random model written to `folder`; a word of the texts is a token or is

@@ -12,8 +12,7 @@ void as_summary(Json& fields, size_t) {
 
 const bool kSeq2SeqCases = add_variants("seq2seq", [](const std::vector<Record>& example) {
   return std::vector<Variant>{
-      {"summaries",
-       "{goal: summarization, source: text, target: summary, max_new_tokens: 24}",
+      {"summaries", "{goal: summarization, source: text, target: summary, max_new_tokens: 24}",
        edited(example, as_summary)},
       {"beams and limits",
        "{prefix: \"translate: \", max_source_length: 12, max_target_length: 16, num_beams: 3, "

@@ -34,9 +34,7 @@ def test_a_lexicon_that_swaps_the_classes_breaks_rows(hone, model, tmp_path):
     lines = [json.loads(line) for line in (out / "attacked.jsonl").read_text().splitlines()]
     assert len(lines) == report["n"] == 40
     broken = [line for line in lines if line["broken"]]
-    assert len(broken) / 40 == pytest.approx(
-        metrics["accuracy"] - metrics["accuracy_under_attack"]
-    )
+    assert len(broken) / 40 == pytest.approx(metrics["accuracy"] - metrics["accuracy_under_attack"])
     for line in broken:
         assert line["before"] != line["after"]
         for change in line["changes"]:

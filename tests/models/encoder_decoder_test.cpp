@@ -121,7 +121,8 @@ TEST_P(EveryEncoderDecoder, RecomputedBlocksGiveTheSameGradients) {
   const auto plain = gradients_of(*backbone, false), recomputed = gradients_of(*backbone, true);
   ASSERT_EQ(plain.size(), recomputed.size());
   for (const auto& [name, gradient] : plain) {
-    if (!name.ends_with("k_proj.bias")) EXPECT_LT(apart(recomputed.at(name), gradient), 1e-5) << name;
+    if (!name.ends_with("k_proj.bias"))
+      EXPECT_LT(apart(recomputed.at(name), gradient), 1e-5) << name;
   }
 }
 
@@ -148,8 +149,8 @@ TEST_P(EveryEncoderDecoder, StepsWithKeptSourcesEqualOnePass) {
   };
   KeyValueCache cache(3);
   SourceMemory memory(3);
-  const auto step = [&](const Texts& fresh, const Texts& tokens,
-                        const std::vector<int64_t>& before, const std::vector<int64_t>& readers) {
+  const auto step = [&](const Texts& fresh, const Texts& tokens, const std::vector<int64_t>& before,
+                        const std::vector<int64_t>& readers) {
     memory.readers = readers;
     const std::vector<Packed> streams = {laid_out(fresh), laid_out(tokens, before)};
     return backbone->forward(streams, {.cache = &cache, .sources = &memory});
@@ -159,8 +160,7 @@ TEST_P(EveryEncoderDecoder, StepsWithKeptSourcesEqualOnePass) {
   EXPECT_LT(apart(second.narrow(0, 0, 1), last_of(0, {2, 21})), 1e-5);
   EXPECT_LT(apart(second.narrow(0, 1, 1), last_of(0, {2, 23})), 1e-5);
   EXPECT_LT(apart(second.narrow(0, 2, 1), last_of(1, {2, 25})), 1e-5);
-  const at::Tensor third =
-      step({sources[2]}, {{22}, {24}, {26}, {2}}, {2, 2, 2, 0}, {2, 1, 1});
+  const at::Tensor third = step({sources[2]}, {{22}, {24}, {26}, {2}}, {2, 2, 2, 0}, {2, 1, 1});
   EXPECT_LT(apart(third.narrow(0, 1, 1), last_of(0, targets[1])), 1e-5);
   EXPECT_LT(apart(third.narrow(0, 3, 1), last_of(2, {2})), 1e-5);
   cache.select(std::vector<int64_t>{2, 3});
@@ -199,8 +199,8 @@ TEST(EncoderDecoder, TablesOfWordsAreSharedOrApart) {
   EXPECT_THAT(names(tiny_encoder_decoder("marian")), testing::ElementsAre("shared.weight"));
   const ModelConfig separate = tiny_encoder_decoder(
       "marian", {{"share_encoder_decoder_embeddings", false}, {"decoder_vocab_size", 31}});
-  EXPECT_THAT(names(separate), testing::ElementsAre("encoder.embed_tokens.weight",
-                                                    "decoder.embed_tokens.weight"));
+  EXPECT_THAT(names(separate),
+              testing::ElementsAre("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"));
   EXPECT_EQ(separate.vocab_size, 31);
   EXPECT_EQ(separate.encoder_decoder->source_vocabulary, 45);
 }

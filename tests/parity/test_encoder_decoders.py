@@ -410,7 +410,9 @@ def as_pegasus(source, folder):
     )
     folder.mkdir()
     (folder / "config.json").write_text(config.to_json_string(use_diff=False))
-    save_file({name: w.contiguous().clone() for name, w in out.items()}, folder / "model.safetensors")
+    save_file(
+        {name: w.contiguous().clone() for name, w in out.items()}, folder / "model.safetensors"
+    )
     return words
 
 

@@ -71,8 +71,7 @@ inline void write_tiny_encoder_decoder(const std::string& folder,
   const auto backbone = random_backbone(config, seed);
   StateDict weights;
   for (const auto& item : backbone->named_parameters()) {
-    const std::string name =
-        config.is_bare ? item.key() : config.base_prefix + "." + item.key();
+    const std::string name = config.is_bare ? item.key() : config.base_prefix + "." + item.key();
     weights[name] = item.value().detach();
   }
   write_safetensors(folder + "/model.safetensors", weights);

@@ -13,8 +13,9 @@ CrossAttentionImpl::CrossAttentionImpl(const CrossAttentionOptions& options) : o
   const AttentionNames& names = options.names;
   const int64_t width = heads.query * heads.dim, narrow = heads.key_value * heads.dim;
   query_ = adopt(*this, names.query, Linear(options.hidden, width, options.has_bias));
-  const Linear key = adopt(
-      *this, names.key, key_product(options.hidden, narrow, options.has_bias, options.key_has_bias));
+  const Linear key =
+      adopt(*this, names.key,
+            key_product(options.hidden, narrow, options.has_bias, options.key_has_bias));
   key_value_ = JoinedLinear(
       {key, adopt(*this, names.value, Linear(options.hidden, narrow, options.has_bias))});
   out_ = adopt(*this, names.out, Linear(width, options.hidden, options.has_bias));
@@ -39,17 +40,15 @@ kernels::AttentionInputs CrossAttentionImpl::read(const at::Tensor& x, const Row
   kernels::AttentionInputs inputs;
   inputs.q = query_(x, rows).view({-1, options_.heads.query, options_.heads.dim});
   inputs.of_q = source.of_q;
-  if (source.states.defined())
-    std::tie(inputs.k, inputs.v) = keys_and_values(source, rows.layer());
+  if (source.states.defined()) std::tie(inputs.k, inputs.v) = keys_and_values(source, rows.layer());
   const Packed& tokens = source.rows.tokens();
   if (source.memory == nullptr) {
     inputs.of_k = {tokens.cu_seqlens, tokens.max_len};
     return inputs;
   }
   const KeyValueCache::View all =
-      source.states.defined()
-          ? source.memory->append(rows.layer(), inputs.k, inputs.v, tokens)
-          : source.memory->all(rows.layer());
+      source.states.defined() ? source.memory->append(rows.layer(), inputs.k, inputs.v, tokens)
+                              : source.memory->all(rows.layer());
   inputs.k = all.k, inputs.v = all.v, inputs.of_k = all.of_k;
   return inputs;
 }

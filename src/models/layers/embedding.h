@@ -46,10 +46,11 @@ struct TokenEmbeddingsOptions {
   NormKind norm_kind = NormKind::kLayer;
   double scale = 1;  // of the word embeddings (Gemma)
   EmbeddingNames names = {};
-  // Positions are sines and cosines (Vaswani et al. 2017), which nothing trains: unless a checkpoint
-  // brings the table, it is the formula's.
+  // Positions are sines and cosines (Vaswani et al. 2017), which nothing trains: unless a
+  // checkpoint brings the table, it is the formula's.
   bool has_sinusoids = false;
-  Embedding shared = nullptr;  // a table of words that stands elsewhere by name, in place of one here
+  Embedding shared =
+      nullptr;  // a table of words that stands elsewhere by name, in place of one here
 };
 
 // dropout(norm(scale * (word + shift) + position + segment + task)) [N, width] fp32; where there is

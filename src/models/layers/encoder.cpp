@@ -123,8 +123,8 @@ at::Tensor EncoderBlockImpl::add(const at::Tensor& residual, const at::Tensor& y
 }
 
 at::Tensor EncoderBlockImpl::forward_norm_first(const at::Tensor& x, const Rows& rows) {
-  const auto given = [](const Rows& of, LayerNorm& norm, const at::Tensor& part,
-                        DropoutPlace place, double p) {
+  const auto given = [](const Rows& of, LayerNorm& norm, const at::Tensor& part, DropoutPlace place,
+                        double p) {
     return kernels::dropout(norm ? norm(part) : part, of.dropout(place, p));
   };
   const at::Tensor read = attention_norm_ ? attention_norm_(x) : x;
@@ -145,8 +145,7 @@ at::Tensor EncoderBlockImpl::read_source(const at::Tensor& x, const Rows& rows) 
       rows.dropout(DropoutPlace::kCrossAttentionOut, options_.dropout.attention_out);
   if (!options_.norm_first)
     return cross_norm_->forward_after(rows.of(x), cross_attention_->forward(x, rows), dropout);
-  return rows.of(x) +
-         kernels::dropout(cross_attention_->forward(cross_norm_(x), rows), dropout);
+  return rows.of(x) + kernels::dropout(cross_attention_->forward(cross_norm_(x), rows), dropout);
 }
 
 at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {

@@ -24,7 +24,8 @@ struct BlockNames {
   std::string gate = {};  // of a gated block whose two products have names of their own; "": `up`
                           // is both
   std::string after_attention_norm = {}, after_feed_forward_norm = {};  // see BlockOptions
-  std::string cross_attention = {}, cross_norm = {};  // of a block that reads a source; "": none does
+  std::string cross_attention = {},
+              cross_norm = {};  // of a block that reads a source; "": none does
   AttentionNames cross_products = {};
 };
 

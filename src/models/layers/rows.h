@@ -20,14 +20,14 @@ struct Source;
 // Where dropout happens: once after the embeddings, at several places of a block, of a head.
 enum class DropoutPlace : uint32_t {
   kEmbeddings = 0,
-  kFinalNorm = 1,   // of what the last block gives, normed
+  kFinalNorm = 1,  // of what the last block gives, normed
   kAttention = 0,  // its probabilities
   kAttentionOut = 1,
   kFeedForwardOut = 2,
   kFeedForwardInner = 3,  // between the two products
   kPositions = 4,         // of a table of relative positions
   kConvolution = 5,
-  kCrossAttention = 4,     // its probabilities; no block has these two and the two before
+  kCrossAttention = 4,  // its probabilities; no block has these two and the two before
   kCrossAttentionOut = 5,
   kAdapter = 6,  // of a layer's input; its name tells the layers of a block apart
   kHeadIn = 0,

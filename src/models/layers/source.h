@@ -16,10 +16,10 @@ namespace hone {
 // Of one forward pass. Queries of sequences that share a source lie end to end, so that to
 // cross-attention they are one sequence of queries: beams share keys and values without a copy.
 struct Source {
-  at::Tensor states;         // [M, hidden] of the sources that this pass brings; undefined: of none
-  Rows rows;                 // theirs; with `memory` of all sources, old ones without a row
-  kernels::Stretches of_q;   // rows of the target, by source
-  KeyValueCache* memory;     // keys and values of old sources, to which new ones are added; or null
+  at::Tensor states;        // [M, hidden] of the sources that this pass brings; undefined: of none
+  Rows rows;                // theirs; with `memory` of all sources, old ones without a row
+  kernels::Stretches of_q;  // rows of the target, by source
+  KeyValueCache* memory;    // keys and values of old sources, to which new ones are added; or null
 };
 
 // The sources of sequences that grow token by token. Not thread-safe.

@@ -26,8 +26,8 @@ void check_length(Config& section, const char* key, int64_t value, int64_t most)
 
 void check_fields(Config& section, const Options& o) {
   if (o.source == o.target)
-    throw section.error("target", fmt::format("\"source\" and \"target\" are both \"{}\"",
-                                              o.target));
+    throw section.error("target",
+                        fmt::format("\"source\" and \"target\" are both \"{}\"", o.target));
   for (const char* taken : {kLoss, kTokens, kAnswerTokens, kFinishReason}) {
     if (o.target == taken || o.source == taken)
       throw section.error(o.target == taken ? "target" : "source",
@@ -48,8 +48,8 @@ void take_usual(Config& section, Options& o) {
   const std::vector<std::string>& names = option_names(o.goal);
   o.goal = option_named<Goal>(section.choice("goal", names.front(), names), names);
   const bool is_summary = o.goal == Goal::kSummarization;
-  o.scores.metrics = is_summary ? std::vector<std::string>{"rouge"}
-                                : std::vector<std::string>{"bleu", "chrf"};
+  o.scores.metrics =
+      is_summary ? std::vector<std::string>{"rouge"} : std::vector<std::string>{"bleu", "chrf"};
   if (is_summary) {
     o.scores.lead_sentences = 3;
     o.scores.oracle_sentences = 3;

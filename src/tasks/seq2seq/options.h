@@ -37,8 +37,12 @@ struct Options {
   GenerationSettings generation = {};
   int64_t max_seq_length = 0;
 
-  int64_t source_limit() const { return max_source_length > 0 ? max_source_length : max_seq_length; }
-  int64_t target_limit() const { return max_target_length > 0 ? max_target_length : max_seq_length; }
+  int64_t source_limit() const {
+    return max_source_length > 0 ? max_source_length : max_seq_length;
+  }
+  int64_t target_limit() const {
+    return max_target_length > 0 ? max_target_length : max_seq_length;
+  }
   bool has_languages() const { return !source_language.empty() || !target_language.empty(); }
 
   static Options read(Config& section, int64_t max_seq_length);

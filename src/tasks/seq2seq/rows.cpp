@@ -75,11 +75,10 @@ Sequence source_of(const Record& record, const Reading& r, bool* truncated) {
 std::vector<int32_t> labels_of(const Record& record, const Reading& r, bool* truncated) {
   const std::string text = references_of(record, r.options).front();
   const SpecialTokens& tokens = r.tokens;
-  std::vector<int32_t> ids =
-      finished(tokens_of(record, r.options.target, text, r.target), r.target,
-               tokens.target_language, tokens.end, tokens.language_is_last, r.target_room,
-               truncated)
-          .ids;
+  std::vector<int32_t> ids = finished(tokens_of(record, r.options.target, text, r.target), r.target,
+                                      tokens.target_language, tokens.end, tokens.language_is_last,
+                                      r.target_room, truncated)
+                                 .ids;
   const auto end = static_cast<int32_t>(tokens.end);
   const auto last_two = ids.end() - std::min<int64_t>(2, static_cast<int64_t>(ids.size()));
   if (std::find(last_two, ids.end(), end) != ids.end()) return ids;
@@ -144,8 +143,9 @@ std::string source_text(const Record& record, const Options& options) {
 
 std::vector<std::string> references_of(const Record& record, const Options& options) {
   const Json& value = need_field(record, options.target);
-  std::vector<std::string> texts = value.is_array() ? need_strings(record, options.target)
-                                                    : std::vector{need_text(record, options.target)};
+  std::vector<std::string> texts = value.is_array()
+                                       ? need_strings(record, options.target)
+                                       : std::vector{need_text(record, options.target)};
   if (texts.empty()) throw field_error(record, options.target, "is a list without a text");
   if (std::any_of(texts.begin(), texts.end(), is_blank))
     throw field_error(record, options.target,

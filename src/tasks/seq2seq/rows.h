@@ -13,8 +13,8 @@ namespace hone::seq2seq {
 
 // Numbers of the target's tokens; -1: there is none.
 struct SpecialTokens {
-  int64_t start = -1;  // the first that the decoder reads
-  int64_t end = -1;    // ends a target
+  int64_t start = -1;       // the first that the decoder reads
+  int64_t end = -1;         // ends a target
   int64_t source_end = -1;  // ends a source that stands with its language
   int64_t source_language = -1, target_language = -1;
   bool language_is_last = false;

@@ -108,14 +108,14 @@ class Seq2SeqScorer : public Scorer {
   void add_losses(Report& report) const {
     std::vector<double> baseline;
     if (vocabulary_ > 0 && report.n > 0) {
-      report.baseline += fmt::format("{}of tokens: every one equally likely",
-                                     report.baseline.empty() ? "" : "; ");
+      report.baseline +=
+          fmt::format("{}of tokens: every one equally likely", report.baseline.empty() ? "" : "; ");
       baseline = {vocabulary_, std::log(vocabulary_)};
     }
     report.add({less_is_better("perplexity"), less_is_better("loss")},
                losses(std::vector<int32_t>(rows_.size(), 1)),
-               metrics::bootstrap(report.n,
-                                  [&](std::span<const int32_t> weights) { return losses(weights); }),
+               metrics::bootstrap(
+                   report.n, [&](std::span<const int32_t> weights) { return losses(weights); }),
                baseline);
   }
 

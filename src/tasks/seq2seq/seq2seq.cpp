@@ -23,9 +23,9 @@ constexpr const char* kTargetFolder = "target_tokenizer";  // of a saved model
 // The token of a language. Those that a tokenizer has look alike: "de_DE", "<2de>", ">>de<<".
 int64_t language_id(const Tokenizer& tokenizer, const char* key, const std::string& token) {
   if (const std::optional<int32_t> id = tokenizer.id(token)) return *id;
-  throw Error(ErrorKind::kUsage,
-              fmt::format("\"{}\" is \"{}\", which is no token of the model's tokenizer", key,
-                          token));
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("\"{}\" is \"{}\", which is no token of the model's tokenizer", key, token));
 }
 
 // Of a checkpoint that is fine-tuned the number is the model's, but generation_config.json stands
@@ -147,8 +147,7 @@ void Seq2Seq::learn_languages(const Tokenizer& tokenizer) {
   const std::optional<int32_t> end = tokenizer.id(target.token(static_cast<int32_t>(tokens.end)));
   tokens.source_end = end ? *end : tokens.end;
   const std::vector<std::string>& given = options_.generation.given;
-  const bool is_given =
-      std::find(given.begin(), given.end(), "forced_bos_token_id") != given.end();
+  const bool is_given = std::find(given.begin(), given.end(), "forced_bos_token_id") != given.end();
   if (!is_given)
     options_.generation.tokens.forced_bos_token_id =
         tokens.language_is_last ? -1 : tokens.target_language;
@@ -166,7 +165,10 @@ std::vector<std::string> Seq2Seq::idle_options() const {
 
 Reading Seq2Seq::reading(const Tokenizer& tokenizer) const {
   const int64_t source = length_limit(options_.source_limit(), tokenizer);
-  return {options_, tokenizer, target_tokenizer(tokenizer), learned_.tokens,
+  return {options_,
+          tokenizer,
+          target_tokenizer(tokenizer),
+          learned_.tokens,
           learned_.source_positions > 0 ? std::min(source, learned_.source_positions) : source,
           length_limit(options_.target_limit(), target_tokenizer(tokenizer))};
 }
@@ -192,8 +194,7 @@ double Seq2Seq::targets_in(const Batch& batch) const {
   return static_cast<double>(NextTokens(batch).count);
 }
 
-Loss Seq2Seq::forward_loss(Network& network, const Batch& batch,
-                           const LossOptions& options) const {
+Loss Seq2Seq::forward_loss(Network& network, const Batch& batch, const LossOptions& options) const {
   return next_token_forward_loss(network, batch, options);
 }
 

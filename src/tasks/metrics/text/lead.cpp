@@ -54,8 +54,8 @@ std::vector<std::string_view> sentences_of(std::string_view text) {
 std::string_view lead(std::string_view text, int64_t sentences) {
   const std::vector<std::string_view> all = sentences_of(text);
   if (sentences <= 0 || all.empty()) return text.substr(0, 0);
-  const std::string_view last = all[static_cast<size_t>(
-      std::min<int64_t>(sentences, static_cast<int64_t>(all.size())) - 1)];
+  const std::string_view last =
+      all[static_cast<size_t>(std::min<int64_t>(sentences, static_cast<int64_t>(all.size())) - 1)];
   return text.substr(0, static_cast<size_t>(last.data() - text.data()) + last.size());
 }
 

@@ -14,8 +14,8 @@ double mean_f1(const Ngrams& text, const Ngrams& reference) {
   for (int order = 1; order <= kOracleOrders; ++order) {
     const int64_t all = text.count(order) + reference.count(order);
     if (all > 0)
-      sum += 2 * static_cast<double>(shared_ngrams(text, reference, order)) /
-             static_cast<double>(all);
+      sum +=
+          2 * static_cast<double>(shared_ngrams(text, reference, order)) / static_cast<double>(all);
   }
   return sum / kOracleOrders;
 }

@@ -1,5 +1,5 @@
-// The sentences of a source that tell most of a reference: what a summary that only copies sentences
-// could be at best.
+// The sentences of a source that tell most of a reference: what a summary that only copies
+// sentences could be at best.
 #pragma once
 
 #include <cstdint>
