@@ -117,18 +117,23 @@ void tell_idle_sampling(const RunConfig& config, const Task& task) {
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
-  tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(model_config(folder, config), *tokenizer, config.train.max_seq_length));
   task->begin_from(folder, config.train.max_seq_length > 0);
-  tell_idle_sampling(config, *task);
   Prepared prepared{folder, tokenizer, task, RunDataset(config, *task)};
   prepared.data.scan(*tokenizer);
-  task->check_step(step_size(config.train));
+  check_run(config, prepared);
   tell_idle("task", task->idle_options());
   return prepared;
+}
+
+void check_run(const RunConfig& config, const Prepared& prepared) {
+  model_config(prepared.model_folder, config);
+  tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
+  tell_idle_sampling(config, *prepared.task);
+  prepared.task->check_step(step_size(config.train));
 }
 
 RunData encode_data(const RunConfig& config, Prepared& prepared) {
