@@ -174,6 +174,11 @@ class Task {
   // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
   virtual bool has_final_fit() const { return false; }
   virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
+  // Whether two samples may share a pooled vector, in the head and in the loss (Batch::mix): of a
+  // task with one vector and one set of targets a sample.
+  virtual bool can_mix() const { return false; }
+  // Whether samples are of classes by which training may draw them (Sample::stratum).
+  virtual bool has_strata() const { return false; }
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Average average() const { return nullptr; }        // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
