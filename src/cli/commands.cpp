@@ -87,6 +87,12 @@ void define_train(CLI::App& app) {
 void define_check(CLI::App& app) {
   positional(app, "CONFIG", "The run's configuration (YAML)")->required();
   values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--baseline",
+       "Also what TF-IDF and a logistic regression give on these data (classify)");
+  value(
+      app, "--add-tokens", "FOLDER",
+      "Write the base model there, with pieces for frequent characters that its vocabulary lacks");
+  count(app, "--least", 1, "How often a character must lack to get a piece")->default_str("5");
   output_flags(app);
 }
 
