@@ -42,7 +42,7 @@ TEST(NewPieces, OfWordPieceStandAtTheStartOfAWordAndInside) {
   MissingPieces missing(*tokenizer, form);
   missing.count("abc Жa a中b");  // "##c" lacks, "ж" and, as a word of its own, "中"
   missing.count("ab Ж");
-  EXPECT_EQ(missing.tokens(), 7);  // [UNK] [UNK] a [UNK] b, a ##b, [UNK]: one more is "ж"
+  EXPECT_EQ(missing.tokens(), 8);  // [UNK], [UNK], a [UNK] b, and a ##b, [UNK]
   EXPECT_THAT(missing.frequent(2), ElementsAre(Pair("ж", 2)));
   EXPECT_THAT(missing.frequent(1), ElementsAre(Pair("ж", 2), Pair("##c", 1), Pair("中", 1)));
   EXPECT_THAT(former_pieces(*tokenizer, form, "##c"), ElementsAre(7));  // as "c"
