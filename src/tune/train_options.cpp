@@ -268,6 +268,11 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
+  tell(o.optim_args.value("relative_step", false) &&
+           (o.learning_rate != usual.learning_rate ||
+            o.lr_scheduler_type != usual.lr_scheduler_type || has_warmup),
+       "learning_rate, its schedule and warm-up do nothing beside optim_args.relative_step, which "
+       "sets the rate of each step itself");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,
        "adam_beta1, adam_beta2 and adam_epsilon do nothing unless optim is adamw or adam; others "
        "have options of their own in optim_args");
