@@ -70,7 +70,7 @@ Draws draws_in(const PlanOptions& options) {
 }
 
 // Samples by their task, or class, in their order.
-std::vector<Group> by_group(Indices samples, const std::vector<int32_t>& group_of) {
+std::vector<Group> in_groups(Indices samples, const std::vector<int32_t>& group_of) {
   std::vector<Group> groups;
   for (const int64_t sample : samples) {
     const auto group = static_cast<size_t>(group_of[static_cast<size_t>(sample)]);
@@ -123,7 +123,7 @@ Group order_of(size_t samples, const PlanOptions& options, int64_t epoch) {
   const Draws by = draws_in(options);
   if (by.group_of == nullptr) return shuffle;
   Group drawn;
-  const std::vector<Group> groups = by_group(all_of(*by.group_of), *by.group_of);
+  const std::vector<Group> groups = in_groups(all_of(*by.group_of), *by.group_of);
   const std::vector<int64_t> draws = draws_of(groups, by.temperature);
   for (size_t group = 0; group < groups.size(); ++group)
     append_draws(groups[group], draws[group], epoch, mix(options.seed, ~uint64_t{group}), drawn);
@@ -155,7 +155,7 @@ std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
   const Indices shuffled = Indices(order_).subspan(begin, end - begin);
   if (!has_tasks(options_)) return micro_batches(shuffled);
   std::vector<Group> all;
-  for (const Group& of_task : by_group(shuffled, *options_.tasks)) {
+  for (const Group& of_task : in_groups(shuffled, *options_.tasks)) {
     for (Group& micro : micro_batches(of_task)) all.push_back(std::move(micro));
   }
   return all;

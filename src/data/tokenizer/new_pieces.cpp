@@ -22,7 +22,7 @@ bool is_byte(std::string_view token) {
   return token.size() == 6 && token.starts_with("<0x") && token.ends_with(">");
 }
 
-bool is_blank(char32_t point) { return point <= 0x20 || point == 0x2581; }
+bool is_blank_point(char32_t point) { return point <= 0x20 || point == 0x2581; }
 
 void append_word_pieces(Json& model, const std::vector<std::string>& pieces, int64_t first_id) {
   for (const std::string& piece : pieces) model["vocab"].push_back({piece, first_id++});
@@ -96,7 +96,7 @@ void MissingPieces::count_characters(std::string_view word) {
   if (points.size() > kLongestWord) return;
   bool is_first = true;
   for (const char32_t point : points) {
-    if (is_blank(point)) continue;
+    if (is_blank_point(point)) continue;
     std::string piece = form_.is_word_piece && !is_first ? form_.inside : "";
     append_utf8(piece, point);
     is_first = false;
