@@ -117,7 +117,10 @@ void add_scores(const SweepState& state, const SweepResult& result, Report& repo
   report.score = best_point(state, *result.best)->score;
   report.metrics.push_back({report.metric, report.score, state.greater_is_better()});
   const Json& own = result.trials[*result.best].report;
-  if (own.is_null() || own.value("split", "") != "test" || !own.at("score").is_number()) return;
+  if (own.is_null()) return;
+  const Json read = own.value("data", Json::object()).value("validation", Json::object());
+  report.n = read.value("used", int64_t{0});
+  if (own.value("split", "") != "test" || !own.at("score").is_number()) return;
   const std::string metric = own.at("metric").get<std::string>();
   Metric test{"test_" + metric, own["score"].get<double>()};
   const Json interval = own.value("intervals", Json::object()).value(metric, Json());
@@ -156,8 +159,6 @@ size_t points_until(const std::vector<TrialPoint>& points, const Halving* halvin
 Report sweep_report(const Sweep& sweep, const SweepState& state, const SweepResult& result) {
   Report report;
   report.task = sweep.trials.front().config.make_task(0)->info().name;
-  report.n = std::count_if(result.trials.begin(), result.trials.end(),
-                           [](const TrialOutcome& trial) { return trial.ended; });
   add_scores(state, result, report);
   report.found = findings_of(sweep, result);
   report.sections.push_back({"trials", "trials", trials_table(sweep, state, result)});
