@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <tuple>
 
 namespace hone {
@@ -21,19 +20,30 @@ uint64_t feature_of(int32_t id, int32_t before, int32_t text) {
   return (text == 1 ? kSecondText : 0) | pair | static_cast<uint64_t>(id);
 }
 
+struct Counted {
+  uint64_t feature;
+  int64_t times;
+};
+
 // How often each feature stands in a sample, in the order of features.
-std::map<uint64_t, int64_t> features_of(const Sample& sample) {
-  std::map<uint64_t, int64_t> counts;
+std::vector<Counted> features_of(const Sample& sample) {
+  std::vector<uint64_t> all;
   const Sequence& sequence = sample.streams.front();
   int32_t before = -1, text_before = -1;
   for (size_t i = 0; i < sequence.ids.size(); ++i) {
     const int32_t id = sequence.ids[i], text = sequence.texts[i];
     if (text >= 0) {
-      ++counts[feature_of(id, -1, text)];
-      if (text == text_before) ++counts[feature_of(id, before, text)];
+      all.push_back(feature_of(id, -1, text));
+      if (text == text_before) all.push_back(feature_of(id, before, text));
     }
     before = id;
     text_before = text;
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<Counted> counts;
+  for (const uint64_t feature : all) {
+    if (counts.empty() || counts.back().feature != feature) counts.push_back({feature, 0});
+    ++counts.back().times;
   }
   return counts;
 }
