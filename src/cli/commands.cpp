@@ -87,6 +87,12 @@ void define_train(CLI::App& app) {
 void define_check(CLI::App& app) {
   positional(app, "CONFIG", "The run's configuration (YAML)")->required();
   values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--baseline",
+       "Also what TF-IDF and a logistic regression give on these data (classify)");
+  value(
+      app, "--add-tokens", "FOLDER",
+      "Write the base model there, with pieces for frequent characters that its vocabulary lacks");
+  count(app, "--least", 1, "How often a character must lack to get a piece")->default_str("5");
   output_flags(app);
 }
 
@@ -278,6 +284,13 @@ void define_suite(CLI::App& app) {
   output_flags(app);
 }
 
+void define_sweep(CLI::App& app) {
+  positional(app, "CONFIG", "A run's configuration with a section sweep (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--overwrite", "Begin anew, in place of what an earlier sweep left");
+  output_flags(app);
+}
+
 void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 
 void define_init(CLI::App& app) {
@@ -314,6 +327,7 @@ const std::vector<Command>& commands() {
       {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},
+      {"sweep", "Try many values of a configuration, keep the best", define_sweep},
       {"find-lr", "Find a learning rate by a short run whose rate rises", define_find_lr},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},

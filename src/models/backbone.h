@@ -191,6 +191,8 @@ class Backbone : public torch::nn::Module {
   virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
 
+  // Whether its blocks heed Packed::layer_drop.
+  virtual bool drops_layers() const { return false; }
   // What keys and values a prefix must have; nothing where the network takes none.
   virtual std::optional<KeyValueShape> prefix_shape() const { return std::nullopt; }
   // From now on it stands before the first token of each sequence, whose positions begin behind it.

@@ -7,6 +7,7 @@
 #include "models/encoder_backbone.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_prefix.h"
+#include "models/layers/layer_drop.h"
 #include "models/layers/source.h"
 
 namespace hone {
@@ -73,14 +74,15 @@ at::Tensor BlockStack::forward(const Rows& rows, const Want& want, Precision pre
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const auto place = static_cast<int64_t>(layer);
     const bool is_last = layer + 1 == layers_.size();
-    const auto run = [block = layers_[layer],
-                      at = (is_last ? rows.choose(want.rows) : rows).at(place)](
-                         const at::Tensor& in) mutable { return block(in, at); };
+    const Rows at = (is_last ? rows.choose(want.rows) : rows).at(place);
+    const auto run = [block = layers_[layer], at](const at::Tensor& in) mutable {
+      return block(in, at);
+    };
     std::vector<at::Tensor> parameters = parameters_of(layer);
     if (rows.prefix() != nullptr) parameters.push_back(rows.prefix()->of_layer(place));
     if (rows.source() != nullptr && rows.source()->states.defined())
       parameters.push_back(rows.source()->states);
-    x = runner(parameters, run, x);
+    x = after_layer_drop(x, runner(parameters, run, x), at);
     if (want.states != nullptr) want.states->push_back(x);
   }
   if (final_norm_) x = final_norm_(x);

@@ -1,6 +1,7 @@
 #include "models/deberta_backbone.h"
 
 #include "models/layers/adopt.h"
+#include "models/layers/layer_drop.h"
 
 namespace hone {
 
@@ -66,9 +67,8 @@ at::Tensor DebertaBackbone::forward(std::span<const Packed> streams, const Want&
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();
     const Rows at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer));
-    x = through(
-        parameters_of(layer), [=, this](const at::Tensor& in) { return run_layer(layer, in, at); },
-        x);
+    const auto run = [=, this](const at::Tensor& in) { return run_layer(layer, in, at); };
+    x = after_layer_drop(x, through(parameters_of(layer), run, x), at);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return x;

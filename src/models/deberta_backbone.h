@@ -28,6 +28,7 @@ class DebertaBackbone : public Backbone {
   DebertaBackbone(const ModelConfig& config, const DebertaPlan& plan);
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
+  bool drops_layers() const override { return true; }
   int64_t embedding_width() const override { return embeddings_->width(); }
   const at::Tensor& word_table() const override { return embeddings_->words(); }
 

@@ -58,6 +58,7 @@ class EncoderBackbone : public Backbone {
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
   at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
+  bool drops_layers() const override { return true; }
   int64_t embedding_width() const override { return stack_.embeddings()->width(); }
   const at::Tensor& word_table() const override { return stack_.embeddings()->words(); }
   std::optional<KeyValueShape> prefix_shape() const override { return prefix_shape_; }

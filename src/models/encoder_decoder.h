@@ -43,6 +43,7 @@ class EncoderDecoderBackbone : public Backbone {
   // Of the target's tokens. `streams`: source, target. With want.sources the source's stream has
   // those that are new alone, perhaps none. Rows and states of `want` are the target's.
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
+  bool drops_layers() const override { return true; }
   int64_t embedding_width() const override { return decoder_->embeddings()->width(); }
   // The target's.
   const at::Tensor& word_table() const override { return decoder_->embeddings()->words(); }

@@ -35,6 +35,9 @@ struct Packed {
   at::Tensor keys;    // [N] int64
   uint64_t seed = 0;  // mix(run seed, optimizer step); on a GPU also of the batch's first key
   uint32_t pass = 0;  // over this batch in its step: passes of one number share their decisions
+  // Each block leaves a sample as it was with this probability, in training (models/layers/
+  // layer_drop.h).
+  double layer_drop = 0;
   uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
 
   // Whose rows `features` are: those of sequence s are feature_ends[s] .. feature_ends[s + 1].

@@ -20,10 +20,11 @@ Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
 
 }  // namespace
 
-Checked check(const RunConfig& config) {
+Checked check(const RunConfig& config, bool with_baseline) {
   use_threads(config.train.threads);
-  Checked checked{prepare(config), {}};
+  Checked checked{prepare(config), {}, {}};
   const RunData data = encode_data(config, checked.prepared);
+  if (with_baseline) checked.baseline = linear_baseline(config, checked.prepared, data);
   checked.cost = estimate_run(config, checked.prepared, data.train);
   return checked;
 }

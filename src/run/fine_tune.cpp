@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "data/files.h"
-#include "run/prepare.h"
 #include "run/ranks.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
+#include "run/run_inputs.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
 #include "tasks/peft_folder.h"
@@ -80,9 +80,11 @@ class Run {
     const bool resumes = folder_.open(options_.resume, config_.overwrite, config_.train);
     use_threads(config_.train.threads);
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
-    Prepared prepared = prepare(config_);
+    const std::shared_ptr<RunInputs> inputs =
+        options_.shared ? options_.shared->of(config_) : std::make_shared<RunInputs>(config_);
+    Prepared& prepared = inputs->prepared;
+    const RunData& data = inputs->data;
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
-    const RunData data = encode_data(config_, prepared);
     RunResult result;
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
@@ -94,6 +96,7 @@ class Run {
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);
     const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
+    if (options_.shared && !chosen.empty()) options_.shared->forget(inputs);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");
     result.test = test_all(*result.pipeline, prepared.data, data, result.training, chosen);

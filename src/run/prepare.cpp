@@ -114,21 +114,36 @@ void tell_idle_sampling(const RunConfig& config, const Task& task) {
     tell_idle("train", {"task_sampling does nothing where there is one task"});
 }
 
+void check_class_sampling(const RunConfig& config, const Task& task) {
+  if (config.train.class_sampling != TrainOptions().class_sampling && !task.has_strata())
+    throw Error(
+        ErrorKind::kUsage, {config.path},
+        fmt::format("train.class_sampling is {}: rows are drawn by their class, and those of "
+                    "this task ({}) have not one class each",
+                    config.train.class_sampling, task.info().name));
+}
+
 }  // namespace
 
 Prepared prepare(const RunConfig& config) {
-  tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
   const std::string folder = resolve_model(config.model);
   const auto tokenizer = Tokenizer::load(folder);
   std::shared_ptr<Task> task = config.make_task(
       sequence_limit(model_config(folder, config), *tokenizer, config.train.max_seq_length));
   task->begin_from(folder, config.train.max_seq_length > 0);
-  tell_idle_sampling(config, *task);
   Prepared prepared{folder, tokenizer, task, RunDataset(config, *task)};
   prepared.data.scan(*tokenizer);
-  task->check_step(step_size(config.train));
+  check_run(config, prepared);
   tell_idle("task", task->idle_options());
   return prepared;
+}
+
+void check_run(const RunConfig& config, const Prepared& prepared) {
+  model_config(prepared.model_folder, config);
+  tell_idle("train", idle_options(config.train, config.data.sources.contains("validation")));
+  tell_idle_sampling(config, *prepared.task);
+  check_class_sampling(config, *prepared.task);
+  prepared.task->check_step(step_size(config.train));
 }
 
 RunData encode_data(const RunConfig& config, Prepared& prepared) {

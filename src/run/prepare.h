@@ -24,6 +24,10 @@ struct Prepared {
 };
 
 Prepared prepare(const RunConfig& config);
+// What a configuration must be beside the data, told of again where they were prepared for another
+// one. `prepare` has called it. Error(kUsage) for dropout that the model does not know, and for
+// steps that could teach nothing.
+void check_run(const RunConfig& config, const Prepared& prepared);
 
 // All splits, each read and encoded once: the training split as samples and where each record
 // stands, what identifies the rows, and the others as evaluation needs them.

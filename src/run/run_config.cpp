@@ -292,6 +292,10 @@ RunConfig RunConfig::read_repeats(Config& root, const std::string& path) {
 }
 
 RunConfig RunConfig::read_whole(Config root, const std::string& path) {
+  if (root.has("sweep"))
+    throw root.error("sweep", fmt::format("these are many runs: hone sweep {}. It writes the best "
+                                          "one's configuration, which is one",
+                                          path));
   if (root.has("seeds") || root.has("folds")) return read_repeats(root, path);
   RunConfig config = read(root, path);
   if (root.has("stages")) {

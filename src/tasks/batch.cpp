@@ -159,6 +159,13 @@ Packed samples_of(const Packed& all, int64_t from, int64_t to) {
 
 }  // namespace
 
+at::Tensor partners_in(int64_t samples) {
+  at::Tensor partners = at::empty({samples}, at::kLong);
+  int64_t* of = partners.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < samples; ++i) of[i] = (i ^ 1) < samples ? i ^ 1 : i;
+  return partners;
+}
+
 double count_targets(const at::Tensor& column) {
   return static_cast<double>(column.ne(kNoTarget).sum().item<int64_t>());
 }

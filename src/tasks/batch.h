@@ -19,6 +19,9 @@ struct Batch {
   int32_t task = 0;   // Sample::task of all of them
   // What its loss is multiplied with, where an optimizer step holds several tasks: 1 otherwise.
   double loss_scale = 1;
+  // How much of a sample's pooled vector is its own; the rest is that of its partner (partners_in).
+  // 1: all. Heads of tasks that can mix (Task::can_mix) heed it.
+  double mix = 1;
   // How many samples each part has that goes through the network by itself, where memory does not
   // hold all of them at once (Network::forward); empty: the batch is one part.
   std::vector<int64_t> parts;
@@ -28,6 +31,10 @@ struct Batch {
 // (they seed the dropout keys); `seed` is mix(run seed, step).
 Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& indices,
               uint64_t seed);
+
+// [B] int64: with whom each of so many samples is mixed: those of a pair stand beside each other,
+// as the plan puts them (PlanOptions::pairs); the last of an odd number is its own partner.
+at::Tensor partners_in(int64_t samples);
 
 // How many values of a target column are targets: not kNoTarget.
 double count_targets(const at::Tensor& column);

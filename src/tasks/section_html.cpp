@@ -209,6 +209,11 @@ std::string html_of(const LineChart& chart, const ShortPaths&) {
               svg::line_chart(lines, chart.x, chart.y_low, chart.y_high));
 }
 
+std::string html_of(const ParallelLines& picture, const ShortPaths&) {
+  return card("<p class='soft'>" + escape(picture.note) + "</p>" +
+              scroller("values by axis", svg::parallel_lines(picture)));
+}
+
 std::string plain_head(const PlainTable& table) {
   std::string head;
   for (size_t i = 0; i < table.columns.size(); ++i) {

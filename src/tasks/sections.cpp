@@ -92,6 +92,7 @@ std::string text_of(const PlainTable& table, const std::string&) {
 std::string text_of(const Matrix&, const std::string&) { return ""; }
 std::string text_of(const Grid&, const std::string&) { return ""; }
 std::string text_of(const LineChart&, const std::string&) { return ""; }
+std::string text_of(const ParallelLines&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
 
 std::string more_text(size_t items, const std::string& rest) {
@@ -177,6 +178,21 @@ Values values_of(const std::string& key, const LineChart& chart) {
     for (const auto& [x, y] : line.points) points.push_back({finite(x), finite(y)});
   }
   return {{key, Json{{"x", chart.x}, {"lines", lines}}}};
+}
+
+Json place_json(const ParallelLines::Axis& axis, double value) {
+  return axis.words.empty() ? finite(value) : Json(axis.words.at(static_cast<size_t>(value)));
+}
+
+Values values_of(const std::string& key, const ParallelLines& picture) {
+  Json axes = Json::array(), lines = Json::object();
+  for (const ParallelLines::Axis& axis : picture.axes) axes.push_back(axis.name);
+  for (const ParallelLines::Line& line : picture.lines) {
+    Json& values = lines[line.name] = Json::array();
+    for (size_t i = 0; i < line.values.size(); ++i)
+      values.push_back(place_json(picture.axes[i], line.values[i]));
+  }
+  return {{key, Json{{"axes", axes}, {"lines", lines}}}};
 }
 
 Values values_of(const std::string& key, const PlainTable& table) {

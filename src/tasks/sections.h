@@ -123,10 +123,30 @@ struct LineChart {
   double y_low = 0, y_high = 0;  // what is shown, where low < high; points beyond are cut off
 };
 
+// Lines over several upright axes beside each other, each with a scale of its own: what was tried
+// and what it gave. Stands on the page and in report.json.
+struct ParallelLines {
+  struct Axis {
+    std::string name = {};
+    bool is_log = false;
+    std::vector<std::string> words = {};  // where values are no numbers: a value is a place here
+  };
+  struct Line {
+    std::string name = {};
+    std::vector<double> values = {};  // by axis; above 0 where the axis is_log
+    double weight = 1;                // how strong it is drawn, from 0 to 1
+    bool is_best = false;
+  };
+  std::string note = {};  // how to read it
+  std::vector<Axis> axes = {};
+  std::vector<Line> lines = {};
+};
+
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable, LineChart>
+  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable, LineChart,
+               ParallelLines>
       content;
 };
 

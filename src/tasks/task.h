@@ -174,6 +174,14 @@ class Task {
   // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
   virtual bool has_final_fit() const { return false; }
   virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
+  // Whether two samples may share a pooled vector, in the head and in the loss (Batch::mix): of a
+  // task with one vector and one set of targets a sample.
+  virtual bool can_mix() const { return false; }
+  // How many numbers a sample's outputs are, of a task whose loss and answers need nothing else: a
+  // model without a network can then stand beside it (run/baseline.h). 0: it is no such task.
+  virtual int64_t plain_outputs() const { return 0; }
+  // Whether samples are of classes by which training may draw them (Sample::stratum).
+  virtual bool has_strata() const { return false; }
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
   virtual Average average() const { return nullptr; }        // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {

@@ -24,9 +24,9 @@ int64_t total_of(const std::vector<int32_t>& lengths) {
   return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
 }
 
-int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOptions& options) {
+int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const PlanOptions& options) {
   int64_t largest = 0;
-  const EpochPlan plan(lengths, plan_options(options), 0);
+  const EpochPlan plan(lengths, options, 0);
   for (int64_t step = 0; step < plan.size(); ++step) {
     for (const auto& micro : plan.step(step)) {
       int64_t tokens = 0;
@@ -94,7 +94,9 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   result.parameters = weights.trained;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
-  result.micro_batch_tokens = largest_micro_batch(lengths, options);
+  PlanOptions plan = plan_options(options);
+  plan.pairs = want_pairs(regularisers);
+  result.micro_batch_tokens = largest_micro_batch(lengths, plan);
   result.memory_bytes = kProgram + weight_bytes(weights, precision) + parts.state_bytes() +
                         pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
@@ -113,7 +115,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  Timeline timeline(samples.lengths(), plan_options(options, samples.tasks()),
+  Timeline timeline(samples.lengths(), plan_options(options, samples, want_pairs(regularisers)),
                     options.num_train_epochs, options.max_steps);
   const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());

@@ -99,7 +99,8 @@ FoundRate find_rate(Pipeline& pipeline, const SampleStore& samples, const TrainO
                     const std::vector<ChosenRegulariser>& regularisers,
                     const FindRateOptions& search, const std::atomic<bool>* stop_requested) {
   set_up(pipeline, options);
-  const Timeline timeline(samples.lengths(), plan_options(options, samples.tasks()),
+  const Timeline timeline(samples.lengths(),
+                          plan_options(options, samples, want_pairs(regularisers)),
                           options.num_train_epochs, search.steps);
   const StepParts parts(pipeline, options, regularisers, search.steps);
   clear_gradients(parts.parameters());

@@ -46,8 +46,9 @@ void compare_origin(const Json& before, const Json& now, const TrainerInputs& in
 }
 
 void compare_plan(const Json& before, const Json& now, const Where& where) {
+  const Json usual = options_json(TrainOptions{});  // of keys that came later
   for (const auto& [key, value] : now.items()) {
-    const Json old = before.value(key, Json());
+    const Json old = before.value(key, usual.value(key, Json()));
     if (old == value) continue;
     refuse_change(where,
                   key == "lengths"
@@ -153,6 +154,7 @@ Json RunIdentity::plan() const {
                {"max_tokens_per_batch", options_.max_tokens_per_batch},
                {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
                {"group_by_length", options_.group_by_length}};
+  if (!inputs_.train->strata().empty()) plan["class_sampling"] = options_.class_sampling;
   if (inputs_.train->tasks().empty()) return plan;
   plan["task_sampling"] = options_.task_sampling;
   plan["task_temperature"] = options_.task_temperature;

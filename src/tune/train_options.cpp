@@ -20,6 +20,7 @@ std::vector<std::string> choices(const std::string& key) {
   if (key == "lr_scheduler_type") return schedules().names();
   if (key == "optim_moments") return {"fp32", "bf16", "int8"};
   if (key == "precision") return {"auto", "fp32", "bf16"};
+  if (key == "class_sampling") return {"size", "sqrt", "equal"};
   if (key == "task_sampling") return {"size", "equal", "temperature"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
@@ -268,6 +269,11 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
+  tell(o.optim_args.value("relative_step", false) &&
+           (o.learning_rate != usual.learning_rate ||
+            o.lr_scheduler_type != usual.lr_scheduler_type || has_warmup),
+       "learning_rate, its schedule and warm-up do nothing beside optim_args.relative_step, which "
+       "sets the rate of each step itself");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,
        "adam_beta1, adam_beta2 and adam_epsilon do nothing unless optim is adamw or adam; others "
        "have options of their own in optim_args");
@@ -284,12 +290,18 @@ PlanOptions plan_options(const TrainOptions& o) {
   return plan;
 }
 
-PlanOptions plan_options(const TrainOptions& o, const std::vector<int32_t>& tasks) {
+PlanOptions plan_options(const TrainOptions& o, const SampleStore& samples, bool pairs) {
+  constexpr double kEqual = std::numeric_limits<double>::infinity();
   PlanOptions plan = plan_options(o);
-  plan.tasks = &tasks;
+  plan.tasks = &samples.tasks();
   plan.temperature = o.task_sampling == "size"    ? 1
-                     : o.task_sampling == "equal" ? std::numeric_limits<double>::infinity()
+                     : o.task_sampling == "equal" ? kEqual
                                                   : o.task_temperature;
+  plan.strata = &samples.strata();
+  plan.strata_temperature = o.class_sampling == "size"   ? 1
+                            : o.class_sampling == "sqrt" ? 2
+                                                         : kEqual;
+  plan.pairs = pairs;
   return plan;
 }
 

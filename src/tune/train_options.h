@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/json.h"
 #include "data/plan.h"
+#include "data/sample_store.h"
 #include "tune/schedule.h"
 
 namespace hone {
@@ -63,8 +64,9 @@ struct TrainOptions {
   double label_smoothing_factor = 0.0;
   int64_t max_seq_length = 0;  // 0: the model's limit
   bool group_by_length = true;
-  std::string task_sampling = "size";  // of several tasks: size | equal | temperature
-  double task_temperature = 2;         // samples of a task are drawn by size^(1 / temperature)
+  std::string task_sampling = "size";   // of several tasks: size | equal | temperature
+  double task_temperature = 2;          // samples of a task are drawn by size^(1 / temperature)
+  std::string class_sampling = "size";  // of classes: size | sqrt | equal
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
@@ -123,6 +125,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("group_by_length", o.group_by_length);
   visit("task_sampling", o.task_sampling);
   visit("task_temperature", o.task_temperature);
+  visit("class_sampling", o.class_sampling);
   visit("seed", o.seed);
   visit("precision", o.precision);
   visit("device", o.device);
@@ -145,9 +148,9 @@ Json options_json(const TrainOptions& options);
 std::vector<std::string> idle_options(const TrainOptions& options, bool has_validation);
 
 PlanOptions plan_options(const TrainOptions& options);
-// The same of samples of several tasks: Sample::task of each, empty where they are of one. They
-// must outlive the plan.
-PlanOptions plan_options(const TrainOptions& options, const std::vector<int32_t>& tasks);
+// The same of samples of several tasks, or classes, and in pairs where a regulariser wants them so.
+// `samples` must outlive the plan.
+PlanOptions plan_options(const TrainOptions& options, const SampleStore& samples, bool pairs);
 ScheduleOptions schedule_options(const TrainOptions& options, int64_t total_steps);
 
 }  // namespace hone

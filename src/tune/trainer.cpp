@@ -33,7 +33,8 @@ class Clock {
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
   if (inputs.train->size() == 0)
     throw Error(ErrorKind::kData, "there is no training sample left to train on");
-  return Timeline(inputs.train->lengths(), plan_options(options, inputs.train->tasks()),
+  return Timeline(inputs.train->lengths(),
+                  plan_options(options, *inputs.train, want_pairs(inputs.regularisers)),
                   options.num_train_epochs, options.max_steps);
 }
 

@@ -149,6 +149,8 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
   EXPECT_THAT(refusal("l2_sp: {alpha: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("mixout: {p: 1}"), HasSubstr("less than 1"));
   EXPECT_THAT(refusal("word_dropout: {p: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("layer_drop: {p: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("mixup: {alpha: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("reinit: {layers: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("gradual_unfreezing: {share: 0}"), HasSubstr("above 0"));
   EXPECT_THAT(refusal("smart: {xi: 0}"), HasSubstr("more than 0"));
@@ -181,7 +183,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"classify", "{neftune: {}}"}, Case{"classify", "{smart: {}}"},
                     Case{"ner", "{smart: {steps: 2}, pgd: {steps: 2}}"},
                     Case{"classify", "{word_dropout: {p: 0.3}, r_drop: {}}"},
-                    Case{"classify", "{l2_sp: {}}"}, Case{"ner", "{mixout: {p: 0.5}, fgm: {}}"},
+                    Case{"classify", "{layer_drop: {p: 0.4}, r_drop: {}}"},
+                    Case{"ner", "{layer_drop: {p: 0.4}, fgm: {}}"}, Case{"classify", "{l2_sp: {}}"},
+                    Case{"ner", "{mixout: {p: 0.5}, fgm: {}}"},
                     Case{"classify", "{reinit: {}, mixout: {}, l2_sp: {}, swa: {}}"},
                     Case{"ner", "{neftune: {}, r_drop: {}, fgm: {}}"}));
 
@@ -697,6 +701,145 @@ TEST(WordDropout, DropsTheShareAndNoSpecialToken) {
 
 // ---- smoothness
 
+// Hidden states of samples, in training, with blocks left out.
+at::Tensor states_with(Trained& trained, double p, uint32_t pass = 0) {
+  Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  batch.streams[0].layer_drop = p;
+  batch.streams[0].pass = pass;
+  const at::NoGradGuard no_gradient;
+  return trained.network().backbone().forward(batch.streams);
+}
+
+TEST(LayerDrop, LeavesAWholeSampleAsItWasOrRunsTheBlock) {
+  TinyRun run("classify", {.layers = 1, .dropout = 0});
+  Trained trained(run, "{}");
+  const at::Tensor all = states_with(trained, 0), none = states_with(trained, 0.999999),
+                   some = states_with(trained, 0.5);
+  EXPECT_FALSE(all.allclose(none));
+  const Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  const auto* ends = batch.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  int left_out = 0;
+  for (int64_t s = 0; s < 20; ++s) {
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, ends[s], ends[s + 1]); };
+    const bool is_out = own(some).equal(own(none));
+    EXPECT_TRUE(is_out || own(some).equal(own(all))) << s;
+    left_out += is_out;
+  }
+  EXPECT_GT(left_out, 3);  // of 20, each with probability 1/2: beyond three deviations
+  EXPECT_LT(left_out, 17);
+  EXPECT_FALSE(some.equal(states_with(trained, 0.5, /*pass=*/1)));
+  trained.network().eval();
+  EXPECT_TRUE(all.equal(states_with(trained, 0.5)));
+}
+
+TEST(LayerDrop, DecidesForEachLayerByItself) {
+  TinyRun two("classify", {.layers = 2, .dropout = 0});
+  Trained trained(two, "{}");
+  std::vector<at::Tensor> whole, some;
+  Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  const at::NoGradGuard no_gradient;
+  trained.network().backbone().forward(batch.streams, {.states = &whole});
+  batch.streams[0].layer_drop = 0.5;
+  trained.network().backbone().forward(batch.streams, {.states = &some});
+  const auto* ends = batch.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  int first_alone = 0, both = 0;
+  for (int64_t s = 0; s < 20; ++s) {
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, ends[s], ends[s + 1]); };
+    const bool ran_first = own(some[0]).equal(own(whole[0]));
+    first_alone += ran_first && own(some[1]).equal(own(some[0]));
+    both += own(some[1]).allclose(own(whole[1]));
+  }
+  EXPECT_GT(first_alone, 0);
+  EXPECT_GT(both, 0);
+}
+
+TEST(Mixup, GradientIsThatOfItsFormula) {
+  TinyRun run("classify", {.dropout = 0});
+  Trained trained(run, "{mixup: {alpha: 1}}");
+  const auto ours = trained.gradient(5, 5);
+  const double share = trained.numbers.at("mixup.share") / 5;
+  EXPECT_GT(share, 0);
+  EXPECT_LT(share, 1);
+  const Batch batch = trained.batch({0, 1, 2, 3, 4});
+  Backbone& backbone = trained.network().backbone();
+  const Packed& tokens = batch.streams[0];
+  const Rows rows = Rows(tokens, true).choose(tokens.first_rows());
+  const at::Tensor h = backbone.pool(backbone.forward(batch.streams, {.rows = rows.chosen()}),
+                                     rows),
+                   partners = at::tensor({1, 0, 3, 2, 4}, at::kLong);
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, value] : trained.network().weights()) weights[name] = value;
+  const at::Tensor mixed = share * h + (1 - share) * h.index_select(0, partners),
+                   logits = at::linear(mixed, weights.at("classifier.weight"),
+                                       weights.at("classifier.bias")),
+                   labels = batch.targets.at("labels").to(at::kLong);
+  const auto loss = [&](const at::Tensor& of) {
+    return at::cross_entropy_loss(logits, of, {}, at::Reduction::Sum);
+  };
+  const at::Tensor sum =
+      share * loss(labels) + (1 - share) * loss(labels.index_select(0, partners));
+  EXPECT_NEAR(trained.last().loss, sum.item<double>(), 1e-5);
+  sum.backward();
+  for (const auto& [name, value] : ours)
+    EXPECT_TRUE(at::allclose(value, weights.at(name).grad(), 1e-4, 1e-6)) << name;
+}
+
+TEST(Mixup, GradientDependsOnThePairsAlone) {
+  TinyRun run("classify", {}, 16);
+  Trained trained(run, "{mixup: {}, r_drop: {}}");
+  const auto whole = trained.gradient(16, 16);
+  for (const int64_t micro : {4, 2}) {
+    for (const auto& [name, value] : trained.gradient(16, micro))
+      EXPECT_TRUE(at::allclose(value, whole.at(name), 1e-4, 2e-6)) << name << " " << micro;
+  }
+}
+
+TEST(Mixup, SharesAreOfTheBetaDistributionAndOfTheStep) {
+  TinyRun run("classify", {.layers = 1, .dropout = 0});
+  run.load_pipeline();
+  run.pipeline().network().train();
+  const auto optimizer = optimizers().named("adamw").make(
+      trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
+  const Regularisers all(chosen("regularise: {mixup: {alpha: 0.4}}"), {run.pipeline(), *optimizer});
+  const Pass pass = all.pass(run.pipeline().task(), run.pipeline().network(), {});
+  constexpr int kSteps = 400;
+  double sum = 0, squares = 0;
+  for (int64_t step = 0; step < kSteps; ++step) {
+    const PassResult result = pass(make_micro_batch(run.store(), {0, 1}, 42, step).batch);
+    const double share = result.numbers.at(0).second / result.count;
+    sum += share;
+    squares += share * share;
+  }
+  const double mean = sum / kSteps, variance = squares / kSteps - mean * mean;
+  EXPECT_NEAR(mean, 0.5, 0.08);
+  EXPECT_NEAR(variance, 0.25 / 1.8, 0.03);  // 1 / (4 (2 alpha + 1))
+}
+
+TEST(Mixup, OfATaskWithoutAPooledVectorIsRefused) {
+  TinyRun run("ner");
+  EXPECT_THAT(error_of([&] { Trained(run, "{mixup: {}}"); }),
+              AllOf(HasSubstr("regularise.mixup"), HasSubstr("ner")));
+}
+
+TEST(Mixup, LearnsWithSeveralLabelsAndNumbers) {
+  TinyRun labels, numbers;
+  for (Record& record : labels.train_records())
+    record.fields["label"] = Json::array({record.fields["label"]});
+  for (size_t i = 0; i < numbers.train_records().size(); ++i)
+    numbers.train_records()[i].fields["label"] = 0.5 * static_cast<double>(i % 3);
+  numbers.task_yaml = "{type: regression}";
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  for (TinyRun* run : {&labels, &numbers}) {
+    run->regularise_yaml = "{mixup: {}}";
+    run->train(options);
+    EXPECT_TRUE(std::isfinite(run->events_of<Stepped>().back().loss));
+  }
+}
+
 TEST(Smart, DivergesMoreFurtherAway) {
   double before = 0;
   for (const char* yaml : {"{smart: {epsilon: 0.01}}", "{smart: {epsilon: 0.1}}", "{smart: {}}"}) {
@@ -792,7 +935,8 @@ INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                                          "{r_drop: {}, fgm: {}, ema: {}}", "{swa: {start: 0.3}}",
                                          "{l2_sp: {}, mixout: {p: 0.4}}",
                                          "{gradual_unfreezing: {}}",
-                                         "{reinit: {}, word_dropout: {}, smart: {}}"));
+                                         "{reinit: {}, word_dropout: {}, smart: {}}",
+                                         "{mixup: {}, layer_drop: {p: 0.3}}"));
 
 // Killed without warning some steps after its checkpoint.
 TEST_P(EveryRun, KilledAndResumedEqualsTheUninterruptedBitForBit) {

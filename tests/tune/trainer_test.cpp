@@ -186,6 +186,12 @@ TEST(Trainer, ResumesBitForBitWithTokenBudgetAccumulationAndFractionalEpochs) {
   for (const int64_t step : {2, 5}) expect_equal_when_interrupted_after(step, options, "classify");
 }
 
+TEST(Trainer, ResumesBitForBitWithClassesDrawnEquallyOften) {
+  TrainOptions options = options_that_save_each_step();
+  options.class_sampling = "equal";
+  for (const int64_t step : {4, 8}) expect_equal_when_interrupted_after(step, options, "classify");
+}
+
 TEST(Trainer, ResumesBitForBitInBf16) {
   TrainOptions options = options_that_save_each_step();
   options.precision = "bf16";
@@ -245,6 +251,15 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
   ASSERT_EQ(run.events_of<Warned>().size(), 1U);
   EXPECT_THAT(run.events_of<Warned>()[0].message,
               HasSubstr("learning_rate was 0.002 before and is 0.001 now"));
+}
+
+TEST(Trainer, ResumeRefusesAnotherWayToDrawClasses) {
+  TinyRun run;
+  run.train(tiny_options());
+  TrainOptions equal = tiny_options();
+  equal.class_sampling = "equal";
+  EXPECT_THAT(complaint([&] { run.train(equal, true); }, ErrorKind::kUsage),
+              HasSubstr("class_sampling \"size\", now it is \"equal\""));
 }
 
 // What was changed between a run and its continuation, and what the refusal says of it.

@@ -21,6 +21,7 @@ int run_merge(const CLI::App& arguments);
 int run_check(const CLI::App& arguments);
 int run_find_lr(const CLI::App& arguments);
 int run_suite(const CLI::App& arguments);
+int run_sweep(const CLI::App& arguments);
 int run_env(const CLI::App& arguments);
 
 }  // namespace hone

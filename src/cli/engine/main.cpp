@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
                                {"check", hone::run_check},
                                {"find-lr", hone::run_find_lr},
                                {"suite", hone::run_suite},
+                               {"sweep", hone::run_sweep},
                                {"env", hone::run_env},
                            },
                            hone::without_torch);

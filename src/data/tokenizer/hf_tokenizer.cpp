@@ -262,6 +262,11 @@ NormalizedText HfTokenizer::normalized(std::string_view text, int32_t begin, Spa
   return normalized(text, piece.start, piece);
 }
 
+std::string HfTokenizer::normalized(std::string_view text) const {
+  const auto size = static_cast<int32_t>(text.size());
+  return size == 0 ? "" : std::string(normalized(text, 0, {0, size}).view());
+}
+
 void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer,
                                Cutter* cutter) const {
   std::vector<Span> pieces{range};

@@ -42,6 +42,7 @@ class HfTokenizer final : public Tokenizer {
   int64_t special_tokens_added(bool is_pair) const override {
     return post_processor_.special_tokens(is_pair);
   }
+  std::string normalized(std::string_view text) const override;
   std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override;
   std::string token(int32_t id) const override;
   std::optional<int32_t> id(std::string_view token) const override;

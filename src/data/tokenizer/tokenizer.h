@@ -68,6 +68,9 @@ class Tokenizer {
   virtual Sequence post_process(const Encoding& first, const Encoding* second = nullptr) const = 0;
   virtual int64_t special_tokens_added(bool is_pair) const = 0;
 
+  // A text as the vocabulary writes it, before it is cut into words: lower-cased, composed, …
+  virtual std::string normalized(std::string_view text) const = 0;
+
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special) const = 0;
   virtual std::string token(int32_t id) const = 0;  // "" where there is no such id
   virtual std::optional<int32_t> id(std::string_view token) const = 0;

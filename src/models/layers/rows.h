@@ -30,6 +30,7 @@ enum class DropoutPlace : uint32_t {
   kCrossAttention = 4,  // its probabilities; no block has these two and the two before
   kCrossAttentionOut = 5,
   kAdapter = 6,  // of a layer's input; its name tells the layers of a block apart
+  kLayer = 7,    // the block as a whole
   kHeadIn = 0,
   kHeadOut = 1,  // before the output layer
   kTokenHeadOut = 0,
@@ -63,6 +64,7 @@ class Rows {
   // What a decoder's blocks read of an encoder (models/layers/source.h); null: nothing.
   const Source* source() const { return batch_->source.get(); }
   void set_source(std::shared_ptr<const Source> source) { batch_->source = std::move(source); }
+  bool is_training() const { return is_training_; }
   int64_t layer() const { return layer_; }  // -1: of no block
   int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
   // These rows of x [N, …], which has a row for each token.

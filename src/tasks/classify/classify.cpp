@@ -300,6 +300,8 @@ std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& toke
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
   if (with_targets) sample.targets.push_back(target_of(record, sample.repair));
+  if (with_targets && has_strata())
+    sample.stratum = std::max(0, static_cast<int32_t>(sample.targets.front().values.front()) + 1);
   if (with_targets && sample.repair.empty() && !options_.aspect.empty())
     sample.repair = aspect_of(record, options_).repair;
   return {std::move(sample)};

@@ -32,6 +32,9 @@ class Classify : public Task {
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [S, C]
   double targets_in(const Batch& batch) const override;
+  bool can_mix() const override { return !has_step_loss(); }
+  int64_t plain_outputs() const override { return has_step_loss() ? 0 : outputs(); }
+  bool has_strata() const override { return type_ == Type::kSingle; }
   Divergence divergence() const override;
   Average average() const override;
   Json decode(const Record& record, std::span<const Row> rows,

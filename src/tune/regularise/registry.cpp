@@ -1,10 +1,14 @@
 // The regularisers, in the order in which they wrap each other, the innermost first: one line each.
+#include <algorithm>
+
 #include "tune/regularise/regulariser.h"
 
 namespace hone {
 
 RegulariserInfo reinit();  // each in the file of its name
 RegulariserInfo word_dropout();
+RegulariserInfo layer_drop();
+RegulariserInfo mixup();
 RegulariserInfo neftune();
 RegulariserInfo r_drop();
 RegulariserInfo smart();
@@ -23,6 +27,8 @@ Table<RegulariserInfo>& regularisers() {
       "regulariser", {
                          reinit(),
                          word_dropout(),
+                         layer_drop(),
+                         mixup(),
                          neftune(),
                          r_drop(),
                          smart(),
@@ -66,8 +72,14 @@ std::vector<ChosenRegulariser> read_regularisers(Config& section) {
     Config own = section.section(info.name);
     chosen.push_back(info.read(own));
     chosen.back().name = info.name;
+    chosen.back().pairs = info.pairs;
   }
   return chosen;
+}
+
+bool want_pairs(const std::vector<ChosenRegulariser>& chosen) {
+  return std::any_of(chosen.begin(), chosen.end(),
+                     [](const ChosenRegulariser& one) { return one.pairs; });
 }
 
 }  // namespace hone

@@ -80,6 +80,7 @@ struct RegulariserContext {
   Optimizer& optimizer;
   int64_t total_steps = 0;  // of the run
   uint64_t seed = 0;        // of the run
+  LossOptions loss = {};    // of training
 };
 
 // One that a configuration asks for, its options read.
@@ -88,17 +89,21 @@ struct ChosenRegulariser {
   Json options;
   // Error(kUsage) where the task or model cannot be trained with it.
   std::function<std::unique_ptr<Regulariser>(const RegulariserContext&)> make;
+  bool pairs = false;  // wants the samples of a step in pairs
 };
 
 struct RegulariserInfo {
   const char* name;  // its section
   const char* help;  // one line
   ChosenRegulariser (*read)(Config& section);
+  bool pairs = false;  // ChosenRegulariser::pairs
 };
 Table<RegulariserInfo>& regularisers();  // registry.cpp: one line each
 
 // The section `regularise`. Error(kUsage) at its place for what is none of them.
 std::vector<ChosenRegulariser> read_regularisers(Config& section);
+
+bool want_pairs(const std::vector<ChosenRegulariser>& chosen);  // any of them
 
 // RegulariserInfo::read of a class R that is made from (Options, RegulariserContext); R::Options is
 // as tune/entry_options.h has it.
@@ -107,7 +112,7 @@ ChosenRegulariser read_regulariser(Config& section) {
   const Json json = read_options<typename R::Options>(section);
   return {"", json, [json](const RegulariserContext& context) {
             return std::make_unique<R>(entry_options<typename R::Options>(json), context);
-          }};
+          }};  // name and pairs: of the table's line
 }
 
 }  // namespace hone
