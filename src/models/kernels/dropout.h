@@ -1,6 +1,5 @@
-// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored,
-// backward recomputes. On a GPU they are its generator's, started from (seed, site), and stored:
-// the same again for the same batch, but not for its samples in other micro-batches.
+// Dropout whose decisions are a pure function of (seed, site, row key, column), the same on every
+// device: nothing stored, backward recomputes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
