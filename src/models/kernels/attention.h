@@ -23,6 +23,7 @@ struct Stretches {
   at::Tensor ends = {};     // [S + 1] int32 on the CPU, from 0 to the number of rows (cu_seqlens)
   int64_t longest = 0;      // tokens of the longest sequence
   at::Tensor lengths = {};  // [S] int32 on the CPU: rows in use; undefined: all. Of keys alone
+  at::Tensor placed = {};   // `ends` where the rows are, if that is elsewhere; undefined: not yet
 };
 
 // Distance of a key from a query (its position less the query's: before it below 0) to a bucket;
@@ -69,6 +70,10 @@ struct AttentionOptions {
   uint64_t seed = 0;
   uint32_t site = 0;     // which place in the network, unique per layer
   at::Tensor keys = {};  // [Nq] int64, needed where dropout > 0
+  // On a GPU, whose kernels draw themselves: tells batches of one seed apart. Decisions there are
+  // its generator's, begun from (seed, drawn, site): the same again for the same batch, but not for
+  // its samples in other batches.
+  uint64_t drawn = 0;
 };
 
 // Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for

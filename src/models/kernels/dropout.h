@@ -12,7 +12,8 @@ struct DropoutOptions {
   double p = 0;  // 0: identity
   uint64_t seed = 0;
   uint32_t site = 0;
-  at::Tensor keys;  // [rows] int64, needed where p > 0
+  at::Tensor keys;     // [rows] int64, needed where p > 0
+  uint64_t drawn = 0;  // Packed::drawn, which attention takes over
 };
 
 // x [rows, columns] -> x * mask / (1 - p). Differentiable.

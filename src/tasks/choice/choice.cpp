@@ -189,7 +189,7 @@ Loss Choice::loss(const Outputs& logits, const Batch& batch, const LossOptions& 
 }
 
 double Choice::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
+  return count_targets(batch, kTarget);
 }
 
 Divergence Choice::divergence() const {

@@ -325,7 +325,7 @@ Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
 }
 
 double Ner::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
+  return count_targets(batch, kTarget);
 }
 
 at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
