@@ -12,13 +12,13 @@
 namespace hone {
 
 struct Packed {
-  at::Tensor ids;         // [N] int64
-  at::Tensor positions;   // [N] int64, from 0 in each sequence
-  at::Tensor segments;    // [N] int64
-  at::Tensor cu_seqlens;  // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] ..
-                          // cu_seqlens[s + 1]
+  at::Tensor ids;          // [N] int64
+  at::Tensor positions;    // [N] int64, from 0 in each sequence
+  at::Tensor segments;     // [N] int64
+  at::Tensor cu_seqlens;   // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] ..
+                           // cu_seqlens[s + 1]
   at::Tensor placed_ends;  // the same where the ids are, if these are elsewhere, or undefined
-  int64_t max_len = 0;    // longest sequence
+  int64_t max_len = 0;     // longest sequence
   // Samples that are several sequences each (the choices of a question): sample b is sequences
   // cu_samples[b] .. cu_samples[b + 1]. [B + 1] int32, always on the CPU; undefined: each is one.
   at::Tensor cu_samples;
@@ -37,7 +37,7 @@ struct Packed {
   uint64_t seed = 0;   // mix(run seed, optimizer step)
   uint64_t drawn = 0;  // for what a GPU draws itself (attention's dropout): of the first key, so
                        // that micro-batches of a step draw apart
-  uint32_t pass = 0;  // over this batch in its step: passes of one number share their decisions
+  uint32_t pass = 0;   // over this batch in its step: passes of one number share their decisions
   uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
 
   // Whose rows `features` are: those of sequence s are feature_ends[s] .. feature_ends[s + 1].

@@ -141,6 +141,10 @@ void Network::move_to(at::Device device) {
   for (const auto& part : parts_) part->device_ = device;
 }
 
+Batch Network::stage(Batch batch) const {
+  return device_.is_cuda() ? staged(std::move(batch), /*is_pinned=*/true) : batch;
+}
+
 Batch Network::place(Batch batch) const {
   if (device_.is_cpu()) return batch;
   const Placement placement(batch, device_);

@@ -38,6 +38,10 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
                    {pipeline, *optimizer, total_steps, static_cast<uint64_t>(options.seed)}),
       pass(regularisers.pass(pipeline.task(), pipeline.network(),
                              {.label_smoothing = options.label_smoothing_factor, .trains = true})) {
+  if (!optimizer->steps_there() || !regularisers.is_empty()) return;
+  pass_there =
+      regularisers.pass_there(pipeline.task(), pipeline.network(),
+                              {.label_smoothing = options.label_smoothing_factor, .trains = true});
 }
 
 }  // namespace hone

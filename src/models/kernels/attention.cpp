@@ -421,7 +421,10 @@ at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
     return y.to(x.q.device(), /*non_blocking=*/true);
   };
   const Stretches& of_k = attention_keys(inputs);
-  const at::Tensor q_ends = on_device(inputs.of_q.ends), k_ends = on_device(of_k.ends),
+  const auto ends_of = [&](const Stretches& of) {
+    return of.placed.defined() ? of.placed : on_device(of.ends);
+  };
+  const at::Tensor q_ends = ends_of(inputs.of_q), k_ends = ends_of(of_k),
                    keys = of_k.lengths.defined() ? on_device(of_k.lengths) : k_ends.diff();
   if (inputs.rotary.cosine.defined()) {
     x.q = rotate(x.q, positions_of(q_ends, keys - q_ends.diff(), x.q.size(0)), inputs.rotary);
@@ -429,7 +432,7 @@ at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
     const at::Tensor of_keys = positions_of(k_ends, at::zeros_like(keys), x.k.size(0));
     x.k = rotate(x.k, of_keys.clamp_max(inputs.rotary.cosine.size(0) - 1), inputs.rotary);
   }
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.site);
+  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const std::optional<int64_t> window =
       options.window > 0 ? std::optional<int64_t>(options.window) : std::nullopt;
   return std::get<0>(at::_flash_attention_forward(

@@ -18,7 +18,8 @@ using torch::autograd::variable_list;
 
 at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys,
                       const DropoutDecisions& decisions) {
-  if (const gpu::Launcher* on = gpu::launcher_of(given)) return gpu::dropout(*on, given, keys, decisions);
+  if (const gpu::Launcher* on = gpu::launcher_of(given))
+    return gpu::dropout(*on, given, keys, decisions);
   const at::Tensor x = given.contiguous();
   at::Tensor out = at::empty_like(x);
   const DropoutRows rows{.columns = x.size(1),

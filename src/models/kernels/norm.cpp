@@ -120,9 +120,9 @@ void check(const char* name, const at::Tensor& x, const at::Tensor& residual,
               "] expected residual ", x.sizes(), ", received ", residual.sizes());
 }
 
-gpu::NormInputs inputs_of(const at::Tensor& x, const at::Tensor& residual,
-                          const at::Tensor& weight, const at::Tensor& bias, double eps,
-                          bool centred, const DropoutOptions& dropout) {
+gpu::NormInputs inputs_of(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, double eps, bool centred,
+                          const DropoutOptions& dropout) {
   const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
   TORCH_CHECK(
       decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)),
@@ -172,8 +172,9 @@ at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residua
                                   const DropoutOptions& dropout) {
   check("dropout_add_layer_norm", x, residual, weight);
   const at::Tensor fused = fused_norm(x, residual, weight, bias, eps, /*centred=*/true, dropout);
-  return fused.defined() ? fused
-                         : dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
+  return fused.defined()
+             ? fused
+             : dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
 }
 
 at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual,

@@ -86,8 +86,8 @@ std::vector<kernels::LookedUp> TokenEmbeddingsImpl::tables_of(const Packed& toke
   std::vector<kernels::LookedUp> tables = {{words_->weight, tokens.ids}};
   const bool is_offset = options_.position_offset != 0;
   if (positions_)
-    tables.push_back({positions_->weight, is_offset ? tokens.positions + options_.position_offset
-                                                    : tokens.positions});
+    tables.push_back({positions_->weight,
+                      is_offset ? tokens.positions + options_.position_offset : tokens.positions});
   if (segments_)
     tables.push_back(
         {segments_->weight, options_.ignores_segments ? at::Tensor() : tokens.segments});

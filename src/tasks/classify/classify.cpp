@@ -378,15 +378,16 @@ Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions
     return {single_loss(logits, targets, options.label_smoothing), targets_in(batch)};
   }
   if (type_ == Type::kMulti)
-    return {multi_loss(logits, targets, options.label_smoothing,
-                       is_focal ? options_.focal_gamma : 0),
-            targets_in(batch)};
+    return {
+        multi_loss(logits, targets, options.label_smoothing, is_focal ? options_.focal_gamma : 0),
+        targets_in(batch)};
   return regression_loss(logits, targets, options.label_smoothing);
 }
 
 double Classify::targets_in(const Batch& batch) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  return type_ == Type::kRegression ? static_cast<double>(targets.numel()) : count_targets(batch, kTarget);
+  return type_ == Type::kRegression ? static_cast<double>(targets.numel())
+                                    : count_targets(batch, kTarget);
 }
 
 Average Classify::average() const {

@@ -324,9 +324,7 @@ Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
   return {chain_loss(logits, chains_of(batch, targets)), targets_in(batch)};
 }
 
-double Ner::targets_in(const Batch& batch) const {
-  return count_targets(batch, kTarget);
-}
+double Ner::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
 
 at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
                             const LossOptions& options) const {

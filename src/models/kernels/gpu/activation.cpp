@@ -106,8 +106,8 @@ bool has_activation(const at::Tensor& x, int64_t columns) {
 
 at::Tensor bias_activation(const Launcher& on, const at::Tensor& x, const at::Tensor& bias,
                            Activation activation) {
-  return GpuBiasActivation::apply(dense(x), bias.defined() ? MaybeTensor(dense(bias)) : std::nullopt,
-                                  &on, activation);
+  return GpuBiasActivation::apply(
+      dense(x), bias.defined() ? MaybeTensor(dense(bias)) : std::nullopt, &on, activation);
 }
 
 at::Tensor gated_activation(const Launcher& on, const at::Tensor& x, Activation activation) {

@@ -58,7 +58,8 @@ std::string torch_folder() {
 
 // libtorch's own door to NVRTC knows where its copy lies; a system may have another.
 std::vector<std::string> libraries() {
-  return {torch_folder() + "/libcaffe2_nvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
+  return {torch_folder() + "/libcaffe2_nvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12",
+          "libnvrtc.so"};
 }
 
 const Compiler& compiler() {
@@ -80,11 +81,12 @@ std::string compile(const std::string& file, const std::string& architecture) {
   std::vector<const char*> texts, names;
   for (const Source& source : kernel_sources())
     texts.push_back(source.text), names.push_back(source.name);
-  const std::string text = "#include \"" + file + "\"\n", target = "--gpu-architecture=" + architecture;
+  const std::string text = "#include \"" + file + "\"\n",
+                    target = "--gpu-architecture=" + architecture;
   const char* const options[] = {target.c_str(), "--std=c++17"};
   Compiler::Program program = nullptr;
-  if (nvrtc.create(&program, text.c_str(), file.c_str(), static_cast<int>(texts.size()), texts.data(),
-                   names.data()) != 0)
+  if (nvrtc.create(&program, text.c_str(), file.c_str(), static_cast<int>(texts.size()),
+                   texts.data(), names.data()) != 0)
     throw CannotCompile("NVRTC does not begin");
   const int error = nvrtc.compile(program, static_cast<int>(std::size(options)), options);
   size_t bytes = 0;

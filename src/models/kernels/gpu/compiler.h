@@ -1,6 +1,6 @@
-// Compiles the kernels for a card: by NVRTC, a file of them when one of its kernels is first wanted,
-// once for each architecture of cards, version of the compiler and text of the kernels; then they
-// are in the user's cache (hone/kernels in XDG_CACHE_HOME, else in ~/.cache).
+// Compiles the kernels for a card: by NVRTC, a file of them when one of its kernels is first
+// wanted, once for each architecture of cards, version of the compiler and text of the kernels;
+// then they are in the user's cache (hone/kernels in XDG_CACHE_HOME, else in ~/.cache).
 #pragma once
 
 #include <stdexcept>

@@ -18,10 +18,9 @@ at::Tensor dropout(const Launcher& on, const at::Tensor& x, const at::Tensor& ke
   if (from.numel() == 0) return out;
   const unsigned blocks = blocks_for(rows * ((columns + kWarpColumns - 1) / kWarpColumns),
                                      kWarpsOfABlock, 16 * on.processors());
-  launch(on, {"dropout.cu", "dropout_" + type_name(x)}, {blocks, 1, 1},
-         {32 * kWarpsOfABlock, 1, 1}, as_decisions(decisions), address<const device::i64>(keys),
-         static_cast<device::i64>(rows), static_cast<int>(columns), address<const void>(from),
-         address<void>(out));
+  launch(on, {"dropout.cu", "dropout_" + type_name(x)}, {blocks, 1, 1}, {32 * kWarpsOfABlock, 1, 1},
+         as_decisions(decisions), address<const device::i64>(keys), static_cast<device::i64>(rows),
+         static_cast<int>(columns), address<const void>(from), address<void>(out));
   return out;
 }
 

@@ -39,11 +39,10 @@ void add_runs(const Launcher& on, at::Tensor keys, at::Tensor order, at::Tensor 
       next_rows = at::empty({2 * blocks, width}, rows.options());
     }
     launch(on, {"embedding.cu", "embedding_runs"},
-           {static_cast<unsigned>(blocks), blocks_for(width, kThreads, 65535), 1},
-           {kThreads, 1, 1}, address<const int>(keys), address<const device::i64>(order),
-           address<const float>(rows), static_cast<device::i64>(row_count),
-           static_cast<device::i64>(count), static_cast<int>(width), to, tables,
-           address<int>(next_keys), address<float>(next_rows));
+           {static_cast<unsigned>(blocks), blocks_for(width, kThreads, 65535), 1}, {kThreads, 1, 1},
+           address<const int>(keys), address<const device::i64>(order), address<const float>(rows),
+           static_cast<device::i64>(row_count), static_cast<device::i64>(count),
+           static_cast<int>(width), to, tables, address<int>(next_keys), address<float>(next_rows));
     if (blocks == 1) return;
     keys = next_keys, rows = next_rows, order = at::Tensor();
   }
@@ -78,17 +77,16 @@ struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
   static Variable forward(AutogradContext* context, at::TensorList values, const Launcher* on,
                           const variable_list& ids, int64_t tokens, double scale) {
     context->save_for_backward(values.vec());
-    for (size_t i = 0; i < ids.size(); ++i)
-      context->saved_data["ids" + std::to_string(i)] = ids[i];
+    for (size_t i = 0; i < ids.size(); ++i) context->saved_data["ids" + std::to_string(i)] = ids[i];
     context->saved_data["scale"] = scale;
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     const int64_t width = values[0].size(1);
     const at::Tensor out = at::empty({tokens, width}, values[0].options().requires_grad(false));
     if (out.numel() > 0)
       launch(*on, {"embedding.cu", "embedding_sum"},
-             {blocks_for(out.numel() / 2, kThreads, 32 * on->processors()), 1, 1},
-             {kThreads, 1, 1}, tables_of(values.vec(), ids, scale),
-             static_cast<device::i64>(tokens), static_cast<int>(width), address<float>(out));
+             {blocks_for(out.numel() / 2, kThreads, 32 * on->processors()), 1, 1}, {kThreads, 1, 1},
+             tables_of(values.vec(), ids, scale), static_cast<device::i64>(tokens),
+             static_cast<int>(width), address<float>(out));
     return out;
   }
 

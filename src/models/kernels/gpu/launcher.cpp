@@ -18,7 +18,8 @@ void succeed(const Driver& driver, int error, const std::string& what) {
   if (error == 0) return;
   const char* text = nullptr;
   driver.describe(error, &text);
-  TORCH_CHECK(false, "[gpu] ", what, ": ", text ? text : "error ", text ? "" : std::to_string(error));
+  TORCH_CHECK(false, "[gpu] ", what, ": ", text ? text : "error ",
+              text ? "" : std::to_string(error));
 }
 
 int attribute_of(const Driver& driver, int attribute, int device) {

@@ -109,12 +109,8 @@ struct GpuNorm : torch::autograd::Function<GpuNorm> {
       dresidual = inputs.dropout.threshold == 0 ? dx : at::empty_like(dx);
     const at::Tensor sums = backward_pass(*on, inputs, data["statistics"].toTensor(),
                                           dense(gradients[0]), dx, dresidual);
-    return {dx,
-            dresidual,
-            sums[0],
-            inputs.bias.defined() ? sums[1] : at::Tensor(),
-            Variable(),
-            Variable()};
+    return {dx,         dresidual, sums[0], inputs.bias.defined() ? sums[1] : at::Tensor(),
+            Variable(), Variable()};
   }
 };
 

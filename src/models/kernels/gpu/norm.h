@@ -7,7 +7,7 @@
 namespace hone::kernels::gpu {
 
 struct NormInputs {
-  at::Tensor x, residual;  // [N, H] fp32 or bf16; residual of x's type, or undefined
+  at::Tensor x, residual;   // [N, H] fp32 or bf16; residual of x's type, or undefined
   at::Tensor weight, bias;  // [H] fp32; bias may be undefined
   double eps = 0;
   bool centred = true;  // LayerNorm; else RMSNorm

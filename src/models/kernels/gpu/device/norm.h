@@ -190,14 +190,14 @@ __device__ inline void norm_backward(const NormRows& how, const T* grad, const T
 
 }  // namespace
 
-#define HONE_NORM(name, Team, K, T)                                                               \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
-      norm_forward_##name(NormRows how, const T* x, const T* residual, T* out) {                  \
-    norm_forward<Team, K>(how, x, residual, out);                                                 \
-  }                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256) norm_backward_##name(                         \
-      NormRows how, const T* grad, const T* x, const T* residual, T* dx, T* dresidual) {          \
-    norm_backward<Team, K>(how, grad, x, residual, dx, dresidual);                                \
+#define HONE_NORM(name, Team, K, T)                                                      \
+  extern "C" __global__ void __launch_bounds__(256)                                      \
+      norm_forward_##name(NormRows how, const T* x, const T* residual, T* out) {         \
+    norm_forward<Team, K>(how, x, residual, out);                                        \
+  }                                                                                      \
+  extern "C" __global__ void __launch_bounds__(256) norm_backward_##name(                \
+      NormRows how, const T* grad, const T* x, const T* residual, T* dx, T* dresidual) { \
+    norm_backward<Team, K>(how, grad, x, residual, dx, dresidual);                       \
   }
 
 #endif  // HONE_MODELS_KERNELS_GPU_DEVICE_NORM_H_
