@@ -84,8 +84,10 @@ struct AttentionOptions {
 // configuration may ask for in vain is an Error(kModel): query heads that do not share the
 // key/value heads evenly, more than 1,024 of them, more rotated columns than there are.
 //
-// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 where
-// nothing depends on distances, the reference otherwise; dropout there as in dropout.h.
+// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16, its
+// memory-efficient attention (Rabe and Staats 2021, https://arxiv.org/abs/2112.05682) in fp32,
+// where these know all that is asked for; else the sequences padded to the longest
+// (attention_padded.h). Dropout's decisions there are the generator's (AttentionOptions::drawn).
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options);
 // The same composed of plain ATen operations: the definition that tests compare with.
 at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOptions& options);
