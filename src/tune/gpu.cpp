@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "models/kernels/gpu/driver.h"
@@ -18,7 +19,10 @@ Gpu describe(const Driver& driver, int ordinal) {
   if (driver.get(&device, ordinal) != 0) return {"unknown"};
   driver.name(name.data(), static_cast<int>(name.size()) - 1, device);
   driver.memory(&bytes, device);
-  return {name.data(), static_cast<int64_t>(bytes)};
+  int major = 0, minor = 0;
+  driver.attribute(&major, kernels::gpu::kMajorCapability, device);
+  driver.attribute(&minor, kernels::gpu::kMinorCapability, device);
+  return {name.data(), static_cast<int64_t>(bytes), 10 * major + minor};
 }
 
 }  // namespace
@@ -34,6 +38,13 @@ std::vector<Gpu> gpus() {
   std::vector<Gpu> found;
   for (int ordinal = 0; ordinal < count; ++ordinal) found.push_back(describe(*driver, ordinal));
   return found;
+}
+
+std::optional<Gpu> gpu_of(at::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  const std::vector<Gpu> all = gpus();
+  const auto number = static_cast<size_t>(std::max<int>(0, device.index()));
+  return number < all.size() ? std::optional(all[number]) : std::nullopt;
 }
 
 }  // namespace hone

@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 
+#include "models/kernels/gpu/launcher.h"
 #include "tune/arriving_numbers.h"
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
@@ -49,6 +50,7 @@ Machine prepare(Network& network, const TrainOptions& options,
   const bool goes_on = options.precision == "auto" && resumed;
   const Precision precision = resolve_precision(
       goes_on ? resumed->state.at("precision").get<std::string>() : options.precision, device);
+  use_tf32(options.tf32, device);
   network.move_to(device);
   network.set_precision(precision);
   network.set_recompute(options.recompute);
@@ -93,6 +95,7 @@ class Trainer {
   void resume();
   void check_criterion() const;
   void require_room() const;
+  void warn_of_missing_kernels() const;
 
   void train_step(BatchLoader& batches);
   StepSums run_passes(BatchLoader& batches);
@@ -374,6 +377,7 @@ void Trainer::begin() {
   require_room();
   if (inputs_.begin) inputs_.begin();
   if (!inputs_.resume) checkpoints_.refuse_existing();
+  warn_of_missing_kernels();
   pipeline_.network().train();
   clear_gradients(parts_.parameters());
   std::vector<std::string> regularisers;
@@ -389,6 +393,13 @@ void Trainer::begin() {
                .device = machine_.device,
                .frozen = parts_.frozen,
                .regularisers = std::move(regularisers)});
+}
+
+void Trainer::warn_of_missing_kernels() const {
+  const std::string why = kernels::gpu::missing_kernels(pipeline_.network().device());
+  if (!why.empty())
+    warn()(fmt::format("hone's GPU kernels cannot be had, so steps take several times as long: {}",
+                       why));
 }
 
 // What a run that goes on has written already is replaced, not added to.

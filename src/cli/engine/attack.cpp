@@ -47,7 +47,7 @@ AttackOptions attack_options(const CLI::App& arguments) {
           .candidates = number_of(arguments, "--candidates"),
           .by_importance = text_of(arguments, "--order") == "importance",
           .seed = static_cast<uint64_t>(number_of(arguments, "--seed")),
-          .max_tokens = number_of(arguments, "--max-tokens"),
+          .max_tokens = max_tokens_of(arguments, *pipeline),
           .is_stopped = [&stop] { return stop.load(); }};
 }
 
