@@ -69,6 +69,18 @@ std::optional<int> gpu_number(const std::string& name) {
   return is_number ? std::optional(number) : std::nullopt;
 }
 
+// Tensor cores multiply bf16 from this compute capability on (Ampere).
+constexpr int kBf16Capability = 80;
+
+Precision bf16_of_gpu(const std::string& name, at::Device device) {
+  const std::optional<Gpu> gpu = gpu_of(device);
+  if (!gpu || gpu->capability >= kBf16Capability) return Precision::kBf16;
+  if (name == "auto") return Precision::kFp32;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("precision \"bf16\" is not for {}, which is older than Ampere: take fp32",
+                          gpu->name));
+}
+
 }  // namespace
 
 int64_t available_cores() {
@@ -97,22 +109,6 @@ at::Device resolve_device(const std::string& name) {
           : fmt::format("libtorch finds {} GPU{}, numbered from 0", gpus, gpus == 1 ? "" : "s");
   throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is not there: {}", name, found));
 }
-
-namespace {
-
-// Tensor cores multiply bf16 from this compute capability on (Ampere).
-constexpr int kBf16Capability = 80;
-
-Precision bf16_of_gpu(const std::string& name, at::Device device) {
-  const std::optional<Gpu> gpu = gpu_of(device);
-  if (!gpu || gpu->capability >= kBf16Capability) return Precision::kBf16;
-  if (name == "auto") return Precision::kFp32;
-  throw Error(ErrorKind::kUsage,
-              fmt::format("precision \"bf16\" is not for {}, which is older than Ampere: take fp32",
-                          gpu->name));
-}
-
-}  // namespace
 
 Precision resolve_precision(const std::string& name, at::Device device) {
   if (name == "int8" && !device.is_cpu())

@@ -78,7 +78,7 @@ int run_ensemble(const CLI::App& arguments) {
                     : as == "greedy-soup" ? EnsembleAs::kGreedySoup
                                           : EnsembleAs::kProbabilities,
                     reading_in(text_of(arguments, "--data"), words), {.task = words.task},
-                    max_tokens_of(arguments, *pipeline), out);
+                    number_of(arguments, "--max-tokens"), out);
   if (flag_of(arguments, "--json")) {
     std::cout << to_text(Json{{"model", out},
                               {"metric", ensemble.metric},
