@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "models/gpu/emulator.h"
 #include "models/kernels/dropout.h"
 #include "models/kernels/gpu/activation.h"
 #include "models/kernels/gpu/compiler.h"
@@ -13,6 +12,7 @@
 #include "models/kernels/gpu/norm.h"
 #include "models/kernels/norm.h"
 #include "models/kernels_testing.h"
+#include "support/emulated_gpu.h"
 
 namespace hone::kernels {
 namespace {

@@ -4,12 +4,14 @@
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +27,11 @@ struct Index {
 
 enum class State { kReady, kAtBlockBarrier, kAtWarpExchange, kDone };
 
+constexpr size_t kStackBytes = 64 << 10;
+
 struct Thread {
   ucontext_t context;
-  std::vector<char> stack = std::vector<char>(64 << 10);
+  std::unique_ptr<char[]> stack{new char[kStackBytes]};
   Index index;
   State state = State::kReady;
   int exchanges = 0;
@@ -58,8 +62,8 @@ struct Block {
   static void enter();
   void start(Thread& thread) {
     getcontext(&thread.context);
-    thread.context.uc_stack.ss_sp = thread.stack.data();
-    thread.context.uc_stack.ss_size = thread.stack.size();
+    thread.context.uc_stack.ss_sp = thread.stack.get();
+    thread.context.uc_stack.ss_size = kStackBytes;
     thread.context.uc_link = &scheduler;
     thread.state = State::kReady;
     makecontext(&thread.context, &Block::enter, 0);
@@ -178,8 +182,5 @@ class Emulator : public kernels::gpu::Launcher {
  private:
   std::map<std::string, Call> kernels_;
 };
-
-// All of hone's kernels.
-const Emulator& emulator();
 
 }  // namespace hone::emulated

@@ -1,4 +1,8 @@
-#include "models/gpu/emulator.h"
+// An emulated card with all of hone's kernels. To be included by one file of a program: kernels are
+// functions of C.
+#pragma once
+
+#include "support/gpu_emulator.h"
 
 #define __device__
 #define __global__
@@ -16,6 +20,7 @@
 
 namespace hone::emulated {
 
+#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #include "models/kernels/gpu/device/activation.cu"
 #include "models/kernels/gpu/device/dropout.cu"
@@ -26,11 +31,12 @@ namespace hone::emulated {
 #include "models/kernels/gpu/device/norm_8192.cu"
 #include "models/kernels/gpu/device/optimizer.cu"
 #include "models/kernels/gpu/device/sums.cu"
+#pragma GCC diagnostic pop
 
 #define HONE_CALL(name) {#name, call_of(name)}
 #define HONE_CALLS_OF_BOTH_TYPES(name) HONE_CALL(name##_bf16), HONE_CALL(name##_fp32)
 
-const Emulator& emulator() {
+inline const Emulator& emulator() {
   static const Emulator all({HONE_CALLS_OF_BOTH_TYPES(norm_forward_512),
                              HONE_CALLS_OF_BOTH_TYPES(norm_backward_512),
                              HONE_CALLS_OF_BOTH_TYPES(norm_forward_1024),
@@ -43,10 +49,14 @@ const Emulator& emulator() {
                              HONE_CALLS_OF_BOTH_TYPES(activation_backward),
                              HONE_CALLS_OF_BOTH_TYPES(gated_forward),
                              HONE_CALLS_OF_BOTH_TYPES(gated_backward),
-                             HONE_CALLS_OF_BOTH_TYPES(dropout), HONE_CALL(sum_lines),
-                             HONE_CALL(embedding_sum), HONE_CALL(embedding_keys),
-                             HONE_CALL(embedding_runs), HONE_CALL(gradient_squares),
-                             HONE_CALL(clip_step), HONE_CALL(adamw)});
+                             HONE_CALLS_OF_BOTH_TYPES(dropout),
+                             HONE_CALL(sum_lines),
+                             HONE_CALL(embedding_sum),
+                             HONE_CALL(embedding_keys),
+                             HONE_CALL(embedding_runs),
+                             HONE_CALL(gradient_squares),
+                             HONE_CALL(clip_step),
+                             HONE_CALL(adamw)});
   return all;
 }
 
