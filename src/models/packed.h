@@ -51,11 +51,12 @@ struct Packed {
     return cu_samples.defined() ? cu_samples.const_data_ptr<int32_t>()[sample] : sample;
   }
   at::Tensor first_rows() const {
-    return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
+    return ends_there().slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
   }  // [S], REQUIRES: no empty sequence
   at::Tensor last_rows() const {
-    return cu_seqlens.slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
+    return ends_there().slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
   }  // likewise
+  const at::Tensor& ends_there() const { return placed_ends.defined() ? placed_ends : cu_seqlens; }
 };
 
 }  // namespace hone
