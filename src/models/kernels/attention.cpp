@@ -416,7 +416,7 @@ at::Tensor positions_of(const at::Tensor& ends, const at::Tensor& position, int6
          first.repeat_interleave(ends.diff().to(at::kLong), 0, rows);
 }
 
-// Ends of the streams and rows of keys in use, on the device.
+// Ends of the streams on the device, and of each sequence the keys in use where some are not.
 struct PlacedEnds {
   at::Tensor q, k, keys;
 
@@ -427,16 +427,17 @@ struct PlacedEnds {
       return of.placed.defined() ? of.placed : on_device(of.ends);
     };
     q = ends_of(inputs.of_q), k = ends_of(of_k);
-    keys = of_k.lengths.defined() ? on_device(of_k.lengths) : k.diff();
+    if (of_k.lengths.defined()) keys = on_device(of_k.lengths);
   }
 };
 
 // The streams with q and k turned.
 AttentionStreams turned(AttentionStreams x, const Rotary& rotary, const PlacedEnds& ends) {
   if (!rotary.cosine.defined()) return x;
-  x.q = rotate(x.q, positions_of(ends.q, ends.keys - ends.q.diff(), x.q.size(0)), rotary);
+  const at::Tensor keys = ends.keys.defined() ? ends.keys : ends.k.diff();
+  x.q = rotate(x.q, positions_of(ends.q, keys - ends.q.diff(), x.q.size(0)), rotary);
   // Rows that are not in use may stand beyond the last position.
-  const at::Tensor of_keys = positions_of(ends.k, at::zeros_like(ends.keys), x.k.size(0));
+  const at::Tensor of_keys = positions_of(ends.k, at::zeros_like(keys), x.k.size(0));
   x.k = rotate(x.k, of_keys.clamp_max(rotary.cosine.size(0) - 1), rotary);
   return x;
 }
@@ -453,7 +454,7 @@ at::Tensor flash_attention(const AttentionInputs& inputs, const AttentionStreams
       with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v), ends.q, ends.k,
       inputs.of_q.longest, of_k.longest, options.dropout, options.is_causal,
       /*return_debug_mask=*/false, attention_scale(options, x.q.size(2)), window, window,
-      of_k.lengths.defined() ? std::optional(ends.keys) : std::nullopt));
+      if_defined(ends.keys)));
 }
 
 // ATen's memory-efficient attention takes fp32, of which flash attention knows nothing. Causal only

@@ -73,11 +73,17 @@ variable_list gradients_of(const Launcher& on, const variable_list& values,
   return result;
 }
 
+// Apart from what autograd takes for inputs.
+struct Ids {
+  variable_list of_tables;
+};
+
 struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
   static Variable forward(AutogradContext* context, at::TensorList values, const Launcher* on,
-                          const variable_list& ids, int64_t tokens, double scale) {
+                          const Ids& ids, int64_t tokens, double scale) {
     context->save_for_backward(values.vec());
-    for (size_t i = 0; i < ids.size(); ++i) context->saved_data["ids" + std::to_string(i)] = ids[i];
+    for (size_t i = 0; i < ids.of_tables.size(); ++i)
+      context->saved_data["ids" + std::to_string(i)] = ids.of_tables[i];
     context->saved_data["scale"] = scale;
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     const int64_t width = values[0].size(1);
@@ -85,7 +91,7 @@ struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
     if (out.numel() > 0)
       launch(*on, {"embedding.cu", "embedding_sum"},
              {blocks_for(out.numel() / 2, kThreads, 32 * on->processors()), 1, 1}, {kThreads, 1, 1},
-             tables_of(values.vec(), ids, scale), static_cast<device::i64>(tokens),
+             tables_of(values.vec(), ids.of_tables, scale), static_cast<device::i64>(tokens),
              static_cast<int>(width), address<float>(out));
     return out;
   }
@@ -113,10 +119,11 @@ struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
 
 at::Tensor embedding_sum(const Launcher& on, const std::vector<LookedUp>& tables, int64_t tokens,
                          double scale) {
-  variable_list values, ids;
+  variable_list values;
+  Ids ids;
   for (const LookedUp& table : tables) {
     values.push_back(dense(table.values));
-    ids.push_back(table.ids.defined() ? table.ids.to(at::kLong).contiguous() : table.ids);
+    ids.of_tables.push_back(table.ids.defined() ? table.ids.to(at::kLong).contiguous() : table.ids);
   }
   return GpuEmbeddingSum::apply(at::TensorList(values), &on, ids, tokens, scale);
 }
