@@ -114,8 +114,8 @@ at::Tensor dropped_out(const at::Tensor& weights, const Grid& q, const Attention
                        .to(weights.scalar_type());
 }
 
-AttentionStreams turned(const AttentionStreams& x, const Rotary& rotary, const Grid& q,
-                        const Grid& k, const at::Tensor& distance) {
+AttentionStreams turned_by_grid(const AttentionStreams& x, const Rotary& rotary, const Grid& q,
+                                const Grid& k, const at::Tensor& distance) {
   if (!rotary.cosine.defined()) return x;
   // Key 0 is at 0, so that query i is at minus its distance.
   const at::Tensor of_q = -distance.select(2, 0)
@@ -137,7 +137,7 @@ at::Tensor attention_padded(const AttentionInputs& inputs, const AttentionOption
   const at::Device device = x.q.device();
   const Grid q = grid_of(inputs.of_q, device), k = grid_of(attention_keys(inputs), device);
   const at::Tensor distance = distances_of(inputs, device);
-  x = turned({x.q.to(type), x.k.to(type), x.v.to(type)}, inputs.rotary, q, k, distance);
+  x = turned_by_grid({x.q.to(type), x.k.to(type), x.v.to(type)}, inputs.rotary, q, k, distance);
   const int64_t repeats = x.q.size(1) / x.k.size(1);
   const auto of_all_heads = [&](const at::Tensor& y) {
     return k.laid_out(repeats == 1 ? y : y.repeat_interleave(repeats, 1));

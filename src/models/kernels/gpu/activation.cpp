@@ -26,8 +26,8 @@ Extent blocks_of(const Launcher& on, int64_t rows, int64_t columns) {
   return {wide, blocks_for(rows, kBlockRows, most), 1};
 }
 
-device::ActivationRows rows_of(int64_t rows, int64_t columns, Activation activation,
-                               const at::Tensor& bias) {
+device::ActivationRows activation_rows(int64_t rows, int64_t columns, Activation activation,
+                                       const at::Tensor& bias) {
   return {.rows = rows,
           .columns = static_cast<int>(columns),
           .function = static_cast<int>(activation),
@@ -45,7 +45,7 @@ struct GpuBiasActivation : torch::autograd::Function<GpuBiasActivation> {
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     if (x.numel() > 0)
       launch(*on, activation_kernel("activation_forward", x), blocks_of(*on, x.size(0), x.size(1)),
-             {32, kBlockRows, 1}, rows_of(x.size(0), x.size(1), activation, bias),
+             {32, kBlockRows, 1}, activation_rows(x.size(0), x.size(1), activation, bias),
              address<const void>(x), address<void>(out));
     return out;
   }
@@ -61,7 +61,7 @@ struct GpuBiasActivation : torch::autograd::Function<GpuBiasActivation> {
     const Extent blocks = blocks_of(*on, x.size(0), x.size(1));
     const at::Tensor partial =
         bias.defined() ? at::empty({blocks[1], x.size(1)}, bias.options()) : at::Tensor();
-    device::ActivationRows rows = rows_of(x.size(0), x.size(1), activation, bias);
+    device::ActivationRows rows = activation_rows(x.size(0), x.size(1), activation, bias);
     rows.partial = address<float>(partial);
     launch(*on, activation_kernel("activation_backward", x), blocks, {32, kBlockRows, 1}, rows,
            address<const void>(grad), address<const void>(x), address<void>(dx));
@@ -79,7 +79,7 @@ struct GpuGatedActivation : torch::autograd::Function<GpuGatedActivation> {
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     if (x.numel() > 0)
       launch(*on, activation_kernel("gated_forward", x), blocks_of(*on, x.size(0), columns),
-             {32, kBlockRows, 1}, rows_of(x.size(0), columns, activation, {}),
+             {32, kBlockRows, 1}, activation_rows(x.size(0), columns, activation, {}),
              address<const void>(x), address<void>(out));
     return out;
   }
@@ -92,7 +92,7 @@ struct GpuGatedActivation : torch::autograd::Function<GpuGatedActivation> {
     const int64_t columns = x.size(1) / 2;
     if (x.numel() > 0)
       launch(*on, activation_kernel("gated_backward", x), blocks_of(*on, x.size(0), columns),
-             {32, kBlockRows, 1}, rows_of(x.size(0), columns, activation, {}),
+             {32, kBlockRows, 1}, activation_rows(x.size(0), columns, activation, {}),
              address<const void>(grad), address<const void>(x), address<void>(dx));
     return {dx, Variable(), Variable()};
   }

@@ -33,7 +33,7 @@ Kernel norm_kernel(const char* pass, const Width& width, const at::Tensor& x) {
           std::string("norm_") + pass + "_" + std::to_string(width.columns) + "_" + type_name(x)};
 }
 
-device::NormRows rows_of(const NormInputs& of, const at::Tensor& statistics) {
+device::NormRows norm_rows(const NormInputs& of, const at::Tensor& statistics) {
   return {.rows = of.x.size(0),
           .columns = static_cast<int>(of.x.size(1)),
           .eps = static_cast<float>(of.eps),
@@ -52,7 +52,7 @@ void forward_pass(const Launcher& on, const NormInputs& of, const at::Tensor& st
   const Width& width = width_for(of.x.size(1));
   const unsigned blocks = blocks_for(of.x.size(0), width.rows, 8 * on.processors());
   launch(on, norm_kernel("forward", width, of.x), {blocks, 1, 1}, {32 * device::kWarps, 1, 1},
-         rows_of(of, statistics), address<const void>(of.x), address<const void>(of.residual),
+         norm_rows(of, statistics), address<const void>(of.x), address<const void>(of.residual),
          address<void>(out));
 }
 
@@ -65,7 +65,7 @@ at::Tensor backward_pass(const Launcher& on, const NormInputs& of, const at::Ten
   const Width& width = width_for(columns);
   const unsigned blocks = blocks_for(of.x.size(0), width.rows, 2 * on.processors());
   const at::Tensor partial = at::empty({blocks, 2 * columns}, statistics.options());
-  device::NormRows rows = rows_of(of, statistics);
+  device::NormRows rows = norm_rows(of, statistics);
   rows.partial = address<float>(partial);
   launch(on, norm_kernel("backward", width, of.x), {blocks, 1, 1}, {32 * device::kWarps, 1, 1},
          rows, address<const void>(grad), address<const void>(of.x),
