@@ -56,7 +56,7 @@ void GpuAdamW::take(const std::vector<GpuParameter>& parameters) {
     counts.push_back(one.value.numel());
     kept_.insert(kept_.end(), {one.value, one.gradient, one.exp_avg, one.exp_avg_sq, one.shadow});
   }
-  if (moved.empty()) return;
+  if (moved.empty()) return counts_.clear();
   const at::TensorOptions options = parameters.front().value.options().requires_grad(false);
   parameters_ = placed(moved, options);
   if (counts != counts_) cut(counts, options);
