@@ -249,6 +249,7 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
 
 // As after running out of memory in the middle of an epoch.
 TEST(Trainer, ResumeMaySplitTheSameStepsIntoSmallerMicroBatches) {
+  struct Killed {};
   TinyRun whole, cut;
   TrainOptions options = tiny_options();
   whole.train(options);
@@ -256,7 +257,7 @@ TEST(Trainer, ResumeMaySplitTheSameStepsIntoSmallerMicroBatches) {
   options.save_steps = 2;
   cut.also = [&](const Event& event) {
     const auto* step = std::get_if<Stepped>(&event);
-    if (step != nullptr && step->step == 3) throw Killed();
+    if (step != nullptr && step->step == 3) throw Killed{};
   };
   EXPECT_THROW(cut.train(options), Killed);
   cut.also = [](const Event&) {};

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "models/kernels/attention_inputs.h"
@@ -14,7 +15,7 @@ namespace {
 // Sequences side by side: place (s, i) is row i of sequence s, or stands for none.
 struct Grid {
   int64_t sequences, longest;
-  at::Tensor rows;      // [S * longest] int64: the row at each place; where there is none, row 0
+  at::Tensor rows;      // [S * longest] int64: the row at each place, or any row that is in use
   at::Tensor is_there;  // [S, longest] bool
   at::Tensor places;    // [rows in use] int64: the place of each
 
@@ -28,6 +29,7 @@ Grid grid_of(const Stretches& of, at::Device device) {
   const int64_t sequences = of.ends.size(0) - 1;
   std::vector<int64_t> rows(static_cast<size_t>(sequences * of.longest)), places;
   std::vector<uint8_t> is_there(rows.size());
+  int64_t any = -1;
   for (int64_t s = 0; s < sequences; ++s) {
     const SequenceRows sequence = rows_of_sequence(of, s);
     for (int64_t i = 0; i < sequence.length; ++i) {
@@ -35,8 +37,11 @@ Grid grid_of(const Stretches& of, at::Device device) {
       rows[static_cast<size_t>(place)] = sequence.begin + i;
       is_there[static_cast<size_t>(place)] = 1;
       places.push_back(place);
+      if (any < 0) any = sequence.begin;
     }
   }
+  for (size_t place = 0; place < rows.size(); ++place)
+    if (!is_there[place]) rows[place] = std::max<int64_t>(any, 0);
   return {sequences, of.longest, at::tensor(rows, at::kLong).to(device),
           at::tensor(is_there, at::kByte).view({sequences, of.longest}).to(device, at::kBool),
           at::tensor(places, at::kLong).to(device)};
