@@ -44,11 +44,19 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     embedding_runs(const int* keys, const i64* order, const float* rows, i64 row_count, i64 count,
                    int width, TableGradients to, int tables, int* next_keys, float* next_rows) {
+  __shared__ int key_of[kRun];
+  __shared__ i64 row_of[kRun];
   const i64 begin = static_cast<i64>(blockIdx.x) * kRun;
-  const i64 end = begin + kRun < count ? begin + kRun : count;
+  const int entries = static_cast<int>(begin + kRun < count ? kRun : count - begin);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < entries) {
+    key_of[thread] = keys[begin + thread];
+    row_of[thread] = order == nullptr ? begin + thread : order[begin + thread] % row_count;
+  }
+  __syncthreads();
   const bool is_last_level = next_keys == nullptr;
-  const int column = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
-  const int first_key = keys[begin], last_key = keys[end - 1];
+  const int column = static_cast<int>(blockIdx.y * blockDim.x) + thread;
+  const int first_key = key_of[0], last_key = key_of[entries - 1];
   if (!is_last_level && column == 0) {
     next_keys[2 * blockIdx.x] = first_key;
     next_keys[2 * blockIdx.x + 1] = last_key;
@@ -58,18 +66,18 @@ extern "C" __global__ void __launch_bounds__(256)
   if (!is_last_level && first_key == last_key) next[width + column] = 0;
   float sum = 0;
   bool is_first = true;
-  for (i64 at = begin; at < end; ++at) {
-    const int key = keys[at];
+#pragma unroll 4
+  for (int at = 0; at < entries; ++at) {
+    sum += rows[row_of[at] * width + column];
+    const int key = key_of[at];
+    if (at + 1 < entries && key_of[at + 1] == key) continue;
     int t = tables - 1;
     while (key < to.first[t]) --t;
-    const i64 row = order == nullptr ? at : order[at] % row_count;
     // Rows of later levels are scaled already.
-    const float scale = t == 0 && order != nullptr ? to.scale : 1.0f;
-    sum += rows[row * width + column] * scale;
-    if (at + 1 < end && keys[at + 1] == key) continue;
+    if (t == 0 && order != nullptr) sum *= to.scale;
     if (!is_last_level && is_first) {
       next[column] = sum;
-    } else if (!is_last_level && at + 1 == end) {
+    } else if (!is_last_level && at + 1 == entries) {
       next[width + column] = sum;
     } else {
       to.values[t][(key - to.first[t]) * width + column] += sum;
