@@ -68,7 +68,9 @@ void machine_options(CLI::App& app, bool has_batches = true) {
         "Where it runs; auto: on the first GPU, where there is one")
       ->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
-  if (has_batches) count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  if (has_batches)
+    count(app, "--max-tokens", 1, "Tokens in one forward pass; on a GPU usually 16384")
+        ->default_str("2048");
 }
 
 void output_flags(CLI::App& app) {
@@ -198,7 +200,8 @@ void define_ensemble(CLI::App& app) {
       ->default_str("probabilities");
   value(app, "--data", "FILE", "Labelled data that a greedy soup chooses by; no test data");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
-  count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  count(app, "--max-tokens", 1, "Tokens in one forward pass; on a GPU usually 16384")
+      ->default_str("2048");
   output_flags(app);
 }
 

@@ -158,11 +158,14 @@ class Run {
 
   Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
     dataset.refuse_changed("validation");
-    return pipeline.evaluate(data.tested.at("validation").all(), {.max_tokens = max_tokens()},
-                             nullptr);
+    return pipeline.evaluate(data.tested.at("validation").all(),
+                             {.max_tokens = max_tokens(pipeline)}, nullptr);
   }
 
-  int64_t max_tokens() const { return config_.train.per_device_eval_batch_tokens; }
+  int64_t max_tokens(const Pipeline& pipeline) const {
+    const int64_t asked = config_.train.per_device_eval_batch_tokens;
+    return asked > 0 ? asked : usual_tokens(pipeline.device());
+  }
 
   // The first test set's report is the run's own; each further one has a folder of its own, and a
   // line in the first one's. Nothing where there is nothing to test on.
@@ -177,8 +180,8 @@ class Run {
           all.empty() ? folder_.path() : folder_.file("tests/" + name_of_test(split));
       std::filesystem::create_directories(folder);
       dataset.refuse_changed(split);
-      all.push_back(
-          test(pipeline, data.tested.at(split).all(), max_tokens(), folder + "/predictions.jsonl"));
+      all.push_back(test(pipeline, data.tested.at(split).all(), max_tokens(pipeline),
+                         folder + "/predictions.jsonl"));
       all.back().summary.split = split;
       describe(dataset, training, all.back());
       all.back().summary.chosen = chosen;

@@ -14,6 +14,10 @@ struct Batch {
   std::vector<Packed> streams;  // one per Sample stream
   std::map<std::string, at::Tensor>
       targets;  // by name: per token [N] or [N, width], per sample [B] or [B, width]; fp32
+  // The targets on the CPU, of a batch that is elsewhere: what is counted there stops no device.
+  std::map<std::string, at::Tensor> counted;
+  // Bytes that all tensors of the batch lie in, where `staged` put them there, else undefined.
+  at::Tensor staged;
   std::vector<int64_t> records;  // [B] index of each sample's record
   uint64_t seed = 0;  // as collate was given it: for what a task draws, alike on every device
   int32_t task = 0;   // Sample::task of all of them
@@ -37,7 +41,11 @@ Batch collate(const std::vector<Sample>& samples, const std::vector<int64_t>& in
 at::Tensor partners_in(int64_t samples);
 
 // How many values of a target column are targets: not kNoTarget.
-double count_targets(const at::Tensor& column);
+double count_targets(const Batch& batch, const std::string& target);
+
+// The same batch with all its tensors in one stretch of memory, so that one copy takes them to a
+// device; `is_pinned`: of the memory that a GPU reads while the host goes on.
+Batch staged(Batch batch, bool is_pinned);
 
 // The parts of a batch, without targets: views of its streams.
 std::vector<Batch> parts_of(const Batch& batch);

@@ -14,10 +14,31 @@ namespace hone {
 namespace {
 constexpr const char* kHead = "head";
 
-// A GPU's generator counts from the start of each batch: parts must not draw the same decisions.
+// What a GPU draws itself, it draws from the start of each batch: parts must not draw alike.
 void tell_apart(Batch& part, size_t index) {
-  for (Packed& stream : part.streams) stream.seed = mix(stream.seed, index);
+  for (Packed& stream : part.streams) stream.drawn = mix(stream.drawn, index);
 }
+
+// Where a batch's tensors go: one copy of all that were staged, and one of each that was not.
+class Placement {
+ public:
+  Placement(const Batch& batch, at::Device device) : from_(batch.staged), device_(device) {
+    if (from_.defined()) to_ = from_.to(device, /*non_blocking=*/true);
+  }
+
+  at::Tensor of(const at::Tensor& x) const {
+    if (!x.defined()) return x;
+    if (!from_.defined() || !x.is_contiguous() || !x.storage().is_alias_of(from_.storage()))
+      return x.to(device_);
+    const auto bytes = static_cast<int64_t>(x.nbytes()),
+               begin = x.storage_offset() * static_cast<int64_t>(x.element_size());
+    return to_.slice(0, begin, begin + bytes).view(x.scalar_type()).view(x.sizes());
+  }
+
+ private:
+  at::Tensor from_, to_;
+  at::Device device_;
+};
 
 // What is left of an output while all of a part are one row of numbers, as `recomputed` takes them.
 struct Form {
@@ -120,20 +141,24 @@ void Network::move_to(at::Device device) {
   for (const auto& part : parts_) part->device_ = device;
 }
 
+Batch Network::stage(Batch batch) const {
+  return device_.is_cuda() ? staged(std::move(batch), /*is_pinned=*/true) : batch;
+}
+
 Batch Network::place(Batch batch) const {
   if (device_.is_cpu()) return batch;
+  const Placement placement(batch, device_);
   for (Packed& stream : batch.streams) {
-    // A GPU's generator counts from the start of each batch: micro-batches of one step must not
-    // draw the same decisions.
     if (stream.tokens() > 0)
-      stream.seed =
-          mix(stream.seed, static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]));
+      stream.drawn = static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]);
+    stream.placed_ends = placement.of(stream.cu_seqlens);
     for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.features,
-                               &stream.shift, &stream.keys}) {
-      if (column->defined()) *column = column->to(device_);
-    }
+                               &stream.shift, &stream.keys})
+      *column = placement.of(*column);
   }
-  for (auto& [name, target] : batch.targets) target = target.to(device_);
+  batch.counted = batch.targets;
+  for (auto& [name, target] : batch.targets) target = placement.of(target);
+  batch.staged = at::Tensor();
   return batch;
 }
 

@@ -57,6 +57,9 @@ class Network : public torch::nn::Module {
   // stay).
   void move_to(at::Device device);
   Batch place(Batch batch) const;
+  // A batch as `place` takes it with one copy while the device goes on with its work; the same on
+  // the CPU. May be called by any thread.
+  Batch stage(Batch batch) const;
   at::Device device() const { return device_; }
   void set_precision(Precision precision);
   Precision precision() const { return precision_; }

@@ -17,9 +17,12 @@
 
 namespace hone {
 
+// Real tokens in one forward pass, where nobody says: enough to fill the products, and on the CPU
+// few enough to stay near the caches.
+inline int64_t usual_tokens(at::Device device) { return device.is_cpu() ? 2048 : 16384; }
+
 struct PredictOptions {
-  int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few
-                              // enough to stay near the caches
+  int64_t max_tokens = usual_tokens(at::kCPU);  // real tokens in one forward pass
   std::function<void(int64_t done)> progress = nullptr;
   // A record that has no answer, by its place in the data from 0: its result is null, its
   // neighbours have theirs. Where this is empty, the error is thrown.

@@ -68,6 +68,7 @@ Json Estimate::json() const {
                {"memory_bytes", memory_bytes},
                {"disk_bytes", disk_bytes}};
   json["seconds"] = seconds ? Json(*seconds) : Json();
+  if (gpu) json["gpu"] = {{"name", gpu->name}, {"memory_bytes", gpu->memory_bytes}};
   return json;
 }
 
@@ -76,6 +77,12 @@ std::string Estimate::text() const {
                                  tokens, micro_batch_tokens);
   text += fmt::format("memory  about {:.0f} MB ({:.1f}M parameters)\n", to_mb(memory_bytes),
                       static_cast<double>(parameters) / 1e6);
+  if (gpu)
+    text += fmt::format("gpu     {}{}\n", gpu->str(),
+                        memory_bytes > gpu->memory_bytes
+                            ? ", too little: a smaller per_device_train_batch_size (with more "
+                              "gradient_accumulation_steps) or recompute=true need less"
+                            : "");
   text += fmt::format("disk    {:.0f} MB for checkpoints and model\n", to_mb(disk_bytes));
   text += fmt::format("time    {}\n", seconds ? "about " + duration_text(*seconds) +
                                                     " of training, evaluations not counted"
@@ -89,8 +96,10 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
                           options.max_steps);
   const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const WeightCount weights = count_weights(pipeline.network());
-  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
+  const at::Device device = resolve_device(options.device);
+  const Precision precision = resolve_precision(options.precision, device);
   Estimate result;
+  result.gpu = gpu_of(device);
   result.parameters = weights.trained;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
@@ -111,6 +120,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
                                  const std::vector<ChosenRegulariser>& regularisers) {
   use_threads(options.threads);
   pipeline.network().move_to(resolve_device(options.device));
+  use_tf32(options.tf32, pipeline.network().device());
   pipeline.network().set_precision(
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);

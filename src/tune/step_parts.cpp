@@ -41,6 +41,10 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
       regularisers(with_rank_budget(chosen, pipeline.network()),
                    {pipeline, *optimizer, total_steps, static_cast<uint64_t>(options.seed),
                     loss_options(options)}),
-      pass(regularisers.pass(pipeline.task(), pipeline.network(), loss_options(options))) {}
+      pass(regularisers.pass(pipeline.task(), pipeline.network(), loss_options(options))) {
+  if (!optimizer->steps_there() || !regularisers.is_empty()) return;
+  pass_there =
+      regularisers.pass_there(pipeline.task(), pipeline.network(), loss_options(options));
+}
 
 }  // namespace hone

@@ -127,7 +127,7 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.at_least("per_device_train_batch_size", o.per_device_train_batch_size, 1);
   check.at_least("max_tokens_per_batch", o.max_tokens_per_batch, 0);
   check.at_least("gradient_accumulation_steps", o.gradient_accumulation_steps, 1);
-  check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 1);
+  check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 0);
   check.at_least("max_seq_length", o.max_seq_length, 0);
   check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
                fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the "

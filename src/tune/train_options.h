@@ -42,10 +42,10 @@ struct TrainOptions {
   int64_t per_device_train_batch_size = 32;  // (there: 8)
   int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
   int64_t gradient_accumulation_steps = 1;
-  int64_t per_device_eval_batch_tokens = 2048;
-  std::string optim = "adamw_torch";   // a name of the table in tune/optim/registry.cpp
-  Json optim_args = Json::object();    // the optimizer's own options, all of them
-  std::string optim_moments = "fp32";  // fp32 | bf16 | int8: what AdamW keeps its moments in
+  int64_t per_device_eval_batch_tokens = 0;  // 0: usual_tokens of the device
+  std::string optim = "adamw_torch";         // a name of the table in tune/optim/registry.cpp
+  Json optim_args = Json::object();          // the optimizer's own options, all of them
+  std::string optim_moments = "fp32";        // fp32 | bf16 | int8: what AdamW keeps its moments in
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
@@ -69,6 +69,7 @@ struct TrainOptions {
   std::string class_sampling = "size";  // of classes: size | sqrt | equal
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
+  bool tf32 = false;               // fp32 products of a GPU in TF32
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
   bool recompute = false;          // blocks keep their input alone for backward
   int64_t threads = 0;             // 0: all cores
@@ -128,6 +129,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("class_sampling", o.class_sampling);
   visit("seed", o.seed);
   visit("precision", o.precision);
+  visit("tf32", o.tf32);
   visit("device", o.device);
   visit("recompute", o.recompute);
   visit("threads", o.threads);

@@ -262,6 +262,31 @@ TEST(Trainer, ResumeRefusesAnotherWayToDrawClasses) {
               HasSubstr("class_sampling \"size\", now it is \"equal\""));
 }
 
+// As after running out of memory in the middle of an epoch.
+TEST(Trainer, ResumeMaySplitTheSameStepsIntoSmallerMicroBatches) {
+  struct Killed {};
+  TinyRun whole, cut;
+  TrainOptions options = tiny_options();
+  whole.train(options);
+  options.save_strategy = "steps";
+  options.save_steps = 2;
+  cut.also = [&](const Event& event) {
+    const auto* step = std::get_if<Stepped>(&event);
+    if (step != nullptr && step->step == 3) throw Killed{};
+  };
+  EXPECT_THROW(cut.train(options), Killed);
+  cut.also = [](const Event&) {};
+  options.per_device_train_batch_size = 1;
+  options.gradient_accumulation_steps = 4;
+  cut.train(options, true);
+  EXPECT_EQ(cut.events_of<Started>().at(0).step, 2);
+  for (const auto& [name, value] : whole.weights())
+    EXPECT_LT((cut.weights().at(name) - value).abs().max().item<double>(), 1e-5) << name;
+  options.gradient_accumulation_steps = 3;
+  EXPECT_THAT(complaint([&] { cut.train(options, true); }, ErrorKind::kUsage),
+              HasSubstr("gradient_accumulation_steps"));
+}
+
 // What was changed between a run and its continuation, and what the refusal says of it.
 void expect_refused(const std::function<void(TinyRun&)>& change, const std::string& words) {
   SCOPED_TRACE(words);

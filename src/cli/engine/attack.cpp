@@ -58,10 +58,11 @@ int run_attack(const CLI::App& arguments) {
                     folder = text_of(arguments, "--report");
   const PerturbationFiles files = {.lexicon = text_of(arguments, "--lexicon"),
                                    .masked = text_of(arguments, "--masked")};
-  const AttackOptions options = attack_options(arguments);
+  AttackOptions options = attack_options(arguments);
   const std::vector<NamedPerturbation> perturbations =
       make_perturbations(names_in(text_of(arguments, "--by")), files);
   const auto pipeline = load_pipeline(arguments);
+  options.max_tokens = max_tokens_of(arguments, *pipeline);
   const Reading reading = reading_of(data, arguments, *pipeline);
   tell_idle("data", idle_options(reading.source));
   if (!folder.empty()) {

@@ -24,7 +24,7 @@ int run_eval(const CLI::App& arguments) {
     std::filesystem::create_directories(folder);
     remove_leftovers(folder);
   }
-  Tested tested = test_on(*pipeline, reading, number_of(arguments, "--max-tokens"), folder);
+  Tested tested = test_on(*pipeline, reading, max_tokens_of(arguments, *pipeline), folder);
   tested.summary.title = run_name(model);
   tested.summary.model = model;
   tested.summary.command = command_line(arguments);

@@ -36,6 +36,11 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
   return reading;
 }
 
+int64_t max_tokens_of(const CLI::App& arguments, const Pipeline& pipeline) {
+  return arguments.get_option("--max-tokens")->count() > 0 ? number_of(arguments, "--max-tokens")
+                                                           : usual_tokens(pipeline.device());
+}
+
 LoadOptions load_options(const CLI::App& arguments) {
   return {.task = words_of(arguments, true),
           .precision = text_of(arguments, "--precision"),

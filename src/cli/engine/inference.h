@@ -20,6 +20,9 @@ namespace hone {
 // do not name is the model's own. "-" is standard input.
 Reading reading_of(const std::string& path, const CLI::App& arguments, const Pipeline& pipeline);
 
+// What --max-tokens says, or what is usual on the model's device.
+int64_t max_tokens_of(const CLI::App& arguments, const Pipeline& pipeline);
+
 // What --precision, --device and --threads say; KEY=VALUE words that begin with "task." stand in
 // for the options that a model was saved with.
 LoadOptions load_options(const CLI::App& arguments);

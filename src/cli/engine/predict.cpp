@@ -36,7 +36,7 @@ int run_predict(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
   const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
-  const int64_t max_tokens = number_of(arguments, "--max-tokens");
+  const int64_t max_tokens = max_tokens_of(arguments, *pipeline);
   if (pipeline->task().generation() != nullptr)
     return print_written(*pipeline, reading, max_tokens);
   const Answered answered =

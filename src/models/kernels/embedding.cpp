@@ -10,6 +10,8 @@
 #include <numeric>
 
 #include "models/kernels/embedding_simd.h"
+#include "models/kernels/gpu/device/parameters.h"
+#include "models/kernels/gpu/embedding.h"
 #include "models/lazy_zeros.h"
 
 namespace hone::kernels {
@@ -169,6 +171,19 @@ at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
   const at::Tensor plain = ids.to(at::kLong).contiguous();
   if (rows) rows->look_up(plain);
   return Embedding::apply(table, plain, rows);
+}
+
+bool has_embedding_sum(const std::vector<LookedUp>& tables) {
+  const auto is_taken = [&](const LookedUp& table) {
+    return table.values.scalar_type() == at::kFloat && table.values.size(1) % 2 == 0;
+  };
+  return tables.size() <= static_cast<size_t>(gpu::device::kMostTables) &&
+         std::all_of(tables.begin(), tables.end(), is_taken) &&
+         gpu::launcher_of(tables.front().values) != nullptr;
+}
+
+at::Tensor embedding_sum(const std::vector<LookedUp>& tables, int64_t tokens, double scale) {
+  return gpu::embedding_sum(*gpu::launcher_of(tables.front().values), tables, tokens, scale);
 }
 
 }  // namespace hone::kernels

@@ -60,7 +60,7 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
   const bool turns_here = rotary.theta > 0 && (all.cache() != nullptr || all.prefix() != nullptr ||
                                                depends_on_length(rotary, tokens.max_len));
   kernels::AttentionInputs inputs;
-  inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
+  inputs.of_q = {tokens.cu_seqlens, tokens.max_len, {}, tokens.placed_ends};
   if (rotary.theta > 0 && !turns_here) inputs.rotary = all.rotary(rotary);
   const at::Tensor joined = query_key_value_.forward(x, all).view({-1, heads.joined(), heads.dim});
   if (!query_norm_ && !key_norm_ && !turns_here) {
@@ -121,7 +121,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
                                                        .dropout = dropout.p,
                                                        .seed = dropout.seed,
                                                        .site = dropout.site,
-                                                       .keys = dropout.keys});
+                                                       .keys = dropout.keys,
+                                                       .drawn = dropout.drawn});
   return out_(rows.of(mixed.reshape({-1, heads.query * heads.dim})), rows);
 }
 

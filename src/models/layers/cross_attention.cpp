@@ -43,7 +43,7 @@ kernels::AttentionInputs CrossAttentionImpl::read(const at::Tensor& x, const Row
   if (source.states.defined()) std::tie(inputs.k, inputs.v) = keys_and_values(source, rows.layer());
   const Packed& tokens = source.rows.tokens();
   if (source.memory == nullptr) {
-    inputs.of_k = {tokens.cu_seqlens, tokens.max_len};
+    inputs.of_k = {tokens.cu_seqlens, tokens.max_len, {}, tokens.placed_ends};
     return inputs;
   }
   const KeyValueCache::View all =
@@ -62,7 +62,8 @@ at::Tensor CrossAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
                                                              .dropout = dropout.p,
                                                              .seed = dropout.seed,
                                                              .site = dropout.site,
-                                                             .keys = dropout.keys});
+                                                             .keys = dropout.keys,
+                                                             .drawn = dropout.drawn});
   return out_(rows.of(mixed.reshape({-1, options_.heads.query * options_.heads.dim})), rows);
 }
 

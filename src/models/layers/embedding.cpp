@@ -82,8 +82,25 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
         register_module(options.names.norm, LayerNorm(width, options.norm_eps, options.norm_kind));
 }
 
-at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
-  const Packed& tokens = rows.tokens();
+std::vector<kernels::LookedUp> TokenEmbeddingsImpl::tables_of(const Packed& tokens) const {
+  std::vector<kernels::LookedUp> tables = {{words_->weight, tokens.ids}};
+  const bool is_offset = options_.position_offset != 0;
+  if (positions_)
+    tables.push_back({positions_->weight,
+                      is_offset ? tokens.positions + options_.position_offset : tokens.positions});
+  if (segments_)
+    tables.push_back(
+        {segments_->weight, options_.ignores_segments ? at::Tensor() : tokens.segments});
+  if (tasks_) tables.push_back({tasks_->weight, {}});
+  return tables;
+}
+
+at::Tensor TokenEmbeddingsImpl::summed(const Packed& tokens) {
+  if (!tokens.ids.is_cpu() && !tokens.shift.defined()) {
+    const std::vector<kernels::LookedUp> tables = tables_of(tokens);
+    if (kernels::has_embedding_sum(tables))
+      return kernels::embedding_sum(tables, tokens.tokens(), options_.scale);
+  }
   at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
   if (options_.scale != 1) sum = sum * options_.scale;
   if (positions_) {
@@ -96,6 +113,11 @@ at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");
   if (tasks_) sum = sum + tasks_(at::zeros_like(tokens.ids), "task");
+  return sum;
+}
+
+at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
+  at::Tensor sum = summed(rows.tokens());
   if (projection_) sum = projection_(sum, rows);
   return kernels::dropout(norm_ ? norm_(sum) : sum,
                           rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));

@@ -6,6 +6,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <string>
+#include <vector>
 
 #include "models/kernels/embedding.h"
 #include "models/layers/linear.h"
@@ -64,6 +65,9 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
   const at::Tensor& words() const { return words_->weight; }  // the table
 
  private:
+  std::vector<kernels::LookedUp> tables_of(const Packed& tokens) const;
+  at::Tensor summed(const Packed& tokens);  // words, positions, segments, tasks
+
   TokenEmbeddingsOptions options_;
   Embedding words_{nullptr}, positions_{nullptr}, segments_{nullptr}, tasks_{nullptr};
   Linear projection_{nullptr};

@@ -81,7 +81,8 @@ kernels::DropoutOptions Rows::dropout(DropoutPlace place, double p) const {
   return {.p = p,
           .seed = tokens().dropout_seed(),
           .site = first_site_ + static_cast<uint32_t>(place),
-          .keys = keys_};
+          .keys = keys_,
+          .drawn = tokens().drawn};
 }
 
 kernels::Rotary Rows::rotary(const RotaryOptions& options) const {

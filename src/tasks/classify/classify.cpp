@@ -50,21 +50,20 @@ Json joined(const Json& labels, const std::string& separator) {
   return text;
 }
 
-Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing),
-          count_targets(targets)};
+at::Tensor single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  return kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing);
 }
 
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
-Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
-                double focal_gamma) {
+at::Tensor multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
+                      double focal_gamma) {
   const at::Tensor wide = targets.view_as(logits);
   const at::Tensor has_target = wide.ne(kNoTarget);
   const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
   at::Tensor each =
       at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
   if (focal_gamma > 0) each = each * focal_factors(logits, wide, focal_gamma);
-  return {at::where(has_target, each, 0).sum(), count_targets(targets)};
+  return at::where(has_target, each, 0).sum();
 }
 
 Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
@@ -377,18 +376,20 @@ Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions
     if (options.trains && (is_focal || options_.balances_classes()))
       return {balanced_loss(logits, targets.to(at::kLong), options_, class_rows_,
                             options.label_smoothing),
-              count_targets(targets)};
-    return single_loss(logits, targets, options.label_smoothing);
+              targets_in(batch)};
+    return {single_loss(logits, targets, options.label_smoothing), targets_in(batch)};
   }
   if (type_ == Type::kMulti)
-    return multi_loss(logits, targets, options.label_smoothing,
-                      is_focal ? options_.focal_gamma : 0);
+    return {
+        multi_loss(logits, targets, options.label_smoothing, is_focal ? options_.focal_gamma : 0),
+        targets_in(batch)};
   return regression_loss(logits, targets, options.label_smoothing);
 }
 
 double Classify::targets_in(const Batch& batch) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  return type_ == Type::kRegression ? static_cast<double>(targets.numel()) : count_targets(targets);
+  return type_ == Type::kRegression ? static_cast<double>(targets.numel())
+                                    : count_targets(batch, kTarget);
 }
 
 Average Classify::average() const {

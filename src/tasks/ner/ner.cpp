@@ -317,9 +317,7 @@ Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
   return {chain_loss(logits, chains_of(batch, targets), options), targets_in(batch)};
 }
 
-double Ner::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
-}
+double Ner::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
 
 at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
                             const LossOptions& options) const {

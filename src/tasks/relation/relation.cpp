@@ -252,9 +252,7 @@ Loss Relation::loss(const Outputs& logits, const Batch& batch, const LossOptions
           targets_in(batch)};
 }
 
-double Relation::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
-}
+double Relation::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
 
 Average Relation::average() const { return average_of_classes; }
 

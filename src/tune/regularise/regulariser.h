@@ -32,6 +32,8 @@ struct Outcome {
 struct PassResult {
   double loss = 0, count = 0;  // a sum over targets, and their number
   Numbers numbers;
+  at::Tensor
+      loss_there;  // the loss on its device, in place of `loss`, of a pass that does not wait
 };
 using LossOf = std::function<Outcome(const Batch&)>;
 using Pass = std::function<PassResult(const Batch&)>;
