@@ -56,9 +56,10 @@ class Seq2Seq : public Task {
   void write_files(const ModelConfig& model, const std::string& folder) const override;
 
  private:
-  // The target's: its own, or the model's.
+  // The target's: its own, or the model's for targets.
   const Tokenizer& target_tokenizer(const Tokenizer& of_model) const {
-    return target_tokenizer_ ? *target_tokenizer_ : of_model;
+    if (target_tokenizer_) return *target_tokenizer_;
+    return of_model.of_targets() != nullptr ? *of_model.of_targets() : of_model;
   }
   void learn_languages(const Tokenizer& tokenizer);
   void learn_end(const Tokenizer& tokenizer);
