@@ -32,6 +32,11 @@ RunFolder locked_folder(const RunConfig& config) {
   std::vector<std::string> inputs;
   if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
   if (!config.adapter.empty()) inputs.push_back(config.adapter);
+  if (config.augment && config.augment->translation) {
+    for (const auto& model :
+         {config.augment->translation->there, config.augment->translation->back})
+      if (std::filesystem::exists(model.path)) inputs.push_back(model.path);
+  }
   for (const DataOptions& data : config.all_data()) {
     for (const auto& [split, source] : data.sources) {
       for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
@@ -82,8 +87,12 @@ class Run {
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
     Prepared prepared = prepare(config_);
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
-    const RunData data = encode_data(config_, prepared);
+    const RunData data =
+        encode_data(config_, prepared,
+                    Translating{folder_.file("translations.jsonl"), options_.stop_requested});
     RunResult result;
+    result.training.interrupted = data.is_interrupted;
+    if (data.is_interrupted) return result;
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
                                        config_.data.clean, config_.peft, config_.start);
