@@ -126,6 +126,9 @@ struct ModelConfig {
   int64_t max_positions =
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
+  // Of a weight by its name below the network: the deviation that a matrix is drawn with, and what
+  // a norm's weight begins as; null: initializer_range, and 1.
+  std::function<double(const std::string& name)> initial = nullptr;
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};              // nothing: no such head is known here
@@ -181,9 +184,9 @@ class Backbone : public torch::nn::Module {
   void set_recompute(bool recomputes) {
     recomputes_ = recomputes;
   }  // blocks keep their input alone for backward: less memory, a third more time
-  // BERT's rule: normal(0, initializer_range) matrices, zero biases, norms that scale nothing; of
-  // all parameters, or of those named. A fresh backbone has zero matrices: call this for what no
-  // checkpoint brought.
+  // BERT's rule: normal(0, initializer_range) matrices, zero biases, norms that scale nothing,
+  // where the family has no other (ModelConfig::initial); of all parameters, or of those named. A
+  // fresh backbone has zero matrices: call this for what no checkpoint brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
   // The table of word embeddings [vocabulary, embedding_width()] fp32: what the head of a masked
