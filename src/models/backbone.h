@@ -140,6 +140,11 @@ struct ModelConfig {
   std::vector<std::string> transposed = {};
   // How names of weights end that a formula gives and a checkpoint may lack (Marian's positions).
   std::vector<std::string> computed = {};
+  // Sequences that are longer than this have other rotary angles than shorter ones; 0: none have.
+  int64_t angles_change_behind = 0;
+  // Whether what was computed of a sequence is computed again where it outgrows that (LongRoPE, as
+  // Transformers does it; dynamic scaling lets it stand).
+  bool recomputes_where_angles_change = false;
   bool is_bare = false;  // checkpoints have no base_prefix before the network's names (T5)
   std::shared_ptr<const NetworkPlan> plan;
 
