@@ -45,7 +45,7 @@ Json files_in(const std::string& folder) {
   return sha256(sums);
 }
 
-Json identity_of(const TranslationOptions::Model& model) {
+Json model_identity(const TranslationOptions::Model& model) {
   return {{"files", files_in(resolve_model(model.path))}, {"task", model.task}};
 }
 
@@ -204,8 +204,8 @@ void for_each_text(Record& record, const std::vector<std::string>& text_fields,
 TranslationFile open_translations(const TranslationOptions& options, int64_t seed,
                                   const std::string& path) {
   return {options.cache.empty() ? path : options.cache,
-          {{"there", identity_of(options.there)},
-           {"back", identity_of(options.back)},
+          {{"there", model_identity(options.there)},
+           {"back", model_identity(options.back)},
            {"seed", options.samples() ? seed : 0}}};
 }
 

@@ -84,11 +84,11 @@ TEST(TranslationFile, OfSomebodyElseIsLeftAlone) {
 }
 
 // Random translators that end after four tokens.
-struct Translating {
+struct TranslatingRun {
   RunInFolder folder;
   std::string section;
 
-  explicit Translating(const std::string& more = "", const std::string& options = "") {
+  explicit TranslatingRun(const std::string& more = "", const std::string& options = "") {
     testing_support::write_tiny_encoder_decoder(folder / "there", "marian", Json::object(), 1);
     testing_support::write_tiny_encoder_decoder(folder / "back", "marian", Json::object(), 2);
     const std::string task = "{max_new_tokens: 4, forced_eos_token_id: [3]" + options + "}";
@@ -105,7 +105,7 @@ struct Translating {
 };
 
 TEST(BackTranslation, AddsCopiesToTrainingAloneAndResumesTheSame) {
-  const Translating made;
+  const TranslatingRun made;
   const RunResult first = made.run("first");
   EXPECT_GT(first.training.steps, 2 * ((42 + 7) / 8));
   EXPECT_EQ(first.test->report.n, 15);
@@ -119,7 +119,7 @@ TEST(BackTranslation, AddsCopiesToTrainingAloneAndResumesTheSame) {
 }
 
 TEST(BackTranslation, WhatIsKeptIsTakenAsItIs) {
-  const Translating made;
+  const TranslatingRun made;
   made.run("first");
   std::string whole = made.translations("first");
   const size_t at = whole.find("\"translation\":\"") + 15, end = whole.find('"', at);
@@ -133,7 +133,7 @@ TEST(BackTranslation, WhatIsKeptIsTakenAsItIs) {
 }
 
 TEST(BackTranslation, EachCopyIsDrawnAnewAndDependsOnItselfAlone) {
-  const Translating made(", copies: 3", ", do_sample: true, temperature: 3");
+  const TranslatingRun made(", copies: 3", ", do_sample: true, temperature: 3");
   made.run("first");
   const std::string path = made.folder / "first/translations.jsonl";
   const Json identity =

@@ -11,7 +11,7 @@
 namespace hone {
 namespace {
 
-using Ids = std::vector<int32_t>;
+using TokenIds = std::vector<int32_t>;
 using testing_support::TemporaryFolder;
 
 struct Writer {
@@ -26,11 +26,12 @@ struct Writer {
     network = std::make_unique<Network>(backbone, std::make_shared<CausalLmHead>(config));
     network->eval();
   }
-  Ids alone(const Ids& prompt, const GenerationOptions& options) const {
+  TokenIds alone(const TokenIds& prompt, const GenerationOptions& options) const {
     CausalDecoder decoder(*network);
     return answer(decoder, prompt, options);
   }
-  static Ids answer(StepDecoder& decoder, const Ids& prompt, const GenerationOptions& options) {
+  static TokenIds answer(StepDecoder& decoder, const TokenIds& prompt,
+                         const GenerationOptions& options) {
     return generate(decoder, {{prompt}}, options).front().ids;
   }
 };
@@ -41,9 +42,9 @@ GenerationOptions of_six_tokens() {
   return options;
 }
 
-Ids joined(std::initializer_list<Ids> parts) {
-  Ids all;
-  for (const Ids& part : parts) all.insert(all.end(), part.begin(), part.end());
+TokenIds put_together(std::initializer_list<TokenIds> parts) {
+  TokenIds all;
+  for (const TokenIds& part : parts) all.insert(all.end(), part.begin(), part.end());
   return all;
 }
 
@@ -66,12 +67,13 @@ TEST_P(EveryConversation, AnswersAsEachPromptAlone) {
   const Writer writer(GetParam().first, GetParam().second);
   TurnDecoder decoder(*writer.network);
   const GenerationOptions options = of_six_tokens();
-  const Ids first = {7, 9, 11, 5, 8};
-  const Ids answer = Writer::answer(decoder, first, options);
+  const TokenIds first = {7, 9, 11, 5, 8};
+  const TokenIds answer = Writer::answer(decoder, first, options);
   EXPECT_EQ(answer, writer.alone(first, options));
-  for (const Ids& next :
-       {joined({first, answer, {3, 12, 20}}), joined({{7, 9, 11}, {30, 31}}), Ids{7, 9, 11},
-        Ids{7, 9, 11}, Ids{22, 23, 24, 25}, joined({first, answer, {3, 12, 20}, answer, {6}})})
+  for (const TokenIds& next :
+       {put_together({first, answer, {3, 12, 20}}), put_together({{7, 9, 11}, {30, 31}}),
+        TokenIds{7, 9, 11}, TokenIds{7, 9, 11}, TokenIds{22, 23, 24, 25},
+        put_together({first, answer, {3, 12, 20}, answer, {6}})})
     EXPECT_EQ(Writer::answer(decoder, next, options), writer.alone(next, options)) << next.size();
 }
 
@@ -79,9 +81,9 @@ TEST_P(EveryConversation, AnswersAsEachPromptAlone) {
 TEST(TurnDecoder, TakesWhatIsKnownAsItIs) {
   const c10::AutoGradMode no_grad(false);
   const Writer writer("llama");
-  const Ids first = {7, 9, 11, 5, 8};
+  const TokenIds first = {7, 9, 11, 5, 8};
   TurnDecoder decoder(*writer.network);
-  const Ids next = joined({first, Writer::answer(decoder, first, of_six_tokens()), {3}});
+  const TokenIds next = put_together({first, Writer::answer(decoder, first, of_six_tokens()), {3}});
   const at::Tensor words = writer.network->backbone().word_table();
   for (const int32_t id : first) words[id].neg_();
   CausalDecoder fresh(*writer.network);
@@ -104,7 +106,7 @@ TEST(TurnDecoder, BeginsAnewAfterAPassThatFailed) {
 // divisors, as if the sequence had had them from the start.
 TEST(CausalDecoder, ComputesASequenceAnewThatOutgrowsItsAngles) {
   const Writer writer("phi3", kLongRope);
-  Ids ids = {7, 9, 11, 5, 8, 21, 22, 23, 24, 25, 26, 27};
+  TokenIds ids = {7, 9, 11, 5, 8, 21, 22, 23, 24, 25, 26, 27};
   CausalDecoder grown(*writer.network);
   at::Tensor logits = grown.next({{0, ids}, {1, {7}}});
   for (int step = 0; step < 5; ++step) {

@@ -35,7 +35,7 @@ bool is_separate(const Json& config, const fs::path& folder) {
   return JsonNode(config, (folder / kConfig).string()).boolean_or("separate_vocabs", false);
 }
 
-std::string read_part(const fs::path& folder, const char* name) {
+std::string read_needed(const fs::path& folder, const char* name) {
   if (fs::exists(folder / name)) return read_file((folder / name).string(), ErrorKind::kModel);
   throw Error(ErrorKind::kModel, Where{folder.string()},
               fmt::format("{} is missing: a Marian tokenizer is {}, {} and {} (with \"{}\" also "
@@ -120,7 +120,7 @@ std::shared_ptr<const MarianTokenizer> MarianTokenizer::load(const fs::path& fol
   const char* target_ids = is_separate(config, folder) ? kTargetIds : kIds;
   Files read;
   for (const char* name : {kSource, kTarget, kIds, target_ids})
-    read[name] = read_part(folder, name);
+    read[name] = read_needed(folder, name);
   config["tokenizer_class"] = "MarianTokenizer";
   for (const auto& [key, token] : kNamed) {
     if (!config.contains(key)) config[key] = token;
@@ -143,7 +143,7 @@ void MarianTokenizer::encode(std::string_view text, Encoding& out) const {
   }
   for (int32_t& word : out.words) ++word;
   out.ids.insert(out.ids.begin(), id(text.substr(0, size)).value_or(unk_id()));
-  out.offsets.insert(out.offsets.begin(), {0, static_cast<int32_t>(size)});
+  out.offsets.insert(out.offsets.begin(), Span{0, static_cast<int32_t>(size)});
   out.words.insert(out.words.begin(), 0);
 }
 
