@@ -257,10 +257,13 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
     if (!only.empty() && std::find(only.begin(), only.end(), item.key()) == only.end()) continue;
     if (config_.is_computed(item.key())) continue;
     const auto unit = units.find(item.value().unsafeGetTensorImpl());
+    const bool is_of_family = config_.initial != nullptr;
     if (unit != units.end()) {
-      item.value().fill_(unit->second);
+      item.value().fill_(is_of_family ? config_.initial(item.key()) : unit->second);
     } else if (item.value().dim() >= 2) {
-      fill_normal(item.value(), config_.initializer_range, mix(seed, hash_of(item.key())));
+      fill_normal(item.value(),
+                  is_of_family ? config_.initial(item.key()) : config_.initializer_range,
+                  mix(seed, hash_of(item.key())));
     } else {
       item.value().fill_(item.key().ends_with("bias") ? 0.0 : 1.0);
     }

@@ -126,6 +126,9 @@ struct ModelConfig {
   int64_t max_positions =
       0;  // longest sequence the position table allows (RoBERTa: without its offset)
   double initializer_range = 0.02;
+  // Of a weight by its name below the network: the deviation that a matrix is drawn with, and what
+  // a norm's weight begins as; null: initializer_range, and 1.
+  std::function<double(const std::string& name)> initial = nullptr;
   HeadStyle sentence_head, token_head;
   std::optional<HeadStyle> choice_head;  // of multiple choice, where it is not the sentence head
   std::optional<MaskedLmStyle> masked_lm = {};              // nothing: no such head is known here
@@ -137,6 +140,11 @@ struct ModelConfig {
   std::vector<std::string> transposed = {};
   // How names of weights end that a formula gives and a checkpoint may lack (Marian's positions).
   std::vector<std::string> computed = {};
+  // Sequences that are longer than this have other rotary angles than shorter ones; 0: none have.
+  int64_t angles_change_behind = 0;
+  // Whether what was computed of a sequence is computed again where it outgrows that (LongRoPE, as
+  // Transformers does it; dynamic scaling lets it stand).
+  bool recomputes_where_angles_change = false;
   bool is_bare = false;  // checkpoints have no base_prefix before the network's names (T5)
   std::shared_ptr<const NetworkPlan> plan;
 
@@ -181,9 +189,9 @@ class Backbone : public torch::nn::Module {
   void set_recompute(bool recomputes) {
     recomputes_ = recomputes;
   }  // blocks keep their input alone for backward: less memory, a third more time
-  // BERT's rule: normal(0, initializer_range) matrices, zero biases, norms that scale nothing; of
-  // all parameters, or of those named. A fresh backbone has zero matrices: call this for what no
-  // checkpoint brought.
+  // BERT's rule: normal(0, initializer_range) matrices, zero biases, norms that scale nothing,
+  // where the family has no other (ModelConfig::initial); of all parameters, or of those named. A
+  // fresh backbone has zero matrices: call this for what no checkpoint brought.
   void initialise(uint64_t seed, const std::vector<std::string>& only = {});
   virtual int64_t embedding_width() const { return config_.hidden_size; }  // of Packed::shift
   // The table of word embeddings [vocabulary, embedding_width()] fp32: what the head of a masked

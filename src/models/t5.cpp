@@ -2,8 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "models/config_fields.h"
 #include "models/encoder_decoder.h"
@@ -116,6 +122,24 @@ EncoderDecoderPlan read_plan(const Json& config, const Family& family) {
   return plan;
 }
 
+// Of a weight by how its name ends, as the reference begins it: matrices so that what they give is
+// as large as what they get, and the products of queries and keys are not scaled.
+std::function<double(const std::string&)> initial_of(double factor, const BlockOptions& block) {
+  const auto root = [factor](int64_t inputs) { return factor / std::sqrt(double(inputs)); };
+  const std::pair<const char*, double> ends[] = {
+      {"layer_norm.weight", factor},
+      {"shared.weight", factor},
+      {".q.weight", root(block.hidden * block.heads.dim)},
+      {".o.weight", root(block.heads.query * block.heads.dim)},
+      {".wo.weight", root(block.intermediate)}};
+  return [values = std::vector(std::begin(ends), std::end(ends)),
+          other = root(block.hidden)](const std::string& name) {
+    const auto found = std::find_if(values.begin(), values.end(),
+                                    [&](const auto& value) { return name.ends_with(value.first); });
+    return found == values.end() ? other : found->second;
+  };
+}
+
 ModelConfig read(const Json& config, const Family& family) {
   const EncoderDecoderPlan plan = read_plan(config, family);
   ModelConfig out = plan.described(config);
@@ -127,9 +151,9 @@ ModelConfig read(const Json& config, const Family& family) {
   facts.source_positions = kPositions;
   if (facts.start < 0) facts.start = count_field(config, "pad_token_id", 0, 0);
   if (facts.end < 0) facts.end = 1;
-  // The reference draws each matrix with a deviation of its own; this one is near to all of them.
-  out.initializer_range =
-      number_field(config, "initializer_factor", 1) / std::sqrt(double(plan.decoder.block.hidden));
+  const double factor = number_field(config, "initializer_factor", 1);
+  out.initializer_range = factor;  // of an output that is not the table of words
+  out.initial = initial_of(factor, plan.decoder.block);
   out.causal_lm = {.out = "lm_head",
                    .is_tied = flag_field(config, "tie_word_embeddings", true),
                    .table = plan.shared_words,

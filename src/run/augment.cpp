@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "run/back_translation.h"
+
 namespace hone {
 namespace {
 
@@ -25,7 +27,7 @@ std::vector<std::string> without_eda(const std::vector<std::string>& ways) {
 void check_ways(const AugmentOptions& options, Config& section) {
   std::vector<std::string> known = perturbations().names();
   known.insert(known.begin(), {kDelete, kSwap, kInsert});
-  if (options.by.empty())
+  if (options.by.empty() && !options.translation)
     throw section.error(
         "by", fmt::format("\"by\" must name how words are changed: {}", fmt::join(known, ", ")));
   for (const std::string& way : options.by) {
@@ -46,22 +48,42 @@ AugmentOptions AugmentOptions::read(Config& section) {
   AugmentOptions o;
   o.copies = section.get("copies", o.copies);
   o.words = section.get("words", o.words);
-  o.by = section.get("by", std::vector<std::string>{kSwap, kDelete});
+  if (section.has("translation")) {
+    Config translation = section.section("translation");
+    o.translation = TranslationOptions::read(translation);
+  }
+  o.by = section.get(
+      "by", o.translation ? std::vector<std::string>() : std::vector<std::string>{kSwap, kDelete});
   o.files.lexicon = section.get("lexicon", "");
   o.files.masked = section.get("masked", "");
   o.seed = section.get("seed", o.seed);
+  check_ways(o, section);
   if (o.copies < 1 || o.copies > 100)
     throw section.error("copies",
                         fmt::format("\"copies\" is {}; it must be from 1 to 100", o.copies));
+  if (o.copies > 1 && o.by.empty() && !o.translation->samples())
+    throw section.error("copies",
+                        fmt::format("\"copies\" is {}, but they would all be alike: a translation "
+                                    "is drawn with do_sample: true (in there_task or back_task)",
+                                    o.copies));
   if (!(o.words > 0 && o.words <= 1))
     throw section.error("words",
                         fmt::format("\"words\" is {}; it must be above 0 and at most 1", o.words));
-  check_ways(o, section);
   return o;
 }
 
-Augmenter::Augmenter(const AugmentOptions& options, const Task& task)
-    : options_(options), text_fields_(task.text_fields()), gold_fields_(task.gold_fields()) {
+Augmenter::Augmenter(const AugmentOptions& options, const Task& task,
+                     const TranslationFile* translations)
+    : options_(options),
+      translations_(translations),
+      text_fields_(task.text_fields()),
+      gold_fields_(task.gold_fields()) {
+  if (options.translation && task.labels_places())
+    throw Error(ErrorKind::kUsage,
+                fmt::format("augment.translation: the labels of the task {} name places in its "
+                            "texts, which a translation does not keep; \"by\" changes words "
+                            "beside them",
+                            task.info().name));
   const std::vector<std::string> names = without_eda(options.by);
   if (!names.empty()) perturbations_ = make_perturbations(names, options.files);
 }
@@ -109,7 +131,25 @@ void Augmenter::change(const RecordWords& words, size_t place, RandomStream& ran
   if (!other.empty() && RecordWords::fits(word, other)) others[place] = std::move(other);
 }
 
-Record Augmenter::changed(const Record& record, int64_t row, int64_t copy) const {
+// Each text becomes its translation; whether any is another then.
+bool Augmenter::translate(Record& record, int64_t copy) const {
+  bool is_other = false;
+  for_each_text(record, text_fields_, [&](std::string& text) {
+    const std::optional<std::string> other = translations_->find(text, copy);
+    is_other = is_other || (other && *other != text);
+    text = other.value_or(text);
+  });
+  record.edits.clear();  // nothing names places in these texts
+  return is_other;
+}
+
+std::optional<Record> Augmenter::changed(const Record& record, int64_t row, int64_t copy) const {
+  Record base = record;
+  if (translations_ != nullptr && !translate(base, copy)) return std::nullopt;
+  return options_.by.empty() ? base : with_other_words(base, row, copy);
+}
+
+Record Augmenter::with_other_words(const Record& record, int64_t row, int64_t copy) const {
   const RecordWords words(record, text_fields_, gold_fields_);
   const auto count = static_cast<int64_t>(words.all().size());
   if (count == 0) return record;

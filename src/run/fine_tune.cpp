@@ -32,6 +32,11 @@ RunFolder locked_folder(const RunConfig& config) {
   std::vector<std::string> inputs;
   if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
   if (!config.adapter.empty()) inputs.push_back(config.adapter);
+  if (config.augment && config.augment->translation) {
+    for (const auto& model :
+         {config.augment->translation->there, config.augment->translation->back})
+      if (std::filesystem::exists(model.path)) inputs.push_back(model.path);
+  }
   for (const DataOptions& data : config.all_data()) {
     for (const auto& [split, source] : data.sources) {
       for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
@@ -80,12 +85,16 @@ class Run {
     const bool resumes = folder_.open(options_.resume, config_.overwrite, config_.train);
     use_threads(config_.train.threads);
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
+    const Translating translating{folder_.file("translations.jsonl"), options_.stop_requested};
     const std::shared_ptr<RunInputs> inputs =
-        options_.shared ? options_.shared->of(config_) : std::make_shared<RunInputs>(config_);
+        options_.shared ? options_.shared->of(config_, translating)
+                        : std::make_shared<RunInputs>(config_, translating);
     Prepared& prepared = inputs->prepared;
     const RunData& data = inputs->data;
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
     RunResult result;
+    result.training.interrupted = data.is_interrupted;
+    if (data.is_interrupted) return result;
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
                                        config_.data.clean, config_.peft, config_.start);

@@ -8,6 +8,7 @@
 #include "base/hub.h"
 #include "base/log.h"
 #include "run/audit.h"
+#include "run/back_translation.h"
 #include "tune/train_options.h"
 
 namespace hone {
@@ -77,34 +78,71 @@ void add_training(std::vector<Sample>& samples, const Record& record, int64_t in
   }
 }
 
-// The copies of a row that the run asks for. One that a task cannot encode is left out, and
-// counted.
+// Copies of rows that are not among the samples.
+struct LeftOut {
+  int64_t alike = 0;   // the translation is the row itself
+  int64_t failed = 0;  // the task cannot encode them
+
+  std::string text() const {
+    std::string out;
+    if (alike > 0) out += fmt::format("; {} are as their rows, and are left out", alike);
+    if (failed > 0) out += fmt::format("; {} cannot be encoded, and are left out", failed);
+    return out;
+  }
+};
+
+// The copies of a row that the run asks for.
 void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Record& record,
-                int64_t index, RunData& data, int64_t& failed) {
+                int64_t index, RunData& data, LeftOut& left_out) {
   for (int64_t copy = 0; copy < augmenter.copies(); ++copy) {
-    const Record changed = augmenter.changed(record, index, copy);
+    const std::optional<Record> changed = augmenter.changed(record, index, copy);
+    left_out.alike += !changed;
+    if (!changed) continue;
     EncodeOutcome encoded =
-        encode_record(changed, *prepared.task, *prepared.tokenizer, /*with_targets=*/true);
-    failed += encoded.failure.has_value();
+        encode_record(*changed, *prepared.task, *prepared.tokenizer, /*with_targets=*/true);
+    left_out.failed += encoded.failure.has_value();
     if (!encoded.failure) add_training(encoded.samples, record, index, data);
   }
 }
 
-void encode_training(const RunConfig& config, Prepared& prepared, RunData& data) {
+// Nothing where none are asked for, or where it was stopped.
+std::optional<TranslationFile> translations_of(const RunConfig& config, const Prepared& prepared,
+                                               const Translating& translating, RunData& data) {
+  const AugmentOptions& augment = *config.augment;
+  TranslationFile file = open_translations(*augment.translation, augment.seed, translating.file);
+  const TranslationRun run{
+      .copies = augment.copies,
+      .seed = augment.seed,
+      .machine = {.device = config.train.device, .threads = config.train.threads},
+      .is_stopped = translating.is_stopped};
+  data.is_interrupted = !translate_training(*augment.translation, run, prepared.data,
+                                            prepared.task->text_fields(), file);
+  if (data.is_interrupted) return std::nullopt;
+  return file;
+}
+
+void encode_training(const RunConfig& config, Prepared& prepared,
+                     const std::optional<Translating>& translating, RunData& data) {
   std::optional<Augmenter> augmenter;
+  std::optional<TranslationFile> translations;
   if (config.augment) augmenter.emplace(*config.augment, *prepared.task);
-  int64_t failed = 0;
+  if (config.augment && config.augment->translation && translating) {
+    translations = translations_of(config, prepared, *translating, data);
+    if (data.is_interrupted) return;
+    augmenter.emplace(*config.augment, *prepared.task, &*translations);
+  }
+  LeftOut left_out;
   prepared.data.encode("train", *prepared.tokenizer, [&](EncodedRecord& encoded) {
     const auto index = static_cast<int64_t>(data.places.size());
     data.places.add(encoded.record);
     add_training(encoded.samples, encoded.record, index, data);
-    if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, failed);
+    if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, left_out);
   });
   if (augmenter)
-    log_info(
-        "augmented: {} training rows with {} copies each{}", data.places.size(),
-        augmenter->copies(),
-        failed > 0 ? fmt::format("; {} copies cannot be encoded, and are left out", failed) : "");
+    log_info("augmented: {} training rows with {} copies each{}", data.places.size(),
+             augmenter->copies(), left_out.text());
+  if (config.augment && config.augment->translation && !translating)
+    log_info("augmented: no text is translated here, copies are counted as long as their rows");
   data.train.seal();
 }
 
@@ -146,9 +184,11 @@ void check_run(const RunConfig& config, const Prepared& prepared) {
   prepared.task->check_step(step_size(config.train));
 }
 
-RunData encode_data(const RunConfig& config, Prepared& prepared) {
+RunData encode_data(const RunConfig& config, Prepared& prepared,
+                    const std::optional<Translating>& translating) {
   RunData data{SampleStore(config.output_dir), {}, {}, {}, {}};
-  encode_training(config, prepared, data);
+  encode_training(config, prepared, translating, data);
+  if (data.is_interrupted) return data;
   for (const std::string& split : config.data.splits()) {
     if (split == "train") continue;
     KeptSplit& kept = data.tested.try_emplace(split, config.output_dir).first->second;

@@ -1,8 +1,10 @@
 // What a run needs before it can train: model and data, looked through and encoded.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "data/places.h"
@@ -36,9 +38,17 @@ struct RunData {
   Places places;
   RowFingerprint train_rows, validation_rows;
   std::map<std::string, KeptSplit> tested;  // all but train
+  bool is_interrupted = false;              // while texts were translated: nothing else is there
+};
+// How training texts are translated where `augment` asks for it.
+struct Translating {
+  std::string file;  // where they are kept, unless the configuration names another
+  const std::atomic<bool>* is_stopped = nullptr;
 };
 // Warns of dropped rows and leakage. A bad row of the test data is an error before training, not
-// after it.
-RunData encode_data(const RunConfig& config, Prepared& prepared);
+// after it. Without `translating` copies that would be translated are as their rows, as those who
+// look at sizes and speed alone want it.
+RunData encode_data(const RunConfig& config, Prepared& prepared,
+                    const std::optional<Translating>& translating = std::nullopt);
 
 }  // namespace hone

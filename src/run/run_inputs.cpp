@@ -22,7 +22,8 @@ std::string key_of(const RunConfig& config) {
 
 }  // namespace
 
-std::shared_ptr<RunInputs> SharedInputs::of(const RunConfig& config) {
+std::shared_ptr<RunInputs> SharedInputs::of(const RunConfig& config,
+                                            const Translating& translating) {
   const std::string key = key_of(config);
   const auto known =
       std::find_if(kept_.begin(), kept_.end(), [&](const auto& one) { return one.first == key; });
@@ -33,8 +34,9 @@ std::shared_ptr<RunInputs> SharedInputs::of(const RunConfig& config) {
     return kept_.front().second;
   }
   if (kept_.size() == kMostKept) kept_.pop_back();  // before the next are read
-  kept_.emplace_front(key, std::make_shared<RunInputs>(config));
-  return kept_.front().second;
+  const auto read = std::make_shared<RunInputs>(config, translating);
+  if (!read->data.is_interrupted) kept_.emplace_front(key, read);
+  return read;
 }
 
 void SharedInputs::forget(const std::shared_ptr<RunInputs>& inputs) {

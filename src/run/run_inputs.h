@@ -11,8 +11,8 @@
 namespace hone {
 
 struct RunInputs {
-  explicit RunInputs(const RunConfig& config)
-      : prepared(prepare(config)), data(encode_data(config, prepared)) {}
+  RunInputs(const RunConfig& config, const Translating& translating)
+      : prepared(prepare(config)), data(encode_data(config, prepared, translating)) {}
 
   Prepared prepared;
   RunData data;
@@ -22,7 +22,8 @@ struct RunInputs {
 // augmentation, model folder and longest sample in common read and encode once.
 class SharedInputs {
  public:
-  std::shared_ptr<RunInputs> of(const RunConfig& config);
+  // Of one that was interrupted while texts were translated nothing is kept.
+  std::shared_ptr<RunInputs> of(const RunConfig& config, const Translating& translating);
   // They are no longer as they were read: the next run reads its own.
   void forget(const std::shared_ptr<RunInputs>& inputs);
 

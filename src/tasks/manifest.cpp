@@ -31,6 +31,9 @@ constexpr const char* kChecked[] = {"config.json",
                                     "vocab.json",
                                     "merges.txt",
                                     "spiece.model",
+                                    "source.spm",
+                                    "target.spm",
+                                    "target_vocab.json",
                                     "added_tokens.json"};
 
 std::string in(const std::string& folder, const char* name) {

@@ -137,11 +137,15 @@ void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config,
   const int64_t rows = config.encoder_decoder && config.encoder_decoder->reads_text
                            ? config.encoder_decoder->source_vocabulary
                            : config.vocab_size;
-  if (tokenizer.vocab_size() <= rows) return;
-  throw Error(ErrorKind::kModel, {folder},
-              fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
-                          "rows: they do not belong together.",
-                          tokenizer.vocab_size(), rows));
+  const auto check = [&](const Tokenizer& of, int64_t most) {
+    if (of.vocab_size() > most)
+      throw Error(ErrorKind::kModel, {folder},
+                  fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
+                              "rows: they do not belong together.",
+                              of.vocab_size(), most));
+  };
+  check(tokenizer, rows);
+  if (tokenizer.of_targets() != nullptr) check(*tokenizer.of_targets(), config.vocab_size);
 }
 
 // The network of a folder that `save` wrote: all of its weights are there.

@@ -108,6 +108,10 @@ class Task {
   // on them.
   virtual std::vector<std::string> gold_fields() const = 0;
 
+  // Whether they, or fields beside them, name places in the texts (spans, tags of tokens): then no
+  // other text can take a text's place.
+  virtual bool labels_places() const { return false; }
+
   virtual void learn(
       const Record& gold) = 0;  // labels from training data, before anything is encoded
   // What the tokens of training data can express, where that decides how data are encoded. After

@@ -55,8 +55,13 @@ std::unique_ptr<StepDecoder> make_decoder(Network& network, const std::vector<Pr
 std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenizer,
                                      const GenerationSettings& settings,
                                      const std::vector<Prompt>& prompts, const GenerationRun& run) {
-  const std::unique_ptr<StepDecoder> decoder = make_decoder(network, prompts);
-  if (settings.stop_strings.empty()) return generate(*decoder, prompts, settings.tokens, run);
+  return write_answers(*make_decoder(network, prompts), tokenizer, settings, prompts, run);
+}
+
+std::vector<Generated> write_answers(StepDecoder& decoder, const Tokenizer& tokenizer,
+                                     const GenerationSettings& settings,
+                                     const std::vector<Prompt>& prompts, const GenerationRun& run) {
+  if (settings.stop_strings.empty()) return generate(decoder, prompts, settings.tokens, run);
   std::deque<StreamedText> texts;
   for (size_t i = 0; i < prompts.size(); ++i) texts.emplace_back(tokenizer, settings.stop_strings);
   GenerationRun watched = run;
@@ -65,7 +70,7 @@ std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenize
     const bool goes_on = !run.on_token || run.on_token(prompt, token);
     return goes_on && !texts[prompt].is_stopped();
   };
-  return generate(*decoder, prompts, settings.tokens, watched);
+  return generate(decoder, prompts, settings.tokens, watched);
 }
 
 std::string text_of(const Generated& answer, const Tokenizer& tokenizer,

@@ -35,6 +35,12 @@ std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenize
                                      const std::vector<Prompt>& prompts,
                                      const GenerationRun& run = {});
 
+// The same with a decoder of the caller's.
+std::vector<Generated> write_answers(StepDecoder& decoder, const Tokenizer& tokenizer,
+                                     const GenerationSettings& settings,
+                                     const std::vector<Prompt>& prompts,
+                                     const GenerationRun& run = {});
+
 // The text of an answer, without special tokens and up to the first stop string.
 std::string text_of(const Generated& answer, const Tokenizer& tokenizer,
                     const std::vector<std::string>& stop_strings);

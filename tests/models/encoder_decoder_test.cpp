@@ -233,6 +233,38 @@ TEST(EncoderDecoder, WeightsOfThePlanAreThoseOfTheNetwork) {
   }
 }
 
+// The deviations of Transformers' T5PreTrainedModel._init_weights, from the sizes.
+TEST(EncoderDecoder, T5BeginsAsItsReferenceDoes) {
+  constexpr double kFactor = 0.5, kHidden = 96, kHeads = 4, kDim = 16, kInner = 160;
+  const ModelConfig config = tiny_encoder_decoder("t5", {{"d_model", kHidden},
+                                                         {"num_heads", kHeads},
+                                                         {"d_kv", kDim},
+                                                         {"d_ff", kInner},
+                                                         {"vocab_size", 400},
+                                                         {"initializer_factor", kFactor}});
+  const std::map<std::string, double> deviations = {
+      {"shared.weight", kFactor},
+      {"decoder.block.1.layer.0.SelfAttention.q.weight", kFactor / std::sqrt(kHidden * kDim)},
+      {"decoder.block.2.layer.1.EncDecAttention.k.weight", kFactor / std::sqrt(kHidden)},
+      {"encoder.block.0.layer.0.SelfAttention.v.weight", kFactor / std::sqrt(kHidden)},
+      {"encoder.block.1.layer.0.SelfAttention.o.weight", kFactor / std::sqrt(kHeads * kDim)},
+      {"encoder.block.0.layer.1.DenseReluDense.wi.weight", kFactor / std::sqrt(kHidden)},
+      {"decoder.block.0.layer.2.DenseReluDense.wo.weight", kFactor / std::sqrt(kInner)}};
+  const auto backbone = random_backbone(config);
+  size_t seen = 0;
+  for (const auto& item : backbone->named_parameters()) {
+    if (item.key().ends_with("layer_norm.weight"))
+      EXPECT_TRUE(item.value().eq(kFactor).all().item<bool>()) << item.key();
+    const auto wanted = deviations.find(item.key());
+    if (wanted == deviations.end()) continue;
+    ++seen;
+    const auto count = static_cast<double>(item.value().numel());
+    EXPECT_NEAR(item.value().std().item<double>() / wanted->second, 1, 4 / std::sqrt(2 * count))
+        << item.key();
+  }
+  EXPECT_EQ(seen, deviations.size());
+}
+
 TEST(EncoderDecoder, RefusesOtherThanTwoStreams) {
   const auto backbone = random_backbone(tiny_encoder_decoder("bart"));
   const std::vector<Packed> one = {laid_out(kSources)};

@@ -335,6 +335,56 @@ def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family
     assert (bare - theirs).abs().max() > 1e-2
 
 
+WRITERS = {
+    "t5": (
+        transformers.T5Config,
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+        | {"eos_token_id": 3, "decoder_start_token_id": 0},
+        ["q", "v", "wo"],
+    ),
+    "bart": (
+        transformers.BartConfig,
+        {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4}
+        | {"decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+        | {"max_position_embeddings": 64, "init_std": 0.3, "bos_token_id": 2, "eos_token_id": 3}
+        | {"decoder_start_token_id": 3, "forced_eos_token_id": 3},
+        ["q_proj", "v_proj", "fc1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", WRITERS)
+def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, targets = WRITERS[family]
+    torch.manual_seed(3)
+    config = kind(vocab_size=65, pad_token_id=0, **sizes)
+    transformers.AutoModelForSeq2SeqLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(base)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
+    model = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_2_SEQ_LM", **options))
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.requires_grad:
+                value.add_(0.2 * torch.randn_like(value))
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(merged).eval()
+    draws = torch.Generator().manual_seed(1)
+    ids = {
+        "input_ids": torch.randint(4, 60, (3, 11), generator=draws),
+        "decoder_input_ids": torch.randint(4, 60, (3, 7), generator=draws),
+    }
+    with torch.no_grad():
+        ours, theirs = plain(**ids).logits, model.eval()(**ids).logits
+        bare = transformers.AutoModelForSeq2SeqLM.from_pretrained(base).eval()(**ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
+    assert (bare - theirs).abs().max() > 1e-2
+    assert (merged / "generation_config.json").exists()
+
+
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
 
 

@@ -50,7 +50,7 @@ TEST(Augment, SwapsKeepAllWords) {
   const Augmenter augmenter(options("{by: [swap], words: 0.3}"), *classify);
   int64_t moved = 0;
   for (int64_t row = 0; row < 30; ++row) {
-    const std::string text = augmenter.changed(text_row(kText), row, 0).fields["text"];
+    const std::string text = augmenter.changed(text_row(kText), row, 0)->fields["text"];
     EXPECT_EQ(split_words(text), split_words(kText));
     moved += text != kText;
   }
@@ -60,11 +60,11 @@ TEST(Augment, SwapsKeepAllWords) {
 TEST(Augment, DeletesTheShareAndNeverAll) {
   const auto classify = task("classify");
   const Augmenter some(options("{by: [delete], words: 0.3}"), *classify);
-  const auto words = split_words(some.changed(text_row(kText), 1, 0).fields["text"]);
+  const auto words = split_words(some.changed(text_row(kText), 1, 0)->fields["text"]);
   EXPECT_EQ(words.size() - words.count(""), 7U);
   const Augmenter all(options("{by: [delete], words: 1}"), *classify);
   for (const char* text : {kText, "one", "one two"}) {
-    const std::string left = all.changed(text_row(text), 1, 0).fields["text"];
+    const std::string left = all.changed(text_row(text), 1, 0)->fields["text"];
     EXPECT_NE(left.find_first_not_of(' '), std::string::npos) << text;
   }
 }
@@ -77,7 +77,7 @@ TEST(Augment, InsertsSynonymsBehindWords) {
                             *classify);
   std::set<std::string> seen;
   for (int64_t row = 0; row < 40; ++row)
-    seen.insert(augmenter.changed(text_row("one"), row, 0).fields["text"].get<std::string>());
+    seen.insert(augmenter.changed(text_row("one"), row, 0)->fields["text"].get<std::string>());
   EXPECT_EQ(seen, (std::set<std::string>{"single", "one single"}));
 }
 
@@ -85,7 +85,7 @@ TEST(Augment, IsAFunctionOfSeedRowAndCopy) {
   const auto classify = task("classify");
   const Augmenter augmenter(options("{by: [swap, delete, typos]}"), *classify);
   const auto at = [&](int64_t row, int64_t copy) {
-    return augmenter.changed(text_row(kText), row, copy).fields["text"].get<std::string>();
+    return augmenter.changed(text_row(kText), row, copy)->fields["text"].get<std::string>();
   };
   EXPECT_EQ(at(3, 1), at(3, 1));
   std::set<std::string> seen;
@@ -100,7 +100,7 @@ TEST(Augment, LeavesTaggedTokensAndTheirNumberAlone) {
                     {"tags", {"B-PER", "O", "O", "O", "B-LOC"}}},
                    nullptr};
   for (int64_t i = 0; i < 40; ++i) {
-    const Json tokens = augmenter.changed(row, i, 0).fields["tokens"];
+    const Json tokens = augmenter.changed(row, i, 0)->fields["tokens"];
     ASSERT_EQ(tokens.size(), 5U);
     EXPECT_EQ(tokens[0], "Anna");
     EXPECT_EQ(tokens[4], "Paris");
@@ -113,9 +113,9 @@ TEST(Augment, EmptyTextsAndTextsOfALabelAloneStayAsTheyAre) {
   const Record whole{
       {{"text", "Anna Smith"}, {"entities", {{{"start", 0}, {"end", 10}, {"label", "PER"}}}}},
       nullptr};
-  EXPECT_EQ(augmenter.changed(whole, 0, 0).fields, whole.fields);
+  EXPECT_EQ(augmenter.changed(whole, 0, 0)->fields, whole.fields);
   const Record empty{{{"text", ""}, {"entities", Json::array()}}, nullptr};
-  EXPECT_EQ(augmenter.changed(empty, 0, 0).fields, empty.fields);
+  EXPECT_EQ(augmenter.changed(empty, 0, 0)->fields, empty.fields);
 }
 
 // The tags of the words that are left are those of the same words before.
@@ -132,7 +132,7 @@ TEST(Augment, EntitiesStayWithTheirWords) {
   const Augmenter augmenter(options("{by: [delete, swap, insert], words: 1}"), *ner);
   const int32_t word4 = *tokenizer->id("word4");
   for (int64_t copy = 0; copy < 30; ++copy) {
-    const Record changed = augmenter.changed(row, 0, copy);
+    const Record changed = *augmenter.changed(row, 0, copy);
     const Sample sample = ner->encode(changed, *tokenizer, true).front();
     int64_t tagged = 0;
     for (size_t i = 0; i < sample.streams[0].ids.size(); ++i) {

@@ -406,5 +406,20 @@ TEST(Seq2SeqScores, AreOfTextsAndOfGoldTokens) {
               HasSubstr("must be a text"));
 }
 
+// Four characters of twelve are in no reference; the two sentences that are it can be copied.
+TEST(Seq2SeqScores, OfChineseSummariesStandBesideLeadAndOracle) {
+  Config section = Config::parse("{goal: summarization}", "test.yaml");
+  const auto scorer = make_scorer(Options::read(section, 32), 45);
+  scorer->add(pair("小狗跑了。天气很好。小猫坐下。", "小狗跑了。小猫坐下。"),
+              {{"target", "小狗跑了。"}});
+  const Report report = scorer->report();
+  EXPECT_EQ(report.metric, "rougeL");
+  EXPECT_DOUBLE_EQ(*report.named("rouge1").baseline, 0.8);
+  const auto copied = std::find_if(report.sections.begin(), report.sections.end(),
+                                   [](const Section& one) { return one.key == "extraction"; });
+  ASSERT_NE(copied, report.sections.end());
+  EXPECT_EQ(std::get<PlainTable>(copied->content).rows.front(), (std::vector<Json>{"rouge1", 1.0}));
+}
+
 }  // namespace
 }  // namespace hone::seq2seq

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include "base/console.h"
@@ -29,6 +30,15 @@ int train_repeats(const RunConfig& config, const RunOptions& options, bool as_js
   return result.failure() == nullptr ? 0 : static_cast<int>(result.failure()->kind());
 }
 
+void tell_interrupted(const std::string& folder, int64_t steps) {
+  const std::string config = RunFolder::config_in(folder);
+  if (steps == 0 && !std::filesystem::exists(config))
+    return log_info(
+        "interrupted before training, the translations are kept; the same command goes on");
+  log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
+           steps, console::shell_quoted(config));
+}
+
 }  // namespace
 
 int run_train(const CLI::App& arguments) {
@@ -41,8 +51,7 @@ int run_train(const CLI::App& arguments) {
   if (!config.repeats.empty()) return train_repeats(config, options, as_json);
   const RunResult result = fine_tune(config, options, {console_log()});
   if (result.training.interrupted) {
-    log_info("interrupted after step {}, everything is saved; to go on: hone train {} --resume",
-             result.training.steps, console::shell_quoted(RunFolder::config_in(config.output_dir)));
+    tell_interrupted(config.output_dir, result.training.steps);
     return stop_exit_code();
   }
   if (!result.test) return 0;

@@ -171,14 +171,14 @@ class HfTokenizer::Writer {
 };
 
 void HfTokenizer::encode(std::string_view text, Encoding& out) const {
-  encode(text, /*is_fast=*/true, out);
+  encode_all(text, /*is_fast=*/true, out);
 }
 
 void HfTokenizer::encode_by_parts(std::string_view text, Encoding& out) const {
-  encode(text, /*is_fast=*/false, out);
+  encode_all(text, /*is_fast=*/false, out);
 }
 
-void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) const {
+void HfTokenizer::encode_all(std::string_view text, bool is_fast, Encoding& out) const {
   out.ids.clear();
   out.offsets.clear();
   out.words.clear();
@@ -381,6 +381,11 @@ std::string HfTokenizer::decode(const std::vector<int32_t>& ids, bool skip_speci
     if (added != nullptr || parts_.model->vocabulary().has(id)) tokens.push_back(token(id));
   }
   return decoder_(tokens);
+}
+
+bool HfTokenizer::is_special(int32_t id) const {
+  const AddedToken* added = added_.find(id);
+  return added != nullptr && added->special;
 }
 
 std::string HfTokenizer::token(int32_t id) const {

@@ -29,7 +29,7 @@ struct TokenizerParts {
   std::string config_file;
 };
 
-class HfTokenizer final : public Tokenizer {
+class HfTokenizer : public Tokenizer {
  public:
   explicit HfTokenizer(TokenizerParts parts);
 
@@ -57,6 +57,10 @@ class HfTokenizer final : public Tokenizer {
   // tested against.
   void encode_by_parts(std::string_view text, Encoding& out) const;
 
+ protected:
+  // An added token that decode(…, skip_special) leaves out.
+  bool is_special(int32_t id) const;
+
  private:
   class Writer;
   struct Spaces {
@@ -78,7 +82,7 @@ class HfTokenizer final : public Tokenizer {
 
   class Cutter;
 
-  void encode(std::string_view text, bool is_fast, Encoding& out) const;
+  void encode_all(std::string_view text, bool is_fast, Encoding& out) const;
   void encode_between(std::string_view text, const TextBorders& borders, CutEncoding& out) const;
   // Where cuts keep the model from making special tokens of plain bytes that spell them.
   std::vector<int32_t> missing_cuts(std::string_view text, const TextBorders& borders,

@@ -80,8 +80,12 @@ class Tokenizer {
   virtual int32_t mask_id() const = 0;     // of a token that is to be guessed; -1: there is none
   virtual int64_t max_length() const = 0;  // model_max_length, 0 where not stated
 
+  // What texts that are to be written are encoded with, where that differs (Marian: a model of
+  // pieces for each side); null: this. It lives as long as this.
+  virtual const Tokenizer* of_targets() const { return nullptr; }
+
   // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies,
-  // tokenizer_config.json, special_tokens_map.json).
+  // tokenizer_config.json, special_tokens_map.json; Marian's own).
   virtual void save(const std::string& folder) const = 0;
 };
 

@@ -99,11 +99,11 @@ int64_t KeyValueCache::longest() const {
 }
 
 void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
-                            const std::vector<int64_t>& rooms) {
+                            const std::vector<int64_t>& rooms, int64_t spare) {
   Layer fresh;
   fresh.rooms = {0};
   for (const int64_t room : rooms) fresh.rooms.push_back(fresh.rooms.back() + room);
-  const int64_t rows = fresh.rooms.back();
+  const int64_t rows = fresh.rooms.back() + spare;
   TORCH_CHECK(rows <= std::numeric_limits<int32_t>::max(), "[KeyValueCache] ", rows,
               " tokens are too many");
   std::vector<int64_t> shape = layer.k.sizes().vec();
@@ -119,12 +119,32 @@ void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
   layer = std::move(fresh);
 }
 
+// The first of the sequences at the end that have no room yet.
+size_t KeyValueCache::first_without_room(const Layer& layer) {
+  size_t first = layer.lengths.size();
+  while (first > 0 && layer.rooms[first] == layer.rooms[first - 1]) --first;
+  return first;
+}
+
+// Gives sequences that have no room yet some behind the others, where there is as much.
+bool KeyValueCache::fits(Layer& layer, const std::vector<int64_t>& lengths) const {
+  if (!layer.k.defined()) return false;
+  const size_t known = first_without_room(layer);
+  for (size_t s = 0; s < known; ++s) {
+    if (lengths[s] > layer.rooms[s + 1] - layer.rooms[s]) return false;
+  }
+  std::vector<int64_t> rooms = layer.rooms;
+  for (size_t s = known; s < lengths.size(); ++s) rooms[s + 1] = rooms[s] + room_for(lengths[s]);
+  if (rooms.back() > layer.k.size(0)) return false;
+  layer.rooms = std::move(rooms);
+  return true;
+}
+
 void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
                               const at::Tensor& k) const {
-  bool fits = layer.k.defined();
-  for (size_t s = 0; s < lengths.size() && fits; ++s)
-    fits = lengths[s] <= layer.rooms[s + 1] - layer.rooms[s];
-  if (fits) return;
+  if (fits(layer, lengths)) return;
+  const size_t known = first_without_room(layer);
+  const bool do_join = known > 0 && known < lengths.size();  // more may follow
   if (!layer.k.defined()) {
     std::vector<int64_t> none = k.sizes().vec();
     none[0] = 0;
@@ -134,7 +154,8 @@ void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
   std::vector<int64_t> rooms, same(lengths.size());
   std::iota(same.begin(), same.end(), 0);
   for (const int64_t length : lengths) rooms.push_back(room_for(length));
-  lay_out(layer, same, rooms);
+  const int64_t all = std::accumulate(rooms.begin(), rooms.end(), int64_t{0});
+  lay_out(layer, same, rooms, do_join ? all / 2 : 0);
 }
 
 // Sequences beyond those that are there begin, without room as yet.
@@ -180,6 +201,14 @@ KeyValueCache::View KeyValueCache::view(const Layer& layer) {
           layer.v.narrow(0, first, rows),
           {int32_of(layer.rooms, first), longest == layer.lengths.end() ? 0 : *longest,
            int32_of(layer.lengths, 0)}};
+}
+
+void KeyValueCache::cut(int64_t sequence, int64_t length) {
+  TORCH_CHECK(length >= 0 && length <= this->length(sequence), "[KeyValueCache] sequence ",
+              sequence, " is to keep ", length, " tokens, but has fewer");
+  for (Layer& layer : layers_) {
+    if (!layer.lengths.empty()) layer.lengths[static_cast<size_t>(sequence)] = length;
+  }
 }
 
 void KeyValueCache::select(std::span<const int64_t> sequences) {

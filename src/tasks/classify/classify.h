@@ -21,6 +21,7 @@ class Classify : public Task {
   std::vector<std::string> text_fields() const override;
   std::string label_of(const Record& gold) const override;
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return !options_.aspect.empty(); }
   void learn(const Record& gold) override;
   void finish_learning() override;
   std::vector<std::string> open_options() const override;

@@ -25,6 +25,7 @@ class Relation : public Task {
   std::string label_of(const Record& gold) const override;  // of a text with marks
   std::vector<std::string> labels_of(const Record& gold) const override;
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void finish_learning() override;
   // A sample for each pair that may be related; where there is none, one without a target.

@@ -28,6 +28,12 @@ int64_t language_id(const Tokenizer& tokenizer, const char* key, const std::stri
       fmt::format("\"{}\" is \"{}\", which is no token of the model's tokenizer", key, token));
 }
 
+// A prefix like Marian's ">>deu<< " is there for its token.
+void check_language_code(const Tokenizer& tokenizer, const std::string& prefix) {
+  const size_t end = prefix.starts_with(">>") ? prefix.find("<<") : std::string::npos;
+  if (end != std::string::npos) language_id(tokenizer, "prefix", prefix.substr(0, end + 2));
+}
+
 // Of a checkpoint that is fine-tuned the number is the model's, but generation_config.json stands
 // over it, as in Transformers.
 int64_t start_of(const GenerationSettings& generation, const EncoderDecoderFacts& facts) {
@@ -114,6 +120,7 @@ void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
   learned_.vocabulary = target.vocab_size();
   learn_end(target);
   if (options_.has_languages()) learn_languages(tokenizer);
+  check_language_code(tokenizer, options_.prefix);
   if (learned_.tokens.first() < 0)
     throw Error(ErrorKind::kModel,
                 fmt::format("neither config.json nor generation_config.json has \"{}\": it is not "

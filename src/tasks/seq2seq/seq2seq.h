@@ -47,9 +47,10 @@ class Seq2Seq : public Task {
   Outputs predict(Network& network, const Batch& batch) const override;
   std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const override;
   const GenerationSettings* generation() const override { return &options_.generation; }
-  // The target's: its own, or the model's.
+  // The target's: its own, or the model's for targets.
   const Tokenizer& answer_tokenizer(const Tokenizer& of_model) const override {
-    return target_tokenizer_ ? *target_tokenizer_ : of_model;
+    if (target_tokenizer_) return *target_tokenizer_;
+    return of_model.of_targets() != nullptr ? *of_model.of_targets() : of_model;
   }
   AnswerSample answer_sample() const override;
   Json decode(const Record& record, std::span<const Row> rows,
