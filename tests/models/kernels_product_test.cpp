@@ -143,6 +143,22 @@ TEST(ProductKernel, AgreesWithExactProductsInBothTypesAndAllSizes) {
   });
 }
 
+// A decoder's normalised states may have a channel that outweighs all others together: a single
+// chain of sums would round every later product to its size (5e-7 here).
+TEST(ProductKernel, KeepsDigitsBesideAMassiveChannel) {
+  on_every_target([] {
+    for (const int64_t rows : {2, 30}) {
+      at::Tensor x = normal({rows, 4096}, 1) * 1e-3;
+      x.select(1, 5).fill_(24);
+      const at::Tensor w = normal({200, 4096}, 2), wide = w.to(at::kDouble),
+                       exact = at::linear(x.to(at::kDouble), wide),
+                       difference = product(x, w, std::nullopt).to(at::kDouble) - exact;
+      const at::Tensor error = difference.square().mean().sqrt() / exact.abs().max();
+      EXPECT_LT(error.item<double>(), 2.5e-7) << rows << " rows";
+    }
+  });
+}
+
 TEST(ProductKernel, LeavesOtherTypesAlone) {
   EXPECT_FALSE(has_product(normal({4, 32}, 1), bf16({32, 32}, 2)));
   EXPECT_FALSE(has_product(normal({4, 32}, 1, at::kDouble), normal({32, 32}, 2, at::kDouble)));

@@ -35,6 +35,25 @@ std::vector<ProductUnit> units_of(int64_t rows, int64_t columns, int64_t most) {
   return units;
 }
 
+// Of few rows: columns for a thread at a time, a multiple of what registers hold. Threads that come
+// late leave some to others.
+int64_t few_columns_of(const ProductJob& job) {
+  const int64_t pieces = 2 * at::get_num_threads();
+  return std::clamp<int64_t>(padded((job.columns + pieces - 1) / pieces), kLanes, 1024);
+}
+
+void multiply_all(const ProductJob& job) {
+  if (!job.is_bf16 && job.is_transposed && job.rows <= kFewRows) {
+    const int64_t columns = few_columns_of(job);
+    return share_out((job.columns + columns - 1) / columns, [&](int64_t i) {
+      multiply_few_rows(job, i * columns, std::min(job.columns, (i + 1) * columns));
+    });
+  }
+  const std::vector<ProductUnit> units =
+      units_of(job.rows, job.columns, job.is_bf16 ? job.rows : kPieceRows);
+  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
+}
+
 // Two matrices of one type, of which these two axes are as long as each other.
 void check_sizes(const char* name, const at::Tensor& a, int64_t a_axis, const at::Tensor& b,
                  int64_t b_axis) {
@@ -63,9 +82,7 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
                        .is_transposed = is_transposed,
                        .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                        .out = out.mutable_data_ptr()};
-  const std::vector<ProductUnit> units =
-      units_of(job.rows, job.columns, job.is_bf16 ? job.rows : kPieceRows);
-  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
+  multiply_all(job);
   return out;
 }
 
