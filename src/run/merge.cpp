@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "models/layers/adopt.h"
 #include "tasks/manifest.h"
@@ -81,18 +82,26 @@ std::vector<at::Tensor> outputs_of(Network& network) {
   return outputs;
 }
 
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+double largest_difference(const std::vector<at::Tensor>& one,
+                          const std::vector<at::Tensor>& other) {
+  double difference = 0;
+  for (size_t i = 0; i < one.size(); ++i)
+    difference = std::max(difference, largest(one[i] - other[i]));
+  return difference;
+}
+
 // Compares what the network gives before and after `merge`.
 MergeProof compared(Network& network, const std::string& of, const std::function<void()>& merge) {
   network.eval();
   const auto before = outputs_of(network);
   merge();
   const auto after = outputs_of(network);
-  MergeProof proof{.rows = kRows, .of = of};
-  for (size_t i = 0; i < before.size(); ++i) {
-    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
-    proof.largest_difference = std::max(proof.largest_difference, largest(before[i] - after[i]));
-    proof.largest_value = std::max(proof.largest_value, largest(before[i]));
-  }
+  MergeProof proof{
+      .rows = kRows, .of = of, .largest_difference = largest_difference(before, after)};
+  for (const at::Tensor& one : before)
+    proof.largest_value = std::max(proof.largest_value, largest(one));
   return proof;
 }
 
@@ -104,13 +113,30 @@ void require_same(const MergeProof& proof, const std::string& adapter) {
                           proof.of, proof.largest_difference));
 }
 
+// How far the adapter answers otherwise beside the base model in full than beside the one in fewer
+// bits that it was trained on.
+double difference_from_training(const std::string& adapter, const std::string& part,
+                                Network& in_full) {
+  const auto trained = Pipeline::load(adapter, {}, part);
+  const auto of_full = outputs_of(in_full), of_trained = outputs_of(trained->network());
+  const double difference = largest_difference(of_full, of_trained);
+  log_info(
+      "{}: it was trained beside a base model in {}, and is merged into the full weights: logits "
+      "differ from those of its training by up to {:.3g}",
+      adapter, trained->adapted()->base_form.text(), difference);
+  return difference;
+}
+
 // A folder that hone trained: its task goes on.
 MergeProof merge_trained(const std::string& adapter, const std::string& out,
                          const std::string& part) {
-  const auto pipeline = Pipeline::load(adapter, {}, part);
-  const MergeProof proof =
-      compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
+  const auto pipeline = Pipeline::load(adapter, {}, part, AdapterBase::kFull);
+  std::optional<double> from_training;
+  if (read_manifest(adapter).contains(kBaseForm))
+    from_training = difference_from_training(adapter, part, pipeline->network());
+  MergeProof proof = compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
   require_same(proof, adapter);
+  proof.from_training = from_training;
   pipeline->save(out);
   return proof;
 }
@@ -185,10 +211,12 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
 }  // namespace
 
 Json MergeProof::json() const {
-  return {{"rows", rows},
-          {"of", of},
-          {"largest_difference", largest_difference},
-          {"largest_value", largest_value}};
+  Json json = {{"rows", rows},
+               {"of", of},
+               {"largest_difference", largest_difference},
+               {"largest_value", largest_value}};
+  if (from_training) json["from_training"] = *from_training;
+  return json;
 }
 
 namespace {

@@ -102,13 +102,35 @@ void at_place(const PeftOptions& options, Attach attach) {
 
 using Modules = std::map<std::string, torch::nn::Module*>;
 
-// Linear layers of the backbone that are not trained in full.
+// A linear layer of the backbone that is not trained in full.
+bool is_free_layer(const std::string& name, const torch::nn::Module& module,
+                   const std::string& prefix, const Adapted& adapted) {
+  return is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save) &&
+         module.as<LinearImpl>() != nullptr;
+}
+
+// Before adapters are attached, which may ask for the values that products will read.
+void keep_base_in(const BaseForm& form, const Modules& modules, const std::string& prefix,
+                  Adapted& adapted) {
+  adapted.base_form = form;
+  if (form.is_full()) return;
+  int64_t before = 0, after = 0;
+  for (const auto& [name, module] : modules) {
+    auto* layer = module->as<LinearImpl>();
+    if (!is_free_layer(name, *module, prefix, adapted) || !layer->owns_weight()) continue;
+    before += static_cast<int64_t>(layer->weight.nbytes());
+    layer->freeze_weight(form);
+    after += layer->frozen_weight().bytes();
+  }
+  log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
+           form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
+}
+
 void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
                       uint64_t seed, Adapted& adapted) {
   std::vector<std::string> linear, others;
   for (const auto& [name, module] : modules) {
-    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
-    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
+    (is_free_layer(name, *module, prefix, adapted) ? linear : others).push_back(name);
   }
   adapted.targets = options.targets.among(linear, others);
   adapted.names = {"." + options.method.name, "", "base_model.model."};
@@ -252,11 +274,26 @@ StateDict weights_of_base(const Network& network, const Adapted& adapted) {
 
 }  // namespace
 
+BaseForm read_base_form(Config& section) {
+  BaseForm form;
+  form.weights = *weight_form_named(section.choice("base", "full", weight_form_names()));
+  if (form.weights == WeightForm::kNf4)
+    form.double_quant = section.get("double_quant", form.double_quant);
+  else if (section.has("double_quant"))
+    throw section.error("double_quant", "\"double_quant\" goes with base: nf4");
+  return form;
+}
+
 PeftOptions PeftOptions::read(Config& section) {
   PeftOptions options{.method = read_method(section)};
   if (options.method.make) options.targets = Targets::read(section);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
+  options.base_form = read_base_form(section);
+  if (options.method.needs_full_base && !options.base_form.is_full())
+    throw section.error("base", fmt::format("{} changes the base model's own weights, or saves the "
+                                            "whole model: they must be there in full (base: full)",
+                                            options.method.name));
   return options;
 }
 
@@ -273,6 +310,7 @@ Json Adapted::json() const {
   Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(options);
+  if (!base_form.is_full()) json.update(base_form.json());
   return json;
 }
 
@@ -312,8 +350,9 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
                   .modules_to_save = saved_modules(network, options, fresh, modules),
                   .base = options.base};
   adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
-  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
   const ModelConfig& config = network.backbone().config();
+  keep_base_in(options.base_form, modules, config.base_prefix, adapted);
+  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
   if (config.is_bare && !adapted.names.before_in_file.empty())
     adapted.names.dropped = config.base_prefix + ".";
   freeze_rest(network, adapted);
@@ -335,7 +374,13 @@ void merge_adapters(Network& network) {
       throw Error(ErrorKind::kUsage,
                   "a bottleneck adapter has an activation between its layers: it cannot be added "
                   "into the weights of the model");
-    if (auto* layer = module->as<LinearImpl>()) layer->merge_adapters();
+    auto* layer = module->as<LinearImpl>();
+    if (layer == nullptr || layer->adapters().empty()) continue;
+    if (layer->frozen_weight().is_defined())
+      throw Error(ErrorKind::kUsage,
+                  "the base model is not kept in full: an adapter is added into the full weights "
+                  "alone (hone merge reads them again)");
+    layer->merge_adapters();
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "models/adapters/adapter.h"
 #include "models/adapters/targets.h"
+#include "models/layers/frozen_weight.h"
 #include "tasks/network.h"
 
 namespace hone {
@@ -17,6 +18,7 @@ struct PeftOptions {
   Targets targets = {};                           // of a method beside linear layers
   std::vector<std::string> modules_to_save = {};  // trained in full, beside the head
   std::string base = {};                          // what adapter_config.json calls the base model
+  BaseForm base_form = {};                        // of its linear layers that stay as they are
   Where where = {};
   bool allows_idle_names = false;
 
@@ -27,6 +29,9 @@ struct PeftOptions {
   // Positions of a sequence that the method takes for itself.
   int64_t positions_taken() const;
 };
+
+// `base` and `double_quant` of a section. Error(kUsage) at its place.
+BaseForm read_base_form(Config& section);
 
 // How a folder names an adapter's weights, and the network itself.
 struct AdapterNames {
@@ -51,7 +56,8 @@ struct Adapted {
   std::vector<std::string> own = {};              // weights of the network's own that are trained
   std::vector<std::string> modules_to_save = {};  // the head's, and others: trained in full
   std::string base = {};                          // the base model: a folder or a hub name
-  std::string base_weights = {};                  // fingerprint of what is frozen of it
+  std::string base_weights = {};                  // fingerprint of what is frozen of it, in full
+  BaseForm base_form = {};                        // what it is kept in
 
   Json json() const;        // what makes a run another one
   Json saved_json() const;  // as PEFT's adapter_config.json has it
@@ -70,7 +76,8 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
               uint64_t seed);
 
 // Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
-// for adapters that cannot be: what they compute is no linear layer's.
+// for adapters that cannot be (what they compute is no linear layer's), and where those weights are
+// not there in full.
 void merge_adapters(Network& network);
 
 // The adapters of a network's linear layers, and the layers' names.

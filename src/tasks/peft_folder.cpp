@@ -128,6 +128,17 @@ Json read_adapter_config(const std::string& path) {
   return config;
 }
 
+// What the base model was kept in where hone trained the adapter; another program's files do not
+// say it, and hone.json does.
+BaseForm saved_form(const std::string& folder) {
+  if (!std::filesystem::exists(manifest_path(folder))) return {};
+  const Json form = read_manifest(folder).value(kBaseForm, Json::object());
+  Config section = Config::from_json(form, manifest_path(folder));
+  const BaseForm read = read_base_form(section);
+  section.refuse_unknown();
+  return read;
+}
+
 PeftOptions read_peft_options(const Json& config, const std::string& path) {
   const char* key = is_library_config(config) ? kBaseOfLibrary : kBaseModel;
   const Json base = config.value(key, Json());
@@ -139,6 +150,7 @@ PeftOptions read_peft_options(const Json& config, const std::string& path) {
     PeftOptions options = PeftOptions::read(section);
     section.refuse_unknown();
     options.base = base.get<std::string>();
+    options.base_form = saved_form(std::filesystem::path(path).parent_path().string());
     options.allow_idle_names();
     return options;
   } catch (const Error& error) {

@@ -12,6 +12,9 @@ namespace hone {
 
 bool is_adapter_folder(const std::string& folder);
 
+// The key of hone.json that says what the base model was kept in, as BaseForm::json has it.
+constexpr const char* kBaseForm = "base_form";
+
 // What an adapter's folder says, and the weights that it is for.
 struct AdapterFolder {
   std::string path;

@@ -163,8 +163,10 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
 
 // The network of a folder that `save` wrote with adapters.
 std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig config,
-                                         const Task& task, std::optional<Adapted>& adapted) {
+                                         const Task& task, AdapterBase base,
+                                         std::optional<Adapted>& adapted) {
   AdapterFolder folder = read_adapter_folder(path);
+  if (base == AdapterBase::kFull) folder.options.base_form = {};
   settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   std::shared_ptr<Network> network = make_network(config, task);
@@ -209,7 +211,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::vector<std::string>& task_options,
-                                         const std::string& part) {
+                                         const std::string& part, AdapterBase base) {
   if (is_ensemble_folder(folder)) return load_ensemble(folder, task_options, part);
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
@@ -223,7 +225,8 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   const ModelConfig config = ModelConfig::load(folder);
   check_saved_length(manifest["state"], *pipeline->tokenizer_, config, folder);
   if (is_adapter_folder(folder)) {
-    pipeline->network_ = restore_adapted(folder, config, *pipeline->task_, pipeline->adapted_);
+    pipeline->network_ =
+        restore_adapted(folder, config, *pipeline->task_, base, pipeline->adapted_);
     check_base(manifest, *pipeline->adapted_, folder);
   } else {
     pipeline->network_ = restore_network(folder, config, *pipeline->task_);
@@ -291,6 +294,7 @@ void Pipeline::save(const std::string& folder) const {
   if (adapted_ && adapted_->has_folder()) {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
+    if (!adapted_->base_form.is_full()) manifest[kBaseForm] = adapted_->base_form.json();
   } else {
     write_safetensors(folder + kWeights, stored_weights_of(*network_));
   }

@@ -55,6 +55,9 @@ struct Start {
   Json config = Json::object();  // values in place of those in its config.json
 };
 
+// What the base model of an adapter is kept in (models/layers/frozen_weight.h).
+enum class AdapterBase { kAsTrained, kFull };
+
 // All const members may be called from any number of threads at once, so long as nothing trains the
 // network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
 // training and back (Network::train, eval); it is made for evaluation, and answers then only.
@@ -76,7 +79,8 @@ class Pipeline {
   // of this name.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
                                         const std::vector<std::string>& task_options = {},
-                                        const std::string& part = "");
+                                        const std::string& part = "",
+                                        AdapterBase base = AdapterBase::kAsTrained);
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
   // adapter_model.safetensors instead of the whole model's weights. Error(kUsage) of an ensemble.

@@ -30,6 +30,8 @@ const Method kMethods[] = {
     {"{peft_type: lora, r: 2, use_rslora: true, use_dora: true}"},
     {"{peft_type: lora, r: 2, init_lora_weights: pissa}"},
     {"{peft_type: lora, r: 2, init_lora_weights: gaussian, loraplus_lr_ratio: 16}"},
+    {"{peft_type: lora, r: 2, base: nf4}", false},
+    {"{peft_type: lora, r: 2, use_dora: true, base: int8}", false},
     {"{peft_type: adalora, init_r: 3, target_r: 2, lora_dropout: 0.1}"},
     {"{peft_type: ia3}"},
     {"{peft_type: double_seq_bn, dropout: 0.1}", false},

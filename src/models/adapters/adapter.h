@@ -104,6 +104,9 @@ struct ChosenAdapter {
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
   bool trains_head_alone = false;  // and that is no mistake
+  // It changes weights of the model's own, or what is saved is the whole model: these cannot be
+  // kept in fewer bits (models/layers/frozen_weight.h).
+  bool needs_full_base = false;
 };
 
 struct AdapterInfo {
@@ -136,7 +139,7 @@ struct ByModule {
 
 // Options of a method, and a choice that holds them. Options has for_each(visit), which calls
 // visit(key, field) for each, and check(section), which refuses values at their place. It may have
-// saved(json), which makes them those that a folder has, and rates().
+// saved(json), which makes them those that a folder has, rates() and needs_full_base().
 template <typename Options>
 Options read_method_options(Config& section, ChosenAdapter& chosen);
 
@@ -188,6 +191,8 @@ Options read_method_options(Config& section, ChosenAdapter& chosen) {
   if constexpr (requires { options.saved(chosen.saved_options); })
     options.saved(chosen.saved_options);
   if constexpr (requires { options.rates(); }) chosen.rates = options.rates();
+  if constexpr (requires { options.needs_full_base(); })
+    chosen.needs_full_base = options.needs_full_base();
   return options;
 }
 
