@@ -25,7 +25,9 @@ namespace hone {
 class Backbone;
 class KeyValueCache;
 class Prefix;
+class Prompt;
 struct ModelConfig;
+struct Prompted;
 struct SourceMemory;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
@@ -165,6 +167,9 @@ struct Want {
   // Of an encoder-decoder that writes: the sources so far (models/layers/source.h); null: the batch
   // has one for each of its sequences.
   SourceMemory* sources = nullptr;
+  // `rows` count, and undefined ones are, those of Backbone::prompted(stream): virtual tokens are
+  // rows too. Else they are the stream's own.
+  bool of_prompted = false;
 };
 
 class Backbone : public torch::nn::Module {
@@ -198,10 +203,24 @@ class Backbone : public torch::nn::Module {
   void set_prefix(std::shared_ptr<Prefix> prefix);
   const std::shared_ptr<Prefix>& prefix() const { return prefix_; }  // null: none
 
+  // Whether virtual tokens may stand before its texts.
+  virtual bool takes_prompt() const { return false; }
+  // From now on they do. REQUIRES: takes_prompt(), and there are none yet.
+  void set_prompt(std::shared_ptr<Prompt> prompt);
+  const std::shared_ptr<Prompt>& prompt() const { return prompt_; }  // null: none
+  // The tokens that the network works on: virtual ones and the text's, or the text's alone.
+  Packed prompted(const Packed& text) const;
+  // Positions of each sequence that a prefix or virtual tokens take.
+  int64_t positions_taken() const;
+
  protected:
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
 
   Precision precision() const { return precision_; }
+  // The same tokens and what is wanted of them. REQUIRES: there is a prompt.
+  Prompted begin_prompted(const Packed& text, Want& want) const;
+  // Leaves the states of virtual tokens out of those wanted; the last is of wanted rows alone.
+  static void end_prompted(const Prompted& tokens, const Want& want);
   // run(x), where `run` reads no other parameters than these; recomputed in backward where that is
   // asked for.
   at::Tensor through(const std::vector<at::Tensor>& parameters,
@@ -219,6 +238,7 @@ class Backbone : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
   bool recomputes_ = false;
   std::shared_ptr<Prefix> prefix_;
+  std::shared_ptr<Prompt> prompt_;
 };
 
 struct FamilyInfo {

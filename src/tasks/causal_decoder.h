@@ -24,8 +24,8 @@ class CausalDecoder : public StepDecoder {
   at::Tensor next(const std::vector<NewTokens>& sequences) override;
   void select(std::span<const int64_t> sequences) override { cache_.select(sequences); }
   int64_t max_positions() const override;
-  // A cache begins with a prefix (models/adapters/prefix.h) of the sequences that it begins with.
-  bool may_join() const override { return network_.backbone().prefix() == nullptr; }
+  // A cache begins with a prefix or virtual tokens of the sequences that it begins with.
+  bool may_join() const override { return network_.backbone().positions_taken() == 0; }
 
  private:
   Network& network_;

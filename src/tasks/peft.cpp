@@ -13,6 +13,7 @@
 #include "data/fingerprint.h"
 #include "models/adapters/bottleneck.h"
 #include "models/adapters/prefix.h"
+#include "models/adapters/prompt.h"
 #include "models/layers/encoder.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
@@ -177,6 +178,15 @@ void attach_to_blocks(const PeftOptions& options, const Modules& modules, const 
 }
 
 // Positions that tokens of a sequence have must be left.
+void require_positions(const PeftOptions& options, const ModelConfig& config) {
+  if (options.positions_taken() + 2 <= config.max_positions) return;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none would "
+                  "be left for tokens",
+                  options.positions_taken(), config.max_positions));
+}
+
 void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
@@ -186,11 +196,7 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
                 fmt::format("prefix_tuning needs attention to every token by content and position "
                             "alone; {} has windows or depends on distances",
                             config.model_type));
-  if (options.positions_taken() + 2 > config.max_positions)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none "
-                            "would be left for tokens",
-                            options.positions_taken(), config.max_positions));
+  require_positions(options, config);
   backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
@@ -199,6 +205,31 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
   saved["token_dim"] = shape->width();
   saved["num_layers"] = shape->layers;
   saved["num_attention_heads"] = shape->heads;
+  saved["num_transformer_submodules"] = 1;
+}
+
+std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+  if (text.empty() || tokenizer == nullptr) return {};
+  return tokenizer->post_process(tokenizer->encode(text)).ids;
+}
+
+void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
+                   uint64_t seed, Adapted& adapted) {
+  Backbone& backbone = network.backbone();
+  const ModelConfig& config = backbone.config();
+  if (!backbone.takes_prompt())
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("prompt_tuning is for networks of one stream; {} has two", config.model_type));
+  require_positions(options, config);
+  const PromptOptions& prompt = *options.method.prompt;
+  backbone.set_prompt(std::make_shared<Prompt>(prompt, backbone.word_table(),
+                                               ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
+  adapted.targets = {config.base_prefix};
+  adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
+  Json& saved = adapted.saved_options;
+  saved["token_dim"] = backbone.embedding_width();
+  saved["num_layers"] = config.num_layers;
   saved["num_transformer_submodules"] = 1;
 }
 
@@ -222,8 +253,8 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
                             options.method.peft_type.empty() ? "" : " by these target_modules"));
 }
 
-void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,
-            Adapted& adapted) {
+void attach(const PeftOptions& options, Network& network, const Modules& modules,
+            const Tokenizer* tokenizer, uint64_t seed, Adapted& adapted) {
   const ModelConfig& config = network.backbone().config();
   if (options.method.make)
     attach_to_layers(options, modules, config.base_prefix, seed, adapted);
@@ -231,6 +262,8 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
     attach_prefix(options, network, seed, adapted);
+  else if (options.method.prompt)
+    attach_prompt(options, network, tokenizer, seed, adapted);
   else
     choose_own(options, network, modules, config, adapted);
 }
@@ -303,6 +336,7 @@ void PeftOptions::allow_idle_names() {
 }
 
 int64_t PeftOptions::positions_taken() const {
+  if (method.prompt) return method.prompt->num_virtual_tokens;
   return method.prefix ? method.prefix->num_virtual_tokens : 0;
 }
 
@@ -340,7 +374,7 @@ std::string Adapted::file_name(const std::string& weight) const {
 }
 
 Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed) {
+              uint64_t seed, const Tokenizer* tokenizer) {
   const Modules modules = modules_of(network);
   Adapted adapted{.method = options.method.name,
                   .peft_type = options.method.peft_type,
@@ -352,7 +386,7 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
   adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
   const ModelConfig& config = network.backbone().config();
   keep_base_in(options.base_form, modules, config.base_prefix, adapted);
-  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
+  at_place(options, [&] { attach(options, network, modules, tokenizer, seed, adapted); });
   if (config.is_bare && !adapted.names.before_in_file.empty())
     adapted.names.dropped = config.base_prefix + ".";
   freeze_rest(network, adapted);
@@ -365,10 +399,10 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
 }
 
 void merge_adapters(Network& network) {
-  if (network.backbone().prefix())
+  if (network.backbone().positions_taken() > 0)
     throw Error(ErrorKind::kUsage,
-                "a prefix stands before the tokens: it cannot be added into the weights of the "
-                "model");
+                "a prefix or virtual tokens stand before the text: they cannot be added into the "
+                "weights of the model");
   for (const auto& module : network.modules(/*include_self=*/false)) {
     if (module->as<Bottleneck>() != nullptr)
       throw Error(ErrorKind::kUsage,

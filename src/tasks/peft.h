@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/adapters/adapter.h"
 #include "models/adapters/targets.h"
 #include "models/layers/frozen_weight.h"
@@ -71,9 +72,10 @@ struct Adapted {
 
 // Attaches adapters with fresh weights, a function of `seed`; all that they and modules_to_save do
 // not hold needs no gradient from now on. `fresh`: weights that no checkpoint brought, whose
-// modules are trained and saved too. Error(kUsage) at its place for names that match nothing.
+// modules are trained and saved too. `tokenizer`: of a text that weights begin as; null where they
+// are read from a folder. Error(kUsage) at its place for names that match nothing.
 Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed);
+              uint64_t seed, const Tokenizer* tokenizer = nullptr);
 
 // Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
 // for adapters that cannot be (what they compute is no linear layer's), and where those weights are

@@ -200,7 +200,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   std::vector<std::string> fresh;
   pipeline->network_ = start.at_random ? random_network(config, *task, seed)
                                        : network_from(model_folder, config, *task, seed, &fresh);
-  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
+  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed, tokenizer.get());
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);

@@ -39,6 +39,7 @@ const Method kMethods[] = {
     {"{peft_type: par_bn, leave_out: [0]}", false},
     {"{peft_type: prefix_tuning, num_virtual_tokens: 3}", false},
     {"{peft_type: prefix_tuning, num_virtual_tokens: 2, prefix_projection: true}", false},
+    {"{peft_type: prompt_tuning, num_virtual_tokens: 3}", false},
     {"{peft_type: bitfit}"},
     {"{peft_type: ln_tuning}"},
     {"{peft_type: top_layers, layers: 1}"},

@@ -39,13 +39,16 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
+SOFT = {"PREFIX_TUNING": peft.PrefixTuningConfig, "PROMPT_TUNING": peft.PromptTuningConfig}
+
+
 def begun_as_ours(folder, base, form):
-    """PEFT trains no prefix that it loaded: a fresh one with the weights of a folder."""
+    """PEFT trains no soft prompt that it loaded: a fresh one with the weights of a folder."""
     config = transformers.AutoConfig.from_pretrained(folder)
     model = KINDS["classify"].from_pretrained(base, config=config).float()
     options = {key: value for key, value in form.items() if key != "peft_type"}
     model = peft.get_peft_model(
-        model, peft.PrefixTuningConfig(task_type=peft.TaskType.SEQ_CLS, **options)
+        model, SOFT[form["peft_type"]](task_type=peft.TaskType.SEQ_CLS, **options)
     )
     weights = load_file(folder / "adapter_model.safetensors")
     with torch.no_grad():
@@ -141,6 +144,7 @@ FORMS = {
     },
     "norms": {"peft_type": "LN_TUNING"},
     "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
+    "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -164,7 +168,7 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     assert len(story["steps"]) == 10
     theirs = (
         begun_as_ours(tmp_path / "initial", base, FORMS[form])
-        if form == "prefix"
+        if form in ("prefix", "prompt")
         else loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
     )
     events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
@@ -265,6 +269,7 @@ def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(
     [
         {"peft_type": "LORA", "r": 4},
         {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
+        {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
         {"peft_type": "LN_TUNING"},
     ],
 )

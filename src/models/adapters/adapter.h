@@ -71,6 +71,13 @@ struct PrefixOptions {
   int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
 };
 
+// Virtual tokens: prompt.h.
+struct PromptOptions {
+  int64_t num_virtual_tokens = 20;
+  std::string init = "RANDOM";  // or as words of the model: "SAMPLE_VOCAB", drawn, or "TEXT"
+  std::string init_text = {};
+};
+
 // A weight of the network's own, and the module that holds it.
 struct OwnWeight {
   const std::string& name;
@@ -101,6 +108,7 @@ struct ChosenAdapter {
   std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
   // Before the tokens of each sequence.
   std::optional<PrefixOptions> prefix = {};
+  std::optional<PromptOptions> prompt = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
   bool trains_head_alone = false;  // and that is no mistake

@@ -84,7 +84,9 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
 
 at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
   const Packed& tokens = rows.tokens();
-  at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
+  at::Tensor words = words_(tokens.ids, "token id");
+  if (tokens.prompt.defined()) words = words.index_copy(0, tokens.prompt_rows, tokens.prompt);
+  at::Tensor sum = shifted(words, tokens.shift);
   if (options_.scale != 1) sum = sum * options_.scale;
   if (positions_) {
     const at::Tensor positions = options_.position_offset == 0
