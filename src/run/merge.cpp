@@ -130,7 +130,7 @@ double difference_from_training(const std::string& adapter, const std::string& p
 // A folder that hone trained: its task goes on.
 MergeProof merge_trained(const std::string& adapter, const std::string& out,
                          const std::string& part) {
-  const auto pipeline = Pipeline::load(adapter, {}, part, AdapterBase::kFull);
+  const auto pipeline = Pipeline::load(adapter, {}, part, {.in_full = true});
   std::optional<double> from_training;
   if (read_manifest(adapter).contains(kBaseForm))
     from_training = difference_from_training(adapter, part, pipeline->network());

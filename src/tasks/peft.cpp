@@ -110,23 +110,7 @@ bool is_free_layer(const std::string& name, const torch::nn::Module& module,
          module.as<LinearImpl>() != nullptr;
 }
 
-// Before adapters are attached, which may ask for the values that products will read.
-void keep_base_in(const BaseForm& form, const Modules& modules, const std::string& prefix,
-                  Adapted& adapted) {
-  adapted.base_form = form;
-  if (form.is_full()) return;
-  int64_t before = 0, after = 0;
-  for (const auto& [name, module] : modules) {
-    auto* layer = module->as<LinearImpl>();
-    if (!is_free_layer(name, *module, prefix, adapted) || !layer->owns_weight()) continue;
-    before += static_cast<int64_t>(layer->weight.nbytes());
-    layer->freeze_weight(form);
-    after += layer->frozen_weight().bytes();
-  }
-  log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
-           form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
-}
-
+// Linear layers of the backbone that are not trained in full.
 void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
                       uint64_t seed, Adapted& adapted) {
   std::vector<std::string> linear, others;
@@ -296,13 +280,16 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
            trained, all, 100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
-// What the adapter's folder leaves to the base model.
-StateDict weights_of_base(const Network& network, const Adapted& adapted) {
-  StateDict base;
+// Of what the adapter's folder leaves to the base model.
+WeightHashes hashes_of_base(const Network& network, const Adapted& adapted,
+                            const WeightHashes* known) {
+  WeightHashes hashes;
   for (const auto& [name, value] : network.weights()) {
-    if (!is_within_any(name, adapted.modules_to_save)) base.emplace(name, value.detach());
+    if (is_within_any(name, adapted.modules_to_save)) continue;
+    const bool is_known = known != nullptr && known->contains(name);
+    hashes.emplace(name, is_known ? known->at(name) : hash_of_values(value));
   }
-  return base;
+  return hashes;
 }
 
 }  // namespace
@@ -344,7 +331,9 @@ Json Adapted::json() const {
   Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(options);
-  if (!base_form.is_full()) json.update(base_form.json());
+  if (base_form.is_full()) return json;
+  json.update(base_form.json());
+  json["base_weights"] = base_weights;  // which the network does not have any more
   return json;
 }
 
@@ -373,20 +362,40 @@ std::string Adapted::file_name(const std::string& weight) const {
          weight.substr(target.size() + names.below.size());
 }
 
-Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed, const Tokenizer* tokenizer) {
+// Before adapters are attached, which may ask for the values that products will read.
+void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
+  adapted.base_form = form;
+  if (form.is_full()) return;
+  int64_t before = 0, after = 0;
+  for (const auto& [name, module] : modules_of(network)) {
+    auto* layer = module->as<LinearImpl>();
+    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted) ||
+        adapted.is_of_adapter(name + ".weight") || !layer->owns_weight() || layer->shares_weight())
+      continue;
+    before += static_cast<int64_t>(layer->weight.nbytes());
+    layer->freeze_weight(form);
+    after += layer->frozen_weight().bytes();
+  }
+  if (after == 0) return;
+  log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
+           form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
+}
+
+Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs) {
   const Modules modules = modules_of(network);
   Adapted adapted{.method = options.method.name,
                   .peft_type = options.method.peft_type,
                   .options = options.method.options,
                   .saved_options = options.method.saved_options,
                   .rates = options.method.rates,
-                  .modules_to_save = saved_modules(network, options, fresh, modules),
+                  .modules_to_save = saved_modules(network, options, inputs.fresh, modules),
                   .base = options.base};
-  adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
+  adapted.base_hashes = hashes_of_base(network, adapted, inputs.known);
+  adapted.base_weights = weights_fingerprint(adapted.base_hashes);
+  keep_base_in(options.base_form, network, adapted);
+  at_place(options,
+           [&] { attach(options, network, modules, inputs.tokenizer, inputs.seed, adapted); });
   const ModelConfig& config = network.backbone().config();
-  keep_base_in(options.base_form, modules, config.base_prefix, adapted);
-  at_place(options, [&] { attach(options, network, modules, tokenizer, seed, adapted); });
   if (config.is_bare && !adapted.names.before_in_file.empty())
     adapted.names.dropped = config.base_prefix + ".";
   freeze_rest(network, adapted);

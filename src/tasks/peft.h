@@ -11,6 +11,7 @@
 #include "models/adapters/targets.h"
 #include "models/layers/frozen_weight.h"
 #include "tasks/network.h"
+#include "tasks/weights_fingerprint.h"
 
 namespace hone {
 
@@ -58,6 +59,7 @@ struct Adapted {
   std::vector<std::string> modules_to_save = {};  // the head's, and others: trained in full
   std::string base = {};                          // the base model: a folder or a hub name
   std::string base_weights = {};                  // fingerprint of what is frozen of it, in full
+  WeightHashes base_hashes = {};                  // and what that is made of
   BaseForm base_form = {};                        // what it is kept in
 
   Json json() const;        // what makes a run another one
@@ -70,12 +72,21 @@ struct Adapted {
   std::string target_of(const std::string& weight) const;  // "" where it is of no adapter
 };
 
-// Attaches adapters with fresh weights, a function of `seed`; all that they and modules_to_save do
-// not hold needs no gradient from now on. `fresh`: weights that no checkpoint brought, whose
-// modules are trained and saved too. `tokenizer`: of a text that weights begin as; null where they
-// are read from a folder. Error(kUsage) at its place for names that match nothing.
-Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed, const Tokenizer* tokenizer = nullptr);
+struct AdaptInputs {
+  // Weights that no checkpoint brought: their modules are trained and saved too.
+  std::vector<std::string> fresh = {};
+  uint64_t seed = 0;                     // of fresh weights
+  const Tokenizer* tokenizer = nullptr;  // of a text that weights begin as; null: not wanted
+  const WeightHashes* known = nullptr;   // of base weights that are not there yet
+};
+
+// Attaches adapters with fresh weights; all that they and modules_to_save do not hold needs no
+// gradient from now on. Error(kUsage) at its place for names that match nothing.
+Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs);
+
+// Keeps linear layers of the backbone that are nothing's to train in another form; see
+// models/layers/frozen_weight.h. Those that share another network's weights are that one's.
+void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted);
 
 // Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
 // for adapters that cannot be (what they compute is no linear layer's), and where those weights are

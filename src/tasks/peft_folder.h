@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tasks/peft.h"
+#include "tasks/shared_base.h"
 #include "tasks/task.h"
 
 namespace hone {
@@ -44,8 +45,10 @@ void continue_adapter(Network& network, const Adapted& adapted, const Task& task
                       const std::string& folder);
 
 // Puts both into a network built for the base model, whose head is the adapter's. Error(kModel) for
-// weights that are missing, of another shape, no numbers, or that nothing takes.
-Adapted load_adapter(Network& network, const AdapterFolder& folder);
+// weights that are missing, of another shape, no numbers, or that nothing takes. `beside`: where
+// given, base weights are its, not read again; Error(kUsage) where it keeps them in another form.
+Adapted load_adapter(Network& network, const AdapterFolder& folder,
+                     const std::optional<BaseInUse>& beside = {});
 
 // `architecture`: Transformers' name of the network ("BertForSequenceClassification").
 void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,

@@ -163,14 +163,17 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
 
 // The network of a folder that `save` wrote with adapters.
 std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig config,
-                                         const Task& task, AdapterBase base,
+                                         const Task& task, const AdapterBase& base,
                                          std::optional<Adapted>& adapted) {
   AdapterFolder folder = read_adapter_folder(path);
-  if (base == AdapterBase::kFull) folder.options.base_form = {};
+  if (base.in_full) folder.options.base_form = {};
   settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   std::shared_ptr<Network> network = make_network(config, task);
-  adapted = load_adapter(*network, folder);
+  std::optional<BaseInUse> beside;
+  if (base.beside != nullptr)
+    beside.emplace(BaseInUse{base.beside->network(), base.beside->adapted().value()});
+  adapted = load_adapter(*network, folder, beside);
   return network;
 }
 
@@ -200,7 +203,9 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   std::vector<std::string> fresh;
   pipeline->network_ = start.at_random ? random_network(config, *task, seed)
                                        : network_from(model_folder, config, *task, seed, &fresh);
-  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed, tokenizer.get());
+  if (peft)
+    pipeline->adapted_ = adapt(*pipeline->network_, *peft,
+                               {.fresh = fresh, .seed = seed, .tokenizer = tokenizer.get()});
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
@@ -211,7 +216,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::vector<std::string>& task_options,
-                                         const std::string& part, AdapterBase base) {
+                                         const std::string& part, const AdapterBase& base) {
   if (is_ensemble_folder(folder)) return load_ensemble(folder, task_options, part);
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());

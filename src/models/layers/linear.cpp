@@ -194,6 +194,23 @@ void LinearImpl::freeze_weight(const BaseForm& form) {
   if (joined_) leave_joined_weight();
 }
 
+void LinearImpl::share(const LinearImpl& other) {
+  TORCH_CHECK(weight.sizes() == other.weight.sizes() && bias.defined() == other.bias.defined() &&
+                  (joined_ != nullptr) == (other.joined_ != nullptr),
+              "[Linear] a layer of ", weight.sizes(), " cannot share the weight of one of ",
+              other.weight.sizes());
+  weight.set_data(other.weight.detach());
+  if (bias.defined()) bias.set_data(other.bias.detach());
+  shadow_ = other.shadow_;
+  int8_ = other.int8_;
+  frozen_ = other.frozen_;
+  if (joined_) {
+    *joined_ = *other.joined_;
+    joined_->frozen_parts.clear();
+  }
+  is_shared_ = true;
+}
+
 void LinearImpl::leave_joined_weight() {
   JoinedMemory& memory = *joined_;
   memory.frozen_parts[joined_begin_] = &frozen_;
@@ -208,7 +225,7 @@ void LinearImpl::leave_joined_weight() {
 }
 
 void LinearImpl::set_precision(Precision precision) {
-  if (frozen_.is_defined()) return;
+  if (frozen_.is_defined() || is_shared_) return;
   shadow_.reset();
   int8_ = {};
   if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();

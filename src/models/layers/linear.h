@@ -66,6 +66,11 @@ class LinearImpl : public torch::nn::Module {
   bool owns_weight() const { return named_parameters(/*recurse=*/false).contains("weight"); }
   // The weight as products read it [out, in] fp32, in whatever form it is kept; no gradient.
   at::Tensor weight_values() const;
+  // Takes weight, bias and what is kept of them in other precisions from a layer of the same shape:
+  // the same memory, which stays as it is. Of joined layers all must, from layers joined alike.
+  void share(const LinearImpl& other);
+  bool shares_weight() const { return is_shared_; }
+  const JoinedMemory* joined_memory() const { return joined_.get(); }  // null: not joined
   // Weight and bias lie in `memory` from row `begin` on, and have the values that it has there.
   void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
@@ -95,6 +100,7 @@ class LinearImpl : public torch::nn::Module {
   FrozenWeight frozen_;
   std::shared_ptr<JoinedMemory> joined_;
   int64_t joined_begin_ = 0;
+  bool is_shared_ = false;
 };
 TORCH_MODULE(Linear);
 

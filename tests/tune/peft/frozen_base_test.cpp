@@ -75,7 +75,7 @@ TEST_P(EveryBase, ASavedAdapterAnswersBesideTheBaseItWasTrainedBeside) {
   const std::string folder = run.folder() + "/saved";
   run.pipeline().save(folder);
   const auto loaded = Pipeline::load(folder),
-             full = Pipeline::load(folder, {}, "", AdapterBase::kFull);
+             full = Pipeline::load(folder, {}, "", {.in_full = true});
   loaded->network().set_precision(run.pipeline().precision());
   full->network().set_precision(run.pipeline().precision());
   const auto records = testing_support::tiny_texts(9, "new.jsonl", 77);

@@ -128,7 +128,7 @@ TEST(PromptTuning, AModelThatWritesComputesThemOnceForEachAnswer) {
     CausalDecoder decoder(network);
     EXPECT_EQ(decoder.may_join(), network.backbone().prompt() == nullptr);
     at::Tensor logits;
-    for (const std::vector<int32_t>& ids : parts) logits = decoder.next({NewTokens{ids}});
+    for (const std::vector<int32_t>& ids : parts) logits = decoder.next({NewTokens{.ids = ids}});
     return logits;
   };
   const at::Tensor bare = next_after({{5, 6, 7, 8}});
