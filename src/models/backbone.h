@@ -26,6 +26,7 @@ class Backbone;
 class KeyValueCache;
 class Prefix;
 class Prompt;
+class StateCache;
 struct ModelConfig;
 struct Prompted;
 struct SourceMemory;
@@ -172,6 +173,13 @@ struct Want {
   bool of_prompted = false;
 };
 
+// The lowest layers that no trained weight takes part in, adapters and what stands before a text
+// counted.
+struct FrozenLayers {
+  int64_t layers = 0;
+  double dropout = 0;  // the largest probability of theirs, the embeddings' included
+};
+
 class Backbone : public torch::nn::Module {
  public:
   // Hidden states [N, H], or [R, H] of the wanted rows, in bf16 after set_precision(kBf16), else
@@ -195,6 +203,12 @@ class Backbone : public torch::nn::Module {
   // language model multiplies with too. Error(kInternal) where there is none.
   virtual const at::Tensor& word_table() const;
   const ModelConfig& config() const { return config_; }
+
+  // Nothing where the network cannot keep what they give.
+  virtual std::optional<FrozenLayers> frozen_layers() const { return std::nullopt; }
+  // In training, what so many layers give is the cache's from now on; null: no more. REQUIRES:
+  // frozen_layers() has as many, which drop nothing.
+  virtual void keep_lower(std::shared_ptr<StateCache> /*cache*/, int64_t /*layers*/) {}
 
   // What keys and values a prefix must have; nothing where the network takes none.
   virtual std::optional<KeyValueShape> prefix_shape() const { return std::nullopt; }

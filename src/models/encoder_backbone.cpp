@@ -118,6 +118,10 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
   return stack_.forward(rows, want, precision(), runner());
 }
 
+std::optional<FrozenLayers> EncoderBackbone::frozen_layers() const {
+  return positions_taken() > 0 ? FrozenLayers() : stack_.frozen_layers();
+}
+
 at::Tensor EncoderBackbone::forward_prompted(const Packed& text, Want want) {
   const Prompted all = begin_prompted(text, want);
   const at::Tensor x =

@@ -69,6 +69,7 @@ struct TrainOptions {
   std::string precision = "auto";  // auto | fp32 | bf16
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
   bool recompute = false;          // blocks keep their input alone for backward
+  double cache_frozen = 0;         // GB of disk for what frozen lower layers give; 0: none
   int64_t threads = 0;             // 0: all cores
   int64_t logging_steps = 10;
   std::string eval_strategy = "epoch";  // no | steps | epoch
@@ -127,6 +128,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("precision", o.precision);
   visit("device", o.device);
   visit("recompute", o.recompute);
+  visit("cache_frozen", o.cache_frozen);
   visit("threads", o.threads);
   visit("logging_steps", o.logging_steps);
   visit("eval_strategy", o.eval_strategy);
