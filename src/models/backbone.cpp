@@ -95,6 +95,11 @@ ModelConfig read_family_config(Json config, const std::string& path) {
     throw ConfigDefect(
         "model_type",
         "\"model_type\" is missing; is this the config.json of a Transformers model?");
+  if (config.contains("quantization_config") && !config["quantization_config"].is_null())
+    throw ConfigDefect("quantization_config",
+                       "\"quantization_config\" says that the weights are kept in fewer bits; take "
+                       "the model in full (peft.base keeps it in few bits while adapters are "
+                       "trained).");
   const std::string own_code = own_code_of(config);
   ModelConfig out = family_of(model_type, own_code).read_config(config);
   out.model_type = model_type;

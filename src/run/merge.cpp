@@ -187,6 +187,20 @@ void keep_output(const AdapterFolder& folder, const ModelConfig& config, StateDi
   weights.emplace(name, found->second);
 }
 
+// The output would become the adapter's table of words too; beside PEFT's it is the old one still.
+void refuse_tied_table(const AdapterFolder& folder, Network& network) {
+  const ModelConfig& config = network.backbone().config();
+  if (folder.task_type != kWrites || !config.causal_lm || !config.causal_lm->is_tied) return;
+  for (const auto& [name, value] : network.trained_weights()) {
+    if (value.is_same(network.backbone().word_table()))
+      throw Error(ErrorKind::kModel, {folder.path},
+                  fmt::format("the adapter has a table of words of its own ({}), but the base "
+                              "model's output is tied to its table (tie_word_embeddings): one "
+                              "model cannot have both",
+                              name));
+  }
+}
+
 // One that PEFT saved, whose task is not known.
 MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   const AdapterFolder folder = read_adapter_folder(adapter);
@@ -196,6 +210,7 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   Network network(make_backbone(config),
                   std::make_shared<KeptHead>(folder.weights, config.base_prefix));
   load_adapter(network, folder);
+  refuse_tied_table(folder, network);
   const MergeProof proof = compared(network, "hidden states", [&] { merge_adapters(network); });
   require_same(proof, adapter);
   fs::create_directories(out);

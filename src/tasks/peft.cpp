@@ -260,6 +260,22 @@ void freeze_rest(Network& network, const Adapted& adapted) {
   }
 }
 
+// PEFT trains a copy of such a module, beside which the output stays tied to the old one: its files
+// could not tell which of the two was meant.
+void refuse_tied_table(const Network& network, const PeftOptions& options, const Adapted& adapted) {
+  const ModelConfig& config = network.backbone().config();
+  if (!network.head().is_of_base() || !config.causal_lm || !config.causal_lm->is_tied) return;
+  for (const auto& [name, value] : network.weights()) {
+    if (value.is_same(network.backbone().word_table()) &&
+        is_within_any(name, adapted.modules_to_save))
+      throw Error(ErrorKind::kUsage, options.where,
+                  fmt::format("\"modules_to_save\" names the table of words ({}), which is this "
+                              "model's output too (tie_word_embeddings): an adapter's folder holds "
+                              "no tied weight",
+                              name));
+  }
+}
+
 std::string called(const Adapted& adapted) {
   return adapted.peft_type.empty() ? adapted.method : adapted.peft_type;
 }
@@ -398,6 +414,7 @@ Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& i
   const ModelConfig& config = network.backbone().config();
   if (config.is_bare && !adapted.names.before_in_file.empty())
     adapted.names.dropped = config.base_prefix + ".";
+  refuse_tied_table(network, options, adapted);
   freeze_rest(network, adapted);
   if (network.trained_weights().empty())
     throw Error(ErrorKind::kUsage, options.where,

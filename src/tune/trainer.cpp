@@ -308,11 +308,11 @@ void Trainer::begin() {
     check_criterion();
   }
   require_room();
+  cache_frozen();
   if (inputs_.begin) inputs_.begin();
   if (!inputs_.resume) checkpoints_.refuse_existing();
   pipeline_.network().train();
   clear_gradients(parts_.parameters());
-  cache_frozen();
   std::vector<std::string> regularisers;
   for (const ChosenRegulariser& one : inputs_.regularisers) regularisers.push_back(one.name);
   emit(Started{.step = progress_.step,

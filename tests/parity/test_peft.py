@@ -340,6 +340,26 @@ def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family
     assert (bare - theirs).abs().max() > 1e-2
 
 
+def test_a_tied_table_of_words_is_not_merged(tmp_path):
+    """PEFT trains a copy of it, beside which the output is the old one."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)
+    kind, sizes, _ = DECODERS["gpt2"]
+    config = kind(vocab_size=65, pad_token_id=0, **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    options = {"r": 2, "target_modules": ["c_fc"], "modules_to_save": ["wte"]}
+    peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options)).save_pretrained(
+        adapter
+    )
+    done = subprocess.run(
+        [str(HONE), "merge", str(adapter), str(merged)], capture_output=True, text=True
+    )
+    assert done.returncode == 4 and "tie_word_embeddings" in done.stderr, done.stderr
+    assert not merged.exists()
+
+
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
 
 
