@@ -11,12 +11,12 @@ namespace hone::kernels {
 
 struct Nf4 {
   int64_t rows = 0, columns = 0;
-  at::Tensor packed;  // uint8 [(rows * columns + 1) / 2], row after row: the first value of a byte
-                      // in its upper half
-  at::Tensor scales;  // fp32 [blocks]; undefined with double quantisation, which has instead:
-  at::Tensor scale_codes;   // uint8 [blocks]
-  at::Tensor scale_scales;  // fp32 [(blocks + 255) / 256]
-  float scale_mean = 0;     // of all scales
+  // uint8 [(rows * columns + 1) / 2], row after row: the first value of a byte in its upper half
+  at::Tensor packed = {};
+  at::Tensor scales = {};  // fp32 [blocks]; undefined with double quantisation, which has instead:
+  at::Tensor scale_codes = {};   // uint8 [blocks]
+  at::Tensor scale_scales = {};  // fp32 [(blocks + 255) / 256]
+  float scale_mean = 0;          // of all scales
 
   int64_t bytes() const;
 };
