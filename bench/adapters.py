@@ -147,7 +147,7 @@ def score(cell, name, method, steps, seeds):
         job = job_of(cell, **dict(BEST, peft=method.ours, seed=seed, **options))
         often = {"eval_strategy": "steps", "eval_steps": steps, "seed": seed}
         run = hone_train(job, FOLDER / "peft-run", steps, 0, validation, **often)
-        found["hone"].append(run["evaluations"][-1]["score"])
+        found["hone"].append(run["evaluations"][-1]["metrics"]["accuracy"])
         if method.theirs is None:
             continue
         with PeerWorker(dict(job, peft=method.theirs)) as worker:

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "base/hub.h"
 #include "base/progress.h"
@@ -127,6 +129,10 @@ const Pipeline& AdapterModels::of(const Record& record) const {
                   field->is_string() ? did_you_mean(field->get<std::string>(), names()) : ""));
 }
 
+const Pipeline& AdapterModels::named(const std::string& name) const {
+  return name.empty() ? first_ : *others_.at(name);
+}
+
 std::vector<std::string> AdapterModels::names() const {
   std::vector<std::string> names;
   for (const auto& [name, model] : others_) names.push_back(name);
@@ -141,6 +147,16 @@ std::vector<std::string> AdapterModels::text_fields() const {
     }
   }
   return fields;
+}
+
+std::vector<std::string> adapters_named(const AdapterModels& models, const Reading& reading) {
+  const std::unique_ptr<RecordReader> reader = open_reader(reading.source);
+  std::set<std::string> named;
+  while (const std::optional<Record> record = reader->next()) {
+    const bool is_first = &models.of(*record) == &models.named("");
+    named.insert(is_first ? "" : record->fields.at(kAdapterField).get<std::string>());
+  }
+  return {named.begin(), named.end()};
 }
 
 Answered answer_rows(const AdapterModels& models, const Reading& reading,

@@ -29,7 +29,8 @@ class AdapterModels {
 
   // Error(kData) at the record's place for a name that none has.
   const Pipeline& of(const Record& record) const;
-  std::vector<std::string> text_fields() const;  // of all
+  const Pipeline& named(const std::string& name) const;  // "": the first
+  std::vector<std::string> text_fields() const;          // of all
   std::vector<std::string> names() const;
 
  private:
@@ -38,6 +39,10 @@ class AdapterModels {
   const Pipeline& first_;
   std::map<std::string, std::unique_ptr<Pipeline>> others_;
 };
+
+// The names in the rows of a file, in their order; "" of rows without the field. Error(kData) at a
+// row with a name that none has.
+std::vector<std::string> adapters_named(const AdapterModels& models, const Reading& reading);
 
 // As answer_rows of one model; rows that some hundred are read at once are answered adapter by
 // adapter, and given in their order.

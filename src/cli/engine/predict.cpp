@@ -6,7 +6,6 @@
 #include "cli/engine/inference.h"
 #include "cli/engine/stop_signal.h"
 #include "data/idle_options.h"
-#include "run/adapters.h"
 #include "run/audit.h"
 #include "run/written_rows.h"
 
@@ -33,10 +32,7 @@ int print_written(Pipeline& pipeline, const Reading& reading, int64_t max_tokens
 
 // Of several adapters, whatever their tasks.
 int print_by_adapter(const Pipeline& first, const CLI::App& arguments, const Reading& reading) {
-  std::vector<NamedAdapter> others;
-  for (const std::string& word : list_of(arguments, "--adapter"))
-    others.push_back(NamedAdapter::read(word));
-  const AdapterModels models(first, others);
+  const AdapterModels models(first, named_adapters(arguments));
   const Answered answered =
       answer_rows(models, reading, {.max_tokens = number_of(arguments, "--max-tokens")},
                   [](std::span<const Json> lines) {
