@@ -124,6 +124,11 @@ void define_predict(CLI::App& app) {
   positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
+  value(
+      app, "--adapter", "NAME=FOLDER",
+      "Another adapter of MODEL's base model, for rows whose field \"adapter\" is NAME; again for "
+      "each further one")
+      ->take_all();
   task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");

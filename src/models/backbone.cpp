@@ -14,10 +14,12 @@
 #include "base/model_files.h"
 #include "base/random.h"
 #include "models/adapters/prefix.h"
+#include "models/adapters/prompt.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
 #include "models/layers/recompute.h"
+#include "models/layers/virtual_tokens.h"
 
 namespace hone {
 namespace {
@@ -93,6 +95,11 @@ ModelConfig read_family_config(Json config, const std::string& path) {
     throw ConfigDefect(
         "model_type",
         "\"model_type\" is missing; is this the config.json of a Transformers model?");
+  if (config.contains("quantization_config") && !config["quantization_config"].is_null())
+    throw ConfigDefect("quantization_config",
+                       "\"quantization_config\" says that the weights are kept in fewer bits; take "
+                       "the model in full (peft.base keeps it in few bits while adapters are "
+                       "trained).");
   const std::string own_code = own_code_of(config);
   ModelConfig out = family_of(model_type, own_code).read_config(config);
   out.model_type = model_type;
@@ -210,6 +217,31 @@ bool ModelConfig::is_computed(const std::string& weight) const {
 
 void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
   prefix_ = register_module("prompt_encoder", std::move(prefix));
+}
+
+void Backbone::set_prompt(std::shared_ptr<Prompt> prompt) {
+  prompt_ = register_module("prompt_encoder", std::move(prompt));
+}
+
+Packed Backbone::prompted(const Packed& text) const {
+  return prompt_ ? with_prompt(text, prompt_->embeddings()).tokens : text;
+}
+
+int64_t Backbone::positions_taken() const {
+  return prefix_ ? prefix_->length() : prompt_ ? prompt_->length() : 0;
+}
+
+Prompted Backbone::begin_prompted(const Packed& text, Want& want) const {
+  Prompted all = with_prompt(text, prompt_->embeddings());
+  if (!want.of_prompted)
+    want.rows = want.rows.defined() ? all.text_rows.index_select(0, want.rows) : all.text_rows;
+  return all;
+}
+
+void Backbone::end_prompted(const Prompted& tokens, const Want& want) {
+  if (want.states == nullptr) return;
+  for (size_t i = 0; i + 1 < want.states->size(); ++i)
+    (*want.states)[i] = (*want.states)[i].index_select(0, tokens.text_rows);
 }
 
 at::Tensor ModelConfig::stored(const std::string& name, const at::Tensor& weight) const {

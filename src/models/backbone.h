@@ -25,7 +25,10 @@ namespace hone {
 class Backbone;
 class KeyValueCache;
 class Prefix;
+class Prompt;
+class StateCache;
 struct ModelConfig;
+struct Prompted;
 struct SourceMemory;
 
 // How a family builds a head in Transformers, so that a saved folder loads there with equal logits:
@@ -173,6 +176,16 @@ struct Want {
   // Of an encoder-decoder that writes: the sources so far (models/layers/source.h); null: the batch
   // has one for each of its sequences.
   SourceMemory* sources = nullptr;
+  // `rows` count, and undefined ones are, those of Backbone::prompted(stream): virtual tokens are
+  // rows too. Else they are the stream's own.
+  bool of_prompted = false;
+};
+
+// The lowest layers that no trained weight takes part in, adapters and what stands before a text
+// counted.
+struct FrozenLayers {
+  int64_t layers = 0;
+  double dropout = 0;  // the largest probability of theirs, the embeddings' included
 };
 
 class Backbone : public torch::nn::Module {
@@ -201,6 +214,12 @@ class Backbone : public torch::nn::Module {
 
   // Whether its blocks heed Packed::layer_drop.
   virtual bool drops_layers() const { return false; }
+  // Nothing where the network cannot keep what they give.
+  virtual std::optional<FrozenLayers> frozen_layers() const { return std::nullopt; }
+  // In training, what so many layers give is the cache's from now on; null: no more. REQUIRES:
+  // frozen_layers() has as many, which drop nothing.
+  virtual void keep_lower(std::shared_ptr<StateCache> /*cache*/, int64_t /*layers*/) {}
+
   // What keys and values a prefix must have; nothing where the network takes none.
   virtual std::optional<KeyValueShape> prefix_shape() const { return std::nullopt; }
   // From now on it stands before the first token of each sequence, whose positions begin behind it.
@@ -208,10 +227,24 @@ class Backbone : public torch::nn::Module {
   void set_prefix(std::shared_ptr<Prefix> prefix);
   const std::shared_ptr<Prefix>& prefix() const { return prefix_; }  // null: none
 
+  // Whether virtual tokens may stand before its texts.
+  virtual bool takes_prompt() const { return false; }
+  // From now on they do. REQUIRES: takes_prompt(), and there are none yet.
+  void set_prompt(std::shared_ptr<Prompt> prompt);
+  const std::shared_ptr<Prompt>& prompt() const { return prompt_; }  // null: none
+  // The tokens that the network works on: virtual ones and the text's, or the text's alone.
+  Packed prompted(const Packed& text) const;
+  // Positions of each sequence that a prefix or virtual tokens take.
+  int64_t positions_taken() const;
+
  protected:
   explicit Backbone(ModelConfig config) : config_(std::move(config)) {}
 
   Precision precision() const { return precision_; }
+  // The same tokens and what is wanted of them. REQUIRES: there is a prompt.
+  Prompted begin_prompted(const Packed& text, Want& want) const;
+  // Leaves the states of virtual tokens out of those wanted; the last is of wanted rows alone.
+  static void end_prompted(const Prompted& tokens, const Want& want);
   // run(x), where `run` reads no other parameters than these; recomputed in backward where that is
   // asked for.
   at::Tensor through(const std::vector<at::Tensor>& parameters,
@@ -229,6 +262,7 @@ class Backbone : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
   bool recomputes_ = false;
   std::shared_ptr<Prefix> prefix_;
+  std::shared_ptr<Prompt> prompt_;
 };
 
 struct FamilyInfo {

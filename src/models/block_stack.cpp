@@ -47,6 +47,9 @@ void BlockStack::make_layers(torch::nn::Module& root, const EncoderPlan& plan) {
       made.emplace(name, adopt(root, name, EncoderBlock(block)));
     }
     layers_.push_back(made.at(name));
+    const BlockDropout& p = plan.block.dropout;
+    dropout_.push_back(
+        std::max({p.attention, p.attention_out, p.feed_forward_out, p.feed_forward_inner}));
   }
   if (distance_bias_) adopt(root, bias.name, distance_bias_);  // perhaps below a block (T5)
 }
@@ -68,23 +71,69 @@ at::Tensor BlockStack::embed(const Rows& rows, Precision precision) {
   return projection_ ? projection_(x, rows) : x;
 }
 
+FrozenLayers BlockStack::frozen_layers() const {
+  const auto is_frozen = [](const std::vector<at::Tensor>& parameters) {
+    return std::none_of(parameters.begin(), parameters.end(),
+                        [](const at::Tensor& parameter) { return parameter.requires_grad(); });
+  };
+  FrozenLayers frozen;
+  if (!is_frozen(embeddings_->parameters()) ||
+      (projection_ && !is_frozen(projection_->parameters())))
+    return frozen;
+  frozen.dropout = embeddings_->dropout();
+  for (size_t layer = 0; layer < layers_.size() && is_frozen(parameters_of(layer)); ++layer) {
+    ++frozen.layers;
+    frozen.dropout = std::max(frozen.dropout, dropout_[layer]);
+  }
+  return frozen;
+}
+
+void BlockStack::keep_lower(std::shared_ptr<StateCache> cache, int64_t layers) {
+  cache_ = std::move(cache);
+  kept_layers_ = static_cast<size_t>(layers);
+}
+
+bool BlockStack::keeps(const Rows& rows, const Want& want) const {
+  const Packed& tokens = rows.tokens();
+  return cache_ != nullptr && embeddings_->is_training() && rows.cache() == nullptr &&
+         rows.prefix() == nullptr && rows.source() == nullptr && want.states == nullptr &&
+         !tokens.shift.defined() && !tokens.prompt.defined() && tokens.layer_drop == 0 &&
+         tokens.ids.is_cpu();
+}
+
+at::Tensor BlockStack::lower(const Rows& rows, Precision precision, const Runner& runner) {
+  return cache_->of(rows.tokens(), [&](const Packed& texts) {
+    const Rows own(texts, /*is_training=*/false);
+    at::Tensor x = embed(own, precision);
+    for (size_t layer = 0; layer < kept_layers_; ++layer) x = run_layer(layer, x, own, runner);
+    return x;
+  });
+}
+
+at::Tensor BlockStack::run_layer(size_t layer, const at::Tensor& x, const Rows& rows,
+                                 const Runner& runner) {
+  const auto place = static_cast<int64_t>(layer);
+  const Rows at = rows.at(place);
+  const auto run = [block = layers_[layer], at](const at::Tensor& in) mutable {
+    return block(in, at);
+  };
+  std::vector<at::Tensor> parameters = parameters_of(layer);
+  if (rows.prefix() != nullptr) parameters.push_back(rows.prefix()->of_layer(place));
+  if (rows.source() != nullptr && rows.source()->states.defined())
+    parameters.push_back(rows.source()->states);
+  return after_layer_drop(x, runner(parameters, run, x), at);
+}
+
 at::Tensor BlockStack::forward(const Rows& rows, const Want& want, Precision precision,
                                const Runner& runner) {
-  at::Tensor x = embed(rows, precision);
-  for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    const auto place = static_cast<int64_t>(layer);
+  const bool is_kept = keeps(rows, want);
+  at::Tensor x = is_kept ? lower(rows, precision, runner) : embed(rows, precision);
+  for (size_t layer = is_kept ? kept_layers_ : 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();
-    const Rows at = (is_last ? rows.choose(want.rows) : rows).at(place);
-    const auto run = [block = layers_[layer], at](const at::Tensor& in) mutable {
-      return block(in, at);
-    };
-    std::vector<at::Tensor> parameters = parameters_of(layer);
-    if (rows.prefix() != nullptr) parameters.push_back(rows.prefix()->of_layer(place));
-    if (rows.source() != nullptr && rows.source()->states.defined())
-      parameters.push_back(rows.source()->states);
-    x = after_layer_drop(x, runner(parameters, run, x), at);
+    x = run_layer(layer, x, is_last ? rows.choose(want.rows) : rows, runner);
     if (want.states != nullptr) want.states->push_back(x);
   }
+  if (is_kept && kept_layers_ == layers_.size()) x = rows.choose(want.rows).of(x);
   if (final_norm_) x = final_norm_(x);
   if (final_dropout_ == 0) return x;
   const Rows given = rows.choose(want.rows);

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "models/backbone.h"
 #include "models/layers/distance_bias.h"
 #include "models/layers/embedding.h"
 #include "models/layers/encoder.h"
+#include "models/layers/state_cache.h"
 
 namespace hone {
 
@@ -28,11 +30,19 @@ class BlockStack {
 
   const TokenEmbeddings& embeddings() const { return embeddings_; }
 
+  FrozenLayers frozen_layers() const;
+  // In training, what so many layers give is the cache's from now on; null: no more.
+  void keep_lower(std::shared_ptr<StateCache> cache, int64_t layers);
+
  private:
   void make_embeddings(torch::nn::Module& root, const EncoderPlan& plan);
   void make_layers(torch::nn::Module& root, const EncoderPlan& plan);
   std::vector<at::Tensor> parameters_of(size_t layer) const;  // what it reads
   at::Tensor embed(const Rows& rows, Precision precision);    // what the first block reads
+  at::Tensor run_layer(size_t layer, const at::Tensor& x, const Rows& rows, const Runner& runner);
+  // Whether what the kept layers give of these rows follows from their text alone.
+  bool keeps(const Rows& rows, const Want& want) const;
+  at::Tensor lower(const Rows& rows, Precision precision, const Runner& runner);
 
   TokenEmbeddings embeddings_{nullptr};
   Linear projection_{nullptr};
@@ -40,6 +50,9 @@ class BlockStack {
   DistanceBias distance_bias_{nullptr};
   LayerNorm final_norm_{nullptr};
   double final_dropout_;
+  std::vector<double> dropout_;  // the largest of each layer
+  std::shared_ptr<StateCache> cache_;
+  size_t kept_layers_ = 0;
 };
 
 }  // namespace hone

@@ -10,6 +10,7 @@
 #include "models/kernels/random.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_cache.h"
+#include "models/layers/virtual_tokens.h"
 
 namespace hone {
 namespace {
@@ -107,12 +108,26 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
       want.cache == nullptr || !is_training(),
       "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
       "for training");
-  // A cache holds the prefix from the first pass on.
-  const bool has_prefix = prefix() && (want.cache == nullptr || want.cache->sequences() == 0);
+  // A cache holds what stands before the text from the first pass on.
+  const bool begins = want.cache == nullptr || want.cache->sequences() == 0;
+  if (prompt() && begins) return forward_prompted(streams[0], want);
+  const bool has_prefix = prefix() && begins;
   Rows rows(has_prefix ? behind_prefix(streams[0], prefix()->length()) : streams[0], is_training(),
             want.cache);
   if (has_prefix) rows.set_prefix(prefix()->before(rows.tokens()));
   return stack_.forward(rows, want, precision(), runner());
+}
+
+std::optional<FrozenLayers> EncoderBackbone::frozen_layers() const {
+  return positions_taken() > 0 ? FrozenLayers() : stack_.frozen_layers();
+}
+
+at::Tensor EncoderBackbone::forward_prompted(const Packed& text, Want want) {
+  const Prompted all = begin_prompted(text, want);
+  const at::Tensor x =
+      stack_.forward(Rows(all.tokens, is_training(), want.cache), want, precision(), runner());
+  end_prompted(all, want);
+  return x;
 }
 
 at::Tensor EncoderBackbone::pool(const at::Tensor& first, const Rows& rows) {

@@ -62,8 +62,15 @@ class EncoderBackbone : public Backbone {
   int64_t embedding_width() const override { return stack_.embeddings()->width(); }
   const at::Tensor& word_table() const override { return stack_.embeddings()->words(); }
   std::optional<KeyValueShape> prefix_shape() const override { return prefix_shape_; }
+  bool takes_prompt() const override { return true; }
+  std::optional<FrozenLayers> frozen_layers() const override;
+  void keep_lower(std::shared_ptr<StateCache> cache, int64_t layers) override {
+    stack_.keep_lower(std::move(cache), layers);
+  }
 
  private:
+  at::Tensor forward_prompted(const Packed& text, Want want);
+
   BlockStack stack_;
   Linear pooler_{nullptr};
   std::optional<KeyValueShape> prefix_shape_;

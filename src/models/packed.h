@@ -28,6 +28,9 @@ struct Packed {
   // Added to the word embeddings before anything else is done with them, and differentiable: noise
   // goes in here. [N, their width] fp32, or undefined.
   at::Tensor shift;
+  // Rows of virtual tokens, and the word embeddings that they have in place of the table's
+  // (models/layers/virtual_tokens.h): [V] int64 and [V, width] fp32, differentiable; or undefined.
+  at::Tensor prompt_rows, prompt;
 
   // Randomness of dropout. A decision is a pure function of (seed, pass, site, key of its row,
   // column), where the key is made of the sample's index in its split and the token's position:

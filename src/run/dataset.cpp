@@ -150,6 +150,7 @@ class Dataset::FirstPass : public RecordStream {
   bool is_used(Record& record) {
     const int64_t used_before = audit_.used;
     try {
+      if (data_.options_.only && !data_.options_.only(record)) return false;
       if (!cleaner_.accept(record)) return false;
       if (data_.options_.is_part(split_)) need_split_fields(*data_.options_.split, record);
       if (learner_) {

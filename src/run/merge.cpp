@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "models/layers/adopt.h"
 #include "tasks/manifest.h"
@@ -102,18 +103,26 @@ std::vector<at::Tensor> outputs_of(Network& network) {
   return outputs;
 }
 
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+double largest_difference(const std::vector<at::Tensor>& one,
+                          const std::vector<at::Tensor>& other) {
+  double difference = 0;
+  for (size_t i = 0; i < one.size(); ++i)
+    difference = std::max(difference, largest(one[i] - other[i]));
+  return difference;
+}
+
 // Compares what the network gives before and after `merge`.
 MergeProof compared(Network& network, const std::string& of, const std::function<void()>& merge) {
   network.eval();
   const auto before = outputs_of(network);
   merge();
   const auto after = outputs_of(network);
-  MergeProof proof{.rows = kRows, .of = of};
-  for (size_t i = 0; i < before.size(); ++i) {
-    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
-    proof.largest_difference = std::max(proof.largest_difference, largest(before[i] - after[i]));
-    proof.largest_value = std::max(proof.largest_value, largest(before[i]));
-  }
+  MergeProof proof{
+      .rows = kRows, .of = of, .largest_difference = largest_difference(before, after)};
+  for (const at::Tensor& one : before)
+    proof.largest_value = std::max(proof.largest_value, largest(one));
   return proof;
 }
 
@@ -125,13 +134,30 @@ void require_same(const MergeProof& proof, const std::string& adapter) {
                           proof.of, proof.largest_difference));
 }
 
+// How far the adapter answers otherwise beside the base model in full than beside the one in fewer
+// bits that it was trained on.
+double difference_from_training(const std::string& adapter, const std::string& part,
+                                Network& in_full) {
+  const auto trained = Pipeline::load(adapter, {}, part);
+  const auto of_full = outputs_of(in_full), of_trained = outputs_of(trained->network());
+  const double difference = largest_difference(of_full, of_trained);
+  log_info(
+      "{}: it was trained beside a base model in {}, and is merged into the full weights: logits "
+      "differ from those of its training by up to {:.3g}",
+      adapter, trained->adapted()->base_form.text(), difference);
+  return difference;
+}
+
 // A folder that hone trained: its task goes on.
 MergeProof merge_trained(const std::string& adapter, const std::string& out,
                          const std::string& part) {
-  const auto pipeline = Pipeline::load(adapter, {}, part);
-  const MergeProof proof =
-      compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
+  const auto pipeline = Pipeline::load(adapter, {}, part, {.in_full = true});
+  std::optional<double> from_training;
+  if (read_manifest(adapter).contains(kBaseForm))
+    from_training = difference_from_training(adapter, part, pipeline->network());
+  MergeProof proof = compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
   require_same(proof, adapter);
+  proof.from_training = from_training;
   pipeline->save(out);
   return proof;
 }
@@ -192,6 +218,20 @@ void keep_generation(const std::string& base, const std::string& out) {
                read_file((fs::path(base) / kGeneration).string(), ErrorKind::kModel));
 }
 
+// The output would become the adapter's table of words too; beside PEFT's it is the old one still.
+void refuse_tied_table(const AdapterFolder& folder, Network& network) {
+  const ModelConfig& config = network.backbone().config();
+  if (folder.task_type != kWrites || !config.causal_lm || !config.causal_lm->is_tied) return;
+  for (const auto& [name, value] : network.trained_weights()) {
+    if (value.is_same(network.backbone().word_table()))
+      throw Error(ErrorKind::kModel, {folder.path},
+                  fmt::format("the adapter has a table of words of its own ({}), but the base "
+                              "model's output is tied to its table (tie_word_embeddings): one "
+                              "model cannot have both",
+                              name));
+  }
+}
+
 // One that PEFT saved, whose task is not known.
 MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   AdapterFolder folder = read_adapter_folder(adapter);
@@ -202,6 +242,7 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   const std::shared_ptr<Backbone> backbone = make_backbone(config);
   Network network(backbone, std::make_shared<KeptHead>(folder.weights, *backbone));
   load_adapter(network, folder);
+  refuse_tied_table(folder, network);
   const MergeProof proof = compared(network, "hidden states", [&] { merge_adapters(network); });
   require_same(proof, adapter);
   fs::create_directories(out);
@@ -218,10 +259,12 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
 }  // namespace
 
 Json MergeProof::json() const {
-  return {{"rows", rows},
-          {"of", of},
-          {"largest_difference", largest_difference},
-          {"largest_value", largest_value}};
+  Json json = {{"rows", rows},
+               {"of", of},
+               {"largest_difference", largest_difference},
+               {"largest_value", largest_value}};
+  if (from_training) json["from_training"] = *from_training;
+  return json;
 }
 
 namespace {

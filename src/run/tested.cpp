@@ -19,8 +19,9 @@ constexpr const char* kSplit = "test";  // what the data are, as in a run's repo
 
 }  // namespace
 
-Dataset test_data(const Reading& reading, const Task& task) {
+Dataset test_data(const Reading& reading, const Task& task, const RowFilter& only) {
   DataOptions options;
+  options.only = only;
   options.sources[kSplit] = reading.source;
   options.clean = reading.clean;
   return {std::move(options), task.text_fields()};
@@ -51,8 +52,8 @@ Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_
 }
 
 Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
-               const std::string& report_folder) {
-  Dataset data = test_data(reading, pipeline.task());
+               const std::string& report_folder, const RowFilter& only) {
+  Dataset data = test_data(reading, pipeline.task(), only);
   EncodingStream stream(data, kSplit, data.open_once(kSplit), pipeline.task(),
                         pipeline.tokenizer());
   Tested tested = test(

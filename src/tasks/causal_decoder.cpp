@@ -10,7 +10,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "models/adapters/prefix.h"
 
 namespace hone {
 
@@ -55,8 +54,7 @@ CausalDecoder::CausalDecoder(Network& network)
 
 int64_t CausalDecoder::max_positions() const {
   const Backbone& backbone = network_.backbone();
-  const int64_t taken = backbone.prefix() == nullptr ? 0 : backbone.prefix()->length();
-  return backbone.config().max_positions - taken;
+  return backbone.config().max_positions - backbone.positions_taken();
 }
 
 int64_t TurnDecoder::max_positions() const { return network_.backbone().config().max_positions; }

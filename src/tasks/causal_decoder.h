@@ -29,8 +29,8 @@ class CausalDecoder : public StepDecoder {
   int64_t max_positions() const override;
   // Of a sequence the first `length` tokens alone stay.
   void cut(int64_t sequence, int64_t length);
-  // A cache begins with a prefix (models/adapters/prefix.h) of the sequences that it begins with.
-  bool may_join() const override { return network_.backbone().prefix() == nullptr; }
+  // A cache begins with a prefix or virtual tokens of the sequences that it begins with.
+  bool may_join() const override { return network_.backbone().positions_taken() == 0; }
 
  private:
   std::vector<NewTokens> with_outgrown(const std::vector<NewTokens>& sequences);

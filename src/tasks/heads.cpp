@@ -74,13 +74,16 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
 
 at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
   if (style_.averages)
-    return reduce_sequences(widen(backbone.forward(batch.streams)), rows.tokens(), "mean");
-  const at::Tensor chosen = backbone.forward(batch.streams, {.rows = rows.chosen()});
+    return reduce_sequences(widen(backbone.forward(batch.streams, {.of_prompted = true})),
+                            rows.tokens(), "mean");
+  const at::Tensor chosen =
+      backbone.forward(batch.streams, {.rows = rows.chosen(), .of_prompted = true});
   return widen(style_.uses_pooler ? backbone.pool(chosen, rows) : chosen);
 }
 
+// Virtual tokens count: the first of them stands for the text, as in PEFT.
 Outputs SentenceHead::forward(Backbone& backbone, const Batch& batch) {
-  const Packed& tokens = batch.streams.front();
+  const Packed tokens = backbone.prompted(batch.streams.front());
   const Rows rows =
       Rows(tokens, is_training()).choose(sentence_rows(tokens, style_.takes_last)).at_head();
   return outputs_of(mixed(pooled(backbone, batch, rows), batch), rows, DropoutPlace::kHeadOut);

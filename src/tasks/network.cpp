@@ -82,6 +82,17 @@ Outputs joined(const std::vector<Outputs>& parts) {
   return Outputs(std::move(outputs));
 }
 
+void refuse_frozen_forms(const Network& network) {
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    const auto* linear = module->as<LinearImpl>();
+    if (linear != nullptr && linear->frozen_weight().is_defined())
+      throw Error(ErrorKind::kUsage,
+                  "a base model in bf16 alone, int8 or nf4 (peft.base) is for the CPU: set device: "
+                  "cpu, or base: full; an adapter that was trained beside one can be merged (hone "
+                  "merge)");
+  }
+}
+
 }  // namespace
 
 Network::Network(std::shared_ptr<Backbone> backbone, std::shared_ptr<Head> head)
@@ -136,6 +147,7 @@ Outputs Network::recomputed_part(const Batch& part, const at::Tensor& anchor) {
 
 void Network::move_to(at::Device device) {
   if (device == device_) return;
+  refuse_frozen_forms(*this);
   to(device);
   device_ = device;
   for (const auto& part : parts_) part->device_ = device;

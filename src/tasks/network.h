@@ -73,6 +73,7 @@ class Network : public torch::nn::Module {
   Backbone& backbone() { return *backbone_; }
   const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
+  const Head& head() const { return *head_; }
 
  private:
   void refuse_shared_names() const;

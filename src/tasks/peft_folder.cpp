@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 
 #include "base/file.h"
 #include "base/hub.h"
@@ -128,6 +129,17 @@ Json read_adapter_config(const std::string& path) {
   return config;
 }
 
+// What the base model was kept in where hone trained the adapter; another program's files do not
+// say it, and hone.json does.
+BaseForm saved_form(const std::string& folder) {
+  if (!std::filesystem::exists(manifest_path(folder))) return {};
+  const Json form = read_manifest(folder).value(kBaseForm, Json::object());
+  Config section = Config::from_json(form, manifest_path(folder));
+  const BaseForm read = read_base_form(section);
+  section.refuse_unknown();
+  return read;
+}
+
 PeftOptions read_peft_options(const Json& config, const std::string& path) {
   const char* key = is_library_config(config) ? kBaseOfLibrary : kBaseModel;
   const Json base = config.value(key, Json());
@@ -139,6 +151,7 @@ PeftOptions read_peft_options(const Json& config, const std::string& path) {
     PeftOptions options = PeftOptions::read(section);
     section.refuse_unknown();
     options.base = base.get<std::string>();
+    options.base_form = saved_form(std::filesystem::path(path).parent_path().string());
     options.allow_idle_names();
     return options;
   } catch (const Error& error) {
@@ -165,23 +178,26 @@ std::string base_folder(const std::string& base, const std::string& path) {
 }
 
 // A rank or name that the network cannot have is the folder's fault here.
-Adapted adapt_to(Network& network, const PeftOptions& options,
-                 const std::vector<std::string>& missing, const std::string& path) {
+Adapted adapt_to(Network& network, const PeftOptions& options, const AdaptInputs& inputs,
+                 const std::string& path) {
   try {
-    return adapt(network, options, missing, /*seed=*/0);
+    return adapt(network, options, inputs);
   } catch (const Error& error) {
     throw Error(ErrorKind::kModel, {path}, error.message());
   }
 }
 
 // The weights of the base model: the backbone's, and those of a head that is the base model's own;
-// the names of those of the backbone that it lacks, without its prefix.
-std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
+// the names of those of the backbone that it lacks, without its prefix. Only those that are
+// `wanted`.
+std::vector<std::string> load_base(Network& network, const AdapterFolder& folder,
+                                   const std::function<bool(const std::string&)>& wanted) {
   const ModelConfig& config = network.backbone().config();
   const std::string prefix = config.base_prefix + ".";
   auto parameters = network.stored_weights();
   std::erase_if(parameters, [&](const auto& weight) {
-    return !network.head().is_of_base() && !weight.first.starts_with(prefix);
+    return !wanted(weight.first) ||
+           (!network.head().is_of_base() && !weight.first.starts_with(prefix));
   });
   std::vector<std::string> missing =
       load_into(parameters, folder.base_weights, config.base_prefix, folder.base).missing;
@@ -191,6 +207,21 @@ std::vector<std::string> load_base(Network& network, const AdapterFolder& folder
   });
   for (std::string& name : missing) name.erase(0, prefix.size());
   return missing;
+}
+
+// The base model that another adapter has in memory, as this one's.
+void take_base(Network& network, const AdapterFolder& folder, const std::set<std::string>& weights,
+               const BaseInUse& base, Adapted& adapted) {
+  const BaseForm &own = folder.options.base_form, &others = base.adapted.base_form;
+  if (own != others)
+    throw Error(
+        ErrorKind::kUsage, {folder.path},
+        fmt::format("it was trained beside a base model in {}, the one before it beside one "
+                    "in {}: they cannot share it",
+                    own.text(), others.text()));
+  const std::set<std::string> left = share_base(network, weights, base);
+  load_base(network, folder, [&](const std::string& name) { return left.contains(name); });
+  keep_base_in(own, network, adapted);
 }
 
 }  // namespace
@@ -255,10 +286,18 @@ AdapterFolder read_adapter_folder(const std::string& folder) {
   return out;
 }
 
-Adapted load_adapter(Network& network, const AdapterFolder& folder) {
-  const std::vector<std::string> missing = load_base(network, folder);
-  const Adapted adapted =
-      adapt_to(network, folder.options, missing, file_in(folder.path, kAdapterConfig));
+Adapted load_adapter(Network& network, const AdapterFolder& folder,
+                     const std::optional<BaseInUse>& beside) {
+  const std::set<std::string> shared =
+      beside ? weights_in_use(network, *beside) : std::set<std::string>();
+  PeftOptions options = folder.options;
+  if (beside) options.base_form = {};  // what is shared has it
+  AdaptInputs inputs;
+  inputs.fresh =
+      load_base(network, folder, [&](const std::string& name) { return !shared.contains(name); });
+  if (beside) inputs.known = &beside->adapted.base_hashes;
+  Adapted adapted = adapt_to(network, options, inputs, file_in(folder.path, kAdapterConfig));
+  if (beside) take_base(network, folder, shared, *beside, adapted);
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   for (const auto& [name, value] : network.trained_weights())
     parameters.emplace_back(adapted.file_name(name),

@@ -167,12 +167,17 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
 
 // The network of a folder that `save` wrote with adapters.
 std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig config,
-                                         const Task& task, std::optional<Adapted>& adapted) {
+                                         const Task& task, const AdapterBase& base,
+                                         std::optional<Adapted>& adapted) {
   AdapterFolder folder = read_adapter_folder(path);
+  if (base.in_full) folder.options.base_form = {};
   settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   std::shared_ptr<Network> network = make_network(config, task);
-  adapted = load_adapter(*network, folder);
+  std::optional<BaseInUse> beside;
+  if (base.beside != nullptr)
+    beside.emplace(BaseInUse{base.beside->network(), base.beside->adapted().value()});
+  adapted = load_adapter(*network, folder, beside);
   return network;
 }
 
@@ -203,7 +208,9 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   pipeline->network_ =
       start.at_random ? random_network(config, *task, seed)
                       : network_from(model_folder, config, *task, seed, &fresh, start.needs_head);
-  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
+  if (peft)
+    pipeline->adapted_ = adapt(*pipeline->network_, *peft,
+                               {.fresh = fresh, .seed = seed, .tokenizer = tokenizer.get()});
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
@@ -214,7 +221,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::vector<std::string>& task_options,
-                                         const std::string& part) {
+                                         const std::string& part, const AdapterBase& base) {
   if (is_ensemble_folder(folder)) return load_ensemble(folder, task_options, part);
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
@@ -228,7 +235,8 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   const ModelConfig config = ModelConfig::load(folder);
   check_saved_length(manifest["state"], *pipeline->tokenizer_, config, folder);
   if (is_adapter_folder(folder)) {
-    pipeline->network_ = restore_adapted(folder, config, *pipeline->task_, pipeline->adapted_);
+    pipeline->network_ =
+        restore_adapted(folder, config, *pipeline->task_, base, pipeline->adapted_);
     check_base(manifest, *pipeline->adapted_, folder);
   } else {
     pipeline->network_ = restore_network(folder, config, *pipeline->task_);
@@ -296,6 +304,7 @@ void Pipeline::save(const std::string& folder) const {
   if (adapted_ && adapted_->has_folder()) {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
+    if (!adapted_->base_form.is_full()) manifest[kBaseForm] = adapted_->base_form.json();
   } else {
     write_safetensors(folder + kWeights, stored_weights_of(*network_));
   }

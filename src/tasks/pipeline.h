@@ -60,6 +60,14 @@ struct Start {
   bool needs_head = false;
 };
 
+class Pipeline;
+
+// Where an adapter's base model comes from, and what it is kept in.
+struct AdapterBase {
+  bool in_full = false;              // whatever it was trained beside
+  const Pipeline* beside = nullptr;  // whose base model is this one's too: the same memory
+};
+
 // All const members may be called from any number of threads at once, so long as nothing trains the
 // network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
 // training and back (Network::train, eval); it is made for evaluation, and answers then only.
@@ -81,7 +89,7 @@ class Pipeline {
   // of this name.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
                                         const std::vector<std::string>& task_options = {},
-                                        const std::string& part = "");
+                                        const std::string& part = "", const AdapterBase& base = {});
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
   // adapter_model.safetensors instead of the whole model's weights. Error(kUsage) of an ensemble.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "models/layers/linear.h"
 #include "tune/batch_loader.h"
 #include "tune/checkpoint.h"
 #include "tune/machine.h"
@@ -37,9 +38,18 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const PlanOptio
   return largest;
 }
 
-// fp32 weights and the bf16 copy; gradients of those that are trained.
-int64_t weight_bytes(const WeightCount& weights, Precision precision) {
-  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + weights.trained * 4;
+// fp32 weights and the bf16 copy; gradients of those that are trained. Frozen layers may be kept in
+// fewer bits.
+int64_t weight_bytes(const Network& network, Precision precision) {
+  const WeightCount weights = count_weights(network);
+  const int64_t width = precision == Precision::kBf16 ? 6 : 4;
+  int64_t bytes = weights.all * width + weights.trained * 4;
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    const auto* linear = module->as<LinearImpl>();
+    if (linear != nullptr && linear->frozen_weight().is_defined())
+      bytes += linear->frozen_weight().bytes() - linear->weight.numel() * width;
+  }
+  return bytes;
 }
 
 // A loss that is no number takes as long as another; the run itself will tell of it.
@@ -106,7 +116,7 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   PlanOptions plan = plan_options(options);
   plan.pairs = want_pairs(regularisers);
   result.micro_batch_tokens = largest_micro_batch(lengths, plan);
-  result.memory_bytes = kProgram + weight_bytes(weights, precision) + parts.state_bytes() +
+  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision) + parts.state_bytes() +
                         pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);

@@ -135,6 +135,7 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
                            o.max_seq_length));
   check.refuse(!is_device_name(o.device), "device",
                fmt::format("\"device\" is \"{}\"; it must be auto, cpu, cuda or cuda:N", o.device));
+  check.inside("cache_frozen", o.cache_frozen, 0, 1e6, true);
   check.at_least("threads", o.threads, 0);
   check.at_least("logging_steps", o.logging_steps, 1);
   check.at_least("eval_steps", o.eval_steps, 1);

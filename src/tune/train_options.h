@@ -72,6 +72,7 @@ struct TrainOptions {
   bool tf32 = false;               // fp32 products of a GPU in TF32
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
   bool recompute = false;          // blocks keep their input alone for backward
+  double cache_frozen = 0;         // GB of disk for what frozen lower layers give; 0: none
   int64_t threads = 0;             // 0: all cores
   int64_t logging_steps = 10;
   std::string eval_strategy = "epoch";  // no | steps | epoch
@@ -132,6 +133,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("tf32", o.tf32);
   visit("device", o.device);
   visit("recompute", o.recompute);
+  visit("cache_frozen", o.cache_frozen);
   visit("threads", o.threads);
   visit("logging_steps", o.logging_steps);
   visit("eval_strategy", o.eval_strategy);

@@ -11,6 +11,7 @@
 
 #include "models/kernels/gpu/launcher.h"
 #include "tune/arriving_numbers.h"
+#include "models/layers/state_cache.h"
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
 #include "tune/checkpoint.h"
@@ -86,7 +87,10 @@ class Trainer {
  public:
   Trainer(const TrainerInputs& inputs, const TrainOptions& options,
           const std::vector<Listener>& listeners);
-  ~Trainer() { clear_gradients(parts_.parameters()); }  // of a step that failed
+  ~Trainer() {
+    clear_gradients(parts_.parameters());  // of a step that failed
+    pipeline_.network().backbone().keep_lower(nullptr, 0);
+  }
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
   TrainResult run();
@@ -94,6 +98,7 @@ class Trainer {
  private:
   void begin();
   void resume();
+  void cache_frozen();
   void check_criterion() const;
   void require_room() const;
   void warn_of_missing_kernels() const;
@@ -139,6 +144,7 @@ class Trainer {
   RunIdentity identity_;
   std::function<double(int64_t)> schedule_;
   StepParts parts_;
+  int64_t cached_layers_ = 0;
 
   // Steps on a GPU whose numbers have not come yet, in their order.
   struct Waiting {
@@ -376,6 +382,7 @@ void Trainer::begin() {
     check_criterion();
   }
   require_room();
+  cache_frozen();
   if (inputs_.begin) inputs_.begin();
   if (!inputs_.resume) checkpoints_.refuse_existing();
   warn_of_missing_kernels();
@@ -393,7 +400,35 @@ void Trainer::begin() {
                .threads = machine_.threads,
                .device = machine_.device,
                .frozen = parts_.frozen,
-               .regularisers = std::move(regularisers)});
+               .regularisers = std::move(regularisers),
+               .cached_layers = cached_layers_});
+}
+
+// What the frozen layers at the bottom give of a text is the same in every epoch, where they drop
+// nothing.
+void Trainer::cache_frozen() {
+  if (options_.cache_frozen == 0) return;
+  Backbone& backbone = pipeline_.network().backbone();
+  const std::optional<FrozenLayers> frozen = backbone.frozen_layers();
+  const auto refuse = [](const std::string& what) {
+    throw Error(ErrorKind::kUsage, "train.cache_frozen: " + what);
+  };
+  if (!frozen || !pipeline_.device().is_cpu())
+    refuse(fmt::format("not for models of the family {} on {}", backbone.config().model_type,
+                       pipeline_.device().str()));
+  if (frozen->layers == 0)
+    refuse(
+        "the lowest layer is trained, or something is that comes before it: there is nothing to "
+        "keep");
+  if (frozen->dropout > 0)
+    refuse(
+        fmt::format("the {} lowest layers are frozen, but drop values with a probability of up "
+                    "to {}, others in each epoch; set model.dropout to 0",
+                    frozen->layers, frozen->dropout));
+  backbone.keep_lower(std::make_shared<StateCache>(
+                          inputs_.output_dir, static_cast<int64_t>(options_.cache_frozen * 1e9)),
+                      frozen->layers);
+  cached_layers_ = frozen->layers;
 }
 
 void Trainer::warn_of_missing_kernels() const {

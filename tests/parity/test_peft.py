@@ -39,13 +39,16 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
+SOFT = {"PREFIX_TUNING": peft.PrefixTuningConfig, "PROMPT_TUNING": peft.PromptTuningConfig}
+
+
 def begun_as_ours(folder, base, form):
-    """PEFT trains no prefix that it loaded: a fresh one with the weights of a folder."""
+    """PEFT trains no soft prompt that it loaded: a fresh one with the weights of a folder."""
     config = transformers.AutoConfig.from_pretrained(folder)
     model = KINDS["classify"].from_pretrained(base, config=config).float()
     options = {key: value for key, value in form.items() if key != "peft_type"}
     model = peft.get_peft_model(
-        model, peft.PrefixTuningConfig(task_type=peft.TaskType.SEQ_CLS, **options)
+        model, SOFT[form["peft_type"]](task_type=peft.TaskType.SEQ_CLS, **options)
     )
     weights = load_file(folder / "adapter_model.safetensors")
     with torch.no_grad():
@@ -141,6 +144,7 @@ FORMS = {
     },
     "norms": {"peft_type": "LN_TUNING"},
     "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
+    "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -164,7 +168,7 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     assert len(story["steps"]) == 10
     theirs = (
         begun_as_ours(tmp_path / "initial", base, FORMS[form])
-        if form == "prefix"
+        if form in ("prefix", "prompt")
         else loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
     )
     events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
@@ -265,6 +269,7 @@ def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(
     [
         {"peft_type": "LORA", "r": 4},
         {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
+        {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
         {"peft_type": "LN_TUNING"},
     ],
 )
@@ -383,6 +388,26 @@ def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path
     assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
     assert (bare - theirs).abs().max() > 1e-2
     assert (merged / "generation_config.json").exists()
+
+
+def test_a_tied_table_of_words_is_not_merged(tmp_path):
+    """PEFT trains a copy of it, beside which the output is the old one."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)
+    kind, sizes, _ = DECODERS["gpt2"]
+    config = kind(vocab_size=65, pad_token_id=0, **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    options = {"r": 2, "target_modules": ["c_fc"], "modules_to_save": ["wte"]}
+    peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options)).save_pretrained(
+        adapter
+    )
+    done = subprocess.run(
+        [str(HONE), "merge", str(adapter), str(merged)], capture_output=True, text=True
+    )
+    assert done.returncode == 4 and "tie_word_embeddings" in done.stderr, done.stderr
+    assert not merged.exists()
 
 
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library

@@ -249,14 +249,14 @@ TEST_F(Sweeps, ReadWhatTrialsHaveInCommonOnce) {
       sweep("{keys: {train.learning_rate: [1e-3, 2e-3], train.max_seq_length: [8, 16]}}");
   SharedInputs shared;
   for (const Trial& trial : trials.trials) fs::create_directories(trial.config.output_dir);
-  const auto first = shared.of(trials.trials[0].config),
-             longer = shared.of(trials.trials[1].config),
-             again = shared.of(trials.trials[2].config);
+  const auto first = shared.of(trials.trials[0].config, {}),
+             longer = shared.of(trials.trials[1].config, {}),
+             again = shared.of(trials.trials[2].config, {});
   EXPECT_NE(first, longer);
   EXPECT_EQ(first, again);
   shared.forget(first);
-  EXPECT_NE(shared.of(trials.trials[0].config), first);
-  EXPECT_EQ(shared.of(trials.trials[3].config), longer);
+  EXPECT_NE(shared.of(trials.trials[0].config, {}), first);
+  EXPECT_EQ(shared.of(trials.trials[3].config, {}), longer);
 }
 
 TEST_F(Sweeps, ShowTheirTrialsAsLinesOverParallelAxes) {

@@ -60,6 +60,13 @@ std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
   return load_model(text_of(arguments, "MODEL"), options);
 }
 
+std::vector<NamedAdapter> named_adapters(const CLI::App& arguments) {
+  std::vector<NamedAdapter> adapters;
+  for (const std::string& word : list_of(arguments, "--adapter"))
+    adapters.push_back(NamedAdapter::read(word));
+  return adapters;
+}
+
 int tell_answered(const Answered& answered, const Reading& reading) {
   if (answered.bad_rows == 0) return 0;
   const std::string message =

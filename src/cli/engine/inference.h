@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "run/adapters.h"
 #include "run/answer.h"
 #include "run/load.h"
 #include "run/reading.h"
@@ -32,6 +33,9 @@ LoadOptions load_task_options(const CLI::App& arguments);
 
 // A saved model set up by these.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
+
+// What --adapter says, each time.
+std::vector<NamedAdapter> named_adapters(const CLI::App& arguments);
 
 // Tells of rows that have no answer: an error, or a warning where the reading passes over them.
 // Gives the exit code.

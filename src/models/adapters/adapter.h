@@ -71,6 +71,13 @@ struct PrefixOptions {
   int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
 };
 
+// Virtual tokens: prompt.h.
+struct PromptOptions {
+  int64_t num_virtual_tokens = 20;
+  std::string init = "RANDOM";  // or as words of the model: "SAMPLE_VOCAB", drawn, or "TEXT"
+  std::string init_text = {};
+};
+
 // A weight of the network's own, and the module that holds it.
 struct OwnWeight {
   const std::string& name;
@@ -101,9 +108,13 @@ struct ChosenAdapter {
   std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
   // Before the tokens of each sequence.
   std::optional<PrefixOptions> prefix = {};
+  std::optional<PromptOptions> prompt = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
   bool trains_head_alone = false;  // and that is no mistake
+  // It changes weights of the model's own, or what is saved is the whole model: these cannot be
+  // kept in fewer bits (models/layers/frozen_weight.h).
+  bool needs_full_base = false;
 };
 
 struct AdapterInfo {
@@ -136,7 +147,7 @@ struct ByModule {
 
 // Options of a method, and a choice that holds them. Options has for_each(visit), which calls
 // visit(key, field) for each, and check(section), which refuses values at their place. It may have
-// saved(json), which makes them those that a folder has, and rates().
+// saved(json), which makes them those that a folder has, rates() and needs_full_base().
 template <typename Options>
 Options read_method_options(Config& section, ChosenAdapter& chosen);
 
@@ -188,6 +199,8 @@ Options read_method_options(Config& section, ChosenAdapter& chosen) {
   if constexpr (requires { options.saved(chosen.saved_options); })
     options.saved(chosen.saved_options);
   if constexpr (requires { options.rates(); }) chosen.rates = options.rates();
+  if constexpr (requires { options.needs_full_base(); })
+    chosen.needs_full_base = options.needs_full_base();
   return options;
 }
 

@@ -96,12 +96,14 @@ std::vector<kernels::LookedUp> TokenEmbeddingsImpl::tables_of(const Packed& toke
 }
 
 at::Tensor TokenEmbeddingsImpl::summed(const Packed& tokens) {
-  if (!tokens.ids.is_cpu() && !tokens.shift.defined()) {
+  if (!tokens.ids.is_cpu() && !tokens.shift.defined() && !tokens.prompt.defined()) {
     const std::vector<kernels::LookedUp> tables = tables_of(tokens);
     if (kernels::has_embedding_sum(tables))
       return kernels::embedding_sum(tables, tokens.tokens(), options_.scale);
   }
-  at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
+  at::Tensor words = words_(tokens.ids, "token id");
+  if (tokens.prompt.defined()) words = words.index_copy(0, tokens.prompt_rows, tokens.prompt);
+  at::Tensor sum = shifted(words, tokens.shift);
   if (options_.scale != 1) sum = sum * options_.scale;
   if (positions_) {
     const at::Tensor positions = options_.position_offset == 0

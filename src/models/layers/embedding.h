@@ -62,6 +62,7 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
 
   at::Tensor forward(const Rows& rows);  // REQUIRES: all rows
   int64_t width() const { return options_.width; }
+  double dropout() const { return options_.dropout; }
   const at::Tensor& words() const { return words_->weight; }  // the table
 
  private:
