@@ -116,8 +116,8 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   PlanOptions plan = plan_options(options);
   plan.pairs = want_pairs(regularisers);
   result.micro_batch_tokens = largest_micro_batch(lengths, plan);
-  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision) + parts.state_bytes() +
-                        pipeline.network().head().loss_bytes(precision) +
+  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision) +
+                        parts.state_bytes() + pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
   result.disk_bytes =

@@ -43,8 +43,7 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
                     loss_options(options)}),
       pass(regularisers.pass(pipeline.task(), pipeline.network(), loss_options(options))) {
   if (!optimizer->steps_there() || !regularisers.is_empty()) return;
-  pass_there =
-      regularisers.pass_there(pipeline.task(), pipeline.network(), loss_options(options));
+  pass_there = regularisers.pass_there(pipeline.task(), pipeline.network(), loss_options(options));
 }
 
 }  // namespace hone

@@ -10,8 +10,8 @@
 #include <map>
 
 #include "models/kernels/gpu/launcher.h"
-#include "tune/arriving_numbers.h"
 #include "models/layers/state_cache.h"
+#include "tune/arriving_numbers.h"
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
 #include "tune/checkpoint.h"
