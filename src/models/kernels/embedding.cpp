@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/graph_task.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include "models/kernels/embedding_simd.h"
 #include "models/kernels/gpu/device/parameters.h"
 #include "models/kernels/gpu/embedding.h"
+#include "models/kernels/leaf_gradient.h"
 #include "models/lazy_zeros.h"
 
 namespace hone::kernels {
@@ -74,19 +74,6 @@ void add_rows(const SortedIds& sorted, const at::Tensor& grad, const at::Tensor&
       sum_rows(partial.data(), &slot[i], 1, width, /*adds=*/true,
                out + sorted.pieces[i].row * width);
   }
-}
-
-// In place only where that is what autograd would have done in the end: a plain backward() to a
-// leaf without hooks.
-bool can_accumulate(const at::Tensor& table) {
-  if (!table.is_leaf() || !table.requires_grad() || !torch::autograd::impl::hooks(table).empty())
-    return false;
-  if (torch::autograd::impl::post_acc_grad_hooks(table) != nullptr) return false;
-  const auto* targets = torch::autograd::get_current_graph_task_exec_info();
-  if (targets != nullptr && !targets->empty()) return false;
-  const at::Tensor& grad = table.grad();
-  return !grad.defined() ||
-         (grad.is_contiguous() && grad.scalar_type() == at::kFloat && !grad.is_sparse());
 }
 
 struct Embedding : torch::autograd::Function<Embedding> {

@@ -9,6 +9,7 @@
 
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/cross_entropy_simd.h"
+#include "models/kernels/leaf_gradient.h"
 #include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 
@@ -80,6 +81,18 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& operand, const at::Ten
   return bias.defined() ? y.add_(bias) : y;
 }
 
+// What autograd is told of the weight's gradient: nothing where it was added in its place. A tied
+// table's lookups then add to it too, instead of to zeros of their own.
+at::Tensor given_to(const at::Tensor& weight, const at::Tensor& gradient) {
+  if (!can_accumulate(weight)) return gradient;
+  if (weight.grad().defined()) {
+    weight.mutable_grad().add_(gradient);
+  } else {
+    weight.mutable_grad() = gradient;
+  }
+  return {};
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
                           const MaybeTensor& some_bias, const at::Tensor& operand,
@@ -104,7 +117,10 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (wanted.bias) dbias += dlogits.sum(0, /*keepdim=*/false, at::kFloat);
     }
     if (wanted.x) context->saved_data["dx"] = at::zeros_like(x).index_copy_(0, rows, dtaken);
-    if (wanted.weight) context->saved_data["dweight"] = dweight;
+    if (wanted.weight) {
+      context->saved_data["dweight"] = dweight;
+      context->save_for_backward({weight});
+    }
     if (wanted.bias) context->saved_data["dbias"] = dbias;
     return at::scalar_tensor(sum, x.options().dtype(at::kFloat));
   }
@@ -121,7 +137,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       return factor == 1 ? gradient : gradient.mul_(factor);
     };
     if (context->needs_input_grad(0)) result[0] = scaled("dx");
-    if (context->needs_input_grad(1)) result[1] = scaled("dweight");
+    if (context->needs_input_grad(1))
+      result[1] = given_to(context->get_saved_variables()[0], scaled("dweight"));
     if (context->needs_input_grad(2)) result[2] = scaled("dbias");
     return result;
   }
