@@ -141,11 +141,13 @@ ModelConfig read(const Json& config, const Family& family) {
 
 }  // namespace
 
-// An output that is the table of words reads states that are scaled: in version 1.1, whose
-// config.json says that it is not, none are, even where a checkpoint has no other output.
+// The output reads states that are scaled. Those of version 1.1 are not: its config.json says so,
+// or, an older one, that the output is not the table of words, even where a checkpoint has no
+// other.
 ModelConfig read_config(const Json& config) {
   ModelConfig out = read(config, kT5);
-  if (out.causal_lm->is_tied) out.causal_lm->scale = 1 / std::sqrt(double(out.hidden_size));
+  if (flag_field(config, "scale_decoder_outputs", out.causal_lm->is_tied))
+    out.causal_lm->scale = 1 / std::sqrt(double(out.hidden_size));
   return out;
 }
 

@@ -145,7 +145,7 @@ Examples broken_rows(const std::vector<AttackedRow>& rows) {
         {row.record.where(),
          fmt::format("{} [{}]", shortened(row.attacked, kShownAttacked),
                      shortened(sentence_of(row.changes), kShownAttacked)),
-         dump(row.before), dump(row.after),
+         shown_answer(row.before), shown_answer(row.after),
          static_cast<double>(row.changes.size()) / static_cast<double>(row.words)});
   }
   std::stable_sort(examples.items.begin(), examples.items.end(),
@@ -206,14 +206,6 @@ bool Attacker::is_right(const Record& gold, const Json& result) const {
 std::vector<Judged> Attacker::ask(const std::vector<Record>& records, Search& search) const {
   search.found.queries += static_cast<int64_t>(records.size());
   return pipeline_.judge(records, options_.max_tokens);
-}
-
-Json Attacker::gold_fields_of(const Json& result) const {
-  Json own = Json::object();
-  for (const std::string& name : gold_fields_) {
-    if (result.contains(name)) own[name] = result[name];
-  }
-  return own;
 }
 
 // A word's importance: how far the loss rises without it.
@@ -308,10 +300,10 @@ AttackedRow Attacker::attack(const Record& record, int64_t row) const {
   std::vector<Judged> plain = pipeline_.judge(std::vector<Record>{record}, options_.max_tokens);
   if (plain.front().failure) throw *plain.front().failure;
   search.now.judged = std::move(plain.front());
-  found.before = gold_fields_of(search.now.judged.result);
+  found.before = answer_of(pipeline_.task(), search.now.judged.result);
   found.is_right = is_right(record, search.now.judged.result);
   if (found.is_right) rewrite(search);
-  found.after = gold_fields_of(search.now.judged.result);
+  found.after = answer_of(pipeline_.task(), search.now.judged.result);
   found.text = shown_texts(words, {});
   found.attacked = shown_texts(words, search.now.others);
   return found;

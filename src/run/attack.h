@@ -60,7 +60,6 @@ class Attacker {
   bool replace(Search& search, size_t word) const;  // whether the answer is wrong now
   void rewrite(Search& search) const;
   std::vector<Judged> ask(const std::vector<Record>& records, Search& search) const;
-  Json gold_fields_of(const Json& result) const;
 
   const Pipeline& pipeline_;
   const std::vector<NamedPerturbation>& perturbations_;

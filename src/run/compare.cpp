@@ -126,14 +126,6 @@ struct RightRows {
   std::vector<Example> only_first, only_second;
 };
 
-std::string answer_shown(const Task& task, const Json& answer) {
-  Json own = Json::object();
-  for (const std::string& name : task.gold_fields()) {
-    if (answer.contains(name)) own[name] = answer[name];
-  }
-  return own.size() == 1 ? dump(own.front()) : dump(own);
-}
-
 void count_right(const FinishedRun& run, const FinishedRun& other, const Record& gold,
                  const RowPlace& place, RightRows& rows) {
   if (!rows.can_tell) return;
@@ -145,9 +137,9 @@ void count_right(const FinishedRun& run, const FinishedRun& other, const Record&
   if (*first == *second) return;
   std::vector<Example>& list = *first ? rows.only_first : rows.only_second;
   if (list.size() < kChangedShown)
-    list.push_back({gold.where(),
-                    shortened(text_of_fields(gold, run.task->text_fields()), kChangedText),
-                    answer_shown(*run.task, here), answer_shown(*run.task, there)});
+    list.push_back(
+        {gold.where(), shortened(text_of_fields(gold, run.task->text_fields()), kChangedText),
+         shown_answer(answer_of(*run.task, here)), shown_answer(answer_of(*run.task, there))});
 }
 
 PlainTable right_table(const RightRows& rows) {

@@ -10,15 +10,18 @@
 namespace hone {
 namespace {
 
+constexpr double kShownLoss = 1.5;  // times the first one
+
 PlainTable rates_table(const RunConfig& config, const FoundRate& found) {
   PlainTable table{.note =
-                       "take a rate near where the loss falls fastest; where it is lowest, the "
-                       "rate is about ten times too high",
+                       "begin with the lower of two rates: where the loss falls fastest, and a "
+                       "tenth of the one where it is lowest",
                    .columns = {{"what", "where"}, {"rate", "rate"}}};
   const auto shown = [](double rate) {
     return rate > 0 ? Json(fmt::format("{:.2e}", rate)) : Json();
   };
-  table.rows = {{"the loss falls fastest", shown(found.steepest)},
+  table.rows = {{"to begin with", shown(found.advised())},
+                {"the loss falls fastest", shown(found.steepest)},
                 {"the loss is lowest", shown(found.lowest_loss)},
                 {"the configuration's", shown(config.train.learning_rate)}};
   return table;
@@ -28,6 +31,7 @@ LineChart rates_chart(const FoundRate& found) {
   LineChart chart{.note = "the loss of each step by the decimal logarithm of its rate: -4 is 1e-4",
                   .x = "log10 of the rate",
                   .lines = {{"loss"}, {"smoothed loss"}}};
+  chart.y_high = kShownLoss * found.trials.front().smoothed;  // the end would hide the fall
   for (const RateTrial& trial : found.trials) {
     chart.lines[0].points.emplace_back(std::log10(trial.rate), trial.loss);
     chart.lines[1].points.emplace_back(std::log10(trial.rate), trial.smoothed);

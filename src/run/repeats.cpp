@@ -81,15 +81,13 @@ Json interval_in(const Json& report, size_t end) {
   return all[metric.get<std::string>()].at(end);
 }
 
-std::vector<Json> run_row(const RunConfig& config, const OneRun& run) {
-  const Json fold = config.fold == 0 ? Json() : Json(config.fold);
+std::vector<Json> run_row(const OneRun& run) {
   if (run.report.is_null()) {
     const std::string why = run.failure ? std::string("failed: ") + run.failure->what() : "not run";
-    return {fold, run.seed, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, why};
+    return {run.seed, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, why};
   }
   const Json timing = run.report.value("timing", Json::object());
-  return {fold,
-          run.seed,
+  return {run.seed,
           run.report.value("score", Json()),
           interval_in(run.report, 0),
           interval_in(run.report, 1),
@@ -101,8 +99,7 @@ std::vector<Json> run_row(const RunConfig& config, const OneRun& run) {
 
 PlainTable runs_table(const RunConfig& config, const std::vector<OneRun>& runs) {
   PlainTable table{.note = "from, to: 95 %, bootstrap over the run's own test rows",
-                   .columns = {{"fold", "fold"},
-                               {"seed", "seed"},
+                   .columns = {{"seed", "seed"},
                                {"score", "score"},
                                {"low", "from"},
                                {"high", "to"},
@@ -110,8 +107,11 @@ PlainTable runs_table(const RunConfig& config, const std::vector<OneRun>& runs) 
                                {"best_step", "best step"},
                                {"train_seconds", "train s"},
                                {"folder", "folder"}}};
+  for (const OneRun& run : runs) table.rows.push_back(run_row(run));
+  if (config.repeats.front().fold == 0) return table;
+  table.columns.insert(table.columns.begin(), PlainTable::Column{"fold", "fold"});
   for (size_t i = 0; i < runs.size(); ++i)
-    table.rows.push_back(run_row(config.repeats[i], runs[i]));
+    table.rows[i].insert(table.rows[i].begin(), config.repeats[i].fold);
   return table;
 }
 

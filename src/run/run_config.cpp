@@ -104,10 +104,9 @@ Json read_dropout(Config& model) {
   for (const std::string& key : section.keys()) {
     const double p = section.get(key, 0.0);
     if (!(p >= 0 && p < 1))
-      throw section.error(key, fmt::format(
-                                   "" {} " is {}; a dropout probability is at least 0 and "
-                                         "less than 1",
-                                   key, p));
+      throw section.error(
+          key,
+          fmt::format("\"{}\" is {}; a dropout probability is at least 0 and less than 1", key, p));
     changes[key] = p;
   }
   return changes;

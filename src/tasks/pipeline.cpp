@@ -196,8 +196,9 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::vector<std::string> fresh;
-  pipeline->network_ = start.at_random ? random_network(config, *task, seed)
-                                       : network_from(model_folder, config, *task, seed, &fresh);
+  pipeline->network_ =
+      start.at_random ? random_network(config, *task, seed)
+                      : network_from(model_folder, config, *task, seed, &fresh, start.needs_head);
   if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
   pipeline->network_->eval();
   pipeline->info_ = &task->info();

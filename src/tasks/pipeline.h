@@ -56,6 +56,8 @@ using ResultSink = std::function<void(const Record& record, const Json& result)>
 struct Start {
   bool at_random = false;
   Json config = Json::object();  // values in place of those in its config.json
+  // The model is asked and not trained: Error(kModel) where it has no head of the task's own.
+  bool needs_head = false;
 };
 
 // All const members may be called from any number of threads at once, so long as nothing trains the

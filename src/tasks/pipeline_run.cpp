@@ -219,8 +219,8 @@ bool has_numbers(const Row& row) {
 std::vector<Row> written_rows(const Pipeline& pipeline, Network& network,
                               std::span<const Sample> samples, int64_t max_tokens) {
   std::vector<Generated> answers =
-      write_answers(network, pipeline.tokenizer(), *pipeline.task().generation(),
-                    prompts_of(samples), {.max_tokens = max_tokens});
+      write_answers(network, pipeline.task().answer_tokenizer(pipeline.tokenizer()),
+                    *pipeline.task().generation(), prompts_of(samples), {.max_tokens = max_tokens});
   std::vector<Row> rows;
   for (size_t i = 0; i < samples.size(); ++i)
     rows.push_back({&samples[i], {}, {}, std::move(answers[i])});

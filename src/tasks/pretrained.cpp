@@ -234,7 +234,7 @@ std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& t
 
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
                                       const Task& task, uint64_t seed,
-                                      std::vector<std::string>* fresh) {
+                                      std::vector<std::string>* fresh, bool needs_head) {
   StateDict weights = load_state_dict(folder);
   ModelConfig checked = config;
   settle_copies(checked, weights, folder);
@@ -243,6 +243,11 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   network->head().rename(weights);
   const std::string prefix = checked.base_prefix + ".";
   const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
+  if (needs_head && head.is_fresh)
+    throw Error(
+        ErrorKind::kModel, {folder},
+        fmt::format("has no head for task {} ({}), and one at random would answer anything.",
+                    task.info().name, first_names(head.names)));
   const LoadReport report =
       load_into(network->stored_weights(), weights, checked.base_prefix, folder);
   refuse_adapter(report.unexpected, folder);

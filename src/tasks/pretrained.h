@@ -24,9 +24,11 @@ std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& t
 // continue it (Task::can_continue), else a fresh one takes its place, a function of `seed`. Missing
 // weights of a head or a pooler start fresh; missing backbone weights are an Error(kModel) that
 // names them. `fresh` gets the names of the backbone's weights that start fresh.
+// Error(kModel) for a head that would start fresh where it is needed as it is (`needs_head`).
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
                                       const Task& task, uint64_t seed,
-                                      std::vector<std::string>* fresh = nullptr);
+                                      std::vector<std::string>* fresh = nullptr,
+                                      bool needs_head = false);
 
 // What a checkpoint holds twice becomes one weight; see CausalLmStyle. Error(kModel) where the two
 // differ.

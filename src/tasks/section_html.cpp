@@ -205,7 +205,8 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
 std::string html_of(const LineChart& chart, const ShortPaths&) {
   std::vector<svg::Line> lines;
   for (const LineChart::Line& line : chart.lines) lines.push_back({line.name, line.points});
-  return card("<p class='soft'>" + escape(chart.note) + "</p>" + svg::line_chart(lines, chart.x));
+  return card("<p class='soft'>" + escape(chart.note) + "</p>" +
+              svg::line_chart(lines, chart.x, chart.y_low, chart.y_high));
 }
 
 std::string plain_head(const PlainTable& table) {

@@ -100,12 +100,15 @@ std::string more_text(size_t items, const std::string& rest) {
 }
 
 std::string text_of(const Examples& examples, const std::string& rest) {
-  std::string text;
+  if (examples.items.empty()) return "";
+  const bool is_usual = examples.legend == Examples().legend;
+  const char* between = is_usual ? ", predicted " : " → ";
+  std::string text = is_usual ? "" : "  (" + examples.legend + ")\n";
   for (size_t i = 0; i < std::min(kExamplesPrinted, examples.items.size()); ++i) {
     const Example& e = examples.items[i];
     const std::string confidence = e.confidence > 0 ? fmt::format(" ({:.3f})", e.confidence)
                                                     : "";  // predictions without scores have none
-    text += console::printable(fmt::format("  {}: {}, predicted {}{}: {}", e.where.str(), e.gold,
+    text += console::printable(fmt::format("  {}: {}{}{}{}: {}", e.where.str(), e.gold, between,
                                            e.predicted, confidence, e.text)) +
             "\n";
   }

@@ -120,6 +120,7 @@ struct LineChart {
   std::string note = {};  // how to read it
   std::string x = {};     // what the axis is
   std::vector<Line> lines = {};
+  double y_low = 0, y_high = 0;  // what is shown, where low < high; points beyond are cut off
 };
 
 struct Section {

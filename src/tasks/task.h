@@ -189,6 +189,8 @@ class Task {
   // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
   // a record has one, and its row has Row::written in place of outputs.
   virtual const GenerationSettings* generation() const { return nullptr; }
+  // The tokens of answers, where these are not the model's.
+  virtual const Tokenizer& answer_tokenizer(const Tokenizer& of_model) const { return of_model; }
   // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
   // result are added to those of the one that `assess` gives.
   virtual AnswerSample answer_sample() const { return {}; }

@@ -28,8 +28,8 @@ std::vector<Prompt> prompts_of(std::span<const Sample> samples);
 std::unique_ptr<StepDecoder> make_decoder(Network& network, const std::vector<Prompt>& prompts);
 
 // Answers to prompts, in their order, each with a source where the network reads one. `network` has
-// a CausalLmHead and is not being trained. An
-// answer ends with the token that completes a stop string. `run.on_token` sees every token.
+// a CausalLmHead and is not being trained; `tokenizer` is that of what it writes. An answer ends
+// with the token that completes a stop string. `run.on_token` sees every token.
 std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenizer,
                                      const GenerationSettings& settings,
                                      const std::vector<Prompt>& prompts,

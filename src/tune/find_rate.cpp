@@ -72,6 +72,8 @@ void set_up(Pipeline& pipeline, const TrainOptions& options) {
 
 }  // namespace
 
+double FoundRate::advised() const { return std::min(steepest, lowest_loss / 10); }
+
 FoundRate judge_rates(std::vector<RateTrial> trials) {
   FoundRate found;
   found.trials = std::move(trials);

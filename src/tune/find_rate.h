@@ -27,10 +27,13 @@ struct FoundRate {
   std::vector<RateTrial> trials;
   bool diverged = false;  // it ended before `highest`: the loss rose to four times its lowest, or
                           // was no number
-  // Where the smoothed loss falls fastest by the logarithm of the rate: the rate to begin with. 0:
-  // it fell nowhere.
+  // Where the smoothed loss falls fastest by the logarithm of the rate; 0: it fell nowhere.
   double steepest = 0;
   double lowest_loss = 0;  // the rate at which the smoothed loss was lowest: too high by a lot
+
+  // The rate to begin with: the lower of `steepest` and a tenth of `lowest_loss`. Of few steps the
+  // steepest place may be the last noise before the lowest one.
+  double advised() const;
 };
 
 // Trains the pipeline's network, which is of no use afterwards. `options` but for the rate, its

@@ -104,6 +104,12 @@ int64_t layer_of(const std::string& name) {
   return -1;
 }
 
+// A table that a layer owns (T5's distances) is that layer's.
+bool is_embedding(const Parameter& parameter) {
+  return parameter.name.find("embedding") != std::string::npos ||
+         (parameter.rows && layer_of(parameter.name) < 0);
+}
+
 namespace {
 
 // The output layers train at the run's rate, the top layer at `decay` of it, the one below at
@@ -115,7 +121,7 @@ void decay_by_layer(std::vector<Parameter>& parameters, const ModelConfig& model
   for (Parameter& parameter : parameters) {
     if (!parameter.name.starts_with(model.base_prefix + ".")) continue;
     const int64_t layer = layer_of(parameter.name);
-    const bool comes_first = parameter.name.find("embedding") != std::string::npos;
+    const bool comes_first = is_embedding(parameter);
     if (layer >= 0 || comes_first) numbered.emplace_back(&parameter, comes_first ? -1 : layer);
     layers = std::max(layers, layer + 1);
   }

@@ -56,21 +56,22 @@ class Checker {
   const Config& section_;
 };
 
-void read_option(Config& section, const char* key, std::string& value) {
+void read_train_option(Config& section, const char* key, std::string& value) {
   const auto allowed = choices(key);
   value = allowed.empty() ? section.get(key, value) : section.choice(key, value, allowed);
 }
 
 template <typename Number>
-void read_option(Config& section, const char* key, Number& value) {
+void read_train_option(Config& section, const char* key, Number& value) {
   value = section.get(key, value);
 }
 
-void read_option(Config& section, const char* key, Patterns& value) {
+void read_train_option(Config& section, const char* key, Patterns& value) {
   value = {section.get(key, value.globs), section.where(key)};
 }
 
-void read_option(Config&, const char*, Json&) {}  // optim_args: what is in it depends on `optim`
+void read_train_option(Config&, const char*, Json&) {
+}  // optim_args: what is in it depends on `optim`
 
 Json read_optim_args(Config& section, const OptimizerInfo& optimizer) {
   if (optimizer.read == nullptr && section.has("optim_args"))
@@ -83,18 +84,18 @@ Json read_optim_args(Config& section, const OptimizerInfo& optimizer) {
 
 ParameterGroup read_group(Config& section) {
   ParameterGroup group;
-  read_option(section, "parameters", group.parameters);
+  read_train_option(section, "parameters", group.parameters);
   if (group.parameters.globs.empty())
     throw section.error("parameters", "a group needs \"parameters\": patterns of weight names");
   if (section.has("learning_rate") && section.has("factor"))
     throw section.error("factor", "a group has a \"learning_rate\" or a \"factor\" of the run's");
   const Checker check(section);
   if (section.has("learning_rate")) {
-    read_option(section, "learning_rate", group.learning_rate);
+    read_train_option(section, "learning_rate", group.learning_rate);
     check.inside("learning_rate", group.learning_rate, 0, Checker::kNoLimit, false);
   }
   if (section.has("factor")) {
-    read_option(section, "factor", group.factor);
+    read_train_option(section, "factor", group.factor);
     check.inside("factor", group.factor, 0, Checker::kNoLimit, false);
   }
   if (section.has("weight_decay")) {
@@ -104,7 +105,7 @@ ParameterGroup read_group(Config& section) {
   return group;
 }
 
-void read_option(Config& section, const char* key, std::vector<ParameterGroup>& value) {
+void read_train_option(Config& section, const char* key, std::vector<ParameterGroup>& value) {
   for (Config& group : section.sections(key)) value.push_back(read_group(group));
 }
 
@@ -191,7 +192,7 @@ void check_stopping(const Checker& check, const TrainOptions& o, bool has_valida
 TrainOptions TrainOptions::read(Config& section, bool has_validation, double learning_rate) {
   TrainOptions o;
   o.learning_rate = learning_rate;
-  for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
+  for_each_option(o, [&](const char* key, auto& value) { read_train_option(section, key, value); });
   o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);
   check.refuse(o.optim_moments != "fp32" && !optimizers().named(o.optim).has_narrow_moments,

@@ -85,6 +85,32 @@ def test_of_entities_the_labelled_words_stay(hone, tiny_model, tmp_path):
         assert line["attacked"].startswith(name + " ")
 
 
+def test_a_masked_model_offers_whole_words(hone, model, tiny_model, tmp_path):
+    lines = [json.loads(line)["text"] for line in (model / "train.jsonl").read_text().splitlines()]
+    (tmp_path / "texts.txt").write_text("\n".join(lines) + "\n")
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        task="{name: mlm}",
+        data=f"  train: {{path: {tmp_path}/texts.txt}}",
+        num_train_epochs=8,
+    )
+    hone("train", config, "--quiet")
+    masked, out = tmp_path / "run/model", tmp_path / "report"
+    attack(hone, model, "--by", "masked", "--masked", masked, "--report", out, "--most-words", 1)
+    rows = [json.loads(line) for line in (out / "attacked.jsonl").read_text().splitlines()]
+    changes = [change for row in rows for change in row["changes"]]
+    assert changes
+    for change in changes:
+        assert change["by"] == "masked" and change["to"].isalnum()
+        assert change["to"] != change["from"]
+
+
+def test_a_model_without_a_head_for_masked_words_is_refused(hone, model, tiny_model):
+    run = hone("attack", model / "run/model", model / "test.jsonl", "--masked", tiny_model, code=4)
+    assert "has no head for task mlm" in run.stderr
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

@@ -88,6 +88,9 @@ FAMILIES = {
     ),
 }
 
+# Scores that nothing scales down: Transformers' own gradients are 1.4e-5 away from those in fp64.
+TOLERANCES = {"t5_gated": 3e-5, "mt5": 3e-5}
+
 
 def random_model(family):
     """Biases and norms away from 0 and 1 too, else they prove nothing."""
@@ -160,7 +163,8 @@ def pairs(family, seed=1):
 def test_logits_and_gradients_equal_transformers(family, tmp_path):
     model = random_model(family)
     model.save_pretrained(tmp_path / "model")
-    assert_equal_pass(model, tmp_path / "model", inputs_of(*pairs(family)), tmp_path)
+    tolerance = TOLERANCES.get(family, 1e-5)
+    assert_equal_pass(model, tmp_path / "model", inputs_of(*pairs(family)), tmp_path, tolerance)
 
 
 @pytest.mark.parametrize("family", ["t5_gated", "marian_separate", "mbart"])
@@ -219,8 +223,10 @@ def expected_answer(peer, source, options):
     plain = dict(pad_token_id=1, decoder_start_token_id=2, eos_token_id=options["eos_token_id"])
     peer.generation_config = transformers.GenerationConfig(**plain)
     more = {key: value for key, value in options.items() if key != "eos_token_id"}
-    with torch.no_grad():
-        found = peer.generate(torch.tensor([source]), do_sample=False, **more)[0].tolist()[1:]
+    with torch.no_grad():  # the cache of a T5 there has layers for as many as its encoder's
+        found = peer.generate(torch.tensor([source]), do_sample=False, use_cache=False, **more)[
+            0
+        ].tolist()[1:]
     end = options["eos_token_id"]
     return found[: found.index(end) + 1] if end in found else found
 
@@ -371,7 +377,7 @@ def as_pegasus(source, folder):
     spec = json.loads((source / "config.json").read_text())
     weights = load_file(source / "model.safetensors")
     words = [
-        (source / spec[side]["vocabulary"]).read_text().splitlines()
+        [*(source / spec[side]["vocabulary"]).read_text().splitlines(), "<unk>"]  # a row of its own
         for side in ("source", "target")
     ]
     read, written = map(len, words)

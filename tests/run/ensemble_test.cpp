@@ -34,8 +34,8 @@ TEST(Averages, AreTheMeanOfProbabilities) {
 }
 
 TEST(Averages, StayNumbersWhereAllAreSure) {
-  const std::vector<at::Tensor> sure = {at::tensor({{200.0F, -200.0F}}),
-                                        at::tensor({{300.0F, -100.0F}})};
+  const std::vector<at::Tensor> sure = {at::tensor({200.0F, -200.0F}).view({1, 2}),
+                                        at::tensor({300.0F, -100.0F}).view({1, 2})};
   EXPECT_TRUE(average_of_classes(sure).isfinite().all().item<bool>());
   EXPECT_TRUE(average_of_labels(sure).isfinite().all().item<bool>());
 }

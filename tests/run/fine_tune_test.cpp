@@ -183,7 +183,7 @@ TEST_F(FineTune, TakesDropoutInPlaceOfTheModelsOwnAndKeepsIt) {
 }
 
 TEST_F(FineTune, RefusesDropoutThatTheModelDoesNotHave) {
-  EXPECT_THAT(error_of([&] { fine_tune(config({"model.dropout.hidden_dropout=0.1"})); }),
+  EXPECT_THAT(error_of([&] { fine_tune(config({"model.dropout.hidden_dropout_probs=0.1"})); }),
               HasSubstr("did you mean \"hidden_dropout_prob\""));
   EXPECT_THAT(error_of([&] { config({"model.dropout.hidden_dropout_prob=1"}); }),
               HasSubstr("less than 1"));

@@ -84,7 +84,7 @@ TEST(BalancedLoss, OfNothingChangedIsTheCrossEntropy) {
 }
 
 TEST(BalancedLoss, HasAGradientWhereARowIsSurelyRight) {
-  const at::Tensor logits = at::tensor({{200.0F, 0.0F, 0.0F}}).requires_grad_();
+  const at::Tensor logits = at::tensor({200.0F, 0.0F, 0.0F}).view({1, 3}).requires_grad_();
   Options options;
   options.focal_gamma = 0.5;
   balanced_loss(logits, at::tensor({0}, at::kLong), options, kRows, 0).backward();
@@ -92,7 +92,8 @@ TEST(BalancedLoss, HasAGradientWhereARowIsSurelyRight) {
 }
 
 TEST(FocalFactors, AreThoseOfWhatIsRight) {
-  const at::Tensor logits = at::tensor({{2.0F, -1.0F}}), targets = at::tensor({{1.0F, 1.0F}});
+  const at::Tensor logits = at::tensor({2.0F, -1.0F}).view({1, 2}),
+                   targets = at::tensor({1.0F, 1.0F}).view({1, 2});
   const at::Tensor found = focal_factors(logits, targets, 2);
   EXPECT_NEAR(found[0][0].item<double>(), std::pow(1 - 1 / (1 + std::exp(-2.0)), 2), 1e-6);
   EXPECT_NEAR(found[0][1].item<double>(), std::pow(1 - 1 / (1 + std::exp(1.0)), 2), 1e-6);

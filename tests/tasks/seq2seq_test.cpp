@@ -24,6 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 using testing_support::error_of;
 using testing_support::TemporaryFolder;
 
@@ -206,13 +207,15 @@ TEST(Seq2SeqRows, LanguagesStandLastWhereTheTokenizerHasThemThere) {
   EXPECT_THAT(made.sample(pair("w0", "w2"), false).streams[1].ids, ElementsAre(kDutch));
 }
 
+// Sides with vocabularies of their own.
+const Setup kSeparate{.changes = {{"share_encoder_decoder_embeddings", false},
+                                  {"decoder_vocab_size", 45},
+                                  {"eos_token_id", 3}}};
+
 TEST(Seq2SeqRows, OfATargetWithAVocabularyOfItsOwn) {
   const TemporaryFolder target;
   testing_support::write_tiny_bert(target.path());
-  const Made made(fmt::format("{{target_tokenizer: {}}}", target.path()),
-                  {.changes = {{"share_encoder_decoder_embeddings", false},
-                               {"decoder_vocab_size", 45},
-                               {"eos_token_id", 3}}});
+  const Made made(fmt::format("{{target_tokenizer: {}}}", target.path()), kSeparate);
   const Sample sample = made.sample(pair("w0", "word1"));
   EXPECT_THAT(sample.targets[0].values, ElementsAre(2, 6, 3));  // [CLS] word1 [SEP]
 }
@@ -356,6 +359,24 @@ TEST(Seq2Seq, IsTheSameOnceItIsSavedAndLoaded) {
     const Json generation = read_json(saved / "model/generation_config.json", ErrorKind::kModel);
     EXPECT_EQ(generation["decoder_start_token_id"], kStartId);
   }
+}
+
+TEST(Seq2Seq, StopsAtWordsOfTheTargetsOwnVocabulary) {
+  const TemporaryFolder target;
+  testing_support::write_tiny_bert(target.path());
+  const auto answer = [&](const std::string& more) {
+    const Made made(
+        fmt::format("{{target_tokenizer: {}, max_new_tokens: 8{}}}", target.path(), more),
+        kSeparate);
+    const auto pipeline = Pipeline::create(made.folder.path(), made.tokenizer, made.task, 1);
+    return pipeline->predict({pair("w0 w1 w2", "word1")}).at(0);
+  };
+  const std::string text = answer("").at("target");
+  const std::string last = text.substr(text.rfind(' ') + 1);
+  ASSERT_THAT(last, StartsWith("word"));
+  const Json stopped = answer(fmt::format(", stop_strings: [\"{}\"]", last));
+  EXPECT_EQ(stopped["finish_reason"], "stop");
+  EXPECT_EQ(stopped["target"], text.substr(0, text.find(last)));
 }
 
 TEST(Seq2Seq, BeginsAtRandomWhereNoWeightsAreAsked) {

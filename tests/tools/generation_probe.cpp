@@ -20,6 +20,7 @@
 
 #include "base/json.h"
 #include "models/generation/logit_rules.h"
+#include "tasks/causal_lm_head.h"
 #include "tasks/generation_options.h"
 #include "tasks/options.h"
 #include "tasks/pretrained.h"

@@ -72,6 +72,7 @@ void run(const std::string& config_path, const std::string& folder) {
                 sequence_limit(ModelConfig::load(model), *tokenizer, options.max_seq_length));
   config.refuse_unknown();
 
+  task->begin_from(model, options.max_seq_length > 0);
   for (const Record& record : records) {
     task->learn(record);
     task->learn_tokens(record, *tokenizer);

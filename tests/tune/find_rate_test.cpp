@@ -32,6 +32,13 @@ TEST(JudgeRates, FindTheSteepestFallBeforeTheLowestLoss) {
   EXPECT_LT(std::log10(found.lowest_loss), -1.8);
 }
 
+TEST(JudgeRates, AdviseNoMoreThanATenthOfTheLowestLosssRate) {
+  FoundRate found{.steepest = 1e-3, .lowest_loss = 1e-3};
+  EXPECT_DOUBLE_EQ(found.advised(), 1e-4);
+  found.lowest_loss = 1;
+  EXPECT_DOUBLE_EQ(found.advised(), 1e-3);
+}
+
 TEST(JudgeRates, OfALossThatOnlyRisesFindNone) {
   std::vector<RateTrial> trials;
   for (int i = 0; i < 30; ++i) trials.push_back({std::pow(10, -6 + 0.1 * i), 1.0 + i, 1.0 + i});

@@ -35,8 +35,8 @@ std::vector<ChosenRegulariser> chosen(const std::string& yaml) {
 // A network with its regularisers, and the gradient of samples.
 class Trained {
  public:
-  Trained(TinyRun& run, const std::string& regularise) : run_(run) {
-    run.load_pipeline();
+  Trained(TinyRun& run, const std::string& regularise, bool loads = true) : run_(run) {
+    if (loads) run.load_pipeline();
     network().train();
     optimizer_ = optimizers().named("adamw").make(trainable_parameters(network(), tiny_options()),
                                                   tiny_options());
@@ -50,17 +50,20 @@ class Trained {
     return make_micro_batch(run_.store(), indices, 42, 0).batch;
   }
   const PassResult& last() const { return last_; }
+  double sum() const { return sum_; }  // of the losses of all passes
 
   // Of the samples in micro-batches of so many.
   std::map<std::string, at::Tensor> gradient(int64_t samples, int64_t micro) {
     clear_gradients(optimizer_->parameters());
     numbers.clear();
+    sum_ = 0;
     double count = 0;
     for (int64_t first = 0; first < samples; first += micro) {
       std::vector<int64_t> indices;
       for (int64_t i = first; i < first + micro; ++i) indices.push_back(i);
       last_ = pass_(batch(indices));
       count += last_.count;
+      sum_ += last_.loss;
       for (const auto& [name, value] : last_.numbers) numbers[name] += value;
     }
     all_->before_step(count);
@@ -78,6 +81,7 @@ class Trained {
   std::unique_ptr<Regularisers> all_;
   Pass pass_;
   PassResult last_;
+  double sum_ = 0;
 };
 
 // ---- how far outputs are apart
@@ -476,27 +480,19 @@ TEST(Average, IsTheMeanOfTheLastCopiesWhileTheWeightsAreTrained) {
   TrainOptions options = tiny_options();
   options.max_steps = 11;
   options.eval_strategy = "no";
-  run.train(options);
-  // A run without it, looked at after each step: copies are of steps 6, 8 and 10.
-  TinyRun plain;
-  int64_t step = 0;
-  std::map<std::string, at::Tensor> sum;
-  plain.evaluate_instead = [&] {
-    ++step;
-    if (step == 6 || step == 8 || step == 10) {
-      for (const auto& [name, value] : plain.weights())
-        sum[name] = sum.contains(name) ? sum[name] + value : value.clone();
-    }
-    return std::pair(Report{}, 1.0);
+  std::map<std::string, at::Tensor> sum, last;  // copies are of steps 6, 8 and 10
+  run.also = [&](const Event& event) {
+    const auto* stepped = std::get_if<Stepped>(&event);
+    if (stepped == nullptr) return;
+    last = run.weights();
+    if (stepped->step < 6 || stepped->step % 2 != 0) return;
+    for (const auto& [name, value] : last)
+      sum[name] = sum.contains(name) ? sum.at(name) + value : value;
   };
-  options.eval_strategy = "steps";
-  options.eval_steps = 1;
-  options.load_best_model_at_end = false;
-  plain.train(options);
-  EXPECT_EQ(step, 11);
+  run.train(options);
   for (auto& [name, value] : sum) value = value / 3;
   EXPECT_LT(largest_difference(sum, run.weights()), 1e-5);
-  EXPECT_NE(first_difference(plain.weights(), run.weights()), "");
+  EXPECT_NE(first_difference(last, run.weights()), "");
 }
 
 TEST(Average, BeforeItsFirstCopyIsTheWeightsThemselves) {
@@ -726,6 +722,57 @@ TEST(Smart, OfATaskWithoutDivergenceIsRefused) {
   TinyRun run("ner");
   run.task_yaml = "{crf: true}";
   EXPECT_THAT(error_of([&] { Trained(run, "{smart: {}}"); }), HasSubstr("regularise.smart"));
+}
+
+// ---- what has no direction
+
+class WithoutADirection : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Regularise, WithoutADirection,
+                         testing::Values("{fgm: {}}", "{pgd: {}}", "{freelb: {}}", "{smart: {}}"));
+
+// A head of zeros: no word changes the output, and 0 / 0 would be no number.
+TEST_P(WithoutADirection, GradientsAreNumbersInFp32AndBf16) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, GetParam());
+    trained.network().set_precision(precision);
+    {
+      const c10::AutoGradMode no_grad(false);
+      for (auto& [name, value] : trained.network().weights()) {
+        if (name.starts_with("classifier")) value.zero_();
+      }
+    }
+    const auto gradient = trained.gradient(8, 8);
+    for (const auto& [name, value] : gradient)
+      EXPECT_TRUE(value.isfinite().all().item<bool>()) << name;
+    EXPECT_GT(gradient.at("classifier.weight").norm().item<double>(), 0);
+    for (const auto& [name, value] : trained.numbers) EXPECT_TRUE(std::isfinite(value)) << name;
+  }
+}
+
+// Their own gradient is not asked for, and the words' shift has one all the same.
+TEST(Fgm, ClimbsWithFrozenEmbeddings) {
+  for (const char* yaml : {"{fgm: {epsilon: 0.1}}", "{pgd: {epsilon: 0.1, alpha: 0.05}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    run.load_pipeline();
+    for (auto& [name, value] : run.pipeline().network().weights())
+      value.requires_grad_(name.find("embeddings") == std::string::npos);
+    Trained trained(run, yaml, /*loads=*/false);
+    const auto gradient = trained.gradient(8, 4);
+    EXPECT_FALSE(gradient.contains("bert.embeddings.word_embeddings.weight"));
+    EXPECT_GT(trained.numbers.begin()->second, trained.sum());
+  }
+}
+
+TEST(Fgm, RaisesTheLossMoreFurtherAway) {
+  double before = 0;
+  for (const char* yaml : {"{fgm: {epsilon: 0.001}}", "{fgm: {epsilon: 0.03}}", "{fgm: {}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, yaml);
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.numbers.at("fgm.loss"), std::max(before, trained.last().loss)) << yaml;
+    before = trained.numbers.at("fgm.loss");
+  }
 }
 
 // ---- runs

@@ -75,7 +75,7 @@ TEST(TrainOptions, ReadEveryKey) {
     if (key == "optim_moments") continue;  // AdamW's alone
     EXPECT_NE(value, unset.at(key)) << key;
   }
-  EXPECT_EQ(set.size(), 44U);
+  EXPECT_EQ(set.size(), 46U);
   EXPECT_EQ(read("train: {optim_moments: bf16}").optim_moments, "bf16");
 }
 

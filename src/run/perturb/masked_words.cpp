@@ -21,7 +21,7 @@ std::unique_ptr<Pipeline> load_masked_model(const std::string& model) {
   Config options = Config::parse(fmt::format("{{text: {}, top_k: {}}}", kText, kOffers), "mlm");
   std::shared_ptr<Task> task = task_named("mlm").make(options, 0);
   task->learn_tokens(Record{Json{{kText, ""}}, nullptr}, *tokenizer);
-  return Pipeline::create(folder, tokenizer, task, /*seed=*/0);
+  return Pipeline::create(folder, tokenizer, task, /*seed=*/0, {}, {}, {.needs_head = true});
 }
 
 // One whole word, and nothing else.

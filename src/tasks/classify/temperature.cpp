@@ -67,7 +67,7 @@ double TemperatureSearch::best() const {
       at_b = mean_loss(std::exp(b));
     }
   }
-  return std::exp((low + high) / 2);
+  return std::round(std::exp((low + high) / 2) * 1e6) / 1e6;  // as it is shown and kept
 }
 
 void TemperatureSearch::add_to(Report& report) const {

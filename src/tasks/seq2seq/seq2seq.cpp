@@ -110,7 +110,7 @@ void Seq2Seq::reopen(const std::string& model_folder) {
 // Once: what the tokenizers say of special tokens.
 void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
   if (learned_.vocabulary > 0) return;
-  const Tokenizer& target = target_tokenizer(tokenizer);
+  const Tokenizer& target = answer_tokenizer(tokenizer);
   learned_.vocabulary = target.vocab_size();
   learn_end(target);
   if (options_.has_languages()) learn_languages(tokenizer);
@@ -138,7 +138,7 @@ void Seq2Seq::learn_end(const Tokenizer& tokenizer) {
 // that it is made to write.
 void Seq2Seq::learn_languages(const Tokenizer& tokenizer) {
   SpecialTokens& tokens = learned_.tokens;
-  const Tokenizer& target = target_tokenizer(tokenizer);
+  const Tokenizer& target = answer_tokenizer(tokenizer);
   const bool is_mbart = tokenizer_class_.starts_with("MBartTokenizer");
   tokens.language_is_last = options_.language_place == LanguagePlace::kLast ||
                             (options_.language_place == LanguagePlace::kAuto && is_mbart);
@@ -167,10 +167,10 @@ Reading Seq2Seq::reading(const Tokenizer& tokenizer) const {
   const int64_t source = length_limit(options_.source_limit(), tokenizer);
   return {options_,
           tokenizer,
-          target_tokenizer(tokenizer),
+          answer_tokenizer(tokenizer),
           learned_.tokens,
           learned_.source_positions > 0 ? std::min(source, learned_.source_positions) : source,
-          length_limit(options_.target_limit(), target_tokenizer(tokenizer))};
+          length_limit(options_.target_limit(), answer_tokenizer(tokenizer))};
 }
 
 std::vector<Sample> Seq2Seq::encode(const Record& record, const Tokenizer& tokenizer,
@@ -216,7 +216,7 @@ Json Seq2Seq::decode(const Record&, std::span<const Row> rows, const Tokenizer& 
   if (!row.written) return loss_json(row);
   Json result = facts_of(*row.written, *row.sample);
   result[options_.target] =
-      text_of(*row.written, target_tokenizer(tokenizer), options_.generation.stop_strings);
+      text_of(*row.written, answer_tokenizer(tokenizer), options_.generation.stop_strings);
   return result;
 }
 

@@ -47,6 +47,10 @@ class Seq2Seq : public Task {
   Outputs predict(Network& network, const Batch& batch) const override;
   std::pair<Outputs, Loss> assess(Network& network, const Batch& batch) const override;
   const GenerationSettings* generation() const override { return &options_.generation; }
+  // The target's: its own, or the model's.
+  const Tokenizer& answer_tokenizer(const Tokenizer& of_model) const override {
+    return target_tokenizer_ ? *target_tokenizer_ : of_model;
+  }
   AnswerSample answer_sample() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
@@ -56,10 +60,6 @@ class Seq2Seq : public Task {
   void write_files(const ModelConfig& model, const std::string& folder) const override;
 
  private:
-  // The target's: its own, or the model's.
-  const Tokenizer& target_tokenizer(const Tokenizer& of_model) const {
-    return target_tokenizer_ ? *target_tokenizer_ : of_model;
-  }
   void learn_languages(const Tokenizer& tokenizer);
   void learn_end(const Tokenizer& tokenizer);
   Reading reading(const Tokenizer& tokenizer) const;

@@ -13,7 +13,7 @@
 namespace hone {
 namespace {
 
-class Average : public Regulariser {
+class AverageOfCopies : public Regulariser {
  public:
   struct Options {
     int64_t last = 5;   // of which the mean is taken
@@ -33,7 +33,7 @@ class Average : public Regulariser {
     }
   };
 
-  Average(const Options& options, const RegulariserContext& context)
+  AverageOfCopies(const Options& options, const RegulariserContext& context)
       : options_(options), network_(context.pipeline.network()), optimizer_(context.optimizer) {
     if (options_.every == 0) options_.every = std::max<int64_t>(1, context.total_steps / 50);
   }
@@ -113,7 +113,7 @@ class Average : public Regulariser {
 
 RegulariserInfo average() {
   return {"average", "the mean of the last few copies of the weights is evaluated and saved",
-          read_regulariser<Average>};
+          read_regulariser<AverageOfCopies>};
 }
 
 }  // namespace hone

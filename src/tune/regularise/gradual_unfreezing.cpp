@@ -49,7 +49,7 @@ class GradualUnfreezing : public Regulariser {
           "regularise.gradual_unfreezing lets the layers of the pre-trained model join, and "
           "none of them is trained here");
     for (const Parameter& parameter : optimizer_.parameters())
-      turns_.push_back(parameter.name.starts_with(prefix) ? turn_of(parameter.name) : -1);
+      turns_.push_back(parameter.name.starts_with(prefix) ? turn_of(parameter) : -1);
   }
 
   void before_step(double /*count*/) override {
@@ -68,9 +68,9 @@ class GradualUnfreezing : public Regulariser {
 
  private:
   // How many layers come before it; -1: it trains from the start (what stands behind the layers).
-  int64_t turn_of(const std::string& name) const {
-    if (name.find("embedding") != std::string::npos) return layers_;
-    const int64_t layer = layer_of(name);
+  int64_t turn_of(const Parameter& parameter) const {
+    if (is_embedding(parameter)) return layers_;
+    const int64_t layer = layer_of(parameter.name);
     return layer < 0 ? -1 : layers_ - 1 - layer;
   }
 

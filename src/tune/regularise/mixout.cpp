@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "models/layers/initialise.h"
+#include "tune/parameters.h"
 #include "tune/regularise/regulariser.h"
 
 namespace hone {
@@ -36,8 +37,8 @@ class Mixout : public Regulariser {
     const std::string prefix = context.pipeline.config().base_prefix + ".";
     for (size_t i = 0; i < optimizer_.parameters().size(); ++i) {
       const Parameter& parameter = optimizer_.parameters()[i];
-      const bool is_matrix = parameter.value.dim() == 2 && !parameter.rows &&
-                             parameter.name.find("embedding") == std::string::npos;
+      const bool is_matrix =
+          parameter.value.dim() == 2 && !parameter.rows && !is_embedding(parameter);
       if (is_matrix && parameter.name.starts_with(prefix))
         mixed_.push_back({i, parameter.value.detach().clone(), {}, {}});
     }
