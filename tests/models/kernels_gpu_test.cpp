@@ -1,8 +1,14 @@
 // The kernels for a GPU beside ATen in double: on an emulated card, and on a real one where there
 // is one.
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "base/file.h"
 #include "models/kernels/dropout.h"
 #include "models/kernels/gpu/activation.h"
 #include "models/kernels/gpu/compiler.h"
@@ -13,11 +19,14 @@
 #include "models/kernels/norm.h"
 #include "models/kernels_testing.h"
 #include "support/emulated_gpu.h"
+#include "support/temporary_folder.h"
 
 namespace hone::kernels {
 namespace {
 
+using ::testing::AllOf;
 using testing::error;
+using ::testing::HasSubstr;
 using testing::normal;
 
 // A card, and where its tensors are.
@@ -268,6 +277,44 @@ TEST(KernelsGpu, AnIdOutsideOfItsTableIsNoNumber) {
 TEST(KernelsGpu, AreNotAskedForOnTheCpu) {
   EXPECT_EQ(gpu::launcher_of(at::zeros({1})), nullptr);
   EXPECT_EQ(gpu::missing_kernels(at::kCPU), "");
+}
+
+class CachesIn {
+ public:
+  explicit CachesIn(const std::string& folder) {
+    if (const char* const before = std::getenv("XDG_CACHE_HOME")) before_ = before;
+    setenv("XDG_CACHE_HOME", folder.c_str(), 1);
+  }
+  ~CachesIn() {
+    before_ ? setenv("XDG_CACHE_HOME", before_->c_str(), 1) : unsetenv("XDG_CACHE_HOME");
+  }
+
+ private:
+  std::optional<std::string> before_;
+};
+
+// NVRTC needs no card; where it is not, the reason is told.
+TEST(KernelsGpu, AreCompiledOnceAndKept) {
+  const testing_support::TemporaryFolder cache;
+  const CachesIn place(cache.path());
+  try {
+    const std::string kernels = gpu::compiled_kernels("dropout.cu", "sm_80");
+    EXPECT_THAT(kernels, HasSubstr("dropout_bf16"));
+    const std::string folder = cache / "hone/kernels";
+    std::vector<std::string> kept;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      kept.push_back(entry.path());
+    ASSERT_EQ(kept.size(), 1u);
+    const std::string whole = read_file(kept[0], ErrorKind::kUsage);
+    EXPECT_EQ(whole.substr(64), kernels);
+    write_file(kept[0], whole.substr(0, whole.size() / 2));
+    EXPECT_EQ(gpu::compiled_kernels("dropout.cu", "sm_80"), kernels) << "a cut file is not used";
+    EXPECT_EQ(read_file(kept[0], ErrorKind::kUsage), whole);
+    EXPECT_THROW(gpu::compiled_kernels("dropout.cu", "sm_1"), gpu::CannotCompile);
+  } catch (const gpu::CannotCompile& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("NVRTC"), HasSubstr("libcaffe2_nvrtc.so"),
+                                    HasSubstr("libnvrtc.so")));
+  }
 }
 
 TEST(KernelsGpu, EverySourceIsInTheProgram) {

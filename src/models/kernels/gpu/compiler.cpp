@@ -76,33 +76,46 @@ const Compiler& compiler() {
   return opened;
 }
 
-std::string compile(const std::string& file, const std::string& architecture) {
-  const Compiler& nvrtc = compiler();
-  std::vector<const char*> texts, names;
-  for (const Source& source : kernel_sources())
-    texts.push_back(source.text), names.push_back(source.name);
-  const std::string text = "#include \"" + file + "\"\n",
-                    target = "--gpu-architecture=" + architecture;
-  const char* const options[] = {target.c_str(), "--std=c++17"};
-  Compiler::Program program = nullptr;
-  if (nvrtc.create(&program, text.c_str(), file.c_str(), static_cast<int>(texts.size()),
-                   texts.data(), names.data()) != 0)
-    throw CannotCompile("NVRTC does not begin");
-  const int error = nvrtc.compile(program, static_cast<int>(std::size(options)), options);
-  size_t bytes = 0;
-  std::string result;
-  if (error != 0) {
-    nvrtc.log_size(program, &bytes);
-    result.resize(bytes);
-    nvrtc.log(program, result.data());
-  } else if (nvrtc.binary_size(program, &bytes) == 0) {
-    result.resize(bytes);
-    nvrtc.binary(program, result.data());
+// A program of one file, which includes the headers by their names.
+class Program {
+ public:
+  Program(const Compiler& nvrtc, const std::string& file) : nvrtc_(nvrtc) {
+    const char* text = nullptr;
+    std::vector<const char*> texts, names;
+    for (const Source& source : kernel_sources()) {
+      if (source.name == file) text = source.text;
+      texts.push_back(source.text), names.push_back(source.name);
+    }
+    if (text == nullptr ||
+        nvrtc.create(&program_, text, file.c_str(), static_cast<int>(texts.size()), texts.data(),
+                     names.data()) != 0)
+      throw CannotCompile("NVRTC does not begin with " + file);
   }
-  nvrtc.destroy(&program);
-  if (error != 0) throw CannotCompile("NVRTC says of " + file + ": " + result);
-  return result;
-}
+  ~Program() { nvrtc_.destroy(&program_); }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  bool compile(const std::string& architecture) {
+    const std::string target = "--gpu-architecture=" + architecture;
+    const char* const options[] = {target.c_str(), "--std=c++17"};
+    return nvrtc_.compile(program_, static_cast<int>(std::size(options)), options) == 0;
+  }
+  std::string log() const { return text_of(nvrtc_.log_size, nvrtc_.log); }
+  std::string binary() const { return text_of(nvrtc_.binary_size, nvrtc_.binary); }
+
+ private:
+  std::string text_of(int (*size_of)(Compiler::Program, size_t*),
+                      int (*read)(Compiler::Program, char*)) const {
+    size_t bytes = 0;
+    size_of(program_, &bytes);
+    std::string text(bytes, '\0');
+    read(program_, text.data());
+    return text;
+  }
+
+  const Compiler& nvrtc_;
+  Compiler::Program program_ = nullptr;
+};
 
 std::string cache_folder() {
   const auto variable = [](const char* name) {
@@ -146,7 +159,10 @@ std::string compiled_kernels(const std::string& file, const std::string& archite
   } catch (const std::exception& error) {
     log_warn("{}: these GPU kernels are compiled again: {}", path, error.what());
   }
-  const std::string kernels = compile(file, architecture);
+  Program program(compiler(), file);
+  if (!program.compile(architecture))
+    throw CannotCompile("NVRTC says of " + file + ": " + program.log());
+  const std::string kernels = program.binary();
   try {
     keep(path, kernels);
   } catch (const std::exception& error) {
