@@ -108,12 +108,21 @@ void define_find_lr(CLI::App& app) {
   output_flags(app);
 }
 
+void adapter_option(CLI::App& app) {
+  value(
+      app, "--adapter", "NAME=FOLDER",
+      "Another adapter of MODEL's base model, for rows whose field \"adapter\" is NAME; again for "
+      "each further one")
+      ->take_all();
+}
+
 void define_eval(CLI::App& app) {
   positional(app, "MODEL", "A model folder that hone saved")->required();
   positional(app, "DATA", "Labelled data")->required();
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--report", "FOLDER",
         "Write report.json, report.html, report.txt and predictions.jsonl there");
+  adapter_option(app);
   task_option(app);
   machine_options(app);
   output_flags(app);
@@ -124,11 +133,7 @@ void define_predict(CLI::App& app) {
   positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
-  value(
-      app, "--adapter", "NAME=FOLDER",
-      "Another adapter of MODEL's base model, for rows whose field \"adapter\" is NAME; again for "
-      "each further one")
-      ->take_all();
+  adapter_option(app);
   task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");

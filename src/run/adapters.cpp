@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/folder_name.h"
 #include "base/hub.h"
 #include "base/progress.h"
 #include "run/input_rows.h"
@@ -84,10 +85,14 @@ class AdapterPredictor {
 
 NamedAdapter NamedAdapter::read(const std::string& word) {
   const size_t equals = word.find('=');
-  if (equals == std::string::npos || equals == 0 || equals + 1 == word.size())
+  if (equals == std::string::npos || equals + 1 == word.size())
     throw Error(ErrorKind::kUsage,
                 fmt::format("--adapter {}: must be a name and a folder, NAME=FOLDER", word));
-  return {word.substr(0, equals), word.substr(equals + 1)};
+  NamedAdapter adapter{word.substr(0, equals), word.substr(equals + 1)};
+  if (!is_folder_name(adapter.name))
+    throw Error(ErrorKind::kUsage, fmt::format("--adapter {}: \"{}\" is no name; {}", word,
+                                               adapter.name, kFolderNameRule));
+  return adapter;
 }
 
 AdapterModels::AdapterModels(const Pipeline& first, const std::vector<NamedAdapter>& others)

@@ -232,6 +232,14 @@ def test_a_rows_field_says_which_adapter_answers(hone, trained, tmp_path):
     for place, (answer, name) in enumerate(zip(answers, names, strict=True)):
         assert answer["scores"] == alone[name][place]["scores"]
         assert answer.get("adapter") == name
+    gold = [row | {"label": "negative" if "bad" in row["text"] else "positive"} for row in rows]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
+    report = hone("eval", first, tmp_path / "gold.jsonl", "--adapter", f"soft={second}", "--json", "--report", tmp_path / "report")  # fmt: skip
+    reports = json.loads(report.stdout)["adapters"]
+    assert {name: one["n"] for name, one in reports.items()} == {"": 2, "soft": 2}
+    assert (tmp_path / "report/adapters/soft/report.html").exists()
+    lines = (tmp_path / "report/predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in lines] == [1, 4]
     rows[2]["adapter"] = "sfot"
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = hone("predict", first, tmp_path / "rows.jsonl", "--adapter", f"soft={second}", code=3)
