@@ -1,5 +1,10 @@
 #include "tasks/peft.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,6 +20,7 @@
 #include "models/adapters/prefix.h"
 #include "models/adapters/prompt.h"
 #include "models/layers/encoder.h"
+#include "models/layers/key_value_cache.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
 
@@ -37,6 +43,14 @@ std::map<std::string, torch::nn::Module*> modules_of(Network& network) {
 // "a.b.c" is "a.b"'s, and so is "a.b" itself.
 bool is_within(const std::string& name, const std::string& module) {
   return name == module || name.starts_with(module + ".");
+}
+
+// "a.b.c" is in modules whose name ends with "b".
+bool is_within_end(const std::string& name, const std::string& end) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    if (is_end_of(end, name.substr(0, dot))) return true;
+  }
+  return is_end_of(end, name);
 }
 
 bool is_within_any(const std::string& name, const std::vector<std::string>& modules) {
@@ -171,7 +185,42 @@ void require_positions(const PeftOptions& options, const ModelConfig& config) {
                   options.positions_taken(), config.max_positions));
 }
 
-void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
+std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+  if (text.empty() || tokenizer == nullptr) return {};
+  return tokenizer->post_process(tokenizer->encode(text)).ids;
+}
+
+std::vector<int64_t> over_and_over(const std::vector<int32_t>& ids, int64_t length) {
+  std::vector<int64_t> longer;
+  for (int64_t i = 0; i < length; ++i) longer.push_back(ids[static_cast<size_t>(i) % ids.size()]);
+  return longer;
+}
+
+// What the network itself has of a text, in the form of a prefix [P, layers * 2 * width].
+at::Tensor keys_and_values_of(const std::vector<int64_t>& ids, Backbone& backbone,
+                              const KeyValueShape& shape) {
+  const c10::AutoGradMode no_grad(false);
+  const auto length = static_cast<int64_t>(ids.size());
+  Packed text;
+  text.ids = at::tensor(ids, at::kLong);
+  text.positions = at::arange(length, at::kLong);
+  text.segments = text.keys = at::zeros_like(text.ids);
+  text.cu_seqlens = at::tensor({int64_t{0}, length}, at::kInt);
+  text.max_len = length;
+  backbone.eval();
+  KeyValueCache cache(shape.layers);
+  backbone.forward({&text, 1}, {.cache = &cache});
+  std::vector<at::Tensor> parts;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    const KeyValueCache::View all = cache.all(layer);
+    for (const at::Tensor& one : {all.k, all.v})
+      parts.push_back(one.slice(0, 0, length).reshape({length, shape.width()}));
+  }
+  return at::cat(parts, 1);
+}
+
+void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
+                   uint64_t seed, Adapted& adapted) {
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
   const std::optional<KeyValueShape> shape = backbone.prefix_shape();
@@ -181,7 +230,11 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
                             "alone; {} has windows or depends on distances",
                             config.model_type));
   require_positions(options, config);
-  backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
+  const auto prefix = std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17));
+  const std::vector<int32_t> text = ids_of(options.method.prefix->init_text, tokenizer);
+  if (!text.empty())
+    prefix->begin_as(keys_and_values_of(over_and_over(text, prefix->length()), backbone, *shape));
+  backbone.set_prefix(prefix);
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;
@@ -190,11 +243,6 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
   saved["num_layers"] = shape->layers;
   saved["num_attention_heads"] = shape->heads;
   saved["num_transformer_submodules"] = 1;
-}
-
-std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
-  if (text.empty() || tokenizer == nullptr) return {};
-  return tokenizer->post_process(tokenizer->encode(text)).ids;
 }
 
 void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
@@ -245,7 +293,7 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
-    attach_prefix(options, network, seed, adapted);
+    attach_prefix(options, network, tokenizer, seed, adapted);
   else if (options.method.prompt)
     attach_prompt(options, network, tokenizer, seed, adapted);
   else
@@ -306,6 +354,15 @@ WeightHashes hashes_of_base(const Network& network, const Adapted& adapted,
     hashes.emplace(name, is_known ? known->at(name) : hash_of_values(value));
   }
   return hashes;
+}
+
+// A module of which the checkpoint lacks a part is trained in full: its weight must be there.
+void refuse_frozen_module(const std::string& name, const LinearImpl& layer) {
+  if (!layer.frozen_weight().is_defined()) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("the checkpoint lacks a part of {}, which is trained in full: that needs "
+                          "peft.base: full",
+                          name));
 }
 
 }  // namespace
@@ -385,16 +442,43 @@ void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
   int64_t before = 0, after = 0;
   for (const auto& [name, module] : modules_of(network)) {
     auto* layer = module->as<LinearImpl>();
-    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted) ||
-        adapted.is_of_adapter(name + ".weight") || !layer->owns_weight() || layer->shares_weight())
+    if (layer == nullptr || layer->shares_weight() || !layer->owns_weight() ||
+        adapted.is_of_adapter(name + ".weight"))
       continue;
+    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted)) {
+      refuse_frozen_module(name, *layer);
+      continue;
+    }
     before += static_cast<int64_t>(layer->weight.nbytes());
-    layer->freeze_weight(form);
+    if (!layer->frozen_weight().is_defined()) layer->freeze_weight(form);
     after += layer->frozen_weight().bytes();
   }
   if (after == 0) return;
   log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
            form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
+}
+
+std::function<void(const std::string& weight)> keep_base_while_loading(const Network& network,
+                                                                       const PeftOptions& options,
+                                                                       WeightHashes& hashes) {
+  if (options.base_form.is_full()) return nullptr;
+  std::map<std::string, LinearImpl*> layers;
+  for (const auto& item : network.named_modules("", /*include_self=*/false)) {
+    auto* layer = item.value()->as<LinearImpl>();
+    const bool is_trained =
+        std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
+                    [&](const std::string& wanted) { return is_within_end(item.key(), wanted); });
+    const bool is_of_base = is_within(item.key(), network.backbone().config().base_prefix);
+    if (layer != nullptr && is_of_base && !is_trained && layer->owns_weight())
+      layers.emplace(item.key() + ".weight", layer);
+  }
+  return
+      [layers = std::move(layers), &hashes, form = options.base_form](const std::string& weight) {
+        const auto found = layers.find(weight);
+        if (found == layers.end()) return;
+        hashes.emplace(weight, hash_of_values(found->second->weight));
+        found->second->freeze_weight(form);
+      };
 }
 
 Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs) {

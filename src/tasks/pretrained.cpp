@@ -233,8 +233,8 @@ std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& t
 }
 
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
-                                      const Task& task, uint64_t seed,
-                                      std::vector<std::string>* fresh, bool needs_head) {
+                                      const Task& task, uint64_t seed, BaseStart* base,
+                                      bool needs_head) {
   StateDict weights = load_state_dict(folder);
   ModelConfig checked = config;
   settle_copies(checked, weights, folder);
@@ -248,8 +248,9 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
         ErrorKind::kModel, {folder},
         fmt::format("has no head for task {} ({}), and one at random would answer anything.",
                     task.info().name, first_names(head.names)));
-  const LoadReport report =
-      load_into(network->stored_weights(), weights, checked.base_prefix, folder);
+  const LoadReport report = load_into(
+      network->stored_weights(), weights, checked.base_prefix, folder,
+      base == nullptr ? nullptr : keep_base_while_loading(*network, base->peft, base->hashes));
   refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {
@@ -258,7 +259,7 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   }
   judge_own_code(network->backbone(), without_pooler(of_backbone), report, folder);
   start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
-  if (fresh != nullptr) *fresh = of_backbone;
+  if (base != nullptr) base->fresh = of_backbone;
   tell_head(head, folder);
   tell_unused(report, folder);
   return network;

@@ -11,7 +11,9 @@ LEXICON = "good bad\nfine awful\nfilm plot\n"
 @pytest.fixture(scope="module")
 def model(hone, tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacked")
-    hone("train", write_run(folder, tiny_model, num_train_epochs=6), "--quiet")
+    hone(
+        "train", write_run(folder, tiny_model, num_train_epochs=25, learning_rate="3e-3"), "--quiet"
+    )
     return folder
 
 
