@@ -39,6 +39,14 @@ bool is_within(const std::string& name, const std::string& module) {
   return name == module || name.starts_with(module + ".");
 }
 
+// "a.b.c" is in modules whose name ends with "b".
+bool is_within_end(const std::string& name, const std::string& end) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    if (is_end_of(end, name.substr(0, dot))) return true;
+  }
+  return is_end_of(end, name);
+}
+
 bool is_within_any(const std::string& name, const std::vector<std::string>& modules) {
   return std::any_of(modules.begin(), modules.end(),
                      [&](const std::string& module) { return is_within(name, module); });
@@ -308,6 +316,15 @@ WeightHashes hashes_of_base(const Network& network, const Adapted& adapted,
   return hashes;
 }
 
+// A module of which the checkpoint lacks a part is trained in full: its weight must be there.
+void refuse_frozen_module(const std::string& name, const LinearImpl& layer) {
+  if (!layer.frozen_weight().is_defined()) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("the checkpoint lacks a part of {}, which is trained in full: that needs "
+                          "peft.base: full",
+                          name));
+}
+
 }  // namespace
 
 BaseForm read_base_form(Config& section) {
@@ -385,16 +402,43 @@ void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
   int64_t before = 0, after = 0;
   for (const auto& [name, module] : modules_of(network)) {
     auto* layer = module->as<LinearImpl>();
-    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted) ||
-        adapted.is_of_adapter(name + ".weight") || !layer->owns_weight() || layer->shares_weight())
+    if (layer == nullptr || layer->shares_weight() || !layer->owns_weight() ||
+        adapted.is_of_adapter(name + ".weight"))
       continue;
+    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted)) {
+      refuse_frozen_module(name, *layer);
+      continue;
+    }
     before += static_cast<int64_t>(layer->weight.nbytes());
-    layer->freeze_weight(form);
+    if (!layer->frozen_weight().is_defined()) layer->freeze_weight(form);
     after += layer->frozen_weight().bytes();
   }
   if (after == 0) return;
   log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
            form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
+}
+
+std::function<void(const std::string& weight)> keep_base_while_loading(const Network& network,
+                                                                       const PeftOptions& options,
+                                                                       WeightHashes& hashes) {
+  if (options.base_form.is_full()) return nullptr;
+  std::map<std::string, LinearImpl*> layers;
+  for (const auto& item : network.named_modules("", /*include_self=*/false)) {
+    auto* layer = item.value()->as<LinearImpl>();
+    const bool is_trained =
+        std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
+                    [&](const std::string& wanted) { return is_within_end(item.key(), wanted); });
+    const bool is_of_base = is_within(item.key(), network.backbone().config().base_prefix);
+    if (layer != nullptr && is_of_base && !is_trained && layer->owns_weight())
+      layers.emplace(item.key() + ".weight", layer);
+  }
+  return
+      [layers = std::move(layers), &hashes, form = options.base_form](const std::string& weight) {
+        const auto found = layers.find(weight);
+        if (found == layers.end()) return;
+        hashes.emplace(weight, hash_of_values(found->second->weight));
+        found->second->freeze_weight(form);
+      };
 }
 
 Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs) {

@@ -2,6 +2,7 @@
 // `peft` of a configuration or a PEFT folder's adapter_config.json describes it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -87,6 +88,12 @@ Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& i
 // Keeps linear layers of the backbone that are nothing's to train in another form; see
 // models/layers/frozen_weight.h. Those that share another network's weights are that one's.
 void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted);
+
+// Does the same for each layer whose weight has been loaded, so that memory never holds all of them
+// in full; their hashes are kept. Null where the base model stays full.
+std::function<void(const std::string& weight)> keep_base_while_loading(const Network& network,
+                                                                       const PeftOptions& options,
+                                                                       WeightHashes& hashes);
 
 // Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
 // for adapters that cannot be (what they compute is no linear layer's), and where those weights are

@@ -189,9 +189,10 @@ Adapted adapt_to(Network& network, const PeftOptions& options, const AdaptInputs
 
 // The weights of the base model: the backbone's, and those of a head that is the base model's own;
 // the names of those of the backbone that it lacks, without its prefix. Only those that are
-// `wanted`.
+// `wanted`; `hashes`: of those that are kept in another form than in full.
 std::vector<std::string> load_base(Network& network, const AdapterFolder& folder,
-                                   const std::function<bool(const std::string&)>& wanted) {
+                                   const std::function<bool(const std::string&)>& wanted,
+                                   WeightHashes& hashes) {
   const ModelConfig& config = network.backbone().config();
   const std::string prefix = config.base_prefix + ".";
   auto parameters = network.stored_weights();
@@ -200,7 +201,9 @@ std::vector<std::string> load_base(Network& network, const AdapterFolder& folder
            (!network.head().is_of_base() && !weight.first.starts_with(prefix));
   });
   std::vector<std::string> missing =
-      load_into(parameters, folder.base_weights, config.base_prefix, folder.base).missing;
+      load_into(parameters, folder.base_weights, config.base_prefix, folder.base,
+                keep_base_while_loading(network, folder.options, hashes))
+          .missing;
   // A head's bias that the base model lacks is none.
   std::erase_if(missing, [&](const std::string& name) {
     return config.is_computed(name) || !name.starts_with(prefix);
@@ -220,7 +223,8 @@ void take_base(Network& network, const AdapterFolder& folder, const std::set<std
                     "in {}: they cannot share it",
                     own.text(), others.text()));
   const std::set<std::string> left = share_base(network, weights, base);
-  load_base(network, folder, [&](const std::string& name) { return left.contains(name); });
+  WeightHashes hashes;
+  load_base(network, folder, [&](const std::string& name) { return left.contains(name); }, hashes);
   keep_base_in(own, network, adapted);
 }
 
@@ -292,10 +296,10 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder,
       beside ? weights_in_use(network, *beside) : std::set<std::string>();
   PeftOptions options = folder.options;
   if (beside) options.base_form = {};  // what is shared has it
-  AdaptInputs inputs;
-  inputs.fresh =
-      load_base(network, folder, [&](const std::string& name) { return !shared.contains(name); });
-  if (beside) inputs.known = &beside->adapted.base_hashes;
+  WeightHashes known = beside ? beside->adapted.base_hashes : WeightHashes();
+  AdaptInputs inputs{.known = &known};
+  inputs.fresh = load_base(
+      network, folder, [&](const std::string& name) { return !shared.contains(name); }, known);
   Adapted adapted = adapt_to(network, options, inputs, file_in(folder.path, kAdapterConfig));
   if (beside) take_base(network, folder, shared, *beside, adapted);
   std::vector<std::pair<std::string, at::Tensor>> parameters;

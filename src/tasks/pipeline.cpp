@@ -200,12 +200,15 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
   const ModelConfig config = ModelConfig::load(model_folder, start.config);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  std::vector<std::string> fresh;
-  pipeline->network_ = start.at_random ? random_network(config, *task, seed)
-                                       : network_from(model_folder, config, *task, seed, &fresh);
+  std::optional<BaseStart> base;
+  if (peft) base.emplace(BaseStart{*peft});
+  pipeline->network_ =
+      start.at_random ? random_network(config, *task, seed)
+                      : network_from(model_folder, config, *task, seed, base ? &*base : nullptr);
   if (peft)
-    pipeline->adapted_ = adapt(*pipeline->network_, *peft,
-                               {.fresh = fresh, .seed = seed, .tokenizer = tokenizer.get()});
+    pipeline->adapted_ = adapt(
+        *pipeline->network_, *peft,
+        {.fresh = base->fresh, .seed = seed, .tokenizer = tokenizer.get(), .known = &base->hashes});
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);

@@ -233,8 +233,7 @@ std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& t
 }
 
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
-                                      const Task& task, uint64_t seed,
-                                      std::vector<std::string>* fresh) {
+                                      const Task& task, uint64_t seed, BaseStart* base) {
   StateDict weights = load_state_dict(folder);
   ModelConfig checked = config;
   settle_copies(checked, weights, folder);
@@ -243,8 +242,9 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   network->head().rename(weights);
   const std::string prefix = checked.base_prefix + ".";
   const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
-  const LoadReport report =
-      load_into(network->stored_weights(), weights, checked.base_prefix, folder);
+  const LoadReport report = load_into(
+      network->stored_weights(), weights, checked.base_prefix, folder,
+      base == nullptr ? nullptr : keep_base_while_loading(*network, base->peft, base->hashes));
   refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {
@@ -253,7 +253,7 @@ std::shared_ptr<Network> network_from(const std::string& folder, const ModelConf
   }
   judge_own_code(network->backbone(), without_pooler(of_backbone), report, folder);
   start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
-  if (fresh != nullptr) *fresh = of_backbone;
+  if (base != nullptr) base->fresh = of_backbone;
   tell_head(head, folder);
   tell_unused(report, folder);
   return network;
