@@ -1,5 +1,10 @@
 #include "tasks/peft.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,6 +20,7 @@
 #include "models/adapters/prefix.h"
 #include "models/adapters/prompt.h"
 #include "models/layers/encoder.h"
+#include "models/layers/key_value_cache.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
 
@@ -179,7 +185,42 @@ void require_positions(const PeftOptions& options, const ModelConfig& config) {
                   options.positions_taken(), config.max_positions));
 }
 
-void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
+std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+  if (text.empty() || tokenizer == nullptr) return {};
+  return tokenizer->post_process(tokenizer->encode(text)).ids;
+}
+
+std::vector<int64_t> over_and_over(const std::vector<int32_t>& ids, int64_t length) {
+  std::vector<int64_t> longer;
+  for (int64_t i = 0; i < length; ++i) longer.push_back(ids[static_cast<size_t>(i) % ids.size()]);
+  return longer;
+}
+
+// What the network itself has of a text, in the form of a prefix [P, layers * 2 * width].
+at::Tensor keys_and_values_of(const std::vector<int64_t>& ids, Backbone& backbone,
+                              const KeyValueShape& shape) {
+  const c10::AutoGradMode no_grad(false);
+  const auto length = static_cast<int64_t>(ids.size());
+  Packed text;
+  text.ids = at::tensor(ids, at::kLong);
+  text.positions = at::arange(length, at::kLong);
+  text.segments = text.keys = at::zeros_like(text.ids);
+  text.cu_seqlens = at::tensor({int64_t{0}, length}, at::kInt);
+  text.max_len = length;
+  backbone.eval();
+  KeyValueCache cache(shape.layers);
+  backbone.forward({&text, 1}, {.cache = &cache});
+  std::vector<at::Tensor> parts;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    const KeyValueCache::View all = cache.all(layer);
+    for (const at::Tensor& one : {all.k, all.v})
+      parts.push_back(one.slice(0, 0, length).reshape({length, shape.width()}));
+  }
+  return at::cat(parts, 1);
+}
+
+void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
+                   uint64_t seed, Adapted& adapted) {
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
   const std::optional<KeyValueShape> shape = backbone.prefix_shape();
@@ -189,7 +230,11 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
                             "alone; {} has windows or depends on distances",
                             config.model_type));
   require_positions(options, config);
-  backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
+  const auto prefix = std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17));
+  const std::vector<int32_t> text = ids_of(options.method.prefix->init_text, tokenizer);
+  if (!text.empty())
+    prefix->begin_as(keys_and_values_of(over_and_over(text, prefix->length()), backbone, *shape));
+  backbone.set_prefix(prefix);
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;
@@ -198,11 +243,6 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
   saved["num_layers"] = shape->layers;
   saved["num_attention_heads"] = shape->heads;
   saved["num_transformer_submodules"] = 1;
-}
-
-std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
-  if (text.empty() || tokenizer == nullptr) return {};
-  return tokenizer->post_process(tokenizer->encode(text)).ids;
 }
 
 void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
@@ -253,7 +293,7 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
-    attach_prefix(options, network, seed, adapted);
+    attach_prefix(options, network, tokenizer, seed, adapted);
   else if (options.method.prompt)
     attach_prompt(options, network, tokenizer, seed, adapted);
   else

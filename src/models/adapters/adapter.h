@@ -69,6 +69,7 @@ struct PrefixOptions {
   int64_t num_virtual_tokens = 20;
   bool prefix_projection = false;   // two layers with tanh between make them
   int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
+  std::string init_text = {};       // whose keys and values they begin as; "": at random
 };
 
 // Virtual tokens: prompt.h.
