@@ -93,7 +93,8 @@ void GpuAdamW::update(const gpu::device::AdamWNumbers& step, const at::Tensor& n
 }
 
 void GpuAdamW::update(const gpu::device::AdamWNumbers& step, double scale) {
-  const std::vector<StepNumbers> numbers = {{.scale = static_cast<float>(scale)}};
+  const std::vector<StepNumbers> numbers = {
+      {.loss = 0, .squares = 0, .scale = static_cast<float>(scale), .is_failed = 0}};
   if (!counts_.empty()) update(step, placed(numbers, parameters_.options()));
 }
 
