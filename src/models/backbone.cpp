@@ -14,7 +14,7 @@
 #include "base/model_files.h"
 #include "base/random.h"
 #include "models/adapters/prefix.h"
-#include "models/adapters/prompt.h"
+#include "models/adapters/soft_prompt.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
@@ -219,7 +219,7 @@ void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
   prefix_ = register_module("prompt_encoder", std::move(prefix));
 }
 
-void Backbone::set_prompt(std::shared_ptr<Prompt> prompt) {
+void Backbone::set_prompt(std::shared_ptr<SoftPrompt> prompt) {
   prompt_ = register_module("prompt_encoder", std::move(prompt));
 }
 

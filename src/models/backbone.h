@@ -25,7 +25,7 @@ namespace hone {
 class Backbone;
 class KeyValueCache;
 class Prefix;
-class Prompt;
+class SoftPrompt;
 class StateCache;
 struct ModelConfig;
 struct Prompted;
@@ -230,8 +230,8 @@ class Backbone : public torch::nn::Module {
   // Whether virtual tokens may stand before its texts.
   virtual bool takes_prompt() const { return false; }
   // From now on they do. REQUIRES: takes_prompt(), and there are none yet.
-  void set_prompt(std::shared_ptr<Prompt> prompt);
-  const std::shared_ptr<Prompt>& prompt() const { return prompt_; }  // null: none
+  void set_prompt(std::shared_ptr<SoftPrompt> prompt);
+  const std::shared_ptr<SoftPrompt>& prompt() const { return prompt_; }  // null: none
   // The tokens that the network works on: virtual ones and the text's, or the text's alone.
   Packed prompted(const Packed& text) const;
   // Positions of each sequence that a prefix or virtual tokens take.
@@ -262,7 +262,7 @@ class Backbone : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
   bool recomputes_ = false;
   std::shared_ptr<Prefix> prefix_;
-  std::shared_ptr<Prompt> prompt_;
+  std::shared_ptr<SoftPrompt> prompt_;
 };
 
 struct FamilyInfo {

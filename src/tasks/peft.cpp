@@ -18,7 +18,7 @@
 #include "data/fingerprint.h"
 #include "models/adapters/bottleneck.h"
 #include "models/adapters/prefix.h"
-#include "models/adapters/prompt.h"
+#include "models/adapters/soft_prompt.h"
 #include "models/layers/encoder.h"
 #include "models/layers/key_value_cache.h"
 #include "models/layers/linear.h"
@@ -254,9 +254,9 @@ void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer
         ErrorKind::kUsage,
         fmt::format("prompt_tuning is for networks of one stream; {} has two", config.model_type));
   require_positions(options, config);
-  const PromptOptions& prompt = *options.method.prompt;
-  backbone.set_prompt(std::make_shared<Prompt>(prompt, backbone.word_table(),
-                                               ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
+  const SoftPromptOptions& prompt = *options.method.prompt;
+  backbone.set_prompt(std::make_shared<SoftPrompt>(
+      prompt, backbone.word_table(), ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;

@@ -72,8 +72,8 @@ struct PrefixOptions {
   std::string init_text = {};       // whose keys and values they begin as; "": at random
 };
 
-// Virtual tokens: prompt.h.
-struct PromptOptions {
+// Virtual tokens: soft_prompt.h.
+struct SoftPromptOptions {
   int64_t num_virtual_tokens = 20;
   std::string init = "RANDOM";  // or as words of the model: "SAMPLE_VOCAB", drawn, or "TEXT"
   std::string init_text = {};
@@ -109,7 +109,7 @@ struct ChosenAdapter {
   std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
   // Before the tokens of each sequence.
   std::optional<PrefixOptions> prefix = {};
-  std::optional<PromptOptions> prompt = {};
+  std::optional<SoftPromptOptions> prompt = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
   bool trains_head_alone = false;  // and that is no mistake

@@ -19,7 +19,7 @@ AdapterInfo ln_tuning();
 AdapterInfo lora();
 AdapterInfo par_bn();
 AdapterInfo prefix_tuning();  // prefix.cpp
-AdapterInfo prompt_tuning();  // prompt.cpp
+AdapterInfo prompt_tuning();  // soft_prompt.cpp
 AdapterInfo seq_bn();
 AdapterInfo top_layers();
 

@@ -1,6 +1,6 @@
 // Virtual tokens: where they stand, how they begin, what heads read, and what an answer begins
 // with.
-#include "models/adapters/prompt.h"
+#include "models/adapters/soft_prompt.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -133,9 +133,9 @@ TEST(PromptTuning, AModelThatWritesComputesThemOnceForEachAnswer) {
     return logits;
   };
   const at::Tensor bare = next_after({{5, 6, 7, 8}});
-  network.backbone().set_prompt(std::make_shared<Prompt>(PromptOptions{.num_virtual_tokens = 3},
-                                                         network.backbone().word_table(),
-                                                         std::vector<int32_t>{}, 5));
+  network.backbone().set_prompt(
+      std::make_shared<SoftPrompt>(SoftPromptOptions{.num_virtual_tokens = 3},
+                                   network.backbone().word_table(), std::vector<int32_t>{}, 5));
   const at::Tensor whole = next_after({{5, 6, 7, 8}}), parts = next_after({{5, 6}, {7}, {8}});
   EXPECT_LT((whole - parts).abs().max().item<double>(), 1e-5);
   EXPECT_GT((whole - bare).abs().max().item<double>(), 1e-2);

@@ -1,4 +1,4 @@
-#include "models/adapters/prompt.h"
+#include "models/adapters/soft_prompt.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -26,7 +26,7 @@ std::string capitals(std::string text) {
 
 // Names and defaults are those of peft.PromptTuningConfig.
 struct PromptKeys {
-  PromptOptions options;
+  SoftPromptOptions options;
 
   template <typename Visit>
   void for_each(Visit&& visit) {
@@ -63,7 +63,7 @@ ChosenAdapter read_prompt(Config& section) {
 }
 
 // Rows of the table: of the text's tokens over and over, or drawn.
-at::Tensor chosen_rows(const PromptOptions& options, int64_t words,
+at::Tensor chosen_rows(const SoftPromptOptions& options, int64_t words,
                        const std::vector<int32_t>& text, uint64_t seed) {
   RandomStream random(seed);
   at::Tensor rows = at::empty({options.num_virtual_tokens}, at::kLong);
@@ -77,8 +77,8 @@ at::Tensor chosen_rows(const PromptOptions& options, int64_t words,
 
 }  // namespace
 
-Prompt::Prompt(const PromptOptions& options, const at::Tensor& table,
-               const std::vector<int32_t>& text, uint64_t seed) {
+SoftPrompt::SoftPrompt(const SoftPromptOptions& options, const at::Tensor& table,
+                       const std::vector<int32_t>& text, uint64_t seed) {
   const c10::AutoGradMode no_grad(false);
   at::Tensor begun = at::zeros({options.num_virtual_tokens, table.size(1)});
   if (options.init == kRandom || (options.init == kText && text.empty()))

@@ -9,11 +9,11 @@
 
 namespace hone {
 
-class Prompt : public torch::nn::Module {
+class SoftPrompt : public torch::nn::Module {
  public:
   // As those of words of `table` [vocabulary, width], drawn or the ids of a text, or random.
-  Prompt(const PromptOptions& options, const at::Tensor& table, const std::vector<int32_t>& text,
-         uint64_t seed);
+  SoftPrompt(const SoftPromptOptions& options, const at::Tensor& table,
+             const std::vector<int32_t>& text, uint64_t seed);
 
   int64_t length() const { return embeddings_.size(0); }
   const at::Tensor& embeddings() const { return embeddings_; }  // [P, width]

@@ -1,11 +1,10 @@
 // Several adapters on one base model: whose answer a row gets, and what memory holds once.
-#include "run/adapters.h"
-
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "run/adapters.h"
 #include "support/errors.h"
 #include "support/tiny_run.h"
 
