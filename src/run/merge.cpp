@@ -221,7 +221,7 @@ void keep_generation(const std::string& base, const std::string& out) {
 // The output would become the adapter's table of words too; beside PEFT's it is the old one still.
 void refuse_tied_table(const AdapterFolder& folder, Network& network) {
   const ModelConfig& config = network.backbone().config();
-  if (folder.task_type != kWrites || !config.causal_lm || !config.causal_lm->is_tied) return;
+  if (!does_write(folder.task_type) || !config.causal_lm || !config.causal_lm->is_tied) return;
   for (const auto& [name, value] : network.trained_weights()) {
     if (value.is_same(network.backbone().word_table()))
       throw Error(ErrorKind::kModel, {folder.path},
