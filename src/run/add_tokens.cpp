@@ -155,7 +155,7 @@ class NewFolder {
 
 }  // namespace
 
-NewTokens add_tokens(const RunConfig& config, const std::string& out, int64_t least) {
+AddedTokens add_tokens(const RunConfig& config, const std::string& out, int64_t least) {
   const std::string from = resolve_model(config.model);
   check_model(config, from, out);
   Prepared prepared = prepare(config);
@@ -165,7 +165,7 @@ NewTokens add_tokens(const RunConfig& config, const std::string& out, int64_t le
   const PieceForm form = piece_form(folder.temporary());
   MissingPieces missing(before, form);
   each_text(prepared, [&](const std::string& text) { missing.count(text); });
-  NewTokens added;
+  AddedTokens added;
   added.pieces = missing.frequent(least);
   added.unknown_before = added.unknown_after = missing.unknown();
   if (added.pieces.empty()) return added;
@@ -187,7 +187,7 @@ NewTokens add_tokens(const RunConfig& config, const std::string& out, int64_t le
   return added;
 }
 
-Json NewTokens::json() const {
+Json AddedTokens::json() const {
   Json json = {{"folder", folder.empty() ? Json() : Json(folder)},
                {"pieces", Json::object()},
                {"unknown_before", unknown_before},
@@ -196,7 +196,7 @@ Json NewTokens::json() const {
   return json;
 }
 
-std::string NewTokens::text() const {
+std::string AddedTokens::text() const {
   constexpr size_t kShown = 20;
   if (folder.empty())
     return fmt::format("tokens  none added: no character lacks that often ({} unknown tokens)\n",

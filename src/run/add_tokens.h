@@ -11,7 +11,7 @@
 namespace hone {
 
 // What was added.
-struct NewTokens {
+struct AddedTokens {
   std::string folder;                                   // "": nothing was
   std::vector<std::pair<std::string, int64_t>> pieces;  // each with how often it lacked
   int64_t unknown_before = 0, unknown_after = 0;        // unknown tokens of the training texts
@@ -26,6 +26,6 @@ struct NewTokens {
 // begins by seeing what it saw. Nothing is written where no piece is that frequent. Error(kUsage)
 // for a tokenizer of another kind than WordPiece and Unigram, for models with a source, adapters,
 // models that hone trained, and where `out` is there already.
-NewTokens add_tokens(const RunConfig& config, const std::string& out, int64_t least);
+AddedTokens add_tokens(const RunConfig& config, const std::string& out, int64_t least);
 
 }  // namespace hone

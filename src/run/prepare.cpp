@@ -139,8 +139,9 @@ void encode_training(const RunConfig& config, Prepared& prepared,
     if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, left_out);
   });
   if (augmenter)
-    log_info("augmented: {} training rows with {} copies each{}", data.places.size(),
-             augmenter->copies(), left_out.text());
+    log_info("augmented: {} training rows with {} each{}", data.places.size(),
+             augmenter->copies() == 1 ? "a copy" : fmt::format("{} copies", augmenter->copies()),
+             left_out.text());
   if (config.augment && config.augment->translation && !translating)
     log_info("augmented: no text is translated here, copies are counted as long as their rows");
   data.train.seal();

@@ -34,7 +34,7 @@ class AddTokens : public testing::Test, public testing_support::RunInFolder {
 };
 
 TEST_F(AddTokens, BeginsTheirRowsFromWhatTheirCharactersWereBefore) {
-  const NewTokens added = add_tokens(config(), *this / "grown", 5);
+  const AddedTokens added = add_tokens(config(), *this / "grown", 5);
   ASSERT_EQ(added.pieces.size(), 2U);
   EXPECT_EQ(added.unknown_before, 12);
   EXPECT_EQ(added.unknown_after, 0);
@@ -67,7 +67,7 @@ TEST_F(AddTokens, GiveAModelThatTellsTheirCharactersApart) {
 }
 
 TEST_F(AddTokens, WritesNothingWhereNoCharacterIsThatFrequent) {
-  const NewTokens added = add_tokens(config(), *this / "grown", 7);
+  const AddedTokens added = add_tokens(config(), *this / "grown", 7);
   EXPECT_TRUE(added.pieces.empty());
   EXPECT_FALSE(fs::exists(*this / "grown"));
   EXPECT_FALSE(fs::exists(*this / "grown.new"));

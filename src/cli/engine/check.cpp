@@ -171,7 +171,7 @@ std::string checked_text(const RunConfig& config, Checked& checked) {
 }
 
 // Nothing where it is not asked for.
-std::optional<NewTokens> added_tokens(const CLI::App& arguments, const RunConfig& config) {
+std::optional<AddedTokens> added_tokens(const CLI::App& arguments, const RunConfig& config) {
   const std::string folder = text_of(arguments, "--add-tokens");
   if (folder.empty()) return std::nullopt;
   return add_tokens(config, folder, number_of(arguments, "--least"));
@@ -194,7 +194,7 @@ int run_check(const CLI::App& arguments) {
   }
   Checked checked = check(config, flag_of(arguments, "--baseline"));
   keep_sums_of(checked.prepared.model_folder);
-  const std::optional<NewTokens> added = added_tokens(arguments, config);
+  const std::optional<AddedTokens> added = added_tokens(arguments, config);
   if (!as_json) {
     std::cout << checked_text(config, checked) << (added ? "\n" + added->text() : "");
     return 0;
