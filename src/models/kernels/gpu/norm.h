@@ -7,12 +7,12 @@
 namespace hone::kernels::gpu {
 
 struct NormInputs {
-  at::Tensor x, residual;   // [N, H] fp32 or bf16; residual of x's type, or undefined
-  at::Tensor weight, bias;  // [H] fp32; bias may be undefined
+  at::Tensor x = {}, residual = {};   // [N, H] fp32 or bf16; residual of x's type, or undefined
+  at::Tensor weight = {}, bias = {};  // [H] fp32; bias may be undefined
   double eps = 0;
   bool centred = true;  // LayerNorm; else RMSNorm
-  DropoutDecisions dropout;
-  at::Tensor keys;  // [N] int64 where something is dropped
+  DropoutDecisions dropout = {};
+  at::Tensor keys = {};  // [N] int64 where something is dropped
 };
 
 // Whether there is a kernel for these: an even H of at most 8,192.

@@ -52,7 +52,7 @@ __device__ inline Eight with_bias(const ActivationRows& how, const T* x, i64 row
   Eight sum = load_eight(x + row * how.columns + column);
   if (how.bias == nullptr) return sum;
   const Eight bias = load_eight(how.bias + column);
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < 8; ++i) sum.v[i] += bias.v[i];
   return sum;
 }
@@ -65,7 +65,7 @@ __device__ inline void activation_forward(const ActivationRows& how, const T* x,
   for (i64 row = static_cast<i64>(blockIdx.y) * 8 + threadIdx.y; row < how.rows;
        row += static_cast<i64>(gridDim.y) * 8) {
     Eight y = with_bias(how, x, row, column);
-#pragma unroll
+    HONE_UNROLL
     for (int i = 0; i < 8; ++i) y.v[i] = value_of(how.function, y.v[i]);
     store_eight(out + row * how.columns + column, y);
   }
@@ -82,7 +82,7 @@ __device__ inline void activation_backward(const ActivationRows& how, const T* g
          row += static_cast<i64>(gridDim.y) * 8) {
       Eight y = with_bias(how, x, row, column);
       const Eight g = load_eight(grad + row * how.columns + column);
-#pragma unroll
+      HONE_UNROLL
       for (int i = 0; i < 8; ++i) {
         y.v[i] = g.v[i] * slope_of(how.function, y.v[i]);
         sum.v[i] += y.v[i];
@@ -91,7 +91,7 @@ __device__ inline void activation_backward(const ActivationRows& how, const T* g
     }
   }
   if (how.partial == nullptr) return;
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < 8; ++i) of_rows[threadIdx.y][threadIdx.x * 8 + i] = sum.v[i];
   __syncthreads();
   if (threadIdx.y != 0 || column >= how.columns) return;
@@ -112,7 +112,7 @@ __device__ inline void gated_forward(const ActivationRows& how, const T* x, T* o
     const T* gate = x + 2 * row * how.columns + column;
     Eight y = load_eight(gate);
     const Eight up = load_eight(gate + how.columns);
-#pragma unroll
+    HONE_UNROLL
     for (int i = 0; i < 8; ++i) y.v[i] = value_of(how.function, y.v[i]) * up.v[i];
     store_eight(out + row * how.columns + column, y);
   }
@@ -127,7 +127,7 @@ __device__ inline void gated_backward(const ActivationRows& how, const T* grad, 
     const i64 at = 2 * row * how.columns + column;
     Eight gate = load_eight(x + at), up = load_eight(x + at + how.columns);
     const Eight g = load_eight(grad + row * how.columns + column);
-#pragma unroll
+    HONE_UNROLL
     for (int i = 0; i < 8; ++i) {
       const float value = value_of(how.function, gate.v[i]);
       gate.v[i] = g.v[i] * up.v[i] * slope_of(how.function, gate.v[i]);

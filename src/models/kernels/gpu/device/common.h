@@ -7,6 +7,12 @@
 
 using namespace hone::kernels::gpu::device;
 
+#ifdef __CUDACC__
+#define HONE_UNROLL _Pragma("unroll")
+#else
+#define HONE_UNROLL
+#endif
+
 // ---- bf16 as its bits ----
 
 __device__ inline float widened(u16 bits) { return __uint_as_float(static_cast<u32>(bits) << 16); }
@@ -58,7 +64,7 @@ __device__ inline Eight load_eight(const u16* at) {
   const uint4 all = *reinterpret_cast<const uint4*>(at);
   const u32 words[4] = {all.x, all.y, all.z, all.w};
   Eight result;
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < 8; ++i)
     result.v[i] = widened(static_cast<u16>(words[i / 2] >> (16 * (i % 2))));
   return result;
@@ -69,7 +75,7 @@ __device__ inline void store_eight(float* at, const Eight& x) {
 }
 __device__ inline void store_eight(u16* at, const Eight& x) {
   u32 words[4];
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < 4; ++i)
     words[i] = narrowed(x.v[2 * i]) | static_cast<u32>(narrowed(x.v[2 * i + 1])) << 16;
   *reinterpret_cast<uint4*>(at) = make_uint4(words[0], words[1], words[2], words[3]);
@@ -82,7 +88,7 @@ __device__ inline u32 kept_bits(const Decisions& how, i64 key, u32 counter) {
   u32 x0 = static_cast<u32>(key), x1 = static_cast<u32>(static_cast<u64>(key) >> 32), x2 = counter,
       x3 = how.site;
   u32 k0 = static_cast<u32>(how.seed), k1 = static_cast<u32>(how.seed >> 32);
-#pragma unroll
+  HONE_UNROLL
   for (int round = 0; round < 10; ++round) {
     const u32 high0 = __umulhi(x0, 0xD2511F53u), low0 = x0 * 0xD2511F53u;
     const u32 high1 = __umulhi(x2, 0xCD9E8D57u), low1 = x2 * 0xCD9E8D57u;
@@ -91,7 +97,7 @@ __device__ inline u32 kept_bits(const Decisions& how, i64 key, u32 counter) {
   }
   const u32 words[4] = {x0, x1, x2, x3};
   u32 bits = 0;
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < 8; ++i) {
     const u32 half = words[i / 2] >> (16 * (i % 2)) & 0xffffu;
     bits |= static_cast<u32>(half >= how.threshold) << i;
@@ -111,7 +117,7 @@ __device__ inline u32 kept_pairs(const Decisions& how, i64 key, int group, int f
 
 // Of a warp, to all of its lanes; in one order.
 __device__ inline float sum_of_warp(float x) {
-#pragma unroll
+  HONE_UNROLL
   for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
   return x;
 }

@@ -16,7 +16,7 @@ __device__ inline void dropout_rows(const Decisions& how, const i64* keys, i64 r
     const int first = lane % 8 * 2;
     if (group * 128 + first >= columns) continue;
     const u32 kept = kept_pairs(how, keys[row], group, first);
-#pragma unroll
+    HONE_UNROLL
     for (int i = 0; i < 8; ++i) {
       const int column = group * 128 + first + 16 * i;
       if (column >= columns) break;

@@ -66,7 +66,6 @@ extern "C" __global__ void __launch_bounds__(256)
   if (!is_last_level && first_key == last_key) next[width + column] = 0;
   float sum = 0;
   bool is_first = true;
-#pragma unroll 4
   for (int at = 0; at < entries; ++at) {
     sum += rows[row_of[at] * width + column];
     const int key = key_of[at];

@@ -21,7 +21,7 @@ __device__ inline float sum_of_team(float x) {
   if (threadIdx.x % 32 == 0) of_warps[warp] = x;
   __syncthreads();
   float sum = 0;
-#pragma unroll
+  HONE_UNROLL
   for (int i = 0; i < kWarps; ++i) sum += of_warps[i];
   return sum;
 }
@@ -43,11 +43,11 @@ __device__ inline void load_row(const NormRows& how, const T* x, const T* residu
   const i64 begin = row * how.columns;
   const float scale = how.dropout.threshold == 0 ? 1.0f : how.dropout.scale;
   const i64 key = how.keys == nullptr ? 0 : how.keys[row];
-#pragma unroll
+  HONE_UNROLL
   for (int k = 0; k < K; ++k) {
     const bool is_there = place.column(k, 0) < how.columns;
     kept[k] = is_there ? kept_pairs(how.dropout, key, place.group(k), place.first()) : 0;
-#pragma unroll
+    HONE_UNROLL
     for (int i = 0; i < 8; ++i) {
       const int column = place.column(k, i);
       Pair pair = {0, 0}, old = {0, 0};
@@ -72,27 +72,29 @@ __device__ inline void norm_forward(const NormRows& how, const T* x, const T* re
     load_row<Team, K>(how, x, residual, row, place, sum, kept);
     float total = 0, squares = 0, mean = 0;
     if (how.centred) {
-#pragma unroll
-      for (int k = 0; k < K; ++k)
-#pragma unroll
+      HONE_UNROLL
+      for (int k = 0; k < K; ++k) {
+        HONE_UNROLL
         for (int i = 0; i < 16; ++i) total += sum[k][i];
+      }
       mean = sum_of_team<Team>(total) / how.columns;
     }
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
+    HONE_UNROLL
+    for (int k = 0; k < K; ++k) {
+      HONE_UNROLL
       for (int i = 0; i < 16; ++i) {
         const float distance = sum[k][i] - mean;
         squares += place.column(k, i / 2) < how.columns ? distance * distance : 0.0f;
       }
+    }
     const float inverse = rsqrtf(sum_of_team<Team>(squares) / how.columns + how.eps);
     if (how.statistics != nullptr && place.warp == 0 && place.lane == 0) {
       how.statistics[2 * row] = mean;
       how.statistics[2 * row + 1] = inverse;
     }
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
+    HONE_UNROLL
+    for (int k = 0; k < K; ++k) {
+      HONE_UNROLL
       for (int i = 0; i < 8; ++i) {
         const int column = place.column(k, i);
         if (column >= how.columns) continue;
@@ -102,6 +104,7 @@ __device__ inline void norm_forward(const NormRows& how, const T* x, const T* re
                    (sum[k][2 * i] - mean) * inverse * weight.a + bias.a,
                    (sum[k][2 * i + 1] - mean) * inverse * weight.b + bias.b);
       }
+    }
   }
 }
 
@@ -114,9 +117,9 @@ __device__ inline void write_partial(const NormRows& how, const Place<Team>& pla
   float* line = how.partial + static_cast<i64>(blockIdx.x) * 2 * how.columns;
   for (int team = 0; team < kTeams; ++team) {
     if (static_cast<int>(threadIdx.x) / 32 / Team == team) {
-#pragma unroll
-      for (int k = 0; k < K; ++k)
-#pragma unroll
+      HONE_UNROLL
+      for (int k = 0; k < K; ++k) {
+        HONE_UNROLL
         for (int i = 0; i < 16; ++i) {
           const int column = place.column(k, i / 2) + i % 2;
           if (column >= how.columns) continue;
@@ -128,6 +131,7 @@ __device__ inline void write_partial(const NormRows& how, const Place<Team>& pla
             line[column] = weight, line[how.columns + column] = bias;
           }
         }
+      }
     }
     __syncthreads();
   }
@@ -149,15 +153,15 @@ __device__ inline void norm_backward(const NormRows& how, const T* grad, const T
     load_row<Team, K>(how, x, residual, row, place, hat, kept);
     const float mean = how.statistics[2 * row], inverse = how.statistics[2 * row + 1];
     float of_g = 0, of_both = 0;
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
+    HONE_UNROLL
+    for (int k = 0; k < K; ++k) {
+      HONE_UNROLL
       for (int i = 0; i < 8; ++i) {
         const int column = place.column(k, i);
         const bool is_there = column < how.columns;
         const Pair dy = is_there ? load_pair(grad + begin + column) : Pair{0, 0};
         const Pair weight = is_there ? load_pair(how.weight + column) : Pair{0, 0};
-#pragma unroll
+        HONE_UNROLL
         for (int p = 0; p < 2; ++p) {
           const int at = 2 * i + p;
           const float upstream = p == 0 ? dy.a : dy.b;
@@ -169,11 +173,12 @@ __device__ inline void norm_backward(const NormRows& how, const T* grad, const T
           of_both += g[k][at] * hat[k][at];
         }
       }
+    }
     of_g = how.centred ? sum_of_team<Team>(of_g) / how.columns : 0.0f;
     of_both = sum_of_team<Team>(of_both) / how.columns;
-#pragma unroll
-    for (int k = 0; k < K; ++k)
-#pragma unroll
+    HONE_UNROLL
+    for (int k = 0; k < K; ++k) {
+      HONE_UNROLL
       for (int i = 0; i < 8; ++i) {
         const int column = place.column(k, i);
         if (column >= how.columns) continue;
@@ -184,6 +189,7 @@ __device__ inline void norm_backward(const NormRows& how, const T* grad, const T
           store_pair(dx + begin + column, kept[k] >> i & 1 ? a * scale : 0.0f,
                      kept[k] >> (8 + i) & 1 ? b * scale : 0.0f);
       }
+    }
   }
   write_partial<Team, K>(how, place, dweight, dbias);
 }

@@ -25,7 +25,6 @@ extern "C" __global__ void __launch_bounds__(256)
   const i64 begin = static_cast<i64>(piece.begin) * kPieceValues;
   const i64 end = begin + kPieceValues < p.count ? begin + kPieceValues : p.count;
   double sum = 0;
-#pragma unroll 8
   for (i64 at = begin + threadIdx.x; at < end; at += blockDim.x) {
     const double g = p.gradient[at];
     sum += g * g;
