@@ -195,8 +195,10 @@ TEST(AdamWGpu, NothingMovesFromAStepOnThatIsNoNumber) {
     arriving.send(numbers);
     EXPECT_TRUE(arriving.receive(true)->is_failed);
     EXPECT_TRUE(at::equal(twins.there[0].value.detach(), before));
-    for (const auto& [name, tensor] : there.state())
-      if (name.starts_with("mean.")) EXPECT_TRUE(tensor.eq(0).all().item<bool>()) << name;
+    for (const auto& [name, tensor] : there.state()) {
+      if (!name.starts_with("mean.")) continue;
+      EXPECT_TRUE(tensor.eq(0).all().item<bool>()) << name;
+    }
   });
 }
 
