@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "models/kernels/activation.h"
+#include "models/layers/gated_product.h"
+
 namespace hone {
 namespace {
 
@@ -68,6 +71,32 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   EXPECT_TRUE(run(layer, x).equal(y));  // the shadow is as old as its last refresh
   layer->refresh_shadow();
   EXPECT_FALSE(run(layer, x).equal(y));
+}
+
+// A gated activation's value is computed again where it was kept before: to the last bit.
+TEST(Linear, BehindAGateHasTheGradientsOfBothInTheirTurn) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    Linear layer(24, 40);
+    layer->initialise(0.5, 1);
+    layer->set_precision(precision);
+    const at::ScalarType type = precision == Precision::kFp32 ? at::kFloat : at::kBFloat16;
+    const at::Tensor values = at::sin(at::arange(17 * 48, at::kFloat)).view({17, 48}).to(type);
+    const auto outcome = [&](const auto& run_it) {
+      const at::Tensor x = values.clone().requires_grad_(), y = run_it(x);
+      y.backward(at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40}).to(type));
+      std::vector found{y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+      layer->zero_grad();
+      return found;
+    };
+    const auto activation = kernels::Activation::kSilu;
+    const auto joined = outcome([&](const at::Tensor& x) {
+      return gated_product(layer, x, rows_of(x), activation);
+    }),
+               apart = outcome([&](const at::Tensor& x) {
+                 return run(layer, kernels::gated_activation(x, activation));
+               });
+    for (size_t i = 0; i < joined.size(); ++i) EXPECT_TRUE(joined[i].equal(apart[i])) << i;
+  }
 }
 
 TEST(Linear, RefusesOtherRowsThanItIsTold) {
@@ -142,7 +171,7 @@ TEST_P(FrozenLinear, JoinedLayersGiveWhatEachGives) {
   const JoinedLinear joined(layers);
   const at::Tensor x = at::sin(at::arange(17 * 128, at::kFloat)).view({17, 128});
   for (size_t i = 0; i < layers.size(); ++i) {  // joined in part on the way
-    for (const Linear& layer : {layers[i], alone[i]}) {
+    for (Linear layer : {layers[i], alone[i]}) {
       layer->initialise(0.5, i);
       layer->bias.set_requires_grad(false);
     }

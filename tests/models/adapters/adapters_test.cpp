@@ -72,7 +72,7 @@ TEST(Lora, TakesTheRoundedWeightOfALayerInFourBitsForItsOwn) {
     rounded->initialise(0.5, 1);
     const c10::AutoGradMode no_grad(false);
     rounded->weight.copy_(layer->weight_values());
-    for (const Linear& one : {layer, rounded}) {
+    for (Linear one : {layer, rounded}) {
       one->attach("lora", chosen(yaml).make({"query", *one, 11, 3}));
       parameter(one, "lora.lora_B.weight").copy_(wave({kOut, 4}, 0.9));
     }
