@@ -73,7 +73,8 @@ class Trainer(Program):
         super().__init__(job)
         from datasets import Dataset
 
-        end = self.tokenizer.eos_token_id
+        self.model = self.load()
+        end = self.model.config.eos_token_id
         prefix = job.get("prefix", "")
         rows = []
         for row in read(job["rows"]):
@@ -81,7 +82,6 @@ class Trainer(Program):
             if labels[-1] != end:
                 labels.append(end)
             rows.append({"input_ids": source, "labels": labels, "length": len(source)})
-        self.model = self.load()
         self.steps, self.counts, self.losses = [], [], []
         collate = self.transformers.DataCollatorForSeq2Seq(self.tokenizer, self.model)
         worker = self
@@ -170,11 +170,35 @@ class Transformers(Program):
         return {"answers": answers, "seconds": seconds}
 
 
+def register_marian():
+    """CTranslate2's converter takes a Marian model to pad with its last token and to begin with an embedding of zeros, as those of OPUS
+    do. One with a first token of its own is converted as BART's are."""
+    from ctranslate2.converters import transformers
+
+    class Loader(transformers.BartLoader):
+        architecture_name = "MarianMTModel"
+
+        def get_model_spec(self, model):
+            model.config.normalize_before = model.config.normalize_embedding = False
+            return super().get_model_spec(model)
+
+        def set_config(self, config, model, tokenizer):
+            token = tokenizer.convert_ids_to_tokens
+            config.bos_token = config.decoder_start_token = token(
+                model.config.decoder_start_token_id
+            )
+            config.eos_token = token(model.config.eos_token_id)
+            config.unk_token = tokenizer.unk_token
+
+    transformers.register_loader("MarianConfig")(Loader)
+
+
 class CTranslate2(Program):
     def __init__(self, job):
         super().__init__(job)
         import ctranslate2
 
+        register_marian()
         quantization = {"fp32": "float32", "int8": "int8"}[job["precision"]]
         folder = pathlib.Path(job["cache"]) / f"ctranslate2-{job['precision']}"
         if not folder.exists():
