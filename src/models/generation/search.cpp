@@ -13,10 +13,12 @@
 namespace hone {
 namespace {
 
-// A key of what the answer depends on: the seed and the prompt.
+// A key of what the answer depends on: the seed, and the prompt with its source.
 uint64_t key_of(const SearchTask& task) {
   uint64_t key = static_cast<uint64_t>(task.prompt.seed.value_or(task.options.seed));
-  for (const int32_t id : task.prompt.ids) key = mix(key, static_cast<uint64_t>(id));
+  for (const std::vector<int32_t>* ids : {&task.prompt.source, &task.prompt.ids}) {
+    for (const int32_t id : *ids) key = mix(key, static_cast<uint64_t>(id));
+  }
   return key;
 }
 
