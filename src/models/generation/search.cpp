@@ -100,10 +100,9 @@ std::unique_ptr<Search> make_search(const SearchTask& task) {
 std::span<float> row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) {
   const int64_t width = logits.size(1);
   float* values = logits.mutable_data_ptr<float>() + row * width;
-  const bool is_bad = std::any_of(values, values + width, [](float value) {
-    return std::isnan(value) || value == std::numeric_limits<float>::infinity();
-  });
-  if (is_bad)
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  // No number is less than anything.
+  if (!std::all_of(values, values + width, [](float value) { return value < kInfinity; }))
     throw Error(ErrorKind::kModel,
                 fmt::format("the model's scores of token {} of the answer are no numbers: its "
                             "weights have diverged, or are damaged",
