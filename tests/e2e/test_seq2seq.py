@@ -145,6 +145,12 @@ def test_rows_without_a_source_are_left_out_and_named(hone, blank, tmp_path):
     assert 'rows.jsonl:2: "source" is empty' in done.stderr
 
 
+def test_what_is_longer_than_its_limit_is_cut_and_counted(hone, blank, tmp_path):
+    hone("train", write_config(tmp_path, blank, {"max_target_length": 5, "metrics": []}))
+    audit = json.loads((tmp_path / "run/report.json").read_text())["data"]
+    assert audit["train"]["truncated"] == audit["train"]["used"] == 64
+
+
 def test_an_answer_that_never_ends_ends_at_the_longest(hone, blank, tmp_path):
     hone("train", write_config(tmp_path, blank, task={"metrics": []}))
     asked = b'{"source": "the oven"}\n'

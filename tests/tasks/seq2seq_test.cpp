@@ -379,6 +379,25 @@ TEST(Seq2Seq, StopsAtWordsOfTheTargetsOwnVocabulary) {
   EXPECT_EQ(stopped["target"], text.substr(0, text.find(last)));
 }
 
+TEST(Seq2Seq, ATargetsOwnTokenizerIsSavedBesideTheModel) {
+  const TemporaryFolder saved;
+  const std::vector<Record> records = {pair("w0 w1 w2", "word3"), pair("w7", "word8 word9")};
+  std::vector<Json> answers;
+  {
+    const TemporaryFolder target;
+    testing_support::write_tiny_bert(target.path());
+    const Made made(fmt::format("{{target_tokenizer: {}, max_new_tokens: 6}}", target.path()),
+                    kSeparate);
+    const auto pipeline = Pipeline::create(made.folder.path(), made.tokenizer, made.task, 1);
+    answers = pipeline->predict(records);
+    pipeline->save(saved / "model");
+  }
+  const auto loaded = Pipeline::load(saved / "model");
+  EXPECT_EQ(loaded->predict(records), answers);
+  EXPECT_THAT(loaded->task().encode(records[0], loaded->tokenizer(), true)[0].targets[0].values,
+              ElementsAre(2, 8, 3));  // [CLS] word3 [SEP]
+}
+
 TEST(Seq2Seq, BeginsAtRandomWhereNoWeightsAreAsked) {
   const Made made;
   std::filesystem::remove(made.folder / "model.safetensors");
