@@ -235,7 +235,8 @@ TEST(EncoderDecoder, WeightsOfThePlanAreThoseOfTheNetwork) {
 
 // The deviations of Transformers' T5PreTrainedModel._init_weights, from the sizes.
 TEST(EncoderDecoder, T5BeginsAsItsReferenceDoes) {
-  constexpr double kFactor = 0.5, kHidden = 96, kHeads = 4, kDim = 16, kInner = 160;
+  constexpr double kFactor = 0.5;
+  constexpr int64_t kHidden = 96, kHeads = 4, kDim = 16, kInner = 160;
   const ModelConfig config = tiny_encoder_decoder("t5", {{"d_model", kHidden},
                                                          {"num_heads", kHeads},
                                                          {"d_kv", kDim},
