@@ -183,7 +183,7 @@ class LeastSquares {
 // AdamW's rule in double from the moments that were kept, over 100 steps: what it moves, and that
 // each moment is kept as one of the two values around it.
 TEST(Moments, AdamWOnThemFollowsItsRuleOverAHundredSteps) {
-  const at::IntArrayRef shape = {40, 30};  // four blocks and a part of one
+  const std::vector<int64_t> shape = {40, 30};  // four blocks and a part of one
   const double rate = 1e-2, decay = 0.1;
   for (const MomentType type : {MomentType::kBf16, MomentType::kInt8}) {
     const at::Tensor value = moments_leaf(normal(shape, 3));
