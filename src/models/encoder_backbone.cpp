@@ -79,14 +79,17 @@ double EncoderPlan::weights() const {
          rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
 }
 
-// Of a layer: queries, keys and values, their mix; the two dense outputs, the two norms and the
-// residual between; the inner layer before and after its activation.
+// Of a layer: queries, keys and values, their mix; the inner layer before and after its activation,
+// which a gated one computes again. Where norms come first, the input, the residual between and the
+// two norms; else the two dense outputs, the two norms and the residual between.
 ActivationCounts EncoderPlan::activations() const {
   const Heads& heads = block.heads;
+  const bool keeps_gated = block.dropout.feed_forward_inner > 0;
   const int64_t attentions = block.names.cross_attention.empty() ? 1 : 2;
   return {.layers = layers,
           .layer = attentions * ((heads.joined() + heads.query) * heads.dim + 2 * block.hidden) +
-                   3 * block.hidden + (block.is_gated ? 3 : 2) * block.intermediate,
+                   (block.norm_first ? 2 : 3) * block.hidden +
+                   (block.is_gated && keeps_gated ? 3 : 2) * block.intermediate,
           .layer_fp32 = attentions * heads.query,
           .layer_input = block.hidden,
           .embeddings = 4 * block.hidden};

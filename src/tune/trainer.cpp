@@ -10,6 +10,7 @@
 #include <map>
 
 #include "models/kernels/gpu/launcher.h"
+#include "models/kernels/kept_memory.h"
 #include "models/layers/state_cache.h"
 #include "tune/arriving_numbers.h"
 #include "tune/batch_loader.h"
@@ -500,7 +501,9 @@ void Trainer::load_best() {
 
 TrainResult train(const TrainerInputs& inputs, const TrainOptions& options,
                   const std::vector<Listener>& listeners) {
-  return Trainer(inputs, options, listeners).run();
+  TrainResult result = Trainer(inputs, options, listeners).run();
+  kernels::release_kept_memory();  // of gradients
+  return result;
 }
 
 }  // namespace hone

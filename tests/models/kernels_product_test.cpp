@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/product.h"
 #include "models/kernels_testing.h"
 
@@ -91,6 +92,20 @@ TEST_F(Product, AGradientIsAddedToASum) {
   add_product_weight_gradient(g, x, sum);
   EXPECT_LT(error(sum, expected), 1e-5);
   EXPECT_THROW(add_product_weight_gradient(g, x, normal({32, 48}, 3)), c10::Error);
+}
+
+// A gradient of a MiB or more goes to memory that an earlier one of its size has left.
+TEST(KeptMemory, IsUsedAgainForTheSameSizeUntilItIsReleased) {
+  const at::Tensor held = kept_empty({512, 512});
+  at::Tensor first = kept_empty({512, 512});
+  const void* const place = first.const_data_ptr();
+  first.fill_(3);
+  first.reset();
+  EXPECT_NE(kept_empty({513, 512}).const_data_ptr(), place);
+  EXPECT_EQ(kept_empty({1024, 256}).const_data_ptr(), place);
+  release_kept_memory();
+  EXPECT_EQ(kept_empty({512, 512}).sum().item<float>(), 0);  // new to the process
+  held.fill_(1);                                             // what is used stays
 }
 
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {

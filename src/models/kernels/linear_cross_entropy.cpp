@@ -9,6 +9,7 @@
 
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/cross_entropy_simd.h"
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/leaf_gradient.h"
 #include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
@@ -70,6 +71,11 @@ void add_weight_gradient(const at::Tensor& dweight, const at::Tensor& gradient, 
   dweight.addmm_(gradient.t(), x);
 }
 
+at::Tensor zeros_for_gradient(const at::Tensor& weight) {
+  if (!weight.is_cpu() || weight.scalar_type() != at::kFloat) return at::zeros_like(weight);
+  return kept_empty(weight.sizes()).zero_();
+}
+
 // What a gradient is asked of.
 struct Wanted {
   bool x = false, weight = false, bias = false;
@@ -103,7 +109,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
     const at::Tensor taken = x.index_select(0, rows), aims = targets.index_select(0, rows);
     const at::Tensor dtaken = wanted.x ? at::empty_like(taken) : at::Tensor();
-    at::Tensor dweight = wanted.weight ? at::zeros_like(weight) : at::Tensor(),
+    at::Tensor dweight = wanted.weight ? zeros_for_gradient(weight) : at::Tensor(),
                dbias = wanted.bias ? at::zeros_like(bias) : at::Tensor();
     double sum = 0;
     for (int64_t begin = 0; begin < rows.size(0); begin += options.chunk_rows) {

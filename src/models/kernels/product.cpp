@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/kernels/block_product.h"
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/product_simd.h"
 #include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
@@ -143,7 +144,7 @@ void multiply_weight_gradient(const at::Tensor& gradient, const at::Tensor& inpu
 at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x) {
   check_sizes("product_weight_gradient", g, 0, x, 0);
   check_is_bf16("product_weight_gradient", x);
-  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+  at::Tensor result = kept_empty({g.size(1), x.size(1)});
   if (x.size(0) == 0) return result.zero_();
   multiply_weight_gradient(g, x, result, /*adds=*/false);
   return result;

@@ -1,6 +1,7 @@
 #include "models/layers/encoder.h"
 
 #include "models/layers/adopt.h"
+#include "models/layers/gated_product.h"
 
 namespace hone {
 namespace {
@@ -82,13 +83,14 @@ void EncoderBlockImpl::to(at::Device device, bool non_blocking) {
 }
 
 at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows) {
-  const at::Tensor inner =
-      options_.is_gated
-          ? kernels::gated_activation(gate_and_up_.forward(x, rows), options_.activation)
-          : up_->activated(x, rows, options_.activation);
   const auto dropout =
       rows.dropout(DropoutPlace::kFeedForwardInner, options_.dropout.feed_forward_inner);
-  return down_(kernels::dropout(inner, dropout), rows);
+  if (!options_.is_gated)
+    return down_(kernels::dropout(up_->activated(x, rows, options_.activation), dropout), rows);
+  const at::Tensor both = gate_and_up_.forward(x, rows);
+  if (dropout.p == 0) return gated_product(down_, both, rows, options_.activation);
+  return down_(kernels::dropout(kernels::gated_activation(both, options_.activation), dropout),
+               rows);
 }
 
 std::string EncoderBlockImpl::place_of_adapter(BlockPart part) const {

@@ -4,6 +4,7 @@
 #include <ATen/ops/mm.h>
 
 #include "models/kernels/bias.h"
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/product.h"
 
 namespace hone {
@@ -27,7 +28,9 @@ at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::T
   if (kernels::has_product_gradients(x, operand)) return kernels::product_weight_gradient(g, x);
   // A GPU's sums are fp32 whatever it multiplies: they are written as they are.
   if (x.is_cuda() && x.scalar_type() == at::kBFloat16) return at::mm(g.t(), x, at::kFloat);
-  return at::mm(g.t(), x).to(at::kFloat);
+  if (!x.is_cpu() || x.scalar_type() != at::kFloat) return at::mm(g.t(), x).to(at::kFloat);
+  at::Tensor result = kernels::kept_empty({g.size(1), x.size(1)});
+  return at::mm_out(result, g.t(), x);
 }
 
 }  // namespace hone
