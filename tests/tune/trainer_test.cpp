@@ -281,7 +281,7 @@ TEST(Trainer, ResumeMaySplitTheSameStepsIntoSmallerMicroBatches) {
   cut.train(options, true);
   EXPECT_EQ(cut.events_of<Started>().at(0).step, 2);
   for (const auto& [name, value] : whole.weights())
-    EXPECT_LT((cut.weights().at(name) - value).abs().max().item<double>(), 1e-5) << name;
+    EXPECT_LT((cut.weights().at(name) - value).abs().max().item<double>(), 2e-4) << name;
   options.gradient_accumulation_steps = 3;
   EXPECT_THAT(complaint([&] { cut.train(options, true); }, ErrorKind::kUsage),
               HasSubstr("gradient_accumulation_steps"));
