@@ -458,6 +458,14 @@ def test_marian_ids_are_those_of_the_list(driver, side):  # noqa: F811
                 assert ours == ids.get(pieces[theirs], ids["<unk>"])
 
 
+def test_marian_keeps_marks_as_sentencepiece_does(driver):  # noqa: F811
+    """Its table goes by its longest keys, not by graphemes: of a circled one and an accent both stay."""
+    ids = json.loads((MARIAN / "vocab.json").read_text())
+    driver.load(MARIAN)
+    driver.texts(["\u2460\u0301"])
+    assert driver.encode(plain=True)[0]["ids"] == [ids["\u25811"], ids["\u0301"]]
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_marian_is_transformers_tokenizer(driver, side):  # noqa: F811
     pytest.importorskip("sentencepiece")

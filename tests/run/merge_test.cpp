@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/layers/initialise.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_encoder_decoder.h"
 #include "tasks/peft_folder.h"
@@ -29,7 +30,7 @@ std::shared_ptr<Task> taught_task(const std::string& folder, const Tokenizer& to
 }
 
 PeftOptions low_rank(const std::string& base) {
-  Config section = Config::parse("{peft_type: lora, r: 2, init_lora_weights: false}", "peft");
+  Config section = Config::parse("{peft_type: lora, r: 2}", "peft");
   PeftOptions options = PeftOptions::read(section);
   options.base = base;
   return options;
@@ -42,6 +43,9 @@ TEST_P(MergedEncoderDecoder, AnswersAsWithTheAdapterBesideIt) {
   const auto tokenizer = Tokenizer::load(base);
   const auto adapted =
       Pipeline::create(base, tokenizer, taught_task(base, *tokenizer), 1, {}, low_rank(base));
+  uint64_t seed = 0;
+  for (const auto& [name, value] : adapted->network().trained_weights())
+    fill_normal(value, 0.3, ++seed);  // as if they had been trained
   adapted->save(folder / "adapter");
   ASSERT_TRUE(is_adapter_folder(folder / "adapter"));
   const MergeProof proof = merge_adapter(folder / "adapter", folder / "merged");

@@ -521,6 +521,10 @@ BareSentencePiece read_bare_sentencepiece(std::string_view bytes, const Where& w
   const SentencePieceModel source = without_symbols(parse_supported(bytes, where));
   const Json none = Json::object();
   Form form = plain_form({source, JsonNode(none, where.file)});
+  for (Json& step : form.normalizer["normalizers"]) {
+    if (step["type"] == "Precompiled") step[kLongestKeys] = true;
+    if (step["type"] == "Strip") step[kBlanksAlone] = true;
+  }
   return {make_pieces(form, source, where), form.unk_id, std::move(form.normalizer),
           std::move(form.pre_tokenizer)};
 }
