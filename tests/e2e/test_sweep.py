@@ -8,7 +8,9 @@ from conftest import HONE, ROOT, write_run
 
 
 def sweep_of(folder, model, name, section):
-    config = write_run(folder, model, output=name, num_train_epochs=8, save_strategy="epoch")
+    config = write_run(
+        folder, model, output=name, num_train_epochs=8, metric_for_best_model="loss"
+    )  # no two trials have one loss
     path = folder / f"{name}.yaml"
     path.write_text(config.read_text() + f"sweep: {section}\n")
     return path

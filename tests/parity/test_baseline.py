@@ -74,7 +74,7 @@ def test_the_baseline_is_scikit_learns(tmp_path):
     for name, rows in (("train", train), ("test", test)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "run.yaml").write_text(
-        f"model: {{path: {tmp_path}/model}}\ntask: {{name: classify}}\n"
+        f"model: {{path: {tmp_path}/model}}\ntask: {{name: classify, temperature: auto}}\n"
         f"data: {{train: {{path: {tmp_path}/train.jsonl}}, test: {{path: {tmp_path}/test.jsonl}}, leakage: 'off'}}\n"
         f"train: {{device: cpu, precision: fp32, eval_strategy: 'no'}}\noutput: {{dir: {tmp_path}/run}}\n"
     )

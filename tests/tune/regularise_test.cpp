@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -797,7 +798,9 @@ TEST(Mixup, SharesAreOfTheBetaDistributionAndOfTheStep) {
       trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
   const Regularisers all(chosen("regularise: {mixup: {alpha: 0.4}}"), {run.pipeline(), *optimizer});
   const Pass pass = all.pass(run.pipeline().task(), run.pipeline().network(), {});
-  constexpr int kSteps = 400;
+  constexpr int kSteps = 300;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // the steps are tiny
   double sum = 0, squares = 0;
   for (int64_t step = 0; step < kSteps; ++step) {
     const PassResult result = pass(make_micro_batch(run.store(), {0, 1}, 42, step).batch);
@@ -805,6 +808,7 @@ TEST(Mixup, SharesAreOfTheBetaDistributionAndOfTheStep) {
     sum += share;
     squares += share * share;
   }
+  at::set_num_threads(threads);
   const double mean = sum / kSteps, variance = squares / kSteps - mean * mean;
   EXPECT_NEAR(mean, 0.5, 0.08);
   EXPECT_NEAR(variance, 0.25 / 1.8, 0.03);  // 1 / (4 (2 alpha + 1))
