@@ -160,7 +160,7 @@ def make_tokenizer(folder):
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096}
     settings |= {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
-    settings |= {"sep_token": "[SEP]", "mask_token": "[MASK]"}
+    settings |= {"sep_token": "[SEP]", "mask_token": "[MASK]", "eos_token": "[SEP]"}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
@@ -188,7 +188,9 @@ def hone_train(job, folder, steps, expected=0, resume=False, **train):
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    task = {"name": "causal_lm"} if is_causal(job["name"]) else {"name": "classify"}
+    task = {"name": "classify"}
+    if is_causal(job["name"]):
+        task = {"name": "causal_lm", "form": "text"}
     precision = job["precision"]
     options = {
         "device": job["device"],
