@@ -79,7 +79,8 @@ class SweepRunner {
     result_.summary.title = run_name(sweep.output_dir);
     result_.summary.model = sweep.trials.front().config.model;
     result_.summary.command = options.command;
-    result_.summary.split = "validation";
+    result_.summary.split =
+        "trials";  // whose validation data chose; their table says what that means
   }
 
   SweepResult run() {
