@@ -410,6 +410,56 @@ def test_a_tied_table_of_words_is_not_merged(tmp_path):
     assert not merged.exists()
 
 
+@pytest.mark.parametrize("width", [24, 32])  # heads of 6 and of 8 numbers
+def test_a_prefix_begins_as_the_keys_and_values_of_a_text(tmp_path, width):
+    base, run = tmp_path / "base", tmp_path / "run"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, _ = DECODERS["llama"]
+    torch.manual_seed(3)
+    config = kind(
+        **{**sizes, "hidden_size": width, "vocab_size": 65, "initializer_range": 0.3},
+        pad_token_id=0,
+        num_labels=2,
+    )
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(base)
+    rows = [{"text": "word1 word2", "label": "a"}, {"text": "word3", "label": "b"}] * 4
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = {
+        "model": {"path": str(base)},
+        "task": {"name": "classify"},
+        "data": {"train": {"path": str(tmp_path / "rows.jsonl")}},
+        "train": {"max_steps": 1, "learning_rate": 1e-30, "precision": "fp32"}
+        | {"eval_strategy": "no"},
+        "peft": {"peft_type": "prefix_tuning", "num_virtual_tokens": 6}
+        | {"prefix_init_text": "word5 word7"},
+        "output": {"dir": str(run)},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    subprocess.run(
+        [str(HONE), "train", str(tmp_path / "run.yaml")], check=True, capture_output=True
+    )
+    ours = load_file(run / "model/adapter_model.safetensors")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    prefix = (tokenizer("word5 word7")["input_ids"] * 6)[:6]
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(base).eval()
+    with torch.no_grad():
+        model.score.weight.copy_(ours["base_model.score.weight"])
+        cache = model.model(torch.tensor([prefix]), use_cache=True).past_key_values
+        text = tokenizer("word1 word2")["input_ids"]
+        theirs = model(torch.tensor([prefix + text])).logits.softmax(-1)[0]
+    begun = [
+        part[0].transpose(0, 1).reshape(6, -1)
+        for layer in cache.layers
+        for part in (layer.keys, layer.values)
+    ]
+    assert torch.allclose(ours["prompt_embeddings"], torch.cat(begun, 1), atol=1e-5)
+    command = [str(HONE), "predict", str(run / "model"), str(tmp_path / "rows.jsonl")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    scores = json.loads(told.splitlines()[0])["scores"]
+    assert torch.allclose(theirs, torch.tensor([scores["a"], scores["b"]]), atol=2e-6)
+
+
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
 
 

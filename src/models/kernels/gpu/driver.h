@@ -6,7 +6,7 @@
 
 namespace hone::kernels::gpu {
 
-// Functions of the CUDA driver API in the form that they have kept since CUDA 4.0. All return 0 for
+// Functions of the CUDA driver API in the form that they have kept since CUDA 7.0. All return 0 for
 // success. https://docs.nvidia.com/cuda/cuda-driver-api/
 struct Driver {
   using Handle = void*;
