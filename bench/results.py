@@ -491,6 +491,9 @@ def page(kept, entries):
         lines.append(
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
+    import craft  # which has these entries' settings
+
+    lines += craft.lines_of(craft.Kept(craft.results_file()))
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -9,6 +9,7 @@
 //   JSON string parts                    -> {"different": n}: texts that the fast path and the
 //   separate parts encode differently time THREADS             -> {"seconds": s, "cpu_seconds": s,
 //   "tokens": n}: ids, offsets and words of all texts save FOLDER              -> {"saved": FOLDER}
+//   target                   from now on what encodes targets, of a tokenizer that has it -> {}
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -41,6 +42,7 @@ class Driver {
     if (command == "parts") return compare_parts();
     if (command == "time") return time(std::stoi(argument));
     if (command == "save") return save(argument);
+    if (command == "target") return take_target();
     throw Error(ErrorKind::kUsage, "unknown command " + command);
   }
 
@@ -56,6 +58,13 @@ class Driver {
         Tokenizer::load(path, {lower.empty() ? std::nullopt : std::optional(lower == "true")});
     std::cout << Json{{"vocab_size", tokenizer_->vocab_size()}, {"seconds", now() - start}}.dump()
               << std::endl;
+  }
+
+  void take_target() {
+    const Tokenizer* target = tokenizer_->of_targets();
+    if (target == nullptr) throw Error(ErrorKind::kUsage, "it has no tokenizer of targets");
+    tokenizer_ = std::shared_ptr<const Tokenizer>(tokenizer_, target);
+    std::cout << Json::object().dump() << std::endl;
   }
 
   void read_texts(const std::string& file) {

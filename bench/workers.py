@@ -83,6 +83,7 @@ def hone_config(job, folder, steps, validation=None, **train):
         "ner": {"name": "ner", "tokens": "tokens", "tags": "tags"},
         "causal_lm": {"name": "causal_lm", "train_on": "last_answer", **job.get("answers", {})},
         "qa": {"name": "qa"},
+        "seq2seq": {"name": "seq2seq", "metrics": [], "prefix": job.get("prefix", "")},
     }[job["task"]]
     options = {
         "max_steps": steps,

@@ -77,6 +77,13 @@ class Config {
               const std::vector<std::string>& without) const;
   void override_with(const std::string& argument);                  // "dotted.key=value"
   void replace(const std::string& part, const std::string& other);  // in every text
+  // Values as they stand, whatever they are, to be put elsewhere: the items of a list, or the one
+  // value as a list of one. Takes the key for known.
+  std::vector<Config> items(const std::string& key) const;
+  static Config of(const Json& value, const Where& where);   // such a value, of JSON
+  void put(const std::string& dotted, const Config& value);  // "train.seed"; a copy of it
+  Json plain() const;   // what it holds; scalars that look like numbers are numbers
+  Where where() const;  // where it stands
   // Takes a key for asked, with this value in force, whatever it holds.
   void note(const std::string& key, Json value);
 

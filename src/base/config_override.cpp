@@ -12,12 +12,11 @@ namespace {
 
 // Puts `value` at the dotted `path`, making the sections that lack on the way.
 template <typename Node>
-void assign(Node& node, const std::string& path, const std::string& argument,
-            std::shared_ptr<Node> value) {
+void assign(Node& node, const std::string& path, const Where& where, std::shared_ptr<Node> value) {
   const size_t dot = path.find('.');
   const std::string key = path.substr(0, dot);
   const auto refuse = [&](const std::string& why) -> Error {
-    return Error(ErrorKind::kUsage, Where{argument}, why);
+    return Error(ErrorKind::kUsage, where, why);
   };
   if (key.empty()) throw refuse("a key is empty; write section.key=value");
   std::shared_ptr<Node>* slot = nullptr;
@@ -37,20 +36,20 @@ void assign(Node& node, const std::string& path, const std::string& argument,
     const auto it = std::find_if(node.members.begin(), node.members.end(),
                                  [&](const auto& member) { return member.key == key; });
     if (it != node.members.end()) {
-      it->key_where = Where{argument};
+      it->key_where = where;
       slot = &it->value;
     } else {
       auto empty = std::make_shared<Node>();
-      empty->where = Where{argument};
+      empty->where = where;
       empty->name = key;
-      slot = &node.members.emplace_back(typename Node::Member{key, Where{argument}, empty}).value;
+      slot = &node.members.emplace_back(typename Node::Member{key, where, empty}).value;
     }
   }
   if (dot == std::string::npos) {
     value->name = key;
     *slot = std::move(value);
   } else {
-    assign(**slot, path.substr(dot + 1), argument, std::move(value));
+    assign(**slot, path.substr(dot + 1), where, std::move(value));
   }
 }
 
@@ -124,6 +123,56 @@ void Config::replace(const std::string& part, const std::string& other) {
   node_->replace(part, other);
 }
 
+namespace {
+
+template <typename Node>
+Json plain_of(const Node& node) {
+  switch (node.kind) {
+    case Node::Kind::kMapping: {
+      Json object = Json::object();
+      for (const auto& member : node.members) object[member.key] = plain_of(*member.value);
+      return object;
+    }
+    case Node::Kind::kSequence: {
+      Json list = Json::array();
+      for (const auto& item : node.items) list.push_back(plain_of(*item));
+      return list;
+    }
+    case Node::Kind::kNull:
+      return nullptr;
+    case Node::Kind::kScalar:
+      break;
+  }
+  if (node.is_quoted) return node.scalar;
+  if (const auto whole = whole_of(node.scalar)) return *whole;
+  if (const auto number = number_of(node.scalar)) return *number;
+  return node.scalar;
+}
+
+}  // namespace
+
+std::vector<Config> Config::items(const std::string& key) const {
+  node_->looked_for.push_back(key);
+  std::vector<Config> out;
+  const auto node = node_->find(key);
+  if (!node) return out;
+  if (node->kind != Node::Kind::kSequence) return {Config(node)};
+  for (const auto& item : node->items) out.push_back(Config(item));
+  return out;
+}
+
+Config Config::of(const Json& value, const Where& where) {
+  return Config(Node::of_json(value, where));
+}
+
+void Config::put(const std::string& dotted, const Config& value) {
+  assign(*node_, dotted, value.node_->where, value.node_->copy());
+}
+
+Json Config::plain() const { return plain_of(*node_); }
+
+Where Config::where() const { return node_->where; }
+
 void Config::note(const std::string& key, Json value) {
   node_->ask(key) = Node::Asked{key, std::move(value), {}, false, false};
 }
@@ -141,7 +190,7 @@ void Config::Node::override_with(const std::string& argument) {
   } else {
     value = of_yaml(text, argument, false);
   }
-  assign(*this, argument.substr(0, equals), argument, std::move(value));
+  assign(*this, argument.substr(0, equals), Where{argument}, std::move(value));
 }
 
 }  // namespace hone

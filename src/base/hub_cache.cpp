@@ -26,7 +26,10 @@ constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "spiece.model",
                                            "spm.model",
                                            "tokenizer.model",
-                                           "sentencepiece.bpe.model"};
+                                           "sentencepiece.bpe.model",
+                                           "source.spm",
+                                           "target.spm",
+                                           "target_vocab.json"};
 constexpr const char* kOtherFiles[] = {"config.json", "generation_config.json", "hone.json"};
 constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json",
                                         "pytorch_model.bin", "pytorch_model.bin.index.json"};

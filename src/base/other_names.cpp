@@ -104,6 +104,11 @@ constexpr std::array kOtherNames = std::to_array<OtherNames>({
     {"save_steps", "save_every save_interval checkpoint_steps checkpointing_steps"},
     {"early_stopping_patience", "patience early_stopping early_stop"},
     {"early_stopping_threshold", "min_delta early_stopping_min_delta early_stopping_delta"},
+    {"base",
+     "load_in_4bit load_in_8bit quantization quantization_config quantization_bit quantize "
+     "bnb_4bit_quant_type"},
+    {"double_quant",
+     "bnb_4bit_use_double_quant use_double_quant double_quantization compress_statistics"},
     {"metric_for_best_model", "metric monitor main_metric best_metric eval_metric"},
     {"load_best_model_at_end", "load_best restore_best_weights save_best"},
 });

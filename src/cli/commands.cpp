@@ -68,7 +68,9 @@ void machine_options(CLI::App& app, bool has_batches = true) {
         "Where it runs; auto: on the first GPU, where there is one")
       ->default_str("auto");
   count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
-  if (has_batches) count(app, "--max-tokens", 1, "Tokens in one forward pass")->default_str("2048");
+  if (has_batches)
+    count(app, "--max-tokens", 1, "Tokens in one forward pass; on a GPU usually 16384")
+        ->default_str("2048");
 }
 
 void output_flags(CLI::App& app) {
@@ -87,7 +89,31 @@ void define_train(CLI::App& app) {
 void define_check(CLI::App& app) {
   positional(app, "CONFIG", "The run's configuration (YAML)")->required();
   values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--baseline",
+       "Also what TF-IDF and a logistic regression give on these data (classify)");
+  value(
+      app, "--add-tokens", "FOLDER",
+      "Write the base model there, with pieces for frequent characters that its vocabulary lacks");
+  count(app, "--least", 1, "How often a character must lack to get a piece")->default_str("5");
   output_flags(app);
+}
+
+void define_find_lr(CLI::App& app) {
+  positional(app, "CONFIG", "The run's configuration (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  value(app, "--lowest", "RATE", "Of the first step")->default_str("1e-7");
+  value(app, "--highest", "RATE", "Of the last step")->default_str("1");
+  count(app, "--steps", 20, "Steps, the rate rising by an even factor")->default_str("100");
+  value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  output_flags(app);
+}
+
+void adapter_option(CLI::App& app) {
+  value(
+      app, "--adapter", "NAME=FOLDER",
+      "Another adapter of MODEL's base model, for rows whose field \"adapter\" is NAME; again for "
+      "each further one")
+      ->take_all();
 }
 
 void define_eval(CLI::App& app) {
@@ -96,6 +122,7 @@ void define_eval(CLI::App& app) {
   values(app, "KEY=VALUE", kSourceOptions);
   value(app, "--report", "FOLDER",
         "Write report.json, report.html, report.txt and predictions.jsonl there");
+  adapter_option(app);
   task_option(app);
   machine_options(app);
   output_flags(app);
@@ -106,6 +133,7 @@ void define_predict(CLI::App& app) {
   positional(app, "FILE", "JSON lines or plain lines; - or nothing: standard input")
       ->default_str("-");
   values(app, "KEY=VALUE", kSourceOptions);
+  adapter_option(app);
   task_option(app);
   machine_options(app);
   flag(app, "--quiet", "No progress, warnings and errors only");
@@ -159,6 +187,55 @@ void define_score(CLI::App& app) {
         "Other predictions of the same rows: how far the scores differ, and by chance how often");
   value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
   task_option(app);
+  output_flags(app);
+}
+
+void define_compare(CLI::App& app) {
+  positional(app, "RUN", "The folder of a run that has ended")->required();
+  positional(app, "OTHER", "That of another on the same test rows")->required();
+  value(app, "--report", "FOLDER", "Write report.json, report.html and report.txt there");
+  output_flags(app);
+}
+
+void define_ensemble(CLI::App& app) {
+  positional(app, "OUT", "Where the model is written: a new folder")->required();
+  values(
+      app, "MODEL",
+      "Model folders that hone saved, two or more; and KEY=VALUE: how --data is read, options of "
+      "the task, e.g. task.threshold=0.5");
+  one_of(value(app, "--as", "probabilities|soup|greedy-soup",
+               "All answer, each time; one model of their mean weights; the same of those that "
+               "make it no worse"),
+         {"probabilities", "soup", "greedy-soup"})
+      ->default_str("probabilities");
+  value(app, "--data", "FILE", "Labelled data that a greedy soup chooses by; no test data");
+  count(app, "--threads", 0, "Threads; 0: one per core")->default_str("0");
+  count(app, "--max-tokens", 1, "Tokens in one forward pass; on a GPU usually 16384")
+      ->default_str("2048");
+  output_flags(app);
+}
+
+void define_attack(CLI::App& app) {
+  positional(app, "MODEL", "A model folder that hone saved")->required();
+  positional(app, "DATA", "Labelled data")->required();
+  values(app, "KEY=VALUE", kSourceOptions);
+  value(app, "--by", "NAME,NAME",
+        "How words are written otherwise: typos, homoglyphs, case, punctuation, blanks, synonyms, "
+        "masked; else all that need no file, and those whose file is given");
+  value(app, "--lexicon", "FILE", "Of synonyms: pairs of words, or groups as Cilin has them");
+  value(app, "--masked", "MODEL",
+        "A masked language model that offers words: a folder or hub name");
+  count(app, "--rows", 0, "Rows to attack, drawn by the seed; 0: all")->default_str("200");
+  value(app, "--most-words", "SHARE", "Of a row's words that may be replaced")->default_str("0.2");
+  count(app, "--candidates", 1, "Of each kind for a word, at most")->default_str("8");
+  one_of(value(app, "--order", "importance|random", "Which words come first"),
+         {"importance", "random"})
+      ->default_str("importance");
+  count(app, "--seed", 0, "Of what is drawn")->default_str("42");
+  value(app, "--report", "FOLDER",
+        "Write report.json, report.html, report.txt and attacked.jsonl there");
+  task_option(app);
+  machine_options(app);
   output_flags(app);
 }
 
@@ -220,6 +297,13 @@ void define_suite(CLI::App& app) {
   output_flags(app);
 }
 
+void define_sweep(CLI::App& app) {
+  positional(app, "CONFIG", "A run's configuration with a section sweep (YAML)")->required();
+  values(app, "KEY=VALUE", kOverrides);
+  flag(app, "--overwrite", "Begin anew, in place of what an earlier sweep left");
+  output_flags(app);
+}
+
 void define_env(CLI::App& app) { flag(app, "--json", "As JSON"); }
 
 void define_init(CLI::App& app) {
@@ -251,8 +335,13 @@ const std::vector<Command>& commands() {
       {"embed", "Turn texts into vectors: JSONL or numpy's .npy out", define_embed},
       {"search", "Find the texts of a corpus that are nearest to each query", define_search},
       {"score", "Score saved predictions against labelled data", define_score},
+      {"ensemble", "Make several models one: probabilities or weights averaged", define_ensemble},
+      {"compare", "Set two runs on the same test rows beside each other", define_compare},
+      {"attack", "Rewrite rows word by word until the model errs, and count", define_attack},
       {"merge", "Merge an adapter into its base model, with a proof", define_merge},
       {"suite", "Train and test every task of a list, in one table", define_suite},
+      {"sweep", "Try many values of a configuration, keep the best", define_sweep},
+      {"find-lr", "Find a learning rate by a short run whose rate rises", define_find_lr},
       {"check", "Audit a run's data and estimate its cost; trains nothing", define_check},
       {"tokenize", "Show how a model's tokenizer cuts each line", define_tokenize},
       {"tokenizer", "Learn a tokenizer from texts (tokenizer train)", define_tokenizer},

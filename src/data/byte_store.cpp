@@ -1,85 +1,13 @@
 #include "data/byte_store.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
-#include "base/error.h"
-#include "base/file.h"
+#include "base/spill_file.h"
 
 namespace hone {
 namespace {
-
-// An unlinked file: the system takes it away when the program ends, however it ends. It has no
-// name, so that any folder of the disk serves and none is made. Read, not mapped: pages of a
-// mapping would count as memory of the program.
-class SpillFile {
- public:
-  explicit SpillFile(const std::string& folder) : folder_(existing_folder(folder)) {
-    fd_ = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ >= 0) return;  // else a file system that makes no file without a name
-    std::string name = folder_ + "/hone-samples-XXXXXX";
-    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0)
-      throw Error(ErrorKind::kUsage, Where{folder_},
-                  fmt::format("cannot write samples here: {}", std::strerror(errno)));
-    ::unlink(name.c_str());
-  }
-  ~SpillFile() { ::close(fd_); }
-  SpillFile(const SpillFile&) = delete;
-  SpillFile& operator=(const SpillFile&) = delete;
-
-  void append(std::string_view bytes) {
-    buffer_.append(bytes);
-    if (buffer_.size() >= kBuffer) flush();
-  }
-
-  void flush() {
-    size_t written = 0;
-    while (written < buffer_.size()) {
-      const ssize_t got = ::write(fd_, buffer_.data() + written, buffer_.size() - written);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) {
-        throw Error(ErrorKind::kUsage, Where{folder_},
-                    fmt::format("cannot write samples here: {} after {} bytes; {} are free. Free "
-                                "some space or choose another folder",
-                                std::strerror(errno), size_ + written, free_disk_bytes(folder_)));
-      }
-      written += static_cast<size_t>(got);
-    }
-    size_ += written;
-    buffer_.clear();
-  }
-
-  // Of what was flushed. Thread-safe.
-  std::string read(size_t position, size_t size) const {
-    std::string bytes(size, '\0');
-    for (size_t done = 0; done < size;) {
-      const ssize_t got =
-          ::pread(fd_, bytes.data() + done, size - done, static_cast<off_t>(position + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0)
-        throw Error(ErrorKind::kUsage, Where{folder_},
-                    fmt::format("cannot read the samples again: {}",
-                                got == 0 ? "their file ends early" : std::strerror(errno)));
-      done += static_cast<size_t>(got);
-    }
-    return bytes;
-  }
-
- private:
-  static constexpr size_t kBuffer = size_t{1} << 20;
-
-  std::string folder_, buffer_;
-  int fd_ = -1;
-  size_t size_ = 0;
-};
 
 std::string temporary_folder() {
   const char* folder = std::getenv("TMPDIR");
@@ -114,7 +42,8 @@ struct ByteStore::State {
 
   void keep_on_disk(std::string_view bytes) {
     if (!spill)
-      spill = std::make_unique<SpillFile>(spill_dir.empty() ? temporary_folder() : spill_dir);
+      spill = std::make_unique<SpillFile>(spill_dir.empty() ? temporary_folder() : spill_dir,
+                                          "samples");
     places.push_back(kSpilled | spilled);
     spill->append(bytes);
     spilled += bytes.size();

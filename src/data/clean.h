@@ -119,11 +119,17 @@ struct SplitOptions {
   std::string stratify;  // a field name, or ""
   std::string group;     // a field whose value keeps rows in one part, or "": equal texts do
   int64_t seed = 42;
+  // Cross-validation: the rows are dealt out to so many folds, and fold number `fold` (from 1) is
+  // the test part; `validation` is then a share of the others, `test` none. 0: no folds.
+  int64_t folds = 0, fold = 0;
   static SplitOptions read(Config& section);  // data.split
 };
 enum class Part { kTrain, kValidation, kTest };
 // One part for each row; `strata` is each row's label ("" for none). Rows of equal `keys` stay
-// together: fingerprints of their texts, or of the values of `options.group`.
+// together: fingerprints of their texts, or of the values of `options.group`. Each row is in the
+// test part of one fold, and all folds hold as much of each stratum as can be, but for the only
+// rows of a stratum that stay together: nothing could be trained to find them, and they are always
+// in train.
 std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<std::string>& strata,
                                const std::vector<uint64_t>& keys);
 

@@ -55,19 +55,33 @@ bool has_tasks(const PlanOptions& options) {
   return options.tasks != nullptr && !options.tasks->empty();
 }
 
-// Samples by their task, in their order.
-std::vector<Group> by_task(Indices samples, const std::vector<int32_t>& tasks) {
+// What decides how often a sample is drawn: its group, and the groups' temperature.
+struct Draws {
+  const std::vector<int32_t>* group_of = nullptr;  // null: each is drawn once
+  double temperature = 1;
+};
+
+Draws draws_in(const PlanOptions& options) {
+  const bool has_strata = options.strata != nullptr && !options.strata->empty();
+  if (has_tasks(options) && options.temperature != 1) return {options.tasks, options.temperature};
+  if (has_strata && options.strata_temperature != 1)
+    return {options.strata, options.strata_temperature};
+  return {};
+}
+
+// Samples by their task, or class, in their order.
+std::vector<Group> in_groups(Indices samples, const std::vector<int32_t>& group_of) {
   std::vector<Group> groups;
   for (const int64_t sample : samples) {
-    const auto task = static_cast<size_t>(tasks[static_cast<size_t>(sample)]);
-    if (task >= groups.size()) groups.resize(task + 1);
-    groups[task].push_back(sample);
+    const auto group = static_cast<size_t>(group_of[static_cast<size_t>(sample)]);
+    if (group >= groups.size()) groups.resize(group + 1);
+    groups[group].push_back(sample);
   }
   return groups;
 }
 
-// How many samples an epoch draws from each task: as many as there are in all. What rounding leaves
-// goes to the largest remainders.
+// How many samples an epoch draws from each group: as many as there are in all. What rounding
+// leaves goes to the largest remainders.
 std::vector<int64_t> draws_of(const std::vector<Group>& groups, double temperature) {
   std::vector<double> shares;
   for (const Group& group : groups)
@@ -90,7 +104,7 @@ std::vector<int64_t> draws_of(const std::vector<Group>& groups, double temperatu
   return draws;
 }
 
-// The next `count` samples of a task, of which each epoch before took as many: from one shuffle
+// The next `count` samples of a group, of which each epoch before took as many: from one shuffle
 // after the other, so that all come before any comes again.
 void append_draws(const Group& samples, int64_t count, int64_t epoch, uint64_t seed, Group& out) {
   const auto size = static_cast<int64_t>(samples.size());
@@ -106,12 +120,13 @@ void append_draws(const Group& samples, int64_t count, int64_t epoch, uint64_t s
 Group order_of(size_t samples, const PlanOptions& options, int64_t epoch) {
   Group shuffle =
       permutation(static_cast<int64_t>(samples), mix(options.seed, static_cast<uint64_t>(epoch)));
-  if (!has_tasks(options) || options.temperature == 1) return shuffle;
+  const Draws by = draws_in(options);
+  if (by.group_of == nullptr) return shuffle;
   Group drawn;
-  const std::vector<Group> groups = by_task(all_of(*options.tasks), *options.tasks);
-  const std::vector<int64_t> draws = draws_of(groups, options.temperature);
-  for (size_t task = 0; task < groups.size(); ++task)
-    append_draws(groups[task], draws[task], epoch, mix(options.seed, ~uint64_t{task}), drawn);
+  const std::vector<Group> groups = in_groups(all_of(*by.group_of), *by.group_of);
+  const std::vector<int64_t> draws = draws_of(groups, by.temperature);
+  for (size_t group = 0; group < groups.size(); ++group)
+    append_draws(groups[group], draws[group], epoch, mix(options.seed, ~uint64_t{group}), drawn);
   for (int64_t& place : shuffle) place = drawn[static_cast<size_t>(place)];
   return shuffle;
 }
@@ -140,13 +155,37 @@ std::vector<std::vector<int64_t>> EpochPlan::step(int64_t index) const {
   const Indices shuffled = Indices(order_).subspan(begin, end - begin);
   if (!has_tasks(options_)) return micro_batches(shuffled);
   std::vector<Group> all;
-  for (const Group& of_task : by_task(shuffled, *options_.tasks)) {
+  for (const Group& of_task : in_groups(shuffled, *options_.tasks)) {
     for (Group& micro : micro_batches(of_task)) all.push_back(std::move(micro));
   }
   return all;
 }
 
+std::vector<std::vector<int64_t>> EpochPlan::paired_batches(Indices shuffled) const {
+  std::vector<Group> pairs;
+  for (Indices left = shuffled; left.size() > 1; left = left.subspan(2))
+    pairs.push_back({left[0], left[1]});
+  const auto longest = [&](const Group& pair) {
+    return std::max((*lengths_)[static_cast<size_t>(pair[0])],
+                    (*lengths_)[static_cast<size_t>(pair[1])]);
+  };
+  if (options_.group_by_length)
+    std::stable_sort(pairs.begin(), pairs.end(),
+                     [&](const Group& a, const Group& b) { return longest(a) > longest(b); });
+  Group order;
+  for (const Group& pair : pairs) order.insert(order.end(), pair.begin(), pair.end());
+  if (shuffled.size() % 2 == 1) order.push_back(shuffled.back());
+  std::vector<Group> out;
+  for (Indices left = order; !left.empty(); left = left.subspan(out.back().size())) {
+    size_t size = next_size(left, *lengths_, options_);
+    if (size < left.size()) size = std::min(left.size(), std::max<size_t>(size - size % 2, 2));
+    out.emplace_back(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size));
+  }
+  return out;
+}
+
 std::vector<std::vector<int64_t>> EpochPlan::micro_batches(Indices shuffled) const {
+  if (options_.pairs) return paired_batches(shuffled);
   std::vector<Group> plain = cut(shuffled, *lengths_, options_);
   if (!options_.group_by_length) return plain;
   Group by_length(shuffled.begin(), shuffled.end());

@@ -21,6 +21,14 @@ struct PlanOptions {
   // An epoch has as many samples as there are; of each task in proportion to its own number to the
   // power of 1 / temperature. 1: each sample once; infinity: of all tasks equally many.
   double temperature = 1;
+  // The same for samples of one task by their Sample::stratum, each task having one temperature or
+  // the other. A micro-batch holds samples of any.
+  const std::vector<int32_t>* strata = nullptr;
+  double strata_temperature = 1;
+  // The samples of a step stand in pairs of the shuffled order, which no micro-batch parts: one
+  // holds two at least, and an odd one out is the last of all. A pair is the same whatever the
+  // split.
+  bool pairs = false;
 };
 
 // The steps of one epoch. It keeps the shuffled order and forms a step when asked for it, so that a
@@ -39,6 +47,7 @@ class EpochPlan {
 
  private:
   std::vector<std::vector<int64_t>> micro_batches(std::span<const int64_t> samples) const;
+  std::vector<std::vector<int64_t>> paired_batches(std::span<const int64_t> samples) const;
 
   const std::vector<int32_t>* lengths_ = nullptr;
   PlanOptions options_;

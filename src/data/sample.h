@@ -66,6 +66,9 @@ struct Sample {
   // Of a record's first sample: what its targets cannot say as the gold record does; "" where they
   // say all. For who counts; a SampleStore does not keep it.
   std::string repair = {};
+  // Of a sample that is of a class, by which training may draw it: the class, from 1; 0: none. A
+  // SampleStore keeps it apart (SampleStore::strata).
+  int32_t stratum = 0;
 
   int64_t size() const;  // tokens and feature rows of all streams: what the planner counts
 };

@@ -176,7 +176,7 @@ void get_target(Decoder& in, Target& target, const std::vector<std::string>& nam
 
 struct SampleStore::State {
   ByteStore encoded;
-  std::vector<int32_t> lengths, tasks;
+  std::vector<int32_t> lengths, tasks, strata;
   std::vector<std::string> names;  // of targets
   std::string scratch;
 
@@ -190,10 +190,10 @@ struct SampleStore::State {
     return names.size() - 1;
   }
 
-  // Most runs have one task: its number is kept once another comes.
-  void add_task(int32_t task) {
-    if (task != 0) tasks.resize(lengths.size());
-    if (!tasks.empty() || task != 0) tasks.push_back(task);
+  // Of the sample that comes next. Most runs have one task: numbers are kept once another comes.
+  void add_number(int32_t number, std::vector<int32_t>& numbers) const {
+    if (number != 0) numbers.resize(lengths.size());
+    if (!numbers.empty() || number != 0) numbers.push_back(number);
   }
 
   void encode(const Sample& sample) {
@@ -217,7 +217,8 @@ SampleStore::SampleStore(SampleStore&&) noexcept = default;
 void SampleStore::add(const Sample& sample) {
   state_->encode(sample);
   state_->encoded.add(state_->scratch);
-  state_->add_task(sample.task);
+  state_->add_number(sample.task, state_->tasks);
+  state_->add_number(sample.stratum, state_->strata);
   state_->lengths.push_back(static_cast<int32_t>(sample.size()));
 }
 
@@ -242,5 +243,7 @@ Sample SampleStore::get(int64_t index) const {
 const std::vector<int32_t>& SampleStore::lengths() const { return state_->lengths; }
 
 const std::vector<int32_t>& SampleStore::tasks() const { return state_->tasks; }
+
+const std::vector<int32_t>& SampleStore::strata() const { return state_->strata; }
 
 }  // namespace hone

@@ -24,6 +24,7 @@ class SampleStore {
   Sample get(int64_t index) const;
   const std::vector<int32_t>& lengths() const;  // Sample::size() of each
   const std::vector<int32_t>& tasks() const;    // Sample::task of each; empty where all are 0
+  const std::vector<int32_t>& strata() const;   // Sample::stratum of each, likewise
 
  private:
   struct State;

@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <set>
 #include <unordered_map>
 
 #include "base/random.h"
@@ -174,6 +175,90 @@ std::vector<Part> by_group(const SplitOptions& options, const std::vector<Group>
   return parts;
 }
 
+// How many groups hold rows of each stratum.
+std::unordered_map<std::string, int64_t> groups_by_stratum(const std::vector<Group>& groups,
+                                                           const std::vector<std::string>& strata) {
+  std::unordered_map<std::string, int64_t> counts;
+  for (const Group& group : groups) {
+    std::set<std::string> own;
+    for (const size_t row : group.rows) own.insert(stratum_of(row, strata));
+    for (const std::string& stratum : own) ++counts[stratum];
+  }
+  return counts;
+}
+
+constexpr int64_t kNeverTested = -1;
+
+// The fold of each group, from 0: where it brings the folds nearest to equal shares, of all rows
+// and of each stratum (as by_group).
+std::vector<int64_t> folds_of(const SplitOptions& options, const std::vector<Group>& groups,
+                              const std::vector<std::string>& strata) {
+  const auto with = groups_by_stratum(groups, strata);
+  const auto folds = static_cast<size_t>(options.folds);
+  std::vector<double> of_all(folds);  // rows
+  std::unordered_map<std::string, std::vector<double>> of_stratum;
+  std::vector<int64_t> found;
+  for (const Group& group : groups) {
+    std::map<std::string, double> counts;
+    for (const size_t row : group.rows) ++counts[stratum_of(row, strata)];
+    const bool is_only = std::any_of(counts.begin(), counts.end(),
+                                     [&](const auto& one) { return with.at(one.first) == 1; });
+    if (is_only) {
+      found.push_back(kNeverTested);
+      continue;
+    }
+    std::vector<double> cost(folds);
+    for (size_t fold = 0; fold < folds; ++fold) {
+      cost[fold] = static_cast<double>(group.rows.size()) * of_all[fold];
+      for (const auto& [name, count] : counts) {
+        std::vector<double>& rows = of_stratum[name];
+        rows.resize(folds);
+        cost[fold] += count * rows[fold];
+      }
+    }
+    const auto best =
+        static_cast<size_t>(std::min_element(cost.begin(), cost.end()) - cost.begin());
+    of_all[best] += static_cast<double>(group.rows.size());
+    for (const auto& [name, count] : counts) of_stratum[name][best] += count;
+    found.push_back(static_cast<int64_t>(best));
+  }
+  return found;
+}
+
+// The fold is the test part; the others are divided as if they were all.
+std::vector<Part> by_fold(const SplitOptions& options, const std::vector<Group>& groups,
+                          const std::vector<std::string>& strata, size_t rows) {
+  const std::vector<int64_t> folds = folds_of(options, groups, strata);
+  std::vector<Group> others;
+  std::vector<size_t> tested;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    if (folds[i] == options.fold - 1)
+      tested.insert(tested.end(), groups[i].rows.begin(), groups[i].rows.end());
+    else
+      others.push_back(groups[i]);
+  }
+  SplitOptions of_others = options;
+  of_others.test = 0;
+  std::vector<Part> parts = options.group.empty() ? by_share(of_others, others, rows)
+                                                  : by_group(of_others, others, strata, rows);
+  for (const size_t row : tested) parts[row] = Part::kTest;
+  return parts;
+}
+
+void read_folds(Config& section, SplitOptions& options) {
+  if (!section.has("folds")) return;
+  options.folds = section.get("folds", options.folds);
+  options.fold = section.get("fold", int64_t{1});
+  if (options.folds < 2)
+    throw section.error("folds",
+                        fmt::format("\"folds\" is {}; it must be 2 or more", options.folds));
+  if (options.fold < 1 || options.fold > options.folds)
+    throw section.error("fold", fmt::format("\"fold\" is {}; it must be from 1 to {}", options.fold,
+                                            options.folds));
+  if (options.rule != "random")
+    throw section.error("rule", "\"rule: mod10\" goes by row numbers and has no folds");
+}
+
 }  // namespace
 
 SplitOptions SplitOptions::read(Config& section) {
@@ -200,6 +285,7 @@ SplitOptions SplitOptions::read(Config& section) {
     throw section.error("group",
                         "\"rule: mod10\" goes by row numbers and keeps no groups together");
   options.seed = section.get("seed", options.seed);
+  read_folds(section, options);
   return options;
 }
 
@@ -207,6 +293,7 @@ std::vector<Part> assign_parts(const SplitOptions& options, const std::vector<st
                                const std::vector<uint64_t>& keys) {
   if (options.rule == "mod10") return by_row_number(keys.size());
   const std::vector<Group> groups = groups_of(options, strata, keys);
+  if (options.folds > 0) return by_fold(options, groups, strata, keys.size());
   return options.group.empty() ? by_share(options, groups, keys.size())
                                : by_group(options, groups, strata, keys.size());
 }

@@ -53,8 +53,9 @@ UBreakIterator* word_finder() {
   return finder.get();
 }
 
-// Whether a word ends or begins before each byte of the text, and at its end.
-std::vector<bool> word_bounds(std::string_view text) {
+// Tells `take` of each stretch between two bounds, and whether it is a word.
+template <typename Take>
+void for_each_stretch(std::string_view text, Take&& take) {
   UErrorCode status = U_ZERO_ERROR;
   const std::unique_ptr<UText, Closer> bytes(
       utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status));
@@ -62,9 +63,17 @@ std::vector<bool> word_bounds(std::string_view text) {
   UBreakIterator* finder = word_finder();
   ubrk_setUText(finder, bytes.get(), &status);
   check_icu(status);
+  int32_t begin = ubrk_first(finder);
+  for (int32_t end = ubrk_next(finder); end != UBRK_DONE; begin = end, end = ubrk_next(finder))
+    take(Span{begin, end}, ubrk_getRuleStatus(finder) >= UBRK_WORD_NONE_LIMIT);
+}
+
+// Whether a word ends or begins before each byte of the text, and at its end.
+std::vector<bool> word_bounds(std::string_view text) {
   std::vector<bool> bounds(text.size() + 1, false);
-  for (int32_t at = ubrk_first(finder); at != UBRK_DONE; at = ubrk_next(finder))
-    bounds[static_cast<size_t>(at)] = true;
+  bounds[0] = true;
+  for_each_stretch(text,
+                   [&](Span stretch, bool) { bounds[static_cast<size_t>(stretch.end)] = true; });
   return bounds;
 }
 
@@ -88,6 +97,14 @@ std::vector<int32_t> words_of_pieces(std::string_view text, const Encoding& piec
                             : pieces.words[i] != pieces.words[i - 1];
     words[i] = words[i - 1] + (begins ? 1 : 0);
   }
+  return words;
+}
+
+std::vector<Span> words_of_text(std::string_view text) {
+  std::vector<Span> words;
+  for_each_stretch(text, [&](Span stretch, bool is_word) {
+    if (is_word) words.push_back(stretch);
+  });
   return words;
 }
 

@@ -15,4 +15,8 @@ namespace hone {
 // is what Unicode's rules (UAX #29) and ICU's dictionaries say.
 std::vector<int32_t> words_of_pieces(std::string_view text, const Encoding& pieces);
 
+// The words of a text by the same rules: what has a letter, a digit or an ideograph, in the text's
+// order; blanks and punctuation are none.
+std::vector<Span> words_of_text(std::string_view text);
+
 }  // namespace hone

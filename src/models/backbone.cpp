@@ -14,10 +14,12 @@
 #include "base/model_files.h"
 #include "base/random.h"
 #include "models/adapters/prefix.h"
+#include "models/adapters/soft_prompt.h"
 #include "models/config_fields.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
 #include "models/layers/recompute.h"
+#include "models/layers/virtual_tokens.h"
 
 namespace hone {
 namespace {
@@ -93,6 +95,11 @@ ModelConfig read_family_config(Json config, const std::string& path) {
     throw ConfigDefect(
         "model_type",
         "\"model_type\" is missing; is this the config.json of a Transformers model?");
+  if (config.contains("quantization_config") && !config["quantization_config"].is_null())
+    throw ConfigDefect("quantization_config",
+                       "\"quantization_config\" says that the weights are kept in fewer bits; take "
+                       "the model in full (peft.base keeps it in few bits while adapters are "
+                       "trained).");
   const std::string own_code = own_code_of(config);
   ModelConfig out = family_of(model_type, own_code).read_config(config);
   out.model_type = model_type;
@@ -168,7 +175,7 @@ void refuse_too_large(double weights, int64_t checkpoint_bytes, const std::strin
 
 }  // namespace
 
-ModelConfig ModelConfig::load(const std::string& folder) {
+ModelConfig ModelConfig::load(const std::string& folder, const Json& changes) {
   const std::string path = config_path(folder);
   if (!fs::exists(path)) {
     const std::string instead = foreign_in(folder, "");
@@ -177,8 +184,11 @@ ModelConfig ModelConfig::load(const std::string& folder) {
   }
   const std::string text = read_file(path, ErrorKind::kModel);
   try {
-    return read_family_config(parse_json(text, Where{path, 1}, ErrorKind::kModel), path);
+    Json config = parse_json(text, Where{path, 1}, ErrorKind::kModel);
+    if (!changes.empty() && config.is_object()) config.update(changes);
+    return read_family_config(config, path);
   } catch (const ConfigDefect& defect) {
+    if (changes.contains(defect.key())) throw Error(ErrorKind::kUsage, defect.message());
     throw Error(ErrorKind::kModel, Where{path, line_of(text, defect.key())}, defect.message());
   }
 }
@@ -200,8 +210,38 @@ void ModelConfig::compare_with(const StateDict& weights, const std::string& fold
   refuse_too_large(plan->weights(), bytes_of(weights), folder);
 }
 
+bool ModelConfig::is_computed(const std::string& weight) const {
+  return std::any_of(computed.begin(), computed.end(),
+                     [&](const std::string& end) { return weight.ends_with(end); });
+}
+
 void Backbone::set_prefix(std::shared_ptr<Prefix> prefix) {
   prefix_ = register_module("prompt_encoder", std::move(prefix));
+}
+
+void Backbone::set_prompt(std::shared_ptr<SoftPrompt> prompt) {
+  prompt_ = register_module("prompt_encoder", std::move(prompt));
+}
+
+Packed Backbone::prompted(const Packed& text) const {
+  return prompt_ ? with_prompt(text, prompt_->embeddings()).tokens : text;
+}
+
+int64_t Backbone::positions_taken() const {
+  return prefix_ ? prefix_->length() : prompt_ ? prompt_->length() : 0;
+}
+
+Prompted Backbone::begin_prompted(const Packed& text, Want& want) const {
+  Prompted all = with_prompt(text, prompt_->embeddings());
+  if (!want.of_prompted)
+    want.rows = want.rows.defined() ? all.text_rows.index_select(0, want.rows) : all.text_rows;
+  return all;
+}
+
+void Backbone::end_prompted(const Prompted& tokens, const Want& want) {
+  if (want.states == nullptr) return;
+  for (size_t i = 0; i + 1 < want.states->size(); ++i)
+    (*want.states)[i] = (*want.states)[i].index_select(0, tokens.text_rows);
 }
 
 at::Tensor ModelConfig::stored(const std::string& name, const at::Tensor& weight) const {
@@ -247,11 +287,15 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
   const auto units = units_of_norms(*this);
   for (const auto& item : named_parameters()) {
     if (!only.empty() && std::find(only.begin(), only.end(), item.key()) == only.end()) continue;
+    if (config_.is_computed(item.key())) continue;
     const auto unit = units.find(item.value().unsafeGetTensorImpl());
+    const bool is_of_family = config_.initial != nullptr;
     if (unit != units.end()) {
-      item.value().fill_(unit->second);
+      item.value().fill_(is_of_family ? config_.initial(item.key()) : unit->second);
     } else if (item.value().dim() >= 2) {
-      fill_normal(item.value(), config_.initializer_range, mix(seed, hash_of(item.key())));
+      fill_normal(item.value(),
+                  is_of_family ? config_.initial(item.key()) : config_.initializer_range,
+                  mix(seed, hash_of(item.key())));
     } else {
       item.value().fill_(item.key().ends_with("bias") ? 0.0 : 1.0);
     }

@@ -1,6 +1,8 @@
 #include "models/deberta_backbone.h"
 
 #include "models/layers/adopt.h"
+#include "models/layers/layer_drop.h"
+#include "models/layers/virtual_tokens.h"
 
 namespace hone {
 
@@ -60,15 +62,22 @@ at::Tensor DebertaBackbone::run_layer(size_t layer, const at::Tensor& x, const R
 at::Tensor DebertaBackbone::forward(std::span<const Packed> streams, const Want& want) {
   TORCH_CHECK(streams.size() == 1, "[DebertaBackbone] expected one stream, received ",
               streams.size());
-  const Rows rows(streams[0], is_training());
+  if (!prompt()) return forward_on(Rows(streams[0], is_training()), want);
+  Want of_all = want;
+  const Prompted all = begin_prompted(streams[0], of_all);
+  const at::Tensor x = forward_on(Rows(all.tokens, is_training()), of_all);
+  end_prompted(all, of_all);
+  return x;
+}
+
+at::Tensor DebertaBackbone::forward_on(const Rows& rows, const Want& want) {
   at::Tensor x = embeddings_(rows);  // [N, hidden]
   if (precision() == Precision::kBf16) x = x.to(at::kBFloat16);
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const bool is_last = layer + 1 == layers_.size();
     const Rows at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer));
-    x = through(
-        parameters_of(layer), [=, this](const at::Tensor& in) { return run_layer(layer, in, at); },
-        x);
+    const auto run = [=, this](const at::Tensor& in) { return run_layer(layer, in, at); };
+    x = after_layer_drop(x, through(parameters_of(layer), run, x), at);
     if (want.states != nullptr) want.states->push_back(x);
   }
   return x;

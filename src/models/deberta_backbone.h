@@ -28,10 +28,13 @@ class DebertaBackbone : public Backbone {
   DebertaBackbone(const ModelConfig& config, const DebertaPlan& plan);
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
+  bool drops_layers() const override { return true; }
   int64_t embedding_width() const override { return embeddings_->width(); }
   const at::Tensor& word_table() const override { return embeddings_->words(); }
+  bool takes_prompt() const override { return true; }
 
  private:
+  at::Tensor forward_on(const Rows& rows, const Want& want);
   // The first layer with the convolution beside it, if there is one; else the layer alone.
   at::Tensor run_layer(size_t layer, const at::Tensor& x, const Rows& rows);
   std::vector<at::Tensor> parameters_of(size_t layer) const;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
 #include <set>
 
 #include "models/adapters/prefix.h"
@@ -12,6 +10,7 @@
 #include "models/kernels/random.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_cache.h"
+#include "models/layers/virtual_tokens.h"
 
 namespace hone {
 namespace {
@@ -19,14 +18,16 @@ namespace {
 double weights_of(const BlockOptions& block) {
   const double hidden = double(block.hidden), dim = double(block.heads.dim),
                inner = double(block.intermediate);
-  return hidden * dim * double(block.heads.joined() + block.heads.query) +
+  const double attentions = block.names.cross_attention.empty() ? 1 : 2;
+  return attentions * hidden * dim * double(block.heads.joined() + block.heads.query) +
          hidden * inner * (block.is_gated ? 3 : 2);
 }
 
-// What the layers cannot do, said before anything is built.
-void refuse_impossible(const EncoderPlan& plan) {
+}  // namespace
+
+void EncoderPlan::refuse_impossible() const {
   const auto refuse = [](const std::string& what) { throw ConfigDefect("", what); };
-  const Heads& heads = plan.block.heads;
+  const Heads& heads = block.heads;
   if (heads.query > kernels::kMaxAttentionHeads)
     refuse(fmt::format("asks for {} attention heads; at most {} are supported.", heads.query,
                        kernels::kMaxAttentionHeads));
@@ -35,26 +36,23 @@ void refuse_impossible(const EncoderPlan& plan) {
         fmt::format("asks for {} query heads on {} key/value heads, which they do not share "
                     "evenly.",
                     heads.query, heads.key_value));
-  if (const RotaryOptions& rotary = plan.block.rotary;
+  if (const RotaryOptions& rotary = block.rotary;
       rotary.theta > 0 && (rotary.columns % 2 != 0 || rotary.columns > heads.dim))
     refuse(
         fmt::format("asks for rotary positions of {} values for each head of {}; they come in "
                     "pairs.",
                     rotary.columns, heads.dim));
-  if (plan.embeddings.positions > 0 && plan.embeddings.positions <= plan.embeddings.position_offset)
+  if (embeddings.positions > 0 && embeddings.positions <= embeddings.position_offset)
     throw ConfigDefect(
         "max_position_embeddings",
         fmt::format("\"max_position_embeddings\" leaves no position after the {} reserved ones.",
-                    plan.embeddings.position_offset));
-  if (plan.layers > Rows::kMostLayers)
-    refuse(fmt::format("asks for {} layers; at most {} are supported.", plan.layers,
-                       Rows::kMostLayers));
+                    embeddings.position_offset));
+  if (layers > Rows::kMostLayers)
+    refuse(fmt::format("asks for {} layers; at most {} are supported.", layers, Rows::kMostLayers));
 }
 
-}  // namespace
-
 ModelConfig EncoderPlan::described(const Json& raw) const {
-  refuse_impossible(*this);
+  refuse_impossible();
   ModelConfig config;
   config.raw = raw;
   config.hidden_size = block.hidden;
@@ -81,77 +79,29 @@ double EncoderPlan::weights() const {
          rows * double(embeddings.width) + double(blocks.size()) * weights_of(block);
 }
 
-// Of a layer: queries, keys and values, their mix; the two dense outputs, the two norms and the
-// residual between; the inner layer before and after its activation.
+// Of a layer: queries, keys and values, their mix; the inner layer before and after its activation,
+// which a gated one computes again. Where norms come first, the input, the residual between and the
+// two norms; else the two dense outputs, the two norms and the residual between.
 ActivationCounts EncoderPlan::activations() const {
   const Heads& heads = block.heads;
+  const bool keeps_gated = block.dropout.feed_forward_inner > 0;
+  const int64_t attentions = block.names.cross_attention.empty() ? 1 : 2;
   return {.layers = layers,
-          .layer = (heads.joined() + heads.query) * heads.dim + 5 * block.hidden +
-                   (block.is_gated ? 3 : 2) * block.intermediate,
-          .layer_fp32 = heads.query,
+          .layer = attentions * ((heads.joined() + heads.query) * heads.dim + 2 * block.hidden) +
+                   (block.norm_first ? 2 : 3) * block.hidden +
+                   (block.is_gated && keeps_gated ? 3 : 2) * block.intermediate,
+          .layer_fp32 = attentions * heads.query,
           .layer_input = block.hidden,
           .embeddings = 4 * block.hidden};
 }
 
 EncoderBackbone::EncoderBackbone(const ModelConfig& config, const EncoderPlan& plan)
-    : Backbone(config) {
+    : Backbone(config), stack_(*this, plan) {
   const int64_t hidden = plan.block.hidden;
-  make_embeddings(plan);
-  make_layers(plan);
   const Heads& heads = plan.block.heads;
   if (plan.block.window == 0 && !plan.vary && plan.distance_bias.buckets == 0)
     prefix_shape_ = {plan.layers, heads.key_value, heads.dim};
-  if (!plan.final_norm.empty())
-    final_norm_ =
-        adopt(*this, plan.final_norm, LayerNorm(hidden, plan.block.norm_eps, plan.block.norm_kind));
   if (config.sentence_head.uses_pooler) pooler_ = adopt(*this, plan.pooler, Linear(hidden, hidden));
-}
-
-void EncoderBackbone::make_embeddings(const EncoderPlan& plan) {
-  embeddings_ = TokenEmbeddings(plan.embeddings);
-  if (plan.embeddings_name.empty()) {
-    for (const auto& child : embeddings_->named_children())
-      register_module(child.key(), child.value());
-  } else {
-    adopt(*this, plan.embeddings_name, embeddings_);
-  }
-  if (!plan.projection.empty())
-    projection_ = adopt(*this, plan.projection, Linear(plan.embeddings.width, plan.block.hidden));
-}
-
-void EncoderBackbone::make_layers(const EncoderPlan& plan) {
-  const DistanceBiasPlan& bias = plan.distance_bias;
-  if (bias.buckets > 0)
-    distance_bias_ = DistanceBias(bias.buckets, plan.block.heads.query, bias.bucket_of);
-  std::map<std::string, EncoderBlock> made;
-  for (int64_t layer = 0; layer < plan.layers; ++layer) {
-    const std::string name = plan.block_name(layer);
-    if (!made.contains(name)) {
-      BlockOptions block = plan.block;
-      block.distance_bias = distance_bias_;
-      if (plan.vary) plan.vary(layer, block);
-      made.emplace(name, adopt(*this, name, EncoderBlock(block)));
-    }
-    layers_.push_back(made.at(name));
-  }
-  if (distance_bias_) adopt(*this, bias.name, distance_bias_);  // perhaps below a block (T5)
-}
-
-std::vector<at::Tensor> EncoderBackbone::parameters_of(size_t layer) const {
-  std::vector<at::Tensor> parameters = layers_[layer]->parameters();
-  const auto is_there = [&](const at::Tensor& bias) {
-    return std::any_of(parameters.begin(), parameters.end(),
-                       [&](const at::Tensor& parameter) { return parameter.is_same(bias); });
-  };
-  if (distance_bias_ && !is_there(distance_bias_->weight))
-    parameters.push_back(distance_bias_->weight);
-  return parameters;
-}
-
-at::Tensor EncoderBackbone::embed(const Rows& rows) {
-  at::Tensor x = embeddings_(rows);  // [N, width]
-  if (precision() == Precision::kBf16) x = x.to(at::kBFloat16);
-  return projection_ ? projection_(x, rows) : x;
 }
 
 at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want& want) {
@@ -161,24 +111,26 @@ at::Tensor EncoderBackbone::forward(std::span<const Packed> streams, const Want&
       want.cache == nullptr || !is_training(),
       "[EncoderBackbone] keys and values of earlier tokens have no gradient: a cache is not "
       "for training");
-  // A cache holds the prefix from the first pass on.
-  const bool has_prefix = prefix() && (want.cache == nullptr || want.cache->sequences() == 0);
+  // A cache holds what stands before the text from the first pass on.
+  const bool begins = want.cache == nullptr || want.cache->sequences() == 0;
+  if (prompt() && begins) return forward_prompted(streams[0], want);
+  const bool has_prefix = prefix() && begins;
   Rows rows(has_prefix ? behind_prefix(streams[0], prefix()->length()) : streams[0], is_training(),
             want.cache);
   if (has_prefix) rows.set_prefix(prefix()->before(rows.tokens()));
-  at::Tensor x = embed(rows);
-  for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    const bool is_last = layer + 1 == layers_.size();
-    const auto run =
-        [block = layers_[layer],
-         at = (is_last ? rows.choose(want.rows) : rows).at(static_cast<int64_t>(layer))](
-            const at::Tensor& in) mutable { return block(in, at); };
-    std::vector<at::Tensor> parameters = parameters_of(layer);
-    if (has_prefix) parameters.push_back(rows.prefix()->of_layer(static_cast<int64_t>(layer)));
-    x = through(parameters, run, x);
-    if (want.states != nullptr) want.states->push_back(x);
-  }
-  return final_norm_ ? final_norm_(x) : x;
+  return stack_.forward(rows, want, precision(), runner());
+}
+
+std::optional<FrozenLayers> EncoderBackbone::frozen_layers() const {
+  return positions_taken() > 0 ? FrozenLayers() : stack_.frozen_layers();
+}
+
+at::Tensor EncoderBackbone::forward_prompted(const Packed& text, Want want) {
+  const Prompted all = begin_prompted(text, want);
+  const at::Tensor x =
+      stack_.forward(Rows(all.tokens, is_training(), want.cache), want, precision(), runner());
+  end_prompted(all, want);
+  return x;
 }
 
 at::Tensor EncoderBackbone::pool(const at::Tensor& first, const Rows& rows) {

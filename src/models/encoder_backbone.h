@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/backbone.h"
+#include "models/block_stack.h"
 #include "models/layers/embedding.h"
 #include "models/layers/encoder.h"
 
@@ -35,6 +36,7 @@ class EncoderPlan : public NetworkPlan {
   std::function<void(int64_t layer, BlockOptions& block)> vary;
   DistanceBiasPlan distance_bias;
   std::string final_norm;               // its name; "": none
+  double final_dropout = 0;             // of what it gives (T5)
   std::string pooler = "pooler.dense";  // where sentence_head.uses_pooler
 
   std::shared_ptr<Backbone> build(const ModelConfig& config) const override;
@@ -44,8 +46,9 @@ class EncoderPlan : public NetworkPlan {
   // config.json's `raw` as what the rest of the program needs of it, with this plan; the family
   // adds its names and heads. Error(kModel) where the plan asks for what no layer here can do.
   ModelConfig described(const Json& raw) const;
+  // Error(kModel), likewise.
+  void refuse_impossible() const;
 
- protected:
   ActivationCounts activations() const override;
 };
 
@@ -55,21 +58,21 @@ class EncoderBackbone : public Backbone {
 
   at::Tensor forward(std::span<const Packed> streams, const Want& want = {}) override;
   at::Tensor pool(const at::Tensor& first, const Rows& rows) override;
-  int64_t embedding_width() const override { return embeddings_->width(); }
-  const at::Tensor& word_table() const override { return embeddings_->words(); }
+  bool drops_layers() const override { return true; }
+  int64_t embedding_width() const override { return stack_.embeddings()->width(); }
+  const at::Tensor& word_table() const override { return stack_.embeddings()->words(); }
   std::optional<KeyValueShape> prefix_shape() const override { return prefix_shape_; }
+  bool takes_prompt() const override { return true; }
+  std::optional<FrozenLayers> frozen_layers() const override;
+  void keep_lower(std::shared_ptr<StateCache> cache, int64_t layers) override {
+    stack_.keep_lower(std::move(cache), layers);
+  }
 
  private:
-  void make_embeddings(const EncoderPlan& plan);
-  void make_layers(const EncoderPlan& plan);
-  std::vector<at::Tensor> parameters_of(size_t layer) const;  // what it reads
-  at::Tensor embed(const Rows& rows);  // [N, hidden], what the first block reads
+  at::Tensor forward_prompted(const Packed& text, Want want);
 
-  TokenEmbeddings embeddings_{nullptr};
-  Linear projection_{nullptr}, pooler_{nullptr};
-  std::vector<EncoderBlock> layers_;  // the same one where layers share a block
-  DistanceBias distance_bias_{nullptr};
-  LayerNorm final_norm_{nullptr};
+  BlockStack stack_;
+  Linear pooler_{nullptr};
   std::optional<KeyValueShape> prefix_shape_;
 };
 

@@ -100,7 +100,10 @@ ModelConfig described(const Json& config, const EncoderPlan& plan, const Family&
   out.base_prefix = "model";
   out.architecture_stem = family.architecture_stem;
   out.has_span_head = family.has_span_head;
-  out.max_positions = positions_of(plan.block.rotary, read_positions(config, family));
+  const RotaryOptions& rotary = plan.block.rotary;
+  out.max_positions = positions_of(rotary, read_positions(config, family));
+  out.angles_change_behind = angles_change_behind(rotary);
+  out.recomputes_where_angles_change = rotary.scaling == RotaryScaling::kDivided;
   out.initializer_range = number_field(config, "initializer_range", 0.02);
   out.sentence_head = {.takes_last = true, .out = "score", .out_has_bias = false, .dropout = 0};
   out.token_head = {.out = "score", .dropout = token_head_dropout(config)};

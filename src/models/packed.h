@@ -12,12 +12,13 @@
 namespace hone {
 
 struct Packed {
-  at::Tensor ids;         // [N] int64
-  at::Tensor positions;   // [N] int64, from 0 in each sequence
-  at::Tensor segments;    // [N] int64
-  at::Tensor cu_seqlens;  // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] ..
-                          // cu_seqlens[s + 1]
-  int64_t max_len = 0;    // longest sequence
+  at::Tensor ids;          // [N] int64
+  at::Tensor positions;    // [N] int64, from 0 in each sequence
+  at::Tensor segments;     // [N] int64
+  at::Tensor cu_seqlens;   // [S + 1] int32, always on the CPU: sequence s is rows cu_seqlens[s] ..
+                           // cu_seqlens[s + 1]
+  at::Tensor placed_ends;  // the same where the ids are, if these are elsewhere, or undefined
+  int64_t max_len = 0;     // longest sequence
   // Samples that are several sequences each (the choices of a question): sample b is sequences
   // cu_samples[b] .. cu_samples[b + 1]. [B + 1] int32, always on the CPU; undefined: each is one.
   at::Tensor cu_samples;
@@ -27,14 +28,22 @@ struct Packed {
   // Added to the word embeddings before anything else is done with them, and differentiable: noise
   // goes in here. [N, their width] fp32, or undefined.
   at::Tensor shift;
+  // Rows of virtual tokens, and the word embeddings that they have in place of the table's
+  // (models/layers/virtual_tokens.h): [V] int64 and [V, width] fp32, differentiable; or undefined.
+  at::Tensor prompt_rows, prompt;
 
-  // Randomness of dropout. On the CPU a decision is a pure function of (seed, pass, site, key of
-  // its row, column), where the key is made of the sample's index in its split and the token's
-  // position: gradients with dropout on are the same however a step's samples are split into
-  // micro-batches or ranks.
-  at::Tensor keys;    // [N] int64
-  uint64_t seed = 0;  // mix(run seed, optimizer step); on a GPU also of the batch's first key
-  uint32_t pass = 0;  // over this batch in its step: passes of one number share their decisions
+  // Randomness of dropout. A decision is a pure function of (seed, pass, site, key of its row,
+  // column), where the key is made of the sample's index in its split and the token's position:
+  // gradients with dropout on are the same however a step's samples are split into micro-batches or
+  // ranks.
+  at::Tensor keys;     // [N] int64
+  uint64_t seed = 0;   // mix(run seed, optimizer step)
+  uint64_t drawn = 0;  // for what a GPU draws itself (attention's dropout): of the first key, so
+                       // that micro-batches of a step draw apart
+  uint32_t pass = 0;   // over this batch in its step: passes of one number share their decisions
+  // Each block leaves a sample as it was with this probability, in training (models/layers/
+  // layer_drop.h).
+  double layer_drop = 0;
   uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
 
   // Whose rows `features` are: those of sequence s are feature_ends[s] .. feature_ends[s + 1].
@@ -48,11 +57,12 @@ struct Packed {
     return cu_samples.defined() ? cu_samples.const_data_ptr<int32_t>()[sample] : sample;
   }
   at::Tensor first_rows() const {
-    return cu_seqlens.slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
+    return ends_there().slice(0, 0, sequences()).to(ids.options(), /*non_blocking=*/true);
   }  // [S], REQUIRES: no empty sequence
   at::Tensor last_rows() const {
-    return cu_seqlens.slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
+    return ends_there().slice(0, 1).to(ids.options(), /*non_blocking=*/true) - 1;
   }  // likewise
+  const at::Tensor& ends_there() const { return placed_ends.defined() ? placed_ends : cu_seqlens; }
 };
 
 }  // namespace hone

@@ -126,8 +126,7 @@ void read_llama3(const Json& parameters, const Json& config, int64_t positions,
   refuse_unordered(out, "low_freq_factor", "high_freq_factor");
 }
 
-std::vector<double> divisors_of(const Json& parameters, size_t pairs) {
-  const char* key = "short_factor";
+std::vector<double> divisors_of(const Json& parameters, const char* key, size_t pairs) {
   const Json listed = parameters.value(key, Json());
   const auto is_divisor = [](const Json& value) {
     return value.is_number() && std::isfinite(value.get<double>()) && value.get<double>() > 0;
@@ -141,12 +140,15 @@ std::vector<double> divisors_of(const Json& parameters, size_t pairs) {
 }
 
 // LongRoPE has two lists of divisors, for sequences within the trained positions and for longer
-// ones. The first alone is taken, and sequences are kept that short.
+// ones; without the second sequences are kept that short.
 void read_longrope(const Json& parameters, const Json& config, int64_t positions,
                    const RotaryRules& rules, RotaryOptions& out) {
   out.trained = trained_of(parameters, config, rules.trained > 0 ? rules.trained : positions);
   out.factor = number_field(parameters, kFactor, double(positions) / out.trained);
-  out.divisors = divisors_of(parameters, static_cast<size_t>(out.columns / 2));
+  const auto pairs = static_cast<size_t>(out.columns / 2);
+  out.divisors = divisors_of(parameters, "short_factor", pairs);
+  if (has(parameters, "long_factor"))
+    out.long_divisors = divisors_of(parameters, "long_factor", pairs);
   const double grown = out.factor <= 1 || out.trained <= 1
                            ? 1
                            : std::sqrt(1 + std::log(out.factor) / std::log(out.trained));
@@ -192,7 +194,9 @@ int64_t positions_of(const RotaryOptions& rotary, int64_t positions) {
     case RotaryScaling::kYarn:
       return std::max(positions, stretched);
     case RotaryScaling::kDivided:
-      return std::min(positions, static_cast<int64_t>(rotary.trained));
+      return rotary.long_divisors.empty()
+                 ? std::min(positions, static_cast<int64_t>(rotary.trained))
+                 : positions;
     default:
       return positions;
   }

@@ -169,7 +169,8 @@ StateDict load_state_dict(const std::string& folder) {
 
 LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                      const StateDict& weights, const std::string& base_prefix,
-                     const std::string& source) {
+                     const std::string& source,
+                     const std::function<void(const std::string& name)>& loaded) {
   const WeightNames names(weights, base_prefix);
   std::set<std::string> used;
   LoadReport report;
@@ -177,6 +178,7 @@ LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& para
     if (const auto* weight = names.find(name)) {
       copy_weight(parameter, weight->first, weight->second, source);
       used.insert(weight->first);
+      if (loaded) loaded(name);
     } else {
       report.missing.push_back(name);
     }

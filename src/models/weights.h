@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -41,9 +42,10 @@ struct LoadReport {
 // Copies tensors into named parameters and buffers. Names may carry the base-model prefix or lack
 // it; old names
 // ("LayerNorm.gamma") are known. A wrong shape, a NaN and an infinite value are Errors; `missing`
-// ones are left as initialised.
+// ones are left as initialised. `loaded` is told the name of each that has its values.
 LoadReport load_into(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                      const StateDict& weights, const std::string& base_prefix,
-                     const std::string& source);
+                     const std::string& source,
+                     const std::function<void(const std::string& name)>& loaded = nullptr);
 
 }  // namespace hone

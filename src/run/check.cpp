@@ -9,9 +9,9 @@ namespace {
 // saved.
 Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
                       const SampleStore& samples) {
-  const auto pipeline =
-      Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                       static_cast<uint64_t>(config.train.seed), config.data.clean, config.peft);
+  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                         static_cast<uint64_t>(config.train.seed),
+                                         config.data.clean, config.peft, config.start);
   Estimate cost = estimate(*pipeline, samples.lengths(), config.train, config.regularisers);
   cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train, config.regularisers) *
                  static_cast<double>(cost.tokens);
@@ -20,10 +20,11 @@ Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
 
 }  // namespace
 
-Checked check(const RunConfig& config) {
+Checked check(const RunConfig& config, bool with_baseline) {
   use_threads(config.train.threads);
-  Checked checked{prepare(config), {}};
+  Checked checked{prepare(config), {}, {}};
   const RunData data = encode_data(config, checked.prepared);
+  if (with_baseline) checked.baseline = linear_baseline(config, checked.prepared, data);
   checked.cost = estimate_run(config, checked.prepared, data.train);
   return checked;
 }

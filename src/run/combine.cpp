@@ -34,7 +34,7 @@ struct Addend {
 };
 
 Addend load_part(const AdapterShare& share) {
-  Addend part{share, Pipeline::load(share.folder)};
+  Addend part{share, Pipeline::load(share.folder, {}, "", {.in_full = true})};
   if (!part.pipeline->adapted())
     throw Error(ErrorKind::kModel, {share.folder}, "is no adapter's folder");
   part.adapted = *part.pipeline->adapted();

@@ -150,6 +150,7 @@ class Dataset::FirstPass : public RecordStream {
   bool is_used(Record& record) {
     const int64_t used_before = audit_.used;
     try {
+      if (data_.options_.only && !data_.options_.only(record)) return false;
       if (!cleaner_.accept(record)) return false;
       if (data_.options_.is_part(split_)) need_split_fields(*data_.options_.split, record);
       if (learner_) {
@@ -245,7 +246,8 @@ DataOptions DataOptions::read(Config& section) {
     const bool is_fixed = options.split->rule != "random";
     options.sources["train"] = source;
     if (is_fixed || options.split->validation > 0) options.sources["validation"] = source;
-    if (is_fixed || options.split->test > 0) options.sources["test"] = source;
+    if (is_fixed || options.split->test > 0 || options.split->folds > 0)
+      options.sources["test"] = source;
   }
   if (!options.split && section.has("train") && section.has("split"))
     throw section.error("split",

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +25,7 @@ struct DataOptions {
   std::vector<std::string> tests;                // splits of `tests`, in their order: "tests.NAME"
   std::optional<SplitOptions> split;             // all sources are then the same file
   CleanOptions clean;
+  std::function<bool(const Record&)> only;  // rows that count; of others nothing is; empty: all
   std::string leakage = "warn";  // warn | error | off: texts of one split that stand in another
 
   static DataOptions read(Config& section);

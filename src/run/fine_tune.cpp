@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "data/files.h"
-#include "run/prepare.h"
 #include "run/ranks.h"
 #include "run/reports.h"
 #include "run/run_folder.h"
+#include "run/run_inputs.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
 #include "tasks/peft_folder.h"
@@ -32,6 +32,11 @@ RunFolder locked_folder(const RunConfig& config) {
   std::vector<std::string> inputs;
   if (std::filesystem::exists(config.model)) inputs.push_back(config.model);
   if (!config.adapter.empty()) inputs.push_back(config.adapter);
+  if (config.augment && config.augment->translation) {
+    for (const auto& model :
+         {config.augment->translation->there, config.augment->translation->back})
+      if (std::filesystem::exists(model.path)) inputs.push_back(model.path);
+  }
   for (const DataOptions& data : config.all_data()) {
     for (const auto& [split, source] : data.sources) {
       for (const SourceFile& file : files_of(source)) inputs.push_back(file.path);
@@ -80,13 +85,19 @@ class Run {
     const bool resumes = folder_.open(options_.resume, config_.overwrite, config_.train);
     use_threads(config_.train.threads);
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
-    Prepared prepared = prepare(config_);
+    const Translating translating{folder_.file("translations.jsonl"), options_.stop_requested};
+    const std::shared_ptr<RunInputs> inputs =
+        options_.shared ? options_.shared->of(config_, translating)
+                        : std::make_shared<RunInputs>(config_, translating);
+    Prepared& prepared = inputs->prepared;
+    const RunData& data = inputs->data;
     refuse_inputs_in_run(folder_.path(), {prepared.model_folder});
-    const RunData data = encode_data(config_, prepared);
     RunResult result;
+    result.training.interrupted = data.is_interrupted;
+    if (data.is_interrupted) return result;
     result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
                                        static_cast<uint64_t>(config_.train.seed),
-                                       config_.data.clean, config_.peft);
+                                       config_.data.clean, config_.peft, config_.start);
     if (!config_.adapter.empty())
       continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
                        config_.adapter);
@@ -94,6 +105,7 @@ class Run {
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);
     const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
+    if (options_.shared && !chosen.empty()) options_.shared->forget(inputs);
     folder_.save_model(*result.pipeline);
     result.model = folder_.file("model");
     result.test = test_all(*result.pipeline, prepared.data, data, result.training, chosen);
@@ -155,11 +167,14 @@ class Run {
 
   Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
     dataset.refuse_changed("validation");
-    return pipeline.evaluate(data.tested.at("validation").all(), {.max_tokens = max_tokens()},
-                             nullptr);
+    return pipeline.evaluate(data.tested.at("validation").all(),
+                             {.max_tokens = max_tokens(pipeline)}, nullptr);
   }
 
-  int64_t max_tokens() const { return config_.train.per_device_eval_batch_tokens; }
+  int64_t max_tokens(const Pipeline& pipeline) const {
+    const int64_t asked = config_.train.per_device_eval_batch_tokens;
+    return asked > 0 ? asked : usual_tokens(pipeline.device());
+  }
 
   // The first test set's report is the run's own; each further one has a folder of its own, and a
   // line in the first one's. Nothing where there is nothing to test on.
@@ -174,8 +189,8 @@ class Run {
           all.empty() ? folder_.path() : folder_.file("tests/" + name_of_test(split));
       std::filesystem::create_directories(folder);
       dataset.refuse_changed(split);
-      all.push_back(
-          test(pipeline, data.tested.at(split).all(), max_tokens(), folder + "/predictions.jsonl"));
+      all.push_back(test(pipeline, data.tested.at(split).all(), max_tokens(pipeline),
+                         folder + "/predictions.jsonl"));
       all.back().summary.split = split;
       describe(dataset, training, all.back());
       all.back().summary.chosen = chosen;
@@ -235,6 +250,9 @@ class Run {
 
 RunResult fine_tune(const RunConfig& config, const RunOptions& options,
                     const std::vector<Listener>& listeners) {
+  if (!config.repeats.empty())
+    throw Error(ErrorKind::kUsage, {config.path},
+                "\"seeds\" and \"folds\" ask for several runs; here is room for one");
   if (config.stages.empty()) return Run(config, options, listeners).run();
   std::vector<StageOutcome> before;
   std::optional<RunResult> interrupted = run_stages(

@@ -15,11 +15,14 @@
 
 namespace hone {
 
+class SharedInputs;
+
 // What a configuration does not say.
 struct RunOptions {
   bool resume = false;                          // continue the interrupted run in output.dir
   std::string command = {};                     // for the report: what starts this run again
   std::atomic<bool>* stop_requested = nullptr;  // once set: end after the step, everything saved
+  SharedInputs* shared = nullptr;  // of several runs one after the other: what they have in common
 };
 
 struct RunResult {

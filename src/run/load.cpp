@@ -31,8 +31,9 @@ std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions
   return pipeline;
 }
 
-std::unique_ptr<Pipeline> begin_model(const std::string& folder, const TaskInfo& info,
-                                      const LoadOptions& options) {
+std::unique_ptr<Pipeline> begin_model(
+    const std::string& folder, const TaskInfo& info, const LoadOptions& options,
+    const std::function<void(Task& task, const Tokenizer& tokenizer)>& learn) {
   use_threads(options.threads);
   const auto tokenizer = Tokenizer::load(folder);
   const ModelConfig config = ModelConfig::load(folder);
@@ -40,6 +41,7 @@ std::unique_ptr<Pipeline> begin_model(const std::string& folder, const TaskInfo&
   std::shared_ptr<Task> task = info.make(section, sequence_limit(config, *tokenizer, 0));
   section.refuse_unknown();
   task->begin_from(folder, /*has_length=*/false);
+  if (learn) learn(*task, *tokenizer);
   auto pipeline = Pipeline::create(folder, tokenizer, task, /*seed=*/0);
   pipeline->network().move_to(resolve_device(options.device));
   pipeline->network().set_precision(resolve_precision(options.precision, pipeline->device()));

@@ -1,6 +1,7 @@
 // A saved model made ready to answer on this machine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,8 +24,10 @@ struct LoadOptions {
 std::unique_ptr<Pipeline> load_model(const std::string& model, const LoadOptions& options = {});
 
 // A pre-trained model's folder, without a task of its own: `info` is its task, as the folder's
-// files beside the configuration have it. "auto" is the precision that is faster here.
-std::unique_ptr<Pipeline> begin_model(const std::string& folder, const TaskInfo& info,
-                                      const LoadOptions& options);
+// files beside the configuration have it. "auto" is the precision that is faster here. `learn`,
+// where it is given, teaches the task what it takes from training data otherwise.
+std::unique_ptr<Pipeline> begin_model(
+    const std::string& folder, const TaskInfo& info, const LoadOptions& options,
+    const std::function<void(Task& task, const Tokenizer& tokenizer)>& learn = nullptr);
 
 }  // namespace hone

@@ -11,11 +11,13 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "models/layers/adopt.h"
 #include "tasks/manifest.h"
 #include "tasks/peft_folder.h"
 #include "tasks/pipeline.h"
+#include "tasks/pretrained.h"
 
 namespace hone {
 namespace {
@@ -23,20 +25,33 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kRows = 64, kLongest = 48;
-constexpr const char* kWrites = "CAUSAL_LM";  // PEFT's name of the task
-constexpr double kTolerance = 1e-3;           // of the largest value
+constexpr const char* kGeneration = "generation_config.json";
+constexpr double kTolerance = 1e-3;  // of the largest value
+
+// PEFT's names of tasks whose models write.
+bool does_write(const std::string& task_type) {
+  return task_type == "CAUSAL_LM" || task_type == "SEQ_2_SEQ_LM";
+}
+
+// Whether a checkpoint has a weight of this name for the network below the head.
+bool is_of_backbone(const std::string& name, const Backbone& backbone) {
+  const ModelConfig& config = backbone.config();
+  const std::string first = name.substr(0, name.find('.'));
+  return config.is_bare ? backbone.named_children().contains(first) : first == config.base_prefix;
+}
 
 // A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
 // states.
 class KeptHead : public Head {
  public:
   // `weights`: an adapter's, under PEFT's names.
-  KeptHead(const StateDict& weights, const std::string& base_prefix) {
-    const std::string ours = "base_model.model.", backbone = ours + base_prefix + ".";
+  KeptHead(const StateDict& weights, const Backbone& backbone) {
+    const std::string ours = "base_model.model.";
     std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
     for (const auto& [full, value] : weights) {
-      if (full.starts_with(backbone) || !full.starts_with(ours)) continue;
+      if (!full.starts_with(ours)) continue;
       const std::string name = full.substr(ours.size());
+      if (is_of_backbone(name, backbone)) continue;
       const size_t dot = name.rfind('.');
       const std::string path = dot == std::string::npos ? "" : name.substr(0, dot);
       auto& module = modules[path];
@@ -51,22 +66,29 @@ class KeptHead : public Head {
   void initialise(uint64_t /*seed*/) override {}
 };
 
-// Texts of random tokens, each a function of its place.
+Sequence random_text(int64_t positions, int64_t vocabulary, RandomStream& random) {
+  Sequence text;
+  text.ids.resize(1 + random.below(static_cast<uint64_t>(std::min(kLongest, positions))));
+  for (int32_t& id : text.ids)
+    id = static_cast<int32_t>(random.below(static_cast<uint64_t>(vocabulary)));
+  text.segments.resize(text.ids.size(), 0);
+  text.texts.resize(text.ids.size(), 0);
+  text.words.resize(text.ids.size(), 0);
+  text.offsets.resize(text.ids.size());
+  return text;
+}
+
+// Texts of random tokens, each a function of its place; of an encoder-decoder with a source before
+// it.
 std::vector<Sample> random_samples(const ModelConfig& config) {
   RandomStream random(1);
   std::vector<Sample> samples;
   for (int64_t row = 0; row < kRows; ++row) {
-    const auto most = static_cast<uint64_t>(std::min(kLongest, config.max_positions));
-    Sequence text;
-    text.ids.resize(1 + random.below(most));
-    for (int32_t& id : text.ids)
-      id = static_cast<int32_t>(random.below(static_cast<uint64_t>(config.vocab_size)));
-    text.segments.resize(text.ids.size(), 0);
-    text.texts.resize(text.ids.size(), 0);
-    text.words.resize(text.ids.size(), 0);
-    text.offsets.resize(text.ids.size());
     Sample sample;
-    sample.streams.push_back(std::move(text));
+    if (const auto& facts = config.encoder_decoder)
+      sample.streams.push_back(
+          random_text(facts->source_positions, facts->source_vocabulary, random));
+    sample.streams.push_back(random_text(config.max_positions, config.vocab_size, random));
     sample.record = row;
     samples.push_back(std::move(sample));
   }
@@ -81,18 +103,26 @@ std::vector<at::Tensor> outputs_of(Network& network) {
   return outputs;
 }
 
+double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
+
+double largest_difference(const std::vector<at::Tensor>& one,
+                          const std::vector<at::Tensor>& other) {
+  double difference = 0;
+  for (size_t i = 0; i < one.size(); ++i)
+    difference = std::max(difference, largest(one[i] - other[i]));
+  return difference;
+}
+
 // Compares what the network gives before and after `merge`.
 MergeProof compared(Network& network, const std::string& of, const std::function<void()>& merge) {
   network.eval();
   const auto before = outputs_of(network);
   merge();
   const auto after = outputs_of(network);
-  MergeProof proof{.rows = kRows, .of = of};
-  for (size_t i = 0; i < before.size(); ++i) {
-    const auto largest = [](const at::Tensor& x) { return x.abs().max().item<double>(); };
-    proof.largest_difference = std::max(proof.largest_difference, largest(before[i] - after[i]));
-    proof.largest_value = std::max(proof.largest_value, largest(before[i]));
-  }
+  MergeProof proof{
+      .rows = kRows, .of = of, .largest_difference = largest_difference(before, after)};
+  for (const at::Tensor& one : before)
+    proof.largest_value = std::max(proof.largest_value, largest(one));
   return proof;
 }
 
@@ -104,13 +134,30 @@ void require_same(const MergeProof& proof, const std::string& adapter) {
                           proof.of, proof.largest_difference));
 }
 
+// How far the adapter answers otherwise beside the base model in full than beside the one in fewer
+// bits that it was trained on.
+double difference_from_training(const std::string& adapter, const std::string& part,
+                                Network& in_full) {
+  const auto trained = Pipeline::load(adapter, {}, part);
+  const auto of_full = outputs_of(in_full), of_trained = outputs_of(trained->network());
+  const double difference = largest_difference(of_full, of_trained);
+  log_info(
+      "{}: it was trained beside a base model in {}, and is merged into the full weights: logits "
+      "differ from those of its training by up to {:.3g}",
+      adapter, trained->adapted()->base_form.text(), difference);
+  return difference;
+}
+
 // A folder that hone trained: its task goes on.
 MergeProof merge_trained(const std::string& adapter, const std::string& out,
                          const std::string& part) {
-  const auto pipeline = Pipeline::load(adapter, {}, part);
-  const MergeProof proof =
-      compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
+  const auto pipeline = Pipeline::load(adapter, {}, part, {.in_full = true});
+  std::optional<double> from_training;
+  if (read_manifest(adapter).contains(kBaseForm))
+    from_training = difference_from_training(adapter, part, pipeline->network());
+  MergeProof proof = compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
   require_same(proof, adapter);
+  proof.from_training = from_training;
   pipeline->save(out);
   return proof;
 }
@@ -124,7 +171,7 @@ bool has_tokenizer(const std::string& folder) {
 Json config_with_head(const Network& network, const ModelConfig& config,
                       const std::string& task_type) {
   Json json = config.raw;
-  const bool writes = task_type == kWrites && config.causal_lm;
+  const bool writes = does_write(task_type) && config.causal_lm;
   const std::string end = writes ? config.causal_lm->architecture_end : architecture_end(task_type);
   if (end.empty()) return json;
   json["architectures"] = {config.architecture_stem + end};
@@ -148,9 +195,12 @@ bool has_pooler(const StateDict& weights) {
 }
 
 // Of a model that writes, the product with the vocabulary is the base model's own still, where it
-// is not the table of words and the adapter brought none.
+// is not the table of words and the adapter brought none; and so is a bias behind it.
 void keep_output(const AdapterFolder& folder, const ModelConfig& config, StateDict& weights) {
-  if (folder.task_type != kWrites || !config.causal_lm || config.causal_lm->is_tied) return;
+  if (!does_write(folder.task_type) || !config.causal_lm) return;
+  const auto bias = folder.base_weights.find(config.causal_lm->bias);
+  if (bias != folder.base_weights.end()) weights.insert(*bias);
+  if (config.causal_lm->is_tied) return;
   const std::string name = config.causal_lm->out + ".weight";
   const auto found = folder.base_weights.find(name);
   if (found == folder.base_weights.end())
@@ -161,15 +211,38 @@ void keep_output(const AdapterFolder& folder, const ModelConfig& config, StateDi
   weights.emplace(name, found->second);
 }
 
+// How the base model writes.
+void keep_generation(const std::string& base, const std::string& out) {
+  if (fs::exists(fs::path(base) / kGeneration))
+    write_file(out + "/" + kGeneration,
+               read_file((fs::path(base) / kGeneration).string(), ErrorKind::kModel));
+}
+
+// The output would become the adapter's table of words too; beside PEFT's it is the old one still.
+void refuse_tied_table(const AdapterFolder& folder, Network& network) {
+  const ModelConfig& config = network.backbone().config();
+  if (!does_write(folder.task_type) || !config.causal_lm || !config.causal_lm->is_tied) return;
+  for (const auto& [name, value] : network.trained_weights()) {
+    if (value.is_same(network.backbone().word_table()))
+      throw Error(ErrorKind::kModel, {folder.path},
+                  fmt::format("the adapter has a table of words of its own ({}), but the base "
+                              "model's output is tied to its table (tie_word_embeddings): one "
+                              "model cannot have both",
+                              name));
+  }
+}
+
 // One that PEFT saved, whose task is not known.
 MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
-  const AdapterFolder folder = read_adapter_folder(adapter);
+  AdapterFolder folder = read_adapter_folder(adapter);
   ModelConfig config = ModelConfig::load(folder.base);
+  settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   config.sentence_head.uses_pooler &= has_pooler(folder.base_weights) || has_pooler(folder.weights);
-  Network network(make_backbone(config),
-                  std::make_shared<KeptHead>(folder.weights, config.base_prefix));
+  const std::shared_ptr<Backbone> backbone = make_backbone(config);
+  Network network(backbone, std::make_shared<KeptHead>(folder.weights, *backbone));
   load_adapter(network, folder);
+  refuse_tied_table(folder, network);
   const MergeProof proof = compared(network, "hidden states", [&] { merge_adapters(network); });
   require_same(proof, adapter);
   fs::create_directories(out);
@@ -178,6 +251,7 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   StateDict weights = stored_weights_of(network);
   keep_output(folder, config, weights);
   write_safetensors(out + "/model.safetensors", weights);
+  keep_generation(folder.base, out);
   Tokenizer::load(has_tokenizer(adapter) ? adapter : folder.base)->save(out);
   return proof;
 }
@@ -185,10 +259,12 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
 }  // namespace
 
 Json MergeProof::json() const {
-  return {{"rows", rows},
-          {"of", of},
-          {"largest_difference", largest_difference},
-          {"largest_value", largest_value}};
+  Json json = {{"rows", rows},
+               {"of", of},
+               {"largest_difference", largest_difference},
+               {"largest_value", largest_value}};
+  if (from_training) json["from_training"] = *from_training;
+  return json;
 }
 
 namespace {

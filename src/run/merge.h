@@ -1,6 +1,7 @@
 // An adapter merged into its base model: a plain model, with the proof that it answers the same.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/json.h"
@@ -11,6 +12,9 @@ struct MergeProof {
   int64_t rows = 0;  // texts of random tokens
   std::string of;    // what was compared: "logits", or "hidden states" without a task
   double largest_difference = 0, largest_value = 0;
+  // Of an adapter that was trained beside a base model in fewer bits: how far its outputs beside
+  // that one are from those beside the full one, into which it was merged.
+  std::optional<double> from_training = {};
 
   Json json() const;
 };

@@ -1,8 +1,10 @@
 // What a run needs before it can train: model and data, looked through and encoded.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "data/places.h"
@@ -24,6 +26,10 @@ struct Prepared {
 };
 
 Prepared prepare(const RunConfig& config);
+// What a configuration must be beside the data, told of again where they were prepared for another
+// one. `prepare` has called it. Error(kUsage) for dropout that the model does not know, and for
+// steps that could teach nothing.
+void check_run(const RunConfig& config, const Prepared& prepared);
 
 // All splits, each read and encoded once: the training split as samples and where each record
 // stands, what identifies the rows, and the others as evaluation needs them.
@@ -32,9 +38,17 @@ struct RunData {
   Places places;
   RowFingerprint train_rows, validation_rows;
   std::map<std::string, KeptSplit> tested;  // all but train
+  bool is_interrupted = false;              // while texts were translated: nothing else is there
+};
+// How training texts are translated where `augment` asks for it.
+struct Translating {
+  std::string file;  // where they are kept, unless the configuration names another
+  const std::atomic<bool>* is_stopped = nullptr;
 };
 // Warns of dropped rows and leakage. A bad row of the test data is an error before training, not
-// after it.
-RunData encode_data(const RunConfig& config, Prepared& prepared);
+// after it. Without `translating` copies that would be translated are as their rows, as those who
+// look at sizes and speed alone want it.
+RunData encode_data(const RunConfig& config, Prepared& prepared,
+                    const std::optional<Translating>& translating = std::nullopt);
 
 }  // namespace hone

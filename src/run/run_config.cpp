@@ -60,6 +60,8 @@ void check_stage(const Config& stage, const std::string& name,
   };
   refuse("model", "it begins with the model of the stage before it, the first one with the run's");
   refuse("output", "it writes into a folder of its name below the run's output.dir");
+  refuse("seeds", "the run itself is repeated, with its stages");
+  refuse("folds", "the run itself is repeated, with its stages");
   refuse("peft", "what comes after it begins with a whole model");
 }
 
@@ -82,6 +84,32 @@ bool has_own_data(Config& tasks) {
   bool has = false;
   for (const std::string& name : tasks.keys()) has = has || tasks.section(name).has("data");
   return has;
+}
+
+// How many runs the configuration asks for.
+int64_t count_in(Config& root, const char* key, int64_t usual) {
+  constexpr int64_t kMost = 1000;
+  const int64_t count = root.get(key, usual);
+  if (count < usual || count > kMost)
+    throw root.error(
+        key, fmt::format("\"{}\" is {}; it must be from {} to {}", key, count, usual, kMost));
+  return count;
+}
+
+// Probabilities by the names that the model's config.json has for them.
+Json read_dropout(Config& model) {
+  Json changes = Json::object();
+  if (!model.has("dropout")) return changes;
+  Config section = model.section("dropout");
+  for (const std::string& key : section.keys()) {
+    const double p = section.get(key, 0.0);
+    if (!(p >= 0 && p < 1))
+      throw section.error(
+          key,
+          fmt::format("\"{}\" is {}; a dropout probability is at least 0 and less than 1", key, p));
+    changes[key] = p;
+  }
+  return changes;
 }
 
 // What a stage's own sections take the place of.
@@ -167,18 +195,29 @@ void RunConfig::read_data(Config& root) {
 RunConfig RunConfig::read(Config& root, const std::string& path) {
   Config model = root.section("model");
   const std::string model_path = model.require("path");
+  const std::string init = model.choice("init", "pretrained", {"pretrained", "random"});
   RunConfig config(task_section(root));
   config.has_tasks_ = root.has("tasks");
   config.path = path;
   config.model = model_path;
+  config.start.at_random = init == "random";
+  config.start.config = read_dropout(model);
   config.make_task(
       0);  // reads the task's keys, so that a wrong one is told of before anything is loaded
   Config train = root.section("train"), regularise = root.section("regularise"),
          output = root.section("output");
   config.read_data(root);
   config.peft = read_peft(root, config);
+  if (config.peft && config.start.at_random)
+    throw model.error("init",
+                      "adapters are trained beside weights that stay as they are: random ones know "
+                      "nothing (model.init: random, peft)");
   config.train = read_train(train, config);
   config.regularisers = read_regularisers(regularise);
+  if (root.has("augment")) {
+    Config augment = root.section("augment");
+    config.augment = AugmentOptions::read(augment);
+  }
   config.output_dir = output.require("dir");
   config.overwrite = output.get("overwrite", false);
   return config;
@@ -190,11 +229,14 @@ void RunConfig::read_stage(Config& stage, const Config& root, Json& resolved_sta
   const std::string name = stage.require("name");
   check_stage(stage, name, stages);
   std::vector<std::string> without = {"name", "stages", "peft"};
-  if (!stage.has("regularise")) without.emplace_back("regularise");
+  for (const char* key : {"regularise", "augment"}) {
+    if (!stage.has(key)) without.emplace_back(key);
+  }
   leave_out_replaced(stage, without);
   Config own = stage.over(root, {"train"}, without);
   own.override_with("output.dir=" + to_text(Json(output_dir + "/stages/" + name)));
   own.override_with("model.path=" + to_text(Json(last_model())));
+  if (!stages.empty()) own.override_with("model.init=pretrained");
   RunConfig config = read(own, path);
   own.refuse_unknown();
   config.stage = name;
@@ -215,7 +257,46 @@ RunConfig RunConfig::load(const std::string& path, const std::vector<std::string
   return config;
 }
 
+// Each is a whole configuration, as if it had been written so.
+RunConfig RunConfig::read_repeats(Config& root, const std::string& path) {
+  const int64_t seeds = count_in(root, "seeds", 1), folds = count_in(root, "folds", 0);
+  if (folds == 1)
+    throw root.error("folds",
+                     "\"folds\" is 1; each fold is tested by what the others train, so "
+                     "there must be 2 or more");
+  const Config plain = root.over(root, {}, {"seeds", "folds"});
+  RunConfig config = read_whole(plain.over(plain, {}, {}), path);
+  if (folds > 0 && !config.data.split)
+    throw root.error("folds",
+                     "folds are parts of one file: write \"data: {path: …, split: {validation: "
+                     "0.1}}\" in place of a path for each split");
+  for (int64_t fold = folds > 0 ? 1 : 0; fold <= folds; ++fold) {
+    for (int64_t run = 0; run < seeds; ++run) {
+      Config own = plain.over(plain, {}, {});
+      const int64_t seed = config.train.seed + run;
+      std::string name = fmt::format("seed-{}", seed);
+      own.override_with(fmt::format("train.seed={}", seed));
+      if (fold > 0) {
+        own.override_with(fmt::format("data.split.folds={}", folds));
+        own.override_with(fmt::format("data.split.fold={}", fold));
+        name = fmt::format("fold-{}-{}", fold, name);
+      }
+      own.override_with("output.dir=" + to_text(Json(config.output_dir + "/" + name)));
+      config.repeats.push_back(read_whole(own, path));
+      config.repeats.back().fold = fold;
+    }
+  }
+  config.data = config.repeats.front().data;  // what is tested
+  config.resolved = fmt::format("seeds: {}\nfolds: {}\n", seeds, folds) + config.resolved;
+  return config;
+}
+
 RunConfig RunConfig::read_whole(Config root, const std::string& path) {
+  if (root.has("sweep"))
+    throw root.error("sweep", fmt::format("these are many runs: hone sweep {}. It writes the best "
+                                          "one's configuration, which is one",
+                                          path));
+  if (root.has("seeds") || root.has("folds")) return read_repeats(root, path);
   RunConfig config = read(root, path);
   if (root.has("stages")) {
     if (!config.adapter.empty())
@@ -225,6 +306,7 @@ RunConfig RunConfig::read_whole(Config root, const std::string& path) {
     Json list = Json::array();
     for (Config& stage : root.sections("stages")) config.read_stage(stage, root, list);
     root.note("stages", std::move(list));
+    config.start.at_random = false;  // of the last stage
   }
   root.refuse_unknown();
   config.resolved = root.resolved();

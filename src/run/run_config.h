@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "run/augment.h"
 #include "run/dataset.h"
 #include "tasks/peft.h"
 #include "tune/trainer.h"
@@ -16,6 +17,7 @@ namespace hone {
 struct RunConfig {
   std::string path;   // of the file
   std::string model;  // a folder or a hub name
+  Start start;        // model.init and model.dropout
   DataOptions data;   // where several tasks have data of their own: what splits there are
   std::vector<DataOptions> task_data;  // of each of several tasks, where each has its own
   TrainOptions train;
@@ -23,6 +25,7 @@ struct RunConfig {
   // The folder of the adapter that the run goes on with, whose base model `model` is; "": none.
   std::string adapter;
   std::vector<ChosenRegulariser> regularisers;
+  std::optional<AugmentOptions> augment;
   std::string output_dir;
   bool overwrite = false;
   bool has_overrides = false;  // values that the file does not hold
@@ -31,6 +34,10 @@ struct RunConfig {
   // Whole runs before this one, each of which begins with the model that the one before it saved,
   // and so does this one. Each writes into a folder of its own below this one's.
   std::vector<RunConfig> stages;
+  // The runs that `seeds` and `folds` ask for: this configuration with other seeds, on other folds
+  // of its data, each in a folder of its own below this one's; empty: it is one run.
+  std::vector<RunConfig> repeats;
+  int64_t fold = 0;  // of one of several runs, from 1; 0: there are no folds
 
   std::vector<DataOptions> all_data() const;  // what is read: `task_data`, or `data`
 
@@ -48,6 +55,7 @@ struct RunConfig {
   explicit RunConfig(Config task) : task_(std::move(task)) {}
   void read_data(Config& root);
   static RunConfig read(Config& root, const std::string& path);  // all but `stages`
+  static RunConfig read_repeats(Config& root, const std::string& path);
   void read_stage(Config& stage, const Config& root, Json& resolved_stages);
 
   Config task_;

@@ -85,6 +85,16 @@ void RunDataset::encode(Part& part, const std::string& split, const Tokenizer& t
   }
 }
 
+void RunDataset::read(const std::string& split, const std::function<bool(Record&)>& take) const {
+  for (const Part& part : parts_) {
+    if (!part.dataset->has(split)) continue;
+    const auto stream = part.dataset->open(split);
+    while (std::optional<Record> record = stream->next()) {
+      if (!take(*record)) return;
+    }
+  }
+}
+
 bool RunDataset::has(const std::string& split) const {
   return std::any_of(parts_.begin(), parts_.end(),
                      [&](const Part& part) { return part.dataset->has(split); });

@@ -27,6 +27,9 @@ class RunDataset {
   void encode(const std::string& split, const Tokenizer& tokenizer,
               const std::function<void(EncodedRecord&)>& take);
 
+  // The same records as they are, until `take` gives false.
+  void read(const std::string& split, const std::function<bool(Record&)>& take) const;
+
   bool has(const std::string& split) const;
   void refuse_changed(const std::string& split);  // as Dataset::refuse_changed
   // What is known of each split, in the order in which they are shown; of several tasks by names

@@ -219,11 +219,13 @@ void tell_left_out(const std::string& path, const SplitAudit& audit) {
            audit.rows, audit.examples.front().where.str(), audit.examples.front().reason);
 }
 
-PlainTable differences_of(const Report& report, const Report& other, const std::string& path) {
+}  // namespace
+
+PlainTable differences_of(const Report& report, const Report& other, const std::string& name) {
   PlainTable table{
       .note = fmt::format("other: {}. From low to high: 95 % of the differences, paired bootstrap "
                           "over records; p: how often chance alone makes one as large",
-                          path),
+                          name),
       .columns = {{"metric", "metric"},
                   {"value", "this"},
                   {"other", "other"},
@@ -243,8 +245,6 @@ PlainTable differences_of(const Report& report, const Report& other, const std::
   }
   return table;
 }
-
-}  // namespace
 
 Report score(const Task& task, const Predicted& files, SplitAudit& audit) {
   const auto scorer = task.make_scorer();

@@ -23,4 +23,8 @@ Report score(const Task& task, const Predicted& files, SplitAudit& audit);
 Report score_against(const Task& task, const Predicted& files, const SourceOptions& others,
                      SplitAudit& audit);
 
+// What of a report and another one of the same rows differs: a row for each metric that both have
+// with an interval. `name`: of the other one.
+PlainTable differences_of(const Report& report, const Report& other, const std::string& name);
+
 }  // namespace hone

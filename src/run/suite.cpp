@@ -9,9 +9,7 @@
 #include "base/file.h"
 #include "base/folder_name.h"
 #include "base/log.h"
-#include "run/run_folder.h"
 #include "run/suite_table.h"
-#include "tune/torch_error.h"
 
 namespace hone {
 namespace {
@@ -35,6 +33,12 @@ void check_entry_name(const Config& entry, const std::string& name,
     throw entry.error("output",
                       "an entry has no \"output\": it writes into a folder of its name "
                       "below --out");
+  for (const char* key : {"seeds", "folds"}) {
+    if (entry.has(key))
+      throw entry.error(key, fmt::format("an entry has no \"{}\"; --seeds N runs each of them N "
+                                         "times",
+                                         key));
+  }
 }
 
 // A list that speaks of $DATA must be told what that is.
@@ -76,37 +80,11 @@ SuiteEntry read_entry(Config& entry, const Config& defaults, const std::set<std:
   return out;
 }
 
-// The report of a run that has ended; nothing of another. Error(kUsage) where the folder holds a
-// run of another configuration.
-std::optional<Json> report_in(const RunConfig& config) {
-  const std::string written = RunFolder::config_in(config.output_dir);
-  if (!fs::exists(written)) return std::nullopt;
-  if (read_file(written, ErrorKind::kUsage) != config.resolved)
-    throw Error(ErrorKind::kUsage, {written},
-                "holds a run of another configuration (the list, the model or a value has changed "
-                "since). Name another --out, or remove that folder.");
-  if (!RunFolder::is_finished(config.output_dir, /*gives_report=*/true)) return std::nullopt;
-  return read_json(config.output_dir + "/report.json", ErrorKind::kUsage);
-}
-
 void refuse_untested(const RunConfig& config, const std::string& name) {
   if (config.data.tested().empty())
     throw Error(
         ErrorKind::kUsage, {config.path},
         fmt::format("entry \"{}\" has neither test nor validation data, and so no score", name));
-}
-
-Error error_in(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(without_torch(failure));
-  } catch (const Error& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return {ErrorKind::kUsage, "out of memory"};
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    return {ErrorKind::kInternal, "internal error: " + text.substr(0, text.find('\n'))};
-  }
 }
 
 class SuiteRunner {
@@ -131,7 +109,11 @@ class SuiteRunner {
         const RunConfig& config = suite_.entries[i].runs[j];
         log_info("entry {} of {}: {}, seed {}", i + 1, suite_.entries.size(),
                  suite_.entries[i].name, config.train.seed);
-        run_one(config, result_.rows[i].runs[j]);
+        OneRun& run = result_.rows[i].runs[j];
+        run = run_or_take(config,
+                          {.command = options_.command, .stop_requested = options_.stop_requested},
+                          listeners_);
+        result_.interrupted = run.interrupted;
         write_suite(options_, result_);
       }
     }
@@ -139,26 +121,6 @@ class SuiteRunner {
   }
 
  private:
-  void run_one(const RunConfig& config, SuiteRun& run) {
-    try {
-      if (const std::optional<Json> report = report_in(config)) {
-        run.report = *report;
-        return;
-      }
-      const RunResult result = fine_tune(config,
-                                         {.resume = fs::exists(config.output_dir + "/checkpoints"),
-                                          .command = options_.command,
-                                          .stop_requested = options_.stop_requested},
-                                         listeners_);
-      result_.interrupted = result.training.interrupted;
-      if (!result_.interrupted)
-        run.report = read_json(config.output_dir + "/report.json", ErrorKind::kUsage);
-    } catch (...) {
-      run.failure = error_in(std::current_exception());
-      log_line(LogLevel::kError, run.failure->what());
-    }
-  }
-
   const Suite& suite_;
   const SuiteOptions& options_;
   const std::vector<Listener>& listeners_;
@@ -195,7 +157,7 @@ Suite read_suite(const SuiteOptions& options) {
 
 const Error* SuiteResult::failure() const {
   for (const SuiteRow& row : rows) {
-    for (const SuiteRun& run : row.runs) {
+    for (const OneRun& run : row.runs) {
       if (run.failure) return &*run.failure;
     }
   }

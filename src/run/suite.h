@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "run/fine_tune.h"
+#include "run/one_run.h"
 
 namespace hone {
 
@@ -37,16 +37,9 @@ struct Suite {
 // Every complaint names its place in the list: an entry twice, unknown keys, values out of range.
 Suite read_suite(const SuiteOptions& options);
 
-// What a run gave, or why it failed.
-struct SuiteRun {
-  int64_t seed = 0;
-  std::string folder;
-  Json report;                   // as in report.json; null where it failed or was not run
-  std::optional<Error> failure;  // nothing where it ended
-};
 struct SuiteRow {
   std::string name, task, note;
-  std::vector<SuiteRun> runs;
+  std::vector<OneRun> runs;
 };
 struct SuiteResult {
   std::string name;

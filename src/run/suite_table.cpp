@@ -35,7 +35,7 @@ struct Scores {
 Scores scores_of(const SuiteRow& row) {
   Scores scores;
   scores.task = row.task;
-  for (const SuiteRun& run : row.runs) {
+  for (const OneRun& run : row.runs) {
     if (run.report.is_null()) continue;
     scores.metric = run.report.value("metric", "");
     scores.n = run.report.value("n", Json());
@@ -48,13 +48,13 @@ Scores scores_of(const SuiteRow& row) {
 }
 
 const Error* first_failure(const SuiteRow& row) {
-  for (const SuiteRun& run : row.runs) {
+  for (const OneRun& run : row.runs) {
     if (run.failure) return &*run.failure;
   }
   return nullptr;
 }
 
-Json run_json(const SuiteRun& run) {
+Json run_json(const OneRun& run) {
   Json json = {{"seed", run.seed}, {"folder", run.folder}};
   if (run.failure) {
     json["error"] = run.failure->what();
@@ -81,7 +81,7 @@ Json row_json(const SuiteRow& row) {
                {"runs", Json::array()}};
   if (!row.note.empty()) json["note"] = row.note;
   if (const Error* failure = first_failure(row)) json["error"] = failure->what();
-  for (const SuiteRun& run : row.runs) json["runs"].push_back(run_json(run));
+  for (const OneRun& run : row.runs) json["runs"].push_back(run_json(run));
   return json;
 }
 

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <optional>
 
-#include "run/dataset.h"
 #include "run/encode_split.h"
 #include "run/environment.h"
 #include "run/reports.h"
@@ -18,14 +17,15 @@ namespace {
 
 constexpr const char* kSplit = "test";  // what the data are, as in a run's report
 
-Dataset dataset_of(const Reading& reading, const Task& task) {
+}  // namespace
+
+Dataset test_data(const Reading& reading, const Task& task, const RowFilter& only) {
   DataOptions options;
+  options.only = only;
   options.sources[kSplit] = reading.source;
   options.clean = reading.clean;
   return {std::move(options), task.text_fields()};
 }
-
-}  // namespace
 
 Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
             const std::string& predictions) {
@@ -52,8 +52,8 @@ Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_
 }
 
 Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
-               const std::string& report_folder) {
-  Dataset data = dataset_of(reading, pipeline.task());
+               const std::string& report_folder, const RowFilter& only) {
+  Dataset data = test_data(reading, pipeline.task(), only);
   EncodingStream stream(data, kSplit, data.open_once(kSplit), pipeline.task(),
                         pipeline.tokenizer());
   Tested tested = test(

@@ -1,8 +1,10 @@
 // A model tested on labelled data.
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "run/dataset.h"
 #include "run/reading.h"
 #include "tasks/pipeline.h"
 #include "tasks/report.h"
@@ -14,6 +16,12 @@ struct Tested {
   RunSummary summary;  // data, timing, environment; title, model and command are the caller's
 };
 
+using RowFilter = std::function<bool(const Record&)>;  // empty: all rows
+
+// Labelled data that are no part of a run, as the split "test": those of its rows that `only`
+// takes.
+Dataset test_data(const Reading& reading, const Task& task, const RowFilter& only = nullptr);
+
 // One pass over `records`, timed; a line for each goes to the file `predictions`, unless that is
 // "".
 Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
@@ -24,6 +32,6 @@ Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_
 // on_bad_row: skip, and where no row is left. With `report_folder`, "" for none, predictions.jsonl
 // is written there, see write_reports for the rest.
 Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tokens,
-               const std::string& report_folder);
+               const std::string& report_folder, const RowFilter& only = nullptr);
 
 }  // namespace hone

@@ -93,8 +93,8 @@ void RowWriter::answer_chunk() {
     end(all[ask], answer);
     give_lines(all);
   };
-  write_answers(pipeline_.network(), pipeline_.tokenizer(), *pipeline_.task().generation(), prompts,
-                run);
+  write_answers(pipeline_.network(), pipeline_.task().answer_tokenizer(pipeline_.tokenizer()),
+                *pipeline_.task().generation(), prompts, run);
   give_lines(all);
   written_.is_interrupted = written_.is_interrupted || given_ask_ < all.size();
 }

@@ -151,6 +151,7 @@ Packed samples_of(const Packed& all, int64_t from, int64_t to) {
   }
   part.cu_seqlens = all.cu_seqlens.slice(0, begin, end + 1).sub(first);
   if (all.cu_samples.defined()) part.cu_samples = all.cu_samples.slice(0, from, to + 1).sub(begin);
+  part.placed_ends = at::Tensor();
   part.max_len = 0;
   for (int64_t s = begin; s < end; ++s)
     part.max_len = std::max<int64_t>(part.max_len, ends[s + 1] - ends[s]);
@@ -159,8 +160,45 @@ Packed samples_of(const Packed& all, int64_t from, int64_t to) {
 
 }  // namespace
 
-double count_targets(const at::Tensor& column) {
+at::Tensor partners_in(int64_t samples) {
+  at::Tensor partners = at::empty({samples}, at::kLong);
+  int64_t* of = partners.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < samples; ++i) of[i] = (i ^ 1) < samples ? i ^ 1 : i;
+  return partners;
+}
+
+double count_targets(const Batch& batch, const std::string& target) {
+  const auto here = batch.counted.find(target);
+  const at::Tensor& column = here != batch.counted.end() ? here->second : batch.targets.at(target);
   return static_cast<double>(column.ne(kNoTarget).sum().item<int64_t>());
+}
+
+Batch staged(Batch batch, bool is_pinned) {
+  std::vector<at::Tensor*> columns;
+  for (Packed& stream : batch.streams) {
+    for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.keys,
+                               &stream.cu_seqlens, &stream.features})
+      columns.push_back(column);
+  }
+  for (auto& [name, target] : batch.targets) columns.push_back(&target);
+  const auto room = [](const at::Tensor& x) {
+    constexpr int64_t kAlignment = 16;  // of what kernels read at once
+    return (static_cast<int64_t>(x.nbytes()) + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  int64_t bytes = 0;
+  for (const at::Tensor* column : columns) bytes += column->defined() ? room(*column) : 0;
+  batch.staged = at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(is_pinned));
+  int64_t at = 0;
+  for (at::Tensor* column : columns) {
+    if (!column->defined()) continue;
+    at::Tensor place = batch.staged.slice(0, at, at + static_cast<int64_t>(column->nbytes()))
+                           .view(column->scalar_type())
+                           .view(column->sizes());
+    place.copy_(*column);
+    at += room(*column);
+    *column = place;
+  }
+  return batch;
 }
 
 std::vector<Batch> parts_of(const Batch& batch) {

@@ -10,10 +10,8 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "models/adapters/prefix.h"
 
 namespace hone {
-namespace {
 
 CausalLmHead& causal_head_of(Network& network) {
   if (auto* head = dynamic_cast<CausalLmHead*>(&network.head())) return *head;
@@ -23,7 +21,6 @@ CausalLmHead& causal_head_of(Network& network) {
                           network.backbone().config().model_type));
 }
 
-// The new tokens of all sequences end to end, each where the cached ones of its sequence end.
 Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& cache) {
   std::vector<int64_t> ids, positions;
   Packed packed;
@@ -47,28 +44,98 @@ Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& ca
   return packed;
 }
 
-}  // namespace
-
 CausalDecoder::CausalDecoder(Network& network)
     : network_(network),
       head_(causal_head_of(network)),
-      cache_(network.backbone().config().num_layers) {}
+      cache_(network.backbone().config().num_layers) {
+  const ModelConfig& config = network.backbone().config();
+  if (config.recomputes_where_angles_change) border_ = config.angles_change_behind;
+}
 
 int64_t CausalDecoder::max_positions() const {
   const Backbone& backbone = network_.backbone();
-  const int64_t taken = backbone.prefix() == nullptr ? 0 : backbone.prefix()->length();
-  return backbone.config().max_positions - taken;
+  return backbone.config().max_positions - backbone.positions_taken();
+}
+
+int64_t TurnDecoder::max_positions() const { return network_.backbone().config().max_positions; }
+
+void CausalDecoder::select(std::span<const int64_t> sequences) {
+  cache_.select(sequences);
+  if (border_ == 0) return;
+  std::vector<std::vector<int32_t>> ids;
+  for (const int64_t sequence : sequences) ids.push_back(ids_[static_cast<size_t>(sequence)]);
+  ids_ = std::move(ids);
+}
+
+void CausalDecoder::cut(int64_t sequence, int64_t length) {
+  cache_.cut(sequence, length);
+  if (border_ > 0) ids_[static_cast<size_t>(sequence)].resize(static_cast<size_t>(length));
+}
+
+// A sequence whose keys were turned by other angles than it has from now on begins anew.
+std::vector<NewTokens> CausalDecoder::with_outgrown(const std::vector<NewTokens>& sequences) {
+  if (border_ == 0) return sequences;
+  std::vector<NewTokens> tokens = sequences;
+  ids_.resize(sequences.size());
+  for (size_t s = 0; s < tokens.size(); ++s) {
+    std::vector<int32_t>& ids = ids_[s];
+    const auto before = static_cast<int64_t>(ids.size());
+    ids.insert(ids.end(), tokens[s].ids.begin(), tokens[s].ids.end());
+    if (before == 0 || before > border_ || static_cast<int64_t>(ids.size()) <= border_) continue;
+    cache_.cut(static_cast<int64_t>(s), 0);
+    tokens[s].ids = ids;
+  }
+  return tokens;
 }
 
 at::Tensor CausalDecoder::next(const std::vector<NewTokens>& sequences) {
   const c10::AutoGradMode no_grad(false);
   Batch batch;
-  batch.streams.push_back(pack_new(sequences, cache_));
+  batch.streams.push_back(pack_new(with_outgrown(sequences), cache_));
   batch = network_.place(std::move(batch));
-  const Packed& tokens = batch.streams.front();
-  const at::Tensor last = (tokens.cu_seqlens.slice(0, 1) - 1).to(tokens.ids.options());
+  const at::Tensor last = batch.streams.front().last_rows();
   const at::Tensor states = head_.states(network_.backbone(), batch, last, &cache_);
   return head_.logits(network_.backbone(), states).to(at::kCPU, at::kFloat).contiguous();
 }
+
+bool TurnDecoder::may_keep(const Network& network) {
+  return network.backbone().prefix() == nullptr && !network.backbone().config().encoder_decoder;
+}
+
+// The prompt's tokens behind those that are known; the last one at least, whose logits are asked
+// for. Beyond where angles change nothing is taken for known.
+std::vector<int32_t> TurnDecoder::without_known(const std::vector<int32_t>& prompt) {
+  const int64_t border = network_.backbone().config().angles_change_behind;
+  const auto longest = static_cast<int64_t>(std::max(prompt.size(), known_.size()));
+  if (border > 0 && longest > border) known_.clear(), decoder_.reset();
+  const auto most = std::min(prompt.size() - 1, known_.size());
+  const auto [differs, unused] =
+      std::mismatch(prompt.begin(), prompt.begin() + static_cast<int64_t>(most), known_.begin());
+  const auto same = differs - prompt.begin();
+  if (!decoder_) decoder_ = std::make_unique<CausalDecoder>(network_);
+  if (!known_.empty()) decoder_->cut(0, same);
+  known_.resize(static_cast<size_t>(same));
+  return {differs, prompt.end()};
+}
+
+at::Tensor TurnDecoder::next(const std::vector<NewTokens>& sequences) {
+  TORCH_CHECK(sequences.size() == 1, "[TurnDecoder] ", sequences.size(),
+              " sequences, but it holds one");
+  const NewTokens& given = sequences.front();
+  const NewTokens tokens{given.prompt, begins_ ? without_known(given.ids) : given.ids};
+  try {
+    at::Tensor logits = decoder_->next({tokens});
+    known_.insert(known_.end(), tokens.ids.begin(), tokens.ids.end());
+    begins_ = false;
+    return logits;
+  } catch (...) {  // a cache is of no use after a pass that failed
+    known_.clear();
+    decoder_.reset();
+    begins_ = true;
+    throw;
+  }
+}
+
+void TurnDecoder::select(std::span<const int64_t> sequences) { begins_ = sequences.empty(); }
 
 }  // namespace hone

@@ -1,6 +1,7 @@
 #include "tasks/causal_lm_head.h"
 
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -23,8 +24,11 @@ const CausalLmStyle& causal_lm_style(const ModelConfig& config) {
 
 }  // namespace
 
-CausalLmHead::CausalLmHead(const ModelConfig& config)
-    : style_(causal_lm_style(config)), range_(config.initializer_range) {
+CausalLmHead::CausalLmHead(const ModelConfig& config, size_t streams)
+    : style_(causal_lm_style(config)), range_(config.initializer_range), streams_(streams) {
+  if (!style_.bias.empty())
+    bias_ = register_parameter(style_.bias, at::zeros({1, config.vocab_size}),
+                               /*requires_grad=*/false);
   if (!style_.is_tied)
     out_ =
         adopt(*this, style_.out, Linear(config.hidden_size, config.vocab_size, /*has_bias=*/false));
@@ -32,6 +36,10 @@ CausalLmHead::CausalLmHead(const ModelConfig& config)
 
 void CausalLmHead::tie(Backbone& backbone) {
   if (style_.is_tied) out_ = register_module(kTied, Linear(backbone.word_table()));
+}
+
+std::vector<std::string> CausalLmHead::pretrained() const {
+  return bias_.defined() ? std::vector{style_.bias} : std::vector<std::string>{};
 }
 
 void CausalLmHead::set_precision(Precision precision) { out_->set_precision(precision); }
@@ -46,8 +54,10 @@ void CausalLmHead::initialise(uint64_t seed) {
 }
 
 at::Tensor CausalLmHead::states(Backbone& backbone, const Batch& batch, const at::Tensor& rows,
-                                KeyValueCache* cache) {
-  return backbone.forward(batch.streams, {.rows = rows, .cache = cache});
+                                KeyValueCache* cache, SourceMemory* sources) {
+  const at::Tensor states =
+      backbone.forward(batch.streams, {.rows = rows, .cache = cache, .sources = sources});
+  return style_.scale == 1 ? states : states * style_.scale;
 }
 
 Outputs CausalLmHead::forward(Backbone& backbone, const Batch& batch) {
@@ -56,7 +66,8 @@ Outputs CausalLmHead::forward(Backbone& backbone, const Batch& batch) {
 
 at::Tensor CausalLmHead::logits(const Backbone&, const at::Tensor& states) const {
   Linear out = out_;
-  const at::Tensor y = out->wide_product(states);
+  at::Tensor y = out->wide_product(states);
+  if (bias_.defined()) y = y + bias_;
   return style_.soft_cap > 0 ? at::tanh(y / style_.soft_cap) * style_.soft_cap : y;
 }
 
@@ -65,8 +76,8 @@ at::Tensor CausalLmHead::loss(const Backbone&, const at::Tensor& states, const a
   Linear out = out_;
   const at::Tensor operand = states.scalar_type() == at::kFloat ? out->weight : out->shadow();
   return kernels::linear_cross_entropy_sum(
-      states, out->weight, {}, operand, targets,
-      {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
+      states, out->weight, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor(), operand,
+      targets, {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
 }
 
 }  // namespace hone

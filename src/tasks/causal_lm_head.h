@@ -1,5 +1,6 @@
 // The head of a model that predicts the next token: the product with the vocabulary. A task asks it
-// for the rows it needs alone, since a row of it is as wide as the vocabulary.
+// for the rows it needs alone, since a row of it is as wide as the vocabulary. Of an
+// encoder-decoder the next token is the target's.
 #pragma once
 
 #include "models/layers/key_value_cache.h"
@@ -12,21 +13,23 @@ namespace hone {
 class CausalLmHead : public Head {
  public:
   // Error(kUsage) where the family has no such head.
-  explicit CausalLmHead(const ModelConfig& config);
+  explicit CausalLmHead(const ModelConfig& config, size_t streams = 1);
 
   // Of all rows [N, V] fp32: for small vocabularies.
   Outputs forward(Backbone& backbone, const Batch& batch) override;
   void initialise(uint64_t seed) override;
   bool is_of_base() const override { return true; }
+  size_t streams() const override { return streams_; }
+  std::vector<std::string> pretrained() const override;  // a bias, which is not trained
   void tie(Backbone& backbone) override;
   void set_precision(Precision precision) override;
   int64_t loss_bytes(Precision precision) const override;
 
   // What the product with the vocabulary reads, of the batch's rows `rows` [R] int64 (undefined:
   // all): [R, H] in the type of the backbone's products. The last block is computed for these rows
-  // alone. With a cache the batch's tokens are the next ones of its sequences.
+  // alone. With a cache the batch's tokens are the next ones of its sequences; `sources`: see Want.
   at::Tensor states(Backbone& backbone, const Batch& batch, const at::Tensor& rows,
-                    KeyValueCache* cache = nullptr);
+                    KeyValueCache* cache = nullptr, SourceMemory* sources = nullptr);
   // Logits of these states [R, H] for all tokens, soft-capped where the family does so: [R, V]
   // fp32.
   at::Tensor logits(const Backbone& backbone, const at::Tensor& states) const;
@@ -39,6 +42,8 @@ class CausalLmHead : public Head {
  private:
   CausalLmStyle style_;
   double range_;
+  size_t streams_;
+  at::Tensor bias_;      // [1, V], or undefined
   Linear out_{nullptr};  // a layer of its own, or one that multiplies with the table of words
 };
 

@@ -13,7 +13,7 @@
 namespace hone {
 namespace {
 
-constexpr const char* kFile = "generation_config.json";
+constexpr const char *kFile = "generation_config.json", *kBadWords = "bad_words_ids";
 
 // Options of Transformers that change an answer and are not done here, with the values at which
 // they change nothing; null is one everywhere.
@@ -27,7 +27,7 @@ const Json& neutral_elsewhere() {
                               {"penalty_alpha", Json()},
                               {"encoder_repetition_penalty", 1.0},
                               {"encoder_no_repeat_ngram_size", 0},
-                              {"bad_words_ids", Json()},
+                              {kBadWords, Json()},
                               {"force_words_ids", Json()},
                               {"constraints", Json()},
                               {"sequence_bias", Json()},
@@ -38,9 +38,28 @@ const Json& neutral_elsewhere() {
   return values;
 }
 
+// "bad_words_ids" of one token each: tokens that are never chosen (Marian's does so with the one
+// that pads).
+bool are_single_tokens(const Json& words) {
+  return words.is_array() && std::all_of(words.begin(), words.end(), [](const Json& word) {
+           return word.is_array() && word.size() == 1 && word.front().is_number_integer();
+         });
+}
+
+void take_single_words(const Json& config, std::vector<int64_t>& suppressed) {
+  const Json words = config.value(kBadWords, Json());
+  if (!are_single_tokens(words)) return;
+  for (const Json& word : words) {
+    const auto token = word.front().get<int64_t>();
+    if (std::find(suppressed.begin(), suppressed.end(), token) == suppressed.end())
+      suppressed.push_back(token);
+  }
+}
+
 void tell_not_done(const Json& config, const std::string& path) {
   for (const auto& [key, neutral] : neutral_elsewhere().items()) {
     const auto found = config.find(key);
+    if (key == kBadWords && found != config.end() && are_single_tokens(*found)) continue;
     if (found != config.end() && !found->is_null() && *found != neutral)
       log_warn("{}: \"{}\": {} is not done here, answers are written without it", path, key,
                found->dump());
@@ -123,6 +142,7 @@ void GenerationSettings::begin_from(const std::string& model_folder) {
   if (!of_model.is_object()) throw Error(ErrorKind::kModel, {path}, "must be a JSON object.");
   tell_not_done(of_model, path);
   take_values(of_model, path, *this);
+  take_single_words(of_model, tokens.suppress_tokens);
   const bool is_asked = std::find(given.begin(), given.end(), "do_sample") != given.end();
   if (tokens.num_beams > 1 && tokens.samples() && !is_asked) {
     log_info("{}: \"do_sample\" is true, but a beam search is asked for: nothing is sampled", path);

@@ -13,6 +13,15 @@ namespace {
 // The outputs of a head are small; they are computed in fp32 whatever the backbone's precision.
 at::Tensor widen(const at::Tensor& x) { return x.to(at::kFloat); }
 
+// Pooled vectors [S, H] with their partners' in them; see Batch::mix.
+at::Tensor mixed(const at::Tensor& x, const Batch& batch) {
+  if (batch.mix == 1) return x;
+  TORCH_CHECK(!batch.streams.front().cu_samples.defined(),
+              "[SentenceHead] samples of several sequences are not mixed");
+  const at::Tensor partners = partners_in(x.size(0)).to(x.device());
+  return x * batch.mix + x.index_select(0, partners) * (1 - batch.mix);
+}
+
 }  // namespace
 
 at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how) {
@@ -65,16 +74,19 @@ SentenceHead::SentenceHead(const ModelConfig& config, int64_t outputs)
 
 at::Tensor SentenceHead::pooled(Backbone& backbone, const Batch& batch, const Rows& rows) {
   if (style_.averages)
-    return reduce_sequences(widen(backbone.forward(batch.streams)), rows.tokens(), "mean");
-  const at::Tensor chosen = backbone.forward(batch.streams, {.rows = rows.chosen()});
+    return reduce_sequences(widen(backbone.forward(batch.streams, {.of_prompted = true})),
+                            rows.tokens(), "mean");
+  const at::Tensor chosen =
+      backbone.forward(batch.streams, {.rows = rows.chosen(), .of_prompted = true});
   return widen(style_.uses_pooler ? backbone.pool(chosen, rows) : chosen);
 }
 
+// Virtual tokens count: the first of them stands for the text, as in PEFT.
 Outputs SentenceHead::forward(Backbone& backbone, const Batch& batch) {
-  const Packed& tokens = batch.streams.front();
+  const Packed tokens = backbone.prompted(batch.streams.front());
   const Rows rows =
       Rows(tokens, is_training()).choose(sentence_rows(tokens, style_.takes_last)).at_head();
-  return outputs_of(pooled(backbone, batch, rows), rows, DropoutPlace::kHeadOut);
+  return outputs_of(mixed(pooled(backbone, batch, rows), batch), rows, DropoutPlace::kHeadOut);
 }
 
 TokenHead::TokenHead(const ModelConfig& config, const HeadStyle& style, int64_t outputs)

@@ -31,6 +31,9 @@ constexpr const char* kChecked[] = {"config.json",
                                     "vocab.json",
                                     "merges.txt",
                                     "spiece.model",
+                                    "source.spm",
+                                    "target.spm",
+                                    "target_vocab.json",
                                     "added_tokens.json"};
 
 std::string in(const std::string& folder, const char* name) {
@@ -67,8 +70,8 @@ void verify_seal(const Json& manifest, std::string text, const std::string& path
 }
 
 void check_keys(const Json& manifest, const std::string& path) {
-  static const std::vector<std::string> known = {"format", "task", "state", "precision",
-                                                 "data",   "base", "files", kSum};
+  static const std::vector<std::string> known = {
+      "format", "task", "state", "precision", "data", "base", "base_form", "files", kSum};
   if (!manifest.is_object()) throw Error(ErrorKind::kModel, {path}, "must be a JSON object.");
   for (const char* key : {"format", "task", "state", "files"}) {
     if (!manifest.contains(key))

@@ -14,10 +14,31 @@ namespace hone {
 namespace {
 constexpr const char* kHead = "head";
 
-// A GPU's generator counts from the start of each batch: parts must not draw the same decisions.
+// What a GPU draws itself, it draws from the start of each batch: parts must not draw alike.
 void tell_apart(Batch& part, size_t index) {
-  for (Packed& stream : part.streams) stream.seed = mix(stream.seed, index);
+  for (Packed& stream : part.streams) stream.drawn = mix(stream.drawn, index);
 }
+
+// Where a batch's tensors go: one copy of all that were staged, and one of each that was not.
+class Placement {
+ public:
+  Placement(const Batch& batch, at::Device device) : from_(batch.staged), device_(device) {
+    if (from_.defined()) to_ = from_.to(device, /*non_blocking=*/true);
+  }
+
+  at::Tensor of(const at::Tensor& x) const {
+    if (!x.defined()) return x;
+    if (!from_.defined() || !x.is_contiguous() || !x.storage().is_alias_of(from_.storage()))
+      return x.to(device_);
+    const auto bytes = static_cast<int64_t>(x.nbytes()),
+               begin = x.storage_offset() * static_cast<int64_t>(x.element_size());
+    return to_.slice(0, begin, begin + bytes).view(x.scalar_type()).view(x.sizes());
+  }
+
+ private:
+  at::Tensor from_, to_;
+  at::Device device_;
+};
 
 // What is left of an output while all of a part are one row of numbers, as `recomputed` takes them.
 struct Form {
@@ -59,6 +80,17 @@ Outputs joined(const std::vector<Outputs>& parts) {
     outputs[i].values = at::cat(values);
   }
   return Outputs(std::move(outputs));
+}
+
+void refuse_frozen_forms(const Network& network) {
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    const auto* linear = module->as<LinearImpl>();
+    if (linear != nullptr && linear->frozen_weight().is_defined())
+      throw Error(ErrorKind::kUsage,
+                  "a base model in bf16 alone, int8 or nf4 (peft.base) is for the CPU: set device: "
+                  "cpu, or base: full; an adapter that was trained beside one can be merged (hone "
+                  "merge)");
+  }
 }
 
 }  // namespace
@@ -115,25 +147,30 @@ Outputs Network::recomputed_part(const Batch& part, const at::Tensor& anchor) {
 
 void Network::move_to(at::Device device) {
   if (device == device_) return;
+  refuse_frozen_forms(*this);
   to(device);
   device_ = device;
   for (const auto& part : parts_) part->device_ = device;
 }
 
+Batch Network::stage(Batch batch) const {
+  return device_.is_cuda() ? staged(std::move(batch), /*is_pinned=*/true) : batch;
+}
+
 Batch Network::place(Batch batch) const {
   if (device_.is_cpu()) return batch;
+  const Placement placement(batch, device_);
   for (Packed& stream : batch.streams) {
-    // A GPU's generator counts from the start of each batch: micro-batches of one step must not
-    // draw the same decisions.
     if (stream.tokens() > 0)
-      stream.seed =
-          mix(stream.seed, static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]));
+      stream.drawn = static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]);
+    stream.placed_ends = placement.of(stream.cu_seqlens);
     for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.features,
-                               &stream.shift, &stream.keys}) {
-      if (column->defined()) *column = column->to(device_);
-    }
+                               &stream.shift, &stream.keys})
+      *column = placement.of(*column);
   }
-  for (auto& [name, target] : batch.targets) target = target.to(device_);
+  batch.counted = batch.targets;
+  for (auto& [name, target] : batch.targets) target = placement.of(target);
+  batch.staged = at::Tensor();
   return batch;
 }
 
@@ -182,7 +219,10 @@ StateDict weights_of(const Network& network) {
 
 StateDict stored_weights_of(const Network& network) {
   StateDict weights;
-  for (const auto& [name, value] : network.stored_weights()) weights[name] = value.detach();
+  const ModelConfig& config = network.backbone().config();
+  const std::string dropped = config.is_bare ? config.base_prefix + "." : "";
+  for (const auto& [name, value] : network.stored_weights())
+    weights[name.starts_with(dropped) ? name.substr(dropped.size()) : name] = value.detach();
   return weights;
 }
 

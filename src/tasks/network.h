@@ -19,6 +19,8 @@ class Head : public torch::nn::Module {
   virtual void initialise(uint64_t seed) = 0;  // weights that no checkpoint brings
   // Its weights are the pre-trained model's own: beside adapters they stay as they are.
   virtual bool is_of_base() const { return false; }
+  // How many streams the backbone is given at once: two of a head that writes a target to a source.
+  virtual size_t streams() const { return 1; }
   // Called once, by the network: for a head that shares weights with the backbone.
   virtual void tie(Backbone&) {}
   // Most heads are small and compute in fp32 whatever the backbone's precision.
@@ -55,6 +57,9 @@ class Network : public torch::nn::Module {
   // stay).
   void move_to(at::Device device);
   Batch place(Batch batch) const;
+  // A batch as `place` takes it with one copy while the device goes on with its work; the same on
+  // the CPU. May be called by any thread.
+  Batch stage(Batch batch) const;
   at::Device device() const { return device_; }
   void set_precision(Precision precision);
   Precision precision() const { return precision_; }
@@ -68,6 +73,7 @@ class Network : public torch::nn::Module {
   Backbone& backbone() { return *backbone_; }
   const Backbone& backbone() const { return *backbone_; }
   Head& head() { return *head_; }
+  const Head& head() const { return *head_; }
 
  private:
   void refuse_shared_names() const;
@@ -80,8 +86,9 @@ class Network : public torch::nn::Module {
   Precision precision_ = Precision::kFp32;
 };
 
-StateDict weights_of(const Network& network);         // shares memory with the network
-StateDict stored_weights_of(const Network& network);  // likewise, as a checkpoint has them
+StateDict weights_of(const Network& network);  // shares memory with the network
+// Likewise, as a checkpoint has them: also without base_prefix where its family's have none.
+StateDict stored_weights_of(const Network& network);
 // Those that are not frozen: what a checkpoint needs, as the others are the base model's still.
 StateDict trained_weights_of(const Network& network);
 

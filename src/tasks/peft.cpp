@@ -1,5 +1,10 @@
 #include "tasks/peft.h"
 
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,7 +18,9 @@
 #include "data/fingerprint.h"
 #include "models/adapters/bottleneck.h"
 #include "models/adapters/prefix.h"
+#include "models/adapters/soft_prompt.h"
 #include "models/layers/encoder.h"
+#include "models/layers/key_value_cache.h"
 #include "models/layers/linear.h"
 #include "tasks/weights_fingerprint.h"
 
@@ -36,6 +43,14 @@ std::map<std::string, torch::nn::Module*> modules_of(Network& network) {
 // "a.b.c" is "a.b"'s, and so is "a.b" itself.
 bool is_within(const std::string& name, const std::string& module) {
   return name == module || name.starts_with(module + ".");
+}
+
+// "a.b.c" is in modules whose name ends with "b".
+bool is_within_end(const std::string& name, const std::string& end) {
+  for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    if (is_end_of(end, name.substr(0, dot))) return true;
+  }
+  return is_end_of(end, name);
 }
 
 bool is_within_any(const std::string& name, const std::vector<std::string>& modules) {
@@ -102,13 +117,19 @@ void at_place(const PeftOptions& options, Attach attach) {
 
 using Modules = std::map<std::string, torch::nn::Module*>;
 
+// A linear layer of the backbone that is not trained in full.
+bool is_free_layer(const std::string& name, const torch::nn::Module& module,
+                   const std::string& prefix, const Adapted& adapted) {
+  return is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save) &&
+         module.as<LinearImpl>() != nullptr;
+}
+
 // Linear layers of the backbone that are not trained in full.
 void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
                       uint64_t seed, Adapted& adapted) {
   std::vector<std::string> linear, others;
   for (const auto& [name, module] : modules) {
-    const bool is_free = is_within(name, prefix) && !is_within_any(name, adapted.modules_to_save);
-    (is_free && module->as<LinearImpl>() != nullptr ? linear : others).push_back(name);
+    (is_free_layer(name, *module, prefix, adapted) ? linear : others).push_back(name);
   }
   adapted.targets = options.targets.among(linear, others);
   adapted.names = {"." + options.method.name, "", "base_model.model."};
@@ -155,7 +176,51 @@ void attach_to_blocks(const PeftOptions& options, const Modules& modules, const 
 }
 
 // Positions that tokens of a sequence have must be left.
-void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, Adapted& adapted) {
+void require_positions(const PeftOptions& options, const ModelConfig& config) {
+  if (options.positions_taken() + 2 <= config.max_positions) return;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none would "
+                  "be left for tokens",
+                  options.positions_taken(), config.max_positions));
+}
+
+std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+  if (text.empty() || tokenizer == nullptr) return {};
+  return tokenizer->post_process(tokenizer->encode(text)).ids;
+}
+
+std::vector<int64_t> over_and_over(const std::vector<int32_t>& ids, int64_t length) {
+  std::vector<int64_t> longer;
+  for (int64_t i = 0; i < length; ++i) longer.push_back(ids[static_cast<size_t>(i) % ids.size()]);
+  return longer;
+}
+
+// What the network itself has of a text, in the form of a prefix [P, layers * 2 * width].
+at::Tensor keys_and_values_of(const std::vector<int64_t>& ids, Backbone& backbone,
+                              const KeyValueShape& shape) {
+  const c10::AutoGradMode no_grad(false);
+  const auto length = static_cast<int64_t>(ids.size());
+  Packed text;
+  text.ids = at::tensor(ids, at::kLong);
+  text.positions = at::arange(length, at::kLong);
+  text.segments = text.keys = at::zeros_like(text.ids);
+  text.cu_seqlens = at::tensor({int64_t{0}, length}, at::kInt);
+  text.max_len = length;
+  backbone.eval();
+  KeyValueCache cache(shape.layers);
+  backbone.forward({&text, 1}, {.cache = &cache});
+  std::vector<at::Tensor> parts;
+  for (int64_t layer = 0; layer < shape.layers; ++layer) {
+    const KeyValueCache::View all = cache.all(layer);
+    for (const at::Tensor& one : {all.k, all.v})
+      parts.push_back(one.slice(0, 0, length).reshape({length, shape.width()}));
+  }
+  return at::cat(parts, 1);
+}
+
+void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
+                   uint64_t seed, Adapted& adapted) {
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
   const std::optional<KeyValueShape> shape = backbone.prefix_shape();
@@ -164,12 +229,12 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
                 fmt::format("prefix_tuning needs attention to every token by content and position "
                             "alone; {} has windows or depends on distances",
                             config.model_type));
-  if (options.positions_taken() + 2 > config.max_positions)
-    throw Error(ErrorKind::kUsage,
-                fmt::format("\"num_virtual_tokens\" is {}, but the model has {} positions: none "
-                            "would be left for tokens",
-                            options.positions_taken(), config.max_positions));
-  backbone.set_prefix(std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17)));
+  require_positions(options, config);
+  const auto prefix = std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17));
+  const std::vector<int32_t> text = ids_of(options.method.prefix->init_text, tokenizer);
+  if (!text.empty())
+    prefix->begin_as(keys_and_values_of(over_and_over(text, prefix->length()), backbone, *shape));
+  backbone.set_prefix(prefix);
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;
@@ -177,6 +242,26 @@ void attach_prefix(const PeftOptions& options, Network& network, uint64_t seed, 
   saved["token_dim"] = shape->width();
   saved["num_layers"] = shape->layers;
   saved["num_attention_heads"] = shape->heads;
+  saved["num_transformer_submodules"] = 1;
+}
+
+void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer* tokenizer,
+                   uint64_t seed, Adapted& adapted) {
+  Backbone& backbone = network.backbone();
+  const ModelConfig& config = backbone.config();
+  if (!backbone.takes_prompt())
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("prompt_tuning is for networks of one stream; {} has two", config.model_type));
+  require_positions(options, config);
+  const SoftPromptOptions& prompt = *options.method.prompt;
+  backbone.set_prompt(std::make_shared<SoftPrompt>(
+      prompt, backbone.word_table(), ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
+  adapted.targets = {config.base_prefix};
+  adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
+  Json& saved = adapted.saved_options;
+  saved["token_dim"] = backbone.embedding_width();
+  saved["num_layers"] = config.num_layers;
   saved["num_transformer_submodules"] = 1;
 }
 
@@ -200,15 +285,17 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
                             options.method.peft_type.empty() ? "" : " by these target_modules"));
 }
 
-void attach(const PeftOptions& options, Network& network, const Modules& modules, uint64_t seed,
-            Adapted& adapted) {
+void attach(const PeftOptions& options, Network& network, const Modules& modules,
+            const Tokenizer* tokenizer, uint64_t seed, Adapted& adapted) {
   const ModelConfig& config = network.backbone().config();
   if (options.method.make)
     attach_to_layers(options, modules, config.base_prefix, seed, adapted);
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
-    attach_prefix(options, network, seed, adapted);
+    attach_prefix(options, network, tokenizer, seed, adapted);
+  else if (options.method.prompt)
+    attach_prompt(options, network, tokenizer, seed, adapted);
   else
     choose_own(options, network, modules, config, adapted);
 }
@@ -218,6 +305,22 @@ void freeze_rest(Network& network, const Adapted& adapted) {
     value.requires_grad_(
         adapted.is_of_adapter(name) || is_within_any(name, adapted.modules_to_save) ||
         std::find(adapted.own.begin(), adapted.own.end(), name) != adapted.own.end());
+  }
+}
+
+// PEFT trains a copy of such a module, beside which the output stays tied to the old one: its files
+// could not tell which of the two was meant.
+void refuse_tied_table(const Network& network, const PeftOptions& options, const Adapted& adapted) {
+  const ModelConfig& config = network.backbone().config();
+  if (!network.head().is_of_base() || !config.causal_lm || !config.causal_lm->is_tied) return;
+  for (const auto& [name, value] : network.weights()) {
+    if (value.is_same(network.backbone().word_table()) &&
+        is_within_any(name, adapted.modules_to_save))
+      throw Error(ErrorKind::kUsage, options.where,
+                  fmt::format("\"modules_to_save\" names the table of words ({}), which is this "
+                              "model's output too (tie_word_embeddings): an adapter's folder holds "
+                              "no tied weight",
+                              name));
   }
 }
 
@@ -241,22 +344,49 @@ void tell_adapted(const Network& network, const Adapted& adapted) {
            trained, all, 100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
-// What the adapter's folder leaves to the base model.
-StateDict weights_of_base(const Network& network, const Adapted& adapted) {
-  StateDict base;
+// Of what the adapter's folder leaves to the base model.
+WeightHashes hashes_of_base(const Network& network, const Adapted& adapted,
+                            const WeightHashes* known) {
+  WeightHashes hashes;
   for (const auto& [name, value] : network.weights()) {
-    if (!is_within_any(name, adapted.modules_to_save)) base.emplace(name, value.detach());
+    if (is_within_any(name, adapted.modules_to_save)) continue;
+    const bool is_known = known != nullptr && known->contains(name);
+    hashes.emplace(name, is_known ? known->at(name) : hash_of_values(value));
   }
-  return base;
+  return hashes;
+}
+
+// A module of which the checkpoint lacks a part is trained in full: its weight must be there.
+void refuse_frozen_module(const std::string& name, const LinearImpl& layer) {
+  if (!layer.frozen_weight().is_defined()) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("the checkpoint lacks a part of {}, which is trained in full: that needs "
+                          "peft.base: full",
+                          name));
 }
 
 }  // namespace
+
+BaseForm read_base_form(Config& section) {
+  BaseForm form;
+  form.weights = *weight_form_named(section.choice("base", "full", weight_form_names()));
+  if (form.weights == WeightForm::kNf4)
+    form.double_quant = section.get("double_quant", form.double_quant);
+  else if (section.has("double_quant"))
+    throw section.error("double_quant", "\"double_quant\" goes with base: nf4");
+  return form;
+}
 
 PeftOptions PeftOptions::read(Config& section) {
   PeftOptions options{.method = read_method(section)};
   if (options.method.make) options.targets = Targets::read(section);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
+  options.base_form = read_base_form(section);
+  if (options.method.needs_full_base && !options.base_form.is_full())
+    throw section.error("base", fmt::format("{} changes the base model's own weights, or saves the "
+                                            "whole model: they must be there in full (base: full)",
+                                            options.method.name));
   return options;
 }
 
@@ -266,6 +396,7 @@ void PeftOptions::allow_idle_names() {
 }
 
 int64_t PeftOptions::positions_taken() const {
+  if (method.prompt) return method.prompt->num_virtual_tokens;
   return method.prefix ? method.prefix->num_virtual_tokens : 0;
 }
 
@@ -273,6 +404,9 @@ Json Adapted::json() const {
   Json json = {{"peft_type", called(*this)}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(options);
+  if (base_form.is_full()) return json;
+  json.update(base_form.json());
+  json["base_weights"] = base_weights;  // which the network does not have any more
   return json;
 }
 
@@ -280,7 +414,8 @@ Json Adapted::saved_json() const {
   Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
   json["modules_to_save"] = modules_to_save;
   json.update(saved_options);
-  json["target_modules"] = targets;
+  json["target_modules"] = Json::array();
+  for (const std::string& target : targets) json["target_modules"].push_back(names.bare(target));
   if (!names.whole_in_file.empty()) json.erase("target_modules");
   return json;
 }
@@ -294,24 +429,76 @@ std::string Adapted::target_of(const std::string& weight) const {
 
 std::string Adapted::file_name(const std::string& weight) const {
   const std::string target = target_of(weight);
-  if (target.empty()) return names.before_in_file + weight;
+  if (target.empty()) return names.before_in_file + names.bare(weight);
   if (!names.whole_in_file.empty()) return names.whole_in_file;
-  return names.before_in_file + target + names.below_in_file +
+  return names.before_in_file + names.bare(target) + names.below_in_file +
          weight.substr(target.size() + names.below.size());
 }
 
-Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed) {
+// Before adapters are attached, which may ask for the values that products will read.
+void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
+  adapted.base_form = form;
+  if (form.is_full()) return;
+  int64_t before = 0, after = 0;
+  for (const auto& [name, module] : modules_of(network)) {
+    auto* layer = module->as<LinearImpl>();
+    if (layer == nullptr || layer->shares_weight() || !layer->owns_weight() ||
+        adapted.is_of_adapter(name + ".weight"))
+      continue;
+    if (!is_free_layer(name, *module, network.backbone().config().base_prefix, adapted)) {
+      refuse_frozen_module(name, *layer);
+      continue;
+    }
+    before += static_cast<int64_t>(layer->weight.nbytes());
+    if (!layer->frozen_weight().is_defined()) layer->freeze_weight(form);
+    after += layer->frozen_weight().bytes();
+  }
+  if (after == 0) return;
+  log_info("linear layers of the base model are kept in {}: {:.1f} MB in place of {:.1f}",
+           form.text(), static_cast<double>(after) / 1e6, static_cast<double>(before) / 1e6);
+}
+
+std::function<void(const std::string& weight)> keep_base_while_loading(const Network& network,
+                                                                       const PeftOptions& options,
+                                                                       WeightHashes& hashes) {
+  if (options.base_form.is_full()) return nullptr;
+  std::map<std::string, LinearImpl*> layers;
+  for (const auto& item : network.named_modules("", /*include_self=*/false)) {
+    auto* layer = item.value()->as<LinearImpl>();
+    const bool is_trained =
+        std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
+                    [&](const std::string& wanted) { return is_within_end(item.key(), wanted); });
+    const bool is_of_base = is_within(item.key(), network.backbone().config().base_prefix);
+    if (layer != nullptr && is_of_base && !is_trained && layer->owns_weight())
+      layers.emplace(item.key() + ".weight", layer);
+  }
+  return
+      [layers = std::move(layers), &hashes, form = options.base_form](const std::string& weight) {
+        const auto found = layers.find(weight);
+        if (found == layers.end()) return;
+        hashes.emplace(weight, hash_of_values(found->second->weight));
+        found->second->freeze_weight(form);
+      };
+}
+
+Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs) {
   const Modules modules = modules_of(network);
   Adapted adapted{.method = options.method.name,
                   .peft_type = options.method.peft_type,
                   .options = options.method.options,
                   .saved_options = options.method.saved_options,
                   .rates = options.method.rates,
-                  .modules_to_save = saved_modules(network, options, fresh, modules),
+                  .modules_to_save = saved_modules(network, options, inputs.fresh, modules),
                   .base = options.base};
-  adapted.base_weights = weights_fingerprint(weights_of_base(network, adapted));
-  at_place(options, [&] { attach(options, network, modules, seed, adapted); });
+  adapted.base_hashes = hashes_of_base(network, adapted, inputs.known);
+  adapted.base_weights = weights_fingerprint(adapted.base_hashes);
+  keep_base_in(options.base_form, network, adapted);
+  at_place(options,
+           [&] { attach(options, network, modules, inputs.tokenizer, inputs.seed, adapted); });
+  const ModelConfig& config = network.backbone().config();
+  if (config.is_bare && !adapted.names.before_in_file.empty())
+    adapted.names.dropped = config.base_prefix + ".";
+  refuse_tied_table(network, options, adapted);
   freeze_rest(network, adapted);
   if (network.trained_weights().empty())
     throw Error(ErrorKind::kUsage, options.where,
@@ -322,16 +509,22 @@ Adapted adapt(Network& network, const PeftOptions& options, const std::vector<st
 }
 
 void merge_adapters(Network& network) {
-  if (network.backbone().prefix())
+  if (network.backbone().positions_taken() > 0)
     throw Error(ErrorKind::kUsage,
-                "a prefix stands before the tokens: it cannot be added into the weights of the "
-                "model");
+                "a prefix or virtual tokens stand before the text: they cannot be added into the "
+                "weights of the model");
   for (const auto& module : network.modules(/*include_self=*/false)) {
     if (module->as<Bottleneck>() != nullptr)
       throw Error(ErrorKind::kUsage,
                   "a bottleneck adapter has an activation between its layers: it cannot be added "
                   "into the weights of the model");
-    if (auto* layer = module->as<LinearImpl>()) layer->merge_adapters();
+    auto* layer = module->as<LinearImpl>();
+    if (layer == nullptr || layer->adapters().empty()) continue;
+    if (layer->frozen_weight().is_defined())
+      throw Error(ErrorKind::kUsage,
+                  "the base model is not kept in full: an adapter is added into the full weights "
+                  "alone (hone merge reads them again)");
+    layer->merge_adapters();
   }
 }
 

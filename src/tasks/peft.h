@@ -2,13 +2,17 @@
 // `peft` of a configuration or a PEFT folder's adapter_config.json describes it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/adapters/adapter.h"
 #include "models/adapters/targets.h"
+#include "models/layers/frozen_weight.h"
 #include "tasks/network.h"
+#include "tasks/weights_fingerprint.h"
 
 namespace hone {
 
@@ -17,6 +21,7 @@ struct PeftOptions {
   Targets targets = {};                           // of a method beside linear layers
   std::vector<std::string> modules_to_save = {};  // trained in full, beside the head
   std::string base = {};                          // what adapter_config.json calls the base model
+  BaseForm base_form = {};                        // of its linear layers that stay as they are
   Where where = {};
   bool allows_idle_names = false;
 
@@ -28,12 +33,20 @@ struct PeftOptions {
   int64_t positions_taken() const;
 };
 
+// `base` and `double_quant` of a section. Error(kUsage) at its place.
+BaseForm read_base_form(Config& section);
+
 // How a folder names an adapter's weights, and the network itself.
 struct AdapterNames {
   // Between a target and a weight of its adapter: ".lora" in the network, nothing in PEFT's files.
   std::string below = {}, below_in_file = {};
   std::string before_in_file = {};  // "base_model.model."
   std::string whole_in_file = {};   // all of an adapter as one weight: "prompt_embeddings"
+  std::string dropped = {};  // what the network's names begin with and PEFT's files' do not: T5's
+
+  std::string bare(const std::string& name) const {
+    return name.starts_with(dropped) ? name.substr(dropped.size()) : name;
+  }
 };
 
 // Adapters in a network, and what is trained and saved with them.
@@ -46,7 +59,9 @@ struct Adapted {
   std::vector<std::string> own = {};              // weights of the network's own that are trained
   std::vector<std::string> modules_to_save = {};  // the head's, and others: trained in full
   std::string base = {};                          // the base model: a folder or a hub name
-  std::string base_weights = {};                  // fingerprint of what is frozen of it
+  std::string base_weights = {};                  // fingerprint of what is frozen of it, in full
+  WeightHashes base_hashes = {};                  // and what that is made of
+  BaseForm base_form = {};                        // what it is kept in
 
   Json json() const;        // what makes a run another one
   Json saved_json() const;  // as PEFT's adapter_config.json has it
@@ -58,14 +73,31 @@ struct Adapted {
   std::string target_of(const std::string& weight) const;  // "" where it is of no adapter
 };
 
-// Attaches adapters with fresh weights, a function of `seed`; all that they and modules_to_save do
-// not hold needs no gradient from now on. `fresh`: weights that no checkpoint brought, whose
-// modules are trained and saved too. Error(kUsage) at its place for names that match nothing.
-Adapted adapt(Network& network, const PeftOptions& options, const std::vector<std::string>& fresh,
-              uint64_t seed);
+struct AdaptInputs {
+  // Weights that no checkpoint brought: their modules are trained and saved too.
+  std::vector<std::string> fresh = {};
+  uint64_t seed = 0;                     // of fresh weights
+  const Tokenizer* tokenizer = nullptr;  // of a text that weights begin as; null: not wanted
+  const WeightHashes* known = nullptr;   // of base weights that are not there yet
+};
+
+// Attaches adapters with fresh weights; all that they and modules_to_save do not hold needs no
+// gradient from now on. Error(kUsage) at its place for names that match nothing.
+Adapted adapt(Network& network, const PeftOptions& options, const AdaptInputs& inputs);
+
+// Keeps linear layers of the backbone that are nothing's to train in another form; see
+// models/layers/frozen_weight.h. Those that share another network's weights are that one's.
+void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted);
+
+// Does the same for each layer whose weight has been loaded, so that memory never holds all of them
+// in full; their hashes are kept. Null where the base model stays full.
+std::function<void(const std::string& weight)> keep_base_while_loading(const Network& network,
+                                                                       const PeftOptions& options,
+                                                                       WeightHashes& hashes);
 
 // Adds adapters into the weights that they are beside; the network has none then. Error(kUsage)
-// for adapters that cannot be: what they compute is no linear layer's.
+// for adapters that cannot be (what they compute is no linear layer's), and where those weights are
+// not there in full.
 void merge_adapters(Network& network);
 
 // The adapters of a network's linear layers, and the layers' names.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 
 #include "base/file.h"
 #include "base/hub.h"
@@ -94,7 +95,9 @@ constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"TOKEN_CLS", "ForTokenClassification"},
     {"QUESTION_ANS", "ForQuestionAnswering"},
     {"CAUSAL_LM", "ForCausalLM"},
-    {"CAUSAL_LM", "LMHeadModel"}};
+    {"CAUSAL_LM", "LMHeadModel"},
+    {"SEQ_2_SEQ_LM", "ForConditionalGeneration"},
+    {"SEQ_2_SEQ_LM", "MTModel"}};
 
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {
@@ -126,6 +129,17 @@ Json read_adapter_config(const std::string& path) {
   return config;
 }
 
+// What the base model was kept in where hone trained the adapter; another program's files do not
+// say it, and hone.json does.
+BaseForm saved_form(const std::string& folder) {
+  if (!std::filesystem::exists(manifest_path(folder))) return {};
+  const Json form = read_manifest(folder).value(kBaseForm, Json::object());
+  Config section = Config::from_json(form, manifest_path(folder));
+  const BaseForm read = read_base_form(section);
+  section.refuse_unknown();
+  return read;
+}
+
 PeftOptions read_peft_options(const Json& config, const std::string& path) {
   const char* key = is_library_config(config) ? kBaseOfLibrary : kBaseModel;
   const Json base = config.value(key, Json());
@@ -137,6 +151,7 @@ PeftOptions read_peft_options(const Json& config, const std::string& path) {
     PeftOptions options = PeftOptions::read(section);
     section.refuse_unknown();
     options.base = base.get<std::string>();
+    options.base_form = saved_form(std::filesystem::path(path).parent_path().string());
     options.allow_idle_names();
     return options;
   } catch (const Error& error) {
@@ -163,25 +178,54 @@ std::string base_folder(const std::string& base, const std::string& path) {
 }
 
 // A rank or name that the network cannot have is the folder's fault here.
-Adapted adapt_to(Network& network, const PeftOptions& options,
-                 const std::vector<std::string>& missing, const std::string& path) {
+Adapted adapt_to(Network& network, const PeftOptions& options, const AdaptInputs& inputs,
+                 const std::string& path) {
   try {
-    return adapt(network, options, missing, /*seed=*/0);
+    return adapt(network, options, inputs);
   } catch (const Error& error) {
     throw Error(ErrorKind::kModel, {path}, error.message());
   }
 }
 
-// The backbone's weights; the names of those that the base model lacks, without its prefix.
-std::vector<std::string> load_base(Network& network, const AdapterFolder& folder) {
-  const std::string& base_prefix = network.backbone().config().base_prefix;
-  const std::string prefix = base_prefix + ".";
+// The weights of the base model: the backbone's, and those of a head that is the base model's own;
+// the names of those of the backbone that it lacks, without its prefix. Only those that are
+// `wanted`; `hashes`: of those that are kept in another form than in full.
+std::vector<std::string> load_base(Network& network, const AdapterFolder& folder,
+                                   const std::function<bool(const std::string&)>& wanted,
+                                   WeightHashes& hashes) {
+  const ModelConfig& config = network.backbone().config();
+  const std::string prefix = config.base_prefix + ".";
   auto parameters = network.stored_weights();
-  std::erase_if(parameters, [&](const auto& weight) { return !weight.first.starts_with(prefix); });
+  std::erase_if(parameters, [&](const auto& weight) {
+    return !wanted(weight.first) ||
+           (!network.head().is_of_base() && !weight.first.starts_with(prefix));
+  });
   std::vector<std::string> missing =
-      load_into(parameters, folder.base_weights, base_prefix, folder.base).missing;
+      load_into(parameters, folder.base_weights, config.base_prefix, folder.base,
+                keep_base_while_loading(network, folder.options, hashes))
+          .missing;
+  // A head's bias that the base model lacks is none.
+  std::erase_if(missing, [&](const std::string& name) {
+    return config.is_computed(name) || !name.starts_with(prefix);
+  });
   for (std::string& name : missing) name.erase(0, prefix.size());
   return missing;
+}
+
+// The base model that another adapter has in memory, as this one's.
+void take_base(Network& network, const AdapterFolder& folder, const std::set<std::string>& weights,
+               const BaseInUse& base, Adapted& adapted) {
+  const BaseForm &own = folder.options.base_form, &others = base.adapted.base_form;
+  if (own != others)
+    throw Error(
+        ErrorKind::kUsage, {folder.path},
+        fmt::format("it was trained beside a base model in {}, the one before it beside one "
+                    "in {}: they cannot share it",
+                    own.text(), others.text()));
+  const std::set<std::string> left = share_base(network, weights, base);
+  WeightHashes hashes;
+  load_base(network, folder, [&](const std::string& name) { return left.contains(name); }, hashes);
+  keep_base_in(own, network, adapted);
 }
 
 }  // namespace
@@ -246,10 +290,18 @@ AdapterFolder read_adapter_folder(const std::string& folder) {
   return out;
 }
 
-Adapted load_adapter(Network& network, const AdapterFolder& folder) {
-  const std::vector<std::string> missing = load_base(network, folder);
-  const Adapted adapted =
-      adapt_to(network, folder.options, missing, file_in(folder.path, kAdapterConfig));
+Adapted load_adapter(Network& network, const AdapterFolder& folder,
+                     const std::optional<BaseInUse>& beside) {
+  const std::set<std::string> shared =
+      beside ? weights_in_use(network, *beside) : std::set<std::string>();
+  PeftOptions options = folder.options;
+  if (beside) options.base_form = {};  // what is shared has it
+  WeightHashes known = beside ? beside->adapted.base_hashes : WeightHashes();
+  AdaptInputs inputs{.known = &known};
+  inputs.fresh = load_base(
+      network, folder, [&](const std::string& name) { return !shared.contains(name); }, known);
+  Adapted adapted = adapt_to(network, options, inputs, file_in(folder.path, kAdapterConfig));
+  if (beside) take_base(network, folder, shared, *beside, adapted);
   std::vector<std::pair<std::string, at::Tensor>> parameters;
   for (const auto& [name, value] : network.trained_weights())
     parameters.emplace_back(adapted.file_name(name),

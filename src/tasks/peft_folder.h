@@ -6,11 +6,15 @@
 #include <string>
 
 #include "tasks/peft.h"
+#include "tasks/shared_base.h"
 #include "tasks/task.h"
 
 namespace hone {
 
 bool is_adapter_folder(const std::string& folder);
+
+// The key of hone.json that says what the base model was kept in, as BaseForm::json has it.
+constexpr const char* kBaseForm = "base_form";
 
 // What an adapter's folder says, and the weights that it is for.
 struct AdapterFolder {
@@ -41,8 +45,10 @@ void continue_adapter(Network& network, const Adapted& adapted, const Task& task
                       const std::string& folder);
 
 // Puts both into a network built for the base model, whose head is the adapter's. Error(kModel) for
-// weights that are missing, of another shape, no numbers, or that nothing takes.
-Adapted load_adapter(Network& network, const AdapterFolder& folder);
+// weights that are missing, of another shape, no numbers, or that nothing takes. `beside`: where
+// given, base weights are its, not read again; Error(kUsage) where it keeps them in another form.
+Adapted load_adapter(Network& network, const AdapterFolder& folder,
+                     const std::optional<BaseInUse>& beside = {});
 
 // `architecture`: Transformers' name of the network ("BertForSequenceClassification").
 void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "models/precision.h"
 #include "models/weights.h"
+#include "tasks/ensemble.h"
 #include "tasks/manifest.h"
 #include "tasks/peft_folder.h"
 #include "tasks/pretrained.h"
@@ -133,17 +134,25 @@ std::optional<Precision> restore_precision(const Json& manifest, const std::stri
 
 void check_vocabulary(const Tokenizer& tokenizer, const ModelConfig& config,
                       const std::string& folder) {
-  if (tokenizer.vocab_size() <= config.vocab_size) return;
-  throw Error(ErrorKind::kModel, {folder},
-              fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
-                          "rows: they do not belong together.",
-                          tokenizer.vocab_size(), config.vocab_size));
+  const int64_t rows = config.encoder_decoder && config.encoder_decoder->reads_text
+                           ? config.encoder_decoder->source_vocabulary
+                           : config.vocab_size;
+  const auto check = [&](const Tokenizer& of, int64_t most) {
+    if (of.vocab_size() > most)
+      throw Error(ErrorKind::kModel, {folder},
+                  fmt::format("the tokenizer has {} entries, but the model's embeddings have {} "
+                              "rows: they do not belong together.",
+                              of.vocab_size(), most));
+  };
+  check(tokenizer, rows);
+  if (tokenizer.of_targets() != nullptr) check(*tokenizer.of_targets(), config.vocab_size);
 }
 
 // The network of a folder that `save` wrote: all of its weights are there.
 std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig config,
                                          const Task& task) {
-  const StateDict weights = load_state_dict(folder);
+  StateDict weights = load_state_dict(folder);
+  settle_copies(config, weights, folder);
   config.compare_with(weights, folder);
   std::shared_ptr<Network> network = make_network(config, task);
   const LoadReport report =
@@ -157,12 +166,18 @@ std::shared_ptr<Network> restore_network(const std::string& folder, ModelConfig 
 }
 
 // The network of a folder that `save` wrote with adapters.
-std::shared_ptr<Network> restore_adapted(const std::string& path, const ModelConfig& config,
-                                         const Task& task, std::optional<Adapted>& adapted) {
-  const AdapterFolder folder = read_adapter_folder(path);
+std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig config,
+                                         const Task& task, const AdapterBase& base,
+                                         std::optional<Adapted>& adapted) {
+  AdapterFolder folder = read_adapter_folder(path);
+  if (base.in_full) folder.options.base_form = {};
+  settle_copies(config, folder.base_weights, folder.base);
   config.compare_with(folder.base_weights, folder.base);
   std::shared_ptr<Network> network = make_network(config, task);
-  adapted = load_adapter(*network, folder);
+  std::optional<BaseInUse> beside;
+  if (base.beside != nullptr)
+    beside.emplace(BaseInUse{base.beside->network(), base.beside->adapted().value()});
+  adapted = load_adapter(*network, folder, beside);
   return network;
 }
 
@@ -183,14 +198,21 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
                                            std::shared_ptr<const Tokenizer> tokenizer,
                                            std::shared_ptr<Task> task, uint64_t seed,
                                            const CleanOptions& clean,
-                                           const std::optional<PeftOptions>& peft) {
-  verify_source(model_folder);
-  const ModelConfig config = ModelConfig::load(model_folder);
+                                           const std::optional<PeftOptions>& peft,
+                                           const Start& start) {
+  if (!start.at_random) verify_source(model_folder);
+  const ModelConfig config = ModelConfig::load(model_folder, start.config);
   check_vocabulary(*tokenizer, config, model_folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
-  std::vector<std::string> fresh;
-  pipeline->network_ = network_from(model_folder, config, *task, seed, &fresh);
-  if (peft) pipeline->adapted_ = adapt(*pipeline->network_, *peft, fresh, seed);
+  std::optional<BaseStart> base;
+  if (peft) base.emplace(BaseStart{*peft});
+  pipeline->network_ = start.at_random ? random_network(config, *task, seed)
+                                       : network_from(model_folder, config, *task, seed,
+                                                      base ? &*base : nullptr, start.needs_head);
+  if (peft)
+    pipeline->adapted_ = adapt(
+        *pipeline->network_, *peft,
+        {.fresh = base->fresh, .seed = seed, .tokenizer = tokenizer.get(), .known = &base->hashes});
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);
@@ -201,7 +223,8 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
 
 std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
                                          const std::vector<std::string>& task_options,
-                                         const std::string& part) {
+                                         const std::string& part, const AdapterBase& base) {
+  if (is_ensemble_folder(folder)) return load_ensemble(folder, task_options, part);
   const Json manifest = read_manifest(folder);
   std::unique_ptr<Pipeline> pipeline(new Pipeline());
   std::unique_ptr<Task> task = restore_task(manifest, folder, task_options, part);
@@ -214,7 +237,8 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   const ModelConfig config = ModelConfig::load(folder);
   check_saved_length(manifest["state"], *pipeline->tokenizer_, config, folder);
   if (is_adapter_folder(folder)) {
-    pipeline->network_ = restore_adapted(folder, config, *pipeline->task_, pipeline->adapted_);
+    pipeline->network_ =
+        restore_adapted(folder, config, *pipeline->task_, base, pipeline->adapted_);
     check_base(manifest, *pipeline->adapted_, folder);
   } else {
     pipeline->network_ = restore_network(folder, config, *pipeline->task_);
@@ -222,6 +246,25 @@ std::unique_ptr<Pipeline> Pipeline::load(const std::string& folder,
   pipeline->network_->eval();
   if (!part.empty()) pipeline->keep_part(part);
   return pipeline;
+}
+
+// The first member's tokenizer, task and precision, with the average of all in its network's place.
+std::unique_ptr<Pipeline> Pipeline::load_ensemble(const std::string& folder,
+                                                  const std::vector<std::string>& task_options,
+                                                  const std::string& part) {
+  const std::vector<std::string> members = read_ensemble(folder);
+  std::vector<std::shared_ptr<Network>> networks;
+  std::unique_ptr<Pipeline> first;
+  for (const std::string& member : members) {
+    if (first) require_one_task(members.front(), member, task_options);
+    std::unique_ptr<Pipeline> one = load(member, task_options, part);
+    networks.push_back(one->network_);
+    if (!first) first = std::move(one);
+  }
+  first->network_ = averaged(networks, *first->task_);
+  first->adapted_.reset();
+  first->is_ensemble_ = true;
+  return first;
 }
 
 void Pipeline::keep_part(const std::string& name) {
@@ -236,6 +279,7 @@ void Pipeline::keep_part(const std::string& name) {
 std::shared_ptr<const Task> load_task(const std::string& folder,
                                       const std::vector<std::string>& options,
                                       const std::string& part) {
+  if (is_ensemble_folder(folder)) return load_task(read_ensemble(folder).front(), options, part);
   std::shared_ptr<const Task> task = restore_task(read_manifest(folder), folder, options, part);
   return part.empty() ? task : task->parts()[place_of_part(*task, part)].task;
 }
@@ -246,6 +290,8 @@ void Pipeline::merge_adapters() {
 }
 
 void Pipeline::save(const std::string& folder) const {
+  if (is_ensemble_)
+    throw Error(ErrorKind::kUsage, "an ensemble is several models; it is no model to be saved");
   std::filesystem::create_directories(folder);
   Json model_config = config().raw;
   if (task_->parts().empty()) model_config.erase(kTasksInConfig);  // of a model before it
@@ -260,6 +306,7 @@ void Pipeline::save(const std::string& folder) const {
   if (adapted_ && adapted_->has_folder()) {
     write_adapter(folder, *network_, *adapted_, model_config.at("architectures").at(0));
     manifest["base"] = adapted_->base_weights;
+    if (!adapted_->base_form.is_full()) manifest[kBaseForm] = adapted_->base_form.json();
   } else {
     write_safetensors(folder + kWeights, stored_weights_of(*network_));
   }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,12 @@
 
 namespace hone {
 
+// Real tokens in one forward pass, where nobody says: enough to fill the products, and on the CPU
+// few enough to stay near the caches.
+inline int64_t usual_tokens(at::Device device) { return device.is_cpu() ? 2048 : 16384; }
+
 struct PredictOptions {
-  int64_t max_tokens = 2048;  // real tokens in one forward pass: enough to fill the products, few
-                              // enough to stay near the caches
+  int64_t max_tokens = usual_tokens(at::kCPU);  // real tokens in one forward pass
   std::function<void(int64_t done)> progress = nullptr;
   // A record that has no answer, by its place in the data from 0: its result is null, its
   // neighbours have theirs. Where this is empty, the error is thrown.
@@ -38,7 +42,31 @@ struct Evaluation {
   std::vector<Json> results;  // in the order of the records; empty where they went to a sink
 };
 
+// A labelled record's answer, and how far the model is from what is right.
+struct Judged {
+  Json result;
+  double loss = 0;               // mean over the record's own targets; NaN where it has none
+  std::optional<Error> failure;  // nothing else is known of the record then
+};
+
 using ResultSink = std::function<void(const Record& record, const Json& result)>;
+
+// What a network begins from: the weights of its folder, or random ones, which are a function of
+// the seed; then the folder needs none.
+struct Start {
+  bool at_random = false;
+  Json config = Json::object();  // values in place of those in its config.json
+  // The model is asked and not trained: Error(kModel) where it has no head of the task's own.
+  bool needs_head = false;
+};
+
+class Pipeline;
+
+// Where an adapter's base model comes from, and what it is kept in.
+struct AdapterBase {
+  bool in_full = false;              // whatever it was trained beside
+  const Pipeline* beside = nullptr;  // whose base model is this one's too: the same memory
+};
 
 // All const members may be called from any number of threads at once, so long as nothing trains the
 // network meanwhile: they change nothing that two of them share. Whoever trains it switches it to
@@ -46,22 +74,25 @@ using ResultSink = std::function<void(const Record& record, const Json& result)>
 class Pipeline {
  public:
   // A pre-trained model with a head of `task`, which has learned its labels; see network_from. With
-  // `peft`, adapters are trained beside its weights (see adapt).
+  // `peft`, adapters are trained beside its weights (see adapt). The model keeps `start.config`
+  // when it is saved.
   static std::unique_ptr<Pipeline> create(const std::string& model_folder,
                                           std::shared_ptr<const Tokenizer> tokenizer,
                                           std::shared_ptr<Task> task, uint64_t seed,
                                           const CleanOptions& clean = {},
-                                          const std::optional<PeftOptions>& peft = {});
-  // A folder that `save` wrote; an adapter's brings its base model with it. Checks the format
-  // version and the checksums in hone.json. `task_options` ("key=value") stand in for those that
-  // were saved. `part`: of a model of several tasks the one that it answers for from now on, as a
-  // model of that task alone; Error(kUsage) where it has none of this name.
+                                          const std::optional<PeftOptions>& peft = {},
+                                          const Start& start = {});
+  // A folder that `save` wrote, or an ensemble of such (tasks/ensemble.h); an adapter's brings its
+  // base model with it. Checks the format version and the checksums in hone.json. `task_options`
+  // ("key=value") stand in for those that were saved. `part`: of a model of several tasks the one
+  // that it answers for from now on, as a model of that task alone; Error(kUsage) where it has none
+  // of this name.
   static std::unique_ptr<Pipeline> load(const std::string& folder,
                                         const std::vector<std::string>& task_options = {},
-                                        const std::string& part = "");
+                                        const std::string& part = "", const AdapterBase& base = {});
   // A Hugging Face folder: config.json, model.safetensors, tokenizer files, hone.json. Atomic file
   // by file, hone.json last. With adapters, a folder of Hugging Face PEFT: adapter_config.json and
-  // adapter_model.safetensors instead of the whole model's weights.
+  // adapter_model.safetensors instead of the whole model's weights. Error(kUsage) of an ensemble.
   void save(const std::string& folder) const;
   // Solves for what the task says of its head. Of a network that is trained; `samples` are those of
   // its training data.
@@ -88,6 +119,10 @@ class Pipeline {
   Evaluation evaluate(const EncodedSource& next, const PredictOptions& options,
                       const ResultSink& sink) const;
 
+  // The same record by record, each loss its own: what is tried out on rows (an attack). Of a task
+  // whose outputs are all that its loss reads; REQUIRES: neither generation() nor has_step_loss().
+  std::vector<Judged> judge(std::span<const Record> records, int64_t max_tokens) const;
+
   Network& network() { return *network_; }
   const Network& network() const { return *network_; }
   const Task& task() const { return *task_; }
@@ -103,10 +138,14 @@ class Pipeline {
 
  private:
   Pipeline() = default;
+  static std::unique_ptr<Pipeline> load_ensemble(const std::string& folder,
+                                                 const std::vector<std::string>& task_options,
+                                                 const std::string& part);
   void keep_part(const std::string& name);
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<Network> network_;
+  bool is_ensemble_ = false;  // network_ answers for several
   std::shared_ptr<const Task> task_;
   CleanOptions clean_;
   std::optional<Adapted> adapted_;

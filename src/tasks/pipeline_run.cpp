@@ -182,6 +182,14 @@ Loss loss_together(const Task& task, const std::vector<Sample>& samples,
   return task.loss(outputs, batch);
 }
 
+// The mean loss of a record's rows by themselves.
+double own_loss(const Task& task, std::span<const Row> own, const std::vector<RowOf>& row_of) {
+  std::vector<Sample> samples;
+  for (const Row& row : own) samples.push_back(*row.sample);
+  const Loss loss = loss_together(task, samples, std::vector<Row>(own.begin(), own.end()), row_of);
+  return loss.sum.item<double>() / loss.count;
+}
+
 // Rows of labelled samples; their losses are added to `totals`.
 std::vector<Row> assess_samples(const Task& task, Network& network,
                                 const std::vector<Sample>& samples, int64_t max_tokens,
@@ -211,8 +219,8 @@ bool has_numbers(const Row& row) {
 std::vector<Row> written_rows(const Pipeline& pipeline, Network& network,
                               std::span<const Sample> samples, int64_t max_tokens) {
   std::vector<Generated> answers =
-      write_answers(network, pipeline.tokenizer(), *pipeline.task().generation(),
-                    prompts_of(samples), {.max_tokens = max_tokens});
+      write_answers(network, pipeline.task().answer_tokenizer(pipeline.tokenizer()),
+                    *pipeline.task().generation(), prompts_of(samples), {.max_tokens = max_tokens});
   std::vector<Row> rows;
   for (size_t i = 0; i < samples.size(); ++i)
     rows.push_back({&samples[i], {}, {}, std::move(answers[i])});
@@ -380,6 +388,27 @@ std::vector<Json> Pipeline::predict(const std::vector<Record>& records,
     if (options.progress) options.progress(static_cast<int64_t>(begin + count));
   }
   return results;
+}
+
+std::vector<Judged> Pipeline::judge(std::span<const Record> records, int64_t max_tokens) const {
+  std::vector<EncodeOutcome> encoded =
+      encode_records(records, *task_, *tokenizer_, /*with_targets=*/true);
+  Joined joined;
+  std::vector<Judged> judged(records.size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    judged[i].failure = encoded[i].failure;
+    joined.add(std::move(encoded[i].samples));
+  }
+  std::vector<RowOf> row_of;
+  const std::vector<Row> rows =
+      forward(*task_, *network_, joined.samples(), max_tokens, nullptr, &row_of);
+  for (size_t i = 0; i < records.size(); ++i) {
+    const std::span<const Row> own = joined.rows_of(i, rows);
+    if (judged[i].failure || own.empty()) continue;
+    judged[i].result = decode(records[i], own);
+    judged[i].loss = own_loss(*task_, own, row_of);
+  }
+  return judged;
 }
 
 Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& options,

@@ -23,10 +23,9 @@ at::Tensor numbers_in(const Batch& batch, const std::string& name) {
   return batch.targets.at(name).to(at::kCPU, at::kLong).contiguous();
 }
 
-// log(1 + Σ exp(x)) over all but the first dimension, where `counts`.
-at::Tensor log_of_one_and(const at::Tensor& x, const at::Tensor& counts) {
-  const at::Tensor chosen =
-      x.masked_fill(~counts, -std::numeric_limits<double>::infinity()).flatten(1);
+// log(1 + Σ share · exp(x)) over all but the first dimension.
+at::Tensor log_of_one_and(const at::Tensor& x, const at::Tensor& shares) {
+  const at::Tensor chosen = (x + shares.log()).flatten(1);  // of no share: minus infinity
   return at::cat({chosen, at::zeros({x.size(0), 1}, x.options())}, 1).logsumexp(1);
 }
 
@@ -80,15 +79,16 @@ at::Tensor pointer_scores(const at::Tensor& tokens, int64_t types) {
 }
 
 at::Tensor pointer_loss(const at::Tensor& tokens, const std::vector<TypedPair>& gold, int64_t types,
-                        PairOrder order) {
+                        PairOrder order, double smoothing) {
   const at::Tensor scores = pointer_scores(tokens, types);
   at::Tensor is_gold = at::zeros(scores.sizes(), at::kBool);
   auto set = is_gold.accessor<bool, 3>();
   for (const TypedPair& pair : gold) set[pair.type][pair.first][pair.last] = true;
   is_gold = is_gold.to(scores.device());
   const at::Tensor all = at::ones_like(is_gold),
-                   is_other = (order == PairOrder::kSpans ? all.triu() : all) & ~is_gold;
-  return (log_of_one_and(-scores, is_gold) + log_of_one_and(scores, is_other)).sum();
+                   counts = (order == PairOrder::kSpans ? all.triu() : all).to(scores.dtype()),
+                   yes = (is_gold.to(scores.dtype()) * (1 - smoothing) + smoothing / 2) * counts;
+  return (log_of_one_and(-scores, yes) + log_of_one_and(scores, counts - yes)).sum();
 }
 
 TokenRange text_in(const Sequence& sequence) {
@@ -131,7 +131,7 @@ at::Tensor pair_loss(const at::Tensor& tokens, const Batch& batch, const PairTar
     for (const int64_t end = at + count[s]; at < end; ++at)
       gold.push_back({pair[at][0], pair[at][1], pair[at][2]});
     losses.push_back(pointer_loss(tokens.narrow(0, ends[s] + text[s][0], text[s][1]), gold,
-                                  target.types, target.order));
+                                  target.types, target.order, target.smoothing));
   }
   return at::stack(losses).sum();
 }

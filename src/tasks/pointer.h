@@ -62,9 +62,12 @@ at::Tensor pointer_scores(const at::Tensor& tokens, int64_t types);
 enum class PairOrder { kSpans, kAny };
 
 // The loss of one text's tokens [n, …]: for each type log(1 + Σ over the gold pairs of exp(-score))
-// + log(1 + Σ over all other pairs of exp(score)), summed (there too). Differentiable; fp32 scalar.
+// + log(1 + Σ over all other pairs of exp(score)), summed (there too). With `smoothing` each pair's
+// yes or no keeps a share of 1 - smoothing / 2, and a pair counts in both sums by its shares t and
+// 1 - t: log(1 + Σ t · exp(-score)) + log(1 + Σ (1 - t) · exp(score)) (Su 2022,
+// https://kexue.fm/archives/9064). Differentiable; fp32 scalar.
 at::Tensor pointer_loss(const at::Tensor& tokens, const std::vector<TypedPair>& gold, int64_t types,
-                        PairOrder order);
+                        PairOrder order, double smoothing = 0);
 
 // A pointer that has learned nothing finds pairs everywhere: of what is between `things` no more
 // than twice as many and ten are given, the surest (Found::score). Their order stays.
@@ -94,6 +97,7 @@ struct PairTarget {
   std::string name;
   int64_t types = 0;
   PairOrder order = PairOrder::kSpans;
+  double smoothing = 0;
 };
 // pointer_loss of all samples, summed; tokens [N, …].
 at::Tensor pair_loss(const at::Tensor& tokens, const Batch& batch, const PairTarget& target);

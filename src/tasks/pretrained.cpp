@@ -55,6 +55,21 @@ std::vector<std::string> without_pooler(std::vector<std::string> names) {
   return names;
 }
 
+// A head and a network of as many streams as each other.
+void check_streams(const ModelConfig& config, const Head& head) {
+  const bool has_source = config.encoder_decoder.has_value(), reads_source = head.streams() == 2;
+  if (has_source && !reads_source)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("models of the family {} read a source and write a target: they are "
+                            "for the task seq2seq",
+                            config.model_type));
+  if (!has_source && reads_source)
+    throw Error(ErrorKind::kUsage,
+                fmt::format("models of the family {} have no encoder beside a decoder; take one "
+                            "that has (t5, bart, marian, mbart, pegasus)",
+                            config.model_type));
+}
+
 // Fresh weights for what the checkpoint lacks of the backbone: that may be a pooler only.
 void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
                     const std::vector<std::string>& unexpected, const std::string& source,
@@ -75,6 +90,7 @@ void start_backbone(Backbone& backbone, const std::vector<std::string>& missing,
 
 void tell_head(const HeadStart& head, const std::string& source) {
   if (head.names.empty() && head.kept.empty()) return;  // a head without weights
+  const std::vector<std::string>& own = head.names.empty() ? head.kept : head.names;
   if (!head.dropped.empty()) {
     log_info(
         "{}: the checkpoint's own head ({}) was trained for another task or other labels; a "
@@ -87,7 +103,7 @@ void tell_head(const HeadStart& head, const std::string& source) {
         source, first_names(head.names));
   } else {
     log_info("{}: the checkpoint's own head ({}) goes on: its task and labels are the same", source,
-             first_names(head.names));
+             first_names(own));
   }
   if (head.is_fresh && !head.kept.empty())
     log_info("{}: of the checkpoint's own head, {} goes on", source, first_names(head.kept));
@@ -139,28 +155,56 @@ bool is_equal(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() && a.equal(b);
 }
 
-// An output that is tied to the table of words may stand in a checkpoint once more, or in the
-// table's place.
-void settle_tied_output(const ModelConfig& config, StateDict& weights, const std::string& source) {
-  if (!config.causal_lm || !config.causal_lm->is_tied) return;
-  const auto out = weights.find(config.causal_lm->out + ".weight");
-  if (out == weights.end()) return;
+// The table of words under the name that a checkpoint has for it.
+std::string table_name(const ModelConfig& config, const StateDict& weights) {
   const std::string table = config.causal_lm->table + ".weight",
                     prefixed = config.base_prefix + "." + table;
-  const std::string& name = weights.contains(prefixed) ? prefixed : table;
+  return weights.contains(prefixed) ? prefixed : table;
+}
+
+// Whether the output is the table of words where a checkpoint tells, not config.json.
+bool has_tied_output(const ModelConfig& config, const StateDict& weights) {
+  const auto out = weights.find(config.causal_lm->out + ".weight"),
+             table = weights.find(table_name(config, weights));
+  return out == weights.end() || (table != weights.end() && is_equal(out->second, table->second));
+}
+
+// The table of words may stand in a checkpoint as `copy` once more, or there alone. `wanted` says
+// in an error why the two are one.
+void settle_copy(const ModelConfig& config, const std::string& copy, const std::string& wanted,
+                 StateDict& weights, const std::string& source) {
+  const auto found = weights.find(copy);
+  if (found == weights.end()) return;
+  const std::string prefixed = config.base_prefix + "." + config.causal_lm->table + ".weight",
+                    name = table_name(config, weights);
   if (!weights.contains(name)) {
-    weights.emplace(prefixed, out->second);
-  } else if (!is_equal(weights.at(name), out->second)) {
-    throw Error(ErrorKind::kModel, {source},
-                fmt::format("config.json says that the output is the table of words "
-                            "(tie_word_embeddings), but \"{}\" and \"{}\" differ; where the model "
-                            "has both, set \"tie_word_embeddings\" to false.",
-                            out->first, name));
+    weights.emplace(prefixed, found->second);
+  } else if (!is_equal(weights.at(name), found->second)) {
+    throw Error(ErrorKind::kModel, {source}, fmt::format(fmt::runtime(wanted), found->first, name));
   }
-  weights.erase(out);
+  weights.erase(found);
 }
 
 }  // namespace
+
+void settle_copies(ModelConfig& config, StateDict& weights, const std::string& source) {
+  if (!config.causal_lm) return;
+  CausalLmStyle& style = *config.causal_lm;
+  if (style.ties_where_missing) style.is_tied = has_tied_output(config, weights);
+  if (style.is_tied)
+    settle_copy(config, style.out + ".weight",
+                "config.json says that the output is the table of words (tie_word_embeddings), but "
+                "\"{}\" and \"{}\" differ; where the model has both, set \"tie_word_embeddings\" "
+                "to false.",
+                weights, source);
+  for (const std::string& copy : style.copies) {
+    for (const std::string& prefix : {std::string(), config.base_prefix + "."})
+      settle_copy(config, prefix + copy + ".weight",
+                  "\"{}\" and \"{}\" differ, but both sides of this family read one table of "
+                  "words.",
+                  weights, source);
+  }
+}
 
 std::string first_names(const std::vector<std::string>& names) {
   const size_t most = std::min<size_t>(names.size(), 5);
@@ -174,31 +218,48 @@ std::string count_of(size_t count, const char* noun) {
 
 std::shared_ptr<Network> make_network(ModelConfig config, const Task& task) {
   const std::shared_ptr<Head> head = task.make_head(config);
+  check_streams(config, *head);
   config.sentence_head.uses_pooler = head->uses_pooler();
   return std::make_shared<Network>(make_backbone(config), head);
 }
 
+std::shared_ptr<Network> random_network(const ModelConfig& config, const Task& task,
+                                        uint64_t seed) {
+  const std::shared_ptr<Network> network = make_network(config, task);
+  network->backbone().initialise(mix(seed, 1));
+  network->head().initialise(seed);
+  log_info("all weights begin at random, as seed {} has them", seed);
+  return network;
+}
+
 std::shared_ptr<Network> network_from(const std::string& folder, const ModelConfig& config,
-                                      const Task& task, uint64_t seed,
-                                      std::vector<std::string>* fresh) {
+                                      const Task& task, uint64_t seed, BaseStart* base,
+                                      bool needs_head) {
   StateDict weights = load_state_dict(folder);
-  settle_tied_output(config, weights, folder);
   ModelConfig checked = config;
+  settle_copies(checked, weights, folder);
   checked.compare_with(weights, folder);
   const std::shared_ptr<Network> network = make_network(checked, task);
   network->head().rename(weights);
   const std::string prefix = checked.base_prefix + ".";
   const HeadStart head = start_head(*network, weights, task.can_continue(checked), seed);
-  const LoadReport report =
-      load_into(network->stored_weights(), weights, checked.base_prefix, folder);
+  if (needs_head && head.is_fresh)
+    throw Error(
+        ErrorKind::kModel, {folder},
+        fmt::format("has no head for task {} ({}), and one at random would answer anything.",
+                    task.info().name, first_names(head.names)));
+  const LoadReport report = load_into(
+      network->stored_weights(), weights, checked.base_prefix, folder,
+      base == nullptr ? nullptr : keep_base_while_loading(*network, base->peft, base->hashes));
   refuse_adapter(report.unexpected, folder);
   std::vector<std::string> of_backbone;
   for (const std::string& name : report.missing) {
-    if (name.starts_with(prefix)) of_backbone.push_back(name.substr(prefix.size()));
+    if (name.starts_with(prefix) && !checked.is_computed(name))
+      of_backbone.push_back(name.substr(prefix.size()));
   }
   judge_own_code(network->backbone(), without_pooler(of_backbone), report, folder);
   start_backbone(network->backbone(), of_backbone, report.unexpected, folder, seed);
-  if (fresh != nullptr) *fresh = of_backbone;
+  if (base != nullptr) base->fresh = of_backbone;
   tell_head(head, folder);
   tell_unused(report, folder);
   return network;

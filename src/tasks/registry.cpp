@@ -12,6 +12,7 @@
 #include "tasks/prompt/prompt.h"
 #include "tasks/qa/qa.h"
 #include "tasks/relation/relation.h"
+#include "tasks/seq2seq/seq2seq.h"
 #include "tasks/setfit/setfit.h"
 #include "tasks/several/several.h"
 #include "tasks/task.h"
@@ -33,6 +34,7 @@ Table<TaskInfo>& tasks() {
                                          embedding::kInfo,
                                          setfit::kInfo,
                                          causal_lm::kInfo,
+                                         seq2seq::kInfo,
                                          several::kInfo,
                                      });
   return all;

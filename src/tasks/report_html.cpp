@@ -117,7 +117,11 @@ std::string metrics_section(const Report& report, const RunSummary& run) {
   std::string cards;
   for (const Metric& metric : report.metrics) cards += metric_card(metric);
   if (cards.empty()) return "";
-  std::string legend = "In bars and below: 95 % intervals, bootstrap over records.";
+  const bool has_intervals =
+      std::any_of(report.metrics.begin(), report.metrics.end(),
+                  [](const Metric& metric) { return metric.interval.has_value(); });
+  std::string legend =
+      has_intervals ? "In bars and below: 95 % intervals, bootstrap over records." : "";
   if (!report.baseline.empty())
     legend += fmt::format(" Dotted: the baseline ({}).", html::name(report.baseline));
   for (const ChosenOption& one : run.chosen) legend += " " + escape(one.text()) + ".";

@@ -202,6 +202,18 @@ std::string html_of(const Curve& curve, const ShortPaths&) {
          "</div>";
 }
 
+std::string html_of(const LineChart& chart, const ShortPaths&) {
+  std::vector<svg::Line> lines;
+  for (const LineChart::Line& line : chart.lines) lines.push_back({line.name, line.points});
+  return card("<p class='soft'>" + escape(chart.note) + "</p>" +
+              svg::line_chart(lines, chart.x, chart.y_low, chart.y_high));
+}
+
+std::string html_of(const ParallelLines& picture, const ShortPaths&) {
+  return card("<p class='soft'>" + escape(picture.note) + "</p>" +
+              scroller("values by axis", svg::parallel_lines(picture)));
+}
+
 std::string plain_head(const PlainTable& table) {
   std::string head;
   for (size_t i = 0; i < table.columns.size(); ++i) {
@@ -250,7 +262,8 @@ std::string html_of(const Examples& examples, const ShortPaths& files) {
   std::string first, rest;
   for (size_t i = 0; i < examples.items.size(); ++i)
     (i < kExamplesShown ? first : rest) += example_item(examples.items[i], examples, files);
-  std::string out = "<p class='soft'>gold → predicted</p><ol class='examples'>" + first + "</ol>";
+  std::string out =
+      "<p class='soft'>" + escape(examples.legend) + "</p><ol class='examples'>" + first + "</ol>";
   if (!rest.empty())
     out += fold(fmt::format("{} more", examples.items.size() - kExamplesShown),
                 "<ol class='examples'>" + rest + "</ol>");

@@ -91,6 +91,8 @@ std::string text_of(const PlainTable& table, const std::string&) {
 
 std::string text_of(const Matrix&, const std::string&) { return ""; }
 std::string text_of(const Grid&, const std::string&) { return ""; }
+std::string text_of(const LineChart&, const std::string&) { return ""; }
+std::string text_of(const ParallelLines&, const std::string&) { return ""; }
 std::string text_of(const Curve&, const std::string&) { return ""; }
 
 std::string more_text(size_t items, const std::string& rest) {
@@ -99,12 +101,15 @@ std::string more_text(size_t items, const std::string& rest) {
 }
 
 std::string text_of(const Examples& examples, const std::string& rest) {
-  std::string text;
+  if (examples.items.empty()) return "";
+  const bool is_usual = examples.legend == Examples().legend;
+  const char* between = is_usual ? ", predicted " : " → ";
+  std::string text = is_usual ? "" : "  (" + examples.legend + ")\n";
   for (size_t i = 0; i < std::min(kExamplesPrinted, examples.items.size()); ++i) {
     const Example& e = examples.items[i];
     const std::string confidence = e.confidence > 0 ? fmt::format(" ({:.3f})", e.confidence)
                                                     : "";  // predictions without scores have none
-    text += console::printable(fmt::format("  {}: {}, predicted {}{}: {}", e.where.str(), e.gold,
+    text += console::printable(fmt::format("  {}: {}{}{}{}: {}", e.where.str(), e.gold, between,
                                            e.predicted, confidence, e.text)) +
             "\n";
   }
@@ -164,6 +169,30 @@ Values values_of(const std::string& key, const Curve& curve) {
                      {"low", bin.low},
                      {"high", bin.high}};
            })}};
+}
+
+Values values_of(const std::string& key, const LineChart& chart) {
+  Json lines = Json::object();
+  for (const LineChart::Line& line : chart.lines) {
+    Json& points = lines[line.name] = Json::array();
+    for (const auto& [x, y] : line.points) points.push_back({finite(x), finite(y)});
+  }
+  return {{key, Json{{"x", chart.x}, {"lines", lines}}}};
+}
+
+Json place_json(const ParallelLines::Axis& axis, double value) {
+  return axis.words.empty() ? finite(value) : Json(axis.words.at(static_cast<size_t>(value)));
+}
+
+Values values_of(const std::string& key, const ParallelLines& picture) {
+  Json axes = Json::array(), lines = Json::object();
+  for (const ParallelLines::Axis& axis : picture.axes) axes.push_back(axis.name);
+  for (const ParallelLines::Line& line : picture.lines) {
+    Json& values = lines[line.name] = Json::array();
+    for (size_t i = 0; i < line.values.size(); ++i)
+      values.push_back(place_json(picture.axes[i], line.values[i]));
+  }
+  return {{key, Json{{"axes", axes}, {"lines", lines}}}};
 }
 
 Values values_of(const std::string& key, const PlainTable& table) {

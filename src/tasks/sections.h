@@ -76,8 +76,9 @@ struct Example {
 };
 struct Examples {
   std::vector<Example> items;
-  std::string measure;      // "confidence", "error"
-  std::string measure_key;  // of the measure in report.json
+  std::string measure;                      // "confidence", "error"
+  std::string measure_key;                  // of the measure in report.json
+  std::string legend = "gold → predicted";  // what the two answers of an item are
 };
 
 // Generated texts beside what they are compared with, the worst first.
@@ -110,10 +111,43 @@ struct PlainTable {
   std::vector<std::vector<Json>> rows = {};  // by column: a text, a whole number, a number; null
 };
 
+// Lines over one axis: a loss by the learning rate. Stands on the page and in report.json.
+struct LineChart {
+  struct Line {
+    std::string name;
+    std::vector<std::pair<double, double>> points = {};  // (x, y), x ascending
+  };
+  std::string note = {};  // how to read it
+  std::string x = {};     // what the axis is
+  std::vector<Line> lines = {};
+  double y_low = 0, y_high = 0;  // what is shown, where low < high; points beyond are cut off
+};
+
+// Lines over several upright axes beside each other, each with a scale of its own: what was tried
+// and what it gave. Stands on the page and in report.json.
+struct ParallelLines {
+  struct Axis {
+    std::string name = {};
+    bool is_log = false;
+    std::vector<std::string> words = {};  // where values are no numbers: a value is a place here
+  };
+  struct Line {
+    std::string name = {};
+    std::vector<double> values = {};  // by axis; above 0 where the axis is_log
+    double weight = 1;                // how strong it is drawn, from 0 to 1
+    bool is_best = false;
+  };
+  std::string note = {};  // how to read it
+  std::vector<Axis> axes = {};
+  std::vector<Line> lines = {};
+};
+
 struct Section {
   std::string key;    // in report.json
   std::string title;  // begins in small letters
-  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable> content;
+  std::variant<ScoreTable, Matrix, Grid, Curve, Examples, GeneratedTexts, PlainTable, LineChart,
+               ParallelLines>
+      content;
 };
 
 // Lines of text; "" for what has none. `rest` says where the examples that are not shown stand.

@@ -160,7 +160,75 @@ std::string grid_cell(const Grid& grid, size_t row, size_t column, int64_t most,
       escape(grid.columns[column]), count, x + cell / 2, y + cell / 2 + 4, count_in(cell, count));
 }
 
+// An upright scale of a picture with several.
+class UprightAxis {
+ public:
+  UprightAxis(const ParallelLines& picture, size_t index)
+      : axis_(picture.axes[index]), x_(kLeft + kApart * static_cast<double>(index)) {
+    double low = std::numeric_limits<double>::infinity(), high = -low;
+    for (const ParallelLines::Line& line : picture.lines) {
+      low = std::min(low, line.values[index]);
+      high = std::max(high, line.values[index]);
+    }
+    if (!axis_.words.empty()) low = 0, high = static_cast<double>(axis_.words.size()) - 1;
+    scale_ = widened(scaled(low), scaled(high), kBottom, kTop);
+    low_ = low, high_ = high;
+  }
+
+  std::string point(double value) const {
+    return fmt::format("{:.1f},{:.1f}", x_, scale_.at(scaled(value)));
+  }
+
+  std::string drawn() const {
+    std::string out = fmt::format(
+        "<line class='grid' x1='{0:.1f}' x2='{0:.1f}' y1='{1:.1f}' y2='{2:.1f}'/>"
+        "<text class='tick' text-anchor='middle' x='{0:.1f}' y='{3:.1f}'>{4}<title>{5}</title>"
+        "</text>",
+        x_, kTop, kBottom, kTop - 12, escape(fitted(axis_.name, kApart - 8)), escape(axis_.name));
+    if (axis_.words.empty()) return out + label(low_, number_text(low_)) + top_label();
+    for (size_t i = 0; i < axis_.words.size(); ++i)
+      out += label(static_cast<double>(i), fitted(axis_.words[i], kApart - 12));
+    return out;
+  }
+
+  static constexpr double kLeft = 75, kApart = 140, kTop = 34, kBottom = 230;
+
+ private:
+  double scaled(double value) const { return axis_.is_log ? std::log(value) : value; }
+  static std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+  std::string top_label() const { return low_ < high_ ? label(high_, number_text(high_)) : ""; }
+
+  std::string label(double value, const std::string& text) const {
+    return fmt::format("<text class='tick' x='{:.1f}' y='{:.1f}'>{}</text>", x_ + 5,
+                       scale_.at(scaled(value)) + 4, escape(text));
+  }
+
+  const ParallelLines::Axis& axis_;
+  double x_, low_ = 0, high_ = 0;
+  Axis scale_{};
+};
+
 }  // namespace
+
+std::string parallel_lines(const ParallelLines& picture) {
+  const double width =
+      UprightAxis::kLeft + UprightAxis::kApart * static_cast<double>(picture.axes.size());
+  std::string out = fmt::format(
+      "<svg width='{:.0f}' height='{:.0f}' role='img' aria-label='values of each trial'>", width,
+      UprightAxis::kBottom + 14);
+  std::vector<UprightAxis> axes;
+  for (size_t i = 0; i < picture.axes.size(); ++i) axes.emplace_back(picture, i);
+  for (const ParallelLines::Line& line : picture.lines) {
+    std::string d;
+    for (size_t i = 0; i < line.values.size(); ++i)
+      d += (d.empty() ? "M" : "L") + axes[i].point(line.values[i]);
+    out += fmt::format(
+        "<path class='line s{}' style='opacity:{:.2f}' d='{}'><title>{}</title></path>",
+        line.is_best ? 1 : 0, line.is_best ? 1 : 0.15 + 0.6 * line.weight, d, escape(line.name));
+  }
+  for (const UprightAxis& axis : axes) out += axis.drawn();
+  return out + "</svg>";
+}
 
 std::vector<double> nice_ticks(double low, double high, int count) {
   if (!(low < high) || !std::isfinite(low) || !std::isfinite(high)) return {low};

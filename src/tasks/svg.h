@@ -32,6 +32,10 @@ std::string heat_map(const std::vector<std::string>& labels,
 // Its cells, shaded by their share of the largest count. Each has a title "row, column: n".
 std::string grid(const Grid& counts);
 
+// An upright axis for each key, a line through them for each trial; the names above, the ends of
+// each scale (or its words) beside it. As wide as it needs to be read.
+std::string parallel_lines(const ParallelLines& picture);
+
 // Round values that cover [low, high] in about `count` steps of 1, 2 or 5 times a power of ten
 // (Heckbert 1990, "Nice numbers for graph labels").
 std::vector<double> nice_ticks(double low, double high, int count);

@@ -37,12 +37,17 @@ struct Loss {
 struct LossOptions {
   double label_smoothing = 0;  // share of the target spread evenly over all classes (Szegedy et al.
                                // 2016), as torch.nn.CrossEntropyLoss does
+  bool trains = false;         // what the task's options say of training alone is in the loss
 };
 
 // How far two outputs of the same batch are apart (of two passes, or of two models): a sum over its
 // targets, as a loss is; 0 where they are equal. tasks/divergence.h has the usual ones.
 using Divergence =
     std::function<at::Tensor(const Outputs& outputs, const Outputs& others, const Batch& batch)>;
+
+// What several models' outputs of the same batch are together, in the form of one (an ensemble).
+// tasks/averages.h has the usual ones.
+using Average = std::function<at::Tensor(const std::vector<at::Tensor>& of_models)>;
 
 // One sample with its part of the outputs: [C] of one that has a row for each sample, [n, C] of one
 // that has a row for each token, [k, C] of a sample of k sequences; fp32 on the CPU.
@@ -102,6 +107,10 @@ class Task {
   // Fields that only gold records have, and results in their place: what is predicted never depends
   // on them.
   virtual std::vector<std::string> gold_fields() const = 0;
+
+  // Whether they, or fields beside them, name places in the texts (spans, tags of tokens): then no
+  // other text can take a text's place.
+  virtual bool labels_places() const { return false; }
 
   virtual void learn(
       const Record& gold) = 0;  // labels from training data, before anything is encoded
@@ -169,7 +178,16 @@ class Task {
   // change no more), from the outputs of all training samples; those are in one batch, on the CPU.
   virtual bool has_final_fit() const { return false; }
   virtual void final_fit(Network& network, const Outputs& outputs, const Batch& batch) const {}
+  // Whether two samples may share a pooled vector, in the head and in the loss (Batch::mix): of a
+  // task with one vector and one set of targets a sample.
+  virtual bool can_mix() const { return false; }
+  // How many numbers a sample's outputs are, of a task whose loss and answers need nothing else: a
+  // model without a network can then stand beside it (run/baseline.h). 0: it is no such task.
+  virtual int64_t plain_outputs() const { return 0; }
+  // Whether samples are of classes by which training may draw them (Sample::stratum).
+  virtual bool has_strata() const { return false; }
   virtual Divergence divergence() const { return nullptr; }  // null: it has none
+  virtual Average average() const { return nullptr; }        // null: it has none
   virtual Outputs predict(Network& network, const Batch& batch) const {
     return network.forward(batch);
   }
@@ -183,6 +201,8 @@ class Task {
   // head's outputs. Where it is there, a sample that `encode` gives without targets is a prompt,
   // a record has one, and its row has Row::written in place of outputs.
   virtual const GenerationSettings* generation() const { return nullptr; }
+  // The tokens of answers, where these are not the model's.
+  virtual const Tokenizer& answer_tokenizer(const Tokenizer& of_model) const { return of_model; }
   // Which rows of an evaluation are also encoded without targets and predicted; the fields of that
   // result are added to those of the one that `assess` gives.
   virtual AnswerSample answer_sample() const { return {}; }

@@ -7,6 +7,7 @@
 
 #include "data/tokenizer/streamed_text.h"
 #include "tasks/causal_decoder.h"
+#include "tasks/source_decoder.h"
 
 namespace hone {
 namespace {
@@ -37,17 +38,29 @@ void add_seed(const Record& record, Sample& sample) {
 std::vector<Prompt> prompts_of(std::span<const Sample> samples) {
   std::vector<Prompt> prompts;
   for (const Sample& sample : samples) {
-    prompts.push_back({sample.streams.front().ids});
+    prompts.push_back({sample.streams.back().ids});
+    if (sample.streams.size() > 1) prompts.back().source = sample.streams.front().ids;
     if (const Target* seed = seed_of(sample))
       prompts.back().seed = static_cast<int64_t>(seed->values.front());
   }
   return prompts;
 }
 
+std::unique_ptr<StepDecoder> make_decoder(Network& network, const std::vector<Prompt>& prompts) {
+  if (network.backbone().config().encoder_decoder)
+    return std::make_unique<SourceDecoder>(network, prompts);
+  return std::make_unique<CausalDecoder>(network);
+}
+
 std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenizer,
                                      const GenerationSettings& settings,
                                      const std::vector<Prompt>& prompts, const GenerationRun& run) {
-  CausalDecoder decoder(network);
+  return write_answers(*make_decoder(network, prompts), tokenizer, settings, prompts, run);
+}
+
+std::vector<Generated> write_answers(StepDecoder& decoder, const Tokenizer& tokenizer,
+                                     const GenerationSettings& settings,
+                                     const std::vector<Prompt>& prompts, const GenerationRun& run) {
   if (settings.stop_strings.empty()) return generate(decoder, prompts, settings.tokens, run);
   std::deque<StreamedText> texts;
   for (size_t i = 0; i < prompts.size(); ++i) texts.emplace_back(tokenizer, settings.stop_strings);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,12 +20,23 @@ namespace hone {
 // where it is no whole number from 0 to 16,777,215.
 void add_seed(const Record& record, Sample& sample);
 
-// The prompts of samples: the ids of their only stream, and their own seed.
+// The prompts of samples: the ids of their last stream, what an encoder reads of the first where
+// there are two, and their own seed.
 std::vector<Prompt> prompts_of(std::span<const Sample> samples);
 
-// Answers to prompts, in their order. `network` has a CausalLmHead and is not being trained. An
-// answer ends with the token that completes a stop string. `run.on_token` sees every token.
+// The network as it writes answers to these prompts. Both outlive it.
+std::unique_ptr<StepDecoder> make_decoder(Network& network, const std::vector<Prompt>& prompts);
+
+// Answers to prompts, in their order, each with a source where the network reads one. `network` has
+// a CausalLmHead and is not being trained; `tokenizer` is that of what it writes. An answer ends
+// with the token that completes a stop string. `run.on_token` sees every token.
 std::vector<Generated> write_answers(Network& network, const Tokenizer& tokenizer,
+                                     const GenerationSettings& settings,
+                                     const std::vector<Prompt>& prompts,
+                                     const GenerationRun& run = {});
+
+// The same with a decoder of the caller's.
+std::vector<Generated> write_answers(StepDecoder& decoder, const Tokenizer& tokenizer,
                                      const GenerationSettings& settings,
                                      const std::vector<Prompt>& prompts,
                                      const GenerationRun& run = {});

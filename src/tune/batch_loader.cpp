@@ -56,12 +56,13 @@ std::vector<MicroBatch> make_weighed_step(const SampleStore& samples,
 }
 
 BatchLoader::BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed,
-                         int64_t steps_done, const Task& task)
+                         int64_t steps_done, const Task& task, Prepare prepare)
     : samples_(samples),
       timeline_(std::move(timeline)),
       seed_(seed),
       steps_done_(steps_done),
       task_(task),
+      prepare_(std::move(prepare)),
       worker_([this] { work(); }) {}
 
 BatchLoader::~BatchLoader() {
@@ -85,6 +86,7 @@ std::optional<MicroBatch> BatchLoader::next() {
 }
 
 bool BatchLoader::push(std::optional<MicroBatch> item) {
+  if (item && prepare_) item->batch = prepare_(std::move(item->batch));
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return ready_.size() < kReadyAhead || stopping_; });
   if (stopping_) return false;

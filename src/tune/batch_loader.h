@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -41,10 +42,13 @@ MicroBatch make_micro_batch(const SampleStore& samples, const std::vector<int64_
 
 class BatchLoader {
  public:
+  using Prepare = std::function<Batch(Batch)>;
+
   // Begins with the step that follows `steps_done` ones. `samples` and `task` must outlive this.
-  // Where the loss is over a whole step, each step is one batch in parts.
+  // Where the loss is over a whole step, each step is one batch in parts. `prepare`, where it is
+  // there, is what the worker still does to each batch.
   BatchLoader(const SampleStore& samples, Timeline timeline, uint64_t seed, int64_t steps_done,
-              const Task& task);
+              const Task& task, Prepare prepare = nullptr);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -64,6 +68,7 @@ class BatchLoader {
   uint64_t seed_;
   int64_t steps_done_;
   const Task& task_;
+  Prepare prepare_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -28,6 +28,9 @@ class Console {
     for (const Frozen& frozen : s.frozen)
       log_info("frozen: {} ({} weight{}, {:.1f}M numbers)", frozen.pattern, frozen.weights,
                frozen.weights == 1 ? "" : "s", static_cast<double>(frozen.numbers) / 1e6);
+    if (s.cached_layers > 0)
+      log_info("outputs of the {} lowest layers are kept on disk: later epochs begin above them",
+               s.cached_layers);
     if (!s.regularisers.empty()) log_info("regularised by {}", fmt::join(s.regularisers, ", "));
     start_ = s.step;
     bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training",

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "models/layers/linear.h"
 #include "tune/batch_loader.h"
 #include "tune/checkpoint.h"
 #include "tune/machine.h"
@@ -24,9 +25,9 @@ int64_t total_of(const std::vector<int32_t>& lengths) {
   return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
 }
 
-int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOptions& options) {
+int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const PlanOptions& options) {
   int64_t largest = 0;
-  const EpochPlan plan(lengths, plan_options(options), 0);
+  const EpochPlan plan(lengths, options, 0);
   for (int64_t step = 0; step < plan.size(); ++step) {
     for (const auto& micro : plan.step(step)) {
       int64_t tokens = 0;
@@ -37,9 +38,18 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const TrainOpti
   return largest;
 }
 
-// fp32 weights and the bf16 copy; gradients of those that are trained.
-int64_t weight_bytes(const WeightCount& weights, Precision precision) {
-  return weights.all * (precision == Precision::kBf16 ? 6 : 4) + weights.trained * 4;
+// fp32 weights and the bf16 copy; gradients of those that are trained. Frozen layers may be kept in
+// fewer bits.
+int64_t weight_bytes(const Network& network, Precision precision) {
+  const WeightCount weights = count_weights(network);
+  const int64_t width = precision == Precision::kBf16 ? 6 : 4;
+  int64_t bytes = weights.all * width + weights.trained * 4;
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    const auto* linear = module->as<LinearImpl>();
+    if (linear != nullptr && linear->frozen_weight().is_defined())
+      bytes += linear->frozen_weight().bytes() - linear->weight.numel() * width;
+  }
+  return bytes;
 }
 
 // A loss that is no number takes as long as another; the run itself will tell of it.
@@ -68,6 +78,7 @@ Json Estimate::json() const {
                {"memory_bytes", memory_bytes},
                {"disk_bytes", disk_bytes}};
   json["seconds"] = seconds ? Json(*seconds) : Json();
+  if (gpu) json["gpu"] = {{"name", gpu->name}, {"memory_bytes", gpu->memory_bytes}};
   return json;
 }
 
@@ -76,6 +87,12 @@ std::string Estimate::text() const {
                                  tokens, micro_batch_tokens);
   text += fmt::format("memory  about {:.0f} MB ({:.1f}M parameters)\n", to_mb(memory_bytes),
                       static_cast<double>(parameters) / 1e6);
+  if (gpu)
+    text += fmt::format("gpu     {}{}\n", gpu->str(),
+                        memory_bytes > gpu->memory_bytes
+                            ? ", too little: a smaller per_device_train_batch_size (with more "
+                              "gradient_accumulation_steps) or recompute=true need less"
+                            : "");
   text += fmt::format("disk    {:.0f} MB for checkpoints and model\n", to_mb(disk_bytes));
   text += fmt::format("time    {}\n", seconds ? "about " + duration_text(*seconds) +
                                                     " of training, evaluations not counted"
@@ -89,14 +106,18 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
                           options.max_steps);
   const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const WeightCount weights = count_weights(pipeline.network());
-  const Precision precision = resolve_precision(options.precision, resolve_device(options.device));
+  const at::Device device = resolve_device(options.device);
+  const Precision precision = resolve_precision(options.precision, device);
   Estimate result;
+  result.gpu = gpu_of(device);
   result.parameters = weights.trained;
   result.steps = timeline.steps();
   result.tokens = std::llround(timeline.epochs() * static_cast<double>(total_of(lengths)));
-  result.micro_batch_tokens = largest_micro_batch(lengths, options);
-  result.memory_bytes = kProgram + weight_bytes(weights, precision) + parts.state_bytes() +
-                        pipeline.network().head().loss_bytes(precision) +
+  PlanOptions plan = plan_options(options);
+  plan.pairs = want_pairs(regularisers);
+  result.micro_batch_tokens = largest_micro_batch(lengths, plan);
+  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision) +
+                        parts.state_bytes() + pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
   result.disk_bytes =
@@ -109,11 +130,12 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
                                  const std::vector<ChosenRegulariser>& regularisers) {
   use_threads(options.threads);
   pipeline.network().move_to(resolve_device(options.device));
+  use_tf32(options.tf32, pipeline.network().device());
   pipeline.network().set_precision(
       resolve_precision(options.precision, pipeline.network().device()));
   pipeline.network().set_recompute(options.recompute);
   pipeline.network().train();
-  Timeline timeline(samples.lengths(), plan_options(options, samples.tasks()),
+  Timeline timeline(samples.lengths(), plan_options(options, samples, want_pairs(regularisers)),
                     options.num_train_epochs, options.max_steps);
   const StepParts parts(pipeline, options, regularisers, timeline.steps());
   const int64_t steps = std::min<int64_t>(kProbeSteps, timeline.steps());
@@ -128,6 +150,7 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
       run_pass(parts.pass, pipeline.network().place(micro.batch));
       step_tokens += micro.tokens;
     }
+    parts.regularisers.before_step(/*count=*/1);
     parts.optimizer->step(/*learning_rate=*/0, /*gradient_scale=*/1);
     gradient_norm(parts.parameters());  // which waits for a GPU
     parts.regularisers.after_step({step + 1, /*gradient_scale=*/1});

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "data/sample_store.h"
 #include "tasks/pipeline.h"
+#include "tune/gpu.h"
 #include "tune/regularise/regulariser.h"
 #include "tune/train_options.h"
 
@@ -19,7 +20,8 @@ struct Estimate {
   int64_t steps = 0;               // optimizer steps
   int64_t tokens = 0;              // real tokens in all of them
   int64_t micro_batch_tokens = 0;  // of the largest micro-batch
-  int64_t memory_bytes = 0;        // peak, of the process
+  int64_t memory_bytes = 0;        // peak, of the process; of a GPU, there
+  std::optional<Gpu> gpu;          // that the run is for
   int64_t disk_bytes = 0;          // checkpoints and model
   std::optional<double> seconds;   // of training, where a probe was made
 

@@ -31,6 +31,7 @@ struct Started {
   std::string device = "cpu";  // or "cuda:0"
   std::vector<Frozen> frozen;  // what train.freeze matched
   std::vector<std::string> regularisers;
+  int64_t cached_layers = 0;  // whose outputs train.cache_frozen keeps
 };
 struct Stepped {
   int64_t step = 0, total_steps = 0;  // optimizer steps done, and planned

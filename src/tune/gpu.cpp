@@ -1,37 +1,16 @@
 #include "tune/gpu.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+
+#include "models/kernels/gpu/driver.h"
 
 namespace hone {
 namespace {
 
-// Five functions of the CUDA driver API, which has kept their form since CUDA 3.2. All return 0 for
-// success. https://docs.nvidia.com/cuda/cuda-driver-api/
-struct Driver {
-  int (*init)(unsigned flags);
-  int (*count)(int* devices);
-  int (*get)(int* device, int ordinal);
-  int (*name)(char* text, int size, int device);
-  int (*memory)(size_t* bytes, int device);
-};
-
-template <typename Function>
-bool find(void* library, const char* symbol, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, symbol));
-  return function != nullptr;
-}
-
-bool load(Driver& driver) {
-  void* library = dlopen("libcuda.so.1", RTLD_NOW);  // never closed: libtorch uses it too
-  return library && find(library, "cuInit", driver.init) &&
-         find(library, "cuDeviceGetCount", driver.count) &&
-         find(library, "cuDeviceGet", driver.get) &&
-         find(library, "cuDeviceGetName", driver.name) &&
-         find(library, "cuDeviceTotalMem_v2", driver.memory) && driver.init(0) == 0;
-}
+using kernels::gpu::Driver;
 
 Gpu describe(const Driver& driver, int ordinal) {
   int device = 0;
@@ -40,7 +19,10 @@ Gpu describe(const Driver& driver, int ordinal) {
   if (driver.get(&device, ordinal) != 0) return {"unknown"};
   driver.name(name.data(), static_cast<int>(name.size()) - 1, device);
   driver.memory(&bytes, device);
-  return {name.data(), static_cast<int64_t>(bytes)};
+  int major = 0, minor = 0;
+  driver.attribute(&major, kernels::gpu::kMajorCapability, device);
+  driver.attribute(&minor, kernels::gpu::kMinorCapability, device);
+  return {name.data(), static_cast<int64_t>(bytes), 10 * major + minor};
 }
 
 }  // namespace
@@ -50,12 +32,19 @@ std::string Gpu::str() const {
 }
 
 std::vector<Gpu> gpus() {
-  Driver driver = {};
+  const Driver* const driver = kernels::gpu::driver();
   int count = 0;
-  if (!load(driver) || driver.count(&count) != 0) return {};
+  if (driver == nullptr || driver->count(&count) != 0) return {};
   std::vector<Gpu> found;
-  for (int ordinal = 0; ordinal < count; ++ordinal) found.push_back(describe(driver, ordinal));
+  for (int ordinal = 0; ordinal < count; ++ordinal) found.push_back(describe(*driver, ordinal));
   return found;
+}
+
+std::optional<Gpu> gpu_of(at::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  const std::vector<Gpu> all = gpus();
+  const auto number = static_cast<size_t>(std::max<int>(0, device.index()));
+  return number < all.size() ? std::optional(all[number]) : std::nullopt;
 }
 
 }  // namespace hone

@@ -2,7 +2,10 @@
 // compiled with CUDA's headers.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +14,13 @@ namespace hone {
 struct Gpu {
   std::string name;  // "NVIDIA H200"
   int64_t memory_bytes = 0;
+  int capability = 0;  // compute capability, 90 of an H200
 
   std::string str() const;  // "NVIDIA H200, 139.8 GiB"
 };
+
+// One of them; empty where it is not there or `device` is none.
+std::optional<Gpu> gpu_of(at::Device device);
 
 // In the order of cuda:0, cuda:1, …; those that CUDA_VISIBLE_DEVICES hides are left out, as
 // libtorch leaves them out. Empty where there is no driver.

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "models/kernels/processor.h"
+#include "tune/gpu.h"
 
 namespace hone {
 namespace {
@@ -68,6 +69,18 @@ std::optional<int> gpu_number(const std::string& name) {
   return is_number ? std::optional(number) : std::nullopt;
 }
 
+// Tensor cores multiply bf16 from this compute capability on (Ampere).
+constexpr int kBf16Capability = 80;
+
+Precision bf16_of_gpu(const std::string& name, at::Device device) {
+  const std::optional<Gpu> gpu = gpu_of(device);
+  if (!gpu || gpu->capability >= kBf16Capability) return Precision::kBf16;
+  if (name == "auto") return Precision::kFp32;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("precision \"bf16\" is not for {}, which is older than Ampere: take fp32",
+                          gpu->name));
+}
+
 }  // namespace
 
 int64_t available_cores() {
@@ -101,7 +114,7 @@ Precision resolve_precision(const std::string& name, at::Device device) {
   if (name == "int8" && !device.is_cpu())
     throw Error(ErrorKind::kUsage,
                 "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
-  if (name == "auto" && !device.is_cpu()) return Precision::kBf16;
+  if (name != "fp32" && !device.is_cpu()) return bf16_of_gpu(name, device);
   if (name == "auto") {
     static const bool prefers_bf16 = is_bf16_faster();
     return prefers_bf16 ? Precision::kBf16 : Precision::kFp32;
@@ -112,6 +125,12 @@ Precision resolve_precision(const std::string& name, at::Device device) {
 bool computes_in(Precision precision, at::Device device) {
   if (precision == Precision::kInt8) return device.is_cpu();
   return precision == Precision::kFp32 || !device.is_cpu() || has_bf16_arithmetic();
+}
+
+void use_tf32(bool tf32, at::Device device) {
+  if (tf32 && !device.is_cuda())
+    throw Error(ErrorKind::kUsage, "tf32 is for a GPU: the CPU multiplies fp32 as it is");
+  at::globalContext().setAllowTF32CuBLAS(tf32);
 }
 
 int64_t use_threads(int64_t threads) {

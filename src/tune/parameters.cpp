@@ -92,7 +92,8 @@ std::map<const c10::TensorImpl*, Kept> kept_by_layers(Network& network) {
   return kept;
 }
 
-// The layer that a weight's name counts ("encoder.layer.3.…" is 3); none: -1.
+}  // namespace
+
 int64_t layer_of(const std::string& name) {
   for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
     int64_t layer = 0;
@@ -103,6 +104,14 @@ int64_t layer_of(const std::string& name) {
   return -1;
 }
 
+// A table that a layer owns (T5's distances) is that layer's.
+bool is_embedding(const Parameter& parameter) {
+  return parameter.name.find("embedding") != std::string::npos ||
+         (parameter.rows && layer_of(parameter.name) < 0);
+}
+
+namespace {
+
 // The output layers train at the run's rate, the top layer at `decay` of it, the one below at
 // decay², embeddings at the least (Clark et al. 2020, https://arxiv.org/abs/2003.10555). What has
 // no number and is no embedding stands after the last layer.
@@ -112,7 +121,7 @@ void decay_by_layer(std::vector<Parameter>& parameters, const ModelConfig& model
   for (Parameter& parameter : parameters) {
     if (!parameter.name.starts_with(model.base_prefix + ".")) continue;
     const int64_t layer = layer_of(parameter.name);
-    const bool comes_first = parameter.name.find("embedding") != std::string::npos;
+    const bool comes_first = is_embedding(parameter);
     if (layer >= 0 || comes_first) numbered.emplace_back(&parameter, comes_first ? -1 : layer);
     layers = std::max(layers, layer + 1);
   }

@@ -15,6 +15,10 @@ namespace hone {
 // Biases and norm weights do not decay: the rule of transformers.Trainer.get_decay_parameter_names,
 // by name.
 bool decays(const std::string& name);
+// The layer that a weight's name counts ("encoder.layer.3.…" is 3); none: -1.
+int64_t layer_of(const std::string& name);
+// Whether it stands before all layers: tables of words and places, and the norms among them.
+bool is_embedding(const Parameter& parameter);
 
 // Weights that `options.freeze` names need no gradient from now on: nothing is computed for them
 // that no trained weight needs. Error(kUsage) at its place for a pattern that matches none, with

@@ -45,10 +45,25 @@ void compare_origin(const Json& before, const Json& now, const TrainerInputs& in
   }
 }
 
+// Samples of a step are the same however many of them are computed at a time; not so by tokens, or
+// of several tasks, of which a micro-batch holds one.
+bool splits_same_steps(const Json& before, const Json& now) {
+  const auto samples = [](const Json& plan) {
+    return plan.value("per_device_train_batch_size", int64_t{0}) *
+           plan.value("gradient_accumulation_steps", int64_t{0});
+  };
+  return samples(before) == samples(now) && now.at("max_tokens_per_batch") == 0 &&
+         !now.contains("task_sampling");
+}
+
 void compare_plan(const Json& before, const Json& now, const Where& where) {
+  const Json usual = options_json(TrainOptions{});  // of keys that came later
+  const bool is_split_alone = splits_same_steps(before, now);
   for (const auto& [key, value] : now.items()) {
-    const Json old = before.value(key, Json());
-    if (old == value) continue;
+    const Json old = before.value(key, usual.value(key, Json()));
+    const bool is_split =
+        key == "per_device_train_batch_size" || key == "gradient_accumulation_steps";
+    if (old == value || (is_split && is_split_alone)) continue;
     refuse_change(where,
                   key == "lengths"
                       ? "the training rows have other lengths than before"
@@ -153,6 +168,7 @@ Json RunIdentity::plan() const {
                {"max_tokens_per_batch", options_.max_tokens_per_batch},
                {"gradient_accumulation_steps", options_.gradient_accumulation_steps},
                {"group_by_length", options_.group_by_length}};
+  if (!inputs_.train->strata().empty()) plan["class_sampling"] = options_.class_sampling;
   if (inputs_.train->tasks().empty()) return plan;
   plan["task_sampling"] = options_.task_sampling;
   plan["task_temperature"] = options_.task_temperature;

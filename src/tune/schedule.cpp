@@ -81,6 +81,8 @@ Table<ScheduleInfo>& schedules() {
                                                  {"constant", constant, /*has_warmup=*/false},
                                                  {"constant_with_warmup", constant},
                                                  {"polynomial", polynomial},
+                                                 // Falls by what evaluations show (RunProgress).
+                                                 {kReduceOnPlateau, constant},
                                              });
   return all;
 }

@@ -27,6 +27,10 @@ struct ScheduleInfo {
 };
 Table<ScheduleInfo>& schedules();  // schedule.cpp: one line each
 
+// The rate falls where evaluations no longer improve (torch.optim.lr_scheduler.ReduceLROnPlateau):
+// the one schedule with a state, which the run's progress keeps. As a function it is constant.
+constexpr const char* kReduceOnPlateau = "reduce_lr_on_plateau";
+
 // Error(kUsage) for an unknown type.
 std::function<double(int64_t step)> make_schedule(const ScheduleOptions& options);
 

@@ -17,6 +17,10 @@ TrainOptions with_rates(TrainOptions options, const Pipeline& pipeline) {
   return options;
 }
 
+LossOptions loss_options(const TrainOptions& options) {
+  return {.label_smoothing = options.label_smoothing_factor, .trains = true};
+}
+
 // The innermost: what others do after a step (an average) is done with what it leaves.
 std::vector<ChosenRegulariser> with_rank_budget(const std::vector<ChosenRegulariser>& chosen,
                                                 Network& network) {
@@ -35,8 +39,11 @@ StepParts::StepParts(Pipeline& pipeline, const TrainOptions& options,
                     .make(trainable_parameters(pipeline.network(), with_rates(options, pipeline)),
                           options)),
       regularisers(with_rank_budget(chosen, pipeline.network()),
-                   {pipeline, *optimizer, total_steps}),
-      pass(regularisers.pass(pipeline.task(), pipeline.network(),
-                             {.label_smoothing = options.label_smoothing_factor})) {}
+                   {pipeline, *optimizer, total_steps, static_cast<uint64_t>(options.seed),
+                    loss_options(options)}),
+      pass(regularisers.pass(pipeline.task(), pipeline.network(), loss_options(options))) {
+  if (!optimizer->steps_there() || !regularisers.is_empty()) return;
+  pass_there = regularisers.pass_there(pipeline.task(), pipeline.network(), loss_options(options));
+}
 
 }  // namespace hone

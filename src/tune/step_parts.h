@@ -24,6 +24,7 @@ struct StepParts {
   std::unique_ptr<Optimizer> optimizer;
   Regularisers regularisers;
   Pass pass;
+  Pass pass_there;  // nothing in it waits for the device; null where something must
 };
 
 }  // namespace hone

@@ -10,10 +10,13 @@
 namespace hone {
 namespace {
 
-// The allocator of the processor has no exception of its own.
+// The allocator of the processor has no exception of its own, nor have CUDA's libraries beside
+// libtorch's allocator.
 bool is_out_of_memory(std::string_view message) {
-  return message.find("can't allocate memory") != std::string_view::npos ||
-         message.find("not enough memory") != std::string_view::npos;
+  for (const std::string_view words :
+       {"can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED"})
+    if (message.find(words) != std::string_view::npos) return true;
+  return false;
 }
 
 }  // namespace

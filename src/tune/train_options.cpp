@@ -20,6 +20,7 @@ std::vector<std::string> choices(const std::string& key) {
   if (key == "lr_scheduler_type") return schedules().names();
   if (key == "optim_moments") return {"fp32", "bf16", "int8"};
   if (key == "precision") return {"auto", "fp32", "bf16"};
+  if (key == "class_sampling") return {"size", "sqrt", "equal"};
   if (key == "task_sampling") return {"size", "equal", "temperature"};
   if (key == "eval_strategy" || key == "save_strategy") return {"no", "steps", "epoch"};
   return {};
@@ -56,21 +57,22 @@ class Checker {
   const Config& section_;
 };
 
-void read_option(Config& section, const char* key, std::string& value) {
+void read_train_option(Config& section, const char* key, std::string& value) {
   const auto allowed = choices(key);
   value = allowed.empty() ? section.get(key, value) : section.choice(key, value, allowed);
 }
 
 template <typename Number>
-void read_option(Config& section, const char* key, Number& value) {
+void read_train_option(Config& section, const char* key, Number& value) {
   value = section.get(key, value);
 }
 
-void read_option(Config& section, const char* key, Patterns& value) {
+void read_train_option(Config& section, const char* key, Patterns& value) {
   value = {section.get(key, value.globs), section.where(key)};
 }
 
-void read_option(Config&, const char*, Json&) {}  // optim_args: what is in it depends on `optim`
+void read_train_option(Config&, const char*, Json&) {
+}  // optim_args: what is in it depends on `optim`
 
 Json read_optim_args(Config& section, const OptimizerInfo& optimizer) {
   if (optimizer.read == nullptr && section.has("optim_args"))
@@ -83,18 +85,18 @@ Json read_optim_args(Config& section, const OptimizerInfo& optimizer) {
 
 ParameterGroup read_group(Config& section) {
   ParameterGroup group;
-  read_option(section, "parameters", group.parameters);
+  read_train_option(section, "parameters", group.parameters);
   if (group.parameters.globs.empty())
     throw section.error("parameters", "a group needs \"parameters\": patterns of weight names");
   if (section.has("learning_rate") && section.has("factor"))
     throw section.error("factor", "a group has a \"learning_rate\" or a \"factor\" of the run's");
   const Checker check(section);
   if (section.has("learning_rate")) {
-    read_option(section, "learning_rate", group.learning_rate);
+    read_train_option(section, "learning_rate", group.learning_rate);
     check.inside("learning_rate", group.learning_rate, 0, Checker::kNoLimit, false);
   }
   if (section.has("factor")) {
-    read_option(section, "factor", group.factor);
+    read_train_option(section, "factor", group.factor);
     check.inside("factor", group.factor, 0, Checker::kNoLimit, false);
   }
   if (section.has("weight_decay")) {
@@ -104,7 +106,7 @@ ParameterGroup read_group(Config& section) {
   return group;
 }
 
-void read_option(Config& section, const char* key, std::vector<ParameterGroup>& value) {
+void read_train_option(Config& section, const char* key, std::vector<ParameterGroup>& value) {
   for (Config& group : section.sections(key)) value.push_back(read_group(group));
 }
 
@@ -125,7 +127,7 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
   check.at_least("per_device_train_batch_size", o.per_device_train_batch_size, 1);
   check.at_least("max_tokens_per_batch", o.max_tokens_per_batch, 0);
   check.at_least("gradient_accumulation_steps", o.gradient_accumulation_steps, 1);
-  check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 1);
+  check.at_least("per_device_eval_batch_tokens", o.per_device_eval_batch_tokens, 0);
   check.at_least("max_seq_length", o.max_seq_length, 0);
   check.refuse(o.max_seq_length > 0 && o.max_seq_length < 4, "max_seq_length",
                fmt::format("\"max_seq_length\" is {}, which leaves no room for text between the "
@@ -133,6 +135,7 @@ void check_amounts(const Checker& check, const TrainOptions& o) {
                            o.max_seq_length));
   check.refuse(!is_device_name(o.device), "device",
                fmt::format("\"device\" is \"{}\"; it must be auto, cpu, cuda or cuda:N", o.device));
+  check.inside("cache_frozen", o.cache_frozen, 0, 1e6, true);
   check.at_least("threads", o.threads, 0);
   check.at_least("logging_steps", o.logging_steps, 1);
   check.at_least("eval_steps", o.eval_steps, 1);
@@ -155,6 +158,12 @@ void check_numbers(const Checker& check, const TrainOptions& o) {
   check.inside("lr_power", o.lr_power, 0, Checker::kNoLimit, false);
   check.inside("lr_num_cycles", o.lr_num_cycles, 0, Checker::kNoLimit, false);
   check.inside("lr_decay_ratio", o.lr_decay_ratio, 0, 1, true);
+  check.inside("lr_plateau_factor", o.lr_plateau_factor, 0, 1, false);
+  check.at_least("lr_plateau_patience", o.lr_plateau_patience, 0);
+  check.refuse(o.lr_scheduler_type == kReduceOnPlateau && o.eval_strategy == "no",
+               "lr_scheduler_type",
+               "reduce_lr_on_plateau needs evaluations to go by: validation data, and an "
+               "eval_strategy other than \"no\"");
   check.refuse(o.lr_scheduler_type == "polynomial" && o.lr_end >= o.learning_rate, "lr_end",
                fmt::format("\"lr_end\" is {}; it must be smaller than \"learning_rate\", {}",
                            o.lr_end, o.learning_rate));
@@ -185,7 +194,7 @@ void check_stopping(const Checker& check, const TrainOptions& o, bool has_valida
 TrainOptions TrainOptions::read(Config& section, bool has_validation, double learning_rate) {
   TrainOptions o;
   o.learning_rate = learning_rate;
-  for_each_option(o, [&](const char* key, auto& value) { read_option(section, key, value); });
+  for_each_option(o, [&](const char* key, auto& value) { read_train_option(section, key, value); });
   o.optim_args = read_optim_args(section, optimizers().named(o.optim));
   const Checker check(section);
   check.refuse(o.optim_moments != "fp32" && !optimizers().named(o.optim).has_narrow_moments,
@@ -230,6 +239,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
       "there are no validation data: nothing is evaluated during training (eval_strategy), and the "
       "last weights are kept (load_best_model_at_end). Give data.validation, or set eval_strategy "
       "to no");
+  tell(!has_validation && o.lr_scheduler_type == kReduceOnPlateau,
+       "reduce_lr_on_plateau never lowers the rate without validation data");
   tell(has_validation && o.eval_strategy == "no" && o.load_best_model_at_end,
        "eval_strategy is no: the last weights are kept, not the best (load_best_model_at_end)");
   tell(o.eval_steps != usual.eval_steps && o.eval_strategy != "steps",
@@ -252,8 +263,18 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "lr_num_cycles does nothing unless lr_scheduler_type is cosine_with_restarts");
   tell(o.lr_decay_ratio != usual.lr_decay_ratio && o.lr_scheduler_type != "warmup_stable_decay",
        "lr_decay_ratio does nothing unless lr_scheduler_type is warmup_stable_decay");
+  tell((o.lr_plateau_factor != usual.lr_plateau_factor ||
+        o.lr_plateau_patience != usual.lr_plateau_patience) &&
+           o.lr_scheduler_type != kReduceOnPlateau,
+       "lr_plateau_factor and lr_plateau_patience do nothing unless lr_scheduler_type is "
+       "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
+  tell(o.optim_args.value("relative_step", false) &&
+           (o.learning_rate != usual.learning_rate ||
+            o.lr_scheduler_type != usual.lr_scheduler_type || has_warmup),
+       "learning_rate, its schedule and warm-up do nothing beside optim_args.relative_step, which "
+       "sets the rate of each step itself");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,
        "adam_beta1, adam_beta2 and adam_epsilon do nothing unless optim is adamw or adam; others "
        "have options of their own in optim_args");
@@ -270,12 +291,18 @@ PlanOptions plan_options(const TrainOptions& o) {
   return plan;
 }
 
-PlanOptions plan_options(const TrainOptions& o, const std::vector<int32_t>& tasks) {
+PlanOptions plan_options(const TrainOptions& o, const SampleStore& samples, bool pairs) {
+  constexpr double kEqual = std::numeric_limits<double>::infinity();
   PlanOptions plan = plan_options(o);
-  plan.tasks = &tasks;
+  plan.tasks = &samples.tasks();
   plan.temperature = o.task_sampling == "size"    ? 1
-                     : o.task_sampling == "equal" ? std::numeric_limits<double>::infinity()
+                     : o.task_sampling == "equal" ? kEqual
                                                   : o.task_temperature;
+  plan.strata = &samples.strata();
+  plan.strata_temperature = o.class_sampling == "size"   ? 1
+                            : o.class_sampling == "sqrt" ? 2
+                                                         : kEqual;
+  plan.pairs = pairs;
   return plan;
 }
 

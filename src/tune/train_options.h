@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/json.h"
 #include "data/plan.h"
+#include "data/sample_store.h"
 #include "tune/schedule.h"
 
 namespace hone {
@@ -41,10 +42,10 @@ struct TrainOptions {
   int64_t per_device_train_batch_size = 32;  // (there: 8)
   int64_t max_tokens_per_batch = 0;          // > 0: micro-batches by token budget instead
   int64_t gradient_accumulation_steps = 1;
-  int64_t per_device_eval_batch_tokens = 2048;
-  std::string optim = "adamw_torch";   // a name of the table in tune/optim/registry.cpp
-  Json optim_args = Json::object();    // the optimizer's own options, all of them
-  std::string optim_moments = "fp32";  // fp32 | bf16 | int8: what AdamW keeps its moments in
+  int64_t per_device_eval_batch_tokens = 0;  // 0: usual_tokens of the device
+  std::string optim = "adamw_torch";         // a name of the table in tune/optim/registry.cpp
+  Json optim_args = Json::object();          // the optimizer's own options, all of them
+  std::string optim_moments = "fp32";        // fp32 | bf16 | int8: what AdamW keeps its moments in
   double learning_rate = 5e-5;
   double weight_decay = 0.01;  // (there: 0)
   double adam_beta1 = 0.9, adam_beta2 = 0.999, adam_epsilon = 1e-8;
@@ -58,15 +59,20 @@ struct TrainOptions {
   double lr_end = 1e-7, lr_power = 1.0;  // polynomial
   double lr_num_cycles = 1;              // cosine_with_restarts
   double lr_decay_ratio = 0.1;           // warmup_stable_decay: the last share of the steps
+  double lr_plateau_factor = 0.1;        // reduce_lr_on_plateau: of the rate, when it falls
+  int64_t lr_plateau_patience = 10;      // after more evaluations than these without a better one
   double label_smoothing_factor = 0.0;
   int64_t max_seq_length = 0;  // 0: the model's limit
   bool group_by_length = true;
-  std::string task_sampling = "size";  // of several tasks: size | equal | temperature
-  double task_temperature = 2;         // samples of a task are drawn by size^(1 / temperature)
+  std::string task_sampling = "size";   // of several tasks: size | equal | temperature
+  double task_temperature = 2;          // samples of a task are drawn by size^(1 / temperature)
+  std::string class_sampling = "size";  // of classes: size | sqrt | equal
   int64_t seed = 42;
   std::string precision = "auto";  // auto | fp32 | bf16
+  bool tf32 = false;               // fp32 products of a GPU in TF32
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
   bool recompute = false;          // blocks keep their input alone for backward
+  double cache_frozen = 0;         // GB of disk for what frozen lower layers give; 0: none
   int64_t threads = 0;             // 0: all cores
   int64_t logging_steps = 10;
   std::string eval_strategy = "epoch";  // no | steps | epoch
@@ -114,15 +120,20 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("lr_power", o.lr_power);
   visit("lr_num_cycles", o.lr_num_cycles);
   visit("lr_decay_ratio", o.lr_decay_ratio);
+  visit("lr_plateau_factor", o.lr_plateau_factor);
+  visit("lr_plateau_patience", o.lr_plateau_patience);
   visit("label_smoothing_factor", o.label_smoothing_factor);
   visit("max_seq_length", o.max_seq_length);
   visit("group_by_length", o.group_by_length);
   visit("task_sampling", o.task_sampling);
   visit("task_temperature", o.task_temperature);
+  visit("class_sampling", o.class_sampling);
   visit("seed", o.seed);
   visit("precision", o.precision);
+  visit("tf32", o.tf32);
   visit("device", o.device);
   visit("recompute", o.recompute);
+  visit("cache_frozen", o.cache_frozen);
   visit("threads", o.threads);
   visit("logging_steps", o.logging_steps);
   visit("eval_strategy", o.eval_strategy);
@@ -141,9 +152,9 @@ Json options_json(const TrainOptions& options);
 std::vector<std::string> idle_options(const TrainOptions& options, bool has_validation);
 
 PlanOptions plan_options(const TrainOptions& options);
-// The same of samples of several tasks: Sample::task of each, empty where they are of one. They
-// must outlive the plan.
-PlanOptions plan_options(const TrainOptions& options, const std::vector<int32_t>& tasks);
+// The same of samples of several tasks, or classes, and in pairs where a regulariser wants them so.
+// `samples` must outlive the plan.
+PlanOptions plan_options(const TrainOptions& options, const SampleStore& samples, bool pairs);
 ScheduleOptions schedule_options(const TrainOptions& options, int64_t total_steps);
 
 }  // namespace hone

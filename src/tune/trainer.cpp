@@ -5,14 +5,20 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <map>
 
+#include "models/kernels/gpu/launcher.h"
+#include "models/kernels/kept_memory.h"
+#include "models/layers/state_cache.h"
+#include "tune/arriving_numbers.h"
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
 #include "tune/checkpoint.h"
 #include "tune/machine.h"
 #include "tune/not_finite.h"
+#include "tune/optim/adamw_gpu.h"
 #include "tune/run_identity.h"
 #include "tune/run_progress.h"
 #include "tune/step_parts.h"
@@ -33,7 +39,8 @@ class Clock {
 Timeline make_timeline(const TrainerInputs& inputs, const TrainOptions& options) {
   if (inputs.train->size() == 0)
     throw Error(ErrorKind::kData, "there is no training sample left to train on");
-  return Timeline(inputs.train->lengths(), plan_options(options, inputs.train->tasks()),
+  return Timeline(inputs.train->lengths(),
+                  plan_options(options, *inputs.train, want_pairs(inputs.regularisers)),
                   options.num_train_epochs, options.max_steps);
 }
 
@@ -46,6 +53,7 @@ Machine prepare(Network& network, const TrainOptions& options,
   const bool goes_on = options.precision == "auto" && resumed;
   const Precision precision = resolve_precision(
       goes_on ? resumed->state.at("precision").get<std::string>() : options.precision, device);
+  use_tf32(options.tf32, device);
   network.move_to(device);
   network.set_precision(precision);
   network.set_recompute(options.recompute);
@@ -58,8 +66,10 @@ struct StepSums {
   int64_t tokens = 0;
   std::vector<int64_t> indices;
   std::map<std::string, double> numbers;
+  at::Tensor numbers_there;  // StepNumbers, where passes leave their losses on a GPU
 
   void add(const MicroBatch& micro, const PassResult& result) {
+    if (result.loss_there.defined()) numbers_there[0].add_(result.loss_there);
     loss += result.loss;
     count += result.count;
     tokens += micro.tokens;
@@ -78,7 +88,10 @@ class Trainer {
  public:
   Trainer(const TrainerInputs& inputs, const TrainOptions& options,
           const std::vector<Listener>& listeners);
-  ~Trainer() { clear_gradients(parts_.parameters()); }  // of a step that failed
+  ~Trainer() {
+    clear_gradients(parts_.parameters());  // of a step that failed
+    pipeline_.network().backbone().keep_lower(nullptr, 0);
+  }
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
   TrainResult run();
@@ -86,12 +99,18 @@ class Trainer {
  private:
   void begin();
   void resume();
+  void cache_frozen();
   void check_criterion() const;
   void require_room() const;
+  void warn_of_missing_kernels() const;
 
   void train_step(BatchLoader& batches);
+  StepSums run_passes(BatchLoader& batches);
   PassResult run_pass(const MicroBatch& micro);
-  [[noreturn]] void refuse(std::vector<int64_t> indices, const NotFinite& failure);
+  void step_there(const StepSums& sums, Stepped told, const Clock& clock);
+  void tell_arrived(bool all);
+  [[noreturn]] void refuse(int64_t steps_done, std::vector<int64_t> indices,
+                           const NotFinite& failure);
   double clip_factor(double norm) const;
   void tell_step(Stepped stepped);
 
@@ -126,6 +145,17 @@ class Trainer {
   RunIdentity identity_;
   std::function<double(int64_t)> schedule_;
   StepParts parts_;
+  int64_t cached_layers_ = 0;
+
+  // Steps on a GPU whose numbers have not come yet, in their order.
+  struct Waiting {
+    Stepped told;
+    double count;
+    std::vector<int64_t> indices;
+  };
+  std::deque<Waiting> waiting_;
+  ArrivingNumbers arriving_;
+  at::Tensor numbers_there_;
 };
 
 Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
@@ -148,7 +178,8 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
 TrainResult Trainer::run() {
   begin();
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
-                      progress_.step, pipeline_.task());
+                      progress_.step, pipeline_.task(),
+                      [this](Batch batch) { return pipeline_.network().stage(std::move(batch)); });
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
@@ -169,39 +200,89 @@ TrainResult Trainer::run() {
 // depends on the step's samples alone, not on how they were split into micro-batches.
 void Trainer::train_step(BatchLoader& batches) {
   const Clock clock;
-  StepSums sums;
-  while (const auto micro = batches.next()) sums.add(*micro, run_pass(*micro));
+  const StepSums sums = run_passes(batches);
   const double count = std::max(sums.count, 1.0);  // windows without a target teach nothing
-  const double norm = gradient_norm(parts_.parameters()) / count,
-               rate = options_.learning_rate * schedule_(progress_.step);
-  if (!std::isfinite(norm)) refuse(sums.indices, {"gradient", /*is_gradient=*/true});
-  const double scale = clip_factor(norm) / count;
-  parts_.optimizer->step(rate, scale);
+  parts_.regularisers.before_step(count);
+  Stepped told{
+      .step = progress_.step + 1,
+      .learning_rate = options_.learning_rate * progress_.rate_factor * schedule_(progress_.step),
+      .tokens = sums.tokens,
+      .samples = static_cast<int64_t>(sums.indices.size()),
+      .numbers = sums.numbers_per(count)};
+  if (parts_.pass_there) return step_there(sums, std::move(told), clock);
+  told.loss = sums.loss / count;
+  told.gradient_norm = gradient_norm(parts_.parameters()) / count;
+  if (!std::isfinite(told.gradient_norm))
+    refuse(progress_.step, sums.indices, {"gradient", /*is_gradient=*/true});
+  const double scale = clip_factor(told.gradient_norm) / count;
+  parts_.optimizer->step(told.learning_rate, scale);
   ++progress_.step;
   parts_.regularisers.after_step({progress_.step, scale});
   clear_gradients(parts_.parameters());
-  tell_step({.loss = sums.loss / count,
-             .gradient_norm = norm,
-             .learning_rate = rate,
-             .seconds = clock.seconds(),
-             .tokens = sums.tokens,
-             .samples = static_cast<int64_t>(sums.indices.size()),
-             .numbers = sums.numbers_per(count)});
+  told.seconds = clock.seconds();
+  tell_step(std::move(told));
+}
+
+StepSums Trainer::run_passes(BatchLoader& batches) {
+  StepSums sums;
+  if (parts_.pass_there) {
+    if (!numbers_there_.defined())
+      numbers_there_ = make_step_numbers(parts_.parameters().front().value.options());
+    numbers_there_[0].zero_();
+    sums.numbers_there = numbers_there_;
+  }
+  while (const auto micro = batches.next()) sums.add(*micro, run_pass(*micro));
+  return sums;
 }
 
 // Forward and backward.
 PassResult Trainer::run_pass(const MicroBatch& micro) {
   try {
-    return parts_.pass(pipeline_.network().place(micro.batch));
+    const Pass& pass = parts_.pass_there ? parts_.pass_there : parts_.pass;
+    return pass(pipeline_.network().place(micro.batch));
   } catch (const NotFinite& failure) {
-    refuse(micro.indices, failure);
+    refuse(progress_.step, micro.indices, failure);
   }
 }
 
-void Trainer::refuse(std::vector<int64_t> indices, const NotFinite& failure) {
+// The rest of a step, asked for and not waited for.
+void Trainer::step_there(const StepSums& sums, Stepped told, const Clock& clock) {
+  const double count = std::max(sums.count, 1.0);
+  parts_.optimizer->step_there(told.learning_rate,
+                               {count, options_.max_grad_norm, sums.numbers_there});
+  ++progress_.step;
+  arriving_.send(sums.numbers_there);
+  clear_gradients(parts_.parameters());
+  told.seconds = clock.seconds();
+  waiting_.push_back({std::move(told), count, sums.indices});
+  tell_arrived(/*all=*/false);
+}
+
+// A failed step and those after it have moved nothing: its samples are tried on the weights that it
+// had.
+void Trainer::tell_arrived(bool all) {
+  constexpr size_t kMostWaiting = 4;  // steps asked for ahead of the one that is told
+  while (!waiting_.empty()) {
+    const Clock clock;
+    const auto numbers = arriving_.receive(all || waiting_.size() > kMostWaiting);
+    if (!numbers) return;
+    Waiting step = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (numbers->is_failed)
+      refuse(
+          step.told.step - 1, step.indices,
+          std::isfinite(numbers->loss) ? NotFinite{"gradient", /*is_gradient=*/true} : NotFinite{});
+    step.told.loss = numbers->loss / step.count;
+    step.told.gradient_norm = numbers->norm / step.count;
+    step.told.seconds += clock.seconds();
+    tell_step(std::move(step.told));
+  }
+}
+
+void Trainer::refuse(int64_t steps_done, std::vector<int64_t> indices, const NotFinite& failure) {
   refuse_not_finite(
       parts_.pass, pipeline_.network(), parts_.parameters(), *inputs_.train, inputs_.where_of,
-      {progress_.step, static_cast<uint64_t>(options_.seed), std::move(indices), failure});
+      {steps_done, static_cast<uint64_t>(options_.seed), std::move(indices), failure});
 }
 
 // torch.nn.utils.clip_grad_norm_'s factor.
@@ -214,15 +295,14 @@ void Trainer::tell_step(Stepped stepped) {
   progress_.tokens += stepped.tokens;
   StepStatistics& statistics = progress_.statistics;
   statistics.add(stepped.loss, stepped.gradient_norm, stepped.numbers);
-  stepped.step = progress_.step;
   stepped.total_steps = timeline_.steps();
-  stepped.epoch = timeline_.epoch_after(progress_.step);
+  stepped.epoch = timeline_.epoch_after(stepped.step);
   stepped.loss_z = statistics.loss_z();
   stepped.norm_z = statistics.norm_z();
   stepped.mean_loss = statistics.mean_loss();
   stepped.numbers = statistics.mean_numbers();
   stepped.is_logged =
-      progress_.step % options_.logging_steps == 0 || progress_.step == timeline_.steps();
+      stepped.step % options_.logging_steps == 0 || stepped.step == timeline_.steps();
   if (stepped.is_logged) statistics.begin_window();
   emit(stepped);
 }
@@ -241,6 +321,7 @@ bool Trainer::evaluate_if_due() {
   const bool is_asked_for =
       inputs_.evaluate && is_due(options_.eval_strategy, options_.eval_steps, step);
   if (!is_asked_for || progress_.evaluated_step == step) return false;
+  tell_arrived(/*all=*/true);
   const Clock clock;
   parts_.optimizer->flush();  // whoever evaluates may read more than looked-up rows
   refuse_diverged(parts_.parameters(), step);
@@ -250,6 +331,8 @@ bool Trainer::evaluate_if_due() {
   pipeline_.network().train();
   const bool is_best = progress_.best.add(step, score_of(report, loss));
   progress_.evaluated_step = step;
+  if (options_.lr_scheduler_type == kReduceOnPlateau)
+    progress_.wait_on_plateau(is_best, options_.lr_plateau_factor, options_.lr_plateau_patience);
   progress_.stopped_early = progress_.best.is_exhausted() && step < timeline_.steps();
   emit(Evaluated{step, timeline_.epoch_after(step), loss, clock.seconds(), std::move(report),
                  is_best});
@@ -277,6 +360,7 @@ bool Trainer::saves_after(int64_t step) const {
 // The best weights, saved after an evaluation's flush, will be read as a model; the last ones only
 // by a run that goes on, with rows that wait as the optimizer's state says.
 void Trainer::save(bool is_best) {
+  tell_arrived(/*all=*/true);
   refuse_diverged(parts_.parameters(), progress_.step);
   Json state = progress_.state();
   state["total_steps"] = timeline_.steps();
@@ -299,8 +383,10 @@ void Trainer::begin() {
     check_criterion();
   }
   require_room();
+  cache_frozen();
   if (inputs_.begin) inputs_.begin();
   if (!inputs_.resume) checkpoints_.refuse_existing();
+  warn_of_missing_kernels();
   pipeline_.network().train();
   clear_gradients(parts_.parameters());
   std::vector<std::string> regularisers;
@@ -315,7 +401,42 @@ void Trainer::begin() {
                .threads = machine_.threads,
                .device = machine_.device,
                .frozen = parts_.frozen,
-               .regularisers = std::move(regularisers)});
+               .regularisers = std::move(regularisers),
+               .cached_layers = cached_layers_});
+}
+
+// What the frozen layers at the bottom give of a text is the same in every epoch, where they drop
+// nothing.
+void Trainer::cache_frozen() {
+  if (options_.cache_frozen == 0) return;
+  Backbone& backbone = pipeline_.network().backbone();
+  const std::optional<FrozenLayers> frozen = backbone.frozen_layers();
+  const auto refuse = [](const std::string& what) {
+    throw Error(ErrorKind::kUsage, "train.cache_frozen: " + what);
+  };
+  if (!frozen || !pipeline_.device().is_cpu())
+    refuse(fmt::format("not for models of the family {} on {}", backbone.config().model_type,
+                       pipeline_.device().str()));
+  if (frozen->layers == 0)
+    refuse(
+        "the lowest layer is trained, or something is that comes before it: there is nothing to "
+        "keep");
+  if (frozen->dropout > 0)
+    refuse(
+        fmt::format("the {} lowest layers are frozen, but drop values with a probability of up "
+                    "to {}, others in each epoch; set model.dropout to 0",
+                    frozen->layers, frozen->dropout));
+  backbone.keep_lower(std::make_shared<StateCache>(
+                          inputs_.output_dir, static_cast<int64_t>(options_.cache_frozen * 1e9)),
+                      frozen->layers);
+  cached_layers_ = frozen->layers;
+}
+
+void Trainer::warn_of_missing_kernels() const {
+  const std::string why = kernels::gpu::missing_kernels(pipeline_.network().device());
+  if (!why.empty())
+    warn()(fmt::format("hone's GPU kernels cannot be had, so steps take several times as long: {}",
+                       why));
 }
 
 // What a run that goes on has written already is replaced, not added to.
@@ -348,6 +469,7 @@ void Trainer::check_criterion() const {
 }
 
 TrainResult Trainer::finish(bool interrupted) {
+  tell_arrived(/*all=*/true);
   parts_.optimizer->flush();
   pipeline_.network().eval();
   refuse_diverged(parts_.parameters(), progress_.step);
@@ -379,7 +501,9 @@ void Trainer::load_best() {
 
 TrainResult train(const TrainerInputs& inputs, const TrainOptions& options,
                   const std::vector<Listener>& listeners) {
-  return Trainer(inputs, options, listeners).run();
+  TrainResult result = Trainer(inputs, options, listeners).run();
+  kernels::release_kept_memory();  // of gradients
+  return result;
 }
 
 }  // namespace hone

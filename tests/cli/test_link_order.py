@@ -40,3 +40,12 @@ def test_libstdcxx_stands_before_libtorch():
     for name, libraries in with_torch.items():
         first = next(library for library in libraries if library.startswith(("libtorch", "libc10")))
         assert libraries.index("libstdc++.so.6") < libraries.index(first), (name, libraries)
+
+
+def test_nothing_of_cuda_is_asked_for_by_name():
+    """Driver and compiler are opened when a card is there: without them the programs start."""
+    if not programs():
+        pytest.skip(f"nothing is built in {BUILD}")
+    for name, libraries in programs().items():
+        for library in libraries:
+            assert not library.startswith(("libcuda.", "libcudart", "libnvrtc")), (name, library)

@@ -30,6 +30,8 @@ const Method kMethods[] = {
     {"{peft_type: lora, r: 2, use_rslora: true, use_dora: true}"},
     {"{peft_type: lora, r: 2, init_lora_weights: pissa}"},
     {"{peft_type: lora, r: 2, init_lora_weights: gaussian, loraplus_lr_ratio: 16}"},
+    {"{peft_type: lora, r: 2, base: nf4}", false},
+    {"{peft_type: lora, r: 2, use_dora: true, base: int8}", false},
     {"{peft_type: adalora, init_r: 3, target_r: 2, lora_dropout: 0.1}"},
     {"{peft_type: ia3}"},
     {"{peft_type: double_seq_bn, dropout: 0.1}", false},
@@ -37,6 +39,7 @@ const Method kMethods[] = {
     {"{peft_type: par_bn, leave_out: [0]}", false},
     {"{peft_type: prefix_tuning, num_virtual_tokens: 3}", false},
     {"{peft_type: prefix_tuning, num_virtual_tokens: 2, prefix_projection: true}", false},
+    {"{peft_type: prompt_tuning, num_virtual_tokens: 3}", false},
     {"{peft_type: bitfit}"},
     {"{peft_type: ln_tuning}"},
     {"{peft_type: top_layers, layers: 1}"},
@@ -184,7 +187,10 @@ TEST(ConformanceOfAdapters, EveryMethodHoldsOnEveryFamilyAndTask) {
       ADD_FAILURE() << error.what();
     }
   }
-  EXPECT_EQ(families_held.size(), families().names().size());
+  const std::vector<std::string> names = families().names();
+  std::set<std::string> expected(names.begin(), names.end());
+  expected.erase("whisper");  // its source is no text: no task has it
+  EXPECT_EQ(families_held, expected);
   std::cout << "[  CASES   ] " << all.size() << " of " << std::size(kMethods) << " methods, "
             << families().names().size() << " families and " << tasks.size() << " tasks\n";
 }

@@ -116,6 +116,20 @@ Json tiny_config(const std::string& family, size_t words) {
           {"attention_dropout", 0.1},
           {"initializer_range", 0.1},
           {"hidden_act", family == "bert" ? "gelu" : ""},
+          {"d_model", 32},
+          {"d_kv", 8},
+          {"d_ff", 48},
+          {"num_heads", 4},
+          {"num_layers", 2},
+          {"encoder_layers", 2},
+          {"decoder_layers", 2},
+          {"encoder_attention_heads", 4},
+          {"decoder_attention_heads", 4},
+          {"encoder_ffn_dim", 48},
+          {"decoder_ffn_dim", 48},
+          {"scale_embedding", true},
+          {"init_std", 0.1},
+          {"decoder_start_token_id", 2},
           {"layer_norm_eps", 1e-12},
           {"relative_attention", true},
           {"pos_att_type", "p2c|c2p"},
@@ -206,8 +220,9 @@ std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
 
 std::unique_ptr<Pipeline> make_pipeline(const Case& c, const std::string& folder,
                                         const Form& form) {
-  const bool writes = c.info->name == std::string("causal_lm");
-  const std::string usual = writes ? "llama" : "bert";
+  const std::string name = c.info->name;
+  const bool has_source = name == "seq2seq", writes = name == "causal_lm" || has_source;
+  const std::string usual = has_source ? "marian" : writes ? "llama" : "bert";
   write_tiny_model(vocabulary_of(c.records), folder, form.family.empty() ? usual : form.family,
                    writes);
   const auto tokenizer = Tokenizer::load(folder);

@@ -44,8 +44,9 @@ std::shared_ptr<Task> make_task(const Case& c, const std::string& folder,
                                 const Tokenizer& tokenizer);
 
 struct Form {
-  std::string family = "";  // of the registry; "": BERT, or Llama for a task that writes
-  std::string peft = "";    // YAML of the section; "": none
+  // Of the registry; "": BERT, of a task that writes Llama, or Marian where it reads a source.
+  std::string family = "";
+  std::string peft = "";  // YAML of the section; "": none
 };
 
 // A fresh pipeline on a tiny random model written to `folder`; a word of the texts is a token or is

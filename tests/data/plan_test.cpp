@@ -218,6 +218,60 @@ std::vector<int64_t> draws(const std::vector<int32_t>& sizes, double temperature
   return counts;
 }
 
+RC_GTEST_PROP(PlanInPairs, HasTheSamePairsHoweverAStepIsSplit, ()) {
+  const std::vector<int32_t> lengths =
+      some_lengths(*rc::gen::inRange<size_t>(0, 120), *rc::gen::arbitrary<uint64_t>());
+  const auto pairs_of = [&](const std::vector<Group>& step) {
+    std::vector<Group> pairs;
+    for (const Group& micro : step) {
+      for (size_t i = 0; i + 1 < micro.size(); i += 2)
+        pairs.push_back(samples_of(std::vector<Group>{{micro[i], micro[i + 1]}}));
+    }
+    std::sort(pairs.begin(), pairs.end());
+    return pairs;
+  };
+  PlanOptions options{.batch_size = 24, .pairs = true};
+  const auto whole = plan_epoch(lengths, options, 2);
+  options.batch_size = *rc::gen::element<int64_t>(1, 2, 3, 6);
+  options.accumulation = 24 / options.batch_size;
+  options.group_by_length = *rc::gen::arbitrary<bool>();
+  const auto parts = plan_epoch(lengths, options, 2);
+  RC_ASSERT(parts.size() == whole.size());
+  for (size_t step = 0; step < whole.size(); ++step) {
+    RC_ASSERT(samples_of(parts[step]) == samples_of(whole[step]));
+    RC_ASSERT(pairs_of(parts[step]) == pairs_of(whole[step]));
+    for (size_t micro = 0; micro < parts[step].size(); ++micro) {
+      const auto size = static_cast<int64_t>(parts[step][micro].size());
+      RC_ASSERT(size <= std::max<int64_t>(2, options.batch_size));
+      RC_ASSERT(size % 2 == 0 || micro + 1 == parts[step].size());
+    }
+  }
+}
+
+TEST(PlanByClass, DrawsByThePowerOfTheirSizesInMicroBatchesOfAny) {
+  const auto counts = [](double temperature) {
+    const std::vector<int32_t> classes = some_tasks({0, 64, 16, 4, 0}, 1),  // 0: of no class
+        lengths(classes.size(), 5);
+    std::vector<int64_t> drawn(5);
+    bool is_mixed = false;
+    for (const auto& step :
+         plan_epoch(lengths, {.strata = &classes, .strata_temperature = temperature}, 0)) {
+      for (const Group& micro : step) {
+        for (const int64_t i : micro) {
+          ++drawn[static_cast<size_t>(classes[static_cast<size_t>(i)])];
+          is_mixed = is_mixed ||
+                     classes[static_cast<size_t>(i)] != classes[static_cast<size_t>(micro.front())];
+        }
+      }
+    }
+    EXPECT_TRUE(is_mixed);
+    return drawn;
+  };
+  EXPECT_THAT(counts(1), ElementsAre(0, 64, 16, 4, 0));
+  EXPECT_THAT(counts(2), ElementsAre(0, 48, 24, 12, 0));
+  EXPECT_THAT(counts(std::numeric_limits<double>::infinity()), ElementsAre(0, 28, 28, 28, 0));
+}
+
 TEST(PlanOfSeveralTasks, DrawsByThePowerOfTheirSizes) {
   const double equal = std::numeric_limits<double>::infinity();
   EXPECT_THAT(draws({64, 16, 4}, 1), ElementsAre(64, 16, 4));

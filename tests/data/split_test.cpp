@@ -214,5 +214,80 @@ TEST(SplitOptions, RefuseSharesThatLeaveNothingToTrainOn) {
   EXPECT_EQ(options.seed, 7);
 }
 
+SplitOptions fold(int64_t number, int64_t folds, double validation = 0) {
+  SplitOptions options;
+  options.folds = folds;
+  options.fold = number;
+  options.validation = validation;
+  return options;
+}
+
+TEST(Folds, TestEachRowOnceAndKeepTheProportionsOfEachLabel) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < 503; ++i) labels.push_back(i % 10 == 0 ? "rare" : "common");
+  const std::vector<uint64_t> texts = distinct_texts(labels.size());
+  std::vector<int> tested(labels.size());
+  for (int64_t number = 1; number <= 5; ++number) {
+    const std::vector<Part> parts = assign_parts(fold(number, 5, 0.1), labels, texts);
+    int64_t rare = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      tested[i] += parts[i] == Part::kTest;
+      rare += parts[i] == Part::kTest && labels[i] == "rare";
+    }
+    EXPECT_NEAR(static_cast<double>(count(parts, Part::kTest)), 503 / 5.0, 1.5) << number;
+    EXPECT_NEAR(static_cast<double>(rare), 51 / 5.0, 1.5) << number;
+    EXPECT_NEAR(static_cast<double>(count(parts, Part::kValidation)), 40, 1.5) << number;
+  }
+  EXPECT_EQ(tested, std::vector<int>(labels.size(), 1));
+}
+
+TEST(Folds, KeepGroupsTogether) {
+  std::vector<std::string> labels;
+  std::vector<uint64_t> groups;
+  for (size_t i = 0; i < 300; ++i) {
+    labels.push_back(i % 3 == 0 ? "a" : "b");
+    groups.push_back(mix(7, i / 4));
+  }
+  std::map<uint64_t, int64_t> fold_of;
+  for (int64_t number = 1; number <= 4; ++number) {
+    SplitOptions options = fold(number, 4, 0.1);
+    options.group = "author";
+    const std::vector<Part> parts = assign_parts(options, labels, groups);
+    std::map<uint64_t, Part> of_group;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_EQ(of_group.emplace(groups[i], parts[i]).first->second, parts[i]);
+      if (parts[i] == Part::kTest)
+        EXPECT_EQ(fold_of.emplace(groups[i], number).first->second, number);
+    }
+  }
+  EXPECT_EQ(fold_of.size(), 75U);
+}
+
+TEST(Folds, NeverTestTheOnlyRowOfALabel) {
+  std::vector<std::string> labels(60, "common");
+  labels[17] = "only";
+  labels[20] = labels[40] = "twice";
+  int64_t twice = 0;
+  for (int64_t number = 1; number <= 5; ++number) {
+    const std::vector<Part> parts = assign_parts(fold(number, 5, 0.2), labels, distinct_texts(60));
+    EXPECT_EQ(parts[17], Part::kTrain);
+    EXPECT_TRUE(parts[20] == Part::kTrain || parts[40] == Part::kTrain) << number;
+    twice += (parts[20] == Part::kTest) + (parts[40] == Part::kTest);
+  }
+  EXPECT_EQ(twice, 2);
+}
+
+TEST(Folds, DoNotDependOnTheOrderOfRows) {
+  std::vector<std::string> labels;
+  for (size_t i = 0; i < 50; ++i) labels.push_back(i % 2 == 0 ? "a" : "b");
+  std::vector<uint64_t> texts = distinct_texts(50);
+  const std::vector<Part> before = assign_parts(fold(2, 5), labels, texts);
+  std::reverse(labels.begin(), labels.end());
+  std::reverse(texts.begin(), texts.end());
+  std::vector<Part> after = assign_parts(fold(2, 5), labels, texts);
+  std::reverse(after.begin(), after.end());
+  EXPECT_EQ(before, after);
+}
+
 }  // namespace
 }  // namespace hone

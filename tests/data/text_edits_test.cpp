@@ -42,6 +42,30 @@ TEST(TextEdits, AreWholeCharactersWhereALongerOneBecameASpace) {
   EXPECT_EQ(edits->as_read({0, 3}), (Span{0, 4}));
 }
 
+// " Zoë met Bo" cleaned to "Zoë met Bo", then "Zoë" replaced by "Zo", "met" by "encountered".
+TEST(TextEdits, FindPlacesOfOtherWordsInTheTextAsRead) {
+  TextEdits edits(" Zoë met Bo");
+  edits.cut(0, 1);
+  edits.replace(0, 4, 2);
+  edits.replace(5, 8, 11);
+  EXPECT_EQ(edits.as_read({0, 2}), (Span{1, 5}));   // Zo
+  EXPECT_EQ(edits.as_read({1, 2}), (Span{1, 5}));   // a part of it is all of it
+  EXPECT_EQ(edits.as_read({3, 14}), (Span{6, 9}));  // encountered
+  EXPECT_EQ(edits.as_read({5, 7}), (Span{6, 9}));
+  EXPECT_EQ(edits.as_read({15, 17}), (Span{10, 12}));  // Bo
+  EXPECT_EQ(edits.as_read({0, 17}), (Span{1, 12}));
+}
+
+TEST(TextEdits, FindPlacesBesideAWordThatIsGone) {
+  TextEdits edits("a bad film");
+  edits.replace(2, 6, 0);
+  EXPECT_EQ(edits.as_read({0, 1}), (Span{0, 1}));
+  EXPECT_EQ(edits.as_read({2, 6}), (Span{6, 10}));
+  EXPECT_EQ(edits.as_read({0, 6}), (Span{0, 10}));
+  const Span nothing = edits.as_read({2, 2});
+  EXPECT_EQ(nothing.start, nothing.end);
+}
+
 TEST(TextEdits, AreNoneForACleanText) {
   std::string text = "Zoë\tmet\nBo";
   EXPECT_FALSE(clean_text(text, {}));

@@ -54,6 +54,21 @@ TEST(WordUnits, FindWordsOfThai) {
   EXPECT_EQ(found, (Words{0, 0, 1}));
 }
 
+TEST(WordUnits, OfATextAreNeitherBlanksNorPunctuation) {
+  const auto words_in = [](const std::string& text) {
+    std::vector<std::string> words;
+    for (const Span span : words_of_text(text))
+      words.push_back(
+          text.substr(static_cast<size_t>(span.start), static_cast<size_t>(span.end - span.start)));
+    return words;
+  };
+  EXPECT_EQ(words_in("Don't, say: 3.5 \"times\"!"),
+            (std::vector<std::string>{"Don't", "say", "3.5", "times"}));
+  EXPECT_EQ(words_in("我喜欢自然语言。"), (std::vector<std::string>{"我", "喜欢", "自然", "语言"}));
+  EXPECT_TRUE(words_in(" …!").empty());
+  EXPECT_TRUE(words_in("").empty());
+}
+
 TEST(WordUnits, OfNothingAreNone) { EXPECT_TRUE(words_of_pieces("", Encoding()).empty()); }
 
 }  // namespace

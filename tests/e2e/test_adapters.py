@@ -212,3 +212,54 @@ def test_check_tells_what_an_adapter_costs(hone, tiny_model, tmp_path):
     adapted = json.loads(hone("check", config, LORA, "--json").stdout)["estimate"]
     assert adapted["parameters"] < whole["parameters"] / 2
     assert adapted["disk_bytes"] < whole["disk_bytes"]
+
+
+def test_a_rows_field_says_which_adapter_answers(hone, trained, tmp_path):
+    folder, _ = trained
+    first = folder / "run/model"
+    config = write_run(tmp_path, folder / "base", num_train_epochs=2)
+    other = "peft={peft_type: prompt_tuning, num_virtual_tokens: 3}"
+    hone("train", config, other, "train.learning_rate=2e-2", "train.seed=5")
+    second = tmp_path / "run/model"
+    texts = ["good film", "bad film", "good", "bad bad"]
+    names = [None, "soft", "soft", None]
+    rows = [
+        {"text": text} | ({"adapter": name} if name else {}) for text, name in zip(texts, names)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answers = hone("predict", first, tmp_path / "rows.jsonl", "--adapter", f"soft={second}").rows
+    alone = {name: hone("predict", folder_, tmp_path / "rows.jsonl").rows for name, folder_ in ((None, first), ("soft", second))}  # fmt: skip
+    for place, (answer, name) in enumerate(zip(answers, names, strict=True)):
+        assert answer["scores"] == alone[name][place]["scores"]
+        assert answer.get("adapter") == name
+    gold = [row | {"label": "negative" if "bad" in row["text"] else "positive"} for row in rows]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
+    report = hone("eval", first, tmp_path / "gold.jsonl", "--adapter", f"soft={second}", "--json", "--report", tmp_path / "report")  # fmt: skip
+    reports = json.loads(report.stdout)["adapters"]
+    assert {name: one["n"] for name, one in reports.items()} == {"": 2, "soft": 2}
+    assert (tmp_path / "report/adapters/soft/report.html").exists()
+    lines = (tmp_path / "report/predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["line"] for line in lines] == [1, 4]
+    rows[2]["adapter"] = "sfot"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = hone("predict", first, tmp_path / "rows.jsonl", "--adapter", f"soft={second}", code=3)
+    assert re.search(r"rows\.jsonl:3: .*sfot.*soft", told.stderr), told.stderr
+    assert "NAME=FOLDER" in hone("predict", first, "--adapter", "soft", stdin=b"good\n", code=2).stderr  # fmt: skip
+
+
+@pytest.mark.parametrize("base", ["int8", "nf4"])
+def test_an_adapter_beside_a_base_in_fewer_bits_is_merged_into_the_full_one(hone, tiny_model, tmp_path, base):  # fmt: skip
+    shutil.copytree(tiny_model, tmp_path / "base")
+    config = write_run(tmp_path, tmp_path / "base", num_train_epochs=3)
+    form = f"peft={{peft_type: lora, r: 4, lora_alpha: 16, base: {base}}}"
+    told = hone("train", config, form, "train.learning_rate=1e-2").stderr
+    assert re.search(rf"are kept in {base}.*: [\d.]+ MB in place of", told), told
+    model = tmp_path / "run/model"
+    assert json.loads((model / "hone.json").read_text())["base_form"]["base"] == base
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    again = json.loads(hone("eval", model, tmp_path / "test.jsonl", "--json").stdout)
+    assert again["metrics"] == report["metrics"]
+    hone("merge", model, tmp_path / "merged")
+    proof = json.loads((tmp_path / "merged/merge_proof.json").read_text())
+    assert proof["largest_difference"] < 1e-4 * max(1, proof["largest_value"])
+    assert proof["from_training"] > proof["largest_difference"]

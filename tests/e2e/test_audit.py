@@ -84,3 +84,45 @@ def test_repaired_sentences_are_counted_and_named(hone, tiny_model, tmp_path):
     shown = hone("check", config)
     assert re.search(r"used after a repair\n.*train\.conll:25", shown.stdout)
     assert re.search(r"warning: train: used after a repair: 1 of 9 rows.*:25", shown.stderr)
+
+
+def test_a_baseline_stands_beside_what_a_run_would_cost(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    told = hone("check", config, "--baseline")
+    assert "baseline (TF-IDF of" in told.stdout and "on test" in told.stdout
+    one = json.loads(hone("check", config, "--baseline", "--json").stdout)["baseline"]
+    assert one["report"]["score"] == 1 and one["split"] == "test"  # the first word tells the label
+    for task in ("{name: classify, type: regression, label: n}", "{name: classify, label: all}"):
+        for split in ("train", "dev", "test"):
+            path = tmp_path / f"{split}.jsonl"
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            for row in rows:
+                row["n"] = float(row["label"] == "positive")
+                row["all"] = [row["label"], "film"]
+            write_jsonl(path, rows)
+        report = json.loads(hone("check", config, "--baseline", "--json", f"task={task}").stdout)
+        assert report["baseline"]["report"]["metrics"]
+    refused = hone("check", config, "--baseline", "task={name: mlm}", code=2)
+    assert "--baseline is for tasks" in refused.stderr and "mlm" in refused.stderr
+
+
+def test_pieces_for_characters_that_a_vocabulary_lacks(hone, tiny_model, tmp_path):
+    rows = [{"text": f"{'жук' if i % 2 else '😀'} film", "label": str(i % 2)} for i in range(12)]
+    for split in ("train", "dev", "test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    config = write_run(tmp_path, tiny_model, num_train_epochs=20)
+    for split in ("train", "dev", "test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    told = hone("check", config, "--add-tokens", tmp_path / "grown", "--least", 3)
+    assert "4 added to" in told.stdout and "12 before, 0 now" in told.stdout
+    ids = hone("tokenize", tmp_path / "grown", stdin="жук 😀".encode()).rows[0]
+    assert ids["tokens"] == ["[CLS]", "ж", "##у", "##к", "😀", "[SEP]"]
+    hone("train", config, f"model.path={tmp_path}/grown")
+    import transformers
+
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "grown")
+    assert theirs("жук 😀")["input_ids"] == ids["ids"]
+    assert (
+        "is there already"
+        in hone("check", config, "--add-tokens", tmp_path / "grown", code=2).stderr
+    )

@@ -247,7 +247,7 @@ MODEL = {
             lambda data: data.replace(b'"model_type": "bert"', b'"model_type": "brt"'),
         ),
         4,
-        ['"brt"', "known are albert, bert, "],
+        ['"brt"', "known are albert, bart, bert, "],
     ),
     "hidden size does not divide": (
         model_file(

@@ -162,14 +162,17 @@ def test_options_that_cannot_be_are_refused(hone, trained, tmp_path):
 
 
 def test_chat_answers_as_predict_does_with_all_turns(hone, trained, tmp_path):
-    asked = ["hello", "and now?"]
+    asked = ["hello", "and now?", "é", "again"]
     lines = hone("chat", trained, "--json", stdin="\n".join(asked).encode()).rows
-    assert len(lines) == 2
-    first = predicted(hone, trained, tmp_path, [user(asked[0])])[0]["answer"]
-    assert lines[0]["answer"] == first
-    second = predicted(hone, trained, tmp_path, [user(asked[0], first, asked[1])])[0]
-    assert lines[1]["answer"] == second["answer"]
-    assert lines[1]["prompt_tokens"] == second["prompt_tokens"]
+    assert len(lines) == len(asked)
+    said = []
+    rows = []
+    for message, line in zip(asked, lines):
+        rows.append(user(*said, message))
+        said += [message, line["answer"]]
+    for line, row in zip(lines, predicted(hone, trained, tmp_path, rows), strict=True):
+        assert line["answer"] == row["answer"]
+        assert line["prompt_tokens"] == row["prompt_tokens"]
 
 
 def test_chat_streams_plain_text_through_a_pipe(hone, trained):

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import write_run
+from conftest import write_jsonl, write_run
 
 
 def steps_of(run):
@@ -60,3 +60,30 @@ def test_what_is_none_gets_the_nearest_right_one(hone, tiny_model, tmp_path, key
     config = write_run(tmp_path, tiny_model)
     assert words in hone("train", config, key, code=2).stderr
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_classes_are_drawn_equally_often_also_one_without_rows(hone, tiny_model, tmp_path):
+    rows = [{"text": f"good film {chr(97 + i)}", "label": "positive"} for i in range(20)]
+    rows += [{"text": "bad film", "label": "negative"}]
+    write_jsonl(tmp_path / "skewed.jsonl", rows)
+    task = "{name: classify, labels: [negative, positive, never]}"
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        task=task,
+        data=f"  train: {{path: {tmp_path}/skewed.jsonl}}\n  test: {{path: {tmp_path}/skewed.jsonl}}",
+        num_train_epochs=6,
+    )
+    recalls = {}
+    for way in ("size", "equal"):
+        told = hone("train", config, f"train.class_sampling={way}", "--overwrite")
+        assert "no training row has 1 of the 3 labels" in told.stderr
+        report = json.loads((tmp_path / "run/report.json").read_text())
+        recalls[way] = {row["label"]: row["recall"] for row in report["per_class"]}
+    assert recalls["equal"]["negative"] == 1
+
+
+def test_rows_without_a_class_each_cannot_be_drawn_by_it(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model, task="{name: mlm}")
+    told = hone("train", config, "train.class_sampling=equal", code=2)
+    assert "train.class_sampling is equal" in told.stderr and "mlm" in told.stderr

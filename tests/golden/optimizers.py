@@ -119,6 +119,19 @@ CASES = [
             clip_threshold=0.7,
         ),
     ),
+    (
+        "adafactor",
+        {"scale_parameter": True, "relative_step": True},
+        lambda p: Adafactor(p, scale_parameter=True, relative_step=True),
+    ),
+    (
+        "adafactor",
+        {"beta1": 0.9, "relative_step": True, "warmup_init": True},
+        lambda p: Adafactor(
+            p, scale_parameter=False, relative_step=True, warmup_init=True, beta1=0.9
+        ),
+    ),
+    ("adamw", {}, lambda p: torch.optim.AdamW(p, lr=1)),
     ("lion", {"beta1": 0.8, "beta2": 0.95}, ByRule(lion)),
     ("lamb", {}, ByRule(lamb)),
     ("muon", {}, ByRule(muon)),

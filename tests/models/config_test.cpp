@@ -54,6 +54,12 @@ TEST(ModelConfig, FillsInTransformersDefaults) {
   EXPECT_EQ(electra.sentence_head.activation, kernels::Activation::kGelu);
 }
 
+TEST(ModelConfig, RefusesWeightsInFewerBits) {
+  EXPECT_THAT(error_loading("{\"model_type\": \"llama\",\n"
+                            "\"quantization_config\": {\"load_in_4bit\": true}}"),
+              testing::AllOf(HasSubstr("config.json:2"), HasSubstr("peft.base")));
+}
+
 TEST(ModelConfig, KeepsTheRestOfTheFile) {
   EXPECT_EQ(load(R"({"model_type": "bert", "id2label": {"0": "NEG"}})").raw["id2label"]["0"],
             "NEG");

@@ -446,6 +446,7 @@ TEST(Sampling, AnswersFollowTheirSeedAndTheirPrompt) {
   EXPECT_NE(answer_of(script, {1}, options).ids, one.ids);
   ScriptedDecoder decoder(script);
   EXPECT_EQ(generate(decoder, {{{1}, 42}}, options).front().ids, one.ids);
+  EXPECT_NE(generate(decoder, {{{1}, 42, {5, 6}}}, options).front().ids, one.ids);
 }
 
 TEST(Sampling, TemperatureZeroTakesTheLikeliestAndSoDoesTopPZero) {

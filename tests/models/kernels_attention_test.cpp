@@ -7,6 +7,7 @@
 #include <random>
 
 #include "models/kernels/attention.h"
+#include "models/kernels/attention_padded.h"
 #include "models/kernels_testing.h"
 
 namespace hone::kernels {
@@ -195,6 +196,15 @@ TEST(KernelsAttention, MatchesTheReferenceInDoubleOnEveryInstructionSet) {
     SCOPED_TRACE(::testing::Message() << c);
     const Results expected = run(attention_reference, c, at::kDouble);
     on_every_target([&] { expect_near(c, run(attention, c, at::kFloat), expected, 2e-6); });
+  }
+}
+
+// What a GPU computes where no kernel of its own does.
+TEST(KernelsAttention, AllSequencesAtOnceAreTheReference) {
+  for (const Case& c : cases(at::kFloat)) {
+    SCOPED_TRACE(::testing::Message() << c);
+    expect_near(c, run(attention_padded, c, at::kDouble), run(attention_reference, c, at::kDouble),
+                1e-7);
   }
 }
 

@@ -85,6 +85,36 @@ TEST(KernelsCrf, ItsLossAndGradientsAreThoseOfASumOverAllPaths) {
   EXPECT_LT(error(table.grad(), exact_table.grad()), 1e-6);
 }
 
+// Spread over the paths that may happen, as by hand.
+TEST(KernelsCrf, ASmoothedLossIsThatOfAllAllowedPaths) {
+  const std::vector<CrfChain> chains = {{0, 1}, {1, 5, true, true, 0.25}, {5, 8, false, true, 2}};
+  const at::Tensor emissions = normal({8, kTags}, 3).detach().requires_grad_();
+  at::Tensor scores = normal({kTags + 2, kTags}, 4).detach();
+  scores[0][2] = kForbidden;  // no path has tag 2 after tag 0, and none begins with it
+  scores[kTags][2] = kForbidden;
+  const at::Tensor table = scores.clone().requires_grad_(),
+                   exact = emissions.detach().to(at::kDouble).requires_grad_(),
+                   exact_table = scores.to(at::kDouble).requires_grad_(),
+                   tags = at::tensor({0, 1, 2, 0, 1, 2, 1, 0}, at::kLong);
+  constexpr double kSmoothing = 0.3;
+  at::Tensor expected = at::zeros({}, at::kDouble);
+  for (const CrfChain& chain : chains) {
+    const at::Tensor all = scores_of_all(exact, exact_table, chain),
+                     allowed = all.masked_select(all.detach().gt(kForbidden / 2));
+    const int64_t* tag = tags.const_data_ptr<int64_t>();
+    const at::Tensor own =
+        score_of(exact, exact_table, {tag + chain.begin, tag + chain.end}, chain);
+    expected = expected + chain.weight * (all.logsumexp(0) - (1 - kSmoothing) * own -
+                                          kSmoothing * allowed.mean());
+  }
+  const at::Tensor actual = crf_loss_sum(emissions, table, tags, chains, kSmoothing);
+  EXPECT_NEAR(actual.item<double>(), expected.item<double>(), 1e-5);
+  expected.backward();
+  actual.backward();
+  EXPECT_LT(error(emissions.grad(), exact.grad()), 1e-5);
+  EXPECT_LT(error(table.grad(), exact_table.grad()), 1e-5);
+}
+
 TEST(KernelsCrf, LargeScoresNeitherOverflowNorReachWhatIsForbidden) {
   at::Tensor table = at::zeros({kTags + 2, kTags});
   table[0][2] = table[kTags][2] = kForbidden;

@@ -57,6 +57,48 @@ TEST(Int8Product, AgreesWithItsReference) {
   });
 }
 
+at::Tensor input_gradient_reference(const at::Tensor& g, const Int8Rows& weight) {
+  const at::Tensor factored = g.to(at::kDouble) * weight.scales.to(at::kDouble),
+                   scale = std::get<0>(factored.abs().max(1, true)) / 127;
+  return at::mm(at::round(factored / scale), weight.values.to(at::kDouble)) * scale;
+}
+
+TEST(Int8Product, InputGradientAgreesWithItsDefinition) {
+  on_every_target([] {
+    for (const auto& [rows, in, out] :
+         {std::tuple{1, 5, 3}, {7, 33, 17}, {130, 384, 384}, {64, 100, 1536}}) {
+      const Int8Rows weight = rounded(normal({out, in}, 3));
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        const at::Tensor g = normal({rows, out}, 1, type), result = int8_input_gradient(g, weight),
+                         wanted = input_gradient_reference(g, weight);
+        EXPECT_EQ(result.scalar_type(), type);
+        EXPECT_LT(error(result, wanted), type == at::kFloat ? 4e-3 : 1e-2)
+            << rows << " " << in << " " << out;
+        const at::Tensor exact =
+            at::mm(g.to(at::kDouble), weight.values.to(at::kDouble) * weight.scales.unsqueeze(1));
+        EXPECT_LT(((result - exact).norm() / exact.norm()).item<double>(), 0.015);
+      }
+    }
+  });
+}
+
+TEST(Int8Product, ARowsGradientDoesNotDependOnOtherRows) {
+  const Int8Rows weight = rounded(normal({96, 64}, 3));
+  const at::Tensor g = normal({40, 96}, 1), whole = int8_input_gradient(g, weight);
+  for (const int64_t row : {0, 17, 39})
+    EXPECT_TRUE(int8_input_gradient(g.narrow(0, row, 1), weight).equal(whole.narrow(0, row, 1)));
+}
+
+TEST(Int8Product, RowsInBf16GiveWhatTheirWidenedValuesGive) {
+  on_every_target([] {
+    const at::Tensor x = normal({33, 100}, 1, at::kBFloat16), bias = normal({50}, 2);
+    const Int8Rows weight = rounded(normal({50, 100}, 3));
+    const at::Tensor y = int8_product(x, weight, bias);
+    EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+    EXPECT_TRUE(y.equal(int8_product(x.to(at::kFloat), weight, bias).to(at::kBFloat16)));
+  });
+}
+
 // Few rows go another way than many.
 TEST(Int8Product, OfARowIsTheSameBitsWhateverRowsAreBesideIt) {
   on_every_target([] {

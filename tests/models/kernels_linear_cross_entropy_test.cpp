@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
+#include "models/kernels/embedding.h"
 #include "models/kernels/linear_cross_entropy.h"
 #include "models/kernels_testing.h"
 
@@ -97,6 +99,38 @@ TEST(KernelsLinearCrossEntropy, Bf16IsTheSameButForRounding) {
   EXPECT_LT(error(actual.weight, expected.weight), 2e-2);
   EXPECT_LT(error(actual.bias, expected.bias), 2e-2);
   EXPECT_EQ(actual.weight.scalar_type(), at::kFloat);
+}
+
+TEST(KernelsLinearCrossEntropy, AddsToTheGradientOfALeafInItsPlace) {
+  const at::Tensor x = normal({kRows, kHidden}, 1),
+                   weight = normal({kVocabulary, kHidden}, 2).requires_grad_();
+  const auto loss = [&] {
+    return linear_cross_entropy_sum(x, weight, {}, weight.detach(), sparse_targets());
+  };
+  const at::Tensor asked = torch::autograd::grad({loss()}, {weight})[0];
+  EXPECT_FALSE(weight.grad().defined());  // asked for, not added
+  loss().backward();
+  const void* const place = weight.grad().const_data_ptr();
+  EXPECT_TRUE(weight.grad().equal(asked));
+  (loss() * 2).backward();
+  EXPECT_EQ(weight.grad().const_data_ptr(), place);
+  EXPECT_LT(error(weight.grad(), 3 * asked), 1e-6);
+}
+
+// The lookups' gradient goes where the output's is: there is one of the table's size, not two.
+TEST(KernelsLinearCrossEntropy, ATiedTableHasOneGradient) {
+  const at::Tensor ids = at::arange(kRows, at::kLong) * 11 % kVocabulary,
+                   table = normal({kVocabulary, kHidden}, 2).requires_grad_(),
+                   wide = table.detach().to(at::kDouble).requires_grad_();
+  const auto rows = c10::make_intrusive<TableRows>();
+  for (int pass = 0; pass < 2; ++pass)
+    linear_cross_entropy_sum(embedding(table, ids, rows), table, {}, table.detach(),
+                             sparse_targets())
+        .backward();
+  linear_cross_entropy_sum_reference(at::embedding(wide, ids), wide, {}, sparse_targets())
+      .backward();
+  EXPECT_LT(error(table.grad(), 2 * wide.grad()), 3e-6);
+  EXPECT_EQ(rows->touched(table.grad()), nullptr);  // any row may have one
 }
 
 TEST(KernelsLinearCrossEntropy, NoTargetAtAllGivesZero) {

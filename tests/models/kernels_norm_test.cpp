@@ -114,6 +114,37 @@ TEST(KernelsNorm, SurvivesALargeMean) {
   EXPECT_LT(error(dropout_add_layer_norm(x, {}, ones, zeros, 1e-5, {}), expected), 1e-4);
 }
 
+// What a decoder's states have: one channel thousands of times as large as the others. The kernel's
+// error is that of ATen's operations in fp32, whatever is left of a gradient that all but cancels.
+TEST(KernelsNorm, AreAsExactAsPlainOperationsBesideAMassiveChannel) {
+  constexpr int64_t kColumns = 576;
+  const auto outcome = [&](bool centred, bool is_reference, at::ScalarType type) {
+    at::Tensor x = normal({64, kColumns}, 1);
+    x.select(1, 7).fill_(21600);
+    x = x.to(type).requires_grad_();
+    const at::Tensor weight = normal({kColumns}, 2).abs().to(type).requires_grad_(),
+                     bias = normal({kColumns}, 3).to(type).requires_grad_();
+    const at::Tensor out =
+        centred ? (is_reference ? dropout_add_layer_norm_reference : dropout_add_layer_norm)(
+                      x, {}, weight, bias, 1e-5, {})
+                : (is_reference ? dropout_add_rms_norm_reference : dropout_add_rms_norm)(
+                      x, {}, weight, 1e-5, {});
+    out.backward(normal({64, kColumns}, 4).to(type));
+    return std::vector{out.detach(), x.grad(), weight.grad()};
+  };
+  for (const bool centred : {true, false}) {
+    const auto exact = outcome(centred, true, at::kDouble),
+               plain = outcome(centred, true, at::kFloat);
+    on_every_target([&] {
+      const auto ours = outcome(centred, false, at::kFloat);
+      for (size_t i = 0; i < exact.size(); ++i)
+        EXPECT_LT(error(ours[i], exact[i]),
+                  2 * error(plain[i], exact[i]) + 3e-7)  // and some roundings
+            << (centred ? "LayerNorm" : "RMSNorm") << ", " << i;
+    });
+  }
+}
+
 TEST(KernelsNorm, GradientsAreTheSameBitsWithAnyNumberOfThreads) {
   const int before = at::get_num_threads();
   const NormCase c{1000, 96, true, 0.1};

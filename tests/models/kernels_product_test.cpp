@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/product.h"
 #include "models/kernels_testing.h"
 
@@ -93,6 +94,20 @@ TEST_F(Product, AGradientIsAddedToASum) {
   EXPECT_THROW(add_product_weight_gradient(g, x, normal({32, 48}, 3)), c10::Error);
 }
 
+// A gradient of a MiB or more goes to memory that an earlier one of its size has left.
+TEST(KeptMemory, IsUsedAgainForTheSameSizeUntilItIsReleased) {
+  const at::Tensor held = kept_empty({512, 512});
+  at::Tensor first = kept_empty({512, 512});
+  const void* const place = first.const_data_ptr();
+  first.fill_(3);
+  first.reset();
+  EXPECT_NE(kept_empty({513, 512}).const_data_ptr(), place);
+  EXPECT_EQ(kept_empty({1024, 256}).const_data_ptr(), place);
+  release_kept_memory();
+  EXPECT_EQ(kept_empty({512, 512}).sum().item<float>(), 0);  // new to the process
+  held.fill_(1);                                             // what is used stays
+}
+
 TEST_F(Product, TakesRowsThatAreNotContiguousAndNone) {
   const at::Tensor wide = bf16({30, 64}, 1), x = wide.narrow(1, 32, 32), w = bf16({48, 32}, 2),
                    g = bf16({30, 48}, 3);
@@ -139,6 +154,22 @@ TEST(ProductKernel, AgreesWithExactProductsInBothTypesAndAllSizes) {
         EXPECT_LT(error(y, exact + bias), allowed);
         EXPECT_LT(error(product(x, w, std::nullopt), exact), allowed);
       }
+    }
+  });
+}
+
+// A decoder's normalised states may have a channel that outweighs all others together: a single
+// chain of sums would round every later product to its size (5e-7 here).
+TEST(ProductKernel, KeepsDigitsBesideAMassiveChannel) {
+  on_every_target([] {
+    for (const int64_t rows : {2, 30}) {
+      at::Tensor x = normal({rows, 4096}, 1) * 1e-3;
+      x.select(1, 5).fill_(24);
+      const at::Tensor w = normal({200, 4096}, 2), wide = w.to(at::kDouble),
+                       exact = at::linear(x.to(at::kDouble), wide),
+                       difference = product(x, w, std::nullopt).to(at::kDouble) - exact;
+      const at::Tensor error = difference.square().mean().sqrt() / exact.abs().max();
+      EXPECT_LT(error.item<double>(), 2.5e-7) << rows << " rows";
     }
   });
 }

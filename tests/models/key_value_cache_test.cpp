@@ -78,6 +78,10 @@ class Expected {
     }
     k_ = k, v_ = v;
   }
+  void cut(size_t sequence, int64_t length) {
+    k_[sequence] = k_[sequence].narrow(0, 0, length);
+    v_[sequence] = v_[sequence].narrow(0, 0, length);
+  }
   void join(size_t count) {
     k_.resize(k_.size() + count, none());
     v_.resize(v_.size() + count, none());
@@ -176,6 +180,44 @@ TEST(KeyValueCache, MovesNothingWhereSequencesLeave) {
   cache.select(std::vector<int64_t>{0, 2});
   expected.select({0, 2});
   EXPECT_EQ(expected.append(cache, {1, 1}).k.const_data_ptr(), before);
+}
+
+// Each time one leaves and another one comes.
+TEST(KeyValueCache, SequencesThatJoinSeldomMoveTheOthers) {
+  for (const bool grows : {true, false}) {
+    KeyValueCache cache(1, grows);
+    Expected expected(4);
+    expected.append(cache, {9, 9, 9, 9});
+    std::set<const void*> memories;
+    for (int turn = 0; turn < 60; ++turn) {
+      const std::vector<int64_t> staying =
+          turn % 2 == 0 ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{0, 1, 2};
+      cache.select(staying);
+      expected.select(staying);
+      expected.join(1);
+      const KeyValueCache::View all = expected.append(cache, {0, 0, 0, 9});
+      expected.expect(all);
+      memories.insert(all.k.storage().data());
+    }
+    EXPECT_LE(memories.size(), 35U) << grows;  // of 60
+    const int64_t needed = 4 * (grows ? 32 : 9) * kHeads * kDim * 2 * 4;
+    EXPECT_LE(cache.bytes(), 3 * needed) << grows;
+  }
+}
+
+TEST(KeyValueCache, GoesOnBehindACut) {
+  KeyValueCache cache(1);
+  Expected expected(2);
+  expected.append(cache, {9, 4});
+  cache.cut(0, 3);
+  EXPECT_EQ(cache.length(0), 3);
+  EXPECT_EQ(cache.length(1), 4);
+  expected.cut(0, 3);
+  expected.expect(expected.append(cache, {50, 1}));
+  cache.cut(0, 0);
+  expected.cut(0, 0);
+  expected.expect(expected.append(cache, {2, 0}));
+  EXPECT_THAT(refusal([&] { cache.cut(1, 6); }), HasSubstr("is to keep 6 tokens"));
 }
 
 TEST(KeyValueCache, RefusesWhatAreNotTheNextTokens) {

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "models/kernels/activation.h"
+#include "models/layers/gated_product.h"
+
 namespace hone {
 namespace {
 
@@ -70,10 +73,118 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   EXPECT_FALSE(run(layer, x).equal(y));
 }
 
+// A gated activation's value is computed again where it was kept before: to the last bit.
+TEST(Linear, BehindAGateHasTheGradientsOfBothInTheirTurn) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    Linear layer(24, 40);
+    layer->initialise(0.5, 1);
+    layer->set_precision(precision);
+    const at::ScalarType type = precision == Precision::kFp32 ? at::kFloat : at::kBFloat16;
+    const at::Tensor values = at::sin(at::arange(17 * 48, at::kFloat)).view({17, 48}).to(type);
+    const auto outcome = [&](const auto& run_it) {
+      const at::Tensor x = values.clone().requires_grad_(), y = run_it(x);
+      y.backward(at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40}).to(type));
+      std::vector found{y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+      layer->zero_grad();
+      return found;
+    };
+    const auto activation = kernels::Activation::kSilu;
+    const auto joined = outcome([&](const at::Tensor& x) {
+      return gated_product(layer, x, rows_of(x), activation);
+    }),
+               apart = outcome([&](const at::Tensor& x) {
+                 return run(layer, kernels::gated_activation(x, activation));
+               });
+    for (size_t i = 0; i < joined.size(); ++i) EXPECT_TRUE(joined[i].equal(apart[i])) << i;
+  }
+}
+
 TEST(Linear, RefusesOtherRowsThanItIsTold) {
   Linear layer(24, 40);
   const at::Tensor x = at::ones({17, 24});
   EXPECT_THROW(layer(x, rows_of(x.slice(0, 1))), c10::Error);
+}
+
+struct FrozenCase {
+  BaseForm form;
+  double rounding;    // of weights, as a share of the largest
+  double products;    // of a product beside that with the rounded weights
+  int64_t most_bits;  // of a weight
+};
+
+class FrozenLinear : public ::testing::TestWithParam<FrozenCase> {};
+INSTANTIATE_TEST_SUITE_P(Linear, FrozenLinear,
+                         ::testing::Values(FrozenCase{{WeightForm::kBf16}, 0.004, 1e-6, 16},
+                                           FrozenCase{{WeightForm::kInt8}, 0.01, 0.02, 9},
+                                           FrozenCase{{WeightForm::kNf4, false}, 0.2, 1e-6, 5},
+                                           FrozenCase{{WeightForm::kNf4, true}, 0.2, 1e-6, 5}));
+
+Linear frozen_linear(const BaseForm& form) {
+  Linear layer(128, 40);
+  layer->initialise(0.5, 1);
+  const c10::AutoGradMode no_grad(false);
+  layer->bias.copy_(at::linspace(-1, 1, 40));
+  layer->bias.set_requires_grad(false);
+  layer->freeze_weight(form);
+  return layer;
+}
+
+TEST_P(FrozenLinear, KeepsAFewBitsOfTheWeightAndNothingElse) {
+  Linear full(128, 40);
+  full->initialise(0.5, 1);
+  const Linear layer = frozen_linear(GetParam().form);
+  EXPECT_LT(distance(layer->weight_values(), full->weight.detach()), GetParam().rounding);
+  EXPECT_FALSE(layer->weight_values().equal(full->weight));
+  EXPECT_EQ(layer->weight.sizes(), full->weight.sizes());
+  EXPECT_LE(layer->weight.storage().nbytes(), sizeof(float));
+  EXPECT_LE(layer->frozen_weight().bytes() * 8, GetParam().most_bits * 128 * 40);
+  EXPECT_FALSE(layer->weight.requires_grad());
+}
+
+TEST_P(FrozenLinear, ProductAndInputGradientAreThoseOfTheRoundedWeight) {
+  Linear layer = frozen_linear(GetParam().form);
+  const at::Tensor weight = layer->weight_values(),
+                   x = at::sin(at::arange(17 * 128, at::kFloat)).view({17, 128}).requires_grad_(),
+                   upstream = at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40});
+  const at::Tensor y = run(layer, x);
+  (y * upstream).sum().backward();
+  const at::Tensor x2 = x.detach().clone().requires_grad_(),
+                   y2 = at::linear(x2, weight, layer->bias);
+  (y2 * upstream).sum().backward();
+  EXPECT_LT(distance(y, y2), GetParam().products);
+  EXPECT_LT(distance(x.grad(), x2.grad()), GetParam().products);
+  EXPECT_FALSE(layer->weight.grad().defined());
+  layer->set_precision(Precision::kBf16);
+  EXPECT_FALSE(layer->shadow().defined());
+  const at::Tensor x3 = x.detach().to(at::kBFloat16).requires_grad_(), y3 = run(layer, x3);
+  EXPECT_EQ(y3.scalar_type(), at::kBFloat16);
+  (y3 * upstream).sum().backward();
+  EXPECT_LT(distance(y3.to(at::kFloat), y2), 0.03);
+  EXPECT_LT(distance(x3.grad().to(at::kFloat), x2.grad()), 0.03);
+}
+
+TEST_P(FrozenLinear, JoinedLayersGiveWhatEachGives) {
+  std::vector<Linear> layers, alone;
+  for (const int64_t out : {40, 24, 8}) {
+    for (auto* all : {&layers, &alone}) all->push_back(Linear(128, out));
+  }
+  const JoinedLinear joined(layers);
+  const at::Tensor x = at::sin(at::arange(17 * 128, at::kFloat)).view({17, 128});
+  for (size_t i = 0; i < layers.size(); ++i) {  // joined in part on the way
+    for (Linear layer : {layers[i], alone[i]}) {
+      layer->initialise(0.5, i);
+      layer->bias.set_requires_grad(false);
+    }
+  }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->freeze_weight(GetParam().form);
+    alone[i]->freeze_weight(GetParam().form);
+    std::vector<at::Tensor> columns;
+    for (const Linear& layer : alone) columns.push_back(run(layer, x));
+    EXPECT_LT(distance(run(joined, x), at::cat(columns, 1)), 1e-6) << i;
+  }
+  for (size_t i = 0; i < layers.size(); ++i)
+    EXPECT_TRUE(layers[i]->weight_values().equal(alone[i]->weight_values()));
 }
 
 TEST(Linear, InitialisesFromItsSeedAlone) {

@@ -125,6 +125,16 @@ FAMILIES = {
             long_factor=[2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
         ),
     ),
+    "phi3_longer": of(  # than what its short divisors are for, most samples are
+        "Phi3",
+        max_position_embeddings=256,
+        original_max_position_embeddings=8,
+        **rope(
+            "longrope",
+            short_factor=[1.0, 1.1, 1.3, 1.7, 2.2, 3.0],
+            long_factor=[2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+        ),
+    ),
     "gemma2": of(
         "Gemma2",
         head_dim=16,
@@ -231,7 +241,9 @@ def test_hidden_states_equal_transformers(family, tmp_path):
         assert_near(output[f"grad.{name}"], parameter.grad, name)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama_dynamic", "qwen3_windows", "gemma2"])
+@pytest.mark.parametrize(
+    "family", ["gpt2", "llama_dynamic", "qwen3_windows", "phi3_longer", "gemma2"]
+)
 def test_neighbours_in_a_packed_batch_change_nothing(family, tmp_path):
     random_model(family).save_pretrained(tmp_path / "model")
     ids = samples(WORDS)

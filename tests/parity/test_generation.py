@@ -155,6 +155,38 @@ def test_tokens_are_those_of_transformers(model):
             assert answered(answer) == expected(peer, prompt, options), (name, prompt)
 
 
+def test_answers_that_outgrow_the_short_divisors_go_on_as_transformers(tmp_path):
+    """LongRoPE: what was computed before is computed again, in both."""
+    torch.manual_seed(5)
+    config = transformers.Phi3Config(
+        vocab_size=RANDOM_VOCABULARY,
+        hidden_size=48,
+        intermediate_size=80,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=96,
+        original_max_position_embeddings=14,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 500.0,
+            "short_factor": [1.0, 1.1, 1.3, 1.7, 2.2, 3.0],
+            "long_factor": [2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+        },
+        initializer_range=0.3,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    peer = transformers.Phi3ForCausalLM(config).float().eval()
+    peer.save_pretrained(tmp_path)
+    prompts, options = prompts_of(peer) + [[1, *range(3, 23)]], {"max_new_tokens": 16}
+    probe = Probe(tmp_path, "fp32", "1")
+    answers = probe.ask(prompts=prompts, options=options)["answers"]
+    probe.close()
+    assert list(map(answered, answers)) == [expected(peer, one, options) for one in prompts]
+
+
 def test_scores_of_beams_are_those_of_transformers(model):
     peer, probe = model
     prompt = prompts_of(peer)[0]

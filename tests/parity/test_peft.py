@@ -39,13 +39,16 @@ def loaded_by_peft(folder, task, base, trainable=False):
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
 
 
+SOFT = {"PREFIX_TUNING": peft.PrefixTuningConfig, "PROMPT_TUNING": peft.PromptTuningConfig}
+
+
 def begun_as_ours(folder, base, form):
-    """PEFT trains no prefix that it loaded: a fresh one with the weights of a folder."""
+    """PEFT trains no soft prompt that it loaded: a fresh one with the weights of a folder."""
     config = transformers.AutoConfig.from_pretrained(folder)
     model = KINDS["classify"].from_pretrained(base, config=config).float()
     options = {key: value for key, value in form.items() if key != "peft_type"}
     model = peft.get_peft_model(
-        model, peft.PrefixTuningConfig(task_type=peft.TaskType.SEQ_CLS, **options)
+        model, SOFT[form["peft_type"]](task_type=peft.TaskType.SEQ_CLS, **options)
     )
     weights = load_file(folder / "adapter_model.safetensors")
     with torch.no_grad():
@@ -141,6 +144,7 @@ FORMS = {
     },
     "norms": {"peft_type": "LN_TUNING"},
     "prefix": {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
+    "prompt": {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
     "patterns": {
         "peft_type": "LORA",
         "r": 4,
@@ -164,7 +168,7 @@ def test_ten_steps_equal_peft(tmp_path, task, form):
     assert len(story["steps"]) == 10
     theirs = (
         begun_as_ours(tmp_path / "initial", base, FORMS[form])
-        if form == "prefix"
+        if form in ("prefix", "prompt")
         else loaded_by_peft(tmp_path / "initial", task, base, trainable=True)
     )
     events = train_with_peft(theirs, story, STEPS, FORMS[form].get("loraplus_lr_ratio", 1))
@@ -265,6 +269,7 @@ def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(
     [
         {"peft_type": "LORA", "r": 4},
         {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
+        {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
         {"peft_type": "LN_TUNING"},
     ],
 )
@@ -333,6 +338,126 @@ def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family
         bare = transformers.AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
     assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
     assert (bare - theirs).abs().max() > 1e-2
+
+
+WRITERS = {
+    "t5": (
+        transformers.T5Config,
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+        | {"eos_token_id": 3, "decoder_start_token_id": 0},
+        ["q", "v", "wo"],
+    ),
+    "bart": (
+        transformers.BartConfig,
+        {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4}
+        | {"decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
+        | {"max_position_embeddings": 64, "init_std": 0.3, "bos_token_id": 2, "eos_token_id": 3}
+        | {"decoder_start_token_id": 3, "forced_eos_token_id": 3},
+        ["q_proj", "v_proj", "fc1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("family", WRITERS)
+def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, targets = WRITERS[family]
+    torch.manual_seed(3)
+    config = kind(vocab_size=65, pad_token_id=0, **sizes)
+    transformers.AutoModelForSeq2SeqLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(base)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
+    model = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_2_SEQ_LM", **options))
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.requires_grad:
+                value.add_(0.2 * torch.randn_like(value))
+    model.save_pretrained(adapter)
+    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
+    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(merged).eval()
+    draws = torch.Generator().manual_seed(1)
+    ids = {
+        "input_ids": torch.randint(4, 60, (3, 11), generator=draws),
+        "decoder_input_ids": torch.randint(4, 60, (3, 7), generator=draws),
+    }
+    with torch.no_grad():
+        ours, theirs = plain(**ids).logits, model.eval()(**ids).logits
+        bare = transformers.AutoModelForSeq2SeqLM.from_pretrained(base).eval()(**ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
+    assert (bare - theirs).abs().max() > 1e-2
+    assert (merged / "generation_config.json").exists()
+
+
+def test_a_tied_table_of_words_is_not_merged(tmp_path):
+    """PEFT trains a copy of it, beside which the output is the old one."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    base.mkdir()
+    write_tiny_model(base)
+    kind, sizes, _ = DECODERS["gpt2"]
+    config = kind(vocab_size=65, pad_token_id=0, **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    options = {"r": 2, "target_modules": ["c_fc"], "modules_to_save": ["wte"]}
+    peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options)).save_pretrained(
+        adapter
+    )
+    done = subprocess.run(
+        [str(HONE), "merge", str(adapter), str(merged)], capture_output=True, text=True
+    )
+    assert done.returncode == 4 and "tie_word_embeddings" in done.stderr, done.stderr
+    assert not merged.exists()
+
+
+@pytest.mark.parametrize("width", [24, 32])  # heads of 6 and of 8 numbers
+def test_a_prefix_begins_as_the_keys_and_values_of_a_text(tmp_path, width):
+    base, run = tmp_path / "base", tmp_path / "run"
+    base.mkdir()
+    write_tiny_model(base)  # for its tokenizer
+    kind, sizes, _ = DECODERS["llama"]
+    torch.manual_seed(3)
+    config = kind(
+        **{**sizes, "hidden_size": width, "vocab_size": 65, "initializer_range": 0.3},
+        pad_token_id=0,
+        num_labels=2,
+    )
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(base)
+    rows = [{"text": "word1 word2", "label": "a"}, {"text": "word3", "label": "b"}] * 4
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = {
+        "model": {"path": str(base)},
+        "task": {"name": "classify"},
+        "data": {"train": {"path": str(tmp_path / "rows.jsonl")}},
+        "train": {"max_steps": 1, "learning_rate": 1e-30, "precision": "fp32"}
+        | {"eval_strategy": "no"},
+        "peft": {"peft_type": "prefix_tuning", "num_virtual_tokens": 6}
+        | {"prefix_init_text": "word5 word7"},
+        "output": {"dir": str(run)},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    subprocess.run(
+        [str(HONE), "train", str(tmp_path / "run.yaml")], check=True, capture_output=True
+    )
+    ours = load_file(run / "model/adapter_model.safetensors")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    prefix = (tokenizer("word5 word7")["input_ids"] * 6)[:6]
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(base).eval()
+    with torch.no_grad():
+        model.score.weight.copy_(ours["base_model.score.weight"])
+        cache = model.model(torch.tensor([prefix]), use_cache=True).past_key_values
+        text = tokenizer("word1 word2")["input_ids"]
+        theirs = model(torch.tensor([prefix + text])).logits.softmax(-1)[0]
+    begun = [
+        part[0].transpose(0, 1).reshape(6, -1)
+        for layer in cache.layers
+        for part in (layer.keys, layer.values)
+    ]
+    assert torch.allclose(ours["prompt_embeddings"], torch.cat(begun, 1), atol=1e-5)
+    command = [str(HONE), "predict", str(run / "model"), str(tmp_path / "rows.jsonl")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    scores = json.loads(told.splitlines()[0])["scores"]
+    assert torch.allclose(theirs, torch.tensor([scores["a"], scores["b"]]), atol=2e-6)
 
 
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library

@@ -404,6 +404,12 @@ CONVERTERS = {
         dict(ids=lambda token: {"<s>": 5, "</s>": 6}[token]),
         {},
     ),
+    "MBartTokenizer": ("MBartConverter", dict(ids={"</s>": 2, "en_XX": 32004}.get), {}),
+    "MBart50Tokenizer": (
+        "MBart50Converter",
+        dict(ids={"</s>": 2, "nl_XX": 32019, "en_XX": 32004}.get),
+        {},
+    ),
     "T5TokenizerFast": ("T5Converter", dict(_extra_ids=100), {}),
     "DebertaV2Tokenizer": (
         "DebertaV2Converter",
@@ -429,6 +435,54 @@ def test_models_are_read_as_the_converters_make_them(driver, name, tmp_path):  #
     left_out = '<>[]()"-.–£€'
     some = [text for text in texts() if not set(left_out) & set(text)]
     assert assert_equal(driver, peer, some) > 5_000
+
+
+MARIAN = TOKENIZERS / "opus-mt-en-mg"
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_marian_ids_are_those_of_the_list(driver, side):  # noqa: F811
+    """SentencePiece's own pieces of both models, by their ids in vocab.json."""
+    rows = map(json.loads, (TOKENIZERS / "expected/expected.jsonl").read_text().splitlines())
+    row = next(row for row in rows if row["tokenizer"] == f"opus-mt-en-mg({side}.spm)")
+    pieces = [piece.piece for piece in model_proto(MARIAN / f"{side}.spm").pieces]
+    ids = json.loads((MARIAN / "vocab.json").read_text())
+    assert driver.load(MARIAN)["vocab_size"] == len(ids)
+    if side == "target":
+        driver.ask("target")
+    driver.texts(json.loads((TOKENIZERS / "expected/texts.json").read_text()))
+    for answer, expected in zip(driver.encode(plain=True), row["ids"], strict=True):
+        assert len(answer["ids"]) == len(expected)
+        for ours, theirs in zip(answer["ids"], expected):
+            if theirs != 0:  # what no piece covers may be a piece of the other model
+                assert ours == ids.get(pieces[theirs], ids["<unk>"])
+
+
+def test_marian_keeps_marks_as_sentencepiece_does(driver):  # noqa: F811
+    """Its table goes by its longest keys, not by graphemes: of a circled one and an accent both stay."""
+    ids = json.loads((MARIAN / "vocab.json").read_text())
+    driver.load(MARIAN)
+    driver.texts(["\u2460\u0301"])
+    assert driver.encode(plain=True)[0]["ids"] == [ids["\u25811"], ids["\u0301"]]
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_marian_is_transformers_tokenizer(driver, side):  # noqa: F811
+    pytest.importorskip("sentencepiece")
+    import transformers
+
+    peer = transformers.MarianTokenizer.from_pretrained(MARIAN)
+    driver.load(MARIAN)
+    if side == "target":
+        driver.ask("target")
+    # A run of unknown characters goes on through blanks there where "\u2581" has no piece; here it
+    # has one. Texts that spell a mark of SentencePiece are left out.
+    some = [text for text in texts() if "\u2581" not in text] + [">>mlg<< a >>b<<", ">> a << b"]
+    driver.texts(some)
+    way = {"text_target": some} if side == "target" else {"text": some}
+    expected = peer(**way)["input_ids"]
+    assert [answer["ids"] for answer in driver.encode()] == expected
+    assert driver.decode(skip=True) == peer.batch_decode(expected, skip_special_tokens=True)
 
 
 def test_llama_merges_are_those_of_the_published_file(driver, tmp_path):  # noqa: F811

@@ -171,5 +171,23 @@ TEST_F(FineTune, EndsAfterTheStepWhereItIsAskedToStop) {
   EXPECT_TRUE(rest.test);
 }
 
+TEST_F(FineTune, TakesDropoutInPlaceOfTheModelsOwnAndKeepsIt) {
+  const RunResult plain = fine_tune(config({"output.dir=" + folder_ / "plain"}));
+  const RunResult none = fine_tune(
+      config({"model.dropout.hidden_dropout_prob=0", "model.dropout.attention_probs_dropout_prob=0",
+              "output.dir=" + folder_ / "none"}));
+  const auto a = plain.pipeline->network().weights(), b = none.pipeline->network().weights();
+  EXPECT_FALSE(a.front().second.equal(b.front().second));
+  EXPECT_EQ(none.pipeline->config().raw["hidden_dropout_prob"], 0);
+  EXPECT_EQ(read_json(none.model + "/config.json", ErrorKind::kModel)["hidden_dropout_prob"], 0);
+}
+
+TEST_F(FineTune, RefusesDropoutThatTheModelDoesNotHave) {
+  EXPECT_THAT(error_of([&] { fine_tune(config({"model.dropout.hidden_dropout_probs=0.1"})); }),
+              HasSubstr("did you mean \"hidden_dropout_prob\""));
+  EXPECT_THAT(error_of([&] { config({"model.dropout.hidden_dropout_prob=1"}); }),
+              HasSubstr("less than 1"));
+}
+
 }  // namespace
 }  // namespace hone

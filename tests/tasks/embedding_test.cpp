@@ -237,6 +237,30 @@ TEST(MultipleNegatives, DoesNotTakeDuplicatesForNegativesOfPositivesEither) {
       0);
 }
 
+TEST(MultipleNegatives, SmoothsOverTheCandidatesThatCount) {
+  const at::Tensor three = numbered({1, 2, 3, 5, 4, 7}, 2), twice = numbered({1, 2, 3, 2, 4, 7}, 2);
+  const Options options = options_of("{scale: 2}");
+  const auto scores_of = [](const at::Tensor& numbers) {
+    const at::Tensor vectors = turned(numbers);
+    return 2 * vectors.select(1, 0).matmul(vectors.select(1, 1).t());
+  };
+  const double plain =
+      at::cross_entropy_loss(scores_of(three), at::arange(3), {}, at::Reduction::Mean, -100, 0.2)
+          .item<double>();
+  EXPECT_NEAR(value(multiple_negatives(step(turned(three), three), options, 0.2)), plain, 1e-6);
+  // The other sample's equal positive is no candidate: of the first two, two are left.
+  const at::Tensor all = scores_of(twice);
+  const at::Tensor first = all[0].index_select(0, at::tensor({0, 2})),
+                   second = all[1].index_select(0, at::tensor({1, 2}));
+  const auto entropy = [](const at::Tensor& of, int64_t own) {
+    return at::cross_entropy_loss(of.unsqueeze(0), at::full({1}, own, at::kLong), {},
+                                  at::Reduction::Sum, -100, 0.2)
+        .item<double>();
+  };
+  EXPECT_NEAR(multiple_negatives(step(turned(twice), twice), options, 0.2).sum.item<double>(),
+              entropy(first, 0) + entropy(second, 0) + entropy(all[2], 2), 1e-5);
+}
+
 TEST(Triplet, CountsTheNegativesThatAreThere) {
   const at::Tensor numbers = numbered({1, 2, 3, 4, 5, 0}, 3);
   const Loss loss = triplet(step(turned(numbers), numbers), options_of("{margin: 1}"));

@@ -59,6 +59,13 @@ TEST_F(GenerationOptionsTest, WithoutAFileOfItsOwnTheModelsEndIsThatOfConfigJson
   EXPECT_THAT(begun("eos_token_id: [5, 6]").tokens.eos_token_id, ElementsAre(5, 6));
 }
 
+TEST_F(GenerationOptionsTest, BadWordsOfOneTokenAreNeverChosen) {
+  write(R"({"bad_words_ids": [[9], [4]], "suppress_tokens": [4]})");
+  EXPECT_THAT(begun("").tokens.suppress_tokens, ElementsAre(4, 9));
+  write(R"({"bad_words_ids": [[9], [4, 5]]})");
+  EXPECT_THAT(begun("").tokens.suppress_tokens, testing::IsEmpty());
+}
+
 TEST_F(GenerationOptionsTest, ABeamSearchThatIsAskedForSamplesNothing) {
   write(R"({"do_sample": true})");
   EXPECT_FALSE(begun("num_beams: 4").tokens.do_sample);

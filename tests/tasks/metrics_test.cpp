@@ -145,5 +145,16 @@ TEST(MistakeList, KeepsTheFirstOfEqualOnes) {
   EXPECT_EQ(list.most_confident_first().back().text, "99");
 }
 
+// Against sums of the binomial distribution worked out by hand.
+TEST(McNemar, IsTheExactTest) {
+  EXPECT_DOUBLE_EQ(mcnemar_p(0, 0), 1);
+  EXPECT_DOUBLE_EQ(mcnemar_p(3, 3), 1);
+  EXPECT_NEAR(mcnemar_p(0, 5), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_p(5, 0), 2.0 / 32, 1e-12);
+  EXPECT_NEAR(mcnemar_p(1, 9), 2.0 * 11 / 1024, 1e-12);
+  EXPECT_NEAR(mcnemar_p(40'000, 40'000), 1, 1e-9);        // 2^-80,000 is no double
+  EXPECT_NEAR(mcnemar_p(39'717, 40'283), 0.0457, 0.001);  // two standard deviations
+}
+
 }  // namespace
 }  // namespace hone::metrics

@@ -33,6 +33,15 @@ TEST(Pointer, ItsLossSetsGoldPairsAgainstAllOthers) {
   EXPECT_EQ(loss(0, {}, PairOrder::kSpans), 0);
 }
 
+TEST(Pointer, ASmoothedPairCountsInBothSumsByItsShares) {
+  const at::Tensor tokens = at::zeros({2, 6});  // of size 2 and one type: all scored 0
+  const double share = 0.1,
+               loss = pointer_loss(tokens, {{0, 1, 0}}, 1, PairOrder::kSpans, 2 * share)
+                          .item<double>();
+  // Of three spans one is gold: 0.9 and twice 0.1 of yes, 0.1 and twice 0.9 of no.
+  EXPECT_NEAR(loss, std::log(1 + 0.9 + 0.2) + std::log(1 + 0.1 + 1.8), 1e-6);
+}
+
 TEST(Pointer, KeepsTheSurestOfManyInTheirOrder) {
   struct Found {
     int64_t place;

@@ -1,7 +1,10 @@
 // Values by hand; tests/parity/test_text_metrics.py compares with sacrebleu and rouge-score.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <variant>
 
 #include "base/config.h"
 #include "base/utf8.h"
@@ -12,6 +15,7 @@
 #include "tasks/metrics/text/lcs.h"
 #include "tasks/metrics/text/lead.h"
 #include "tasks/metrics/text/ngrams.h"
+#include "tasks/metrics/text/oracle.h"
 #include "tasks/metrics/text/porter.h"
 #include "tasks/metrics/text/rouge.h"
 #include "tasks/metrics/text/text_scorer.h"
@@ -406,6 +410,29 @@ TEST(Report, HasTheFirstSentencesAsABaseline) {
       {.metrics = {"rouge"}, .lead_sentences = 1});
   EXPECT_DOUBLE_EQ(*report.named("rouge1").baseline, 1);
   EXPECT_EQ(report.baseline, "of texts: the first sentence of the source");
+}
+
+// "It was brown." shares nothing, and adding it would cost.
+TEST(Report, HasWhatCopyingTheBestSentencesWouldReach) {
+  const Report report = report_of({{.predicted = "x",
+                                    .references = {"A cat sat. A dog ran."},
+                                    .source = "A dog ran. It was brown. A cat sat."}},
+                                  {.metrics = {"rouge"}, .oracle_sentences = 3});
+  const auto section = std::find_if(report.sections.begin(), report.sections.end(),
+                                    [](const Section& one) { return one.key == "extraction"; });
+  ASSERT_NE(section, report.sections.end());
+  const auto& table = std::get<PlainTable>(section->content);
+  EXPECT_EQ(table.rows.front().front(), Json("rouge1"));
+  EXPECT_EQ(table.rows.front().back(), Json(1.0));
+  EXPECT_FALSE(report.named("rouge1").baseline);
+}
+
+TEST(Oracle, TakesWhatAddsAndStopsWhereNothingDoes) {
+  const std::vector<std::vector<int32_t>> sentences = {{1, 2, 3}, {7, 8}, {4, 5}, {1, 2, 3}};
+  EXPECT_THAT(oracle(sentences, {{4, 5, 1, 2, 3}}, 4), testing::ElementsAre(0, 2));
+  EXPECT_THAT(oracle(sentences, {{4, 5, 1, 2, 3}}, 1), testing::ElementsAre(0));
+  EXPECT_THAT(oracle(sentences, {{9}, {7, 8}}, 2), testing::ElementsAre(1));  // the best of several
+  EXPECT_THAT(oracle(sentences, {{11, 12}}, 2), testing::IsEmpty());
 }
 
 TEST(Lead, EndsAtSentencesAndLines) {

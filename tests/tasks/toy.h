@@ -48,6 +48,7 @@ class ToyTokenizer : public Tokenizer {
     return s;
   }
   int64_t special_tokens_added(bool is_pair) const override { return is_pair ? 3 : 2; }
+  std::string normalized(std::string_view text) const override { return std::string(text); }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
   std::string token(int32_t id) const override { return std::to_string(id); }
   std::optional<int32_t> id(std::string_view) const override { return std::nullopt; }

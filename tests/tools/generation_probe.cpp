@@ -5,6 +5,7 @@
 // Reads jobs, a JSON line each, and answers each with a line:
 //   {"prompts": [[1, 5, …], …], "seeds": [7, …], "options": {"num_beams": 4, …}, "max_tokens": N}
 //     -> {"answers": [{"ids", "end", "reason", "score", "failure"}, …], "seconds": 1.2}
+// An encoder-decoder's jobs have "sources" too, a list of tokens for each prompt.
 //   {"scores": [0.1, …], "ids": [1, 5, …], "prompt": 2, "room": 8, "options": {…}}
 //     -> {"scores": [0.1, null, …]}: what the rules make of them; null: forbidden
 // MODEL_FOLDER "-": jobs of the second kind alone.
@@ -19,9 +20,11 @@
 
 #include "base/json.h"
 #include "models/generation/logit_rules.h"
-#include "tasks/causal_decoder.h"
+#include "tasks/causal_lm_head.h"
 #include "tasks/generation_options.h"
 #include "tasks/options.h"
+#include "tasks/pretrained.h"
+#include "tasks/writing.h"
 
 namespace {
 
@@ -42,13 +45,18 @@ GenerationOptions options_of(const Json& job) {
 }
 
 std::shared_ptr<Network> load(const std::string& folder) {
-  const ModelConfig config = ModelConfig::load(folder);
-  auto network =
-      std::make_shared<Network>(make_backbone(config), std::make_shared<CausalLmHead>(config));
+  ModelConfig config = ModelConfig::load(folder);
+  StateDict weights = load_state_dict(folder);
+  settle_copies(config, weights, folder);
+  auto network = std::make_shared<Network>(
+      make_backbone(config),
+      std::make_shared<CausalLmHead>(config, config.encoder_decoder ? size_t{2} : size_t{1}));
   const LoadReport report =
-      load_into(network->stored_weights(), load_state_dict(folder), config.base_prefix, folder);
-  if (!report.missing.empty())
-    throw Error(ErrorKind::kModel, {folder}, "a weight is missing: " + report.missing.front());
+      load_into(network->stored_weights(), weights, config.base_prefix, folder);
+  for (const std::string& name : report.missing) {
+    if (!config.is_computed(name) && name != config.causal_lm->bias)
+      throw Error(ErrorKind::kModel, {folder}, "a weight is missing: " + name);
+  }
   network->eval();
   return network;
 }
@@ -70,10 +78,13 @@ Json answer_prompts(Network& network, const Json& job) {
   for (const Json& ids : job.at("prompts")) prompts.push_back({ids.get<std::vector<int32_t>>()});
   const Json seeds = job.value("seeds", Json::array());
   for (size_t i = 0; i < seeds.size(); ++i) prompts.at(i).seed = seeds[i].get<int64_t>();
-  CausalDecoder decoder(network);
+  const Json sources = job.value("sources", Json::array());
+  for (size_t i = 0; i < sources.size(); ++i)
+    prompts.at(i).source = sources[i].get<std::vector<int32_t>>();
+  const std::unique_ptr<StepDecoder> decoder = make_decoder(network, prompts);
   const Clock::time_point start = Clock::now();
   Json answers = Json::array();
-  for (const Generated& answer : generate(decoder, prompts, options_of(job),
+  for (const Generated& answer : generate(*decoder, prompts, options_of(job),
                                           {.max_tokens = job.value("max_tokens", int64_t{2048})}))
     answers.push_back(answer_json(answer));
   const std::chrono::duration<double> seconds = Clock::now() - start;

@@ -5,7 +5,9 @@
 // Input: ids, positions, segments [N] int64, cu_seqlens [S + 1] int32, upstream [N, H] fp32
 // (gradient of the hidden states), and pooled_upstream [S, H] where the pooler is wanted. Output:
 // hidden, pooled, "state.<layer>" of every layer and "grad.<parameter>" of every parameter, as a
-// checkpoint has it. Or, of a model that predicts the next token, targets [N] int64 (-100: none) in
+// checkpoint has it. An encoder-decoder's source is source.ids, source.positions, source.segments,
+// source.cu_seqlens, or source.states [M, H] fp32 in place of the first three (Whisper). Or, of a
+// model that predicts the next token, targets [N] int64 (-100: none) in
 // the place of gradients. Output: logits, loss (summed) and "grad.<weight>".
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -16,6 +18,7 @@
 #include "models/backbone.h"
 #include "models/weights.h"
 #include "tasks/causal_lm_head.h"
+#include "tasks/pretrained.h"
 
 namespace {
 
@@ -23,8 +26,19 @@ using namespace hone;
 
 using Weights = std::vector<std::pair<std::string, at::Tensor>>;
 
-void load_all(const Weights& weights, const ModelConfig& config, const std::string& folder) {
-  const LoadReport report = load_into(weights, load_state_dict(folder), config.base_prefix, folder);
+// `config` becomes what the checkpoint says of its output.
+StateDict weights_in(ModelConfig& config, const std::string& folder) {
+  StateDict weights = load_state_dict(folder);
+  settle_copies(config, weights, folder);
+  return weights;
+}
+
+void load_all(const Weights& weights, const ModelConfig& config, const StateDict& from,
+              const std::string& folder) {
+  LoadReport report = load_into(weights, from, config.base_prefix, folder);
+  std::erase_if(report.missing, [&](const std::string& name) {
+    return config.is_computed(name) || (config.causal_lm && name == config.causal_lm->bias);
+  });
   if (!report.missing.empty())
     throw Error(ErrorKind::kModel, Where{folder},
                 fmt::format("missing weights: {}", fmt::join(report.missing, ", ")));
@@ -35,29 +49,43 @@ void load_all(const Weights& weights, const ModelConfig& config, const std::stri
 std::shared_ptr<Backbone> load(const std::string& folder, bool with_pooler) {
   ModelConfig config = ModelConfig::load(folder);
   config.sentence_head.uses_pooler &= with_pooler;
+  const StateDict weights = weights_in(config, folder);
   auto model = make_backbone(config);
   Weights parameters;
   for (const auto& item : model->named_parameters())
     parameters.emplace_back(item.key(), config.stored(item.key(), item.value()));
-  load_all(parameters, config, folder);
+  load_all(parameters, config, weights, folder);
   model->eval();
   return model;
 }
 
-Packed packed(const StateDict& input) {
+Packed packed(const StateDict& input, const std::string& prefix = "") {
   Packed tokens;
-  tokens.ids = input.at("ids");
-  tokens.positions = input.at("positions");
-  tokens.segments = input.at("segments");
-  tokens.cu_seqlens = input.at("cu_seqlens");
+  tokens.cu_seqlens = input.at(prefix + "cu_seqlens");
+  if (input.contains(prefix + "states")) {
+    tokens.features = input.at(prefix + "states");
+    tokens.feature_ends = tokens.cu_seqlens;
+    tokens.ids = at::zeros({tokens.features.size(0)}, at::kLong);
+    return tokens;
+  }
+  tokens.ids = input.at(prefix + "ids");
+  tokens.positions = input.at(prefix + "positions");
+  tokens.segments = input.at(prefix + "segments");
   tokens.max_len = tokens.cu_seqlens.diff().max().item<int64_t>();
   return tokens;
 }
 
+// Source and target where there is a source.
+std::vector<Packed> streams_of(const StateDict& input) {
+  if (!input.contains("source.cu_seqlens")) return {packed(input)};
+  return {packed(input, "source."), packed(input)};
+}
+
 StateDict run(Backbone& model, const StateDict& input) {
-  const Packed tokens = packed(input);
+  const std::vector<Packed> streams = streams_of(input);
+  const Packed& tokens = streams.back();
   std::vector<at::Tensor> states;
-  const at::Tensor hidden = model.forward({&tokens, 1}, {.states = &states});
+  const at::Tensor hidden = model.forward(streams, {.states = &states});
   at::Tensor loss = (hidden.to(at::kFloat) * input.at("upstream")).sum();
   StateDict output{{"hidden", hidden.detach().to(at::kFloat)}};
   for (size_t i = 0; i < states.size(); ++i)
@@ -70,26 +98,29 @@ StateDict run(Backbone& model, const StateDict& input) {
   }
   loss.backward();
   for (const auto& item : model.named_parameters())
-    output["grad." + item.key()] = model.config().stored(item.key(), item.value().grad());
+    if (item.value().grad().defined())
+      output["grad." + item.key()] = model.config().stored(item.key(), item.value().grad());
   return output;
 }
 
 StateDict predict_next(const std::string& folder, const StateDict& input, Precision precision) {
-  const ModelConfig config = ModelConfig::load(folder);
-  const auto head = std::make_shared<CausalLmHead>(config);
+  ModelConfig config = ModelConfig::load(folder);
+  const StateDict weights = weights_in(config, folder);
+  const auto head =
+      std::make_shared<CausalLmHead>(config, config.encoder_decoder ? size_t{2} : size_t{1});
   Network network(make_backbone(config), head);
-  load_all(network.stored_weights(), config, folder);
+  load_all(network.stored_weights(), config, weights, folder);
   network.eval();
   network.set_precision(precision);
   Batch batch;
-  batch.streams = {packed(input)};
+  batch.streams = streams_of(input);
   const at::Tensor states = head->states(network.backbone(), batch, {});
   const at::Tensor loss = head->loss(network.backbone(), states, input.at("targets"));
   loss.backward();
   StateDict output{{"logits", head->logits(network.backbone(), states).detach()},
                    {"loss", loss.detach().reshape({1})}};
   for (const auto& [name, weight] : network.weights())
-    output["grad." + name] = config.stored(name, weight.grad());
+    if (weight.grad().defined()) output["grad." + name] = config.stored(name, weight.grad());
   return output;
 }
 

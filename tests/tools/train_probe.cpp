@@ -38,9 +38,11 @@ std::vector<Record> read_records(const std::string& path) {
 Json described(const Sample& sample) {
   Json targets = Json::object();
   for (const Target& target : sample.targets) targets[target.name] = target.values;
-  return {{"ids", sample.streams.at(0).ids},
-          {"segments", sample.streams.at(0).segments},
-          {"targets", targets}};
+  Json json = {{"ids", sample.streams.at(0).ids},
+               {"segments", sample.streams.at(0).segments},
+               {"targets", targets}};
+  if (sample.streams.size() > 1) json["decoder_ids"] = sample.streams.at(1).ids;
+  return json;
 }
 
 Json described(const SampleStore& store, Timeline timeline) {
@@ -70,6 +72,7 @@ void run(const std::string& config_path, const std::string& folder) {
                 sequence_limit(ModelConfig::load(model), *tokenizer, options.max_seq_length));
   config.refuse_unknown();
 
+  task->begin_from(model, options.max_seq_length > 0);
   for (const Record& record : records) {
     task->learn(record);
     task->learn_tokens(record, *tokenizer);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "models/kernels/embedding.h"
+#include "models/kernels_testing.h"
 #include "support/errors.h"
 #include "tune/optim/adamw_fused.h"
 #include "tune/optim/lazy_rows.h"
@@ -18,12 +19,10 @@
 namespace hone {
 namespace {
 
+using kernels::testing::error;
+using kernels::testing::normal;
 using testing_support::error_of;
 
-at::Tensor normal(at::IntArrayRef shape, uint64_t seed) {
-  return at::randn(shape, at::make_generator<at::CPUGeneratorImpl>(seed),
-                   at::TensorOptions(at::kFloat));
-}
 at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().requires_grad_(); }
 void set_gradient(const at::Tensor& value, const at::Tensor& gradient) {
   value.mutable_grad() = gradient;
@@ -35,9 +34,6 @@ Parameter table_parameter(const at::Tensor& value, double weight_decay = 0) {
   Parameter table = parameter("table", value, weight_decay);
   table.rows = c10::make_intrusive<kernels::TableRows>();
   return table;
-}
-double error(const at::Tensor& actual, const at::Tensor& expected) {
-  return ((actual - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
 // torch.optim.AdamW's rule in double, on all rows.

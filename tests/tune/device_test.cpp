@@ -8,6 +8,7 @@
 #include <array>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "models/kernels/cross_entropy.h"
 #include "support/errors.h"
@@ -117,12 +118,44 @@ TEST(Device, RowBoundariesStayOnTheCpu) {
     EXPECT_TRUE(column.is_meta());
   for (const auto& [name, target] : there.targets) EXPECT_TRUE(target.is_meta()) << name;
   EXPECT_TRUE(there.streams[0].cu_seqlens.is_cpu());
-  EXPECT_EQ(network.place(here).streams[0].seed, there.streams[0].seed)
-      << "the same batch draws the same decisions";
-  EXPECT_NE(network.place(make_micro_batch(run.store(), {2, 3}, 1, 0).batch).streams[0].seed,
-            there.streams[0].seed)
-      << "another micro-batch of the step draws others";
+  EXPECT_TRUE(there.streams[0].placed_ends.is_meta());
+  EXPECT_EQ(there.streams[0].seed, here.streams[0].seed) << "dropout decides as on the CPU";
+  EXPECT_EQ(network.place(here).streams[0].drawn, there.streams[0].drawn)
+      << "the device itself draws the same for the same batch";
+  EXPECT_NE(network.place(make_micro_batch(run.store(), {2, 3}, 1, 0).batch).streams[0].drawn,
+            there.streams[0].drawn)
+      << "for another micro-batch of the step it draws others";
   EXPECT_TRUE(there.streams[0].first_rows().is_meta());
+}
+
+TEST(Device, AStagedBatchIsTheSameInOneStretchOfMemory) {
+  TinyRun run("ner");
+  run.load_pipeline();
+  const Batch plain = make_micro_batch(run.store(), {0, 1, 2}, 1, 0).batch;
+  const Batch one = staged(plain, /*is_pinned=*/false);
+  const Packed &before = plain.streams[0], &after = one.streams[0];
+  for (const auto& [expected, actual] :
+       {std::pair(before.ids, after.ids), std::pair(before.positions, after.positions),
+        std::pair(before.segments, after.segments), std::pair(before.keys, after.keys),
+        std::pair(before.cu_seqlens, after.cu_seqlens)}) {
+    EXPECT_TRUE(at::equal(expected, actual));
+    EXPECT_TRUE(actual.storage().is_alias_of(one.staged.storage()));
+  }
+  for (const auto& [name, target] : plain.targets)
+    EXPECT_TRUE(at::equal(one.targets.at(name), target)) << name;
+}
+
+TEST(Device, TargetsAreCountedWithoutTheDevice) {
+  TinyRun run("ner");
+  run.load_pipeline();
+  Network& network = run.pipeline().network();
+  const Batch here = make_micro_batch(run.store(), {0, 1, 2}, 1, 0).batch;
+  const double count = run.pipeline().task().targets_in(here);
+  make_meta(network);
+  const Batch there = network.place(staged(here, /*is_pinned=*/false));  // its values are gone
+  EXPECT_GT(count, 0);
+  EXPECT_EQ(run.pipeline().task().targets_in(there), count);
+  EXPECT_TRUE(there.streams[0].ids.is_meta());
 }
 
 TEST(Device, NamesAreCheckedAndMustBeThere) {
@@ -141,6 +174,12 @@ TEST(Device, NamesAreCheckedAndMustBeThere) {
               "device \"cuda:1\" is not there: libtorch finds no GPU (a libtorch for the CPU alone "
               "never does)");
   }
+}
+
+TEST(Device, Tf32IsForAGpu) {
+  EXPECT_EQ(error_of([] { use_tf32(true, at::kCPU); }),
+            "tf32 is for a GPU: the CPU multiplies fp32 as it is");
+  EXPECT_EQ(error_of([] { use_tf32(false, at::kCPU); }), "no error");
 }
 
 TEST(Device, DecidesThePrecision) {

@@ -8,6 +8,8 @@
 #include <set>
 #include <thread>
 
+#include "base/error.h"
+
 namespace hone {
 namespace {
 

@@ -180,6 +180,48 @@ class LeastSquares {
   AdamW optimizer_;
 };
 
+// AdamW's rule in double from the moments that were kept, over 100 steps: what it moves, and that
+// each moment is kept as one of the two values around it.
+TEST(Moments, AdamWOnThemFollowsItsRuleOverAHundredSteps) {
+  const std::vector<int64_t> shape = {40, 30};  // four blocks and a part of one
+  const double rate = 1e-2, decay = 0.1;
+  for (const MomentType type : {MomentType::kBf16, MomentType::kInt8}) {
+    const at::Tensor value = moments_leaf(normal(shape, 3));
+    AdamW optimizer({{.name = "x", .value = value, .weight_decay = decay}}, {.moments = type});
+    NarrowMoments kept(type, shape);
+    at::Tensor mean = at::zeros(shape), square = at::zeros(shape);
+    for (int64_t step = 1; step <= 100; ++step) {
+      const at::Tensor g = normal(shape, 10 + static_cast<uint64_t>(step)) *
+                           at::pow(10.0, normal({40, 1}, 2)).to(at::kFloat);
+      const at::Tensor m = mean.to(at::kDouble) * 0.9 + g.to(at::kDouble) * 0.1,
+                       v = square.to(at::kDouble) * 0.999 + g.to(at::kDouble).square() * 0.001,
+                       before = value.detach().to(at::kDouble);
+      const double c1 = 1 - std::pow(0.9, step), c2 = 1 - std::pow(0.999, step);
+      const at::Tensor expected =
+          before * (1 - rate * decay) - rate / c1 * m / ((v / c2).sqrt() + 1e-8);
+      value.mutable_grad() = g;
+      optimizer.step(rate, 1);
+      EXPECT_LT((value.detach().to(at::kDouble) - expected).abs().max().item<double>(), 2e-6)
+          << step << " " << static_cast<int>(type);
+      kept.load(optimizer.state(), "x");
+      kept.read(0, mean.numel(), mean.mutable_data_ptr<float>(), square.mutable_data_ptr<float>());
+      if (type == MomentType::kBf16) {  // eight bits of fraction: neighbours are 2^-7 apart
+        EXPECT_LE(((mean.to(at::kDouble) - m).abs() - m.abs() / 128).max().item<double>(), 0);
+        continue;
+      }
+      // Of a decade the levels are 0.9 / 64 apart or less, of a scale whose highest level, 0.986,
+      // is the block's largest.
+      const at::Tensor largest = at::constant_pad_nd(m.flatten().abs(), {0, 80})
+                                     .view({-1, kMomentBlock})
+                                     .amax(1, true)
+                                     .expand({-1, kMomentBlock})
+                                     .flatten()
+                                     .slice(0, 0, m.numel());
+      EXPECT_LE(((mean - m).flatten().abs() - largest * (0.9 / 64 / 0.98)).max().item<double>(), 0);
+    }
+  }
+}
+
 TEST(Moments, AdamWFindsWhatItFindsWithFp32Ones) {
   LeastSquares exact(MomentType::kFp32);
   exact.run(0, 400);

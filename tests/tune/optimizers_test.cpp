@@ -49,7 +49,7 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
   std::ifstream file("tests/golden/optimizers.json");
   ASSERT_TRUE(file) << "tests/golden/optimizers.json is missing";
   const Json cases = Json::parse(file);
-  ASSERT_EQ(cases.size(), 9U);
+  ASSERT_EQ(cases.size(), 12U);
   for (const Json& one : cases) {
     const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"matrix", {5, 7}},
                                                                               {"vector", {6}}};
@@ -204,6 +204,9 @@ TEST(OptimArgs, AreTheOptimizersOwn) {
               HasSubstr("momentum"));
   EXPECT_THAT(error_of([] { train_section("{optim: adafactor, optim_args: {decay_rate: 0.8}}"); }),
               HasSubstr("less than 0"));
+  EXPECT_THAT(
+      error_of([] { train_section("{optim: adafactor, optim_args: {warmup_init: true}}"); }),
+      HasSubstr("relative_step: true"));
   EXPECT_THAT(error_of([] { train_section("{optim: adamw, optim_args: {beta1: 0.8}}"); }),
               HasSubstr("adamw has no options of its own"));
 }
@@ -211,6 +214,10 @@ TEST(OptimArgs, AreTheOptimizersOwn) {
 TEST(OptimArgs, ThatDoNothingAreTold) {
   TrainOptions options = train_section("{optim: lion, adam_beta1: 0.8}");
   EXPECT_THAT(idle_options(options, true), testing::Contains(HasSubstr("adam_beta1")));
+  EXPECT_THAT(idle_options(train_section("{optim: adafactor, learning_rate: 1e-3, optim_args: "
+                                         "{relative_step: true}}"),
+                           true),
+              testing::Contains(HasSubstr("relative_step")));
   options.optim = "adam";
   EXPECT_THAT(idle_options(options, true), testing::Not(testing::Contains(HasSubstr("adam_beta"))));
 }

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,8 +36,8 @@ std::vector<ChosenRegulariser> chosen(const std::string& yaml) {
 // A network with its regularisers, and the gradient of samples.
 class Trained {
  public:
-  Trained(TinyRun& run, const std::string& regularise) : run_(run) {
-    run.load_pipeline();
+  Trained(TinyRun& run, const std::string& regularise, bool loads = true) : run_(run) {
+    if (loads) run.load_pipeline();
     network().train();
     optimizer_ = optimizers().named("adamw").make(trainable_parameters(network(), tiny_options()),
                                                   tiny_options());
@@ -50,17 +51,23 @@ class Trained {
     return make_micro_batch(run_.store(), indices, 42, 0).batch;
   }
   const PassResult& last() const { return last_; }
+  double sum() const { return sum_; }  // of the losses of all passes
 
   // Of the samples in micro-batches of so many.
   std::map<std::string, at::Tensor> gradient(int64_t samples, int64_t micro) {
     clear_gradients(optimizer_->parameters());
     numbers.clear();
+    sum_ = 0;
+    double count = 0;
     for (int64_t first = 0; first < samples; first += micro) {
       std::vector<int64_t> indices;
       for (int64_t i = first; i < first + micro; ++i) indices.push_back(i);
       last_ = pass_(batch(indices));
+      count += last_.count;
+      sum_ += last_.loss;
       for (const auto& [name, value] : last_.numbers) numbers[name] += value;
     }
+    all_->before_step(count);
     std::map<std::string, at::Tensor> all;
     for (const Parameter& p : optimizer_->parameters()) all[p.name] = p.value.grad().clone();
     clear_gradients(optimizer_->parameters());
@@ -75,6 +82,7 @@ class Trained {
   std::unique_ptr<Regularisers> all_;
   Pass pass_;
   PassResult last_;
+  double sum_ = 0;
 };
 
 // ---- how far outputs are apart
@@ -137,7 +145,19 @@ TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
   EXPECT_THAT(refusal("freelb: {epsilon: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("neftune: {alpha: -1}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema: {decay: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("swa: {start: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("swa: {every: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("l2_sp: {alpha: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("mixout: {p: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("word_dropout: {p: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("layer_drop: {p: 1}"), HasSubstr("less than 1"));
+  EXPECT_THAT(refusal("mixup: {alpha: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("reinit: {layers: 0}"), HasSubstr("more than 0"));
+  EXPECT_THAT(refusal("gradual_unfreezing: {share: 0}"), HasSubstr("above 0"));
+  EXPECT_THAT(refusal("smart: {xi: 0}"), HasSubstr("more than 0"));
   EXPECT_THAT(refusal("ema:"), HasSubstr("write \"ema: {}\""));
+  EXPECT_THAT(refusal("average: {last: 1}"), HasSubstr("2 or more"));
+  EXPECT_THAT(refusal("average: {}\n  ema: {}"), HasSubstr("take one"));
 }
 
 TEST(Regularise, IsTakenInTheOrderOfTheTable) {
@@ -161,7 +181,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"ner", "{r_drop: {alpha: 2}, fgm: {}}"}, Case{"classify", "{pgd: {}}"},
                     Case{"ner", "{pgd: {steps: 2}, r_drop: {}}"}, Case{"classify", "{freelb: {}}"},
                     Case{"ner", "{freelb: {steps: 2, epsilon: 0.1}}"},
-                    Case{"classify", "{neftune: {}}"},
+                    Case{"classify", "{neftune: {}}"}, Case{"classify", "{smart: {}}"},
+                    Case{"ner", "{smart: {steps: 2}, pgd: {steps: 2}}"},
+                    Case{"classify", "{word_dropout: {p: 0.3}, r_drop: {}}"},
+                    Case{"classify", "{layer_drop: {p: 0.4}, r_drop: {}}"},
+                    Case{"ner", "{layer_drop: {p: 0.4}, fgm: {}}"}, Case{"classify", "{l2_sp: {}}"},
+                    Case{"ner", "{mixout: {p: 0.5}, fgm: {}}"},
+                    Case{"classify", "{reinit: {}, mixout: {}, l2_sp: {}, swa: {}}"},
                     Case{"ner", "{neftune: {}, r_drop: {}, fgm: {}}"}));
 
 TEST_P(EveryRegulariser, GradientDependsOnTheSamplesAlone) {
@@ -451,12 +477,462 @@ TEST(Ema, IsEvaluatedAndKeptAsTheBestWhileTheWeightsAreTrained) {
   EXPECT_NE(first_difference(evaluated, after), "");
 }
 
+// ---- checkpoint averaging
+
+TEST(Average, IsTheMeanOfTheLastCopiesWhileTheWeightsAreTrained) {
+  TinyRun run;
+  run.regularise_yaml = "{average: {last: 3, every: 2}}";
+  TrainOptions options = tiny_options();
+  options.max_steps = 11;
+  options.eval_strategy = "no";
+  std::map<std::string, at::Tensor> sum, last;  // copies are of steps 6, 8 and 10
+  run.also = [&](const Event& event) {
+    const auto* stepped = std::get_if<Stepped>(&event);
+    if (stepped == nullptr) return;
+    last = run.weights();
+    if (stepped->step < 6 || stepped->step % 2 != 0) return;
+    for (const auto& [name, value] : last)
+      sum[name] = sum.contains(name) ? sum.at(name) + value : value;
+  };
+  run.train(options);
+  for (auto& [name, value] : sum) value = value / 3;
+  EXPECT_LT(largest_difference(sum, run.weights()), 1e-5);
+  EXPECT_NE(first_difference(last, run.weights()), "");
+}
+
+TEST(Average, BeforeItsFirstCopyIsTheWeightsThemselves) {
+  TinyRun run, plain;
+  run.regularise_yaml = "{average: {every: 100}}";
+  TrainOptions options = tiny_options();
+  options.max_steps = 5;
+  options.eval_strategy = "no";
+  run.train(options);
+  plain.train(options);
+  EXPECT_EQ(first_difference(plain.weights(), run.weights()), "");
+}
+
+// ---- weights
+
+Trained plain(TinyRun& run) { return Trained(run, "{}"); }
+
+TEST(L2Sp, AddsTheGradientOfThePenaltyOnceAStep) {
+  TinyRun run("classify", {.dropout = 0}, 16), same("classify", {.dropout = 0}, 16);
+  Trained pulled(run, "{l2_sp: {alpha: 0.5, beta: 0.25}}");
+  Trained as_it_is = plain(same);
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (Network* network : {&pulled.network(), &as_it_is.network()}) {
+      for (auto& [name, value] : network->weights()) value.add_(0.01);
+    }
+  }
+  const auto with = pulled.gradient(16, 4), without = as_it_is.gradient(16, 4);
+  for (const auto& [name, value] : pulled.network().weights()) {
+    if (name.find("embeddings.") != std::string::npos) continue;  // those looked up alone
+    const at::Tensor pull = name.starts_with("bert.") ? at::full_like(value.detach(), 0.5 * 0.01)
+                                                      : 0.25 * value.detach();
+    EXPECT_TRUE(at::allclose(with.at(name) - without.at(name), 16 * pull, 1e-2, 2e-5)) << name;
+  }
+}
+
+TEST(L2Sp, LeavesWordsAloneThatWereNotLookedUp) {
+  TinyRun run("classify", {}, 16);
+  Trained pulled(run, "{l2_sp: {}}");
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (auto& [name, value] : pulled.network().weights()) value.add_(1);
+  }
+  const at::Tensor table = pulled.gradient(1, 1).at("bert.embeddings.word_embeddings.weight");
+  EXPECT_LT(table.abs().sum(1).count_nonzero().item<int64_t>(), table.size(0));
+}
+
+// A plain network whose weights were mixed by hand gives the same loss; its gradient goes to what
+// was kept, times 1 / (1 - p).
+TEST(Mixout, IsAPassOfMixedWeights) {
+  TinyRun run("classify", {.dropout = 0}, 8);
+  Trained mixed(run, "{mixout: {p: 0.5}}");
+  std::map<std::string, at::Tensor> starts;
+  {
+    const c10::AutoGradMode no_grad(false);
+    for (auto& [name, value] : mixed.network().weights()) {
+      starts[name] = value.detach().clone();
+      value.add_(0.1);
+    }
+  }
+  const auto before = run.weights();
+  const auto gradient = mixed.gradient(8, 4);
+  EXPECT_EQ(first_difference(before, run.weights()), "") << "the weights are back after the step";
+  int64_t kept = 0, all = 0;
+  for (const auto& [name, value] : gradient) {
+    if (!name.starts_with("bert.encoder") || value.dim() != 2) continue;
+    kept += value.count_nonzero().item<int64_t>();
+    all += value.numel();
+  }
+  EXPECT_NEAR(static_cast<double>(kept) / static_cast<double>(all), 0.5, 0.03);
+}
+
+TEST(Mixout, AtTheStartChangesNoLoss) {
+  TinyRun run("classify", {.dropout = 0}, 8), same("classify", {.dropout = 0}, 8);
+  Trained mixed(run, "{mixout: {p: 0.7}}");
+  Trained as_it_is = plain(same);
+  mixed.gradient(8, 8);
+  as_it_is.gradient(8, 8);
+  EXPECT_NEAR(mixed.last().loss, as_it_is.last().loss, 1e-4);
+}
+
+TEST(Swa, IsTheMeanOfTheLastSteps) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  TinyRun run;
+  run.regularise_yaml = "{swa: {start: 0.5, every: 2}}";
+  std::vector<std::map<std::string, at::Tensor>> seen;
+  run.also = [&](const Event& event) {
+    if (std::holds_alternative<Stepped>(event)) seen.push_back(run.weights());
+  };
+  run.train(options);
+  ASSERT_EQ(seen.size(), 12U);  // steps 7, 9 and 11 count
+  const auto averaged = run.weights();
+  for (const auto& [name, value] : averaged) {
+    const at::Tensor mean = (seen[6].at(name) + seen[8].at(name) + seen[10].at(name)) / 3;
+    EXPECT_TRUE(at::allclose(value, mean, 1e-5, 1e-6)) << name;
+  }
+}
+
+TEST(Swa, BeforeItBeginsTheWeightsThemselvesAreEvaluated) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  TinyRun with, without;
+  with.regularise_yaml = "{swa: {start: 0.99}}";  // of 12 steps none comes after
+  with.train(options);
+  without.train(options);
+  EXPECT_EQ(first_difference(with.weights(), without.weights()), "");
+}
+
+TEST(Reinit, BeginsTheTopLayersAnewAndNothingElse) {
+  TinyRun run, other;
+  Trained fresh(run, "{reinit: {}}");
+  const auto after = run.weights();
+  plain(other);
+  const auto before = other.weights();
+  for (const auto& [name, value] : after) {
+    const bool is_top =
+        name.find(".layer.1.") != std::string::npos || name.find(".pooler.") != std::string::npos;
+    const bool is_matrix = value.dim() == 2;
+    if (is_top && is_matrix) EXPECT_FALSE(at::equal(value, before.at(name))) << name;
+    if (!is_top) EXPECT_TRUE(at::equal(value, before.at(name))) << name;
+  }
+}
+
+TEST(Reinit, OfAllLayersIsRefused) {
+  TinyRun run;
+  EXPECT_THAT(error_of([&] { Trained(run, "{reinit: {layers: 2}}"); }),
+              HasSubstr("nothing of it would be left"));
+}
+
+TEST(GradualUnfreezing, LetsLayersJoinFromTheTopDown) {
+  TrainOptions options = tiny_options();
+  options.eval_strategy = options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  options.weight_decay = 0;
+  TinyRun run;
+  run.regularise_yaml = "{gradual_unfreezing: {share: 0.5}}";  // of 12 steps, two layers: 2 each
+  std::vector<std::map<std::string, at::Tensor>> seen;
+  run.also = [&](const Event& event) {
+    if (std::holds_alternative<Started>(event) || std::holds_alternative<Stepped>(event))
+      seen.push_back(run.weights());
+  };
+  run.train(options);
+  ASSERT_EQ(seen.size(), 13U);
+  const auto first_change = [&](const std::string& part) {
+    for (size_t step = 1; step < seen.size(); ++step) {
+      for (const auto& [name, value] : seen[step]) {
+        if (name.find(part) != std::string::npos && !at::equal(value, seen[0].at(name)))
+          return step;
+      }
+    }
+    return seen.size();
+  };
+  EXPECT_LE(first_change("classifier"), 2U);  // the first step of a warm-up has the rate 0
+  EXPECT_EQ(first_change(".layer.1."), 3U);
+  EXPECT_EQ(first_change(".layer.0."), 5U);
+  EXPECT_EQ(first_change("word_embeddings"), 7U);
+}
+
+// ---- words
+
+TEST(WordDropout, DropsTheShareAndNoSpecialToken) {
+  TinyRun run("classify", {}, 21);
+  run.load_pipeline();
+  const auto optimizer = optimizers().named("adamw").make(
+      trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
+  const auto one = chosen("regularise: {word_dropout: {p: 0.4}}")
+                       .at(0)
+                       .make(RegulariserContext{run.pipeline(), *optimizer});
+  const Tokenizer& tokenizer = run.pipeline().tokenizer();
+  int64_t words = 0, dropped = 0;
+  for (uint64_t step = 0; step < 40; ++step) {
+    const Batch batch = make_micro_batch(run.store(), {0, 1, 2, 3, 4}, 42, step).batch;
+    one->around_loss([&](const Batch& seen) {
+      const at::Tensor was = batch.streams[0].ids, is = seen.streams[0].ids;
+      for (int64_t i = 0; i < was.numel(); ++i) {
+        const auto before = was[i].item<int64_t>(), after = is[i].item<int64_t>();
+        const bool is_special =
+            before == *tokenizer.id("[CLS]") || before == *tokenizer.id("[SEP]");
+        if (is_special) EXPECT_EQ(before, after);
+        words += !is_special;
+        dropped += before != after;
+        if (before != after) EXPECT_EQ(after, tokenizer.unk_id());
+      }
+      return Outcome{};
+    })(batch);
+  }
+  EXPECT_NEAR(static_cast<double>(dropped) / static_cast<double>(words), 0.4, 0.03);
+}
+
+// ---- smoothness
+
+// Hidden states of samples, in training, with blocks left out.
+at::Tensor states_with(Trained& trained, double p, uint32_t pass = 0) {
+  Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  batch.streams[0].layer_drop = p;
+  batch.streams[0].pass = pass;
+  const at::NoGradGuard no_gradient;
+  return trained.network().backbone().forward(batch.streams);
+}
+
+TEST(LayerDrop, LeavesAWholeSampleAsItWasOrRunsTheBlock) {
+  TinyRun run("classify", {.layers = 1, .dropout = 0});
+  Trained trained(run, "{}");
+  const at::Tensor all = states_with(trained, 0), none = states_with(trained, 0.999999),
+                   some = states_with(trained, 0.5);
+  EXPECT_FALSE(all.allclose(none));
+  const Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  const auto* ends = batch.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  int left_out = 0;
+  for (int64_t s = 0; s < 20; ++s) {
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, ends[s], ends[s + 1]); };
+    const bool is_out = own(some).equal(own(none));
+    EXPECT_TRUE(is_out || own(some).equal(own(all))) << s;
+    left_out += is_out;
+  }
+  EXPECT_GT(left_out, 3);  // of 20, each with probability 1/2: beyond three deviations
+  EXPECT_LT(left_out, 17);
+  EXPECT_FALSE(some.equal(states_with(trained, 0.5, /*pass=*/1)));
+  trained.network().eval();
+  EXPECT_TRUE(all.equal(states_with(trained, 0.5)));
+}
+
+TEST(LayerDrop, DecidesForEachLayerByItself) {
+  TinyRun two("classify", {.layers = 2, .dropout = 0});
+  Trained trained(two, "{}");
+  std::vector<at::Tensor> whole, some;
+  Batch batch =
+      trained.batch({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
+  const at::NoGradGuard no_gradient;
+  trained.network().backbone().forward(batch.streams, {.states = &whole});
+  batch.streams[0].layer_drop = 0.5;
+  trained.network().backbone().forward(batch.streams, {.states = &some});
+  const auto* ends = batch.streams[0].cu_seqlens.const_data_ptr<int32_t>();
+  int first_alone = 0, both = 0;
+  for (int64_t s = 0; s < 20; ++s) {
+    const auto own = [&](const at::Tensor& x) { return x.slice(0, ends[s], ends[s + 1]); };
+    const bool ran_first = own(some[0]).equal(own(whole[0]));
+    first_alone += ran_first && own(some[1]).equal(own(some[0]));
+    both += own(some[1]).allclose(own(whole[1]));
+  }
+  EXPECT_GT(first_alone, 0);
+  EXPECT_GT(both, 0);
+}
+
+TEST(Mixup, GradientIsThatOfItsFormula) {
+  TinyRun run("classify", {.dropout = 0});
+  Trained trained(run, "{mixup: {alpha: 1}}");
+  const auto ours = trained.gradient(5, 5);
+  const double share = trained.numbers.at("mixup.share") / 5;
+  EXPECT_GT(share, 0);
+  EXPECT_LT(share, 1);
+  const Batch batch = trained.batch({0, 1, 2, 3, 4});
+  Backbone& backbone = trained.network().backbone();
+  const Packed& tokens = batch.streams[0];
+  const Rows rows = Rows(tokens, true).choose(tokens.first_rows());
+  const at::Tensor h = backbone.pool(backbone.forward(batch.streams, {.rows = rows.chosen()}),
+                                     rows),
+                   partners = at::tensor({1, 0, 3, 2, 4}, at::kLong);
+  std::map<std::string, at::Tensor> weights;
+  for (const auto& [name, value] : trained.network().weights()) weights[name] = value;
+  const at::Tensor mixed = share * h + (1 - share) * h.index_select(0, partners),
+                   logits = at::linear(mixed, weights.at("classifier.weight"),
+                                       weights.at("classifier.bias")),
+                   labels = batch.targets.at("labels").to(at::kLong);
+  const auto loss = [&](const at::Tensor& of) {
+    return at::cross_entropy_loss(logits, of, {}, at::Reduction::Sum);
+  };
+  const at::Tensor sum =
+      share * loss(labels) + (1 - share) * loss(labels.index_select(0, partners));
+  EXPECT_NEAR(trained.last().loss, sum.item<double>(), 1e-5);
+  sum.backward();
+  for (const auto& [name, value] : ours)
+    EXPECT_TRUE(at::allclose(value, weights.at(name).grad(), 1e-4, 1e-6)) << name;
+}
+
+TEST(Mixup, GradientDependsOnThePairsAlone) {
+  TinyRun run("classify", {}, 16);
+  Trained trained(run, "{mixup: {}, r_drop: {}}");
+  const auto whole = trained.gradient(16, 16);
+  for (const int64_t micro : {4, 2}) {
+    for (const auto& [name, value] : trained.gradient(16, micro))
+      EXPECT_TRUE(at::allclose(value, whole.at(name), 1e-4, 2e-6)) << name << " " << micro;
+  }
+}
+
+TEST(Mixup, SharesAreOfTheBetaDistributionAndOfTheStep) {
+  TinyRun run("classify", {.layers = 1, .dropout = 0});
+  run.load_pipeline();
+  run.pipeline().network().train();
+  const auto optimizer = optimizers().named("adamw").make(
+      trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
+  const Regularisers all(chosen("regularise: {mixup: {alpha: 0.4}}"), {run.pipeline(), *optimizer});
+  const Pass pass = all.pass(run.pipeline().task(), run.pipeline().network(), {});
+  constexpr int kSteps = 300;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // the steps are tiny
+  double sum = 0, squares = 0;
+  for (int64_t step = 0; step < kSteps; ++step) {
+    const PassResult result = pass(make_micro_batch(run.store(), {0, 1}, 42, step).batch);
+    const double share = result.numbers.at(0).second / result.count;
+    sum += share;
+    squares += share * share;
+  }
+  at::set_num_threads(threads);
+  const double mean = sum / kSteps, variance = squares / kSteps - mean * mean;
+  EXPECT_NEAR(mean, 0.5, 0.08);
+  EXPECT_NEAR(variance, 0.25 / 1.8, 0.03);  // 1 / (4 (2 alpha + 1))
+}
+
+TEST(Mixup, OfATaskWithoutAPooledVectorIsRefused) {
+  TinyRun run("ner");
+  EXPECT_THAT(error_of([&] { Trained(run, "{mixup: {}}"); }),
+              AllOf(HasSubstr("regularise.mixup"), HasSubstr("ner")));
+}
+
+TEST(Mixup, LearnsWithSeveralLabelsAndNumbers) {
+  TinyRun labels, numbers;
+  for (Record& record : labels.train_records())
+    record.fields["label"] = Json::array({record.fields["label"]});
+  for (size_t i = 0; i < numbers.train_records().size(); ++i)
+    numbers.train_records()[i].fields["label"] = 0.5 * static_cast<double>(i % 3);
+  numbers.task_yaml = "{type: regression}";
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "no";
+  for (TinyRun* run : {&labels, &numbers}) {
+    run->regularise_yaml = "{mixup: {}}";
+    run->train(options);
+    EXPECT_TRUE(std::isfinite(run->events_of<Stepped>().back().loss));
+  }
+}
+
+TEST(Smart, DivergesMoreFurtherAway) {
+  double before = 0;
+  for (const char* yaml : {"{smart: {epsilon: 0.01}}", "{smart: {epsilon: 0.1}}", "{smart: {}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, yaml);
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.numbers.at("smart.divergence"), before) << yaml;
+    before = trained.numbers.at("smart.divergence");
+  }
+}
+
+TEST(Smart, FindsAWorseDirectionThanChance) {
+  TinyRun run("classify", {.dropout = 0}, 8);
+  Trained trained(run, "{smart: {epsilon: 0.5, steps: 2}}");
+  trained.gradient(8, 8);
+  const double worst = trained.numbers.at("smart.divergence");
+  trained.network().eval();
+  const c10::AutoGradMode no_grad(false);
+  const Batch batch = trained.batch({0, 1, 2, 3, 4, 5, 6, 7});
+  const int64_t width = trained.network().backbone().embedding_width();
+  const Shifts random = noise(batch, width);
+  const Shifts moved = scaled(batch, random, 0.5 / norms(batch, random));
+  const Divergence apart = run.pipeline().task().divergence();
+  const double by_chance = apart(trained.network().forward(batch),
+                                 trained.network().forward(with_added(batch, moved)), batch)
+                               .item<double>();
+  EXPECT_GT(worst, by_chance);
+}
+
+TEST(Smart, OfATaskWithoutDivergenceIsRefused) {
+  TinyRun run("ner");
+  run.task_yaml = "{crf: true}";
+  EXPECT_THAT(error_of([&] { Trained(run, "{smart: {}}"); }), HasSubstr("regularise.smart"));
+}
+
+// ---- what has no direction
+
+class WithoutADirection : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Regularise, WithoutADirection,
+                         testing::Values("{fgm: {}}", "{pgd: {}}", "{freelb: {}}", "{smart: {}}"));
+
+// A head of zeros: no word changes the output, and 0 / 0 would be no number.
+TEST_P(WithoutADirection, GradientsAreNumbersInFp32AndBf16) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, GetParam());
+    trained.network().set_precision(precision);
+    {
+      const c10::AutoGradMode no_grad(false);
+      for (auto& [name, value] : trained.network().weights()) {
+        if (name.starts_with("classifier")) value.zero_();
+      }
+    }
+    const auto gradient = trained.gradient(8, 8);
+    for (const auto& [name, value] : gradient)
+      EXPECT_TRUE(value.isfinite().all().item<bool>()) << name;
+    EXPECT_GT(gradient.at("classifier.weight").norm().item<double>(), 0);
+    for (const auto& [name, value] : trained.numbers) EXPECT_TRUE(std::isfinite(value)) << name;
+  }
+}
+
+// Their own gradient is not asked for, and the words' shift has one all the same.
+TEST(Fgm, ClimbsWithFrozenEmbeddings) {
+  for (const char* yaml : {"{fgm: {epsilon: 0.1}}", "{pgd: {epsilon: 0.1, alpha: 0.05}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    run.load_pipeline();
+    for (auto& [name, value] : run.pipeline().network().weights())
+      value.requires_grad_(name.find("embeddings") == std::string::npos);
+    Trained trained(run, yaml, /*loads=*/false);
+    const auto gradient = trained.gradient(8, 4);
+    EXPECT_FALSE(gradient.contains("bert.embeddings.word_embeddings.weight"));
+    EXPECT_GT(trained.numbers.begin()->second, trained.sum());
+  }
+}
+
+TEST(Fgm, RaisesTheLossMoreFurtherAway) {
+  double before = 0;
+  for (const char* yaml : {"{fgm: {epsilon: 0.001}}", "{fgm: {epsilon: 0.03}}", "{fgm: {}}"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, yaml);
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.numbers.at("fgm.loss"), std::max(before, trained.last().loss)) << yaml;
+    before = trained.numbers.at("fgm.loss");
+  }
+}
+
 // ---- runs
 
 class EveryRun : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                          testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
-                                         "{r_drop: {}, fgm: {}, ema: {}}"));
+                                         "{average: {last: 3, every: 2}}",
+                                         "{r_drop: {}, fgm: {}, ema: {}}", "{swa: {start: 0.3}}",
+                                         "{l2_sp: {}, mixout: {p: 0.4}}",
+                                         "{gradual_unfreezing: {}}",
+                                         "{reinit: {}, word_dropout: {}, smart: {}}",
+                                         "{mixup: {}, layer_drop: {p: 0.3}}"));
 
 // Killed without warning some steps after its checkpoint.
 TEST_P(EveryRun, KilledAndResumedEqualsTheUninterruptedBitForBit) {

@@ -48,6 +48,8 @@ TEST(TrainOptions, ReadEveryKey) {
   lr_power: 2
   lr_num_cycles: 2
   lr_decay_ratio: 0.2
+  lr_plateau_factor: 0.5
+  lr_plateau_patience: 3
   label_smoothing_factor: 0.1
   max_seq_length: 64
   group_by_length: false
@@ -67,13 +69,16 @@ TEST(TrainOptions, ReadEveryKey) {
   load_best_model_at_end: false
   task_sampling: temperature
   task_temperature: 3
+  class_sampling: sqrt
+  tf32: true
+  cache_frozen: 2
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
   for (const auto& [key, value] : set.items()) {
     if (key == "optim_moments") continue;  // AdamW's alone
     EXPECT_NE(value, unset.at(key)) << key;
   }
-  EXPECT_EQ(set.size(), 44U);
+  EXPECT_EQ(set.size(), 49U);
   EXPECT_EQ(read("train: {optim_moments: bf16}").optim_moments, "bf16");
 }
 

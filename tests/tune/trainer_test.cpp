@@ -11,6 +11,7 @@
 #include "tune/batch_loader.h"
 #include "tune/checkpoint.h"
 #include "tune/parameters.h"
+#include "tune/run_progress.h"
 
 namespace hone {
 namespace {
@@ -185,6 +186,12 @@ TEST(Trainer, ResumesBitForBitWithTokenBudgetAccumulationAndFractionalEpochs) {
   for (const int64_t step : {2, 5}) expect_equal_when_interrupted_after(step, options, "classify");
 }
 
+TEST(Trainer, ResumesBitForBitWithClassesDrawnEquallyOften) {
+  TrainOptions options = options_that_save_each_step();
+  options.class_sampling = "equal";
+  for (const int64_t step : {4, 8}) expect_equal_when_interrupted_after(step, options, "classify");
+}
+
 TEST(Trainer, ResumesBitForBitInBf16) {
   TrainOptions options = options_that_save_each_step();
   options.precision = "bf16";
@@ -244,6 +251,40 @@ TEST(Trainer, ResumeRefusesAnotherPlanAndWarnsOfAnotherRate) {
   ASSERT_EQ(run.events_of<Warned>().size(), 1U);
   EXPECT_THAT(run.events_of<Warned>()[0].message,
               HasSubstr("learning_rate was 0.002 before and is 0.001 now"));
+}
+
+TEST(Trainer, ResumeRefusesAnotherWayToDrawClasses) {
+  TinyRun run;
+  run.train(tiny_options());
+  TrainOptions equal = tiny_options();
+  equal.class_sampling = "equal";
+  EXPECT_THAT(complaint([&] { run.train(equal, true); }, ErrorKind::kUsage),
+              HasSubstr("class_sampling \"size\", now it is \"equal\""));
+}
+
+// As after running out of memory in the middle of an epoch.
+TEST(Trainer, ResumeMaySplitTheSameStepsIntoSmallerMicroBatches) {
+  struct Killed {};
+  TinyRun whole, cut;
+  TrainOptions options = tiny_options();
+  whole.train(options);
+  options.save_strategy = "steps";
+  options.save_steps = 2;
+  cut.also = [&](const Event& event) {
+    const auto* step = std::get_if<Stepped>(&event);
+    if (step != nullptr && step->step == 3) throw Killed{};
+  };
+  EXPECT_THROW(cut.train(options), Killed);
+  cut.also = [](const Event&) {};
+  options.per_device_train_batch_size = 1;
+  options.gradient_accumulation_steps = 4;
+  cut.train(options, true);
+  EXPECT_EQ(cut.events_of<Started>().at(0).step, 2);
+  for (const auto& [name, value] : whole.weights())
+    EXPECT_LT((cut.weights().at(name) - value).abs().max().item<double>(), 2e-4) << name;
+  options.gradient_accumulation_steps = 3;
+  EXPECT_THAT(complaint([&] { cut.train(options, true); }, ErrorKind::kUsage),
+              HasSubstr("gradient_accumulation_steps"));
 }
 
 // What was changed between a run and its continuation, and what the refusal says of it.
@@ -589,6 +630,49 @@ TEST(Trainer, ComputesInBf16WithFp32Masters) {
   for (const auto& [name, value] : run.weights())
     EXPECT_EQ(value.scalar_type(), at::kFloat) << name;
   EXPECT_EQ(run.events_of<Started>().at(0).precision, "bf16");
+}
+
+// ---- a rate that goes by evaluations
+
+TEST(Plateau, TheRateFallsAfterMoreThanPatienceEvaluationsThatWereNotTheBest) {
+  RunProgress progress;
+  std::vector<double> factors;
+  for (const bool is_best : {true, false, false, false, true, false, false, false, false, false}) {
+    progress.wait_on_plateau(is_best, 0.5, 2);
+    factors.push_back(progress.rate_factor);
+  }
+  EXPECT_EQ(factors, (std::vector<double>{1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25}));
+}
+
+TEST(Plateau, IsKeptInACheckpoint) {
+  RunProgress progress, again;
+  for (int i = 0; i < 5; ++i) progress.wait_on_plateau(false, 0.5, 2);
+  again.load_state(progress.state());
+  EXPECT_EQ(again.rate_factor, progress.rate_factor);
+  EXPECT_EQ(again.waited, progress.waited);
+}
+
+TEST(Plateau, OfARunIsThatOfItsEvaluations) {
+  testing_support::TinyRun run;
+  TrainOptions options = testing_support::tiny_options();
+  options.lr_scheduler_type = kReduceOnPlateau;
+  options.lr_plateau_factor = 0.5;
+  options.lr_plateau_patience = 0;
+  options.eval_strategy = "steps";
+  options.eval_steps = 2;
+  options.warmup_ratio = 0;
+  int64_t evaluations = 0;
+  run.evaluate_instead = [&] {  // the first is the best
+    Report report;
+    return std::pair(report, 1.0 + static_cast<double>(evaluations++));
+  };
+  options.metric_for_best_model = "loss";
+  run.train(options);
+  const auto steps = run.events_of<Stepped>();
+  ASSERT_EQ(steps.size(), 12U);
+  EXPECT_EQ(steps[2].learning_rate, options.learning_rate);
+  EXPECT_EQ(steps[4].learning_rate, options.learning_rate / 2);
+  EXPECT_EQ(steps[6].learning_rate, options.learning_rate / 4);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "base/kept_sums.h"
 #include "cli/arguments.h"
 #include "cli/engine/engine.h"
+#include "run/add_tokens.h"
 
 namespace hone {
 namespace {
@@ -155,6 +156,7 @@ Json checked_json(const RunConfig& config, Checked& checked) {
   for (const Leak& leak : dataset.leaks()) json["leaks"].push_back(leak.json());
   json["estimate"]["free_disk_bytes"] = free_disk_bytes(config.output_dir);
   for (const auto& [split, audit] : dataset.audits()) json["data"][split] = split_json(*audit);
+  if (checked.baseline) json["baseline"] = checked.baseline->json();
   return json;
 }
 
@@ -164,7 +166,15 @@ std::string checked_text(const RunConfig& config, Checked& checked) {
   for (const auto& [split, audit] : dataset.audits()) text += split_text(split, *audit);
   return text + leak_text(dataset.leaks()) + "\nestimate\n" + checked.cost.text() +
          fmt::format("free    {:.0f} MB\n",
-                     static_cast<double>(free_disk_bytes(config.output_dir)) / 1e6);
+                     static_cast<double>(free_disk_bytes(config.output_dir)) / 1e6) +
+         (checked.baseline ? "\n" + checked.baseline->text() : "");
+}
+
+// Nothing where it is not asked for.
+std::optional<AddedTokens> added_tokens(const CLI::App& arguments, const RunConfig& config) {
+  const std::string folder = text_of(arguments, "--add-tokens");
+  if (folder.empty()) return std::nullopt;
+  return add_tokens(config, folder, number_of(arguments, "--least"));
 }
 
 }  // namespace
@@ -182,13 +192,15 @@ int run_check(const CLI::App& arguments) {
     if (!as_json)
       std::cout << "stage " << stage.stage << "\n\n" << checked_text(stage, checked) << '\n';
   }
-  Checked checked = check(config);
+  Checked checked = check(config, flag_of(arguments, "--baseline"));
   keep_sums_of(checked.prepared.model_folder);
+  const std::optional<AddedTokens> added = added_tokens(arguments, config);
   if (!as_json) {
-    std::cout << checked_text(config, checked);
+    std::cout << checked_text(config, checked) << (added ? "\n" + added->text() : "");
     return 0;
   }
   Json json = checked_json(config, checked);
+  if (added) json["added_tokens"] = added->json();
   if (!stages.empty()) json["stages"] = std::move(stages);
   std::cout << to_text(json) << '\n';
   return 0;

@@ -37,7 +37,7 @@ int run_embed(const CLI::App& arguments) {
   const auto pipeline = load_embedder(text_of(arguments, "MODEL"), load_options(arguments));
   const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
-  const EmbedOptions options{number_of(arguments, "--max-tokens"), text_of(arguments, "--prompt")};
+  const EmbedOptions options{max_tokens_of(arguments, *pipeline), text_of(arguments, "--prompt")};
   if (!out.ends_with(".npy"))
     return tell_answered(write_lines(*pipeline, reading, options, out), reading);
   const int64_t rows = embed_to_npy(*pipeline, reading, options, out);

@@ -6,6 +6,7 @@
 #include "cli/engine/engine.h"
 #include "models/adapters/adapter.h"
 #include "models/backbone.h"
+#include "models/kernels/gpu/launcher.h"
 #include "run/environment.h"
 #include "tasks/task.h"
 #include "tune/machine.h"
@@ -16,6 +17,10 @@ int run_env(const CLI::App& arguments) {
   const at::Device device = resolve_device("auto");
   Json environment = environment_json(device);
   environment["precision"] = precision_name(resolve_precision("auto", device));
+  if (device.is_cuda()) {
+    const std::string missing = kernels::gpu::missing_kernels(device);
+    environment["gpu_kernels"] = missing.empty() ? "ready" : missing;
+  }
   environment["tasks"] = Json::array();
   for (const TaskInfo& info : tasks()) environment["tasks"].push_back(info.name);
   environment["models"] = families().names();

@@ -36,6 +36,11 @@ Reading reading_of(const std::string& path, const CLI::App& arguments, const Pip
   return reading;
 }
 
+int64_t max_tokens_of(const CLI::App& arguments, const Pipeline& pipeline) {
+  return arguments.get_option("--max-tokens")->count() > 0 ? number_of(arguments, "--max-tokens")
+                                                           : usual_tokens(pipeline.device());
+}
+
 LoadOptions load_options(const CLI::App& arguments) {
   return {.task = words_of(arguments, true),
           .precision = text_of(arguments, "--precision"),
@@ -53,6 +58,13 @@ std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments) {
   LoadOptions options = load_options(arguments);
   options.part = text_of(arguments, "--task");
   return load_model(text_of(arguments, "MODEL"), options);
+}
+
+std::vector<NamedAdapter> named_adapters(const CLI::App& arguments) {
+  std::vector<NamedAdapter> adapters;
+  for (const std::string& word : list_of(arguments, "--adapter"))
+    adapters.push_back(NamedAdapter::read(word));
+  return adapters;
 }
 
 int tell_answered(const Answered& answered, const Reading& reading) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "run/adapters.h"
 #include "run/answer.h"
 #include "run/load.h"
 #include "run/reading.h"
@@ -20,6 +21,9 @@ namespace hone {
 // do not name is the model's own. "-" is standard input.
 Reading reading_of(const std::string& path, const CLI::App& arguments, const Pipeline& pipeline);
 
+// What --max-tokens says, or what is usual on the model's device.
+int64_t max_tokens_of(const CLI::App& arguments, const Pipeline& pipeline);
+
 // What --precision, --device and --threads say; KEY=VALUE words that begin with "task." stand in
 // for the options that a model was saved with.
 LoadOptions load_options(const CLI::App& arguments);
@@ -29,6 +33,9 @@ LoadOptions load_task_options(const CLI::App& arguments);
 
 // A saved model set up by these.
 std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
+
+// What --adapter says, each time.
+std::vector<NamedAdapter> named_adapters(const CLI::App& arguments);
 
 // Tells of rows that have no answer: an error, or a warning where the reading passes over them.
 // Gives the exit code.

@@ -30,13 +30,26 @@ int print_written(Pipeline& pipeline, const Reading& reading, int64_t max_tokens
   return stop_exit_code();
 }
 
+// Of several adapters, whatever their tasks.
+int print_by_adapter(const Pipeline& first, const CLI::App& arguments, const Reading& reading) {
+  const AdapterModels models(first, named_adapters(arguments));
+  const Answered answered =
+      answer_rows(models, reading, {.max_tokens = number_of(arguments, "--max-tokens")},
+                  [](std::span<const Json> lines) {
+                    for (const Json& line : lines) print(line);
+                    std::cout.flush();
+                  });
+  return tell_answered(answered, reading);
+}
+
 }  // namespace
 
 int run_predict(const CLI::App& arguments) {
   const auto pipeline = load_pipeline(arguments);
   const Reading reading = reading_of(text_of(arguments, "FILE"), arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
-  const int64_t max_tokens = number_of(arguments, "--max-tokens");
+  const int64_t max_tokens = max_tokens_of(arguments, *pipeline);
+  if (flag_of(arguments, "--adapter")) return print_by_adapter(*pipeline, arguments, reading);
   if (pipeline->task().generation() != nullptr)
     return print_written(*pipeline, reading, max_tokens);
   const Answered answered =

@@ -93,7 +93,7 @@ int run_search(const CLI::App& arguments) {
   const auto pipeline = load_embedder(text_of(arguments, "MODEL"), load_options(arguments));
   const Reading reading = reading_of(path, arguments, *pipeline);
   tell_idle("data", idle_options(reading.source, "text"));
-  const int64_t max_tokens = number_of(arguments, "--max-tokens"), k = number_of(arguments, "-k");
+  const int64_t max_tokens = max_tokens_of(arguments, *pipeline), k = number_of(arguments, "-k");
   const Searched searched =
       is_npy ? open_corpus(*pipeline, path, texts, reading)
              : embed_corpus(*pipeline, reading, {max_tokens, text_of(arguments, "--prompt")});

@@ -91,6 +91,32 @@ std::optional<std::string_view> Charsmap::find(std::string_view text) const {
   return std::nullopt;
 }
 
+std::optional<Charsmap::Key> Charsmap::longest_key(std::string_view text) const {
+  std::optional<Key> longest;
+  uint32_t base = offset_of(units_[0]);
+  for (size_t at = 0; at < text.size(); ++at) {
+    const uint32_t node = child(base, static_cast<unsigned char>(text[at]));
+    if (node == kNone) break;
+    base = node ^ offset_of(units_[node]);
+    if (has_value(units_[node])) longest = Key{at + 1, texts_.data() + value_of(units_[base])};
+  }
+  return longest;
+}
+
+void Charsmap::apply_longest(NormalizedText& text) const {
+  const std::string_view all = text.view();
+  std::vector<Change> changes;
+  for (size_t at = 0; at < all.size();) {
+    if (const std::optional<Key> key = longest_key(all.substr(at))) {
+      append_changes(all.substr(at, key->size), key->becomes, changes);
+      at += key->size;
+    } else {
+      changes.push_back({next_code_point(all, at), 0});
+    }
+  }
+  text.transform(changes);
+}
+
 void Charsmap::apply(NormalizedText& text) const {
   constexpr size_t kMostBytes = 5;
   const std::string_view all = text.view();

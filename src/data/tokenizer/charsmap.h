@@ -25,11 +25,18 @@ class Charsmap {
   // begins with (what follows the key is dropped), else character by character. Where what the text
   // begins with is removed, offsets after it are early by as much, as there.
   void apply(NormalizedText& text) const;
+  // As SentencePiece itself does it: at each place the longest key, whatever graphemes there are.
+  void apply_longest(NormalizedText& text) const;
 
  private:
   std::vector<uint32_t> units_;
   std::string texts_;  // each ended by a zero byte
 
+  struct Key {
+    size_t size;  // bytes
+    std::string_view becomes;
+  };
+  std::optional<Key> longest_key(std::string_view text) const;
   uint32_t child(uint32_t base, unsigned char byte) const;
   void check(const Where& where) const;
 };

@@ -171,14 +171,14 @@ class HfTokenizer::Writer {
 };
 
 void HfTokenizer::encode(std::string_view text, Encoding& out) const {
-  encode(text, /*is_fast=*/true, out);
+  encode_all(text, /*is_fast=*/true, out);
 }
 
 void HfTokenizer::encode_by_parts(std::string_view text, Encoding& out) const {
-  encode(text, /*is_fast=*/false, out);
+  encode_all(text, /*is_fast=*/false, out);
 }
 
-void HfTokenizer::encode(std::string_view text, bool is_fast, Encoding& out) const {
+void HfTokenizer::encode_all(std::string_view text, bool is_fast, Encoding& out) const {
   out.ids.clear();
   out.offsets.clear();
   out.words.clear();
@@ -260,6 +260,11 @@ NormalizedText HfTokenizer::normalized(std::string_view text, int32_t begin, Spa
   while (at < size && whole.source(at, at + 1).start < piece.start) ++at;
   if (at == 0 || whole.source(at - 1, at).end <= piece.start) return whole.slice(at, size);
   return normalized(text, piece.start, piece);
+}
+
+std::string HfTokenizer::normalized(std::string_view text) const {
+  const auto size = static_cast<int32_t>(text.size());
+  return size == 0 ? "" : std::string(normalized(text, 0, {0, size}).view());
 }
 
 void HfTokenizer::encode_piece(std::string_view text, Span range, Writer& writer,
@@ -376,6 +381,11 @@ std::string HfTokenizer::decode(const std::vector<int32_t>& ids, bool skip_speci
     if (added != nullptr || parts_.model->vocabulary().has(id)) tokens.push_back(token(id));
   }
   return decoder_(tokens);
+}
+
+bool HfTokenizer::is_special(int32_t id) const {
+  const AddedToken* added = added_.find(id);
+  return added != nullptr && added->special;
 }
 
 std::string HfTokenizer::token(int32_t id) const {

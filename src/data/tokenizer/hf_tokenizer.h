@@ -29,7 +29,7 @@ struct TokenizerParts {
   std::string config_file;
 };
 
-class HfTokenizer final : public Tokenizer {
+class HfTokenizer : public Tokenizer {
  public:
   explicit HfTokenizer(TokenizerParts parts);
 
@@ -42,6 +42,7 @@ class HfTokenizer final : public Tokenizer {
   int64_t special_tokens_added(bool is_pair) const override {
     return post_processor_.special_tokens(is_pair);
   }
+  std::string normalized(std::string_view text) const override;
   std::string decode(const std::vector<int32_t>& ids, bool skip_special) const override;
   std::string token(int32_t id) const override;
   std::optional<int32_t> id(std::string_view token) const override;
@@ -55,6 +56,10 @@ class HfTokenizer final : public Tokenizer {
   // The same by the separate parts, also where BertEncoder or PieceEncoder would do: what those are
   // tested against.
   void encode_by_parts(std::string_view text, Encoding& out) const;
+
+ protected:
+  // An added token that decode(…, skip_special) leaves out.
+  bool is_special(int32_t id) const;
 
  private:
   class Writer;
@@ -77,7 +82,7 @@ class HfTokenizer final : public Tokenizer {
 
   class Cutter;
 
-  void encode(std::string_view text, bool is_fast, Encoding& out) const;
+  void encode_all(std::string_view text, bool is_fast, Encoding& out) const;
   void encode_between(std::string_view text, const TextBorders& borders, CutEncoding& out) const;
   // Where cuts keep the model from making special tokens of plain bytes that spell them.
   std::vector<int32_t> missing_cuts(std::string_view text, const TextBorders& borders,

@@ -244,12 +244,13 @@ void NormalizedText::isolate_chinese() {
   if (is_any) transform(changes);
 }
 
-void NormalizedText::strip(bool left, bool right) {
+void NormalizedText::strip(bool left, bool right, bool blanks_alone) {
   const std::string_view text = view();
   size_t begin = 0, end = 0, at = 0;  // end: after the last code point that is not white space
   bool is_leading = true;
   while (at < text.size()) {
-    const bool is_space = unicode::is_white_space(next_code_point(text, at));
+    const char32_t code = next_code_point(text, at);
+    const bool is_space = blanks_alone ? code == U' ' : unicode::is_white_space(code);
     if (is_space && is_leading) begin = at;
     if (!is_space) {
       is_leading = false;

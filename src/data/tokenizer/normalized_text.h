@@ -37,9 +37,9 @@ class NormalizedText {
   void keep_if(const std::function<bool(char32_t)>& is_kept);
   void map(const std::function<char32_t(char32_t)>& to);
   void lowercase();
-  void normalize(bool is_compatible, bool is_composed);  // NFD, NFKD, NFC, NFKC
-  void isolate_chinese();                                // spaces around
-  void strip(bool left, bool right);
+  void normalize(bool is_compatible, bool is_composed);          // NFD, NFKD, NFC, NFKC
+  void isolate_chinese();                                        // spaces around
+  void strip(bool left, bool right, bool blanks_alone = false);  // blanks or all white space
   void replace(const Finder& finder, std::string_view by);
   void prepend(std::string_view prefix);  // nothing on an empty text
 

@@ -58,8 +58,10 @@ std::unique_ptr<Normalizer> make_precompiled(const JsonNode& node) {
   const JsonNode map = node.at("precompiled_charsmap");
   const auto bytes = from_base64(map.text());
   if (!bytes) throw map.error("not base64: its letters, in fours");
-  return make([table = std::make_shared<Charsmap>(*bytes, Where{map.file()})](
-                  NormalizedText& text) { table->apply(text); });
+  const auto table = std::make_shared<Charsmap>(*bytes, Where{map.file()});
+  if (node.boolean_or(kLongestKeys, false))
+    return make([table](NormalizedText& text) { table->apply_longest(text); });
+  return make([table](NormalizedText& text) { table->apply(text); });
 }
 
 // What the reference calls Nmt, after the rules of machine translation that SentencePiece has.
@@ -111,8 +113,10 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node) {
       text.keep_if([](char32_t c) { return !unicode::is_combining_mark(c); });
     });
   if (type == "Strip") {
-    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean()](
-                    NormalizedText& text) { text.strip(left, right); });
+    return make([left = node.at("strip_left").boolean(), right = node.at("strip_right").boolean(),
+                 blanks_alone = node.boolean_or(kBlanksAlone, false)](NormalizedText& text) {
+      text.strip(left, right, blanks_alone);
+    });
   }
   if (type == "Prepend")
     return make(

@@ -35,6 +35,10 @@ class BertNormalizer final : public Normalizer {
   BertNormalizerOptions options_;
 };
 
+// SentencePiece's own ways, which Hugging Face's parts do not have: of Precompiled its longest keys
+// (Charsmap::apply_longest), of Strip no white space but blanks.
+constexpr const char *kLongestKeys = "longest_keys", *kBlanksAlone = "blanks_alone";
+
 // Null for null. BertNormalizer, Sequence, NFC, NFD, NFKC, NFKD, Nmt, Lowercase, StripAccents,
 // Strip, Prepend, Replace and Precompiled; any other is an Error(kModel) that says so.
 std::unique_ptr<Normalizer> make_normalizer(const JsonNode& node);

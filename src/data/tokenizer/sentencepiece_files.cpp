@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
@@ -231,6 +232,36 @@ Form camembert_form(const Source& source) {
   return form;
 }
 
+// mBART-50's, in the order of their ids; mBART has the first 25.
+constexpr const char* kLanguages[] = {
+    "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN",
+    "hi_IN", "it_IT", "ja_XX", "kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP",
+    "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN", "af_ZA", "az_AZ",
+    "bn_IN", "fa_IR", "he_IL", "hr_HR", "id_ID", "ka_GE", "km_KH", "mk_MK", "ml_IN",
+    "mn_MN", "mr_IN", "pl_PL", "ps_AF", "pt_XX", "sv_SE", "sw_KE", "ta_IN", "te_IN",
+    "th_TH", "tl_XX", "uk_UA", "ur_PK", "xh_ZA", "gl_ES", "sl_SI"};
+
+// XLM-R's pieces, then languages, the mask last. The source's language stands around a text.
+Form mbart_form_of(const Source& source, size_t languages, const char* single, const char* pair) {
+  Form form = xlm_roberta_form(source);
+  for (size_t i = 0; i < languages; ++i) {
+    form.pieces.emplace(form.pieces.end() - 1, kLanguages[i], 0);
+    form.special.emplace_back(kLanguages[i]);
+  }
+  const std::string language = source.config.text_or("src_lang", "en_XX");
+  form.post_processor = make_template(fmt::format(fmt::runtime(single), language),
+                                      fmt::format(fmt::runtime(pair), language));
+  return form;
+}
+
+Form mbart_form(const Source& source) {
+  return mbart_form_of(source, 25, "A </s> {}", "A B </s> {}");
+}
+
+Form mbart50_form(const Source& source) {
+  return mbart_form_of(source, std::size(kLanguages), "{} A </s>", "{} A B </s>");
+}
+
 Form t5_form(const Source& source) {
   Form form = common_form(source);
   int64_t extra = 100;
@@ -279,6 +310,8 @@ constexpr FormOf kForms[] = {
     {"DebertaV2Tokenizer", "deberta-v2", deberta_form},
     {"XLMRobertaTokenizer", "xlm-roberta", xlm_roberta_form},
     {"CamembertTokenizer", "camembert", camembert_form},
+    {"MBartTokenizer", "mbart", mbart_form},
+    {"MBart50Tokenizer", "mbart50", mbart50_form},
     {"T5Tokenizer", "t5", t5_form},
     {"LlamaTokenizer", "llama", llama_form},
     {"PreTrainedTokenizer", "", plain_form},
@@ -381,6 +414,38 @@ void prefer_user_defined(const SentencePieceModel& source, Form& form) {
   }
 }
 
+std::unique_ptr<Model> make_pieces(Form& form, const SentencePieceModel& source,
+                                   const Where& where) {
+  if (source.kind == SentencePieceModel::Kind::kBpe) return make_bpe(form, source, where);
+  prefer_user_defined(source, form);
+  return std::make_unique<Unigram>(form.pieces, form.unk_id, source.byte_fallback, where);
+}
+
+SentencePieceModel parse_supported(std::string_view bytes, const Where& where) {
+  SentencePieceModel model = parse_sentencepiece(bytes, where);
+  if (model.kind == SentencePieceModel::Kind::kUnigram ||
+      model.kind == SentencePieceModel::Kind::kBpe)
+    return model;
+  throw Error(ErrorKind::kModel, where,
+              "a SentencePiece model of words or characters; unigram and bpe are supported");
+}
+
+// Control symbols and unused pieces are found in no text.
+SentencePieceModel without_symbols(SentencePieceModel model) {
+  using Type = SentencePieceModel::Type;
+  const int64_t unknown = model.unk_id;
+  std::vector<SentencePieceModel::Piece> kept;
+  for (size_t id = 0; id < model.pieces.size(); ++id) {
+    const bool is_unknown = static_cast<int64_t>(id) == unknown;
+    const Type type = model.pieces[id].type;
+    if (!is_unknown && (type == Type::kControl || type == Type::kUnused)) continue;
+    if (is_unknown) model.unk_id = static_cast<int64_t>(kept.size());
+    kept.push_back(std::move(model.pieces[id]));
+  }
+  model.pieces = std::move(kept);
+  return model;
+}
+
 Json control_tokens(const SentencePieceModel& source, const Vocabulary& vocabulary) {
   Json out = Json::array();
   for (const auto& piece : source.pieces) {
@@ -430,20 +495,11 @@ TokenizerParts read_sentencepiece_parts(const fs::path& file, const Json& config
                                         const std::string& config_file) {
   const Where where{file.string()};
   const SentencePieceModel source =
-      parse_sentencepiece(read_file(file.string(), ErrorKind::kModel), where);
-  if (source.kind != SentencePieceModel::Kind::kUnigram &&
-      source.kind != SentencePieceModel::Kind::kBpe)
-    throw Error(ErrorKind::kModel, where,
-                "a SentencePiece model of words or characters; unigram and bpe are supported");
+      parse_supported(read_file(file.string(), ErrorKind::kModel), where);
   const JsonNode node(config, config_file);
   Form form = make_form({source, node}, file.parent_path());
   TokenizerParts parts;
-  if (source.kind == SentencePieceModel::Kind::kBpe) {
-    parts.model = make_bpe(form, source, where);
-  } else {
-    prefer_user_defined(source, form);
-    parts.model = std::make_unique<Unigram>(form.pieces, form.unk_id, source.byte_fallback, where);
-  }
+  parts.model = make_pieces(form, source, where);
   const Vocabulary& vocabulary = parts.model->vocabulary();
   parts.added_tokens = with_added_tokens(control_tokens(source, vocabulary), node,
                                          file.parent_path(), vocabulary, form.special);
@@ -459,6 +515,18 @@ TokenizerParts read_sentencepiece_parts(const fs::path& file, const Json& config
   parts.config_file = config_file;
   parts.file = file.string();
   return parts;
+}
+
+BareSentencePiece read_bare_sentencepiece(std::string_view bytes, const Where& where) {
+  const SentencePieceModel source = without_symbols(parse_supported(bytes, where));
+  const Json none = Json::object();
+  Form form = plain_form({source, JsonNode(none, where.file)});
+  for (Json& step : form.normalizer["normalizers"]) {
+    if (step["type"] == "Precompiled") step[kLongestKeys] = true;
+    if (step["type"] == "Strip") step[kBlanksAlone] = true;
+  }
+  return {make_pieces(form, source, where), form.unk_id, std::move(form.normalizer),
+          std::move(form.pre_tokenizer)};
 }
 
 }  // namespace hone

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "data/tokenizer/hf_tokenizer.h"
 
@@ -19,5 +20,15 @@ std::filesystem::path find_sentencepiece(const std::filesystem::path& folder);
 // no special tokens around a text. Throws Error(kModel).
 TokenizerParts read_sentencepiece_parts(const std::filesystem::path& file, const Json& config,
                                         const std::string& config_file);
+
+// What SentencePiece itself does with a text, without special tokens: control symbols stand in
+// none. Pieces are numbered anew without those; `unknown_piece` is the number of what no piece
+// covers. Throws Error(kModel) at `where`.
+struct BareSentencePiece {
+  std::unique_ptr<Model> model;
+  int64_t unknown_piece;
+  Json normalizer, pre_tokenizer;
+};
+BareSentencePiece read_bare_sentencepiece(std::string_view bytes, const Where& where);
 
 }  // namespace hone

@@ -183,6 +183,13 @@ void settle_post_processor(TokenizerParts& parts, const JsonNode& node) {
 
 }  // namespace
 
+std::string named_token(const Json& config, const char* name) {
+  const auto found = config.find(name);
+  if (found == config.end()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  return found->is_object() ? found->value("content", "") : "";
+}
+
 Json read_tokenizer_config(const fs::path& folder) {
   Json config = Json::object();
   const fs::path file = folder / "tokenizer_config.json", map = folder / "special_tokens_map.json";

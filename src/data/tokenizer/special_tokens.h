@@ -16,6 +16,10 @@ namespace hone {
 // there.
 Json read_tokenizer_config(const std::filesystem::path& folder);
 
+// The text of a token of that object, which stands as a string or as {"content": …}; "" where there
+// is none.
+std::string named_token(const Json& config, const char* name);
+
 // The text of a token that stands as a string or as {"content": …}.
 std::string token_text(const JsonNode& config, const std::string& name,
                        const std::string& fallback);

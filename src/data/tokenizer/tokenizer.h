@@ -68,6 +68,9 @@ class Tokenizer {
   virtual Sequence post_process(const Encoding& first, const Encoding* second = nullptr) const = 0;
   virtual int64_t special_tokens_added(bool is_pair) const = 0;
 
+  // A text as the vocabulary writes it, before it is cut into words: lower-cased, composed, …
+  virtual std::string normalized(std::string_view text) const = 0;
+
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special) const = 0;
   virtual std::string token(int32_t id) const = 0;  // "" where there is no such id
   virtual std::optional<int32_t> id(std::string_view token) const = 0;
@@ -77,8 +80,12 @@ class Tokenizer {
   virtual int32_t mask_id() const = 0;     // of a token that is to be guessed; -1: there is none
   virtual int64_t max_length() const = 0;  // model_max_length, 0 where not stated
 
+  // What texts that are to be written are encoded with, where that differs (Marian: a model of
+  // pieces for each side); null: this. It lives as long as this.
+  virtual const Tokenizer* of_targets() const { return nullptr; }
+
   // Writes tokenizer files that Transformers loads (tokenizer.json, vocab.txt where it applies,
-  // tokenizer_config.json, special_tokens_map.json).
+  // tokenizer_config.json, special_tokens_map.json; Marian's own).
   virtual void save(const std::string& folder) const = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "data/tokenizer/formats/bpe_files.h"
 #include "data/tokenizer/hf_tokenizer.h"
 #include "data/tokenizer/json_node.h"
+#include "data/tokenizer/marian_tokenizer.h"
 #include "data/tokenizer/sentencepiece_files.h"
 #include "data/tokenizer/special_tokens.h"
 #include "data/tokenizer/wordpiece.h"
@@ -202,14 +203,16 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
                   foreign_in(path,
                              ": tokenizer.json, vocab.txt, vocab.json with merges.txt, a "
                              "SentencePiece model (spiece.model, sentencepiece.bpe.model, "
-                             "spm.model, tokenizer.model) or a rank file (tokenizer.model, "
-                             "NAME.tiktoken) were looked for"));
+                             "spm.model, tokenizer.model), source.spm with target.spm and "
+                             "vocab.json, or a rank file (tokenizer.model, NAME.tiktoken) were "
+                             "looked for"));
 }
 
 }  // namespace
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(const std::string& path,
                                                  const TokenizerOptions& options) {
+  if (is_marian_folder(path)) return MarianTokenizer::load(path);
   return std::make_shared<HfTokenizer>(read_parts(path, options));
 }
 

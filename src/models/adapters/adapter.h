@@ -69,6 +69,14 @@ struct PrefixOptions {
   int64_t num_virtual_tokens = 20;
   bool prefix_projection = false;   // two layers with tanh between make them
   int64_t encoder_hidden_size = 0;  // of the layer between; 0: as wide as a layer's keys
+  std::string init_text = {};       // whose keys and values they begin as; "": at random
+};
+
+// Virtual tokens: soft_prompt.h.
+struct SoftPromptOptions {
+  int64_t num_virtual_tokens = 20;
+  std::string init = "RANDOM";  // or as words of the model: "SAMPLE_VOCAB", drawn, or "TEXT"
+  std::string init_text = {};
 };
 
 // A weight of the network's own, and the module that holds it.
@@ -101,9 +109,13 @@ struct ChosenAdapter {
   std::function<std::shared_ptr<Bottleneck>(const BlockSite&)> make_for_block = {};
   // Before the tokens of each sequence.
   std::optional<PrefixOptions> prefix = {};
+  std::optional<SoftPromptOptions> prompt = {};
   // Nothing: which of the network's own weights are trained.
   std::function<bool(const OwnWeight&)> trains = {};
   bool trains_head_alone = false;  // and that is no mistake
+  // It changes weights of the model's own, or what is saved is the whole model: these cannot be
+  // kept in fewer bits (models/layers/frozen_weight.h).
+  bool needs_full_base = false;
 };
 
 struct AdapterInfo {
@@ -136,7 +148,7 @@ struct ByModule {
 
 // Options of a method, and a choice that holds them. Options has for_each(visit), which calls
 // visit(key, field) for each, and check(section), which refuses values at their place. It may have
-// saved(json), which makes them those that a folder has, and rates().
+// saved(json), which makes them those that a folder has, rates() and needs_full_base().
 template <typename Options>
 Options read_method_options(Config& section, ChosenAdapter& chosen);
 
@@ -188,6 +200,8 @@ Options read_method_options(Config& section, ChosenAdapter& chosen) {
   if constexpr (requires { options.saved(chosen.saved_options); })
     options.saved(chosen.saved_options);
   if constexpr (requires { options.rates(); }) chosen.rates = options.rates();
+  if constexpr (requires { options.needs_full_base(); })
+    chosen.needs_full_base = options.needs_full_base();
   return options;
 }
 

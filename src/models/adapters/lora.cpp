@@ -43,6 +43,7 @@ class Lora : public Adapter {
     double loraplus_lr_ratio = 1;            // the rate of B over that of A
 
     bool is_pissa() const { return init_lora_weights == "pissa"; }
+    bool needs_full_base() const { return is_pissa(); }
 
     template <typename Visit>
     void for_each(Visit&& visit) {
@@ -81,7 +82,7 @@ class Lora : public Adapter {
   at::Tensor changed_weight() const;  // V
   at::Tensor row_factors() const;     // m / ‖V‖ [out]
 
-  at::Tensor weight_, bias_;      // the layer's own
+  LinearImpl& layer_;             // that holds this adapter
   at::Tensor a_, b_, lengths_;    // lengths_: m [out], or undefined
   at::Tensor first_a_, first_b_;  // of PiSSA; else undefined
   double scaling_, dropout_;
@@ -133,10 +134,7 @@ std::vector<RateFactor> Lora::Options::rates() const {
 }
 
 Lora::Lora(const Options& options, const AdapterSite& site)
-    : weight_(site.layer.weight),
-      bias_(site.layer.bias),
-      dropout_(options.lora_dropout),
-      key_(site.key) {
+    : layer_(site.layer), dropout_(options.lora_dropout), key_(site.key) {
   const int64_t out = site.layer.weight.size(0), in = site.layer.weight.size(1),
                 rank = options.rank_pattern.of(site.module, options.r),
                 most = std::min(in, out) / (options.is_pissa() ? 2 : 1);
@@ -167,12 +165,12 @@ void Lora::begin(const Options& options, uint64_t seed) {
 void Lora::take_principal_part() {
   const c10::AutoGradMode no_grad(false);
   const int64_t rank = a_.size(0);
-  const auto [u, values, v] = at::linalg_svd(weight_, /*full_matrices=*/false);
+  const auto [u, values, v] = at::linalg_svd(layer_.weight, /*full_matrices=*/false);
   const at::Tensor roots = (values.narrow(0, 0, rank) / scaling_).sqrt();
   a_.copy_(roots.unsqueeze(1) * v.narrow(0, 0, rank));
   b_.copy_(u.narrow(1, 0, rank) * roots);
   first_a_ = a_.clone(), first_b_ = b_.clone();
-  weight_.sub_(at::mm(b_, a_), scaling_);
+  layer_.weight.sub_(at::mm(b_, a_), scaling_);
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Lora::saved() const {
@@ -198,26 +196,26 @@ void Lora::merge_into(LinearImpl& layer) {
 }
 
 at::Tensor Lora::changed_weight() const {
-  return at::add(weight_.detach(), at::mm(b_.detach(), a_.detach()), scaling_);
+  return at::add(layer_.weight_values(), at::mm(b_.detach(), a_.detach()), scaling_);
 }
 
 at::Tensor Lora::row_factors() const { return lengths_ / changed_weight().norm(2, 1); }
 
 at::Tensor Lora::apply_dora(const at::Tensor& y, const at::Tensor& x,
                             const LowRank& product) const {
-  const at::Tensor factors = row_factors();
+  const at::Tensor factors = row_factors(), bias = layer_.bias;
   const auto without_bias = [&](const at::Tensor& given) {
     const at::Tensor wide = given.to(at::kFloat);
-    return bias_.defined() ? wide - bias_ : wide;
+    return bias.defined() ? wide - bias : wide;
   };
   if (product.dropout.p == 0) {
     const at::Tensor scaled = without_bias(add_low_rank(y, x, {product})) * factors;
-    return (bias_.defined() ? scaled + bias_ : scaled).to(y.scalar_type());
+    return (bias.defined() ? scaled + bias : scaled).to(y.scalar_type());
   }
   const at::Tensor dropped = kernels::dropout(x, product.dropout);
   LowRank rest = product;
   rest.dropout = {};
-  const at::Tensor plain = at::mm(dropped, weight_.detach().to(x.scalar_type()).t()),
+  const at::Tensor plain = layer_.bare_product(dropped),
                    whole = add_low_rank(plain.clone(), dropped, {rest});
   return (y.to(at::kFloat) - plain.to(at::kFloat) + whole.to(at::kFloat) * factors)
       .to(y.scalar_type());

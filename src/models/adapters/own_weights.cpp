@@ -20,6 +20,7 @@ ChosenAdapter read_bitfit(Config& section) {
   ChosenAdapter chosen;
   read_method_options<NoOptions>(section, chosen);
   chosen.trains = [](const OwnWeight& weight) { return is_bias(weight.name); };
+  chosen.needs_full_base = true;
   return chosen;
 }
 
@@ -28,6 +29,7 @@ ChosenAdapter read_head(Config& section) {
   read_method_options<NoOptions>(section, chosen);
   chosen.trains = [](const OwnWeight&) { return false; };
   chosen.trains_head_alone = true;
+  chosen.needs_full_base = true;
   return chosen;
 }
 
@@ -71,6 +73,7 @@ ChosenAdapter read_top_layers(Config& section) {
   ChosenAdapter chosen;
   const auto options = read_method_options<TopOptions>(section, chosen);
   chosen.trains = [options](const OwnWeight& weight) { return is_on_top(weight, options.layers); };
+  chosen.needs_full_base = true;
   return chosen;
 }
 

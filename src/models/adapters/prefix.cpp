@@ -1,6 +1,7 @@
 #include "models/adapters/prefix.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -31,6 +32,7 @@ struct PrefixKeys {
     visit("num_virtual_tokens", options.num_virtual_tokens);
     visit("prefix_projection", options.prefix_projection);
     visit("encoder_hidden_size", options.encoder_hidden_size);
+    visit("prefix_init_text", options.init_text);  // PEFT has none
   }
   void check(const Config& section) const {
     const auto refuse = [&](const char* key, int64_t value, const char* rule) {
@@ -40,7 +42,13 @@ struct PrefixKeys {
       refuse("num_virtual_tokens", options.num_virtual_tokens, "one token at least");
     if (options.encoder_hidden_size < 0)
       refuse("encoder_hidden_size", options.encoder_hidden_size, "it must be 1 or more");
+    if (options.prefix_projection && !options.init_text.empty())
+      throw section.error(
+          "prefix_init_text",
+          "\"prefix_init_text\" is for keys and values that are trained themselves, "
+          "not for those that a network makes (prefix_projection)");
   }
+  void saved(Json& json) const { json.erase("prefix_init_text"); }
 };
 
 ChosenAdapter read_prefix(Config& section) {
@@ -68,6 +76,11 @@ Prefix::Prefix(const PrefixOptions& options, const KeyValueShape& shape, uint64_
   outer_bias_ = adopt_weight(*this, "transform.2.bias", at::zeros({all}));
   begin_linear(inner_weight_, inner_bias_, mix(seed, 2));
   begin_linear(outer_weight_, outer_bias_, mix(seed, 3));
+}
+
+void Prefix::begin_as(const at::Tensor& keys_and_values) {
+  const c10::AutoGradMode no_grad(false);
+  embedding_.copy_(keys_and_values);
 }
 
 at::Tensor Prefix::flat() {

@@ -18,6 +18,8 @@ class Prefix : public torch::nn::Module {
   int64_t length() const { return options_.num_virtual_tokens; }
   const KeyValueShape& shape() const { return shape_; }
   bool is_projected() const { return options_.prefix_projection; }
+  // In the form of `flat`. REQUIRES: not projected.
+  void begin_as(const at::Tensor& keys_and_values);
   // Before each of these tokens' sequences.
   std::shared_ptr<const KeyValuePrefix> before(const Packed& tokens);
   at::Tensor flat();  // [P, layers * 2 * width]: each layer's keys, then its values

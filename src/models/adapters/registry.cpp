@@ -19,6 +19,7 @@ AdapterInfo ln_tuning();
 AdapterInfo lora();
 AdapterInfo par_bn();
 AdapterInfo prefix_tuning();  // prefix.cpp
+AdapterInfo prompt_tuning();  // soft_prompt.cpp
 AdapterInfo seq_bn();
 AdapterInfo top_layers();
 
@@ -31,6 +32,7 @@ Table<AdapterInfo>& adapters() {
                                                seq_bn(),
                                                par_bn(),
                                                prefix_tuning(),
+                                               prompt_tuning(),
                                                bitfit(),
                                                ln_tuning(),
                                                top_layers(),

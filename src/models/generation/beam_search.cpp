@@ -31,7 +31,6 @@ struct Candidate {
   float score = 0;
   int64_t beam = 0;
   int32_t token = 0;
-  bool is_better_than(const Candidate& other) const { return score > other.score; }
 };
 
 // The best so many of those given, which come in the order of beams and tokens.
@@ -39,9 +38,11 @@ class BestCandidates {
  public:
   explicit BestCandidates(size_t count) : count_(count) {}
 
+  // What a score must be above to be among them.
+  float least() const { return heap_.size() == count_ ? heap_.front().score : kNone; }
+  // REQUIRES: a score above `least`.
   void add(const Candidate& candidate) {
     if (heap_.size() == count_) {
-      if (!candidate.is_better_than(heap_.front())) return;
       std::pop_heap(heap_.begin(), heap_.end(), is_before);
       heap_.pop_back();
     }
@@ -137,10 +138,14 @@ std::vector<Candidate> BeamSearch::best_of(const at::Tensor& scores) const {
   const auto ends = static_cast<int64_t>(task_.options.eos_token_id.size());
   BestCandidates best(static_cast<size_t>(width_ * std::max<int64_t>(2, 1 + ends)));
   const auto* values = scores.const_data_ptr<float>();
+  float least = best.least();  // nearly all scores are below it: their loop does nothing else
   for (size_t beam = 0; beam < beams_.size(); ++beam) {
-    for (int64_t token = 0; token < scores.size(1); ++token) {
-      const float score = *values++ + beams_[beam].score;
-      if (score > kNone) best.add({score, static_cast<int64_t>(beam), static_cast<int32_t>(token)});
+    const float so_far = beams_[beam].score;
+    for (int64_t token = 0, width = scores.size(1); token < width; ++token) {
+      const float score = *values++ + so_far;
+      if (!(score > least)) continue;
+      best.add({score, static_cast<int64_t>(beam), static_cast<int32_t>(token)});
+      least = best.least();
     }
   }
   return best.sorted();

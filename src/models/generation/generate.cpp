@@ -69,6 +69,13 @@ class Answering {
     return std::min(options_.max_new_tokens, decoder_.max_positions() - length_of(prompt));
   }
   static int64_t length_of(const Prompt& prompt) { return static_cast<int64_t>(prompt.ids.size()); }
+  static int64_t source_of(const Prompt& prompt) {
+    return static_cast<int64_t>(prompt.source.size());
+  }
+  // Tokens that may have to be kept of an answer; its beams share a source.
+  int64_t reserved_for(const Prompt& prompt) const {
+    return source_of(prompt) + options_.num_beams * (length_of(prompt) + room_of(prompt));
+  }
 
   StepDecoder& decoder_;
   const std::vector<Prompt>& prompts_;
@@ -94,8 +101,8 @@ void Answering::admit() {
       if (run_.on_end) run_.on_end(next_, answers_[next_]);
       continue;
     }
-    tokens += length_of(prompt);
-    const int64_t kept = kept_ + options_.num_beams * (length_of(prompt) + room_of(prompt));
+    tokens += source_of(prompt) + length_of(prompt);
+    const int64_t kept = kept_ + reserved_for(prompt);
     const bool has_room = tokens <= run_.max_tokens && kept <= kKeptPerPass * run_.max_tokens;
     if (!has_room && !writing_.empty()) return;
     begin(next_);
@@ -116,7 +123,7 @@ void Answering::begin(size_t prompt) {
   Writing writing;
   writing.prompt = prompt;
   writing.search = make_search({options_, prompts_[prompt], room});
-  writing.reserved = options_.num_beams * (length_of(prompts_[prompt]) + room);
+  writing.reserved = reserved_for(prompts_[prompt]);
   kept_ += writing.reserved;
   writing_.push_back(std::move(writing));
 }

@@ -44,6 +44,8 @@ class StepDecoder {
 struct Prompt {
   std::vector<int32_t> ids;          // at least one
   std::optional<int64_t> seed = {};  // in place of the options' one
+  // What an encoder reads, once for all sequences that answer the prompt; empty: there is none.
+  std::vector<int32_t> source = {};
 };
 
 enum class FinishReason {

@@ -13,10 +13,12 @@
 namespace hone {
 namespace {
 
-// A key of what the answer depends on: the seed and the prompt.
+// A key of what the answer depends on: the seed, and the prompt with its source.
 uint64_t key_of(const SearchTask& task) {
   uint64_t key = static_cast<uint64_t>(task.prompt.seed.value_or(task.options.seed));
-  for (const int32_t id : task.prompt.ids) key = mix(key, static_cast<uint64_t>(id));
+  for (const std::vector<int32_t>* ids : {&task.prompt.source, &task.prompt.ids}) {
+    for (const int32_t id : *ids) key = mix(key, static_cast<uint64_t>(id));
+  }
   return key;
 }
 
@@ -98,10 +100,9 @@ std::unique_ptr<Search> make_search(const SearchTask& task) {
 std::span<float> row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) {
   const int64_t width = logits.size(1);
   float* values = logits.mutable_data_ptr<float>() + row * width;
-  const bool is_bad = std::any_of(values, values + width, [](float value) {
-    return std::isnan(value) || value == std::numeric_limits<float>::infinity();
-  });
-  if (is_bad)
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  // No number is less than anything.
+  if (!std::all_of(values, values + width, [](float value) { return value < kInfinity; }))
     throw Error(ErrorKind::kModel,
                 fmt::format("the model's scores of token {} of the answer are no numbers: its "
                             "weights have diverged, or are damaged",

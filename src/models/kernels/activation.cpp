@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "models/kernels/column_sums.h"
+#include "models/kernels/gpu/activation.h"
 #include "models/kernels/rowwise_simd.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
@@ -147,8 +148,11 @@ at::Tensor bias_activation_reference(const at::Tensor& x, const at::Tensor& bias
 at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activation activation) {
   TORCH_CHECK(!bias.defined() || bias.numel() == x.size(-1), "[bias_activation] expected bias [",
               x.size(-1), "], received ", bias.sizes());
-  if (!has_kernel(x) || x.dim() != 2 || (bias.defined() && bias.scalar_type() != at::kFloat))
-    return bias_activation_reference(x, bias, activation);
+  const bool is_plain = x.dim() == 2 && (!bias.defined() || bias.scalar_type() == at::kFloat);
+  if (const gpu::Launcher* on = gpu::launcher_of(x);
+      on != nullptr && is_plain && gpu::has_activation(x, x.size(1)))
+    return gpu::bias_activation(*on, x, bias, activation);
+  if (!has_kernel(x) || !is_plain) return bias_activation_reference(x, bias, activation);
   return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
 }
 
@@ -161,6 +165,9 @@ at::Tensor gated_activation_reference(const at::Tensor& x, Activation activation
 at::Tensor gated_activation(const at::Tensor& x, Activation activation) {
   TORCH_CHECK(x.dim() == 2 && x.size(1) % 2 == 0,
               "[gated_activation] expected rows of two halves, received ", x.sizes());
+  if (const gpu::Launcher* on = gpu::launcher_of(x);
+      on != nullptr && gpu::has_activation(x, x.size(1) / 2))
+    return gpu::gated_activation(*on, x, activation);
   if (!has_kernel(x)) return gated_activation_reference(x, activation);
   return GatedActivation::apply(x.contiguous(), activation);
 }

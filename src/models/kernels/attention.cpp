@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/kernels/attention_inputs.h"
+#include "models/kernels/attention_padded.h"
 #include "models/kernels/attention_positions.h"
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
@@ -415,28 +416,80 @@ at::Tensor positions_of(const at::Tensor& ends, const at::Tensor& position, int6
          first.repeat_interleave(ends.diff().to(at::kLong), 0, rows);
 }
 
-at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
-                           const AttentionOptions& options) {
-  const auto on_device = [&](const at::Tensor& y) {
-    return y.to(x.q.device(), /*non_blocking=*/true);
-  };
-  const Stretches& of_k = attention_keys(inputs);
-  const at::Tensor q_ends = on_device(inputs.of_q.ends), k_ends = on_device(of_k.ends),
-                   keys = of_k.lengths.defined() ? on_device(of_k.lengths) : k_ends.diff();
-  if (inputs.rotary.cosine.defined()) {
-    x.q = rotate(x.q, positions_of(q_ends, keys - q_ends.diff(), x.q.size(0)), inputs.rotary);
-    // Rows that are not in use may stand beyond the last position.
-    const at::Tensor of_keys = positions_of(k_ends, at::zeros_like(keys), x.k.size(0));
-    x.k = rotate(x.k, of_keys.clamp_max(inputs.rotary.cosine.size(0) - 1), inputs.rotary);
+// Ends of the streams on the device, and of each sequence the keys in use where some are not.
+struct PlacedEnds {
+  at::Tensor q, k, keys;
+
+  PlacedEnds(const AttentionInputs& inputs, at::Device device) {
+    const Stretches& of_k = attention_keys(inputs);
+    const auto on_device = [&](const at::Tensor& y) { return y.to(device, /*non_blocking=*/true); };
+    const auto ends_of = [&](const Stretches& of) {
+      return of.placed.defined() ? of.placed : on_device(of.ends);
+    };
+    q = ends_of(inputs.of_q), k = ends_of(of_k);
+    if (of_k.lengths.defined()) keys = on_device(of_k.lengths);
   }
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.site);
+};
+
+// The streams with q and k turned.
+AttentionStreams turned(AttentionStreams x, const Rotary& rotary, const PlacedEnds& ends) {
+  if (!rotary.cosine.defined()) return x;
+  const at::Tensor keys = ends.keys.defined() ? ends.keys : ends.k.diff();
+  x.q = rotate(x.q, positions_of(ends.q, keys - ends.q.diff(), x.q.size(0)), rotary);
+  // Rows that are not in use may stand beyond the last position.
+  const at::Tensor of_keys = positions_of(ends.k, at::zeros_like(keys), x.k.size(0));
+  x.k = rotate(x.k, of_keys.clamp_max(rotary.cosine.size(0) - 1), rotary);
+  return x;
+}
+
+at::Tensor flash_attention(const AttentionInputs& inputs, const AttentionStreams& streams,
+                           const AttentionOptions& options) {
+  const Stretches& of_k = attention_keys(inputs);
+  const PlacedEnds ends(inputs, streams.q.device());
+  const AttentionStreams x = turned(streams, inputs.rotary, ends);
+  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const std::optional<int64_t> window =
       options.window > 0 ? std::optional<int64_t>(options.window) : std::nullopt;
   return std::get<0>(at::_flash_attention_forward(
-      with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v), q_ends, k_ends,
+      with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v), ends.q, ends.k,
       inputs.of_q.longest, of_k.longest, options.dropout, options.is_causal,
       /*return_debug_mask=*/false, attention_scale(options, x.q.size(2)), window, window,
-      of_k.lengths.defined() ? std::optional(keys) : std::nullopt));
+      if_defined(ends.keys)));
+}
+
+// ATen's memory-efficient attention takes fp32, of which flash attention knows nothing. Causal only
+// where each sequence has as many keys as queries.
+bool has_efficient(const AttentionInputs& inputs, const AttentionOptions& options,
+                   const at::Tensor& q) {
+  return q.is_cuda() && q.scalar_type() == at::kFloat && q.size(2) % 4 == 0 &&
+         options.soft_cap == 0 && options.window == 0 && !has_distances(inputs) &&
+         !inputs.of_k.ends.defined();
+}
+
+at::Tensor efficient_attention(const AttentionInputs& inputs, const AttentionStreams& streams,
+                               const AttentionOptions& options) {
+  constexpr int64_t kAll = 0, kCausal = 1;  // its kinds of masks
+  const PlacedEnds ends(inputs, streams.q.device());
+  const AttentionStreams x = turned(streams, inputs.rotary, ends);
+  const int64_t repeats = x.q.size(1) / x.k.size(1);
+  const auto of_all_heads = [&](const at::Tensor& y) {
+    return with_dense_heads(repeats == 1 ? y : y.repeat_interleave(repeats, 1)).unsqueeze(0);
+  };
+  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
+  const auto result = at::_efficient_attention_forward(
+      with_dense_heads(x.q).unsqueeze(0), of_all_heads(x.k), of_all_heads(x.v), /*bias=*/{}, ends.q,
+      ends.k, inputs.of_q.longest, inputs.of_q.longest, options.dropout,
+      options.is_causal ? kCausal : kAll, /*compute_log_sumexp=*/is_recorded({x.q, x.k, x.v}),
+      attention_scale(options, x.q.size(2)));
+  return std::get<0>(result).squeeze(0);
+}
+
+at::Tensor attention_there(const AttentionInputs& inputs, const AttentionStreams& x,
+                           const AttentionOptions& options) {
+  if (x.q.size(0) == 0) return at::zeros_like(x.q);
+  if (has_flash(inputs, options, x.q)) return flash_attention(inputs, x, options);
+  if (has_efficient(inputs, options, x.q)) return efficient_attention(inputs, x, options);
+  return attention_padded(inputs, options);
 }
 
 }  // namespace
@@ -444,7 +497,7 @@ at::Tensor flash_attention(const AttentionInputs& inputs, AttentionStreams x,
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options) {
   const AttentionStreams x = attention_streams(inputs);
   check_attention(inputs, x, options);
-  if (has_flash(inputs, options, x.q)) return flash_attention(inputs, x, options);
+  if (x.q.is_cuda()) return attention_there(inputs, x, options);
   if (!has_kernel(x.q)) return attention_reference(inputs, options);
   const CallPtr call = call_of(inputs, x, options);
   const OfDistances of = of_distances(inputs, *call);

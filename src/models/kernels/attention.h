@@ -23,6 +23,7 @@ struct Stretches {
   at::Tensor ends = {};     // [S + 1] int32 on the CPU, from 0 to the number of rows (cu_seqlens)
   int64_t longest = 0;      // tokens of the longest sequence
   at::Tensor lengths = {};  // [S] int32 on the CPU: rows in use; undefined: all. Of keys alone
+  at::Tensor placed = {};   // `ends` where the rows are, if that is elsewhere; undefined: not yet
 };
 
 // Distance of a key from a query (its position less the query's: before it below 0) to a bucket;
@@ -69,6 +70,10 @@ struct AttentionOptions {
   uint64_t seed = 0;
   uint32_t site = 0;     // which place in the network, unique per layer
   at::Tensor keys = {};  // [Nq] int64, needed where dropout > 0
+  // On a GPU, whose kernels draw themselves: tells batches of one seed apart. Decisions there are
+  // its generator's, begun from (seed, drawn, site): the same again for the same batch, but not for
+  // its samples in other batches.
+  uint64_t drawn = 0;
 };
 
 // Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for
@@ -79,8 +84,10 @@ struct AttentionOptions {
 // configuration may ask for in vain is an Error(kModel): query heads that do not share the
 // key/value heads evenly, more than 1,024 of them, more rotated columns than there are.
 //
-// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16 where
-// nothing depends on distances, the reference otherwise; dropout there as in dropout.h.
+// On a GPU: ATen's flash attention (Dao 2023, https://arxiv.org/abs/2307.08691) in bf16, its
+// memory-efficient attention (Rabe and Staats 2021, https://arxiv.org/abs/2112.05682) in fp32,
+// where these know all that is asked for; else the sequences padded to the longest
+// (attention_padded.h). Dropout's decisions there are the generator's (AttentionOptions::drawn).
 at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& options);
 // The same composed of plain ATen operations: the definition that tests compare with.
 at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOptions& options);

@@ -111,7 +111,7 @@ at::Tensor attention_reference(const AttentionInputs& inputs, const AttentionOpt
   const AttentionStreams x = attention_streams(inputs);
   check_attention(inputs, x, options);
   if (options.dropout > 0 && x.q.is_cuda())
-    start_generator(x.q.device(), options.seed, options.site);
+    start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const OfDistance of = of_distance(inputs, x);
   std::vector<at::Tensor> outputs;
   for (int64_t s = 0; s + 1 < inputs.of_q.ends.size(0); ++s) {

@@ -14,6 +14,13 @@ void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const
               int64_t ldb, float* c, int64_t ldc, bool adds);
 void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
               int64_t ldb, float* c, int64_t ldc, bool adds);
+// c [m, n] = a b, each value summed in chains of kChain products that are added in their turn: the
+// error of a sum in which one product outweighs the others, as where a channel of a decoder's
+// states is huge, grows with the root of its chain's length. `multiply` makes one chain, which goes
+// on where it adds.
+constexpr int64_t kChain = 128;
+void multiply_in_chains(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+                        const float* b, int64_t ldb, float* c, int64_t ldc);
 bool can_multiply_bf16();   // fast on this processor
 void release_multiplier();  // after the last product of a thread
 

@@ -1,5 +1,6 @@
-// fp32 block products in tiles of registers. A value is one chain of multiply-adds in the order of
-// k, whatever the sizes of block and tile: its bits depend on its row and its column alone.
+// fp32 block products in tiles of registers. A value is a chain of multiply-adds in the order of k,
+// or several, whatever the sizes of block and tile: its bits depend on its row and its column
+// alone.
 #include "models/kernels/block_product.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -28,22 +29,26 @@ struct Operands {
   float* c;
   int64_t ldc;
   bool adds;
+  int64_t chain;  // how much of k a chain takes
 };
 
-// c [kRows, kVectors * lanes()]. Loops are unrolled, or the sums would not stay in registers.
+// c [kRows, kVectors * lanes()] (+)= a b of one chain, which begins with c's values, with zeros, or
+// with zeros to be added to c at its end. Loops are unrolled, or the sums would not stay in
+// registers.
+enum class Begin { kWithValues, kWithZeros, kApart };
+
 template <int64_t kRows, int64_t kVectors>
-void multiply_tile(const Operands& of, int64_t row, int64_t column) {
+void multiply_chain(const Operands& of, const float* a, const float* b, float* c, int64_t count,
+                    Begin begin) {
   const int64_t lda = of.lda, ldb = of.ldb, ldc = of.ldc;
-  float* c = of.c + row * ldc + column;
   VF sums[kRows][kVectors];
 #pragma GCC unroll 8
   for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
     for (int64_t j = 0; j < kVectors; ++j)
-      sums[i][j] = of.adds ? load(c + i * ldc + j * lanes()) : hn::Zero(F());
+      sums[i][j] = begin == Begin::kWithValues ? load(c + i * ldc + j * lanes()) : hn::Zero(F());
   }
-  const float *a = of.a + row * lda, *b = of.b + column;
-  for (int64_t k = 0; k < of.k; ++k, ++a, b += ldb) {
+  for (int64_t k = 0; k < count; ++k, ++a, b += ldb) {
     VF right[kVectors];
 #pragma GCC unroll 8
     for (int64_t j = 0; j < kVectors; ++j) right[j] = load(b + j * lanes());
@@ -57,8 +62,22 @@ void multiply_tile(const Operands& of, int64_t row, int64_t column) {
 #pragma GCC unroll 8
   for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 8
-    for (int64_t j = 0; j < kVectors; ++j) store(sums[i][j], c + i * ldc + j * lanes());
+    for (int64_t j = 0; j < kVectors; ++j) {
+      float* const place = c + i * ldc + j * lanes();
+      store(begin == Begin::kApart ? hn::Add(load(place), sums[i][j]) : sums[i][j], place);
+    }
   }
+}
+
+template <int64_t kRows, int64_t kVectors>
+void multiply_tile(const Operands& of, int64_t row, int64_t column) {
+  const float *a = of.a + row * of.lda, *b = of.b + column;
+  float* c = of.c + row * of.ldc + column;
+  multiply_chain<kRows, kVectors>(of, a, b, c, HWY_MIN(of.chain, of.k),
+                                  of.adds ? Begin::kWithValues : Begin::kWithZeros);
+  for (int64_t k = of.chain; k < of.k; k += of.chain)
+    multiply_chain<kRows, kVectors>(of, a + k, b + k * of.ldb, c, HWY_MIN(of.chain, of.k - k),
+                                    Begin::kApart);
 }
 
 // Numbers of rows and vectors become ones that the compiler knows.
@@ -81,8 +100,8 @@ void multiply_columns(const Operands& of, int64_t m, int64_t vectors, int64_t co
 }
 
 void multiply_any(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
-                  int64_t ldb, float* c, int64_t ldc, bool adds) {
-  const Operands of{k, a, lda, b, ldb, c, ldc, adds};
+                  int64_t ldb, float* c, int64_t ldc, bool adds, int64_t chain) {
+  const Operands of{k, a, lda, b, ldb, c, ldc, adds, chain};
   for (int64_t column = 0; column < n; column += kTileVectors * lanes())
     multiply_columns(of, m, HWY_MIN(kTileVectors, (n - column) / lanes()), column);
 }
@@ -98,7 +117,11 @@ HWY_EXPORT(multiply_any);
 
 void multiply(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
               int64_t ldb, float* c, int64_t ldc, bool adds) {
-  HWY_DYNAMIC_DISPATCH(multiply_any)(m, n, k, a, lda, b, ldb, c, ldc, adds);
+  HWY_DYNAMIC_DISPATCH(multiply_any)(m, n, k, a, lda, b, ldb, c, ldc, adds, /*chain=*/k);
+}
+void multiply_in_chains(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+                        const float* b, int64_t ldb, float* c, int64_t ldc) {
+  HWY_DYNAMIC_DISPATCH(multiply_any)(m, n, k, a, lda, b, ldb, c, ldc, /*adds=*/false, kChain);
 }
 
 }  // namespace hone::kernels

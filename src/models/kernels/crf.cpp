@@ -288,6 +288,25 @@ at::Tensor crf_loss_sum(const at::Tensor& emissions, const at::Tensor& table,
       .to(emissions.device());
 }
 
+// Where all scores are zero, the gradient of the plain loss is how often an even draw of paths has
+// each part, less how often `tags` have it: its product with the scores is the mean score of all
+// paths less that of `tags`.
+at::Tensor crf_loss_sum(const at::Tensor& emissions, const at::Tensor& table,
+                        const at::Tensor& tags, const std::vector<CrfChain>& chains,
+                        double smoothing) {
+  const at::Tensor loss = crf_loss_sum(emissions, table, tags, chains);
+  if (smoothing == 0) return loss;
+  at::Tensor even = at::zeros_like(emissions.detach()),
+             allowed = at::zeros_like(table.detach())
+                           .masked_fill(table.detach().le(kForbidden), kForbidden);
+  even.requires_grad_();
+  allowed.requires_grad_();
+  const at::AutoGradMode recorded(true);
+  crf_loss_sum(even, allowed, tags, chains).backward();
+  const at::Tensor above = (even.grad() * emissions).sum() + (allowed.grad() * table).sum();
+  return loss - smoothing * above;
+}
+
 CrfPath crf_best_path(const at::Tensor& emissions, const at::Tensor& table) {
   const int64_t n = emissions.size(0);
   if (n == 0) return {};

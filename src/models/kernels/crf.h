@@ -34,6 +34,13 @@ struct CrfChain {
 at::Tensor crf_loss_sum(const at::Tensor& emissions, const at::Tensor& table,
                         const at::Tensor& tags, const std::vector<CrfChain>& chains);
 
+// The same with label smoothing: a share of each chain's target is spread evenly over all paths
+// that may happen: Σ weight · (log Σ exp(score) - (1 - smoothing) · score of `tags` - smoothing ·
+// mean score of such paths).
+at::Tensor crf_loss_sum(const at::Tensor& emissions, const at::Tensor& table,
+                        const at::Tensor& tags, const std::vector<CrfChain>& chains,
+                        double smoothing);
+
 struct CrfPath {
   std::vector<int64_t> tags;
   std::vector<double> probabilities;  // of each tag at its place: a sum over all paths

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "models/kernels/gpu/dropout.h"
 #include "models/kernels/random.h"
 #include "models/kernels/rowwise_simd.h"
 #include "models/kernels/tensors.h"
@@ -17,6 +18,8 @@ using torch::autograd::variable_list;
 
 at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys,
                       const DropoutDecisions& decisions) {
+  if (const gpu::Launcher* on = gpu::launcher_of(given))
+    return gpu::dropout(*on, given, keys, decisions);
   const at::Tensor x = given.contiguous();
   at::Tensor out = at::empty_like(x);
   const DropoutRows rows{.columns = x.size(1),
@@ -54,9 +57,7 @@ at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& opt
 }
 
 at::Tensor dropout_reference(const at::Tensor& x, const DropoutOptions& options) {
-  if (!x.is_cuda()) return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
-  start_generator(x.device(), options.seed, options.site);
-  return std::get<0>(at::native_dropout(x, options.p, /*train=*/true));
+  return (x * dropout_mask(x.size(0), x.size(1), options)).to(x.scalar_type());
 }
 
 at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
@@ -64,7 +65,9 @@ at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
   if (decisions.threshold == 0) return x;
   TORCH_CHECK(x.dim() == 2 && options.keys.defined() && options.keys.size(0) == x.size(0),
               "[dropout] expected x [rows, columns] and keys [rows]");
-  if (!has_kernel(x)) return dropout_reference(x, options);
+  const bool has_any_kernel =
+      has_kernel(x) || (gpu::launcher_of(x) != nullptr && gpu::has_dropout(x));
+  if (!has_any_kernel) return dropout_reference(x, options);
   return Dropout::apply(x, options.keys.contiguous(), decisions);
 }
 

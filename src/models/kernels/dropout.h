@@ -1,6 +1,5 @@
-// Dropout whose decisions are a pure function of (seed, site, row key, column): nothing stored,
-// backward recomputes. On a GPU they are its generator's, started from (seed, site), and stored:
-// the same again for the same batch, but not for its samples in other micro-batches.
+// Dropout whose decisions are a pure function of (seed, site, row key, column), the same on every
+// device: nothing stored, backward recomputes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +12,8 @@ struct DropoutOptions {
   double p = 0;  // 0: identity
   uint64_t seed = 0;
   uint32_t site = 0;
-  at::Tensor keys;  // [rows] int64, needed where p > 0
+  at::Tensor keys;     // [rows] int64, needed where p > 0
+  uint64_t drawn = 0;  // Packed::drawn, which attention takes over
 };
 
 // x [rows, columns] -> x * mask / (1 - p). Differentiable.

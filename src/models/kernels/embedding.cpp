@@ -3,13 +3,15 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/graph_task.h>
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
 #include "models/kernels/embedding_simd.h"
+#include "models/kernels/gpu/device/parameters.h"
+#include "models/kernels/gpu/embedding.h"
+#include "models/kernels/leaf_gradient.h"
 #include "models/lazy_zeros.h"
 
 namespace hone::kernels {
@@ -72,19 +74,6 @@ void add_rows(const SortedIds& sorted, const at::Tensor& grad, const at::Tensor&
       sum_rows(partial.data(), &slot[i], 1, width, /*adds=*/true,
                out + sorted.pieces[i].row * width);
   }
-}
-
-// In place only where that is what autograd would have done in the end: a plain backward() to a
-// leaf without hooks.
-bool can_accumulate(const at::Tensor& table) {
-  if (!table.is_leaf() || !table.requires_grad() || !torch::autograd::impl::hooks(table).empty())
-    return false;
-  if (torch::autograd::impl::post_acc_grad_hooks(table) != nullptr) return false;
-  const auto* targets = torch::autograd::get_current_graph_task_exec_info();
-  if (targets != nullptr && !targets->empty()) return false;
-  const at::Tensor& grad = table.grad();
-  return !grad.defined() ||
-         (grad.is_contiguous() && grad.scalar_type() == at::kFloat && !grad.is_sparse());
 }
 
 struct Embedding : torch::autograd::Function<Embedding> {
@@ -169,6 +158,19 @@ at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
   const at::Tensor plain = ids.to(at::kLong).contiguous();
   if (rows) rows->look_up(plain);
   return Embedding::apply(table, plain, rows);
+}
+
+bool has_embedding_sum(const std::vector<LookedUp>& tables) {
+  const auto is_taken = [&](const LookedUp& table) {
+    return table.values.scalar_type() == at::kFloat && table.values.size(1) % 2 == 0;
+  };
+  return tables.size() <= static_cast<size_t>(gpu::device::kMostTables) &&
+         std::all_of(tables.begin(), tables.end(), is_taken) &&
+         gpu::launcher_of(tables.front().values) != nullptr;
+}
+
+at::Tensor embedding_sum(const std::vector<LookedUp>& tables, int64_t tokens, double scale) {
+  return gpu::embedding_sum(*gpu::launcher_of(tables.front().values), tables, tokens, scale);
 }
 
 }  // namespace hone::kernels

@@ -53,4 +53,15 @@ class TableRows : public torch::CustomClassHolder {
 at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
                      const c10::intrusive_ptr<TableRows>& rows = {});
 
+// A table [V, H] fp32 and the ids [N] int64 of rows of it; ids undefined: row 0, N times.
+struct LookedUp {
+  at::Tensor values, ids;
+};
+
+// Whether the sum of these is one operation: on a GPU, up to four tables of an even width.
+bool has_embedding_sum(const std::vector<LookedUp>& tables);
+// Row after row: scale times the first table's, plus those of the others, [tokens, H] fp32.
+// Differentiable in the tables. An id that is in no table gives NaN. REQUIRES: has_embedding_sum.
+at::Tensor embedding_sum(const std::vector<LookedUp>& tables, int64_t tokens, double scale);
+
 }  // namespace hone::kernels

@@ -38,41 +38,67 @@ HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Part part) {
   std::copy_n(buffer, part.n, p);
 }
 
-void round_rows_any(const float* x, int64_t rows, int64_t columns, float levels, int8_t* out,
-                    float* scales) {
+// Columns c .. of a row, times the columns' factors where there are any.
+template <class T, class P>
+HWY_INLINE VF load_times(const T* x, const float* factors, int64_t c, P part) {
+  const VF v = load(x + c, part);
+  return factors != nullptr ? hn::Mul(v, load(factors + c, part)) : v;
+}
+
+template <class T>
+void round_rows_of(const Int8Rounding& of, const T* x) {
   const F d;
-  for (int64_t row = 0; row < rows; ++row, x += columns, out += columns) {
+  int8_t* out = of.values;
+  for (int64_t row = 0; row < of.rows; ++row, x += of.columns, out += of.columns) {
     VF largest = hn::Zero(d),
        zero_or_nan =
            hn::Zero(d);  // NaN if the row has an infinity or a NaN, which a maximum may lose
-    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
-      const VF v = load(x + c, part);
+    for_columns(of.columns, [&](int64_t c, auto part) HWY_ATTR {
+      const VF v = load_times(x, of.factors, c, part);
       largest = hn::Max(largest, hn::Abs(v));
       zero_or_nan = hn::MulAdd(v, hn::Zero(d), zero_or_nan);
     });
     const float limit = maximum(largest);
-    scales[row] = limit / levels + sum(zero_or_nan);
-    const VF inverse = hn::Set(d, limit > 0 ? levels / std::max(limit, 1e-36f)
+    of.scales[row] = limit / of.levels + sum(zero_or_nan);
+    const VF inverse = hn::Set(d, limit > 0 ? of.levels / std::max(limit, 1e-36f)
                                             : 0.0f);  // not infinite for the smallest numbers
-    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
-      store(hn::NearestInt(hn::Mul(load(x + c, part), inverse)), out + c, part);
+    for_columns(of.columns, [&](int64_t c, auto part) HWY_ATTR {
+      const VF v = load_times(x, of.factors, c, part);
+      store(hn::NearestInt(hn::Mul(v, inverse)), out + c, part);
     });
   }
 }
 
-// Sums become values in their place: both have 4 bytes.
-void scale_sums_any(void* sums, int64_t rows, int64_t columns, const float* row_scales,
-                    const float* column_scales, const float* bias) {
+void round_rows_any(const Int8Rounding& of) {
+  if (of.is_bf16)
+    round_rows_of(of, static_cast<const Bf16*>(of.x));
+  else
+    round_rows_of(of, static_cast<const float*>(of.x));
+}
+
+// `out` may be the sums themselves where it is fp32: both have 4 bytes. A row's own scale, or also
+// each column's.
+template <class T>
+void scale_sums_to(const Int8Sums& of, T* out) {
   const F d;
-  float* place = static_cast<float*>(sums);
-  for (int64_t row = 0; row < rows; ++row, place += columns) {
-    const VF scale = hn::Set(d, row_scales[row]);
-    for_columns(columns, [&](int64_t c, auto part) HWY_ATTR {
-      const VF value = hn::Mul(hn::ConvertTo(d, hn::BitCast(I(), load(place + c, part))),
-                               hn::Mul(scale, load(column_scales + c, part)));
-      store(bias != nullptr ? hn::Add(value, load(bias + c, part)) : value, place + c, part);
+  const auto* sums = of.sums;
+  const VF one = hn::Set(d, 1.0f);
+  for (int64_t row = 0; row < of.rows; ++row, sums += of.columns, out += of.columns) {
+    const VF scale = hn::Set(d, of.row_scales[row]);
+    for_columns(of.columns, [&](int64_t c, auto part) HWY_ATTR {
+      const VF whole = hn::ConvertTo(d, hn::BitCast(I(), load(sums + c, part)));
+      const VF of_column = of.column_scales != nullptr ? load(of.column_scales + c, part) : one;
+      const VF value = hn::Mul(whole, hn::Mul(scale, of_column));
+      store(of.bias != nullptr ? hn::Add(value, load(of.bias + c, part)) : value, out + c, part);
     });
   }
+}
+
+void scale_sums_any(const Int8Sums& of, void* out, bool is_bf16) {
+  if (is_bf16)
+    scale_sums_to(of, static_cast<Bf16*>(out));
+  else
+    scale_sums_to(of, static_cast<float*>(out));
 }
 
 // ---- few rows: a decoder's step ----
@@ -177,39 +203,87 @@ int weight_levels() {
              : 63;
 }
 
-void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels) {
-  TORCH_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat,
-              "[round_rows] expected fp32 on the CPU, received ", x.scalar_type(), " on ",
-              x.device());
-  const int64_t columns = x.size(1);
-  const auto* const from = x.const_data_ptr<float>();
-  auto* const values = rounded.values.mutable_data_ptr<int8_t>();
-  auto* const scales = rounded.scales.mutable_data_ptr<float>();
-  at::parallel_for(0, x.size(0), row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(round_rows_any)(from + begin * columns, end - begin, columns,
-                                         static_cast<float>(levels), values + begin * columns,
-                                         scales + begin);
+namespace {
+
+// x times `factors` [columns], where they are defined.
+void round_all(const at::Tensor& x, const at::Tensor& factors, const Int8Rows& rounded,
+               int levels) {
+  TORCH_CHECK(has_kernel(x), "[round_rows] expected fp32 or bf16 on the CPU, received ",
+              x.scalar_type(), " on ", x.device());
+  const Int8Rounding all{.rows = x.size(0),
+                         .columns = x.size(1),
+                         .levels = static_cast<float>(levels),
+                         .is_bf16 = is_bf16(x),
+                         .x = x.const_data_ptr(),
+                         .factors = factors.defined() ? factors.const_data_ptr<float>() : nullptr,
+                         .values = rounded.values.mutable_data_ptr<int8_t>(),
+                         .scales = rounded.scales.mutable_data_ptr<float>()};
+  const int64_t bytes = all.columns * static_cast<int64_t>(x.element_size());
+  at::parallel_for(0, all.rows, row_grain(all.columns), [&](int64_t begin, int64_t end) {
+    Int8Rounding part = all;
+    part.rows = end - begin;
+    part.x = static_cast<const char*>(all.x) + begin * bytes;
+    part.values += begin * all.columns;
+    part.scales += begin;
+    HWY_DYNAMIC_DISPATCH(round_rows_any)(part);
   });
 }
 
-at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
-  const int64_t rows = x.size(0), columns = weight.values.size(0);
-  if (rows == 0) return at::empty({0, columns}, x.options());
+Int8Rows rounded_rows(const at::Tensor& x, const at::Tensor& factors) {
   const Int8Rows rounded{at::empty(x.sizes(), x.options().dtype(at::kChar)),
-                         at::empty({rows}, x.options())};
-  round_rows(x.contiguous(), rounded);
-  const at::Tensor sums = rows <= kMostInt8Rows
+                         at::empty({x.size(0)}, x.options().dtype(at::kFloat))};
+  round_all(x.contiguous(), factors, rounded, 127);
+  return rounded;
+}
+
+// What sums [N, columns] int32 of rows stand for, in `type`.
+at::Tensor values_of_sums(const at::Tensor& sums, const at::Tensor& row_scales,
+                          const at::Tensor& column_scales, const at::Tensor& bias,
+                          at::ScalarType type) {
+  const int64_t columns = sums.size(1);
+  const at::Tensor out = type == at::kFloat ? sums.view(at::kFloat)
+                                            : at::empty(sums.sizes(), sums.options().dtype(type));
+  const auto pointer = [](const at::Tensor& x) {
+    return x.defined() ? x.const_data_ptr<float>() : nullptr;
+  };
+  const Int8Sums all{.rows = sums.size(0),
+                     .columns = columns,
+                     .sums = static_cast<const float*>(sums.const_data_ptr()),
+                     .row_scales = pointer(row_scales),
+                     .column_scales = pointer(column_scales),
+                     .bias = pointer(bias)};
+  auto* const to = static_cast<char*>(out.mutable_data_ptr());
+  at::parallel_for(0, all.rows, row_grain(columns), [&](int64_t begin, int64_t end) {
+    Int8Sums part = all;
+    part.rows = end - begin;
+    part.sums += begin * columns;
+    part.row_scales += begin;
+    HWY_DYNAMIC_DISPATCH(scale_sums_any)(part, to + begin * columns * out.element_size(),
+                                         is_bf16(out));
+  });
+  return out;
+}
+
+}  // namespace
+
+void round_rows(const at::Tensor& x, const Int8Rows& rounded, int levels) {
+  round_all(x, {}, rounded, levels);
+}
+
+at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::Tensor& bias) {
+  if (x.size(0) == 0) return at::empty({0, weight.values.size(0)}, x.options());
+  const Int8Rows rounded = rounded_rows(x, {});
+  const at::Tensor sums = x.size(0) <= kMostInt8Rows
                               ? few_products(rounded.values, weight.values)
                               : at::_int_mm(rounded.values, weight.values.t());  // int32 [N, out]
-  auto* const places = sums.mutable_data_ptr<int32_t>();
-  const auto* const row_scales = rounded.scales.const_data_ptr<float>();
-  const auto* const column_scales = weight.scales.const_data_ptr<float>();
-  const auto* const b = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  at::parallel_for(0, rows, row_grain(columns), [&](int64_t begin, int64_t end) {
-    HWY_DYNAMIC_DISPATCH(scale_sums_any)(places + begin * columns, end - begin, columns,
-                                         row_scales + begin, column_scales, b);
-  });
-  return sums.view(at::kFloat);
+  return values_of_sums(sums, rounded.scales, weight.scales, bias, x.scalar_type());
+}
+
+at::Tensor int8_input_gradient(const at::Tensor& g, const Int8Rows& weight) {
+  if (g.size(0) == 0) return at::empty({0, weight.values.size(1)}, g.options());
+  const Int8Rows rounded = rounded_rows(g, weight.scales);
+  return values_of_sums(at::_int_mm(rounded.values, weight.values), rounded.scales, {}, {},
+                        g.scalar_type());
 }
 
 at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight,

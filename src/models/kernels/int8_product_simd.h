@@ -1,4 +1,4 @@
-// The inner loop of whole-number products of few rows.
+// The inner loops of whole-number products.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,26 @@ struct Int8FewRows {
   const int16_t* x;      // [rows, stride], zeros beyond depth
   const int8_t* weight;  // [columns, depth]
   int32_t* sums;         // [rows, columns]
+};
+
+// Rows to be rounded by their largest absolute value.
+struct Int8Rounding {
+  int64_t rows, columns;
+  float levels;
+  bool is_bf16;
+  const void* x;         // [rows, columns] fp32 or bf16
+  const float* factors;  // [columns] of x, or null
+  int8_t* values;        // [rows, columns]
+  float* scales;         // [rows]
+};
+
+// Sums of products, and what they are multiplied with to be values.
+struct Int8Sums {
+  int64_t rows, columns;
+  const float* sums;           // [rows, columns] of int32, in its bits
+  const float* row_scales;     // [rows]
+  const float* column_scales;  // [columns], or null
+  const float* bias;           // [columns], or null
 };
 
 }  // namespace hone::kernels

@@ -9,6 +9,8 @@
 
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/cross_entropy_simd.h"
+#include "models/kernels/kept_memory.h"
+#include "models/kernels/leaf_gradient.h"
 #include "models/kernels/product.h"
 #include "models/kernels/tensors.h"
 
@@ -69,6 +71,11 @@ void add_weight_gradient(const at::Tensor& dweight, const at::Tensor& gradient, 
   dweight.addmm_(gradient.t(), x);
 }
 
+at::Tensor zeros_for_gradient(const at::Tensor& weight) {
+  if (!weight.is_cpu() || weight.scalar_type() != at::kFloat) return at::zeros_like(weight);
+  return kept_empty(weight.sizes()).zero_();
+}
+
 // What a gradient is asked of.
 struct Wanted {
   bool x = false, weight = false, bias = false;
@@ -78,6 +85,18 @@ struct Wanted {
 at::Tensor product(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& bias) {
   const at::Tensor y = at::mm(x, operand.t());
   return bias.defined() ? y.add_(bias) : y;
+}
+
+// What autograd is told of the weight's gradient: nothing where it was added in its place. A tied
+// table's lookups then add to it too, instead of to zeros of their own.
+at::Tensor given_to(const at::Tensor& weight, const at::Tensor& gradient) {
+  if (!can_accumulate(weight)) return gradient;
+  if (weight.grad().defined()) {
+    weight.mutable_grad().add_(gradient);
+  } else {
+    weight.mutable_grad() = gradient;
+  }
+  return {};
 }
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
@@ -90,7 +109,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
         targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
     const at::Tensor taken = x.index_select(0, rows), aims = targets.index_select(0, rows);
     const at::Tensor dtaken = wanted.x ? at::empty_like(taken) : at::Tensor();
-    at::Tensor dweight = wanted.weight ? at::zeros_like(weight) : at::Tensor(),
+    at::Tensor dweight = wanted.weight ? zeros_for_gradient(weight) : at::Tensor(),
                dbias = wanted.bias ? at::zeros_like(bias) : at::Tensor();
     double sum = 0;
     for (int64_t begin = 0; begin < rows.size(0); begin += options.chunk_rows) {
@@ -104,7 +123,10 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (wanted.bias) dbias += dlogits.sum(0, /*keepdim=*/false, at::kFloat);
     }
     if (wanted.x) context->saved_data["dx"] = at::zeros_like(x).index_copy_(0, rows, dtaken);
-    if (wanted.weight) context->saved_data["dweight"] = dweight;
+    if (wanted.weight) {
+      context->saved_data["dweight"] = dweight;
+      context->save_for_backward({weight});
+    }
     if (wanted.bias) context->saved_data["dbias"] = dbias;
     return at::scalar_tensor(sum, x.options().dtype(at::kFloat));
   }
@@ -121,7 +143,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       return factor == 1 ? gradient : gradient.mul_(factor);
     };
     if (context->needs_input_grad(0)) result[0] = scaled("dx");
-    if (context->needs_input_grad(1)) result[1] = scaled("dweight");
+    if (context->needs_input_grad(1))
+      result[1] = given_to(context->get_saved_variables()[0], scaled("dweight"));
     if (context->needs_input_grad(2)) result[2] = scaled("dbias");
     return result;
   }

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "models/kernels/column_sums.h"
+#include "models/kernels/gpu/norm.h"
 #include "models/kernels/norm_simd.h"
 #include "models/kernels/simd.h"
 #include "models/kernels/tensors.h"
@@ -119,19 +120,39 @@ void check(const char* name, const at::Tensor& x, const at::Tensor& residual,
               "] expected residual ", x.sizes(), ", received ", residual.sizes());
 }
 
-at::Tensor apply_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
-                      const at::Tensor& bias, double eps, bool centred,
-                      const DropoutOptions& dropout) {
+gpu::NormInputs inputs_of(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                          const at::Tensor& bias, double eps, bool centred,
+                          const DropoutOptions& dropout) {
   const DropoutDecisions decisions = dropout_decisions(dropout.p, dropout.seed, dropout.site);
   TORCH_CHECK(
       decisions.threshold == 0 || (dropout.keys.defined() && dropout.keys.size(0) == x.size(0)),
       "[norm] expected keys [", x.size(0), "]");
-  const at::Tensor same_type =
-      residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual;
-  const at::Tensor keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor();
-  return Norm::apply(x.contiguous(), if_defined(same_type), weight.contiguous(), if_defined(bias),
-                     if_defined(keys), eps, centred, decisions,
-                     is_recorded({x, residual, weight, bias}));
+  return {.x = x,
+          .residual = residual.defined() ? residual.to(x.scalar_type()).contiguous() : residual,
+          .weight = weight,
+          .bias = bias,
+          .eps = eps,
+          .centred = centred,
+          .dropout = decisions,
+          .keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor()};
+}
+
+at::Tensor norm_here(const gpu::NormInputs& in) {
+  return Norm::apply(in.x.contiguous(), if_defined(in.residual), in.weight.contiguous(),
+                     if_defined(in.bias), if_defined(in.keys), in.eps, in.centred, in.dropout,
+                     is_recorded({in.x, in.residual, in.weight, in.bias}));
+}
+
+// By the kernel of x's device; undefined where there is none for these.
+at::Tensor fused_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
+                      const at::Tensor& bias, double eps, bool centred,
+                      const DropoutOptions& dropout) {
+  const bool is_here = has_kernel(x) && weight.scalar_type() == at::kFloat;
+  const gpu::Launcher* const on = gpu::launcher_of(x);
+  if (!is_here && on == nullptr) return {};
+  const gpu::NormInputs inputs = inputs_of(x, residual, weight, bias, eps, centred, dropout);
+  if (is_here) return norm_here(inputs);
+  return gpu::has_norm(inputs) ? gpu::norm(*on, inputs) : at::Tensor();
 }
 
 }  // namespace
@@ -150,9 +171,10 @@ at::Tensor dropout_add_layer_norm(const at::Tensor& x, const at::Tensor& residua
                                   const at::Tensor& weight, const at::Tensor& bias, double eps,
                                   const DropoutOptions& dropout) {
   check("dropout_add_layer_norm", x, residual, weight);
-  if (!has_kernel(x) || weight.scalar_type() != at::kFloat)
-    return dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
-  return apply_norm(x, residual, weight, bias, eps, /*centred=*/true, dropout);
+  const at::Tensor fused = fused_norm(x, residual, weight, bias, eps, /*centred=*/true, dropout);
+  return fused.defined()
+             ? fused
+             : dropout_add_layer_norm_reference(x, residual, weight, bias, eps, dropout);
 }
 
 at::Tensor dropout_add_rms_norm_reference(const at::Tensor& x, const at::Tensor& residual,
@@ -168,9 +190,9 @@ at::Tensor dropout_add_rms_norm(const at::Tensor& x, const at::Tensor& residual,
                                 const at::Tensor& weight, double eps,
                                 const DropoutOptions& dropout) {
   check("dropout_add_rms_norm", x, residual, weight);
-  if (!has_kernel(x) || weight.scalar_type() != at::kFloat)
-    return dropout_add_rms_norm_reference(x, residual, weight, eps, dropout);
-  return apply_norm(x, residual, weight, {}, eps, /*centred=*/false, dropout);
+  const at::Tensor fused = fused_norm(x, residual, weight, {}, eps, /*centred=*/false, dropout);
+  return fused.defined() ? fused
+                         : dropout_add_rms_norm_reference(x, residual, weight, eps, dropout);
 }
 
 }  // namespace hone::kernels

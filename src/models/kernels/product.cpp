@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/kernels/block_product.h"
+#include "models/kernels/kept_memory.h"
 #include "models/kernels/product_simd.h"
 #include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
@@ -33,6 +34,25 @@ std::vector<ProductUnit> units_of(int64_t rows, int64_t columns, int64_t most) {
       units.push_back({column, row, std::min(rows, row + piece)});
   }
   return units;
+}
+
+// Of few rows: columns for a thread at a time, a multiple of what registers hold. Threads that come
+// late leave some to others.
+int64_t few_columns_of(const ProductJob& job) {
+  const int64_t pieces = 2 * at::get_num_threads();
+  return std::clamp<int64_t>(padded((job.columns + pieces - 1) / pieces), kLanes, 1024);
+}
+
+void multiply_all(const ProductJob& job) {
+  if (!job.is_bf16 && job.is_transposed && job.rows <= kFewRows) {
+    const int64_t columns = few_columns_of(job);
+    return share_out((job.columns + columns - 1) / columns, [&](int64_t i) {
+      multiply_few_rows(job, i * columns, std::min(job.columns, (i + 1) * columns));
+    });
+  }
+  const std::vector<ProductUnit> units =
+      units_of(job.rows, job.columns, job.is_bf16 ? job.rows : kPieceRows);
+  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
 }
 
 // Two matrices of one type, of which these two axes are as long as each other.
@@ -63,9 +83,7 @@ at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is
                        .is_transposed = is_transposed,
                        .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
                        .out = out.mutable_data_ptr()};
-  const std::vector<ProductUnit> units =
-      units_of(job.rows, job.columns, job.is_bf16 ? job.rows : kPieceRows);
-  share_out(static_cast<int64_t>(units.size()), [&](int64_t i) { multiply_rows(job, units[i]); });
+  multiply_all(job);
   return out;
 }
 
@@ -126,7 +144,7 @@ void multiply_weight_gradient(const at::Tensor& gradient, const at::Tensor& inpu
 at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x) {
   check_sizes("product_weight_gradient", g, 0, x, 0);
   check_is_bf16("product_weight_gradient", x);
-  at::Tensor result = at::empty({g.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+  at::Tensor result = kept_empty({g.size(1), x.size(1)});
   if (x.size(0) == 0) return result.zero_();
   multiply_weight_gradient(g, x, result, /*adds=*/false);
   return result;

@@ -1,5 +1,7 @@
 #include "models/kernels/product_simd.h"
 
+#include <algorithm>
+
 #include "models/kernels/block_product.h"
 #include "models/kernels/scratch.h"
 
@@ -16,7 +18,7 @@ namespace hone::kernels::HWY_NAMESPACE {
 namespace {
 
 constexpr int64_t kBlock = 64;    // rows of a block product
-constexpr int64_t kDepth = 4096;  // of a block product: both operands of it fit a core's cache
+constexpr int64_t kDepth = 4096;  // of one of bf16: both operands of it fit a core's cache
 
 template <class T>
 constexpr bool kIsBf16 = sizeof(T) == 2;
@@ -87,9 +89,13 @@ class PanelProduct {
       // In their place at once.
       if (width_ == wide_ && rows == count) sums = out, stride = job_.columns;
     }
-    for (int64_t k = 0; k < depth; k += kDepth) {
-      multiply(rows, wide_, HWY_MIN(kDepth, depth - k), left.rows + k, left.stride,
-               panel_ + k * wide_, wide_, sums, stride, k > 0);
+    if constexpr (kIsBf16<T>) {
+      for (int64_t k = 0; k < depth; k += kDepth) {
+        multiply(rows, wide_, HWY_MIN(kDepth, depth - k), left.rows + k, left.stride,
+                 panel_ + k * wide_, wide_, sums, stride, k > 0);
+      }
+    } else {
+      multiply_in_chains(rows, wide_, depth, left.rows, left.stride, panel_, wide_, sums, stride);
     }
     write_block(sums, stride, count, out);
   }
@@ -121,6 +127,124 @@ void multiply_bf16_rows(const ProductJob& job, const ProductUnit& unit) {
 void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
   if (!job.is_bf16) return PanelProduct<float, float, float>(job, unit).run();
   job.is_wide ? multiply_bf16_rows<float>(job, unit) : multiply_bf16_rows<Bf16>(job, unit);
+}
+
+// ---- few rows: a decoder's step ----
+//
+// A product of few rows is as fast as its weights come from memory. Squares of lanes() rows of
+// `right` and 4 values of each are turned in registers, so that a lane is a column of the result
+// and its sum the chains of multiply_in_chains.
+
+// Blocks of 4 values, `stride` apart.
+template <class D>
+HWY_INLINE hn::Vec<D> blocks_of(D d, const float* from, int64_t stride) {
+  constexpr int64_t kBytes = sizeof(hn::Vec<D>);
+  if constexpr (kBytes == 16) {
+    return hn::LoadU(d, from);
+  } else {
+    const hn::Half<D> half;
+    return hn::Combine(d, blocks_of(half, from + kBytes / 32 * stride, stride),
+                       blocks_of(half, from, stride));
+  }
+}
+
+struct Square {
+  VF columns[4];
+
+  // Of the values from[i * stride + k] with i < lanes(), k < 4.
+  HWY_INLINE Square(const float* from, int64_t stride) {
+    const F d;
+    const hn::Repartition<uint64_t, F> wide;
+    const VF r0 = blocks_of(d, from, 4 * stride), r1 = blocks_of(d, from + stride, 4 * stride),
+             r2 = blocks_of(d, from + 2 * stride, 4 * stride),
+             r3 = blocks_of(d, from + 3 * stride, 4 * stride);
+    const auto a = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1)),
+               b = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3)),
+               e = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1)),
+               f = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+    columns[0] = hn::BitCast(d, hn::InterleaveLower(wide, a, b));
+    columns[1] = hn::BitCast(d, hn::InterleaveUpper(wide, a, b));
+    columns[2] = hn::BitCast(d, hn::InterleaveLower(wide, e, f));
+    columns[3] = hn::BitCast(d, hn::InterleaveUpper(wide, e, f));
+  }
+};
+
+// The chain of values begin .. end of x's rows and of lanes() rows from `right` on.
+template <int64_t kRows>
+struct FewSums {
+  VF rows[kRows];
+
+  HWY_INLINE FewSums(const ProductJob& job, const float* right, int64_t begin, int64_t end) {
+    const float* left = static_cast<const float*>(job.left);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i) rows[i] = hn::Zero(F());
+    int64_t k = begin;
+    for (; k + 4 <= end; k += 4) {
+      if (k % 16 == 0) prefetch_next(right + k, job.depth);
+      const Square square(right + k, job.depth);
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < 4; ++j) add(left + k + j, job.depth, square.columns[j]);
+    }
+    for (; k < end; ++k) {
+      HWY_ALIGN float column[kLanes];
+      for (int64_t i = 0; i < lanes(); ++i) column[i] = right[i * job.depth + k];
+      add(left + k, job.depth, load(column));
+    }
+  }
+
+ private:
+  // The processor foresees no more than the rows that it has met: a line of each of the next ones.
+  static HWY_INLINE void prefetch_next(const float* right, int64_t stride) {
+    for (int64_t i = lanes(); i < 2 * lanes(); ++i) hwy::Prefetch(right + i * stride);
+  }
+  HWY_INLINE void add(const float* left, int64_t stride, VF column) {
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i)
+      rows[i] = hn::MulAdd(hn::Set(F(), left[i * stride]), column, rows[i]);
+  }
+};
+
+// Columns column .. column + count of the result, at most lanes(), whose rows of `right` lie there.
+template <int64_t kRows>
+HWY_INLINE void multiply_few_columns(const ProductJob& job, const float* right, int64_t column,
+                                     int64_t count) {
+  FewSums<kRows> sums(job, right, 0, HWY_MIN(kChain, job.depth));
+  for (int64_t k = kChain; k < job.depth; k += kChain) {
+    const FewSums<kRows> chain(job, right, k, HWY_MIN(k + kChain, job.depth));
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kRows; ++i) sums.rows[i] = hn::Add(sums.rows[i], chain.rows[i]);
+  }
+  float* out = static_cast<float*>(job.out) + column;
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kRows; ++i, out += job.columns) {
+    VF value = sums.rows[i];
+    if (job.bias != nullptr) value = hn::Add(value, load_n(job.bias + column, count));
+    store_n(value, out, count);
+  }
+}
+
+template <int64_t kRows>
+void multiply_few(const ProductJob& job, int64_t begin, int64_t end) {
+  const float* right = static_cast<const float*>(job.right);
+  int64_t column = begin;
+  for (; column + lanes() <= end; column += lanes())
+    multiply_few_columns<kRows>(job, right + column * job.depth, column, lanes());
+  if (column == end) return;
+  Scratch scratch(sizeof(float) * lanes() * job.depth);
+  float* rows = scratch.take<float>(lanes() * job.depth);
+  std::fill_n(rows, lanes() * job.depth, 0.0f);
+  std::copy_n(right + column * job.depth, (end - column) * job.depth, rows);
+  multiply_few_columns<kRows>(job, rows, column, end - column);
+}
+
+// Numbers of rows become ones that the compiler knows.
+template <int64_t kRows = kFewRows>
+void multiply_few_of(const ProductJob& job, int64_t begin, int64_t end) {
+  if (job.rows == kRows) return multiply_few<kRows>(job, begin, end);
+  if constexpr (kRows > 1) multiply_few_of<kRows - 1>(job, begin, end);
+}
+void multiply_few_any(const ProductJob& job, int64_t begin, int64_t end) {
+  multiply_few_of(job, begin, end);
 }
 
 // Calls body(first row, rows, rows padded) for each piece of rows.
@@ -167,11 +291,15 @@ HWY_AFTER_NAMESPACE();
 namespace hone::kernels {
 
 HWY_EXPORT(multiply_rows_any);
+HWY_EXPORT(multiply_few_any);
 HWY_EXPORT(pack_input_any);
 HWY_EXPORT(multiply_gradient_any);
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit) {
   HWY_DYNAMIC_DISPATCH(multiply_rows_any)(job, unit);
+}
+void multiply_few_rows(const ProductJob& job, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(multiply_few_any)(job, begin, end);
 }
 void pack_input(const WeightGradientJob& job, int64_t column) {
   HWY_DYNAMIC_DISPATCH(pack_input_any)(job, column);

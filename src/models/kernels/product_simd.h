@@ -8,6 +8,7 @@
 namespace hone::kernels {
 
 constexpr int64_t kPanel = 64;          // columns of a packed right operand
+constexpr int64_t kFewRows = 8;         // of fp32, whose sums registers hold: nothing is packed
 constexpr int64_t kGradientRows = 480;  // rows of x and g that a weight gradient sums at a time; no
                                         // power of two, whose lines would evict each other
 
@@ -30,6 +31,9 @@ struct ProductUnit {
 };
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit);
+// The same bits for all rows of columns begin .. end, of fp32, where there are kFewRows at most and
+// `right` is transposed. `right` is read once, as it lies.
+void multiply_few_rows(const ProductJob& job, int64_t begin, int64_t end);
 
 // result [out, in] = gradᵀ [out, rows] x [rows, in].
 struct WeightGradientJob {

@@ -75,10 +75,10 @@ at::Tensor attention_keep_mask(const at::Tensor& keys, int64_t heads, int64_t po
   return at::cat(groups).slice(0, 0, heads).ge(signed_word(dropout_threshold(p))).to(at::kFloat);
 }
 
-void start_generator(at::Device device, uint64_t seed, uint32_t site) {
+void start_generator(at::Device device, uint64_t seed, uint64_t drawn, uint32_t site) {
   at::Generator generator = at::globalContext().defaultGenerator(device);
   const std::lock_guard lock(generator.mutex());
-  generator.set_current_seed(mix(seed, site));
+  generator.set_current_seed(mix(drawn == 0 ? seed : mix(seed, drawn), site));
 }
 
 }  // namespace hone::kernels

@@ -30,7 +30,7 @@ at::Tensor row_keep_mask(const at::Tensor& keys, int64_t columns, double p, uint
 at::Tensor attention_keep_mask(const at::Tensor& keys, int64_t heads, int64_t positions, double p,
                                uint64_t seed, uint32_t site);
 
-void start_generator(at::Device device, uint64_t seed,
-                     uint32_t site);  // a GPU's own generator, anew for each site
+// A GPU's own generator, anew for each batch and site.
+void start_generator(at::Device device, uint64_t seed, uint64_t drawn, uint32_t site);
 
 }  // namespace hone::kernels

@@ -1,5 +1,7 @@
 #include "models/layers/attention.h"
 
+#include <ATen/ops/zeros.h>
+
 #include "models/kernels/attention_inputs.h"
 #include "models/layers/adopt.h"
 #include "models/layers/key_value_cache.h"
@@ -15,6 +17,12 @@ at::Tensor normed_heads(LayerNorm& norm, const at::Tensor& x) {
 
 }  // namespace
 
+Linear key_product(int64_t in, int64_t out, bool has_bias, bool key_has_bias) {
+  Linear product(in, out, has_bias && key_has_bias);
+  if (has_bias && !key_has_bias) product->bias = at::zeros({out});
+  return product;
+}
+
 SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options) : options_(options) {
   const Heads& heads = options.heads;
   const auto product = [&](const std::string& name, int64_t of_heads) {
@@ -23,7 +31,10 @@ SelfAttentionImpl::SelfAttentionImpl(const SelfAttentionOptions& options) : opti
   const AttentionNames& names = options.names;
   query_key_value_ =
       names.joined.empty()
-          ? JoinedLinear({product(names.query, heads.query), product(names.key, heads.key_value),
+          ? JoinedLinear({product(names.query, heads.query),
+                          adopt(*this, names.key,
+                                key_product(options.hidden, heads.key_value * heads.dim,
+                                            options.has_bias, options.key_has_bias)),
                           product(names.value, heads.key_value)})
           : JoinedLinear({product(names.joined, heads.joined())});
   const auto norm = [&](const std::string& name) -> LayerNorm {
@@ -49,7 +60,7 @@ kernels::AttentionInputs SelfAttentionImpl::read(const at::Tensor& x, const Rows
   const bool turns_here = rotary.theta > 0 && (all.cache() != nullptr || all.prefix() != nullptr ||
                                                depends_on_length(rotary, tokens.max_len));
   kernels::AttentionInputs inputs;
-  inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
+  inputs.of_q = {tokens.cu_seqlens, tokens.max_len, {}, tokens.placed_ends};
   if (rotary.theta > 0 && !turns_here) inputs.rotary = all.rotary(rotary);
   const at::Tensor joined = query_key_value_.forward(x, all).view({-1, heads.joined(), heads.dim});
   if (!query_norm_ && !key_norm_ && !turns_here) {
@@ -110,7 +121,8 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
                                                        .dropout = dropout.p,
                                                        .seed = dropout.seed,
                                                        .site = dropout.site,
-                                                       .keys = dropout.keys});
+                                                       .keys = dropout.keys,
+                                                       .drawn = dropout.drawn});
   return out_(rows.of(mixed.reshape({-1, heads.query * heads.dim})), rows);
 }
 

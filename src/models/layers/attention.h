@@ -31,11 +31,16 @@ struct AttentionNames {
   std::string query_norm = {}, key_norm = {};  // "": none
 };
 
+// The product of keys. Where it has no bias and its neighbours have, its bias is zeros that are no
+// weight, so that the three may be one product.
+Linear key_product(int64_t in, int64_t out, bool has_bias, bool key_has_bias);
+
 struct SelfAttentionOptions {
   int64_t hidden = 0;
   Heads heads;
   bool has_bias = true;         // the products
   bool out_has_bias = true;     // the last of them, where the others have (Qwen 2's has none)
+  bool key_has_bias = true;     // that of keys, likewise (Whisper's has none)
   double dropout = 0.1;         // of the attention probabilities
   int64_t window = 0;           // keys within this distance only, both ways; 0: all. Causal: so
                                 // many before a token, which sees itself too

@@ -92,13 +92,14 @@ at::Tensor DisentangledAttentionImpl::forward(const at::Tensor& x, const Rows& r
   kernels::AttentionInputs inputs;
   multiply(x, all, inputs);
   if (positions_) add_positions(x, all, inputs);
-  inputs.of_q = {tokens.cu_seqlens, tokens.max_len};
+  inputs.of_q = {tokens.cu_seqlens, tokens.max_len, {}, tokens.placed_ends};
   const at::Tensor mixed = kernels::attention(
       inputs, {.scale = 1 / std::sqrt(static_cast<double>(heads.dim * options_.parts)),
                .dropout = dropout.p,
                .seed = dropout.seed,
                .site = dropout.site,
-               .keys = dropout.keys});
+               .keys = dropout.keys,
+               .drawn = dropout.drawn});
   return out_(rows.of(mixed.reshape({-1, options_.hidden})), rows);
 }
 

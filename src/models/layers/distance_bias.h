@@ -14,6 +14,9 @@ namespace hone {
 // distance each, the others wider and wider up to `farthest`, which the last one has with all
 // beyond. REQUIRES: an even number of buckets from 4 on; farthest > buckets / 4.
 kernels::BucketOf logarithmic_buckets(int64_t buckets, int64_t farthest);
+// The same of causal attention: all of them for keys before the query, or at its place. REQUIRES:
+// at least 2 buckets; farthest > buckets / 2.
+kernels::BucketOf logarithmic_buckets_before(int64_t buckets, int64_t farthest);
 
 class DistanceBiasImpl : public torch::nn::Module {
  public:

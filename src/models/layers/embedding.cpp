@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "models/lazy_zeros.h"
@@ -22,6 +23,22 @@ void check_ids(const at::Tensor& ids, int64_t rows, const char* what) {
   throw Error(ErrorKind::kData, fmt::format("{} {} is outside of the model's table of {} rows; do "
                                             "tokenizer and model belong together?",
                                             what, *bad, rows));
+}
+
+// [positions, width]: sines of all frequencies, then cosines. In double precision, as the reference
+// computes it.
+void fill_sinusoids(const at::Tensor& table) {
+  const int64_t rows = table.size(0), width = table.size(1), sines = (width + 1) / 2;
+  auto* out = table.mutable_data_ptr<float>();
+  for (int64_t position = 0; position < rows; ++position) {
+    for (int64_t column = 0; column < width; ++column) {
+      const bool is_sine = column < sines;
+      const int64_t frequency = is_sine ? column : column - sines;
+      const double angle =
+          double(position) / std::pow(10000.0, 2.0 * double(frequency) / double(width));
+      *out++ = float(is_sine ? std::sin(angle) : std::cos(angle));
+    }
+  }
 }
 
 at::Tensor shifted(const at::Tensor& words, const at::Tensor& shift) {
@@ -48,8 +65,12 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
     if (rows == 0) return nullptr;
     return register_module(name, Embedding(rows, options.width));
   };
-  words_ = table(options.names.words, options.words);
+  words_ = options.shared ? options.shared : table(options.names.words, options.words);
   positions_ = table(options.names.positions, options.positions);
+  if (options.has_sinusoids) {
+    positions_->weight.set_requires_grad(false);
+    fill_sinusoids(positions_->weight);
+  }
   segments_ = table(options.names.segments, options.segments);
   tasks_ = table(options.names.tasks, options.tasks);
   if (options.projected > 0)
@@ -61,9 +82,28 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
         register_module(options.names.norm, LayerNorm(width, options.norm_eps, options.norm_kind));
 }
 
-at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
-  const Packed& tokens = rows.tokens();
-  at::Tensor sum = shifted(words_(tokens.ids, "token id"), tokens.shift);
+std::vector<kernels::LookedUp> TokenEmbeddingsImpl::tables_of(const Packed& tokens) const {
+  std::vector<kernels::LookedUp> tables = {{words_->weight, tokens.ids}};
+  const bool is_offset = options_.position_offset != 0;
+  if (positions_)
+    tables.push_back({positions_->weight,
+                      is_offset ? tokens.positions + options_.position_offset : tokens.positions});
+  if (segments_)
+    tables.push_back(
+        {segments_->weight, options_.ignores_segments ? at::Tensor() : tokens.segments});
+  if (tasks_) tables.push_back({tasks_->weight, {}});
+  return tables;
+}
+
+at::Tensor TokenEmbeddingsImpl::summed(const Packed& tokens) {
+  if (!tokens.ids.is_cpu() && !tokens.shift.defined() && !tokens.prompt.defined()) {
+    const std::vector<kernels::LookedUp> tables = tables_of(tokens);
+    if (kernels::has_embedding_sum(tables))
+      return kernels::embedding_sum(tables, tokens.tokens(), options_.scale);
+  }
+  at::Tensor words = words_(tokens.ids, "token id");
+  if (tokens.prompt.defined()) words = words.index_copy(0, tokens.prompt_rows, tokens.prompt);
+  at::Tensor sum = shifted(words, tokens.shift);
   if (options_.scale != 1) sum = sum * options_.scale;
   if (positions_) {
     const at::Tensor positions = options_.position_offset == 0
@@ -75,6 +115,11 @@ at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
     sum = sum + segments_(options_.ignores_segments ? at::zeros_like(tokens.ids) : tokens.segments,
                           "segment");
   if (tasks_) sum = sum + tasks_(at::zeros_like(tokens.ids), "task");
+  return sum;
+}
+
+at::Tensor TokenEmbeddingsImpl::forward(const Rows& rows) {
+  at::Tensor sum = summed(rows.tokens());
   if (projection_) sum = projection_(sum, rows);
   return kernels::dropout(norm_ ? norm_(sum) : sum,
                           rows.dropout(DropoutPlace::kEmbeddings, options_.dropout));

@@ -6,6 +6,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <string>
+#include <vector>
 
 #include "models/kernels/embedding.h"
 #include "models/layers/linear.h"
@@ -46,6 +47,11 @@ struct TokenEmbeddingsOptions {
   NormKind norm_kind = NormKind::kLayer;
   double scale = 1;  // of the word embeddings (Gemma)
   EmbeddingNames names = {};
+  // Positions are sines and cosines (Vaswani et al. 2017), which nothing trains: unless a
+  // checkpoint brings the table, it is the formula's.
+  bool has_sinusoids = false;
+  Embedding shared =
+      nullptr;  // a table of words that stands elsewhere by name, in place of one here
 };
 
 // dropout(norm(scale * (word + shift) + position + segment + task)) [N, width] fp32; where there is
@@ -56,9 +62,13 @@ class TokenEmbeddingsImpl : public torch::nn::Module {
 
   at::Tensor forward(const Rows& rows);  // REQUIRES: all rows
   int64_t width() const { return options_.width; }
+  double dropout() const { return options_.dropout; }
   const at::Tensor& words() const { return words_->weight; }  // the table
 
  private:
+  std::vector<kernels::LookedUp> tables_of(const Packed& tokens) const;
+  at::Tensor summed(const Packed& tokens);  // words, positions, segments, tasks
+
   TokenEmbeddingsOptions options_;
   Embedding words_{nullptr}, positions_{nullptr}, segments_{nullptr}, tasks_{nullptr};
   Linear projection_{nullptr};

@@ -1,6 +1,7 @@
 #include "models/layers/encoder.h"
 
 #include "models/layers/adopt.h"
+#include "models/layers/gated_product.h"
 
 namespace hone {
 namespace {
@@ -10,6 +11,7 @@ std::shared_ptr<AttentionLayer> self_attention(const BlockOptions& o) {
                                             .heads = o.heads,
                                             .has_bias = o.attention_has_bias,
                                             .out_has_bias = o.attention_out_has_bias,
+                                            .key_has_bias = o.attention_key_has_bias,
                                             .dropout = o.dropout.attention,
                                             .window = o.window,
                                             .rotary = o.rotary,
@@ -22,6 +24,16 @@ std::shared_ptr<AttentionLayer> self_attention(const BlockOptions& o) {
       .ptr();
 }
 
+CrossAttention attention_to_source(const BlockOptions& o) {
+  return CrossAttention(CrossAttentionOptions{.hidden = o.hidden,
+                                              .heads = o.heads,
+                                              .has_bias = o.attention_has_bias,
+                                              .key_has_bias = o.attention_key_has_bias,
+                                              .dropout = o.dropout.attention,
+                                              .scale = o.attention_scale,
+                                              .names = o.names.cross_products});
+}
+
 }  // namespace
 
 EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o)
@@ -30,6 +42,8 @@ EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o)
 EncoderBlockImpl::EncoderBlockImpl(const BlockOptions& o, std::shared_ptr<AttentionLayer> attention)
     : options_(o) {
   attention_ = adopt(*this, o.names.attention, std::move(attention));
+  if (!o.names.cross_attention.empty())
+    cross_attention_ = adopt(*this, o.names.cross_attention, attention_to_source(o));
   add_norms();
   add_feed_forward();
 }
@@ -42,6 +56,7 @@ void EncoderBlockImpl::add_norms() {
   };
   if (o.has_attention_norm) attention_norm_ = norm(o.names.attention_norm);
   after_attention_norm_ = norm(o.names.after_attention_norm);
+  if (cross_attention_) cross_norm_ = norm(o.names.cross_norm);
   out_norm_ = norm(o.names.out_norm);
   after_feed_forward_norm_ = norm(o.names.after_feed_forward_norm);
 }
@@ -68,13 +83,14 @@ void EncoderBlockImpl::to(at::Device device, bool non_blocking) {
 }
 
 at::Tensor EncoderBlockImpl::feed_forward(const at::Tensor& x, const Rows& rows) {
-  const at::Tensor inner =
-      options_.is_gated
-          ? kernels::gated_activation(gate_and_up_.forward(x, rows), options_.activation)
-          : up_->activated(x, rows, options_.activation);
   const auto dropout =
       rows.dropout(DropoutPlace::kFeedForwardInner, options_.dropout.feed_forward_inner);
-  return down_(kernels::dropout(inner, dropout), rows);
+  if (!options_.is_gated)
+    return down_(kernels::dropout(up_->activated(x, rows, options_.activation), dropout), rows);
+  const at::Tensor both = gate_and_up_.forward(x, rows);
+  if (dropout.p == 0) return gated_product(down_, both, rows, options_.activation);
+  return down_(kernels::dropout(kernels::gated_activation(both, options_.activation), dropout),
+               rows);
 }
 
 std::string EncoderBlockImpl::place_of_adapter(BlockPart part) const {
@@ -109,28 +125,41 @@ at::Tensor EncoderBlockImpl::add(const at::Tensor& residual, const at::Tensor& y
 }
 
 at::Tensor EncoderBlockImpl::forward_norm_first(const at::Tensor& x, const Rows& rows) {
-  const auto given = [&](LayerNorm& norm, const at::Tensor& part, DropoutPlace place, double p) {
-    return kernels::dropout(norm ? norm(part) : part, rows.dropout(place, p));
+  const auto given = [](const Rows& of, LayerNorm& norm, const at::Tensor& part, DropoutPlace place,
+                        double p) {
+    return kernels::dropout(norm ? norm(part) : part, of.dropout(place, p));
   };
   const at::Tensor read = attention_norm_ ? attention_norm_(x) : x;
-  const at::Tensor mid = add(rows.of(x),
-                             given(after_attention_norm_, attention_->forward(read, rows),
-                                   DropoutPlace::kAttentionOut, options_.dropout.attention_out),
-                             BlockPart::kAttention, rows);
+  const Rows first = rows_before_source(rows);
+  at::Tensor mid = add(first.of(x),
+                       given(first, after_attention_norm_, attention_->forward(read, first),
+                             DropoutPlace::kAttentionOut, options_.dropout.attention_out),
+                       BlockPart::kAttention, first);
+  if (cross_attention_) mid = read_source(mid, rows);
   return add(mid,
-             given(after_feed_forward_norm_, feed_forward(out_norm_(mid), rows),
+             given(rows, after_feed_forward_norm_, feed_forward(out_norm_(mid), rows),
                    DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out),
              BlockPart::kFeedForward, rows);
 }
 
+at::Tensor EncoderBlockImpl::read_source(const at::Tensor& x, const Rows& rows) {
+  const auto dropout =
+      rows.dropout(DropoutPlace::kCrossAttentionOut, options_.dropout.attention_out);
+  if (!options_.norm_first)
+    return cross_norm_->forward_after(rows.of(x), cross_attention_->forward(x, rows), dropout);
+  return rows.of(x) + kernels::dropout(cross_attention_->forward(cross_norm_(x), rows), dropout);
+}
+
 at::Tensor EncoderBlockImpl::forward(const at::Tensor& x, const Rows& rows) {
   if (options_.norm_first) return forward_norm_first(x, rows);
+  const Rows first = rows_before_source(rows);
   const auto after_attention =
-      rows.dropout(DropoutPlace::kAttentionOut, options_.dropout.attention_out);
+      first.dropout(DropoutPlace::kAttentionOut, options_.dropout.attention_out);
   const auto after_feed_forward =
       rows.dropout(DropoutPlace::kFeedForwardOut, options_.dropout.feed_forward_out);
-  const at::Tensor mid = add_and_norm(attention_norm_, rows.of(x), attention_->forward(x, rows),
-                                      after_attention, BlockPart::kAttention, rows);
+  at::Tensor mid = add_and_norm(attention_norm_, first.of(x), attention_->forward(x, first),
+                                after_attention, BlockPart::kAttention, first);
+  if (cross_attention_) mid = read_source(mid, rows);
   return add_and_norm(out_norm_, mid, feed_forward(mid, rows), after_feed_forward,
                       BlockPart::kFeedForward, rows);
 }

@@ -1,5 +1,5 @@
-// A Transformer's block: attention, then two products with an activation between, each with
-// dropout, residual and norm.
+// A Transformer's block: attention, of a decoder with a source also attention to its states, then
+// two products with an activation between, each with dropout, residual and norm.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -11,6 +11,7 @@
 #include "models/adapters/bottleneck.h"
 #include "models/kernels/activation.h"
 #include "models/layers/attention.h"
+#include "models/layers/cross_attention.h"
 #include "models/layers/norm.h"
 
 namespace hone {
@@ -23,6 +24,9 @@ struct BlockNames {
   std::string gate = {};  // of a gated block whose two products have names of their own; "": `up`
                           // is both
   std::string after_attention_norm = {}, after_feed_forward_norm = {};  // see BlockOptions
+  std::string cross_attention = {},
+              cross_norm = {};  // of a block that reads a source; "": none does
+  AttentionNames cross_products = {};
 };
 
 struct BlockDropout {
@@ -39,6 +43,7 @@ struct BlockOptions {
                           // SwiGLU; Shazeer 2020, https://arxiv.org/abs/2002.05202)
   bool attention_has_bias = true, feed_forward_has_bias = true;
   bool attention_out_has_bias = true;  // see SelfAttentionOptions
+  bool attention_key_has_bias = true;  // likewise
   NormKind norm_kind = NormKind::kLayer;
   double norm_eps = 1e-12;
   BlockDropout dropout = {};
@@ -83,6 +88,11 @@ class EncoderBlockImpl : public torch::nn::Module {
   void add_feed_forward();
   at::Tensor feed_forward(const at::Tensor& x, const Rows& rows);
   at::Tensor forward_norm_first(const at::Tensor& x, const Rows& rows);
+  // The part between attention and feed-forward, where there is one: x [N, hidden] of all tokens,
+  // with what the source's states add to it, of `rows`.
+  at::Tensor read_source(const at::Tensor& x, const Rows& rows);
+  // The rows of the part before it: queries of a source lie end to end, all of them.
+  Rows rows_before_source(const Rows& rows) const { return cross_attention_ ? rows.all() : rows; }
   // norm(residual + dropout(y)), with the adapter where there is one.
   at::Tensor add_and_norm(LayerNorm& norm, const at::Tensor& residual, const at::Tensor& y,
                           const kernels::DropoutOptions& dropout, BlockPart part, const Rows& rows);
@@ -95,7 +105,8 @@ class EncoderBlockImpl : public torch::nn::Module {
   BlockOptions options_;
   std::shared_ptr<Bottleneck> attention_adapter_, feed_forward_adapter_;  // null: none
   std::shared_ptr<AttentionLayer> attention_;
-  LayerNorm attention_norm_{nullptr}, out_norm_{nullptr};
+  CrossAttention cross_attention_{nullptr};
+  LayerNorm attention_norm_{nullptr}, cross_norm_{nullptr}, out_norm_{nullptr};
   LayerNorm after_attention_norm_{nullptr}, after_feed_forward_norm_{nullptr};
   JoinedLinear gate_and_up_;  // of a gated block
   Linear up_{nullptr};        // of any other

@@ -13,8 +13,6 @@ namespace {
 
 constexpr int64_t kLeastRoom = 32;  // tokens
 
-int64_t room_for(int64_t tokens) { return std::max(kLeastRoom, tokens + tokens / 2); }
-
 int64_t new_tokens(const Packed& tokens, int64_t sequence) {
   const int32_t* ends = tokens.cu_seqlens.const_data_ptr<int32_t>() + sequence;
   return ends[1] - ends[0];
@@ -76,9 +74,13 @@ void copy_rows(const at::Tensor& from, int64_t source, const at::Tensor& to, int
 
 }  // namespace
 
-KeyValueCache::KeyValueCache(int64_t layers) {
+KeyValueCache::KeyValueCache(int64_t layers, bool grows) : grows_(grows) {
   TORCH_CHECK(layers > 0, "[KeyValueCache] expected layers, received ", layers);
   layers_.resize(static_cast<size_t>(layers));
+}
+
+int64_t KeyValueCache::room_for(int64_t tokens) const {
+  return grows_ ? std::max(kLeastRoom, tokens + tokens / 2) : tokens;
 }
 
 int64_t KeyValueCache::sequences() const {
@@ -97,11 +99,11 @@ int64_t KeyValueCache::longest() const {
 }
 
 void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
-                            const std::vector<int64_t>& rooms) {
+                            const std::vector<int64_t>& rooms, int64_t spare) {
   Layer fresh;
   fresh.rooms = {0};
   for (const int64_t room : rooms) fresh.rooms.push_back(fresh.rooms.back() + room);
-  const int64_t rows = fresh.rooms.back();
+  const int64_t rows = fresh.rooms.back() + spare;
   TORCH_CHECK(rows <= std::numeric_limits<int32_t>::max(), "[KeyValueCache] ", rows,
               " tokens are too many");
   std::vector<int64_t> shape = layer.k.sizes().vec();
@@ -117,12 +119,32 @@ void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences,
   layer = std::move(fresh);
 }
 
+// The first of the sequences at the end that have no room yet.
+size_t KeyValueCache::first_without_room(const Layer& layer) {
+  size_t first = layer.lengths.size();
+  while (first > 0 && layer.rooms[first] == layer.rooms[first - 1]) --first;
+  return first;
+}
+
+// Gives sequences that have no room yet some behind the others, where there is as much.
+bool KeyValueCache::fits(Layer& layer, const std::vector<int64_t>& lengths) const {
+  if (!layer.k.defined()) return false;
+  const size_t known = first_without_room(layer);
+  for (size_t s = 0; s < known; ++s) {
+    if (lengths[s] > layer.rooms[s + 1] - layer.rooms[s]) return false;
+  }
+  std::vector<int64_t> rooms = layer.rooms;
+  for (size_t s = known; s < lengths.size(); ++s) rooms[s + 1] = rooms[s] + room_for(lengths[s]);
+  if (rooms.back() > layer.k.size(0)) return false;
+  layer.rooms = std::move(rooms);
+  return true;
+}
+
 void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
-                              const at::Tensor& k) {
-  bool fits = layer.k.defined();
-  for (size_t s = 0; s < lengths.size() && fits; ++s)
-    fits = lengths[s] <= layer.rooms[s + 1] - layer.rooms[s];
-  if (fits) return;
+                              const at::Tensor& k) const {
+  if (fits(layer, lengths)) return;
+  const size_t known = first_without_room(layer);
+  const bool do_join = known > 0 && known < lengths.size();  // more may follow
   if (!layer.k.defined()) {
     std::vector<int64_t> none = k.sizes().vec();
     none[0] = 0;
@@ -132,7 +154,8 @@ void KeyValueCache::make_room(Layer& layer, const std::vector<int64_t>& lengths,
   std::vector<int64_t> rooms, same(lengths.size());
   std::iota(same.begin(), same.end(), 0);
   for (const int64_t length : lengths) rooms.push_back(room_for(length));
-  lay_out(layer, same, rooms);
+  const int64_t all = std::accumulate(rooms.begin(), rooms.end(), int64_t{0});
+  lay_out(layer, same, rooms, do_join ? all / 2 : 0);
 }
 
 // Sequences beyond those that are there begin, without room as yet.
@@ -164,6 +187,13 @@ KeyValueCache::View KeyValueCache::append(int64_t layer, const at::Tensor& k, co
   return view(of);
 }
 
+KeyValueCache::View KeyValueCache::all(int64_t layer) const {
+  const Layer& of = layers_.at(static_cast<size_t>(layer));
+  TORCH_CHECK(of.k.defined() && !of.lengths.empty(), "[KeyValueCache] layer ", layer,
+              " has no sequences");
+  return view(of);
+}
+
 KeyValueCache::View KeyValueCache::view(const Layer& layer) {
   const int64_t first = layer.rooms.front(), rows = layer.rooms.back() - first;
   const auto longest = std::max_element(layer.lengths.begin(), layer.lengths.end());
@@ -173,15 +203,25 @@ KeyValueCache::View KeyValueCache::view(const Layer& layer) {
            int32_of(layer.lengths, 0)}};
 }
 
+void KeyValueCache::cut(int64_t sequence, int64_t length) {
+  TORCH_CHECK(length >= 0 && length <= this->length(sequence), "[KeyValueCache] sequence ",
+              sequence, " is to keep ", length, " tokens, but has fewer");
+  for (Layer& layer : layers_) {
+    if (!layer.lengths.empty()) layer.lengths[static_cast<size_t>(sequence)] = length;
+  }
+}
+
 void KeyValueCache::select(std::span<const int64_t> sequences) {
   for (const int64_t sequence : sequences)
     TORCH_CHECK(sequence >= 0 && sequence < this->sequences(), "[KeyValueCache] sequence ",
                 sequence, " of ", this->sequences(), " is to be kept");
-  for (Layer& layer : layers_) select(layer, sequences);
+  for (Layer& layer : layers_) {
+    if (!layer.rooms.empty()) select(layer, sequences);  // else nothing has come yet
+  }
 }
 
 // Who leaves gives its room to the one before it.
-void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) {
+void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) const {
   const bool keeps_order = std::adjacent_find(sequences.begin(), sequences.end(),
                                               std::greater_equal<>()) == sequences.end();
   if (!keeps_order) {

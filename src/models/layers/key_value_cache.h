@@ -14,13 +14,15 @@
 namespace hone {
 
 // Contiguous for each layer and sequence, with room to grow: where one outgrows its room, all get
-// half as much again as they need. Each forward pass brings new tokens of the sequences that are
-// there, in their order (of some of them none), whose positions begin where the cached ones end;
-// sequences behind those are new. Not thread-safe: one cache is one batch's. After a pass that
+// half as much again as they need. Sequences that join stand behind the others, in room that is
+// kept for them from the second time on. Each forward pass brings new tokens of the sequences that
+// are there, in their order (of some of them none), whose positions begin where the cached ones
+// end; sequences behind those are new. Not thread-safe: one cache is one batch's. After a pass that
 // threw it is of no use.
 class KeyValueCache {
  public:
-  explicit KeyValueCache(int64_t layers);
+  // `grows` false: sequences come whole (an encoder's sources), and none has room for more.
+  explicit KeyValueCache(int64_t layers, bool grows = true);
 
   int64_t sequences() const;               // 0 before the first forward pass
   int64_t length(int64_t sequence) const;  // tokens so far, that all layers have seen
@@ -35,6 +37,11 @@ class KeyValueCache {
     kernels::Stretches of_k;
   };
   View append(int64_t layer, const at::Tensor& k, const at::Tensor& v, const Packed& tokens);
+  // The same where no sequence has new tokens. REQUIRES: there are sequences.
+  View all(int64_t layer) const;
+
+  // Of this sequence the first `length` tokens alone stay. Throws c10::Error where it has fewer.
+  void cut(int64_t sequence, int64_t length);
 
   // Sequences [0, sequences()) in this order from now on: those that are not named leave, one named
   // twice is copied (beams). While order stays and nothing is copied, no memory moves. Throws
@@ -49,15 +56,20 @@ class KeyValueCache {
     std::vector<int64_t> rooms;    // [S + 1]: where each sequence's rows begin, where the last end
     std::vector<int64_t> lengths;  // [S]
   };
-  // Sequence s of `layer` becomes that which is now sequences[s], with this much room.
+  // Sequence s of `layer` becomes that which is now sequences[s], with this much room; `spare` rows
+  // are left behind the last.
   static void lay_out(Layer& layer, std::span<const int64_t> sequences,
-                      const std::vector<int64_t>& rooms);
+                      const std::vector<int64_t>& rooms, int64_t spare = 0);
   static void add_sequences(Layer& layer, int64_t sequences);
-  static void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k);
-  static void select(Layer& layer, std::span<const int64_t> sequences);
+  int64_t room_for(int64_t tokens) const;
+  void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k) const;
+  static size_t first_without_room(const Layer& layer);
+  bool fits(Layer& layer, const std::vector<int64_t>& lengths) const;
+  void select(Layer& layer, std::span<const int64_t> sequences) const;
   static View view(const Layer& layer);
 
   std::vector<Layer> layers_;
+  bool grows_;
 };
 
 }  // namespace hone

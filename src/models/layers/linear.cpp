@@ -87,6 +87,13 @@ at::Tensor product_in_int8(const at::Tensor& x, const kernels::Int8Rows& weight,
   return kernels::int8_product(x, weight, bias);
 }
 
+at::Tensor product_with_frozen(const at::Tensor& x, const FrozenWeight& weight,
+                               const std::optional<at::Tensor>& bias) {
+  TORCH_CHECK(!bias || !bias->requires_grad(),
+              "[Linear] the bias of a frozen weight has no gradient");
+  return frozen_product(x, weight, bias);
+}
+
 void check_rows(const at::Tensor& x, const Rows& rows) {
   TORCH_CHECK(x.size(0) == rows.size(), "[Linear] x has ", x.size(0), " rows, not the ",
               rows.size(), " that it is said to have");
@@ -122,6 +129,7 @@ at::Tensor LinearImpl::wide_product(const at::Tensor& x) {
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
+  if (frozen_.is_defined()) return product_with_frozen(x, frozen_, with_bias);
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
   variable_list inputs = {x, weight};
@@ -152,6 +160,8 @@ void LinearImpl::attach(const std::string& name, std::shared_ptr<Adapter> adapte
 }
 
 void LinearImpl::merge_adapters() {
+  TORCH_CHECK(adapters_.empty() || !frozen_.is_defined(),
+              "[Linear] adapters are merged into a weight that is there in full");
   const c10::AutoGradMode no_grad(false);
   for (const auto& [name, adapter] : adapters_) {
     adapter->merge_into(*this);
@@ -170,7 +180,52 @@ void LinearImpl::initialise(double range, uint64_t seed) {
   if (int8_.values.defined()) round_to_int8();
 }
 
+at::Tensor LinearImpl::weight_values() const {
+  return frozen_.is_defined() ? frozen_.values() : weight.detach();
+}
+
+void LinearImpl::freeze_weight(const BaseForm& form) {
+  frozen_ = FrozenWeight(weight, form);
+  shadow_.reset();
+  int8_ = {};
+  weight.requires_grad_(false);
+  // Whoever reads it all the same gets no number, and not an old one.
+  weight.set_data(at::full({}, NAN).expand(weight.sizes()));
+  if (joined_) leave_joined_weight();
+}
+
+void LinearImpl::share(const LinearImpl& other) {
+  TORCH_CHECK(weight.sizes() == other.weight.sizes() && bias.defined() == other.bias.defined() &&
+                  (joined_ != nullptr) == (other.joined_ != nullptr),
+              "[Linear] a layer of ", weight.sizes(), " cannot share the weight of one of ",
+              other.weight.sizes());
+  weight.set_data(other.weight.detach());
+  if (bias.defined()) bias.set_data(other.bias.detach());
+  shadow_ = other.shadow_;
+  int8_ = other.int8_;
+  frozen_ = other.frozen_;
+  if (joined_) {
+    *joined_ = *other.joined_;
+    joined_->frozen_parts.clear();
+  }
+  is_shared_ = true;
+}
+
+void LinearImpl::leave_joined_weight() {
+  JoinedMemory& memory = *joined_;
+  memory.frozen_parts[joined_begin_] = &frozen_;
+  std::vector<FrozenWeight*> parts;
+  int64_t rows = 0;
+  for (const auto& [begin, part] : memory.frozen_parts) parts.push_back(part), rows += part->rows();
+  if (rows < memory.weight.size(0)) return;
+  memory.frozen = FrozenWeight::joined(parts);
+  memory.weight.reset();
+  memory.shadow.reset();
+  memory.int8 = {};
+}
+
 void LinearImpl::set_precision(Precision precision) {
+  if (frozen_.is_defined() || is_shared_) return;
   shadow_.reset();
   int8_ = {};
   if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();
@@ -198,6 +253,7 @@ void LinearImpl::round_to_int8() {
 }
 
 void LinearImpl::refresh_shadow() {
+  if (frozen_.is_defined()) return;
   const c10::AutoGradMode no_grad(false);
   const auto options = weight.options().dtype(at::kBFloat16).requires_grad(false);
   if (joined_ && !joined_->shadow.defined())
@@ -233,7 +289,8 @@ void JoinedLinear::rejoin() {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> weights, biases;
   for (const Linear& layer : layers_)
-    weights.push_back(layer->weight), biases.push_back(layer->bias);
+    weights.push_back(layer->weight),
+        biases.push_back(has_bias() ? layer->bias.to(layer->weight.device()) : layer->bias);
   share(at::cat(weights), has_bias() ? at::cat(biases) : at::Tensor());
 }
 
@@ -250,7 +307,7 @@ void JoinedLinear::share(const at::Tensor& weight, const at::Tensor& bias) {
 
 at::Tensor JoinedLinear::forward(const at::Tensor& x, const Rows& rows) const {
   check_rows(x, rows);
-  if (!reads_one_input()) {
+  if (!is_one_product()) {
     std::vector<at::Tensor> columns;
     for (Linear layer : layers_) columns.push_back(layer->forward(x, rows));
     return at::cat(columns, 1);
@@ -258,14 +315,17 @@ at::Tensor JoinedLinear::forward(const at::Tensor& x, const Rows& rows) const {
   return adapted(multiply(x), x, rows);
 }
 
-bool JoinedLinear::reads_one_input() const {
-  return std::none_of(layers_.begin(), layers_.end(), [](const Linear& layer) {
-    return std::any_of(layer->adapters().begin(), layer->adapters().end(),
+bool JoinedLinear::is_one_product() const {
+  return std::none_of(layers_.begin(), layers_.end(), [&](const Linear& layer) {
+    return layer->frozen_.is_defined() != memory_->frozen.is_defined() ||
+           std::any_of(layer->adapters().begin(), layer->adapters().end(),
                        [](const auto& one) { return one.second->changes_input(); });
   });
 }
 
 at::Tensor JoinedLinear::multiply(const at::Tensor& x) const {
+  if (memory_->frozen.is_defined())
+    return product_with_frozen(x, memory_->frozen, kernels::if_defined(memory_->bias));
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
   if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
     for (Linear layer : layers_) layer->refresh_shadow();

@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "models/adapters/adapter.h"
 #include "models/kernels/activation.h"
 #include "models/kernels/int8_product.h"
+#include "models/layers/frozen_weight.h"
 #include "models/layers/rows.h"
 #include "models/precision.h"
 
@@ -25,6 +27,10 @@ struct JoinedMemory {
       shadow;  // [sum of out, in], [sum of out] or undefined, and bf16 [sum of out, in] or
                // undefined
   kernels::Int8Rows int8;  // of all rows, or undefined
+  // Those of layers whose weights are frozen, by their first row; once these are all, they are
+  // `frozen`, and there is no `weight`.
+  std::map<int64_t, FrozenWeight*> frozen_parts;
+  FrozenWeight frozen;
 };
 
 class LinearImpl : public torch::nn::Module {
@@ -41,6 +47,8 @@ class LinearImpl : public torch::nn::Module {
   // x Wᵀ + bias without adapters, of any rows; fp32, of bf16 rows too where nothing is
   // differentiated: as logits, values that are close must not become equal.
   at::Tensor wide_product(const at::Tensor& x);
+  // x Wᵀ without adapters and bias, of any rows, in x's type.
+  at::Tensor bare_product(const at::Tensor& x) { return multiply(x, std::nullopt); }
   void initialise(double range,
                   uint64_t seed);  // normal(0, range) weights, zero bias (BERT's rule)
 
@@ -50,6 +58,19 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
+  // From now on the weight is kept in another form alone, whatever the precision: nothing trains
+  // it, and `weight` has its shape still but no numbers. REQUIRES: on the CPU; not full; no adapter
+  // yet.
+  void freeze_weight(const BaseForm& form);
+  const FrozenWeight& frozen_weight() const { return frozen_; }
+  bool owns_weight() const { return named_parameters(/*recurse=*/false).contains("weight"); }
+  // The weight as products read it [out, in] fp32, in whatever form it is kept; no gradient.
+  at::Tensor weight_values() const;
+  // Takes weight, bias and what is kept of them in other precisions from a layer of the same shape:
+  // the same memory, which stays as it is. Of joined layers all must, from layers joined alike.
+  void share(const LinearImpl& other);
+  bool shares_weight() const { return is_shared_; }
+  const JoinedMemory* joined_memory() const { return joined_.get(); }  // null: not joined
   // Weight and bias lie in `memory` from row `begin` on, and have the values that it has there.
   void join(std::shared_ptr<JoinedMemory> memory, int64_t begin);
 
@@ -61,13 +82,14 @@ class LinearImpl : public torch::nn::Module {
   }
   void merge_adapters();  // into weight and bias; the layer has none then
 
-  at::Tensor weight;  // [out, in] fp32
+  at::Tensor weight;  // [out, in] fp32; see freeze_weight
   at::Tensor bias;    // [out] fp32, or undefined
 
  private:
   friend class JoinedLinear;
 
   at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
+  void leave_joined_weight();
   at::Tensor adapted_input(at::Tensor x) const;
   at::Tensor adapted(at::Tensor y, const at::Tensor& x, const Rows& rows) const;
   void round_to_int8();
@@ -75,8 +97,10 @@ class LinearImpl : public torch::nn::Module {
   std::vector<std::pair<std::string, std::shared_ptr<Adapter>>> adapters_;
   at::Tensor shadow_;  // [out, in] bf16, or undefined
   kernels::Int8Rows int8_;
+  FrozenWeight frozen_;
   std::shared_ptr<JoinedMemory> joined_;
   int64_t joined_begin_ = 0;
+  bool is_shared_ = false;
 };
 TORCH_MODULE(Linear);
 
@@ -94,7 +118,7 @@ class JoinedLinear {
  private:
   bool has_bias() const { return layers_.at(0)->bias.defined(); }
   void share(const at::Tensor& weight, const at::Tensor& bias);
-  bool reads_one_input() const;  // all layers, the same
+  bool is_one_product() const;  // all layers read the same input, and weights of one kind
   at::Tensor multiply(const at::Tensor& x) const;
   at::Tensor adapted(const at::Tensor& y, const at::Tensor& x, const Rows& rows) const;
 

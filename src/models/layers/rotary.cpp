@@ -40,12 +40,19 @@ at::Tensor llama3_frequencies(const RotaryOptions& o, const at::Tensor& plain) {
 
 }  // namespace
 
+int64_t angles_change_behind(const RotaryOptions& o) {
+  const bool change = o.scaling == RotaryScaling::kDynamic || !o.long_divisors.empty();
+  return change ? static_cast<int64_t>(o.trained) : 0;
+}
+
 bool depends_on_length(const RotaryOptions& o, int64_t length) {
-  return o.scaling == RotaryScaling::kDynamic && double(length) > o.trained;
+  const int64_t border = angles_change_behind(o);
+  return border > 0 && length > border;
 }
 
 at::Tensor frequencies_of(const RotaryOptions& o, int64_t length) {
-  if (depends_on_length(o, length))
+  const bool is_long = depends_on_length(o, length);
+  if (is_long && o.scaling == RotaryScaling::kDynamic)
     return kernels::rotary_frequencies(dynamic_theta(o, length), o.columns);
   const at::Tensor plain = kernels::rotary_frequencies(o.theta, o.columns);
   switch (o.scaling) {
@@ -59,7 +66,7 @@ at::Tensor frequencies_of(const RotaryOptions& o, int64_t length) {
     case RotaryScaling::kLlama3:
       return llama3_frequencies(o, plain);
     case RotaryScaling::kDivided:
-      return plain / at::tensor(o.divisors, at::kFloat);
+      return plain / at::tensor(is_long ? o.long_divisors : o.divisors, at::kFloat);
   }
   TORCH_CHECK(false, "[rotary] unknown scaling ", static_cast<int>(o.scaling));
 }

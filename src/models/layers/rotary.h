@@ -19,8 +19,8 @@ enum class RotaryScaling {
   kYarn,     // slow angles are divided, fast ones stay (Peng et al. 2023,
              // https://arxiv.org/abs/2309.00071)
   kLlama3,   // likewise, with another ramp between
-  kDivided,  // each angle by a number of its own (the short ones of LongRoPE, Ding et al. 2024,
-             // https://arxiv.org/abs/2402.13753)
+  kDivided,  // each angle by a number of its own, another one in each sequence that is longer than
+             // the trained ones (LongRoPE, Ding et al. 2024, https://arxiv.org/abs/2402.13753)
 };
 
 struct RotaryOptions {
@@ -28,20 +28,23 @@ struct RotaryOptions {
   int64_t columns = 0;  // of a head that are turned, from its first one on
   RotaryScaling scaling = RotaryScaling::kNone;
   double factor = 1;
-  double trained = 0;  // positions before scaling; dynamic, YaRN and Llama 3 read it
+  double trained = 0;  // positions before scaling; dynamic, YaRN, Llama 3 and LongRoPE read it
   // Turns within the trained positions below which an angle is slow, from which on it is fast.
-  double slow = 1, fast = 32;         // YaRN, Llama 3
-  bool has_whole_bounds = true;       // YaRN: the ramp begins and ends at whole columns
-  double amplitude = 1;               // of cosine and sine
-  std::vector<double> divisors = {};  // kDivided: of each angle
+  double slow = 1, fast = 32;              // YaRN, Llama 3
+  bool has_whole_bounds = true;            // YaRN: the ramp begins and ends at whole columns
+  double amplitude = 1;                    // of cosine and sine
+  std::vector<double> divisors = {};       // kDivided: of each angle
+  std::vector<double> long_divisors = {};  // of those of longer sequences; empty: the same
 
   auto operator<=>(const RotaryOptions&) const = default;
 };
 
 // [columns / 2] fp32: what the angles grow by from one position to the next, in a sequence of
-// `length` tokens (which dynamic scaling alone reads).
+// `length` tokens (which those read whose angles change with it).
 at::Tensor frequencies_of(const RotaryOptions& options, int64_t length);
 // Whether the angles of a sequence of `length` tokens differ from those of shorter ones.
 bool depends_on_length(const RotaryOptions& options, int64_t length);
+// The longest sequence whose angles are those of every shorter one; 0: the angles never change.
+int64_t angles_change_behind(const RotaryOptions& options);
 
 }  // namespace hone

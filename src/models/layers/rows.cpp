@@ -19,12 +19,15 @@ at::Tensor frequencies_by_token(const Packed& tokens, const RotaryOptions& optio
   const at::Tensor positions = tokens.positions.to(at::kCPU).contiguous();
   const auto* position = positions.const_data_ptr<int64_t>();
   const auto* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
+  const at::Tensor usual = frequencies_of(options, 0);
   std::vector<at::Tensor> rows;
   for (int64_t s = 0; s < tokens.sequences(); ++s) {
     const int64_t count = ends[s + 1] - ends[s];
-    if (count > 0)
-      rows.push_back(
-          frequencies_of(options, position[ends[s + 1] - 1] + 1).unsqueeze(0).expand({count, -1}));
+    if (count == 0) continue;
+    const int64_t length = position[ends[s + 1] - 1] + 1;
+    const at::Tensor own =
+        depends_on_length(options, length) ? frequencies_of(options, length) : usual;
+    rows.push_back(own.unsqueeze(0).expand({count, -1}));
   }
   return at::cat(rows);
 }
@@ -32,7 +35,7 @@ at::Tensor frequencies_by_token(const Packed& tokens, const RotaryOptions& optio
 }  // namespace
 
 Rows::Rows(const Packed& tokens, bool is_training, KeyValueCache* cache)
-    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}, {}})),
+    : batch_(std::make_shared<Batch>(Batch{tokens, cache, {}, {}, {}, {}})),
       keys_(tokens.keys),
       is_training_(is_training) {}
 
@@ -81,7 +84,8 @@ kernels::DropoutOptions Rows::dropout(DropoutPlace place, double p) const {
   return {.p = p,
           .seed = tokens().dropout_seed(),
           .site = first_site_ + static_cast<uint32_t>(place),
-          .keys = keys_};
+          .keys = keys_,
+          .drawn = tokens().drawn};
 }
 
 kernels::Rotary Rows::rotary(const RotaryOptions& options) const {
@@ -98,7 +102,7 @@ kernels::Rotary Rows::angles_of_tokens(const RotaryOptions& options) const {
   if (made.cosine.defined()) return made;
   const Packed& all = tokens();
   at::Tensor frequencies = frequencies_of(options, 0);
-  if (options.scaling == RotaryScaling::kDynamic) frequencies = frequencies_by_token(all, options);
+  if (angles_change_behind(options) > 0) frequencies = frequencies_by_token(all, options);
   const at::Tensor angles =
       all.positions.to(at::kFloat).unsqueeze(1) * frequencies.to(all.ids.device());
   made = {angles.cos() * options.amplitude, angles.sin() * options.amplitude};

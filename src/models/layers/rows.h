@@ -15,17 +15,22 @@ namespace hone {
 
 class KeyValueCache;
 class KeyValuePrefix;
+struct Source;
 
 // Where dropout happens: once after the embeddings, at several places of a block, of a head.
 enum class DropoutPlace : uint32_t {
   kEmbeddings = 0,
+  kFinalNorm = 1,  // of what the last block gives, normed
   kAttention = 0,  // its probabilities
   kAttentionOut = 1,
   kFeedForwardOut = 2,
   kFeedForwardInner = 3,  // between the two products
   kPositions = 4,         // of a table of relative positions
   kConvolution = 5,
+  kCrossAttention = 4,  // its probabilities; no block has these two and the two before
+  kCrossAttentionOut = 5,
   kAdapter = 6,  // of a layer's input; its name tells the layers of a block apart
+  kLayer = 7,    // the block as a whole
   kHeadIn = 0,
   kHeadOut = 1,  // before the output layer
   kTokenHeadOut = 0,
@@ -56,6 +61,10 @@ class Rows {
   void set_prefix(std::shared_ptr<const KeyValuePrefix> prefix) {
     batch_->prefix = std::move(prefix);
   }
+  // What a decoder's blocks read of an encoder (models/layers/source.h); null: nothing.
+  const Source* source() const { return batch_->source.get(); }
+  void set_source(std::shared_ptr<const Source> source) { batch_->source = std::move(source); }
+  bool is_training() const { return is_training_; }
   int64_t layer() const { return layer_; }  // -1: of no block
   int64_t size() const { return chosen_.defined() ? chosen_.size(0) : tokens().tokens(); }
   // These rows of x [N, …], which has a row for each token.
@@ -77,6 +86,7 @@ class Rows {
     KeyValueCache* cache;
     std::map<RotaryOptions, kernels::Rotary> by_position, by_token;  // angles made so far
     std::shared_ptr<const KeyValuePrefix> prefix;
+    std::shared_ptr<const Source> source;
   };
 
   kernels::Rotary angles_of_tokens(const RotaryOptions& options) const;

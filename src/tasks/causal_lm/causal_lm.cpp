@@ -1,53 +1,21 @@
 #include "tasks/causal_lm/causal_lm.h"
 
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/log.h"
 #include "data/tokenizer/special_tokens.h"
-#include "models/kernels/cross_entropy.h"
 #include "tasks/causal_lm/rows.h"
 #include "tasks/causal_lm/scorer.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/fields.h"
+#include "tasks/next_token.h"
 #include "tasks/truncate.h"
 #include "tasks/writing.h"
 
 namespace hone::causal_lm {
 namespace {
-
-constexpr int64_t kRowsAtOnce = 256;  // whose logits exist at a time
-
-// The rows that have a target, and their targets.
-struct Targets {
-  at::Tensor rows, ids;  // [R] int64
-  int64_t count = 0;     // of rows with a target
-
-  explicit Targets(const Batch& batch) {
-    const at::Tensor next = batch.targets.at(kNextToken).to(at::kLong);
-    rows = next.ge(0).nonzero().squeeze(1);
-    count = rows.numel();
-    if (count == 0) rows = at::zeros({1}, rows.options());  // a loss of nothing has a gradient too
-    ids = next.index_select(0, rows);
-  }
-};
-
-// Cross-entropy of each row [R].
-at::Tensor losses_of(const CausalLmHead& head, const Backbone& backbone, const at::Tensor& states,
-                     const at::Tensor& ids) {
-  at::Tensor losses = at::zeros({ids.size(0)}, ids.options().dtype(at::kFloat));
-  for (int64_t begin = 0; begin < ids.size(0); begin += kRowsAtOnce) {
-    const int64_t rows = std::min(kRowsAtOnce, ids.size(0) - begin);
-    const at::Tensor scores =
-        at::log_softmax(head.logits(backbone, states.narrow(0, begin, rows)), 1);
-    const at::Tensor chosen = scores.gather(1, ids.narrow(0, begin, rows).unsqueeze(1));
-    losses.narrow(0, begin, rows).copy_(-chosen.squeeze(1));
-  }
-  return losses;
-}
 
 // What an evaluation says of a record, added up.
 struct RowSums {
@@ -99,14 +67,6 @@ Json losses_json(std::span<const Row> rows, const Tokenizer& tokenizer) {
           {kLoss, sums.tokens == 0 ? Json() : Json(sums.loss / static_cast<double>(sums.tokens))},
           {kByAnswer, pairs_json(sums.by_answer)},
           {kByPosition, pairs_json(sums.by_position)}};
-}
-
-// The text of a token that stands as a string or as {"content": …}; "" where there is none.
-std::string named_token(const Json& config, const char* name) {
-  const auto found = config.find(name);
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  return found->is_object() ? found->value("content", "") : "";
 }
 
 // Of config.json; a list's first.
@@ -235,26 +195,17 @@ std::shared_ptr<Head> CausalLm::make_head(const ModelConfig& config) const {
   return std::make_shared<CausalLmHead>(config);
 }
 
-// Of all rows: for small vocabularies. Training and evaluation take no logits but those of rows
-// with a target.
 Loss CausalLm::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
-  const Targets targets(batch);
-  return {kernels::cross_entropy_sum(logits[0].index_select(0, targets.rows), targets.ids, -100,
-                                     options.label_smoothing),
-          static_cast<double>(targets.count)};
+  return next_token_loss(logits, batch, options);
 }
 
 double CausalLm::targets_in(const Batch& batch) const {
-  return static_cast<double>(Targets(batch).count);
+  return static_cast<double>(NextTokens(batch).count);
 }
 
 Loss CausalLm::forward_loss(Network& network, const Batch& batch,
                             const LossOptions& options) const {
-  const Targets targets(batch);
-  auto& head = static_cast<CausalLmHead&>(network.head());
-  const at::Tensor states = head.states(network.backbone(), batch, targets.rows);
-  return {head.loss(network.backbone(), states, targets.ids, options.label_smoothing),
-          static_cast<double>(targets.count)};
+  return next_token_forward_loss(network, batch, options);
 }
 
 Outputs CausalLm::predict(Network& network, const Batch& batch) const {
@@ -262,15 +213,7 @@ Outputs CausalLm::predict(Network& network, const Batch& batch) const {
 }
 
 std::pair<Outputs, Loss> CausalLm::assess(Network& network, const Batch& batch) const {
-  const Targets targets(batch);
-  const at::TensorOptions fp32 = targets.rows.options().dtype(at::kFloat);
-  at::Tensor output = at::zeros({batch.streams.front().tokens(), 1}, fp32);
-  if (targets.count == 0) return {Outputs({{output, RowOf::kToken}}), {at::zeros({}, fp32), 0}};
-  auto& head = static_cast<CausalLmHead&>(network.head());
-  const at::Tensor states = head.states(network.backbone(), batch, targets.rows);
-  const at::Tensor losses = losses_of(head, network.backbone(), states, targets.ids);
-  output.index_copy_(0, targets.rows, losses.unsqueeze(1));
-  return {Outputs({{output, RowOf::kToken}}), {losses.sum(), static_cast<double>(targets.count)}};
+  return assess_next_tokens(network, batch);
 }
 
 AnswerSample CausalLm::answer_sample() const {

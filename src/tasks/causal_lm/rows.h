@@ -9,11 +9,9 @@
 #include "data/record.h"
 #include "data/tokenizer/tokenizer.h"
 #include "tasks/causal_lm/options.h"
+#include "tasks/next_token.h"
 
 namespace hone::causal_lm {
-
-// The target column of samples: for each token which one comes next, where that has a loss.
-constexpr const char* kNextToken = "next_token";
 
 // Where rows are read, and what with.
 struct Reading {

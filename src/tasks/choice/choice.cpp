@@ -188,9 +188,7 @@ Loss Choice::loss(const Outputs& logits, const Batch& batch, const LossOptions& 
   return {-both.squeeze(1).masked_fill(~aims.has_target, 0).sum(), targets_in(batch)};
 }
 
-double Choice::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
-}
+double Choice::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
 
 Divergence Choice::divergence() const {
   return [](const Outputs& a, const Outputs& b, const Batch& batch) {

@@ -11,7 +11,9 @@
 
 #include "base/log.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/averages.h"
 #include "tasks/classify/aspect.h"
+#include "tasks/classify/balance.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/classify/turns.h"
@@ -25,7 +27,8 @@ namespace hone::classify {
 namespace {
 
 constexpr const char* kTarget = "labels";
-constexpr const char* kThreshold = "threshold";
+constexpr const char *kThreshold = "threshold", *kTemperature = "temperature";
+constexpr const char* kEce = "ece";  // metrics::add_calibration's
 constexpr double kUsualThreshold = 0.5;
 
 std::vector<double> sigmoid_of(const at::Tensor& logits) {
@@ -47,19 +50,20 @@ Json joined(const Json& labels, const std::string& separator) {
   return text;
 }
 
-Loss single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing),
-          count_targets(targets)};
+at::Tensor single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+  return kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing);
 }
 
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
-Loss multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
+at::Tensor multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
+                      double focal_gamma) {
   const at::Tensor wide = targets.view_as(logits);
   const at::Tensor has_target = wide.ne(kNoTarget);
   const at::Tensor smooth = wide * (1 - smoothing) + smoothing / 2;
-  const at::Tensor each =
+  at::Tensor each =
       at::binary_cross_entropy_with_logits(logits, smooth, {}, {}, at::Reduction::None);
-  return {at::where(has_target, each, 0).sum(), count_targets(targets)};
+  if (focal_gamma > 0) each = each * focal_factors(logits, wide, focal_gamma);
+  return at::where(has_target, each, 0).sum();
 }
 
 Loss regression_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
@@ -156,6 +160,7 @@ void Classify::check_label(const Json& label, const Record& gold) const {
 }
 
 void Classify::learn_label(const Json& label) {
+  ++rows_of_label_[*label_text(label)];
   if (labels_.is_fixed()) {
     seen_.insert(*labels_.find(label));
     return;
@@ -171,6 +176,19 @@ void Classify::finish_learning() {
   if (!labels_.is_fixed()) finish_labels();
   refuse_one_class();
   tell_unseen();
+  count_class_rows();
+}
+
+// A label may have been written as its name or as its number.
+void Classify::count_class_rows() {
+  class_rows_.assign(static_cast<size_t>(labels_.size()), 0);
+  for (const auto& [label, rows] : rows_of_label_) {
+    if (const auto known = labels_.find(label)) class_rows_[static_cast<size_t>(*known)] += rows;
+  }
+  if (options_.balances_classes() && type_ != Type::kSingle)
+    throw Error(ErrorKind::kUsage,
+                "class_weights and logit_adjustment are for one label a row, and the training data "
+                "has several");
 }
 
 void Classify::finish_labels() {
@@ -230,18 +248,33 @@ void Classify::tell_unseen() const {
 }
 
 std::vector<std::string> Classify::open_options() const {
-  if (type_ != Type::kMulti || options_.threshold) return {};
-  return {kThreshold};
+  if (type_ == Type::kMulti && !options_.threshold) return {kThreshold};
+  if (type_ == Type::kSingle && !options_.temperature) return {kTemperature};
+  return {};
 }
 
-// The scorer has looked for it already, where some row has a label.
+// The scorer has looked for it already, where some row can tell.
 std::vector<ChosenOption> Classify::choose_options(const Report& validation) {
-  const bool can_tell = std::any_of(validation.metrics.begin(), validation.metrics.end(),
-                                    [](const Metric& m) { return m.name == kBestThreshold; });
-  if (open_options().empty() || !can_tell) return {};
+  const auto can_tell = [&](const char* name) {
+    return std::any_of(validation.metrics.begin(), validation.metrics.end(),
+                       [&](const Metric& m) { return m.name == name; });
+  };
+  if (open_options().empty()) return {};
+  if (type_ == Type::kSingle)
+    return can_tell(kBestTemperature) ? choose_temperature(validation)
+                                      : std::vector<ChosenOption>{};
+  if (!can_tell(kBestThreshold)) return {};
   options_.threshold = validation.value(kBestThreshold);
   return {{kThreshold, *options_.threshold, kMicroF1, validation.value(kBestMicroF1),
            validation.value(kMicroF1)}};
+}
+
+std::vector<ChosenOption> Classify::choose_temperature(const Report& validation) {
+  options_.temperature = validation.value(kBestTemperature);
+  return {{kTemperature, *options_.temperature, kNll, validation.value(kBestNll),
+           validation.value(kNll)},
+          {kTemperature, *options_.temperature, kEce, validation.value(kBestEce),
+           validation.value(kEce)}};
 }
 
 std::vector<std::string> Classify::idle_options() const {
@@ -249,6 +282,8 @@ std::vector<std::string> Classify::idle_options() const {
   std::vector<std::string> idle;
   if (type_ != Type::kMulti && options_.threshold != usual.threshold)
     idle.push_back(fmt::format("threshold does nothing where the type is {}", type_name(type_)));
+  if (type_ != Type::kSingle && options_.temperature != usual.temperature)
+    idle.push_back(fmt::format("temperature does nothing where the type is {}", type_name(type_)));
   if (options_.aspect.empty() && options_.aspect_as != usual.aspect_as)
     idle.emplace_back("aspect_as does nothing without an aspect");
   if (type_ == Type::kRegression && options_.unknown_labels != usual.unknown_labels)
@@ -264,6 +299,8 @@ std::vector<Sample> Classify::encode(const Record& record, const Tokenizer& toke
   Sample sample;
   sample.streams.push_back(sequence_of(record, tokenizer, truncated));
   if (with_targets) sample.targets.push_back(target_of(record, sample.repair));
+  if (with_targets && has_strata())
+    sample.stratum = std::max(0, static_cast<int32_t>(sample.targets.front().values.front()) + 1);
   if (with_targets && sample.repair.empty() && !options_.aspect.empty())
     sample.repair = aspect_of(record, options_).repair;
   return {std::move(sample)};
@@ -334,14 +371,31 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
 
 Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  if (type_ == Type::kSingle) return single_loss(logits, targets, options.label_smoothing);
-  if (type_ == Type::kMulti) return multi_loss(logits, targets, options.label_smoothing);
+  const bool is_focal = options.trains && options_.focal_gamma > 0;
+  if (type_ == Type::kSingle) {
+    if (options.trains && (is_focal || options_.balances_classes()))
+      return {balanced_loss(logits, targets.to(at::kLong), options_, class_rows_,
+                            options.label_smoothing),
+              targets_in(batch)};
+    return {single_loss(logits, targets, options.label_smoothing), targets_in(batch)};
+  }
+  if (type_ == Type::kMulti)
+    return {
+        multi_loss(logits, targets, options.label_smoothing, is_focal ? options_.focal_gamma : 0),
+        targets_in(batch)};
   return regression_loss(logits, targets, options.label_smoothing);
 }
 
 double Classify::targets_in(const Batch& batch) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  return type_ == Type::kRegression ? static_cast<double>(targets.numel()) : count_targets(targets);
+  return type_ == Type::kRegression ? static_cast<double>(targets.numel())
+                                    : count_targets(batch, kTarget);
+}
+
+Average Classify::average() const {
+  return type_ == Type::kRegression ? average_of_numbers
+         : type_ == Type::kMulti    ? average_of_labels
+                                    : average_of_classes;
 }
 
 Divergence Classify::divergence() const {
@@ -371,8 +425,9 @@ Json Classify::decode(const Record&, std::span<const Row> rows, const Tokenizer&
     result[options_.label] = number(logits.data_ptr<float>()[0]);
     return result;
   }
-  const std::vector<double> p =
-      type_ == Type::kMulti ? sigmoid_of(logits) : probabilities_of(logits);
+  const std::vector<double> p = type_ == Type::kMulti
+                                    ? sigmoid_of(logits)
+                                    : probabilities_of(logits / options_.temperature.value_or(1));
   if (type_ == Type::kSingle) {
     result[options_.label] = labels_.value(std::max_element(p.begin(), p.end()) - p.begin());
   } else {

@@ -78,6 +78,20 @@ void check_history(const Options& options, Config& section) {
                         "\"text_pair\" and no \"aspect\"");
 }
 
+void check_balance(const Options& options, Config& section) {
+  for (const auto& [key, value] : {std::pair("logit_adjustment", options.logit_adjustment),
+                                   std::pair("focal_gamma", options.focal_gamma)}) {
+    if (!(value >= 0 && value <= 100))
+      throw section.error(key, fmt::format("\"{}\" is {}; it must be from 0 to 100", key, value));
+  }
+  const bool is_of_one = options.type == Type::kAuto || options.type == Type::kSingle;
+  if (options.balances_classes() && !is_of_one)
+    throw section.error(options.logit_adjustment != 0 ? "logit_adjustment" : "class_weights",
+                        "is for one label a row, but \"type\" is " + type_name(options.type));
+  if (options.focal_gamma > 0 && options.type == Type::kRegression)
+    throw section.error("focal_gamma", "is for classes, but \"type\" is regression");
+}
+
 void check(const Options& options, Config& section) {
   if (options.label == "scores")
     throw section.error(
@@ -92,11 +106,16 @@ void check(const Options& options, Config& section) {
     throw section.error("label_separator", "is for several labels in one text, but \"type\" is " +
                                                type_name(options.type));
   }
+  if (options.temperature && !(*options.temperature > 0 && *options.temperature <= 1000))
+    throw section.error(
+        "temperature",
+        fmt::format("\"temperature\" is {}; it must be above 0, or be auto", *options.temperature));
   if (options.type == Type::kRegression && !options.labels.empty())
     throw section.error("labels", "a regression has no labels");
   if (!options.aspect.empty() && !options.text_pair.empty())
     throw section.error("aspect",
                         "an aspect is a part of one text, but \"text_pair\" names a second");
+  check_balance(options, section);
   check_history(options, section);
   check_columns(options, section);
   check_format(options, section);
@@ -111,6 +130,11 @@ const std::vector<std::string>& option_names(Type) {
 
 const std::vector<std::string>& option_names(AspectAs) {
   static const std::vector<std::string> names = {"pair", "mark"};
+  return names;
+}
+
+const std::vector<std::string>& option_names(ClassWeights) {
+  static const std::vector<std::string> names = {"none", "balanced", "inverse_sqrt", "effective"};
   return names;
 }
 

@@ -21,6 +21,9 @@ enum class Format { kAuto, kList, kMultiHot };
 // et al. 2019, https://arxiv.org/abs/1902.09314: BERT-SPC), or by marks around it.
 enum class AspectAs { kPair, kMark };
 
+// What each class's rows count in training; see balance.h.
+enum class ClassWeights { kNone, kBalanced, kInverseSqrt, kEffective };
+
 struct Options {
   std::string text = "text";  // field of the text
   std::string text_pair;      // field of a second text, or "": sentence pairs
@@ -39,10 +42,21 @@ struct Options {
   // multi: a label is given from this probability on. Nothing: from what gives the best micro F1 on
   // validation data; until then from 0.5.
   std::optional<double> threshold = 0.5;
+  // single: what logits are divided by before they become probabilities. Nothing: what gives the
+  // lowest loss on validation data; until then 1.
+  std::optional<double> temperature = 1;
+  // single, in training alone: what balances classes of different size (balance.h).
+  ClassWeights class_weights = ClassWeights::kNone;
+  double logit_adjustment = 0;  // of the logarithms of the classes' shares, added to the logits
+  double focal_gamma = 0;       // single, multi: how much less rows count that are right already
   std::string unknown_labels =
       "error";  // error | count: a gold label that training did not have is scored as missed
   int64_t max_seq_length =
       0;  // tokens with special ones; longer texts are cut, the longer of two first
+
+  bool balances_classes() const {  // of one label
+    return class_weights != ClassWeights::kNone || logit_adjustment != 0;
+  }
 
   static Options read(Config& section, int64_t max_seq_length);
 };
@@ -50,6 +64,7 @@ struct Options {
 const std::vector<std::string>& option_names(Type);    // "auto", "single", …
 const std::vector<std::string>& option_names(Format);  // "auto", "list", "multi_hot"
 const std::vector<std::string>& option_names(AspectAs);
+const std::vector<std::string>& option_names(ClassWeights);  // "none", "balanced", …
 
 // See tasks/options.h. `labels` and `label_ids_from` are kept with the labels that they name.
 template <typename SomeOptions, typename Visitor>
@@ -65,6 +80,10 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("label_separator", o.label_separator);
   visit("label_format", o.label_format);
   visit("threshold", o.threshold);
+  visit("temperature", o.temperature);
+  visit("class_weights", o.class_weights);
+  visit("logit_adjustment", o.logit_adjustment);
+  visit("focal_gamma", o.focal_gamma);
   visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
   visit("max_seq_length", o.max_seq_length);
 }

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "tasks/classify/gold.h"
+#include "tasks/classify/temperature.h"
 #include "tasks/classify/threshold.h"
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
@@ -102,6 +103,7 @@ class SingleScorer : public Scorer {
     pairs_.push_back({is, said});
     const std::optional<double> confidence = score_of(result, labels_.name(said));
     if (confidence) calibration_.add(*confidence, is == said);
+    if (!options_.temperature) add_to_search(result, is);
     if (is != said && mistakes_.wants(confidence.value_or(0))) {
       mistakes_.add({gold.where(), shown_text(gold, options_), labels_.name(is), labels_.name(said),
                      confidence.value_or(0)});
@@ -123,11 +125,23 @@ class SingleScorer : public Scorer {
             report.n, [&](std::span<const int32_t> weights) { return scores(count(weights)); }),
         report.n > 0 ? scores(always(most, counts)) : std::vector<double>());
     metrics::add_calibration(calibration_, report);
+    if (!options_.temperature) search_.add_to(report);
     report.sections.push_back(mistakes_.section());
     return report;
   }
 
  private:
+  // Of a row whose class the model knows, and whose result has all probabilities.
+  void add_to_search(const Json& result, int32_t gold) {
+    std::vector<double> p;
+    for (const std::string& name : labels_.known().names()) {
+      const std::optional<double> score = score_of(result, name);
+      if (!score) return;
+      p.push_back(*score);
+    }
+    if (static_cast<size_t>(gold) < p.size()) search_.add(p, static_cast<size_t>(gold));
+  }
+
   struct Pair {
     int32_t gold, predicted;
   };
@@ -189,6 +203,7 @@ class SingleScorer : public Scorer {
   LabelIndex labels_;
   std::vector<Pair> pairs_;
   metrics::Calibration calibration_;
+  TemperatureSearch search_;
   MistakeList mistakes_;
 };
 

@@ -207,11 +207,14 @@ bool Embedding::has_step_loss() const {
 
 Loss Embedding::loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const {
   const at::Tensor vectors = outputs;
+  const StepTexts texts = texts_in(vectors, batch);
+  if (options_.loss == Objective::kMultipleNegatives)
+    return multiple_negatives(texts, options_, options.label_smoothing);
   if (options.label_smoothing != 0)
     throw Error(ErrorKind::kUsage,
-                "label_smoothing_factor has no meaning for sentence embeddings; leave it at 0.");
-  const StepTexts texts = texts_in(vectors, batch);
-  if (options_.loss == Objective::kMultipleNegatives) return multiple_negatives(texts, options_);
+                "label_smoothing_factor spreads a target over classes or candidates, and this loss "
+                "of sentence embeddings has none; leave it at 0, or take "
+                "loss: multiple_negatives.");
   if (options_.loss == Objective::kTriplet) return triplet(texts, options_);
   const at::Tensor target = batch.targets.at(kTarget).to(vectors.device());
   if (options_.loss == Objective::kCosine) return cosine(texts, target);

@@ -36,12 +36,17 @@ at::Tensor through(const at::Tensor& ab, const at::Tensor& bc) {
   return ab.to(at::kFloat).matmul(bc.to(at::kFloat)).gt(0);
 }
 
-// Scores [S, C] of queries with candidates, of which number i is right for query i.
-at::Tensor own_entropy(const at::Tensor& scores, at::Tensor hidden) {
+// Scores [S, C] of queries with candidates, of which number i is right for query i; a share
+// `smoothing` of that is spread evenly over all that are not hidden.
+at::Tensor own_entropy(const at::Tensor& scores, at::Tensor hidden, double smoothing) {
   hidden.diagonal().fill_(false);
   const at::Tensor own =
       at::arange(scores.size(0), at::TensorOptions(at::kLong).device(scores.device()));
-  return kernels::cross_entropy_sum(scores.masked_fill(hidden, kHidden).contiguous(), own);
+  const at::Tensor entropy =
+      kernels::cross_entropy_sum(scores.masked_fill(hidden, kHidden).contiguous(), own);
+  if (smoothing == 0) return entropy;
+  const at::Tensor seen = hidden.logical_not(), means = (scores * seen).sum(1) / seen.sum(1);
+  return entropy + smoothing * (scores.diagonal() - means).sum();
 }
 
 // Streams 1 … K of each sample as one list: first all positives, then all first negatives, ….
@@ -51,7 +56,7 @@ at::Tensor candidates_of(const at::Tensor& texts) {
 
 }  // namespace
 
-Loss multiple_negatives(const StepTexts& texts, const Options& options) {
+Loss multiple_negatives(const StepTexts& texts, const Options& options, double smoothing) {
   const int64_t samples = texts.vectors.size(0);
   const at::Tensor anchor_keys = texts.keys.select(1, 0), keys = candidates_of(texts.keys),
                    scores = options.scale * unit(texts.vectors.select(1, 0))
@@ -61,14 +66,15 @@ Loss multiple_negatives(const StepTexts& texts, const Options& options) {
                    positives = same(keys.slice(0, 0, samples), keys);
   if (options.mask_duplicates)
     hidden = hidden.logical_or(same(anchor_keys, keys)).logical_or(through(anchors, positives));
-  Loss loss{own_entropy(scores, hidden), static_cast<double>(samples)};
+  Loss loss{own_entropy(scores, hidden, smoothing), static_cast<double>(samples)};
   if (!options.symmetric) return loss;
   const at::Tensor of_positives = positives.slice(1, 0, samples);
   at::Tensor hidden_anchors = at::zeros_like(of_positives);
   if (options.mask_duplicates)
     hidden_anchors =
         same(keys.slice(0, 0, samples), anchor_keys).logical_or(through(of_positives, anchors));
-  loss.sum = (loss.sum + own_entropy(scores.slice(1, 0, samples).t(), hidden_anchors)) / 2;
+  loss.sum =
+      (loss.sum + own_entropy(scores.slice(1, 0, samples).t(), hidden_anchors, smoothing)) / 2;
   return loss;
 }
 

@@ -19,8 +19,9 @@ constexpr int32_t kKeyWidth = 3;
 // negatives of all samples; with `symmetric` the mean of that and of each positive with its own
 // anchor among all anchors. With `mask_duplicates` a text is no negative of an anchor that it
 // equals, nor where it equals a positive of that anchor's text in any sample. A count for each
-// sample.
-Loss multiple_negatives(const StepTexts& texts, const Options& options);
+// sample. With `smoothing` a share of the target is spread evenly over the candidates that are not
+// masked.
+Loss multiple_negatives(const StepTexts& texts, const Options& options, double smoothing = 0);
 // max(0, margin + d(anchor, positive) - d(anchor, negative)), of each negative (Schroff et al.
 // 2015, https://arxiv.org/abs/1503.03832).
 Loss triplet(const StepTexts& texts, const Options& options);

@@ -142,10 +142,11 @@ Loss EntityRelations::loss(const Outputs& outputs, const Batch& batch,
   const Loss entities =
       entities_.loss({{outputs[0], RowOf::kToken}}, batch, options);  // counts samples · types
   const double samples = targets_in(batch);
-  const at::Tensor heads =
-                       pair_loss(outputs[1], batch, {kHeads, relation_types(), PairOrder::kAny}),
-                   tails =
-                       pair_loss(outputs[2], batch, {kTails, relation_types(), PairOrder::kAny});
+  const auto ends_loss = [&](size_t output, const char* name) {
+    return pair_loss(outputs[output], batch,
+                     {name, relation_types(), PairOrder::kAny, options.label_smoothing});
+  };
+  const at::Tensor heads = ends_loss(1, kHeads), tails = ends_loss(2, kTails);
   return {options_.entity_weight * samples / entities.count * entities.sum +
               options_.relation_weight / (2.0 * static_cast<double>(relation_types())) *
                   (heads + tails),

@@ -23,6 +23,7 @@ class EntityRelations : public Task {
   std::string label_of(const Record&) const override { return ""; }
   std::vector<std::string> labels_of(const Record& gold) const override;  // of its relations
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void finish_learning() override;
   // Samples as nested named-entity recognition has them. Every window that holds both entities of a

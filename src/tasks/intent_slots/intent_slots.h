@@ -20,6 +20,7 @@ class IntentSlots : public Task {
   std::vector<std::string> text_fields() const override { return slots_.text_fields(); }
   std::string label_of(const Record& gold) const override;  // the intent
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
   void finish_learning() override;

@@ -35,6 +35,12 @@ struct PairedDifference {
 // Nothing where one of them has no interval. REQUIRES: both were measured on the same records.
 std::optional<PairedDifference> paired_difference(const Metric& a, const Metric& b);
 
+// How often chance alone makes two programs differ at least so far in the rows that one of them
+// alone gets right: the exact test of McNemar 1947 ("Note on the sampling error of the difference
+// between correlated proportions"), two-sided, by the binomial distribution of equal chances. 1 of
+// no such rows.
+double mcnemar_p(int64_t only_first, int64_t only_second);
+
 int64_t resamples_for(int64_t records);
 double percentile(std::vector<double> values,
                   double share);  // linear between neighbours, as numpy.percentile

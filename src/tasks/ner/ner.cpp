@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "data/text_bounds.h"
 #include "models/kernels/cross_entropy.h"
+#include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -92,15 +93,9 @@ at::Tensor tags_beside(const at::Tensor& has_tag, const Packed& tokens) {
   return at::repeat_interleave(counts, ends.diff());
 }
 
-at::Tensor chain_loss(const Outputs& logits, const Chains& c) {
-  return kernels::crf_loss_sum(logits[0].index_select(0, c.rows), logits[1], c.tags, c.chains);
-}
-
-void refuse_smoothing(const LossOptions& options) {
-  if (options.label_smoothing != 0)
-    throw Error(ErrorKind::kUsage,
-                "label_smoothing_factor has no meaning for chains of tags (task.crf); leave it at "
-                "0");
+at::Tensor chain_loss(const Outputs& logits, const Chains& c, const LossOptions& options) {
+  return kernels::crf_loss_sum(logits[0].index_select(0, c.rows), logits[1], c.tags, c.chains,
+                               options.label_smoothing);
 }
 
 std::vector<std::string> tag_names(const std::set<std::string>& types) {
@@ -319,29 +314,30 @@ Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
     return {
         kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
         targets_in(batch)};
-  refuse_smoothing(options);
-  return {chain_loss(logits, chains_of(batch, targets)), targets_in(batch)};
+  return {chain_loss(logits, chains_of(batch, targets), options), targets_in(batch)};
 }
 
-double Ner::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
-}
+double Ner::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
 
 at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
                             const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
   if (options_.crf) {
-    refuse_smoothing(options);
     Chains c = chains_of(batch, targets);
     for (kernels::CrfChain& chain : c.chains)
       chain.weight = 1 / std::max(static_cast<double>(chain.end - chain.begin), 1.0);
-    return chain_loss(logits, c);
+    return chain_loss(logits, c, options);
   }
   const at::Tensor has_tag = targets.ne(kNoTarget).to(at::kFloat),
                    share = has_tag / tags_beside(has_tag, batch.streams[0]).clamp_min(1);
   const at::Tensor each = at::cross_entropy_loss(
       logits, targets.to(at::kLong), {}, at::Reduction::None, -100, options.label_smoothing);
   return (each * share).sum();
+}
+
+Average Ner::average() const {
+  if (options_.crf) return nullptr;  // chains of several models have no chain of their own
+  return average_of_classes;
 }
 
 Divergence Ner::divergence() const {

@@ -18,6 +18,7 @@ class Ner : public Task {
   std::vector<std::string> text_fields() const override;
   std::string label_of(const Record&) const override { return ""; }
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   std::vector<std::string> labels_of(const Record& gold) const override;  // types of its entities
   void learn(const Record& gold) override;
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
@@ -35,6 +36,7 @@ class Ner : public Task {
   at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
                          const LossOptions& options) const;
   Divergence divergence() const override;
+  Average average() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

@@ -161,11 +161,9 @@ std::pair<std::string, int64_t> NestedNer::kind() const {
 }
 
 Loss NestedNer::loss(const Outputs& outputs, const Batch& batch, const LossOptions& options) const {
-  if (options.label_smoothing != 0)
-    throw Error(ErrorKind::kUsage,
-                "label_smoothing_factor has no meaning for spans as entities; leave it at 0");
   const auto [name, types] = kind();
-  return {pair_loss(outputs, batch, {name, types, PairOrder::kSpans}), targets_in(batch)};
+  return {pair_loss(outputs, batch, {name, types, PairOrder::kSpans, options.label_smoothing}),
+          targets_in(batch)};
 }
 
 double NestedNer::targets_in(const Batch& batch) const {

@@ -20,6 +20,7 @@ class NestedNer : public Task {
   std::string label_of(const Record&) const override { return ""; }
   std::vector<std::string> labels_of(const Record& gold) const override;  // types of its entities
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void finish_learning() override;
   // One sample for each window of a long text. Every window that holds an entity whole learns it.

@@ -243,9 +243,7 @@ Loss Qa::loss(const Outputs& logits, const Batch& batch, const LossOptions& opti
 }
 
 // Starts and ends are known of the same samples.
-double Qa::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTargets[0]));
-}
+double Qa::targets_in(const Batch& batch) const { return count_targets(batch, kTargets[0]); }
 
 Divergence Qa::divergence() const {
   return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {

@@ -16,6 +16,7 @@ class Qa : public Task {
   std::vector<std::string> text_fields() const override;
   std::string label_of(const Record& gold) const override;  // "answer" or "no answer"
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void finish_learning() override;
   std::vector<std::string> open_options() const override;

@@ -9,6 +9,7 @@
 #include "models/kernels/cross_entropy.h"
 #include "models/kernels/dropout.h"
 #include "models/layers/adopt.h"
+#include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
 #include "tasks/heads.h"
@@ -251,9 +252,9 @@ Loss Relation::loss(const Outputs& logits, const Batch& batch, const LossOptions
           targets_in(batch)};
 }
 
-double Relation::targets_in(const Batch& batch) const {
-  return count_targets(batch.targets.at(kTarget));
-}
+double Relation::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
+
+Average Relation::average() const { return average_of_classes; }
 
 Divergence Relation::divergence() const {
   return [](const at::Tensor& a, const at::Tensor& b, const Batch& batch) {

@@ -25,6 +25,7 @@ class Relation : public Task {
   std::string label_of(const Record& gold) const override;  // of a text with marks
   std::vector<std::string> labels_of(const Record& gold) const override;
   std::vector<std::string> gold_fields() const override;
+  bool labels_places() const override { return true; }
   void learn(const Record& gold) override;
   void finish_learning() override;
   // A sample for each pair that may be related; where there is none, one without a target.
@@ -35,6 +36,7 @@ class Relation : public Task {
             const LossOptions& options) const override;  // logits [S, classes]
   double targets_in(const Batch& batch) const override;
   Divergence divergence() const override;
+  Average average() const override;
   Json decode(const Record& record, std::span<const Row> rows,
               const Tokenizer& tokenizer) const override;
   std::unique_ptr<Scorer> make_scorer() const override;

@@ -146,6 +146,10 @@ std::unique_ptr<Task> make(Config& section, int64_t max_seq_length) {
   classify::Options options = classify::Options::read(section, max_seq_length);
   if (options.type == classify::Type::kMulti || options.type == classify::Type::kRegression)
     throw section.error("type", "setfit gives each text one label of several");
+  for (const char* key : {"class_weights", "logit_adjustment", "focal_gamma"}) {
+    if (section.has(key))
+      throw section.error(key, "is of a loss of classes, and setfit trains on pairs of texts");
+  }
   options.type = classify::Type::kSingle;
   return std::make_unique<SetFit>(own, std::move(options));
 }

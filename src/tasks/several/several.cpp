@@ -82,6 +82,11 @@ std::vector<std::string> Several::gold_fields() const {
   return union_of(parts_, [](const Task& task) { return task.gold_fields(); });
 }
 
+bool Several::labels_places() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const TaskPart& part) { return part.task->labels_places(); });
+}
+
 void Several::learn(const Record& gold) {
   const size_t place = place_of(gold, parts_);
   parts_[place].task->learn(gold);

@@ -27,6 +27,7 @@ class Several : public Task {
   std::string label_of(const Record& gold) const override;
   std::vector<std::string> labels_of(const Record& gold) const override;
   std::vector<std::string> gold_fields() const override;  // of any task
+  bool labels_places() const override;                    // of any task
   void learn(const Record& gold) override;
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;
   void finish_learning() override;

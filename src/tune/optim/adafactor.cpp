@@ -1,6 +1,6 @@
 // Adafactor (Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235), the values of
-// transformers.optimization.Adafactor without relative steps: the second moment of a matrix is kept
-// as its row and column means, so that the state of a matrix is two vectors.
+// transformers.optimization.Adafactor: the second moment of a matrix is kept as its row and column
+// means, so that the state of a matrix is two vectors.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -24,6 +24,8 @@ class Adafactor : public TensorRule {
     double decay_rate = -0.8;      // the second moment's memory grows with the steps: 1 - t^this
     double beta1 = 0;              // above 0: a first moment too
     bool scale_parameter = false;  // steps in units of the tensor's root mean square
+    bool relative_step = false;    // the rate is min(0.01, 1 / √t) of step t, whatever the run's
+    bool warmup_init = false;      // then it begins as 1e-6 · t
     template <typename Visit>
     void for_each(Visit&& visit) {
       visit("eps", eps);
@@ -32,6 +34,8 @@ class Adafactor : public TensorRule {
       visit("decay_rate", decay_rate);
       visit("beta1", beta1);
       visit("scale_parameter", scale_parameter);
+      visit("relative_step", relative_step);
+      visit("warmup_init", warmup_init);
     }
     void check(const Config& section) const {
       need_positive(section, "eps", eps);
@@ -40,6 +44,10 @@ class Adafactor : public TensorRule {
       need_share(section, "beta1", beta1);
       if (!(decay_rate < 0) || !std::isfinite(decay_rate))
         throw section.error("decay_rate", "\"decay_rate\" must be less than 0");
+      if (warmup_init && !relative_step)
+        throw section.error(
+            "warmup_init",
+            "\"warmup_init\" is of relative steps: it needs \"relative_step: true\"");
     }
   };
   explicit Adafactor(const Options& options) : options_(options) {}
@@ -60,7 +68,7 @@ class Adafactor : public TensorRule {
     const double scale = options_.scale_parameter
                              ? std::max(options_.scale_eps, root_mean_square(value))
                              : 1,
-                 rate = step.rate * scale;
+                 rate = (options_.relative_step ? relative_rate(step) : step.rate) * scale;
     at::Tensor moved = divided(gradient, state, step.step);
     moved.mul_(rate / std::max(1.0, root_mean_square(moved) / options_.clip_threshold));
     if (options_.beta1 > 0) moved = state.at("exp_avg").lerp_(moved, 1 - options_.beta1);
@@ -68,6 +76,11 @@ class Adafactor : public TensorRule {
   }
 
  private:
+  double relative_rate(const RuleStep& step) const {
+    const auto t = static_cast<double>(step.step);
+    return step.factor * std::min(options_.warmup_init ? 1e-6 * t : 1e-2, 1 / std::sqrt(t));
+  }
+
   // The gradient over the root of its second moment.
   at::Tensor divided(const at::Tensor& gradient, RuleState& state, int64_t step) const {
     const double fresh = std::pow(static_cast<double>(step), options_.decay_rate);

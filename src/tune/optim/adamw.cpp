@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "models/lazy_zeros.h"
 #include "tune/optim/adamw_fused.h"
+#include "tune/optim/adamw_gpu.h"
 #include "tune/optim/adamw_simd.h"
 #include "tune/optim/lazy_rows.h"
 #include "tune/optim/pieces.h"
@@ -125,7 +126,60 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     }
   }
   update_dense(dense);
-  update_fused(fused, learning_rate, gradient_scale);
+  if (fused.empty()) return;
+  if (launcher() == nullptr) return update_fused(fused, learning_rate, gradient_scale);
+  const auto numbers = take_there(fused, learning_rate);
+  there_->update(numbers, gradient_scale);
+}
+
+// ---- on a GPU, by kernels of our own
+
+const kernels::gpu::Launcher* AdamW::launcher() const {
+  return slots_.empty() ? nullptr : kernels::gpu::launcher_of(slots_.front().parameter.value);
+}
+
+bool AdamW::steps_there() const { return launcher() != nullptr; }
+
+void AdamW::step_there(double learning_rate, const StepThere& step) {
+  ++steps_;
+  const auto numbers = take_there(moving_slots(), learning_rate);
+  there_->measure(step.count, step.max_norm, step.numbers);
+  there_->update(numbers, step.numbers);
+}
+
+std::vector<AdamW::Slot*> AdamW::moving_slots() {
+  std::vector<Slot*> moving;
+  for (Slot& slot : slots_) {
+    if (!slot.parameter.value.grad().defined()) continue;
+    make_moments(slot, /*has_few_rows=*/false);
+    moving.push_back(&slot);
+  }
+  return moving;
+}
+
+kernels::gpu::device::AdamWNumbers AdamW::take_there(const std::vector<Slot*>& work,
+                                                     double learning_rate) {
+  if (there_ == nullptr) there_ = std::make_unique<GpuAdamW>(*launcher());
+  std::vector<GpuParameter> moved;
+  for (const Slot* slot : work) {
+    const Parameter& parameter = slot->parameter;
+    const double rate = learning_rate * parameter.rate;
+    moved.push_back({.value = parameter.value.detach(),
+                     .gradient = parameter.value.grad().to(at::kFloat).contiguous(),
+                     .exp_avg = slot->exp_avg,
+                     .exp_avg_sq = slot->exp_avg_sq,
+                     .shadow = parameter.shadow,
+                     .decay = 1 - rate * parameter.weight_decay,
+                     .step_size = numbers_of_step(rate, 1).step_size});
+  }
+  there_->take(moved);
+  const AdamWStep numbers = numbers_of_step(learning_rate, 1);
+  return {.beta1 = numbers.beta1,
+          .beta2 = numbers.beta2,
+          .one_minus_beta1 = numbers.one_minus_beta1,
+          .one_minus_beta2 = numbers.one_minus_beta2,
+          .inverse_root = numbers.inverse_root,
+          .eps = numbers.eps};
 }
 
 AdamWStep AdamW::numbers_of_step(double learning_rate, double gradient_scale) const {

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "models/kernels/gpu/device/parameters.h"
+#include "models/kernels/gpu/launcher.h"
 #include "tune/optim/moments.h"
 #include "tune/optim/optimizer.h"
 
@@ -36,6 +38,8 @@ class AdamW : public Optimizer {
   StateDict state() const override;
   void load_state(const StateDict& state) override;
   int64_t state_bytes() const override;
+  bool steps_there() const override;
+  void step_there(double learning_rate, const StepThere& step) override;
   int64_t steps() const { return steps_; }
 
  private:
@@ -47,10 +51,15 @@ class AdamW : public Optimizer {
   void make_moments(Slot& slot, bool has_few_rows) const;
   void update_dense(const std::vector<std::pair<Slot*, struct AdamWStep>>& work);
   void update_fused(const std::vector<Slot*>& work, double learning_rate, double gradient_scale);
+  const kernels::gpu::Launcher* launcher() const;
+  std::vector<Slot*> moving_slots();
+  kernels::gpu::device::AdamWNumbers take_there(const std::vector<Slot*>& work,
+                                                double learning_rate);
 
   std::vector<Slot> slots_;
   AdamWOptions options_;
   int64_t steps_ = 0;
+  std::unique_ptr<class GpuAdamW> there_;  // from the first step on a GPU on
 };
 
 }  // namespace hone

@@ -36,6 +36,15 @@ double gradient_norm(const std::vector<Parameter>& parameters);
 const at::Tensor& find_state(const StateDict& state, const std::string& name);
 void copy_state(const at::Tensor& to, const StateDict& state, const std::string& name);
 
+// A step whose numbers stay on a GPU.
+struct StepThere {
+  double count = 1;     // targets that the gradients are sums over
+  double max_norm = 0;  // of the mean gradient; 0: it is not clipped
+  // Where loss, norm and scale stand (kernels/gpu/device/parameters.h: StepNumbers). Where one is
+  // no number, neither this step nor a later one moves anything.
+  at::Tensor numbers;
+};
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -45,6 +54,12 @@ class Optimizer {
   // One update of every parameter that has a gradient, after multiplying gradients by
   // `gradient_scale`; shadows are written too. Others are left alone.
   virtual void step(double learning_rate, double gradient_scale) = 0;
+  // Whether `step_there` can be asked for: then nothing waits for the device that parameters are
+  // on.
+  virtual bool steps_there() const { return false; }
+  // The same step, clipped by the norm of the gradients as it is found there.
+  // REQUIRES: steps_there().
+  virtual void step_there(double /*learning_rate*/, const StepThere& /*step*/) {}
   // Brings up to date what an optimizer may do late: called before weights are read by other means
   // than a lookup.
   virtual void flush() {}

@@ -31,6 +31,7 @@ void ByTensor::step(double learning_rate, double gradient_scale) {
                      gradient = parameter.value.grad().to(at::kFloat) * gradient_scale;
     rule_->update(value, gradient, slots_[i].state,
                   {.rate = learning_rate * parameter.rate,
+                   .factor = parameter.rate,
                    .weight_decay = parameter.weight_decay,
                    .step = ++slots_[i].steps,
                    .in_bf16 = parameter.shadow.defined()});

@@ -16,6 +16,7 @@ namespace hone {
 // Numbers of one update.
 struct RuleStep {
   double rate = 0;          // the schedule's, times the parameter's own
+  double factor = 1;        // the parameter's own
   double weight_decay = 0;  // the parameter's: 0 for biases and norm weights
   int64_t step = 1;         // how many this tensor has made, with this one
   bool in_bf16 = false;     // its layer computes in bf16: so may a rule's matrix products

@@ -6,17 +6,14 @@
 //
 // The second bound, without which the average of a short run is mostly its start, is that of
 // tf.train.ExponentialMovingAverage with num_updates; `warmup: false` leaves it out.
-#include <ATen/ATen.h>
-
 #include <algorithm>
-#include <cmath>
 
-#include "tune/regularise/regulariser.h"
+#include "tune/regularise/weight_average.h"
 
 namespace hone {
 namespace {
 
-class Ema : public Regulariser {
+class Ema : public WeightAverage {
  public:
   struct Options {
     double decay = 0.999;
@@ -34,62 +31,17 @@ class Ema : public Regulariser {
   };
 
   Ema(const Options& options, const RegulariserContext& context)
-      : options_(options), network_(context.pipeline.network()), optimizer_(context.optimizer) {
-    for (const Parameter& parameter : optimizer_.parameters())
-      averages_.push_back(parameter.value.detach().clone());
-  }
+      : WeightAverage("ema", context), options_(options) {}
 
   void after_step(const StepDone& step) override {
     const auto n = static_cast<double>(step.steps);
     const double decay =
         options_.warmup ? std::min(options_.decay, (1 + n) / (10 + n)) : options_.decay;
-    optimizer_.flush();
-    const c10::AutoGradMode no_grad(false);
-    for (size_t i = 0; i < averages_.size(); ++i) averages_[i].lerp_(value(i), 1 - decay);
-  }
-
-  void around_evaluation(bool /*begins*/) override {
-    optimizer_.flush();
-    const c10::AutoGradMode no_grad(false);
-    for (size_t i = 0; i < averages_.size(); ++i) {
-      const at::Tensor trained = value(i).clone();
-      value(i).copy_(averages_[i]);
-      averages_[i].copy_(trained);
-    }
-    network_.refresh_shadows();
-  }
-
-  StateDict state() const override {
-    StateDict state;
-    for (size_t i = 0; i < averages_.size(); ++i) state[name(i)] = averages_[i];
-    return state;
-  }
-
-  void load_state(const StateDict& state) override {
-    for (size_t i = 0; i < averages_.size(); ++i) {
-      const auto found = state.find(name(i));
-      if (found == state.end() || found->second.sizes() != averages_[i].sizes())
-        throw Error(ErrorKind::kModel, fmt::format("regularise.ema: the average of \"{}\" is "
-                                                   "missing or of another shape",
-                                                   name(i)));
-      averages_[i].copy_(found->second);
-    }
-  }
-
-  int64_t state_bytes() const override {
-    int64_t bytes = 0;
-    for (const at::Tensor& average : averages_) bytes += static_cast<int64_t>(average.nbytes());
-    return bytes;
+    move(1 - decay);
   }
 
  private:
-  at::Tensor value(size_t i) const { return optimizer_.parameters()[i].value.detach(); }
-  const std::string& name(size_t i) const { return optimizer_.parameters()[i].name; }
-
   Options options_;
-  Network& network_;
-  Optimizer& optimizer_;
-  std::vector<at::Tensor> averages_;  // while an evaluation lasts, the trained weights
 };
 
 }  // namespace

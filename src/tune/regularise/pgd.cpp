@@ -11,24 +11,6 @@
 namespace hone {
 namespace {
 
-// The passes on the way need no weight's gradient, only that of the embeddings.
-class WeightsAtRest {
- public:
-  explicit WeightsAtRest(const std::vector<Parameter>& parameters) : parameters_(parameters) {
-    set(false);
-  }
-  ~WeightsAtRest() { set(true); }
-  WeightsAtRest(const WeightsAtRest&) = delete;
-  WeightsAtRest& operator=(const WeightsAtRest&) = delete;
-
- private:
-  void set(bool trained) const {
-    for (const Parameter& parameter : parameters_)
-      at::Tensor(parameter.value).requires_grad_(trained);
-  }
-  const std::vector<Parameter>& parameters_;
-};
-
 class Pgd : public Regulariser {
  public:
   struct Options {

@@ -32,6 +32,8 @@ struct Outcome {
 struct PassResult {
   double loss = 0, count = 0;  // a sum over targets, and their number
   Numbers numbers;
+  at::Tensor
+      loss_there;  // the loss on its device, in place of `loss`, of a pass that does not wait
 };
 using LossOf = std::function<Outcome(const Batch&)>;
 using Pass = std::function<PassResult(const Batch&)>;
@@ -59,6 +61,9 @@ class Regulariser {
   virtual bool reads_output() const { return false; }
   virtual int64_t graphs_kept() const { return 1; }  // forward passes held for one backward
 
+  // The gradients of a step are whole, sums over `count` targets, which they are divided by later:
+  // what is added for the step as a whole is times `count`. Once a step, before its norm is taken.
+  virtual void before_step(double /*count*/) {}
   // The gradients of the step are there still, before they were multiplied by its scale.
   virtual void after_step(const StepDone& /*step*/) {}
   // Weights that are evaluated, kept as the best and as the run's model may be others than those
@@ -76,6 +81,8 @@ struct RegulariserContext {
   Pipeline& pipeline;
   Optimizer& optimizer;
   int64_t total_steps = 0;  // of the run
+  uint64_t seed = 0;        // of the run
+  LossOptions loss = {};    // of training
 };
 
 // One that a configuration asks for, its options read.
@@ -84,17 +91,21 @@ struct ChosenRegulariser {
   Json options;
   // Error(kUsage) where the task or model cannot be trained with it.
   std::function<std::unique_ptr<Regulariser>(const RegulariserContext&)> make;
+  bool pairs = false;  // wants the samples of a step in pairs
 };
 
 struct RegulariserInfo {
   const char* name;  // its section
   const char* help;  // one line
   ChosenRegulariser (*read)(Config& section);
+  bool pairs = false;  // ChosenRegulariser::pairs
 };
 Table<RegulariserInfo>& regularisers();  // registry.cpp: one line each
 
 // The section `regularise`. Error(kUsage) at its place for what is none of them.
 std::vector<ChosenRegulariser> read_regularisers(Config& section);
+
+bool want_pairs(const std::vector<ChosenRegulariser>& chosen);  // any of them
 
 // RegulariserInfo::read of a class R that is made from (Options, RegulariserContext); R::Options is
 // as tune/entry_options.h has it.
@@ -103,7 +114,7 @@ ChosenRegulariser read_regulariser(Config& section) {
   const Json json = read_options<typename R::Options>(section);
   return {"", json, [json](const RegulariserContext& context) {
             return std::make_unique<R>(entry_options<typename R::Options>(json), context);
-          }};
+          }};  // name and pairs: of the table's line
 }
 
 }  // namespace hone

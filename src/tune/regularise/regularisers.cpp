@@ -18,15 +18,28 @@ LossOf loss_of(const Task& task, Network& network, const LossOptions& options, b
   };
 }
 
+at::Tensor scaled_sum(const Loss& loss, const Batch& batch) {
+  return batch.loss_scale == 1 ? loss.sum : loss.sum * batch.loss_scale;
+}
+
 Pass with_backward(LossOf loss_of) {
   return [loss_of = std::move(loss_of)](const Batch& batch) {
     Outcome outcome = loss_of(batch);
-    const at::Tensor sum =
-        batch.loss_scale == 1 ? outcome.loss.sum : outcome.loss.sum * batch.loss_scale;
+    const at::Tensor sum = scaled_sum(outcome.loss, batch);
     const double value = sum.item<double>();
     if (!std::isfinite(value)) throw NotFinite{};
     sum.backward();
     return PassResult{value, outcome.loss.count, std::move(outcome.numbers)};
+  };
+}
+
+// As above; the loss is not looked at.
+Pass with_backward_there(LossOf loss_of) {
+  return [loss_of = std::move(loss_of)](const Batch& batch) {
+    const Loss loss = loss_of(batch).loss;
+    const at::Tensor sum = scaled_sum(loss, batch);
+    sum.backward();
+    return PassResult{0, loss.count, {}, sum.detach()};
   };
 }
 
@@ -45,6 +58,15 @@ Pass Regularisers::pass(const Task& task, Network& network, const LossOptions& o
   Pass pass = with_backward(std::move(loss));
   for (const One& one : all_) pass = one.regulariser->around_pass(std::move(pass));
   return pass;
+}
+
+Pass Regularisers::pass_there(const Task& task, Network& network,
+                              const LossOptions& options) const {
+  return with_backward_there(loss_of(task, network, options, /*keeps_output=*/false));
+}
+
+void Regularisers::before_step(double count) const {
+  for (const One& one : all_) one.regulariser->before_step(count);
 }
 
 void Regularisers::after_step(const StepDone& step) const {

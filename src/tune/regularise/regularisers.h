@@ -16,6 +16,11 @@ class Regularisers {
   // Forward and backward of a batch, wrapped by all. Throws NotFinite where a loss is no number,
   // before its backward pass.
   Pass pass(const Task& task, Network& network, const LossOptions& options) const;
+  // The same with its loss left where it is (PassResult::loss_there), whatever it is.
+  // REQUIRES: is_empty().
+  Pass pass_there(const Task& task, Network& network, const LossOptions& options) const;
+  bool is_empty() const { return all_.empty(); }
+  void before_step(double count) const;
   void after_step(const StepDone& step) const;
 
   // "<name>.<its own name>" of each.

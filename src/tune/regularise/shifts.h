@@ -36,6 +36,27 @@ Shifts ascent(const Batch& batch, const Shifts& moved, double size);
 // What is longer than `radius` is cut to it.
 Shifts projected(const Batch& batch, const Shifts& shifts, double radius);
 
+// While it lives, passes need no weight's gradient, only that of the embeddings.
+class WeightsAtRest {
+ public:
+  explicit WeightsAtRest(const std::vector<Parameter>& parameters) : parameters_(parameters) {
+    for (const Parameter& parameter : parameters_)
+      were_trained_.push_back(parameter.value.requires_grad());
+    for (const Parameter& parameter : parameters_)
+      at::Tensor(parameter.value).requires_grad_(false);
+  }
+  ~WeightsAtRest() {
+    for (size_t i = 0; i < parameters_.size(); ++i)
+      at::Tensor(parameters_[i].value).requires_grad_(were_trained_[i]);
+  }
+  WeightsAtRest(const WeightsAtRest&) = delete;
+  WeightsAtRest& operator=(const WeightsAtRest&) = delete;
+
+ private:
+  const std::vector<Parameter>& parameters_;
+  std::vector<bool> were_trained_;  // one may lie within another
+};
+
 // `inner` at shifted embeddings; a number that is none is told to be there.
 PassResult pass_at(const Pass& inner, const Batch& batch, const Shifts& shifts, const char* name);
 

@@ -61,6 +61,27 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
       .item<double>();
 }
 
+TEST(Lora, TakesTheRoundedWeightOfALayerInFourBitsForItsOwn) {
+  for (const char* yaml : {"{peft_type: lora, r: 4, use_dora: true}",
+                           "{peft_type: lora, r: 4, use_dora: true, lora_dropout: 0.4}"}) {
+    Linear layer(kIn, kOut);
+    layer->initialise(0.5, 1);
+    layer->bias.set_requires_grad(false);
+    layer->freeze_weight({WeightForm::kNf4});
+    Linear rounded(kIn, kOut);
+    rounded->initialise(0.5, 1);
+    const c10::AutoGradMode no_grad(false);
+    rounded->weight.copy_(layer->weight_values());
+    for (Linear one : {layer, rounded}) {
+      one->attach("lora", chosen(yaml).make({"query", *one, 11, 3}));
+      parameter(one, "lora.lora_B.weight").copy_(wave({kOut, 4}, 0.9));
+    }
+    const Rows rows = Rows(tokens_of(17), /*is_training=*/true).at(2);
+    const at::Tensor x = wave({17, kIn}, 0.7);
+    EXPECT_LT(distance(layer->forward(x, rows), rounded->forward(x, rows)), 1e-6) << yaml;
+  }
+}
+
 // y and all gradients of a LoRA layer by ATen's own operations in double.
 std::vector<at::Tensor> by_aten(Linear layer, const at::Tensor& x, const at::Tensor& upstream,
                                 double scaling, const at::Tensor& mask) {

@@ -29,6 +29,7 @@ INSTANTIATE_TEST_SUITE_P(
                     MethodForm{"{peft_type: prefix_tuning, num_virtual_tokens: 3, "
                                "prefix_projection: true}",
                                "bf16"},
+                    MethodForm{"{peft_type: prompt_tuning, num_virtual_tokens: 3}"},
                     MethodForm{"{peft_type: bitfit}", "bf16"}, MethodForm{"{peft_type: ln_tuning}"},
                     MethodForm{"{peft_type: top_layers}"}, MethodForm{"{peft_type: head}"}));
 

@@ -32,23 +32,31 @@ bool has_no_word(std::string_view text) {
 
 }  // namespace
 
-std::string_view lead(std::string_view text, int64_t sentences) {
+std::vector<std::string_view> sentences_of(std::string_view text) {
   UErrorCode status = U_ZERO_ERROR;
   UText source = UTEXT_INITIALIZER;
   utext_openUTF8(&source, text.data(), static_cast<int64_t>(text.size()), &status);
   icu::BreakIterator& breaks = sentence_breaks();
   breaks.setText(&source, status);
   if (U_FAILURE(status)) throw Error(ErrorKind::kInternal, "a text cannot be cut into sentences");
-  int64_t found = 0;
+  std::vector<std::string_view> sentences;
   int32_t begin = breaks.first(), end = 0;
-  while (found < sentences && (end = breaks.next()) != icu::BreakIterator::DONE) {
-    found += has_no_word(text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin)))
-                 ? 0
-                 : 1;
+  while ((end = breaks.next()) != icu::BreakIterator::DONE) {
+    const std::string_view one =
+        text.substr(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    if (!has_no_word(one)) sentences.push_back(one);
     begin = end;
   }
   utext_close(&source);
-  return text.substr(0, static_cast<size_t>(begin));
+  return sentences;
+}
+
+std::string_view lead(std::string_view text, int64_t sentences) {
+  const std::vector<std::string_view> all = sentences_of(text);
+  if (sentences <= 0 || all.empty()) return text.substr(0, 0);
+  const std::string_view last =
+      all[static_cast<size_t>(std::min<int64_t>(sentences, static_cast<int64_t>(all.size())) - 1)];
+  return text.substr(0, static_cast<size_t>(last.data() - text.data()) + last.size());
 }
 
 }  // namespace hone::metrics

@@ -67,6 +67,10 @@ void TextOptions::check(const Config& section) const {
     throw section.error(
         "lead_sentences",
         fmt::format("\"lead_sentences\" is {}; it must be a number, 0 or more", lead_sentences));
+  if (oracle_sentences < 0)
+    throw section.error("oracle_sentences",
+                        fmt::format("\"oracle_sentences\" is {}; it must be a number, 0 or more",
+                                    oracle_sentences));
 }
 
 }  // namespace hone::metrics

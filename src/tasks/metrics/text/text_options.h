@@ -37,6 +37,9 @@ struct TextOptions {
   bool rouge_stemmer = false;  // Porter's: what most published ROUGE of English is measured with
   // The score of the first so many sentences of the source as a baseline (LEAD); 0: none.
   int64_t lead_sentences = 0;
+  // That of the sentences of the source, at most so many, that share most words with the references
+  // (what extraction could reach at best); 0: none. Shown beside, as no model knows it.
+  int64_t oracle_sentences = 0;
 
   // Error(kUsage) at its key for a value that is none; `options` were read from `section`.
   void check(const Config& section) const;
@@ -54,6 +57,7 @@ void for_each_text_option(Options& o, Visitor&& visit) {
   visit("rouge_words", o.rouge_words);
   visit("rouge_stemmer", o.rouge_stemmer);
   visit("lead_sentences", o.lead_sentences);
+  visit("oracle_sentences", o.oracle_sentences);
 }
 
 }  // namespace hone::metrics

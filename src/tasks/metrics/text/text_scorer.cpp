@@ -13,6 +13,7 @@
 #include "tasks/metrics/text/differences.h"
 #include "tasks/metrics/text/lead.h"
 #include "tasks/metrics/text/ngrams.h"
+#include "tasks/metrics/text/oracle.h"
 #include "tasks/metrics/text/text_metric.h"
 #include "tasks/metrics/words.h"
 
@@ -104,6 +105,8 @@ class TextScorer::Parts {
     add_metrics(report);
     add_finding(report);
     report.sections.push_back({"text_scoring", "how texts were scored", how_scored()});
+    if (of_oracle_)
+      report.sections.push_back({"extraction", "the best that copying could do", extraction()});
     if (!worst_.empty())
       report.sections.push_back(
           {"texts", "texts and references", GeneratedTexts{worst_, main_, "text_measure"}});
@@ -118,6 +121,7 @@ class TextScorer::Parts {
     choose(letters.cjk > 0 && letters.cjk >= kCjkShare * letters.all);
     measured_.emplace(options_);
     if (options_.lead_sentences > 0) of_lead_.emplace(options_);
+    if (options_.oracle_sentences > 0) of_oracle_.emplace(options_);
     for (const TextPair& pair : waiting_) score(pair);
     waiting_ = {};
   }
@@ -156,9 +160,29 @@ class TextScorer::Parts {
     fewest_ = std::min(fewest_, pair.references.size());
     most_ = std::max(most_, pair.references.size());
     note(pair, prepared, measured_->parts.front().metric->row_score(row.front()));
-    if (!of_lead_) return;
-    prepared.predicted = prepare(lead(pair.source, options_.lead_sentences));
-    of_lead_->add(prepared);
+    if (of_lead_) {
+      prepared.predicted = prepare(lead(pair.source, options_.lead_sentences));
+      of_lead_->add(prepared);
+    }
+    if (of_oracle_) {
+      const std::string best = best_sentences(pair.source, prepared);
+      prepared.predicted = prepare(best);
+      of_oracle_->add(prepared);
+    }
+  }
+
+  // Of the source, in its order.
+  std::string best_sentences(std::string_view source, const PreparedPair& pair) {
+    const std::vector<std::string_view> sentences = sentences_of(source);
+    std::vector<std::vector<int32_t>> words, references;
+    for (const std::string_view sentence : sentences) words.push_back(prepare(sentence).words);
+    for (const PreparedText& reference : pair.references) references.push_back(reference.words);
+    std::string text;
+    for (const size_t place : oracle(words, references, options_.oracle_sentences)) {
+      if (!text.empty() && text.back() != ' ' && text.back() != '\n') text += ' ';
+      text += sentences[place];
+    }
+    return text;
   }
 
   // Keeps the worst rows, equally bad ones in the order they came.
@@ -267,6 +291,21 @@ class TextScorer::Parts {
          {}});
   }
 
+  PlainTable extraction() const {
+    PlainTable table{
+        .note = fmt::format("The sentences of each source, at most {}, that share most with its "
+                            "references (which no model knows), one after the other.",
+                            options_.oracle_sentences),
+        .columns = {{"metric", "metric"}, {"score", "score"}}};
+    const std::vector<double> scores = of_oracle_->scores();
+    size_t at = 0;
+    for (const Measured::Part& part : of_oracle_->parts) {
+      for (const MetricName& name : part.metric->names())
+        table.rows.push_back({name.name, finite(scores[at++])});
+    }
+    return table;
+  }
+
   PlainTable how_scored() const {
     const std::string references =
         fewest_ == most_ ? fmt::format("nrefs:{}", most_) : std::string("nrefs:var");
@@ -283,7 +322,7 @@ class TextScorer::Parts {
   TextOptions options_;
   std::string main_;
   std::vector<TextPair> waiting_;
-  std::optional<Measured> measured_, of_lead_;
+  std::optional<Measured> measured_, of_lead_, of_oracle_;
   WordNumbers words_;
   Letters letters_;              // of the references
   std::vector<double> numbers_;  // of all rows, of the metrics that add up

@@ -1,0 +1,37 @@
+// An encoder-decoder as models/generation runs it: the encoder once for each source, the decoder
+// step by step with the keys and values of the tokens it has seen. Beams share their source.
+#pragma once
+
+#include <vector>
+
+#include "models/generation/generate.h"
+#include "models/layers/key_value_cache.h"
+#include "models/layers/source.h"
+#include "tasks/causal_lm_head.h"
+#include "tasks/network.h"
+
+namespace hone {
+
+class SourceDecoder : public StepDecoder {
+ public:
+  // Error(kUsage) where the network writes no target. Network and prompts outlive this.
+  SourceDecoder(Network& network, const std::vector<Prompt>& prompts);
+
+  // REQUIRES, as models/generation does it: sequences of one prompt are neighbours.
+  at::Tensor next(const std::vector<NewTokens>& sequences) override;
+  void select(std::span<const int64_t> sequences) override;
+  int64_t max_positions() const override { return network_.backbone().config().max_positions; }
+
+ private:
+  // Counts the readers of each source in `sources_`; returns the prompts whose sources are new.
+  std::vector<size_t> count_readers(const std::vector<NewTokens>& sequences);
+
+  Network& network_;
+  const std::vector<Prompt>& prompts_;
+  CausalLmHead& head_;
+  KeyValueCache cache_;
+  SourceMemory sources_;
+  std::vector<size_t> prompts_of_sequences_, prompts_of_sources_;
+};
+
+}  // namespace hone

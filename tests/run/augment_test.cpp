@@ -1,0 +1,172 @@
+// Further training rows with some words changed.
+#include "run/augment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "run/fine_tune.h"
+#include "support/errors.h"
+#include "support/run_folder.h"
+#include "tasks/fields.h"
+
+namespace hone {
+namespace {
+
+using ::testing::HasSubstr;
+using testing_support::error_of;
+using testing_support::RunInFolder;
+
+AugmentOptions options(const std::string& yaml) {
+  Config section = Config::parse(yaml, "augment");
+  AugmentOptions read = AugmentOptions::read(section);
+  section.refuse_unknown();
+  return read;
+}
+
+std::shared_ptr<Task> task(const std::string& name) {
+  Config section = Config::parse("{}", "task");
+  return task_named(name).make(section, 0);
+}
+
+Record text_row(const std::string& text) { return {{{"text", text}, {"label", "a"}}, nullptr}; }
+
+std::multiset<std::string> split_words(const std::string& text) {
+  std::multiset<std::string> words;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    words.insert(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+
+constexpr const char* kText = "one two three four five six seven eight nine ten";
+
+TEST(Augment, SwapsKeepAllWords) {
+  const auto classify = task("classify");
+  const Augmenter augmenter(options("{by: [swap], words: 0.3}"), *classify);
+  int64_t moved = 0;
+  for (int64_t row = 0; row < 30; ++row) {
+    const std::string text = augmenter.changed(text_row(kText), row, 0)->fields["text"];
+    EXPECT_EQ(split_words(text), split_words(kText));
+    moved += text != kText;
+  }
+  EXPECT_GT(moved, 25);
+}
+
+TEST(Augment, DeletesTheShareAndNeverAll) {
+  const auto classify = task("classify");
+  const Augmenter some(options("{by: [delete], words: 0.3}"), *classify);
+  const auto words = split_words(some.changed(text_row(kText), 1, 0)->fields["text"]);
+  EXPECT_EQ(words.size() - words.count(""), 7U);
+  const Augmenter all(options("{by: [delete], words: 1}"), *classify);
+  for (const char* text : {kText, "one", "one two"}) {
+    const std::string left = all.changed(text_row(text), 1, 0)->fields["text"];
+    EXPECT_NE(left.find_first_not_of(' '), std::string::npos) << text;
+  }
+}
+
+TEST(Augment, InsertsSynonymsBehindWords) {
+  const testing_support::TemporaryFolder folder;
+  const std::string lexicon = folder.write("l.txt", "one single\n");
+  const auto classify = task("classify");
+  const Augmenter augmenter(options("{by: [insert, synonyms], words: 1, lexicon: " + lexicon + "}"),
+                            *classify);
+  std::set<std::string> seen;
+  for (int64_t row = 0; row < 40; ++row)
+    seen.insert(augmenter.changed(text_row("one"), row, 0)->fields["text"].get<std::string>());
+  EXPECT_EQ(seen, (std::set<std::string>{"single", "one single"}));
+}
+
+TEST(Augment, IsAFunctionOfSeedRowAndCopy) {
+  const auto classify = task("classify");
+  const Augmenter augmenter(options("{by: [swap, delete, typos]}"), *classify);
+  const auto at = [&](int64_t row, int64_t copy) {
+    return augmenter.changed(text_row(kText), row, copy)->fields["text"].get<std::string>();
+  };
+  EXPECT_EQ(at(3, 1), at(3, 1));
+  std::set<std::string> seen;
+  for (int64_t i = 0; i < 20; ++i) seen.insert({at(i, 0), at(0, i)});
+  EXPECT_GT(seen.size(), 15U);
+}
+
+TEST(Augment, LeavesTaggedTokensAndTheirNumberAlone) {
+  const auto ner = task("ner");
+  const Augmenter augmenter(options("{by: [typos, delete, swap, insert, case], words: 1}"), *ner);
+  const Record row{{{"tokens", {"Anna", "lives", "somewhere", "in", "Paris"}},
+                    {"tags", {"B-PER", "O", "O", "O", "B-LOC"}}},
+                   nullptr};
+  for (int64_t i = 0; i < 40; ++i) {
+    const Json tokens = augmenter.changed(row, i, 0)->fields["tokens"];
+    ASSERT_EQ(tokens.size(), 5U);
+    EXPECT_EQ(tokens[0], "Anna");
+    EXPECT_EQ(tokens[4], "Paris");
+  }
+}
+
+TEST(Augment, EmptyTextsAndTextsOfALabelAloneStayAsTheyAre) {
+  const auto ner = task("ner");
+  const Augmenter augmenter(options("{by: [delete, swap], words: 1}"), *ner);
+  const Record whole{
+      {{"text", "Anna Smith"}, {"entities", {{{"start", 0}, {"end", 10}, {"label", "PER"}}}}},
+      nullptr};
+  EXPECT_EQ(augmenter.changed(whole, 0, 0)->fields, whole.fields);
+  const Record empty{{{"text", ""}, {"entities", Json::array()}}, nullptr};
+  EXPECT_EQ(augmenter.changed(empty, 0, 0)->fields, empty.fields);
+}
+
+// The tags of the words that are left are those of the same words before.
+TEST(Augment, EntitiesStayWithTheirWords) {
+  const RunInFolder folder;
+  const auto tokenizer = Tokenizer::load(folder / "bert");
+  const auto ner = task("ner");
+  const std::string text = "word1 word2 word3 word4 word5 word6 word7";
+  const Record row{
+      {{"text", text}, {"entities", {{{"start", 18}, {"end", 23}, {"label", "PER"}}}}},  // word4
+      nullptr};
+  ner->learn(row);
+  ner->finish_learning();
+  const Augmenter augmenter(options("{by: [delete, swap, insert], words: 1}"), *ner);
+  const int32_t word4 = *tokenizer->id("word4");
+  for (int64_t copy = 0; copy < 30; ++copy) {
+    const Record changed = *augmenter.changed(row, 0, copy);
+    const Sample sample = ner->encode(changed, *tokenizer, true).front();
+    int64_t tagged = 0;
+    for (size_t i = 0; i < sample.streams[0].ids.size(); ++i) {
+      const bool is_entity = sample.targets[0].values[i] > 0;  // O is the first tag
+      tagged += is_entity;
+      if (is_entity) EXPECT_EQ(sample.streams[0].ids[i], word4) << changed.fields["text"];
+    }
+    EXPECT_EQ(tagged, 1) << changed.fields["text"];
+  }
+}
+
+TEST(Augment, AddsCopiesToTrainingAloneAndResumesTheSame) {
+  const RunInFolder folder;
+  const RunResult plain = fine_tune(folder.config("", {"output.dir=" + folder / "plain"}));
+  const RunResult more =
+      fine_tune(folder.config("augment: {copies: 2}\n", {"output.dir=" + folder / "more"}));
+  EXPECT_EQ(more.training.steps, 2 * ((3 * 42 + 7) / 8));
+  EXPECT_EQ(plain.training.steps, 2 * ((42 + 7) / 8));
+  EXPECT_EQ(more.test->report.n, plain.test->report.n);
+  const RunResult again =
+      fine_tune(folder.config("augment: {copies: 2}\n", {"output.dir=" + folder / "again"}));
+  EXPECT_EQ(again.test->report.json(), more.test->report.json());
+}
+
+TEST(Augment, WhatCannotBeIsRefused) {
+  EXPECT_THAT(error_of([] { options("{by: [swop]}"); }), HasSubstr("did you mean \"swap\""));
+  EXPECT_THAT(error_of([] { options("{by: []}"); }), HasSubstr("must name how"));
+  EXPECT_THAT(error_of([] { options("{copies: 0}"); }), HasSubstr("from 1 to 100"));
+  EXPECT_THAT(error_of([] { options("{words: 0}"); }), HasSubstr("above 0"));
+  EXPECT_THAT(error_of([] { options("{copy: 1}"); }), HasSubstr("copies"));
+  const auto classify = task("classify");
+  EXPECT_THAT(error_of([&] { Augmenter(options("{by: [synonyms]}"), *classify); }),
+              HasSubstr("--lexicon"));
+}
+
+}  // namespace
+}  // namespace hone

@@ -1,0 +1,62 @@
+// Adapters of encoder-decoders, trained here, become plain models.
+#include "run/merge.h"
+
+#include <gtest/gtest.h>
+
+#include "models/layers/initialise.h"
+#include "support/temporary_folder.h"
+#include "support/tiny_encoder_decoder.h"
+#include "tasks/peft_folder.h"
+#include "tasks/pipeline.h"
+#include "tasks/seq2seq/seq2seq.h"
+
+namespace hone {
+namespace {
+
+using testing_support::TemporaryFolder;
+
+class MergedEncoderDecoder : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Families, MergedEncoderDecoder, testing::Values("t5", "bart", "marian"));
+
+std::shared_ptr<Task> taught_task(const std::string& folder, const Tokenizer& tokenizer) {
+  Config section = Config::parse("{max_new_tokens: 6}", "task");
+  std::shared_ptr<Task> task = seq2seq::kInfo.make(section, 32);
+  task->begin_from(folder, /*has_length=*/true);
+  const Record pair{{{"source", "word1 word2"}, {"target", "word3"}}, nullptr};
+  task->learn(pair);
+  task->learn_tokens(pair, tokenizer);
+  task->finish_learning();
+  return task;
+}
+
+PeftOptions low_rank(const std::string& base) {
+  Config section = Config::parse("{peft_type: lora, r: 2}", "peft");
+  PeftOptions options = PeftOptions::read(section);
+  options.base = base;
+  return options;
+}
+
+TEST_P(MergedEncoderDecoder, AnswersAsWithTheAdapterBesideIt) {
+  const TemporaryFolder folder;
+  const std::string base = folder / "base";
+  testing_support::write_tiny_encoder_decoder(base, GetParam());
+  const auto tokenizer = Tokenizer::load(base);
+  const auto adapted =
+      Pipeline::create(base, tokenizer, taught_task(base, *tokenizer), 1, {}, low_rank(base));
+  uint64_t seed = 0;
+  for (const auto& [name, value] : adapted->network().trained_weights())
+    fill_normal(value, 0.3, ++seed);  // as if they had been trained
+  adapted->save(folder / "adapter");
+  ASSERT_TRUE(is_adapter_folder(folder / "adapter"));
+  const MergeProof proof = merge_adapter(folder / "adapter", folder / "merged");
+  EXPECT_EQ(proof.of, "logits");
+  EXPECT_GT(proof.largest_difference, 0);
+  const auto merged = Pipeline::load(folder / "merged");
+  EXPECT_FALSE(merged->adapted());
+  const std::vector<Record> rows = {{{{"source", "word1 word2 word9"}}, nullptr},
+                                    {{{"source", "word7"}}, nullptr}};
+  EXPECT_EQ(merged->predict(rows), adapted->predict(rows));
+}
+
+}  // namespace
+}  // namespace hone
