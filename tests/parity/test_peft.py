@@ -313,31 +313,41 @@ DECODERS = {
 }
 
 
-@pytest.mark.parametrize("family", DECODERS)
-def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+def merge_an_adapter(tmp_path, auto, task_type, form, **more):
+    """PEFT's base model, that with an adapter of other weights, and what hone merges both into."""
     base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
     base.mkdir()
     write_tiny_model(base)  # for its tokenizer
-    kind, sizes, targets = DECODERS[family]
+    kind, sizes, targets = form
     torch.manual_seed(3)
-    config = kind(vocab_size=65, initializer_range=0.3, pad_token_id=0, **sizes)
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
-    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    auto.from_config(kind(vocab_size=65, pad_token_id=0, **sizes, **more)).save_pretrained(base)
     options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
-    model = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
+    model = peft.get_peft_model(
+        auto.from_pretrained(base), peft.LoraConfig(task_type=task_type, **options)
+    )
     with torch.no_grad():
         for value in model.parameters():
             if value.requires_grad:
                 value.add_(0.2 * torch.randn_like(value))
     model.save_pretrained(adapter)
     subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
-    plain = transformers.AutoModelForCausalLM.from_pretrained(merged).eval()
-    ids = torch.randint(1, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+    return auto.from_pretrained(base).eval(), model.eval(), auto.from_pretrained(merged).eval()
+
+
+def check_merged(bare, adapted, merged, inputs):
     with torch.no_grad():
-        ours, theirs = plain(ids).logits, model.eval()(ids).logits
-        bare = transformers.AutoModelForCausalLM.from_pretrained(base).eval()(ids).logits
+        ours, theirs = merged(**inputs).logits, adapted(**inputs).logits
+        without = bare(**inputs).logits
     assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
-    assert (bare - theirs).abs().max() > 1e-2
+    assert (without - theirs).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_adapters_of_decoders_merge_into_models_of_equal_logits(tmp_path, family):
+    auto = transformers.AutoModelForCausalLM
+    models = merge_an_adapter(tmp_path, auto, "CAUSAL_LM", DECODERS[family], initializer_range=0.3)
+    ids = torch.randint(1, 60, (3, 11), generator=torch.Generator().manual_seed(1))
+    check_merged(*models, {"input_ids": ids})
 
 
 WRITERS = {
@@ -360,34 +370,15 @@ WRITERS = {
 
 @pytest.mark.parametrize("family", WRITERS)
 def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path, family):
-    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
-    base.mkdir()
-    write_tiny_model(base)  # for its tokenizer
-    kind, sizes, targets = WRITERS[family]
-    torch.manual_seed(3)
-    config = kind(vocab_size=65, pad_token_id=0, **sizes)
-    transformers.AutoModelForSeq2SeqLM.from_config(config).save_pretrained(base)
-    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(base)
-    options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
-    model = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_2_SEQ_LM", **options))
-    with torch.no_grad():
-        for value in model.parameters():
-            if value.requires_grad:
-                value.add_(0.2 * torch.randn_like(value))
-    model.save_pretrained(adapter)
-    subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
-    plain = transformers.AutoModelForSeq2SeqLM.from_pretrained(merged).eval()
+    auto = transformers.AutoModelForSeq2SeqLM
+    models = merge_an_adapter(tmp_path, auto, "SEQ_2_SEQ_LM", WRITERS[family])
     draws = torch.Generator().manual_seed(1)
-    ids = {
+    inputs = {
         "input_ids": torch.randint(4, 60, (3, 11), generator=draws),
         "decoder_input_ids": torch.randint(4, 60, (3, 7), generator=draws),
     }
-    with torch.no_grad():
-        ours, theirs = plain(**ids).logits, model.eval()(**ids).logits
-        bare = transformers.AutoModelForSeq2SeqLM.from_pretrained(base).eval()(**ids).logits
-    assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
-    assert (bare - theirs).abs().max() > 1e-2
-    assert (merged / "generation_config.json").exists()
+    check_merged(*models, inputs)
+    assert (tmp_path / "merged/generation_config.json").exists()
 
 
 def test_a_tied_table_of_words_is_not_merged(tmp_path):

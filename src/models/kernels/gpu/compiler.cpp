@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "models/kernels/gpu/symbols.h"
 
 namespace hone::kernels::gpu {
 namespace {
@@ -32,21 +33,15 @@ struct Compiler {
   int (*destroy)(Program* program);
 };
 
-template <typename Function>
-bool find_function(void* library, const char* symbol, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, symbol));
-  return function != nullptr;
-}
-
 bool find_all(void* library, Compiler& compiler) {
-  return find_function(library, "nvrtcVersion", compiler.version) &&
-         find_function(library, "nvrtcCreateProgram", compiler.create) &&
-         find_function(library, "nvrtcCompileProgram", compiler.compile) &&
-         find_function(library, "nvrtcGetProgramLogSize", compiler.log_size) &&
-         find_function(library, "nvrtcGetProgramLog", compiler.log) &&
-         find_function(library, "nvrtcGetCUBINSize", compiler.binary_size) &&
-         find_function(library, "nvrtcGetCUBIN", compiler.binary) &&
-         find_function(library, "nvrtcDestroyProgram", compiler.destroy);
+  return find_symbol(library, "nvrtcVersion", compiler.version) &&
+         find_symbol(library, "nvrtcCreateProgram", compiler.create) &&
+         find_symbol(library, "nvrtcCompileProgram", compiler.compile) &&
+         find_symbol(library, "nvrtcGetProgramLogSize", compiler.log_size) &&
+         find_symbol(library, "nvrtcGetProgramLog", compiler.log) &&
+         find_symbol(library, "nvrtcGetCUBINSize", compiler.binary_size) &&
+         find_symbol(library, "nvrtcGetCUBIN", compiler.binary) &&
+         find_symbol(library, "nvrtcDestroyProgram", compiler.destroy);
 }
 
 // The folder of libtorch.

@@ -1,15 +1,9 @@
 #include "models/kernels/gpu/driver.h"
 
-#include <dlfcn.h>
+#include "models/kernels/gpu/symbols.h"
 
 namespace hone::kernels::gpu {
 namespace {
-
-template <typename Function>
-bool find_symbol(void* library, const char* symbol, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, symbol));
-  return function != nullptr;
-}
 
 bool open_driver(Driver& driver) {
   void* library = dlopen("libcuda.so.1", RTLD_NOW);  // never closed: libtorch uses it too
