@@ -16,16 +16,12 @@ import statistics
 
 import sets
 from decoders import FOLDER, rows_file, smollm2
-from workers import HONE, PeerWorker, hone_train, run_measured
+from workers import HONE, PeerWorker, hone_train, run_measured, say
 
 RESULTS = sets.ROOT / "bench" / "results" / "answers.json"
 BATCH, RATE, WARMUP, LENGTH = 8, 1e-4, 10, 512
 LOSS_SETS = ("alpaca_en", "xdailydialog_en")
 SUMMARY_SETS = {"scitldr": 48, "dialogsum": 64}  # tokens of an answer
-
-
-def say(text):
-    print(text, flush=True)
 
 
 def load():

@@ -17,7 +17,7 @@ import sys
 
 import sets
 from sets import RESULTS, ROOT, SHARED
-from workers import PEER_PYTHON, PeerWorker, hone_train
+from workers import PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
 
 FOLDER = ROOT / "build" / "bench"
 KEEP_MEMORY = {
@@ -37,19 +37,6 @@ CANDIDATES = {
 }
 LENGTH, TOLERANCE, COMPARED_STEPS, COMPARED_ROWS, SKIPPED = 1024, 1e-3, 5, 8, 2
 CELLS = {"smollm2-alpaca": "smollm2", "qwen2-alpaca": "qwen2"}
-
-
-def say(text):
-    print(text, flush=True)
-
-
-def rate(run):
-    return run["tokens"] / run["seconds"]
-
-
-def ratios(ours, theirs):
-    pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs)]
-    return {"median": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
 
 
 # ---------------------------------------------------------------------------------------------------- models
@@ -116,12 +103,7 @@ def compare_losses(cell):
     ours = hone_train(
         job, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision="fp32", weight_decay=0.0
     )["losses"]  # fmt: skip
-    worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
-    say(
-        f"  {cell}: loss of {COMPARED_STEPS} steps: worst relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
-    )
-    if len(ours) != len(theirs) or not worst <= TOLERANCE:
-        raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}")
+    worst = worst_of_losses(cell, ours, theirs, TOLERANCE)
     return {"hone": ours, "trl": theirs, "worst_relative": worst}
 
 

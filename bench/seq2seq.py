@@ -19,7 +19,7 @@ import subprocess
 
 from generation import HoneWorker
 from sets import DATA, RESULTS, ROOT
-from workers import HONE, PEER_PYTHON, PeerWorker, hone_train
+from workers import HONE, PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
 
 FOLDER = ROOT / "build" / "bench" / "seq2seq"
 SET = DATA / "translation" / "multi30k_en_de"
@@ -51,10 +51,6 @@ T5_SMALL = dict(
     decoder_start_token_id=0,
 )  # fmt: skip
 CELLS = {"marian-multi30k": ("Marian", MARIAN), "t5-small-shape": ("T5", T5_SMALL)}
-
-
-def say(text):
-    print(text, flush=True)
 
 
 def rows_file(count=None):
@@ -102,15 +98,6 @@ def job_of(cell, rows, **settings):
     }  # fmt: skip
 
 
-def rate(run):
-    return run["tokens"] / run["seconds"]
-
-
-def ratios(ours, theirs):
-    pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs)]
-    return {"median": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
-
-
 def without_dropout(cell):
     """A folder of the same weights whose dropout is off, for the comparison of losses."""
     folder = FOLDER / "models" / f"{cell}-without-dropout"
@@ -139,12 +126,7 @@ def compare_losses(cell):
         job, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision="fp32", weight_decay=0.0,
         label_smoothing_factor=0.1,
     )["losses"]  # fmt: skip
-    worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
-    say(
-        f"  {cell}: losses of {COMPARED_STEPS} steps: worst relative difference {worst:.1e} (allowed {TOLERANCE:.0e})"
-    )
-    if len(ours) != len(theirs) or not worst <= TOLERANCE:
-        raise SystemExit(f"{cell}: the programs do not compute the same: {ours} against {theirs}")
+    worst = worst_of_losses(cell, ours, theirs, TOLERANCE)
     return {"hone": ours, "trainer": theirs, "worst_relative": worst}
 
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,33 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 HONE = pathlib.Path(os.environ.get("HONE", ROOT / "build" / "release" / "hone"))
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def rate(run):
+    return run["tokens"] / run["seconds"]
+
+
+def ratios(ours, theirs):
+    """Medians of neighbouring turns, and their spread."""
+    pairs = [rate(a) / rate(b) for a, b in zip(ours, theirs)]
+    return {"median": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
+
+
+def worst_of_losses(name, ours, theirs, tolerance):
+    """The worst relative difference of two programs' first losses. Raises where they do not compute the same; then nothing is timed."""
+    worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
+    say(
+        f"  {name}: losses of {len(theirs)} steps: worst relative difference {worst:.1e} (allowed {tolerance:.0e})"
+    )
+    if len(ours) != len(theirs) or not worst <= tolerance:
+        raise SystemExit(
+            f"{name}: the programs do not compute the same: {ours} against {theirs}; nothing is timed"
+        )
+    return worst
 
 
 class PeerWorker:
