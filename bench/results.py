@@ -462,7 +462,7 @@ def page(kept, entries):
     lines = [
         "# Results\n",
         "What small models reach on the sets at hand, written by `bench/results.py`; no number here was typed. English sets are fine-tuned from all-MiniLM-L6-v2 (22 M weights),",
-        f"others from multilingual-e5-small (118 M). At most {MOST_ROWS:,} training rows, drawn once, products in bf16, the weights after the last step, nothing tuned on the test rows. Scores are in percent; where several",
+        f"others from multilingual-e5-small (118 M). At most {MOST_ROWS:,} training rows, drawn once, products in bf16, the weights after the last step; a kind of set has its settings, which were not searched. Scores are in percent; where several",
         "seeds ran, their mean and standard deviation. Times are not told: runs stood side by side (docs/performance.md has speed). So few rows and so small a model are no match for published scores on whole sets: the point is that all runs, and that it",
         "does as well as the same model elsewhere.\n",
         f"Measured on {told['processor']} ({told['cores']} cores), {told['system']}, hone {told['commit']}, {told['date']}; "
