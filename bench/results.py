@@ -146,8 +146,8 @@ ENTRIES = [
     Entry("conll2003", "entities", NER, "f1", **TAGS),
     Entry("wnut17", "entities", NER, "f1", **TAGS, **THREE),
     Entry("resume_zh", "entities", NER, "f1", "zh"),
-    Entry("weibo_zh", "entities", NER, "f1", "zh", epochs=6),
-    Entry("cluener2020", "entities", NER, "f1", "zh", note="tested on its dev"),
+    Entry("weibo_zh", "entities", NER, "f1", "zh", **TAGS),
+    Entry("cluener2020", "entities", NER, "f1", "zh", **TAGS, note="tested on its dev"),
     Entry(
         "semeval2010_task8",
         "relations",
