@@ -163,9 +163,9 @@ ENTRIES = [
         {"name": "relation", "unknown_labels": "count"},
         "macro_f1",
         "zh",
-        epochs=1,
+        epochs=0.1,
         data=LITERATURE,
-        note="100 documents",
+        note="100 documents have 65,000 pairs of entities: a tenth of them is trained on",
     ),
     Entry(
         "cmrc2018",
