@@ -265,13 +265,8 @@ class Kept:
         return run if run and run["key"] == entry.key() else None
 
     def store(self, entry, program, seed, run):
-        # Read again: hone's and the peer's turn may run side by side.
-        self.runs = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self.runs, indent=1, sort_keys=True) + "\n")
-        temporary.replace(self.path)
+        with sets.updated(self.path) as self.runs:  # hone's and the peer's turn run side by side
+            self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
 
 
 def rows_of(entry, steps):
@@ -492,8 +487,10 @@ def page(kept, entries):
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
     import craft  # which has these entries' settings
+    import optimizers
 
     lines += craft.lines_of(craft.Kept(craft.results_file()))
+    lines += optimizers.lines_of(optimizers.results_file())
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

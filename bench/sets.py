@@ -4,7 +4,9 @@ A set is found in $HONE_SHARED/data, else ../shared/data beside the project. `ro
 library; `write_jsonl` gives hone the very same rows.
 """
 
+import contextlib
 import csv
+import fcntl
 import json
 import os
 import pathlib
@@ -45,6 +47,22 @@ def results_folder():
 
 
 RESULTS = results_folder()
+
+
+@contextlib.contextmanager
+def updated(path):
+    """What the JSON file holds, to be changed; then it is written as a whole. Processes that run side by side wait for each other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        held = json.loads(path.read_text()) if path.exists() else {}
+        yield held
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(held, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    finally:
+        os.close(folder)
 
 
 def _lines(path):

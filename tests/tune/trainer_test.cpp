@@ -91,6 +91,31 @@ TEST_P(EveryTask, GradientDependsOnTheSamplesAlone) {
   }
 }
 
+// Weights are those of all training rows, whatever a micro-batch holds of them.
+TEST(Trainer, BalancedTagsGiveTheSameStepsHoweverTheyAreSplit) {
+  std::map<int64_t, std::vector<Stepped>> steps;
+  for (const int64_t batch : {16, 4, 1}) {
+    TinyRun run("ner", {}, 48);
+    run.task_yaml = "{class_weights: balanced, logit_adjustment: 0.5, focal_gamma: 1}";
+    TrainOptions options = tiny_options();
+    options.num_train_epochs = 1;
+    options.per_device_train_batch_size = batch;
+    options.gradient_accumulation_steps = 16 / batch;
+    options.eval_strategy = "no";
+    run.train(options);
+    steps[batch] = run.events_of<Stepped>();
+    ASSERT_EQ(steps[batch].size(), 3U);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    for (const int64_t batch : {4, 1}) {
+      EXPECT_NEAR(steps[batch][i].loss, steps[16][i].loss, 1e-5 * steps[16][i].loss) << batch;
+      EXPECT_NEAR(steps[batch][i].gradient_norm, steps[16][i].gradient_norm,
+                  1e-5 * steps[16][i].gradient_norm)
+          << batch;
+    }
+  }
+}
+
 TEST_P(EveryTask, LossOfAStepIsTheSameHoweverItIsSplit) {
   TinyRun run(GetParam(), {}, 48);
   std::map<int64_t, std::vector<Stepped>> steps;
