@@ -169,14 +169,18 @@ def score_table(kept, timed):
     return lines
 
 
-def spread_line(kept):
+def spread_lines(kept):
     """In how many of the comparisons that have a spread hone is as good."""
     of_pairs = [
         is_as_good(entry, *(results.runs_of(kept, entry, program) for program in ("hone", "peer")))
         for entry in ENTRIES
     ]
     known = [one for one in of_pairs if one is not None]
-    return f"\nWithin the spread of PEFT's, or better: {sum(known)} of {len(known)} comparisons of three seeds each."
+    if not known:
+        return []
+    return [
+        f"\nWithin the spread of PEFT's, or better: {sum(known)} of {len(known)} comparisons of three seeds each."
+    ]
 
 
 def settings_line():
@@ -196,7 +200,7 @@ def lines_of(kept):
     lines = ["\n## Fine-tuning with few weights\n"]
     if kept.runs:
         of_minilm = timed.get("minilm-sst2", {}).get("methods", {})
-        lines += [settings_line(), *score_table(kept, of_minilm), spread_line(kept)]
+        lines += [settings_line(), *score_table(kept, of_minilm), *spread_lines(kept)]
     if timed:
         lines += ["\n### Speed and memory beside PEFT\n", *adapters.table(timed)]
     return lines
