@@ -62,6 +62,11 @@ class Entry:
     rows: str = ""  # the set's name, where it is not the entry's
     most: int = MOST_ROWS  # of training rows
     note: str = ""
+    peft: dict | None = None  # hone's section; None: the whole model is trained
+    peer_peft: dict | None = None  # of PEFT's configuration
+
+    def model(self, arguments):
+        return sets.MINILM if self.language == "en" else arguments.multilingual
 
     def settings(self):
         return {
@@ -75,6 +80,7 @@ class Entry:
     def key(self):
         """Changes where a run of this entry would be another one."""
         told = [self.task, self.settings(), self.language, self.data, self.most]
+        told += [self.peft, self.peer_peft] if self.peft else []
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -296,7 +302,7 @@ def machine():
 
 def versions():
     found = {}
-    for package in ("torch", "transformers", "sentence-transformers"):
+    for package in ("torch", "transformers", "peft", "sentence-transformers"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -335,6 +341,7 @@ def configuration(entry, seed, model, folder, steps):
         "data": {**data, "leakage": "off"},
         "train": train,
         "output": {"dir": str(folder / "run")},
+        **({"peft": entry.peft} if entry.peft else {}),
     }
 
 
@@ -357,7 +364,7 @@ def run_hone(entry, seed, model, folder, steps):
 
 
 def run_one(entry, program, seed, arguments):
-    model = sets.MINILM if entry.language == "en" else arguments.multilingual
+    model = entry.model(arguments)
     folder = arguments.work / entry.name / f"{program}-{seed}"
     if program == "peer":
         import results_peer
@@ -396,7 +403,7 @@ def measure(entries, kept, arguments):
             told = {"key": entry.key(), "machine": machine(), "versions": versions()}
             kept.store(entry, program, seed, {**run, **told})
             print(
-                f"{entry.name} {program} seed {seed}: {entry.metric} {100 * run['score']:.2f}, "
+                f"{entry.name} {program} seed {seed}: {entry.metric} {run['score']:.4f}, "
                 f"{time.time() - started:.0f} s",
                 flush=True,
             )
@@ -486,11 +493,13 @@ def page(kept, entries):
         lines.append(
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
-    import craft  # which has these entries' settings
+    import adapter_scores  # these have the entries' settings
+    import craft
     import optimizers
 
     lines += craft.lines_of(craft.Kept(craft.results_file()))
     lines += optimizers.lines_of(optimizers.results_file())
+    lines += adapter_scores.lines_of(Kept(adapter_scores.results_file()))
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -44,7 +44,8 @@ int64_t few_columns_of(const ProductJob& job) {
 }
 
 void multiply_all(const ProductJob& job) {
-  if (!job.is_bf16 && job.is_transposed && job.rows <= kFewRows) {
+  const bool lies = job.written == nullptr;
+  if (!job.is_bf16 && job.is_transposed && lies && job.rows <= kFewRows) {
     const int64_t columns = few_columns_of(job);
     return share_out((job.columns + columns - 1) / columns, [&](int64_t i) {
       multiply_few_rows(job, i * columns, std::min(job.columns, (i + 1) * columns));
@@ -68,23 +69,55 @@ void check_is_bf16(const char* name, const at::Tensor& x) {
   TORCH_CHECK(is_bf16(x), "[", name, "] expected bf16, received ", x.scalar_type());
 }
 
-at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed,
-                        const at::Tensor& bias, at::ScalarType type) {
-  const int64_t columns = right.size(is_transposed ? 0 : 1);
-  at::Tensor out = at::empty({left.size(0), columns}, left.options().dtype(type));
+// The right operand: a tensor, or a weight that is written.
+struct RightOperand {
+  const void* values;
+  const WrittenWeight* written;
+  bool is_transposed;
+  int64_t columns;
+};
+
+RightOperand right_operand(const at::Tensor& right, bool is_transposed) {
+  return {right.const_data_ptr(), nullptr, is_transposed, right.size(is_transposed ? 0 : 1)};
+}
+
+RightOperand right_operand(const WrittenWeight& right, bool is_transposed) {
+  return {nullptr, &right, is_transposed, is_transposed ? right.rows() : right.columns()};
+}
+
+at::Tensor multiply_all(const at::Tensor& left, const RightOperand& right, const at::Tensor& bias,
+                        at::ScalarType type) {
+  at::Tensor out = at::empty({left.size(0), right.columns}, left.options().dtype(type));
   const ProductJob job{.is_bf16 = is_bf16(left),
                        .is_wide = type == at::kFloat,
                        .multiplies_bf16 = is_bf16(left) && can_multiply_bf16(),
                        .rows = left.size(0),
                        .depth = left.size(1),
-                       .columns = columns,
+                       .columns = right.columns,
                        .left = left.const_data_ptr(),
-                       .right = right.const_data_ptr(),
-                       .is_transposed = is_transposed,
+                       .right = right.values,
+                       .is_transposed = right.is_transposed,
                        .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                       .out = out.mutable_data_ptr()};
+                       .out = out.mutable_data_ptr(),
+                       .written = right.written};
   multiply_all(job);
   return out;
+}
+
+void check_bias_length(const std::optional<at::Tensor>& bias, int64_t columns) {
+  TORCH_CHECK(!bias || bias->numel() == columns, "[product] expected a bias of ", columns,
+              " values, received ", bias->sizes());
+}
+
+at::Tensor contiguous_bias(const std::optional<at::Tensor>& bias) {
+  return bias ? bias->contiguous() : at::Tensor();
+}
+
+// Rows for a product with a weight that is written.
+void check_sizes(const char* name, const at::Tensor& a, int64_t length) {
+  TORCH_CHECK(a.dim() == 2 && a.size(1) == length && has_kernel(a), "[", name,
+              "] expected fp32 or bf16 rows of ", length, " on the CPU, received ", a.sizes(), " ",
+              a.scalar_type());
 }
 
 }  // namespace
@@ -99,22 +132,43 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight) {
          weight.size(1) % 16 == 0;
 }
 
+bool has_product_gradients(const at::Tensor& g, const WrittenWeight& weight) {
+  return has_kernel(g) && is_bf16(g) && can_multiply_bf16() && weight.rows() % 16 == 0 &&
+         weight.columns() % 16 == 0;
+}
+
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
                    const std::optional<at::Tensor>& bias, std::optional<at::ScalarType> type) {
   check_sizes("product", x, 1, weight, 1);
-  TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ",
-              weight.size(0), " values, received ", bias->sizes());
+  check_bias_length(bias, weight.size(0));
   const at::ScalarType out = type.value_or(x.scalar_type());
   TORCH_CHECK(out == x.scalar_type() || out == at::kFloat,
               "[product] expected a result in x's type or in fp32, received ", out);
-  return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true,
-                      bias ? bias->contiguous() : at::Tensor(), out);
+  const at::Tensor operand = weight.contiguous();
+  return multiply_all(x.contiguous(), right_operand(operand, /*is_transposed=*/true),
+                      contiguous_bias(bias), out);
+}
+
+at::Tensor product(const at::Tensor& x, const WrittenWeight& weight,
+                   const std::optional<at::Tensor>& bias) {
+  check_sizes("product", x, weight.columns());
+  check_bias_length(bias, weight.rows());
+  return multiply_all(x.contiguous(), right_operand(weight, /*is_transposed=*/true),
+                      contiguous_bias(bias), x.scalar_type());
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {
   check_sizes("product_input_gradient", g, 1, weight, 0);
   check_is_bf16("product_input_gradient", g);
-  return multiply_all(g.contiguous(), weight.contiguous(), /*is_transposed=*/false, {},
+  const at::Tensor operand = weight.contiguous();
+  return multiply_all(g.contiguous(), right_operand(operand, /*is_transposed=*/false), {},
+                      g.scalar_type());
+}
+
+at::Tensor product_input_gradient(const at::Tensor& g, const WrittenWeight& weight) {
+  check_sizes("product_input_gradient", g, weight.rows());
+  check_is_bf16("product_input_gradient", g);
+  return multiply_all(g.contiguous(), right_operand(weight, /*is_transposed=*/false), {},
                       g.scalar_type());
 }
 

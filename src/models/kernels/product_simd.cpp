@@ -30,11 +30,14 @@ class PanelProduct {
  public:
   PanelProduct(const ProductJob& job, const ProductUnit& unit)
       : job_(job), unit_(unit), width_(HWY_MIN(kPanel, job.columns - unit.column)) {
-    Scratch scratch(sizeof(T) * deep_ * (2 * wide_ + kBlock) + 4 * kBlock * wide_ + 4 * 64);
+    const int64_t written = job.written == nullptr ? 0 : job.depth * width_;
+    Scratch scratch(sizeof(T) * deep_ * (2 * wide_ + kBlock) + 4 * kBlock * wide_ +
+                    sizeof(In) * written + 5 * 64);
     panel_ = scratch.take<T>(deep_ * wide_);
     right_rows_ = scratch.take<T>(deep_ * wide_);
     left_rows_ = scratch.take<T>(deep_ * kBlock);
     sums_ = scratch.take<float>(kBlock * wide_);
+    written_ = scratch.take<In>(written);
   }
 
   void run() const {
@@ -51,14 +54,30 @@ class PanelProduct {
 
   static constexpr bool kIsWidened = sizeof(In) < sizeof(T);
 
-  // The unit's columns of `right` as [deep, wide] (bf16: [deep / 2, wide, 2]).
-  void pack_panel() const {
+  struct Right {
+    const In* values;
+    int64_t stride;
+  };
+
+  // The unit's columns of `right` where they lie, or where they are written.
+  Right right_operand() const {
     const In* right = static_cast<const In*>(job_.right);
-    if constexpr (kIsBf16<T>) {
-      if (!job_.is_transposed)
-        return pair_rows(right + unit_.column, job_.columns, job_.depth, width_, panel_);
+    if (job_.is_transposed) {
+      if (job_.written == nullptr) return {right + unit_.column * job_.depth, job_.depth};
+      job_.written->write({unit_.column, width_, 0, job_.depth}, written_, kIsBf16<In>);
+      return {written_, job_.depth};
     }
-    const In* columns = right + unit_.column * job_.depth;
+    if (job_.written == nullptr) return {right + unit_.column, job_.columns};
+    job_.written->write({0, job_.depth, unit_.column, width_}, written_, kIsBf16<In>);
+    return {written_, width_};
+  }
+
+  // Packs them as [deep, wide] (bf16: [deep / 2, wide, 2]).
+  void pack_panel() const {
+    const auto [columns, stride] = right_operand();
+    if constexpr (kIsBf16<T>) {
+      if (!job_.is_transposed) return pair_rows(columns, stride, job_.depth, width_, panel_);
+    }
     if constexpr (!kIsWidened) {
       if (width_ == wide_ && job_.depth == deep_)
         return transpose_pairs(columns, wide_, deep_, panel_);
@@ -116,6 +135,7 @@ class PanelProduct {
   const int64_t width_, wide_ = padded(width_), deep_ = padded(job_.depth);
   T *panel_, *right_rows_, *left_rows_;
   float* sums_;  // [kBlock, wide]
+  In* written_;  // the unit's columns of a `right` that is written
 };
 
 template <class Out>

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "models/kernels/simd.h"
+#include "models/kernels/written_weight.h"
 
 namespace hone::kernels {
 
@@ -23,6 +24,7 @@ struct ProductJob {
   bool is_transposed;  // right is [columns, depth], else [depth, columns]
   const float* bias;
   void* out;
+  const WrittenWeight* written = nullptr;  // `right`, where it does not lie in memory
 };
 
 // Some rows of one panel of columns.
@@ -32,7 +34,7 @@ struct ProductUnit {
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit);
 // The same bits for all rows of columns begin .. end, of fp32, where there are kFewRows at most and
-// `right` is transposed. `right` is read once, as it lies.
+// `right` is transposed and lies in memory: it is read once.
 void multiply_few_rows(const ProductJob& job, int64_t begin, int64_t end);
 
 // result [out, in] = gradᵀ [out, rows] x [rows, in].
