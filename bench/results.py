@@ -492,8 +492,10 @@ def page(kept, entries):
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
     import craft  # which has these entries' settings
+    import from_scratch
 
     lines += craft.lines_of(craft.Kept(craft.results_file()))
+    lines += from_scratch.lines_of(from_scratch.load())
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 
