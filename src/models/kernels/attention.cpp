@@ -502,6 +502,13 @@ at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& opti
   const CallPtr call = call_of(inputs, x, options);
   const OfDistances of = of_distances(inputs, *call);
   const bool is_joined = inputs.joined.defined();
+  if (!call->is_recorded) {
+    const AttentionStreams dense =
+        is_joined
+            ? attention_parts(inputs.joined.contiguous(), call->kv_heads)
+            : AttentionStreams{with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v)};
+    return forward_of(dense, of, *call);
+  }
   const auto apart = [&](const at::Tensor& part) {
     return is_joined ? MaybeTensor() : MaybeTensor(with_dense_heads(part));
   };
