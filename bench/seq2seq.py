@@ -4,6 +4,7 @@
     python bench/seq2seq.py search CELL         Seq2SeqTrainer's settings beside each other, each against its present best
     python bench/seq2seq.py write [--model FOLDER] [--peers PYTHON] [--batches 1 32] [--beams 1 5]
     python bench/seq2seq.py all [--peers PYTHON]    what is not measured yet: `train`, then bench/from_scratch.py, then `write` of its model
+                                                    (by .venv-peers/bin/python)
 
 Cells of `train`: a Marian model of 4 + 4 layers with a vocabulary of its own, and the shape of T5-small, on multi30k (English to German).
 Both programs begin from the same random weights and take batches of as many rows; tokens are those of source and target, none that pads.
