@@ -158,8 +158,10 @@ constexpr int64_t kFewQueries = 4, kKeysOfPart = 1024;
 
 // What parts can do, in any sequence of these.
 bool can_have_parts(const AttentionJob& job, const Call& call) {
+  const bool has_own_heads = job.heads == job.kv_heads;  // a bias is of one head
   return !call.is_recorded && job.dropout.threshold == 0 && job.rotary.pairs == 0 &&
-         !job.bias.exists() && !job.position_keys.exists() && !job.position_queries.exists();
+         (!job.bias.exists() || has_own_heads) && !job.position_keys.exists() &&
+         !job.position_queries.exists();
 }
 
 bool has_few_queries(const AttentionJob& job, const AttentionUnit& unit) {
