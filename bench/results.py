@@ -495,11 +495,13 @@ def page(kept, entries):
         )
     import adapter_scores  # these have the entries' settings
     import craft
+    import from_scratch
     import optimizers
 
     lines += craft.lines_of(craft.Kept(craft.results_file()))
     lines += optimizers.lines_of(optimizers.results_file())
     lines += adapter_scores.lines_of(Kept(adapter_scores.results_file()))
+    lines += from_scratch.lines_of(from_scratch.load())
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -66,8 +66,8 @@ Outputs CausalLmHead::forward(Backbone& backbone, const Batch& batch) {
 
 at::Tensor CausalLmHead::logits(const Backbone&, const at::Tensor& states) const {
   Linear out = out_;
-  at::Tensor y = out->wide_product(states);
-  if (bias_.defined()) y = y + bias_;
+  const at::Tensor y =
+      out->wide_product(states, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor());
   return style_.soft_cap > 0 ? at::tanh(y / style_.soft_cap) * style_.soft_cap : y;
 }
 

@@ -158,8 +158,10 @@ constexpr int64_t kFewQueries = 4, kKeysOfPart = 1024;
 
 // What parts can do, in any sequence of these.
 bool can_have_parts(const AttentionJob& job, const Call& call) {
+  const bool has_own_heads = job.heads == job.kv_heads;  // a bias is of one head
   return !call.is_recorded && job.dropout.threshold == 0 && job.rotary.pairs == 0 &&
-         !job.bias.exists() && !job.position_keys.exists() && !job.position_queries.exists();
+         (!job.bias.exists() || has_own_heads) && !job.position_keys.exists() &&
+         !job.position_queries.exists();
 }
 
 bool has_few_queries(const AttentionJob& job, const AttentionUnit& unit) {
@@ -502,6 +504,13 @@ at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& opti
   const CallPtr call = call_of(inputs, x, options);
   const OfDistances of = of_distances(inputs, *call);
   const bool is_joined = inputs.joined.defined();
+  if (!call->is_recorded) {
+    const AttentionStreams dense =
+        is_joined
+            ? attention_parts(inputs.joined.contiguous(), call->kv_heads)
+            : AttentionStreams{with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v)};
+    return forward_of(dense, of, *call);
+  }
   const auto apart = [&](const at::Tensor& part) {
     return is_joined ? MaybeTensor() : MaybeTensor(with_dense_heads(part));
   };

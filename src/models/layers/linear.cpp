@@ -94,6 +94,13 @@ at::Tensor product_with_frozen(const at::Tensor& x, const FrozenWeight& weight,
   return frozen_product(x, weight, bias);
 }
 
+// Null where a gradient is wanted, or there is none for such rows.
+std::shared_ptr<const PackedForm> packed_for(const at::Tensor& x, const PackedSlot& slot) {
+  if (c10::GradMode::is_enabled()) return nullptr;
+  auto packed = slot.get();
+  return packed != nullptr && packed->takes(x) ? packed : nullptr;
+}
+
 void check_rows(const at::Tensor& x, const Rows& rows) {
   TORCH_CHECK(x.size(0) == rows.size(), "[Linear] x has ", x.size(0), " rows, not the ",
               rows.size(), " that it is said to have");
@@ -121,22 +128,56 @@ at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
   return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
 }
 
-at::Tensor LinearImpl::wide_product(const at::Tensor& x) {
+at::Tensor LinearImpl::wide_product(const at::Tensor& x, const at::Tensor& added) {
+  const std::optional<at::Tensor> with_bias = kernels::if_defined(added.defined() ? added : bias);
+  if (const auto packed = packed_for(x, packed_)) return packed->product(x, with_bias, at::kFloat);
   const bool is_rounded = x.scalar_type() != at::kFloat && !c10::GradMode::is_enabled();
   if (is_rounded && shadow_.defined() && kernels::has_product(x, shadow_))
-    return kernels::product(x, shadow_, kernels::if_defined(bias), at::kFloat);
-  return multiply(x, kernels::if_defined(bias)).to(at::kFloat);
+    return kernels::product(x, shadow_, with_bias, at::kFloat);
+  return multiply(x, with_bias).to(at::kFloat);
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
+  if (const auto packed = packed_for(x, packed_)) return packed->product(x, with_bias);
   if (frozen_.is_defined()) return product_with_frozen(x, frozen_, with_bias);
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
+  return multiply_plainly(x, with_bias);
+}
+
+at::Tensor LinearImpl::multiply_plainly(const at::Tensor& x,
+                                        const std::optional<at::Tensor>& with_bias) {
   if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
+  const at::Tensor operand = x.scalar_type() == at::kFloat ? weight.detach() : shadow_;
+  if (!c10::GradMode::is_enabled()) return product_of(x, operand, with_bias);
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
-  return Product::apply(at::TensorList(inputs),
-                        x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
+  return Product::apply(at::TensorList(inputs), operand,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
+}
+
+std::shared_ptr<const PackedForm> LinearImpl::pack() {
+  if (frozen_.is_defined() || !weight.is_cpu() || (joined_ && joined_->frozen.is_defined()))
+    return nullptr;
+  PackedSlot& slot = joined_ ? joined_->packed : packed_;
+  if (auto packed = slot.get()) return packed;
+  const kernels::Int8Rows& int8 = joined_ ? joined_->int8 : int8_;
+  const at::Tensor& shadow = joined_ ? joined_->shadow : shadow_;
+  PackedForm form;
+  if (int8.values.defined()) {
+    if (!kernels::can_pack(int8)) return nullptr;
+    form.int8 = kernels::packed(int8);
+  } else {
+    form.plain =
+        kernels::packed(shadow.defined() ? shadow : (joined_ ? joined_->weight : weight).detach());
+  }
+  auto packed = std::make_shared<const PackedForm>(std::move(form));
+  slot.set(packed);
+  return packed;
+}
+
+void LinearImpl::forget_packed() {
+  packed_.clear();
+  if (joined_) joined_->packed.clear();
 }
 
 at::Tensor LinearImpl::adapted_input(at::Tensor x) const {
@@ -163,6 +204,7 @@ void LinearImpl::merge_adapters() {
   TORCH_CHECK(adapters_.empty() || !frozen_.is_defined(),
               "[Linear] adapters are merged into a weight that is there in full");
   const c10::AutoGradMode no_grad(false);
+  forget_packed();
   for (const auto& [name, adapter] : adapters_) {
     adapter->merge_into(*this);
     unregister_module(name);
@@ -173,6 +215,7 @@ void LinearImpl::merge_adapters() {
 }
 
 void LinearImpl::initialise(double range, uint64_t seed) {
+  forget_packed();
   fill_normal(weight, range, seed);
   const c10::AutoGradMode no_grad(false);
   if (bias.defined()) bias.zero_();
@@ -185,6 +228,7 @@ at::Tensor LinearImpl::weight_values() const {
 }
 
 void LinearImpl::freeze_weight(const BaseForm& form) {
+  forget_packed();
   frozen_ = FrozenWeight(weight, form);
   shadow_.reset();
   int8_ = {};
@@ -199,6 +243,7 @@ void LinearImpl::share(const LinearImpl& other) {
                   (joined_ != nullptr) == (other.joined_ != nullptr),
               "[Linear] a layer of ", weight.sizes(), " cannot share the weight of one of ",
               other.weight.sizes());
+  forget_packed();
   weight.set_data(other.weight.detach());
   if (bias.defined()) bias.set_data(other.bias.detach());
   shadow_ = other.shadow_;
@@ -226,6 +271,7 @@ void LinearImpl::leave_joined_weight() {
 
 void LinearImpl::set_precision(Precision precision) {
   if (frozen_.is_defined() || is_shared_) return;
+  forget_packed();
   shadow_.reset();
   int8_ = {};
   if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();
@@ -254,6 +300,7 @@ void LinearImpl::round_to_int8() {
 
 void LinearImpl::refresh_shadow() {
   if (frozen_.is_defined()) return;
+  forget_packed();
   const c10::AutoGradMode no_grad(false);
   const auto options = weight.options().dtype(at::kBFloat16).requires_grad(false);
   if (joined_ && !joined_->shadow.defined())
@@ -324,20 +371,23 @@ bool JoinedLinear::is_one_product() const {
 }
 
 at::Tensor JoinedLinear::multiply(const at::Tensor& x) const {
+  if (const auto packed = packed_for(x, memory_->packed))
+    return packed->product(x, kernels::if_defined(memory_->bias));
   if (memory_->frozen.is_defined())
     return product_with_frozen(x, memory_->frozen, kernels::if_defined(memory_->bias));
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
   if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
     for (Linear layer : layers_) layer->refresh_shadow();
   }
+  const at::Tensor& operand = x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow;
+  if (!c10::GradMode::is_enabled())
+    return product_of(x, operand, kernels::if_defined(memory_->bias));
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) {
     if (has_bias()) inputs.push_back(layer->bias);
   }
-  return Product::apply(at::TensorList(inputs),
-                        x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow,
-                        kernels::if_defined(memory_->bias));
+  return Product::apply(at::TensorList(inputs), operand, kernels::if_defined(memory_->bias));
 }
 
 // What the layers' adapters add is added as one where all of it is of low rank; else each layer's
