@@ -300,7 +300,7 @@ def machine():
 
 def versions():
     found = {}
-    for package in ("torch", "transformers", "sentence-transformers"):
+    for package in ("torch", "transformers", "sentence-transformers", "trl"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -491,8 +491,10 @@ def page(kept, entries):
         lines.append(
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
+    import answers
     import craft  # which has these entries' settings
 
+    lines += answers.lines_of(Kept(answers.results_file()))
     lines += craft.lines_of(craft.Kept(craft.results_file()))
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
