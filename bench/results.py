@@ -245,6 +245,14 @@ ENTRIES = [
         note="a question finds its text among 256",
         **THREE,
     ),
+    Entry(
+        "xdailydialog_acts",
+        "dialogue",
+        {**ONE, "history": 3},
+        "macro_f1",
+        note="what a turn does, seen with three before it",
+    ),
+    Entry("xdailydialog_acts_alone", "dialogue", ONE, "macro_f1", note="the turn alone"),
     Entry("sick_similarity", "embeddings", ALIKE, "spearman", rows="sick_relatedness", batch=32),
 ]
 
