@@ -12,8 +12,10 @@ measured again. Both programs get the same rows, at most 2,000 for training, dra
 """
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -260,6 +262,17 @@ ENTRIES = [
 # ---------------------------------------------------------------------------------------------------- what is kept
 
 
+@contextlib.contextmanager
+def locked(folder):
+    """No other process is in here at the same time."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
 class Kept:
     """Runs that have ended, by entry, program and seed."""
 
@@ -272,13 +285,14 @@ class Kept:
         return run if run and run["key"] == entry.key() else None
 
     def store(self, entry, program, seed, run):
-        # Read again: hone's and the peer's turn may run side by side.
-        self.runs = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self.runs, indent=1, sort_keys=True) + "\n")
-        temporary.replace(self.path)
+        with locked(self.path.parent):
+            # Read again: hone's and the peer's turn may run side by side.
+            self.runs = json.loads(self.path.read_text()) if self.path.exists() else {}
+            self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
+            temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(self.runs, indent=1, sort_keys=True) + "\n")
+            temporary.replace(self.path)
 
 
 def rows_of(entry, steps):
