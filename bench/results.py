@@ -252,6 +252,14 @@ ENTRIES = [
         note="a question finds its text among 256",
         **THREE,
     ),
+    Entry(
+        "xdailydialog_acts",
+        "dialogue",
+        {**ONE, "history": 3},
+        "macro_f1",
+        note="what a turn does, seen with three before it",
+    ),
+    Entry("xdailydialog_acts_alone", "dialogue", ONE, "macro_f1", note="the turn alone"),
     Entry("sick_similarity", "embeddings", ALIKE, "spearman", rows="sick_relatedness", batch=32),
 ]
 
@@ -302,7 +310,7 @@ def machine():
 
 def versions():
     found = {}
-    for package in ("torch", "transformers", "peft", "sentence-transformers"):
+    for package in ("torch", "transformers", "peft", "sentence-transformers", "trl"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -494,10 +502,12 @@ def page(kept, entries):
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
     import adapter_scores  # these have the entries' settings
+    import answers
     import craft
     import from_scratch
     import optimizers
 
+    lines += answers.lines_of(Kept(answers.results_file()))
     lines += craft.lines_of(craft.Kept(craft.results_file()))
     lines += optimizers.lines_of(optimizers.results_file())
     lines += adapter_scores.lines_of(Kept(adapter_scores.results_file()))

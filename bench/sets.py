@@ -393,8 +393,8 @@ def _xdailydialog(language):
     return read
 
 
-def _xdailydialog_acts(language):
-    """Each turn with those before it, and what it does."""
+def _xdailydialog_acts(language, is_alone=False):
+    """Each turn, with those before it or alone, and what it does."""
 
     def read(split):
         file = {"train": "dev", "test": "test"}[split]
@@ -405,7 +405,7 @@ def _xdailydialog_acts(language):
             if len(names) != len(turns):
                 continue
             for i, act in enumerate(names):
-                yield {"text": turns[: i + 1], "label": act}
+                yield {"text": turns[i] if is_alone else turns[: i + 1], "label": act}
 
     return read
 
@@ -436,6 +436,7 @@ _READERS = {
     "xdailydialog_en": _xdailydialog("en"),
     "xdailydialog_zh": _xdailydialog("zh"),
     "xdailydialog_acts": _xdailydialog_acts("en"),
+    "xdailydialog_acts_alone": _xdailydialog_acts("en", is_alone=True),
     "scitldr": _scitldr,
     "dialogsum": _dialogsum,
     "sst2": _sst2,

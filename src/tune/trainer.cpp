@@ -53,10 +53,7 @@ Machine prepare(Network& network, const TrainOptions& options,
   const bool goes_on = options.precision == "auto" && resumed;
   const Precision precision = resolve_precision(
       goes_on ? resumed->state.at("precision").get<std::string>() : options.precision, device);
-  use_tf32(options.tf32, device);
-  network.move_to(device);
-  network.set_precision(precision);
-  network.set_recompute(options.recompute);
+  place_for_training(network, options, device, precision);
   return {threads, device.str(), precision_name(precision)};
 }
 
@@ -116,6 +113,7 @@ class Trainer {
 
   bool is_due(const std::string& strategy, int64_t every, int64_t step) const;
   bool evaluate_if_due();
+  void end_steps();
   Metric score_of(const Report& report, double loss) const;
   bool saves_after(int64_t step) const;
   void save(bool is_best);
@@ -316,6 +314,12 @@ bool Trainer::is_due(const std::string& strategy, int64_t every, int64_t step) c
   return strategy == "steps" ? step % every == 0 : timeline_.ends_epoch(step);
 }
 
+// The memory of gradients makes room for the bf16 copies that an evaluation has again.
+void Trainer::end_steps() {
+  if (options_.recompute) kernels::release_kept_memory();
+  pipeline_.network().eval();
+}
+
 bool Trainer::evaluate_if_due() {
   const int64_t step = progress_.step;
   const bool is_asked_for =
@@ -325,7 +329,7 @@ bool Trainer::evaluate_if_due() {
   const Clock clock;
   parts_.optimizer->flush();  // whoever evaluates may read more than looked-up rows
   refuse_diverged(parts_.parameters(), step);
-  pipeline_.network().eval();
+  end_steps();
   const Regularisers::Evaluated weights(parts_.regularisers);
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
@@ -471,7 +475,7 @@ void Trainer::check_criterion() const {
 TrainResult Trainer::finish(bool interrupted) {
   tell_arrived(/*all=*/true);
   parts_.optimizer->flush();
-  pipeline_.network().eval();
+  end_steps();
   refuse_diverged(parts_.parameters(), progress_.step);
   if (!interrupted) {
     parts_.regularisers.begin_evaluation();

@@ -79,6 +79,42 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   EXPECT_FALSE(run(layer, x).equal(y));
 }
 
+// A bf16 copy that is made for each product has the bits of one that is kept, and is never old.
+TEST(Linear, ComputesTheSameWithoutAKeptCopy) {
+  Linear kept(24, 40), frugal(24, 40);
+  frugal->keep_shadow(false);
+  const auto outcome = [](Linear layer) {
+    const at::Tensor x =
+        at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).to(at::kBFloat16).requires_grad_();
+    const at::Tensor y = run(layer, x);
+    y.backward(at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40}).to(at::kBFloat16));
+    std::vector found{y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+    layer->zero_grad();
+    return found;
+  };
+  const auto expect_equal = [&] {
+    const auto expected = outcome(kept), found = outcome(frugal);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << i;
+  };
+  for (Linear layer : {kept, frugal}) {
+    layer->initialise(0.5, 1);
+    layer->set_precision(Precision::kBf16);
+  }
+  EXPECT_FALSE(frugal->shadow().defined());
+  expect_equal();
+  for (Linear layer : {kept, frugal}) {
+    const c10::AutoGradMode no_grad(false);
+    layer->weight.mul_(1.7);
+    if (layer->shadow().defined()) layer->refresh_shadow();
+  }
+  expect_equal();
+  frugal->eval();
+  EXPECT_TRUE(frugal->shadow().equal(kept->shadow()));
+  expect_equal();
+  frugal->train();
+  EXPECT_FALSE(frugal->shadow().defined());
+}
+
 // A gated activation's value is computed again where it was kept before: to the last bit.
 TEST(Linear, BehindAGateHasTheGradientsOfBothInTheirTurn) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
@@ -231,6 +267,25 @@ void fill(std::vector<Linear>& layers) {
     if (layers[i]->bias.defined())
       layers[i]->bias.copy_(at::linspace(-1, 1, layers[i]->bias.size(0)));
   }
+}
+
+TEST(JoinedLinear, ComputesTheSameWithoutKeptCopies) {
+  std::vector<Linear> layers = three_layers(true), frugal = three_layers(true);
+  const JoinedLinear joined(layers), of_frugal(frugal);
+  fill(layers), fill(frugal);
+  const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64}).to(at::kBFloat16);
+  for (Linear& layer : frugal) layer->keep_shadow(false);
+  for (auto* all : {&layers, &frugal}) {
+    for (Linear& layer : *all) layer->set_precision(Precision::kBf16);
+  }
+  EXPECT_FALSE(frugal[0]->joined_memory()->shadow.defined());
+  const at::Tensor expected = run(joined, x);
+  EXPECT_TRUE(run(of_frugal, x).equal(expected));
+  for (Linear& layer : frugal) layer->eval();
+  EXPECT_TRUE(frugal[0]->joined_memory()->shadow.equal(layers[0]->joined_memory()->shadow));
+  EXPECT_TRUE(run(of_frugal, x).equal(expected));
+  for (Linear& layer : frugal) layer->train();
+  EXPECT_FALSE(frugal[0]->joined_memory()->shadow.defined());
 }
 
 TEST(JoinedLinear, EqualsItsLayersInEveryPrecisionWithAndWithoutBias) {

@@ -657,6 +657,26 @@ TEST(Trainer, ComputesInBf16WithFp32Masters) {
   EXPECT_EQ(run.events_of<Started>().at(0).precision, "bf16");
 }
 
+// Where blocks are recomputed, bf16 copies of weights live no longer than a product, but for
+// evaluations.
+TEST(Trainer, RecomputingInBf16EndsInTheSameWeights) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    TinyRun plain, recomputed;
+    TrainOptions options = tiny_options();
+    options.precision = "bf16";
+    options.optim = optimizer;
+    options.eval_strategy = "steps";
+    options.eval_steps = 5;
+    plain.train(options);
+    options.recompute = true;
+    recomputed.train(options);
+    EXPECT_EQ(first_difference(plain.weights(), recomputed.weights()), "") << optimizer;
+    const auto expected = plain.events_of<Evaluated>(), found = recomputed.events_of<Evaluated>();
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i].loss, expected[i].loss);
+  }
+}
+
 // ---- a rate that goes by evaluations
 
 TEST(Plateau, TheRateFallsAfterMoreThanPatienceEvaluationsThatWereNotTheBest) {

@@ -132,8 +132,10 @@ at::Tensor LinearImpl::wide_product(const at::Tensor& x, const at::Tensor& added
   const std::optional<at::Tensor> with_bias = kernels::if_defined(added.defined() ? added : bias);
   if (const auto packed = packed_for(x, packed_)) return packed->product(x, with_bias, at::kFloat);
   const bool is_rounded = x.scalar_type() != at::kFloat && !c10::GradMode::is_enabled();
-  if (is_rounded && shadow_.defined() && kernels::has_product(x, shadow_))
-    return kernels::product(x, shadow_, with_bias, at::kFloat);
+  if (is_rounded && is_bf16_ && !frozen_.is_defined()) {
+    const at::Tensor read = operand(x.scalar_type());
+    if (kernels::has_product(x, read)) return kernels::product(x, read, with_bias, at::kFloat);
+  }
   return multiply(x, with_bias).to(at::kFloat);
 }
 
@@ -146,13 +148,18 @@ at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Ten
 
 at::Tensor LinearImpl::multiply_plainly(const at::Tensor& x,
                                         const std::optional<at::Tensor>& with_bias) {
-  if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
-  const at::Tensor operand = x.scalar_type() == at::kFloat ? weight.detach() : shadow_;
-  if (!c10::GradMode::is_enabled()) return product_of(x, operand, with_bias);
+  const at::Tensor read = operand(x.scalar_type());
+  if (!c10::GradMode::is_enabled()) return product_of(x, read, with_bias);
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
-  return Product::apply(at::TensorList(inputs), operand,
+  return Product::apply(at::TensorList(inputs), read,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
+}
+
+at::Tensor LinearImpl::operand(at::ScalarType type) {
+  if (type == at::kFloat) return weight.detach();
+  if (!shadow_.defined() && keeps_shadow_) refresh_shadow();
+  return shadow_.defined() ? shadow_ : weight.detach().to(type);
 }
 
 std::shared_ptr<const PackedForm> LinearImpl::pack() {
@@ -249,6 +256,7 @@ void LinearImpl::share(const LinearImpl& other) {
   shadow_ = other.shadow_;
   int8_ = other.int8_;
   frozen_ = other.frozen_;
+  is_bf16_ = other.is_bf16_;
   if (joined_) {
     *joined_ = *other.joined_;
     joined_->frozen_parts.clear();
@@ -274,9 +282,11 @@ void LinearImpl::set_precision(Precision precision) {
   forget_packed();
   shadow_.reset();
   int8_ = {};
-  if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();
+  is_bf16_ = precision == Precision::kBf16;
+  const bool has_shadow = is_bf16_ && (keeps_shadow_ || !is_training());
+  if (joined_ && !has_shadow) joined_->shadow.reset();
   if (joined_ && precision != Precision::kInt8) joined_->int8 = {};
-  if (precision == Precision::kBf16) refresh_shadow();
+  if (has_shadow) refresh_shadow();
   if (precision == Precision::kInt8) round_to_int8();
 }
 
@@ -309,6 +319,14 @@ void LinearImpl::refresh_shadow() {
     shadow_ = joined_ ? joined_->shadow.narrow(0, joined_begin_, weight.size(0))
                       : at::empty(weight.sizes(), options);
   shadow_.copy_(weight);
+}
+
+void LinearImpl::train(bool on) {
+  torch::nn::Module::train(on);
+  if (keeps_shadow_ || is_shared_ || !is_bf16_) return;
+  if (!on) return refresh_shadow();
+  shadow_.reset();
+  if (joined_) joined_->shadow.reset();
 }
 
 void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
@@ -376,18 +394,22 @@ at::Tensor JoinedLinear::multiply(const at::Tensor& x) const {
   if (memory_->frozen.is_defined())
     return product_with_frozen(x, memory_->frozen, kernels::if_defined(memory_->bias));
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
-  if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
-    for (Linear layer : layers_) layer->refresh_shadow();
-  }
-  const at::Tensor& operand = x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow;
-  if (!c10::GradMode::is_enabled())
-    return product_of(x, operand, kernels::if_defined(memory_->bias));
+  const at::Tensor read = operand(x.scalar_type());
+  if (!c10::GradMode::is_enabled()) return product_of(x, read, kernels::if_defined(memory_->bias));
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) {
     if (has_bias()) inputs.push_back(layer->bias);
   }
-  return Product::apply(at::TensorList(inputs), operand, kernels::if_defined(memory_->bias));
+  return Product::apply(at::TensorList(inputs), read, kernels::if_defined(memory_->bias));
+}
+
+at::Tensor JoinedLinear::operand(at::ScalarType type) const {
+  if (type == at::kFloat) return memory_->weight;
+  if (!memory_->shadow.defined() && layers_.at(0)->keeps_shadow_) {
+    for (Linear layer : layers_) layer->refresh_shadow();
+  }
+  return memory_->shadow.defined() ? memory_->shadow : memory_->weight.to(type);
 }
 
 // What the layers' adapters add is added as one where all of it is of low rank; else each layer's

@@ -61,6 +61,14 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
+  // false: while training no copy is kept, and each product makes one of its own, of the same bits;
+  // time for memory. In evaluation there is one all the same. To be said before set_precision.
+  void keep_shadow(bool keeps) { keeps_shadow_ = keeps; }
+  bool keeps_shadow() const { return keeps_shadow_; }
+  void train(bool on = true) override;
+  bool is_bf16() const { return is_bf16_; }  // what set_precision said last
+  // What products with rows of this type read [out, in]: the weight, or a bf16 copy of it.
+  at::Tensor operand(at::ScalarType type);
   // From now on the weight is kept in another form alone, whatever the precision: nothing trains
   // it, and `weight` has its shape still but no numbers. REQUIRES: on the CPU; not full; no adapter
   // yet.
@@ -110,7 +118,7 @@ class LinearImpl : public torch::nn::Module {
   PackedSlot packed_;
   std::shared_ptr<JoinedMemory> joined_;
   int64_t joined_begin_ = 0;
-  bool is_shared_ = false;
+  bool is_shared_ = false, is_bf16_ = false, keeps_shadow_ = true;
 };
 TORCH_MODULE(Linear);
 
@@ -129,6 +137,7 @@ class JoinedLinear {
   bool has_bias() const { return layers_.at(0)->bias.defined(); }
   void share(const at::Tensor& weight, const at::Tensor& bias);
   bool is_one_product() const;  // all layers read the same input, and weights of one kind
+  at::Tensor operand(at::ScalarType type) const;
   at::Tensor multiply(const at::Tensor& x) const;
   at::Tensor adapted(const at::Tensor& y, const at::Tensor& x, const Rows& rows) const;
 
