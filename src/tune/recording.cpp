@@ -1,26 +1,28 @@
 #include "tune/recording.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
-#if __has_include(<ATen/accelerator/Graph.h>)
-#define HONE_HAS_RECORDINGS
-#include <ATen/accelerator/Graph.h>
+#include <utility>
+
+#ifdef HONE_RECORDS_CUDA  // by CMake, where libtorch and headers for it are found
+#include <ATen/cuda/CUDAGraph.h>
 #endif
 
 namespace hone {
 
-#ifdef HONE_HAS_RECORDINGS
+#ifdef HONE_RECORDS_CUDA
 namespace {
 
 using Pool = c10::MempoolId_t;
 
-class DeviceRecording : public Recording {
+class CudaRecording : public Recording {
  public:
-  explicit DeviceRecording(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
+  explicit CudaRecording(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
 
   // Other threads go on meanwhile: the loader's asks for pinned memory.
   void record(const std::function<void()>& work) override {
-    graph_.capture_begin(*pool_, at::GraphCaptureMode::ThreadLocal);
+    graph_.capture_begin(*pool_, cudaStreamCaptureModeThreadLocal);
     try {
       work();
     } catch (...) {
@@ -41,46 +43,52 @@ class DeviceRecording : public Recording {
     }
   }
 
-  at::accelerator::Graph graph_;
+  at::cuda::CUDAGraph graph_;
   std::shared_ptr<Pool> pool_;  // of the first recording; {0, 0} before it
 };
 
 }  // namespace
 
 std::string missing_recordings(at::Device device) {
-  return at::has_graph_impl(device.type()) ? ""
-                                           : "this libtorch records no launches on " + device.str();
+  return device.is_cuda() ? "" : device.str() + " has no launches to record";
 }
 
 MakeRecording recordings_on(at::Device) {
   const auto pool = std::make_shared<Pool>(0, 0);
-  return [pool] { return std::make_unique<DeviceRecording>(pool); };
+  return [pool] { return std::make_unique<CudaRecording>(pool); };
 }
 
 #else
 
 std::string missing_recordings(at::Device) {
-  return "hone was built with a libtorch that is older than its graphs (at::accelerator::Graph)";
+  return "hone was built without CUDA's headers, which its graphs take";
 }
 
 MakeRecording recordings_on(at::Device) { return nullptr; }
 
 #endif
 
-OwnStream::OwnStream(at::Device device)
-    : device_(device), guard_(device.type()), before_(guard_.getStream(device)) {
-  wait();
-  guard_.exchangeStream(guard_.getStreamFromGlobalPool(device));
+namespace {
+
+void wait_for(at::Device device) {
+  c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
+
+// What was asked for before is done.
+c10::Stream fresh_stream(at::Device device) {
+  wait_for(device);
+  return c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+}
+
+}  // namespace
+
+OwnStream::OwnStream(at::Device device) : device_(device), guard_(fresh_stream(device)) {}
 
 OwnStream::~OwnStream() {
   try {
-    wait();
+    wait_for(device_);
   } catch (const c10::Error&) {  // of a device that has failed, which has been told
   }
-  guard_.exchangeStream(before_);
 }
-
-void OwnStream::wait() const { guard_.synchronizeDevice(device_.index()); }
 
 }  // namespace hone

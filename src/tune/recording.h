@@ -3,8 +3,7 @@
 #pragma once
 
 #include <c10/core/Device.h>
-#include <c10/core/Stream.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/core/StreamGuard.h>
 
 #include <functional>
 #include <memory>
@@ -28,20 +27,18 @@ std::string missing_recordings(at::Device device);
 // REQUIRES: missing_recordings(device) is "".
 MakeRecording recordings_on(at::Device device);
 
-// While it lives, this thread works on a stream of its own: the usual one cannot be recorded.
+// While it lives, this thread works on `device`, on a stream of its own: the usual one cannot be
+// recorded.
 class OwnStream {
  public:
   explicit OwnStream(at::Device device);
-  ~OwnStream();
+  ~OwnStream();  // when the device has done what it was asked for
   OwnStream(const OwnStream&) = delete;
   OwnStream& operator=(const OwnStream&) = delete;
 
  private:
-  void wait() const;
-
   at::Device device_;
-  c10::impl::VirtualGuardImpl guard_;
-  c10::Stream before_;
+  c10::StreamGuard guard_;
 };
 
 }  // namespace hone
