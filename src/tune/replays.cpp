@@ -164,7 +164,7 @@ void Replays::zero_gradients() const {
 
 std::string cannot_replay(const Task& task, bool has_regularisers, bool steps_there,
                           bool recomputes) {
-  if (has_regularisers) return "regularisers run passes of their own over a batch";
+  if (has_regularisers) return "regularisers (AdaLoRA's budget is one) have a part in each step";
   if (!steps_there) return "this optimizer, or a card without hone's kernels, waits for each step";
   if (recomputes) return "recompute runs parts of a pass a second time";
   if (task.has_step_loss() || !task.parts().empty() || !task.has_fixed_work())

@@ -466,7 +466,7 @@ void Trainer::prepare_replays() {
   const Network& network = pipeline_.network();
   std::string why = missing_recordings(network.device());
   if (why.empty())
-    why = cannot_replay(pipeline_.task(), !inputs_.regularisers.empty(),
+    why = cannot_replay(pipeline_.task(), !parts_.regularisers.is_empty(),
                         parts_.pass_there != nullptr, options_.recompute);
   if (!why.empty())
     return warn()(fmt::format("cuda_graphs: passes are run launch by launch: {}", why));
