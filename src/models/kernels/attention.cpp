@@ -14,6 +14,7 @@
 #include "models/kernels/attention_positions.h"
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
+#include "models/kernels/cannot_replay.h"
 #include "models/kernels/random.h"
 #include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
@@ -449,7 +450,8 @@ at::Tensor flash_attention(const AttentionInputs& inputs, const AttentionStreams
   const Stretches& of_k = attention_keys(inputs);
   const PlacedEnds ends(inputs, streams.q.device());
   const AttentionStreams x = turned(streams, inputs.rotary, ends);
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
+  if (options.dropout > 0 && !options.is_replayed)
+    start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const std::optional<int64_t> window =
       options.window > 0 ? std::optional<int64_t>(options.window) : std::nullopt;
   return std::get<0>(at::_flash_attention_forward(
@@ -477,7 +479,8 @@ at::Tensor efficient_attention(const AttentionInputs& inputs, const AttentionStr
   const auto of_all_heads = [&](const at::Tensor& y) {
     return with_dense_heads(repeats == 1 ? y : y.repeat_interleave(repeats, 1)).unsqueeze(0);
   };
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
+  if (options.dropout > 0 && !options.is_replayed)
+    start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const auto result = at::_efficient_attention_forward(
       with_dense_heads(x.q).unsqueeze(0), of_all_heads(x.k), of_all_heads(x.v), /*bias=*/{}, ends.q,
       ends.k, inputs.of_q.longest, inputs.of_q.longest, options.dropout,
@@ -491,6 +494,8 @@ at::Tensor attention_there(const AttentionInputs& inputs, const AttentionStreams
   if (x.q.size(0) == 0) return at::zeros_like(x.q);
   if (has_flash(inputs, options, x.q)) return flash_attention(inputs, x, options);
   if (has_efficient(inputs, options, x.q)) return efficient_attention(inputs, x, options);
+  if (options.is_replayed)
+    throw CannotReplay("its attention is composed by the lengths of a batch's sequences");
   return attention_padded(inputs, options);
 }
 

@@ -135,7 +135,8 @@ gpu::NormInputs inputs_of(const at::Tensor& x, const at::Tensor& residual, const
           .eps = eps,
           .centred = centred,
           .dropout = decisions,
-          .keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor()};
+          .keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor(),
+          .placed_seed = dropout.placed_seed};
 }
 
 at::Tensor norm_here(const gpu::NormInputs& in) {
