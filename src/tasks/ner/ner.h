@@ -35,7 +35,7 @@ class Ner : public Task {
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [N, tags]; of a CRF its table too
   double targets_in(const Batch& batch) const override;
-  bool has_fixed_work() const override { return !options_.crf; }
+  bool has_fixed_work() const override { return !options_.crf && options_.balance.is_none(); }
   // For tasks that add a loss of their own: each sample's mean over its tags, summed; fp32 scalar.
   // Balancing weights have the mean 1 over the training data's tags, not over those of a sample.
   at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
