@@ -28,7 +28,7 @@ void PackedSlot::set(const std::shared_ptr<const PackedForm>& form) {
 }
 
 PackedWeights::PackedWeights(torch::nn::Module& module) {
-  for (const auto& child : module.modules()) {
+  for (const auto& child : module.modules(/*include_self=*/false)) {
     auto* linear = child->as<LinearImpl>();
     if (linear == nullptr) continue;
     if (auto form = linear->pack()) forms_.push_back(std::move(form));
