@@ -164,7 +164,8 @@ using Roles = std::map<std::string, std::string>;
 // What a file says of the special tokens.
 Roles roles_in(const std::string& path) {
   Roles roles;
-  for (const auto& [key, value] : read_json(path, ErrorKind::kModel).items()) {
+  const Json document = read_json(path, ErrorKind::kModel);
+  for (const auto& [key, value] : document.items()) {
     if (key.ends_with("_token")) roles[key] = value.get<std::string>();
   }
   return roles;

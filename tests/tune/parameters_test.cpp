@@ -66,7 +66,7 @@ TEST(Parameters, OfAnOutputHaveItsCopy) {
 
 TEST(Parameters, HaveNoCopiesWhereBlocksAreRecomputed) {
   const testing_support::TemporaryFolder folder;
-  testing_support::write_tiny_decoder(folder.path(), "llama", {});
+  testing_support::write_tiny_decoder(folder.path(), "llama");
   const ModelConfig config = ModelConfig::load(folder.path());
   Network network(make_backbone(config), std::make_shared<CausalLmHead>(config));
   network.eval();  // as a model is after it was read
