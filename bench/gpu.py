@@ -212,7 +212,7 @@ def hone_train(job, folder, steps, expected=0, resume=False, **train):
         "tf32": precision == "tf32",
         "max_steps": steps,
         "per_device_train_batch_size": job["batch"],
-        "max_seq_length": job["tokens"],
+        "max_seq_length": max(4, job["tokens"]),
         "learning_rate": 1e-4,
         "lr_scheduler_type": "constant",
         "logging_steps": 1,
