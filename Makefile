@@ -37,7 +37,8 @@ attack: build setup-peers  ## the attacks of tests/attack in their long form: fa
 	HONE_ATTACK=1 $(BUILD)/data_tests --gtest_filter='*Damage*'
 
 conformance: build  ## every method of fine-tuning with few weights on every family and task: the whole product of what `make test` takes pairs of
-	HONE_CONFORMANCE=1 $(BUILD)/conformance_tests
+	seq 0 $$(($$(nproc) - 1)) | HONE_CONFORMANCE=1 GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=$$(nproc) \
+	  xargs -P 0 -I{} env GTEST_SHARD_INDEX={} $(BUILD)/conformance_tests
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run

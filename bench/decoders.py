@@ -1,15 +1,18 @@
-"""hone beside TRL's SFTTrainer, in alternation, on the same rows: tokens/s of real tokens and peak memory.
+"""hone beside TRL's SFTTrainer, in turn, on the same rows: tokens/s of real tokens and peak memory.
 
     python bench/decoders.py [--only CELL …] [--steps N] [--turns N]
     python bench/decoders.py --search CELL     TRL's settings beside each other, each against its present best
     python bench/decoders.py --table           what an earlier run measured, as Markdown
 
-A cell is a model and a data set: SmolLM2-135M-Instruct, and the shape of Qwen2-0.5B with random weights, on alpaca_en_demo. Before anything is
-timed, losses of the first steps are compared in fp32: equal weights, the same rows each step, no packing. TRL then packs rows to the longest
-length; hone takes as many tokens a step. Results are kept in bench/results/<processor>/decoders.json.
+A cell is a model and a data set: SmolLM2-135M-Instruct, and the shape of Qwen2-0.5B with random weights, on alpaca_en_demo; "-recomputing": both compute
+activations again in the backward pass. Before anything is timed, losses of the first steps are compared in fp32: equal weights, the same rows each step, no
+packing. TRL then packs rows to the longest length; hone takes as many tokens a step. A small model of TRL's stays loaded between its turns; of the large
+shape each turn is alone on the machine, since both do not fit into 24 GiB. Results are kept in bench/results/<processor>/decoders.json.
 """
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import statistics
 import subprocess
@@ -35,8 +38,24 @@ CANDIDATES = {
     "usual malloc": {"environment": {}},
     "pure bf16": {"precision": "pure"},
 }
-LENGTH, TOLERANCE, COMPARED_STEPS, COMPARED_ROWS, SKIPPED = 1024, 1e-3, 5, 8, 2
-CELLS = {"smollm2-alpaca": "smollm2", "qwen2-alpaca": "qwen2"}
+LENGTH, TOLERANCE, COMPARED_STEPS, SKIPPED = 1024, 1e-3, 5, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    model: str
+    recomputes: bool = False
+    takes_turns_alone: bool = False  # TRL is started for each turn, and ended after it
+    compared_rows: int = 8
+
+
+QWEN2_CELL = Cell("qwen2", takes_turns_alone=True, compared_rows=2)
+CELLS = {
+    "smollm2-alpaca": Cell("smollm2"),
+    "smollm2-alpaca-recomputing": Cell("smollm2", recomputes=True),
+    "qwen2-alpaca": QWEN2_CELL,
+    "qwen2-alpaca-recomputing": dataclasses.replace(QWEN2_CELL, recomputes=True),
+}
 
 
 # ---------------------------------------------------------------------------------------------------- models
@@ -83,11 +102,12 @@ def rows_file(rows, name):
 
 def job_of(cell, rows, **settings):
     return {
-        "model": str(MODELS[CELLS[cell]]()),
+        "model": str(MODELS[CELLS[cell].model]()),
         "rows": str(rows),
         "task": "causal_lm",
         "max_length": LENGTH,
         "learning_rate": 1e-5,
+        "checkpointing": CELLS[cell].recomputes,
         **settings,
     }
 
@@ -96,12 +116,14 @@ def job_of(cell, rows, **settings):
 
 
 def compare_losses(cell):
-    few = rows_file(sets.rows("alpaca_en", "train")[:COMPARED_ROWS], "alpaca_en.first")
-    job = job_of(cell, few, precision="fp32", packing=False, batch=COMPARED_ROWS)
+    count = CELLS[cell].compared_rows
+    few = rows_file(sets.rows("alpaca_en", "train")[:count], f"{cell}.first")
+    job = job_of(cell, few, precision="fp32", packing=False, batch=count)
     with PeerWorker(job, "peer_sft.py") as peer:
         theirs = peer.ask("train", steps=COMPARED_STEPS)["losses"]
     ours = hone_train(
-        job, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision="fp32", weight_decay=0.0
+        job, FOLDER / "runs" / f"{cell}-compared", COMPARED_STEPS, skipped=0, precision="fp32", weight_decay=0.0,
+        recompute=CELLS[cell].recomputes,
     )["losses"]  # fmt: skip
     worst = worst_of_losses(cell, ours, theirs, TOLERANCE)
     return {"hone": ours, "trl": theirs, "worst_relative": worst}
@@ -110,22 +132,41 @@ def compare_losses(cell):
 # ---------------------------------------------------------------------------------------------------- speed and memory
 
 
+def one_turn(peer, steps):
+    return {**peer.ask("train", steps=steps), "peak": peer.ask("memory")["peak"]}
+
+
+def turn_of_its_own(job, steps):
+    with PeerWorker(job, "peer_sft.py") as peer:
+        peer.ask("train", steps=SKIPPED)
+        return one_turn(peer, steps)
+
+
+@contextlib.contextmanager
+def peer_of(job, is_alone):
+    """What gives TRL a turn of so many steps."""
+    if is_alone:
+        yield lambda steps: turn_of_its_own(job, steps)
+        return
+    with PeerWorker(job, "peer_sft.py") as peer:
+        peer.ask("train", steps=SKIPPED)
+        yield lambda steps: one_turn(peer, steps)
+
+
 def measure(cell, steps, turns):
-    rows = rows_file(sets.rows("alpaca_en", "train"), "alpaca_en.train")
+    rows = rows_file(sets.rows("alpaca_en", "train"), f"{cell}.train")
     job = job_of(cell, rows, **BEST)
     compared = compare_losses(cell)
     ours, theirs = [], []
-    with PeerWorker(job, "peer_sft.py") as peer:
-        peer.ask("train", steps=SKIPPED)
+    with peer_of(job, CELLS[cell].takes_turns_alone) as peer:
         for _ in range(turns):
             ours.append(
                 hone_train(
                     job, FOLDER / "runs" / cell, steps, skipped=SKIPPED,
-                    max_tokens_per_batch=LENGTH, weight_decay=0.0,
+                    max_tokens_per_batch=LENGTH, weight_decay=0.0, recompute=CELLS[cell].recomputes,
                 )
             )  # fmt: skip
-            theirs.append(peer.ask("train", steps=steps))
-        fast = peer.ask("memory")["peak"]
+            theirs.append(peer(steps))
     result = {
         "cell": cell,
         "steps": steps,
@@ -136,19 +177,17 @@ def measure(cell, steps, turns):
         "ratio": ratios(ours, theirs),
         "memory": {
             "hone": max(run["peak"] for run in ours),
-            "trl": fast,
-            "trl_frugal": frugal_peak(job),
+            "trl": max(run["peak"] for run in theirs),
+            "trl_frugal": frugal_peak(job, steps),
         },
     }
     say_cell(result)
     return result
 
 
-def frugal_peak(job):
-    """TRL's least memory at the same work: activations computed again, and a malloc that gives memory back."""
-    with PeerWorker(dict(job, checkpointing=True, environment={}), "peer_sft.py") as peer:
-        peer.ask("train", steps=2)
-        return peer.ask("memory")["peak"]
+def frugal_peak(job, steps):
+    """TRL's least memory at the same work and as many steps: activations computed again, and a malloc that gives memory back."""
+    return turn_of_its_own(dict(job, checkpointing=True, environment={}), steps)["peak"]
 
 
 def say_cell(r):

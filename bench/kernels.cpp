@@ -446,7 +446,10 @@ void step_int8_product(Bench& bench, const Model& model) {
     size_t ours = 0, theirs = layers.size() / 2;  // neither reads what the other just has
     bench.compare(
         name, 1e-9 * static_cast<double>(layers[0].nbytes()), "GB",
-        [&] { kernels::int8_product(x, {layers[ours++ % layers.size()], scales}, {}); },
+        [&] {
+          const kernels::Int8Rows weight{layers[ours++ % layers.size()], scales};
+          kernels::int8_product(x, weight, at::Tensor());
+        },
         [&] { at::_int_mm(rounded, layers[theirs++ % layers.size()].t()); });
   }
 }

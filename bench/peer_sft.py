@@ -2,14 +2,15 @@
 
     python bench/peer_sft.py '{"model": FOLDER, "rows": FILE.jsonl, …}'
 
-The worker loads the model, then answers one JSON command a line on stdin with one JSON line on stdout, as bench/peer_step.py does.
+The worker answers one JSON command a line on stdin with one JSON line on stdout, as bench/peer_step.py does.
 
     {"do": "train", "steps": 8}    real tokens and seconds of each step, and its loss
-    {"do": "loss", "rows": FILE}   mean loss of the answers' tokens, no gradient
-    {"do": "answer", "rows": FILE, "new": 64}   greedy answers to the prompts
+    {"do": "save", "folder": FOLDER}   the model as it is now
+    {"do": "loss", "rows": FILE, "model": FOLDER}   mean loss of the answers' tokens of a saved model, in fp32
     {"do": "memory"}               peak resident memory of this process in bytes
 """
 
+import functools
 import json
 import os
 import resource
@@ -47,27 +48,34 @@ class Worker:
     def __init__(self, job):
         import torch
         import transformers
+
+        self.job, self.torch, self.transformers = job, torch, transformers
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(job["model"])
+        self.steps, self.counts, self.losses = [], [], []
+
+    def load(self, folder, dtype):
+        return self.transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation=self.job["attention"]
+        )
+
+    @functools.cached_property
+    def trainer(self):
         import trl
         from datasets import Dataset
 
-        self.job, self.torch = job, torch
-        dtype = torch.bfloat16 if job["precision"] == "pure" else torch.float32
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(job["model"])
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            job["model"], dtype=dtype, attn_implementation=job["attention"]
-        )
-        self.steps, self.counts, self.losses = [], [], []
-        self.trainer = trl.SFTTrainer(
-            self.model,
+        is_pure = self.job["precision"] == "pure"
+        trainer = trl.SFTTrainer(
+            self.load(self.job["model"], self.torch.bfloat16 if is_pure else self.torch.float32),
             args=self.options(trl),
-            train_dataset=Dataset.from_list(as_pairs(read(job["rows"]))),
+            train_dataset=Dataset.from_list(as_pairs(read(self.job["rows"]))),
             processing_class=self.tokenizer,
-            callbacks=[clock(transformers, self.steps, self.losses)],
+            callbacks=[clock(self.transformers, self.steps, self.losses)],
         )
-        collate = self.trainer.data_collator
-        self.trainer.data_collator = lambda rows: (
+        collate = trainer.data_collator
+        trainer.data_collator = lambda rows: (
             self.counts.append(sum(len(row["input_ids"]) for row in rows)) or collate(rows)
         )
+        return trainer
 
     def options(self, trl):
         job = self.job
@@ -107,40 +115,39 @@ class Worker:
             "losses": self.losses,
         }
 
-    def loss(self, rows):
+    def save(self, folder):
+        self.trainer.save_model(folder)
+        return {}
+
+    def loss(self, rows, model):
         """Of each answer by itself: its prompt, its tokens and the end of its turn."""
+        judged = self.load(model, self.torch.float32).eval()
         total = count = 0
-        self.model.eval()
         for row in read(rows):
-            prompt, whole = (
-                self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
-                for messages, asks in ((row["messages"][:-1], True), (row["messages"], False))
-            )  # fmt: skip
-            before, all_ids = (
-                self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, whole)
-            )  # fmt: skip
-            if len(all_ids) > self.job["max_length"]:
+            ids, begin = self.with_answer(row["messages"])
+            if len(ids) > self.job["max_length"]:
                 continue
-            ids = self.torch.tensor([all_ids])
-            with self.torch.no_grad():
-                logits = self.model(ids).logits[0, len(before) - 1 : -1].float()
-            total += self.torch.nn.functional.cross_entropy(
-                logits, ids[0, len(before) :], reduction="sum"
-            ).item()
-            count += len(all_ids) - len(before)
+            total += self.answer_loss(judged, self.torch.tensor([ids]), begin)
+            count += len(ids) - begin
         return {"loss": total / count, "tokens": count}
 
-    def answer(self, rows, new):
-        self.model.eval()
-        answers = []
-        for row in read(rows):
-            ids = self.tokenizer.apply_chat_template(
-                row["messages"][:-1], add_generation_prompt=True, return_tensors="pt", return_dict=True
-            )["input_ids"]  # fmt: skip
-            with self.torch.no_grad():
-                made = self.model.generate(ids, max_new_tokens=new, do_sample=False)
-            answers.append(self.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
-        return {"answers": answers}
+    def with_answer(self, messages):
+        """Ids of a conversation, and where its last turn's begin."""
+        texts = [
+            self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=asks)
+            for said, asks in ((messages[:-1], True), (messages, False))
+        ]
+        before, whole = (
+            self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts
+        )
+        return whole, len(before)
+
+    def answer_loss(self, model, ids, begin):
+        with self.torch.inference_mode():
+            logits = model(ids).logits[0, begin - 1 : -1]
+            return self.torch.nn.functional.cross_entropy(
+                logits, ids[0, begin:], reduction="sum"
+            ).item()
 
     def memory(self):
         return {"peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}

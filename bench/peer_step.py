@@ -34,7 +34,7 @@ DEFAULTS = {
     "grouping": "length",  # length: like lengths share a batch, as Trainer's length grouping does | random
     "padding": "dynamic",  # dynamic: to the longest of the batch | max: to max_length
     "multiple": 1,  # dynamic padding up to a multiple
-    "optimizer": "fused",  # fused | foreach | loop
+    "optimizer": "fused",  # AdamW as fused | foreach | loop; or another of torch.optim: adam | adafactor | sgd | muon
     "workers": 0,  # of the DataLoader
     "compile": "",  # "" | "any length": one graph | "each length": a graph for each
     "learning_rate": 5e-5,
@@ -187,6 +187,21 @@ def plan(lengths, job, epoch):
     return batches
 
 
+class Both:
+    """Two optimizers of one model."""
+
+    def __init__(self, *optimizers):
+        self.optimizers = optimizers
+
+    def step(self):
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+    def zero_grad(self):
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+
 class Worker:
     def __init__(self, job):
         import torch
@@ -257,10 +272,28 @@ class Worker:
             {"params": [p for n, p in trained if not bare(n)], "weight_decay": 0.01},
             {"params": [p for n, p in trained if bare(n)], "weight_decay": 0.0},
         ]
-        how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}[
-            self.job["optimizer"]
-        ]
-        return self.torch.optim.AdamW(groups, lr=self.job["learning_rate"], **how)
+        name, rate, optim = self.job["optimizer"], self.job["learning_rate"], self.torch.optim
+        if name == "adam":
+            return optim.Adam(groups, lr=rate, fused=True)
+        if name == "adafactor":
+            return optim.Adafactor(groups, lr=rate)
+        if name == "sgd":
+            return optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
+        if name == "muon":
+            return self.make_muon(trained)
+        how = {"fused": {"fused": True}, "foreach": {"foreach": True}, "loop": {"foreach": False}}
+        return optim.AdamW(groups, lr=rate, **how[name])
+
+    def make_muon(self, trained):
+        """Matrices of layers by Muon, word tables and vectors by AdamW, as its authors have it."""
+        is_layer = lambda name, p: p.dim() == 2 and "embedding" not in name
+        matrices = [p for n, p in trained if is_layer(n, p)]
+        others = [p for n, p in trained if not is_layer(n, p)]
+        optim, rate = self.torch.optim, self.job["learning_rate"]
+        return Both(
+            optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            optim.AdamW(others, lr=rate, fused=True),
+        )
 
     def endless_batches(self, first_epoch=0):
         for epoch in itertools.count(first_epoch):

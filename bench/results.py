@@ -62,6 +62,11 @@ class Entry:
     rows: str = ""  # the set's name, where it is not the entry's
     most: int = MOST_ROWS  # of training rows
     note: str = ""
+    peft: dict | None = None  # hone's section; None: the whole model is trained
+    peer_peft: dict | None = None  # of PEFT's configuration
+
+    def model(self, arguments):
+        return sets.MINILM if self.language == "en" else arguments.multilingual
 
     def settings(self):
         return {
@@ -75,6 +80,7 @@ class Entry:
     def key(self):
         """Changes where a run of this entry would be another one."""
         told = [self.task, self.settings(), self.language, self.data, self.most]
+        told += [self.peft, self.peer_peft] if self.peft else []
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -246,6 +252,14 @@ ENTRIES = [
         note="a question finds its text among 256",
         **THREE,
     ),
+    Entry(
+        "xdailydialog_acts",
+        "dialogue",
+        {**ONE, "history": 3},
+        "macro_f1",
+        note="what a turn does, seen with three before it",
+    ),
+    Entry("xdailydialog_acts_alone", "dialogue", ONE, "macro_f1", note="the turn alone"),
     Entry("sick_similarity", "embeddings", ALIKE, "spearman", rows="sick_relatedness", batch=32),
 ]
 
@@ -265,13 +279,8 @@ class Kept:
         return run if run and run["key"] == entry.key() else None
 
     def store(self, entry, program, seed, run):
-        # Read again: hone's and the peer's turn may run side by side.
-        self.runs = json.loads(self.path.read_text()) if self.path.exists() else {}
-        self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self.runs, indent=1, sort_keys=True) + "\n")
-        temporary.replace(self.path)
+        with sets.updated(self.path) as self.runs:  # hone's and the peer's turn run side by side
+            self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
 
 
 def rows_of(entry, steps):
@@ -301,7 +310,7 @@ def machine():
 
 def versions():
     found = {}
-    for package in ("torch", "transformers", "sentence-transformers"):
+    for package in ("torch", "transformers", "peft", "sentence-transformers", "trl"):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -340,6 +349,7 @@ def configuration(entry, seed, model, folder, steps):
         "data": {**data, "leakage": "off"},
         "train": train,
         "output": {"dir": str(folder / "run")},
+        **({"peft": entry.peft} if entry.peft else {}),
     }
 
 
@@ -362,7 +372,7 @@ def run_hone(entry, seed, model, folder, steps):
 
 
 def run_one(entry, program, seed, arguments):
-    model = sets.MINILM if entry.language == "en" else arguments.multilingual
+    model = entry.model(arguments)
     folder = arguments.work / entry.name / f"{program}-{seed}"
     if program == "peer":
         import results_peer
@@ -401,7 +411,7 @@ def measure(entries, kept, arguments):
             told = {"key": entry.key(), "machine": machine(), "versions": versions()}
             kept.store(entry, program, seed, {**run, **told})
             print(
-                f"{entry.name} {program} seed {seed}: {entry.metric} {100 * run['score']:.2f}, "
+                f"{entry.name} {program} seed {seed}: {entry.metric} {run['score']:.4f}, "
                 f"{time.time() - started:.0f} s",
                 flush=True,
             )
@@ -491,9 +501,17 @@ def page(kept, entries):
         lines.append(
             f"| {entry.name} | {entry.metric} | {shown(runs_of(kept, entry, 'hone'))} | {shown([scratch] if scratch else [])} |"
         )
-    import craft  # which has these entries' settings
+    import adapter_scores  # these have the entries' settings
+    import answers
+    import craft
+    import from_scratch
+    import optimizers
 
+    lines += answers.lines_of(Kept(answers.results_file()))
     lines += craft.lines_of(craft.Kept(craft.results_file()))
+    lines += optimizers.lines_of(optimizers.results_file())
+    lines += adapter_scores.lines_of(Kept(adapter_scores.results_file()))
+    lines += from_scratch.lines_of(from_scratch.load())
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -34,6 +34,23 @@ class Samples:
         return out
 
 
+def steps_of(entry, samples, steps):
+    batch = entry.settings()["per_device_train_batch_size"]
+    return steps or math.ceil(entry.epochs * math.ceil(len(samples.samples) / batch))
+
+
+def adapted(model, entry, task_type, total):
+    """With PEFT's adapter, where the entry has one."""
+    if not entry.peer_peft:
+        return model
+    import peft
+
+    options = {**entry.peer_peft, "task_type": task_type}
+    if options["peft_type"] == "ADALORA":
+        options["total_step"] = total
+    return peft.get_peft_model(model, peft.get_peft_config(options))
+
+
 def train(entry, seed, samples, model, loss_of, steps):
     """Seconds of training."""
     settings = entry.settings()
@@ -46,8 +63,7 @@ def train(entry, seed, samples, model, loss_of, steps):
         for plain in (False, True)
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], fused=True)
-    batch = settings["per_device_train_batch_size"]
-    total = steps or math.ceil(entry.epochs * math.ceil(len(samples.samples) / batch))
+    batch, total = settings["per_device_train_batch_size"], steps_of(entry, samples, steps)
     schedule = t.get_scheduler("linear", optimizer, int(total * settings["warmup_ratio"]), total)
     generator = torch.Generator().manual_seed(seed)
     started, done = time.time(), 0
@@ -64,8 +80,10 @@ def train(entry, seed, samples, model, loss_of, steps):
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
             optimizer.step()
             schedule.step()
-            optimizer.zero_grad()
             done += 1
+            if hasattr(getattr(model, "base_model", None), "update_and_allocate"):  # AdaLoRA
+                model.base_model.update_and_allocate(done)
+            optimizer.zero_grad()
     return time.time() - started
 
 
@@ -111,6 +129,7 @@ def classify(entry, seed, folder, train_rows, test_rows, steps):
 
     model = t.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(labels))
     samples = Samples(list(encode(train_rows, True)), tokenizer)
+    model = adapted(model, entry, "SEQ_CLS", steps_of(entry, samples, steps))
     seconds = train(entry, seed, samples, model, lambda batch: model(**batch).loss, steps)
     found = outputs(
         Samples(list(encode(test_rows, False)), tokenizer), model, lambda b: model(**b).logits
@@ -144,6 +163,7 @@ def ner(entry, seed, folder, train_rows, test_rows, steps):
     model = t.AutoModelForTokenClassification.from_pretrained(folder, num_labels=len(labels))
     encoded = [(encode(row), row["tags"]) for row in train_rows]
     samples = Samples([{**e, "labels": targets(w, tags)} for (e, w), tags in encoded], tokenizer)
+    model = adapted(model, entry, "TOKEN_CLS", steps_of(entry, samples, steps))
     seconds = train(entry, seed, samples, model, lambda batch: model(**batch).loss, steps)
     tests = [encode(row) for row in test_rows]
     found = outputs(Samples([e for e, _ in tests], tokenizer), model, lambda b: model(**b).logits)
@@ -582,7 +602,48 @@ def ndcg_at_10(found, names, rows):
     return total / len(anchors)
 
 
+@torch.no_grad()
+def loss_of_answers(samples, model):
+    """The mean over the tokens of all answers; outputs behind virtual tokens are the text's."""
+    total = count = 0
+    model.eval()
+    for sample in samples:
+        ids, labels = (torch.tensor([sample[name]]) for name in ("input_ids", "labels"))
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        known = labels[0, 1:] != -100
+        total += torch.nn.functional.cross_entropy(
+            logits[0, -ids.shape[1] : -1][known].float(), labels[0, 1:][known], reduction="sum"
+        ).item()
+        count += int(known.sum())
+    return total / count
+
+
+def causal_lm(entry, seed, folder, train_rows, test_rows, steps):
+    """The last answer of each conversation, as the chat template has it, with the end of its turn."""
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+
+    def encode(row):
+        messages = row["messages"]
+        texts = (
+            tokenizer.apply_chat_template(
+                messages[:-1], tokenize=False, add_generation_prompt=True
+            ),
+            tokenizer.apply_chat_template(messages, tokenize=False),
+        )
+        prompt, ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts)
+        assert len(ids) <= entry.length, "a longer one would be cut, and hone cuts it elsewhere"
+        labels = [-100] * len(prompt) + ids[len(prompt) :]
+        return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+    model = t.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    samples = Samples([encode(row) for row in train_rows], tokenizer)
+    model = adapted(model, entry, "CAUSAL_LM", steps_of(entry, samples, steps))
+    seconds = train(entry, seed, samples, model, lambda batch: model(**batch).loss, steps)
+    return loss_of_answers([encode(row) for row in test_rows], model), seconds
+
+
 TASKS = {
+    "causal_lm": causal_lm,
     "classify": classify,
     "ner": ner,
     "relation": relation,

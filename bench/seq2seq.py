@@ -2,11 +2,14 @@
 
     python bench/seq2seq.py train [--only CELL …] [--steps N] [--turns N]
     python bench/seq2seq.py search CELL         Seq2SeqTrainer's settings beside each other, each against its present best
-    python bench/seq2seq.py write --model FOLDER [--peers PYTHON] [--batches 1 32] [--beams 1 5]
+    python bench/seq2seq.py write [--model FOLDER] [--peers PYTHON] [--batches 1 32] [--beams 1 5]
+    python bench/seq2seq.py all [--peers PYTHON]    what is not measured yet: `train`, then bench/from_scratch.py, then `write` of its model
+                                                    (by .venv-peers/bin/python)
 
 Cells of `train`: a Marian model of 4 + 4 layers with a vocabulary of its own, and the shape of T5-small, on multi30k (English to German).
 Both programs begin from the same random weights and take batches of as many rows; tokens are those of source and target, none that pads.
-Losses of the first steps are compared in fp32 before anything is timed. `write` takes a trained folder; PYTHON is that of an environment
+Losses of the first steps are compared in fp32 before anything is timed. `write` takes a trained folder (the English to German model of
+bench/from_scratch.py, where none is given); PYTHON is that of an environment
 with ctranslate2 (bench/generation.py says how to make one). Results are kept in bench/results/<processor>/seq2seq.json.
 """
 
@@ -17,12 +20,14 @@ import pathlib
 import statistics
 import subprocess
 
+import from_scratch
 from generation import HoneWorker
 from sets import DATA, RESULTS, ROOT
 from workers import HONE, PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
 
 FOLDER = ROOT / "build" / "bench" / "seq2seq"
 SET = DATA / "translation" / "multi30k_en_de"
+TRANSLATOR = "multi30k-en-de"
 SKIPPED, COMPARED_STEPS, COMPARED_ROWS, TOLERANCE = 3, 4, 16, 1e-3
 BEST = {"precision": "bf16", "attention": "sdpa", "group_by_length": True}
 CANDIDATES = {
@@ -266,12 +271,37 @@ def write(options):
     return result
 
 
+FILE = RESULTS / "seq2seq.json"
+
+
+def kept():
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+
+
 def keep(name, result):
-    file = RESULTS / "seq2seq.json"
-    results = json.loads(file.read_text()) if file.exists() else {}
+    file, results = FILE, kept()
     results[name] = result
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def write_options(parser):
+    parser.add_argument("--peers", help="Python of the environment of CTranslate2")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--beams", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+
+
+def everything(options):
+    for cell in CELLS:
+        if cell not in kept():
+            keep(cell, measure(cell, options.steps, options.turns))
+    from_scratch.measure_all([cell.name for cell in from_scratch.CELLS])
+    options.model = from_scratch.model_folder(TRANSLATOR)
+    if f"write {TRANSLATOR}" not in kept():
+        keep(f"write {TRANSLATOR}", write(options))
 
 
 def main():
@@ -283,22 +313,23 @@ def main():
     train.add_argument("--only", nargs="+", choices=CELLS, default=list(CELLS))
     searching = commands.add_parser("search")
     searching.add_argument("cell", choices=CELLS)
-    for one in (train, searching):
+    whole = commands.add_parser("all")
+    for one in (train, searching, whole):
         one.add_argument("--steps", type=int, default=20)
     train.add_argument("--turns", type=int, default=3)
     writing = commands.add_parser("write")
-    writing.add_argument("--model", type=pathlib.Path, required=True)
-    writing.add_argument("--peers", help="Python of the environment of CTranslate2")
-    writing.add_argument("--batches", type=int, nargs="+", default=[1, 32])
-    writing.add_argument("--beams", type=int, nargs="+", default=[1, 5])
-    writing.add_argument("--tokens", type=int, default=48)
-    writing.add_argument("--turns", type=int, default=3)
-    writing.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    writing.add_argument("--model", type=pathlib.Path)
+    for one in (writing, whole):
+        write_options(one)
     options = parser.parse_args()
     if options.command == "search":
         search(options.cell, options.steps)
+    elif options.command == "all":
+        everything(options)
     elif options.command == "write":
-        keep(f"write {options.model.name}", write(options))
+        name = options.model.name if options.model else TRANSLATOR
+        options.model = options.model or from_scratch.model_folder(TRANSLATOR)
+        keep(f"write {name}", write(options))
     else:
         for cell in options.only:
             keep(cell, measure(cell, options.steps, options.turns))

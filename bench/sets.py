@@ -4,7 +4,9 @@ A set is found in $HONE_SHARED/data, else ../shared/data beside the project. `ro
 library; `write_jsonl` gives hone the very same rows.
 """
 
+import contextlib
 import csv
+import fcntl
 import json
 import os
 import pathlib
@@ -45,6 +47,22 @@ def results_folder():
 
 
 RESULTS = results_folder()
+
+
+@contextlib.contextmanager
+def updated(path):
+    """What the JSON file holds, to be changed; then it is written as a whole. Processes that run side by side wait for each other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        held = json.loads(path.read_text()) if path.exists() else {}
+        yield held
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(held, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    finally:
+        os.close(folder)
 
 
 def _lines(path):
@@ -375,8 +393,8 @@ def _xdailydialog(language):
     return read
 
 
-def _xdailydialog_acts(language):
-    """Each turn with those before it, and what it does."""
+def _xdailydialog_acts(language, is_alone=False):
+    """Each turn, with those before it or alone, and what it does."""
 
     def read(split):
         file = {"train": "dev", "test": "test"}[split]
@@ -387,7 +405,7 @@ def _xdailydialog_acts(language):
             if len(names) != len(turns):
                 continue
             for i, act in enumerate(names):
-                yield {"text": turns[: i + 1], "label": act}
+                yield {"text": turns[i] if is_alone else turns[: i + 1], "label": act}
 
     return read
 
@@ -418,6 +436,7 @@ _READERS = {
     "xdailydialog_en": _xdailydialog("en"),
     "xdailydialog_zh": _xdailydialog("zh"),
     "xdailydialog_acts": _xdailydialog_acts("en"),
+    "xdailydialog_acts_alone": _xdailydialog_acts("en", is_alone=True),
     "scitldr": _scitldr,
     "dialogsum": _dialogsum,
     "sst2": _sst2,

@@ -25,6 +25,14 @@ foreach(name torch_cuda c10_cuda)
 endforeach()
 message(STATUS "libtorch: ${HONE_TORCH_ROOT}")
 
+# Graphs of launches (src/tune/recording.cpp) take the CUDA runtime's headers, of the toolkit or of the packages that pip brings beside a CUDA
+# build of torch (nvidia-cuda-runtime, and from CUDA 13 on nvidia-cuda-crt). All else is built without them.
+if(EXISTS ${HONE_TORCH_ROOT}/lib/libtorch_cuda.so)
+  file(GLOB HONE_CUDA_FOLDERS ${HONE_TORCH_ROOT}/../nvidia/*/include)
+  find_path(HONE_CUDA_INCLUDE_DIR crt/host_defines.h HINTS ${HONE_CUDA_FOLDERS} ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
+  message(STATUS "CUDA's headers, for graphs of launches: ${HONE_CUDA_INCLUDE_DIR}")
+endif()
+
 # Some builds of libtorch export a std::filesystem of their own, compiled by another compiler. The
 # loader takes the first library that has a symbol, so libstdc++ must stand before libtorch.
 set(TORCH_LINK_OPTIONS LINKER:--push-state,--no-as-needed,-lstdc++,--pop-state)

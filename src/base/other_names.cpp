@@ -95,6 +95,7 @@ constexpr std::array kOtherNames = std::to_array<OtherNames>({
     {"seed", "random_state random_seed rng_seed"},
     {"recompute", "gradient_checkpointing grad_checkpointing activation_checkpointing"},
     {"precision", "fp16 bf16 amp mixed_precision dtype torch_dtype tf32 half use_amp"},
+    {"cuda_graphs", "cuda_graph cudagraph cudagraphs use_cuda_graphs use_cuda_graph"},
     {"device", "cuda gpu gpus gpu_id no_cuda use_cpu use_cuda accelerator"},
     {"threads", "n_jobs num_threads num_workers workers nthreads dataloader_num_workers"},
     {"logging_steps", "log_every log_steps logging_interval log_interval log_every_n_steps"},

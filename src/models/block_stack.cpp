@@ -1,5 +1,7 @@
 #include "models/block_stack.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -117,6 +119,9 @@ at::Tensor BlockStack::run_layer(size_t layer, const at::Tensor& x, const Rows& 
   const auto run = [block = layers_[layer], at](const at::Tensor& in) mutable {
     return block(in, at);
   };
+  // They are read in backward alone. Listing them takes longer than a small layer's products of one
+  // row.
+  if (!c10::GradMode::is_enabled()) return after_layer_drop(x, runner({}, run, x), at);
   std::vector<at::Tensor> parameters = parameters_of(layer);
   if (rows.prefix() != nullptr) parameters.push_back(rows.prefix()->of_layer(place));
   if (rows.source() != nullptr && rows.source()->states.defined())

@@ -140,8 +140,9 @@ std::shared_ptr<const Source> EncoderDecoderBackbone::source_of(const Packed& so
                                                                 SourceMemory* memory) {
   const Packed tokens = encoder_ ? source : as_tokens(source);
   const int64_t known = memory == nullptr ? 0 : memory->keys_and_values.sequences();
+  const bool is_new = source.sequences() > 0;
   return std::make_shared<Source>(
-      Source{encode(source), Rows(behind_empty(tokens, known), is_training()),
+      Source{encode(source), Rows(is_new ? behind_empty(tokens, known) : tokens, is_training()),
              memory == nullptr ? kernels::Stretches{target.cu_seqlens, target.max_len}
                                : rows_by_source(target, memory->readers),
              memory == nullptr ? nullptr : &memory->keys_and_values});

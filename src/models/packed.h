@@ -41,10 +41,17 @@ struct Packed {
   uint64_t drawn = 0;  // for what a GPU draws itself (attention's dropout): of the first key, so
                        // that micro-batches of a step draw apart
   uint32_t pass = 0;   // over this batch in its step: passes of one number share their decisions
+  // [1] int64 where the ids are: dropout's seed as a pass finds it when it runs, of a batch whose
+  // pass is recorded and replayed with others; or undefined.
+  at::Tensor placed_seed;
   // Each block leaves a sample as it was with this probability, in training (models/layers/
   // layer_drop.h).
   double layer_drop = 0;
-  uint64_t dropout_seed() const { return pass == 0 ? seed : mix(seed, pass); }
+  uint64_t dropout_seed() const {
+    if (placed_seed.defined() && placed_seed.is_cpu())
+      return static_cast<uint64_t>(*placed_seed.const_data_ptr<int64_t>());
+    return pass == 0 ? seed : mix(seed, pass);
+  }
 
   // Whose rows `features` are: those of sequence s are feature_ends[s] .. feature_ends[s + 1].
   at::Tensor feature_ends;  // [S + 1] int32, always on the CPU; undefined where there are none

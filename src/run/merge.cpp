@@ -40,17 +40,25 @@ bool is_of_backbone(const std::string& name, const Backbone& backbone) {
   return config.is_bare ? backbone.named_children().contains(first) : first == config.base_prefix;
 }
 
+// Of a weight in PEFT's file; beside virtual tokens the second part is left out. "": an adapter's
+// as one weight.
+std::string name_in_network(const std::string& full) {
+  for (const std::string_view before : {"base_model.model.", "base_model."}) {
+    if (full.starts_with(before)) return full.substr(before.size());
+  }
+  return "";
+}
+
 // A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
 // states.
 class KeptHead : public Head {
  public:
   // `weights`: an adapter's, under PEFT's names.
   KeptHead(const StateDict& weights, const Backbone& backbone) {
-    const std::string ours = "base_model.model.";
     std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
     for (const auto& [full, value] : weights) {
-      if (!full.starts_with(ours)) continue;
-      const std::string name = full.substr(ours.size());
+      const std::string name = name_in_network(full);
+      if (name.empty()) continue;
       if (is_of_backbone(name, backbone)) continue;
       const size_t dot = name.rfind('.');
       const std::string path = dot == std::string::npos ? "" : name.substr(0, dot);

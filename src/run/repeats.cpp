@@ -212,10 +212,12 @@ RepeatsResult run_repeats(const RunConfig& config, const RunOptions& options,
   result.summary.config = config.resolved;
   for (const RunConfig& run : config.repeats)
     result.runs.push_back({run.train.seed, run.output_dir, {}, {}});
+  RunsLog log("runs", result.runs.size());
   for (size_t i = 0; i < result.runs.size() && !result.interrupted; ++i) {
     const RunConfig& run = config.repeats[i];
-    log_info("run {} of {}: {}seed {}", i + 1, result.runs.size(),
-             run.fold == 0 ? "" : fmt::format("fold {}, ", run.fold), run.train.seed);
+    log_event("run {} of {}: {}seed {}", i + 1, result.runs.size(),
+              run.fold == 0 ? "" : fmt::format("fold {}, ", run.fold), run.train.seed);
+    log.begin(i);
     result.runs[i] = run_or_take(run, options, listeners);
     result.interrupted = result.runs[i].interrupted;
     write_repeats(config, result);

@@ -104,11 +104,16 @@ class SuiteRunner {
   }
 
   SuiteResult run() {
+    size_t runs = 0;
+    for (const SuiteEntry& entry : suite_.entries) runs += entry.runs.size();
+    RunsLog log("runs", runs);
+    runs = 0;
     for (size_t i = 0; i < suite_.entries.size(); ++i) {
       for (size_t j = 0; j < suite_.entries[i].runs.size() && !result_.interrupted; ++j) {
         const RunConfig& config = suite_.entries[i].runs[j];
-        log_info("entry {} of {}: {}, seed {}", i + 1, suite_.entries.size(),
-                 suite_.entries[i].name, config.train.seed);
+        log_event("entry {} of {}: {}, seed {}", i + 1, suite_.entries.size(),
+                  suite_.entries[i].name, config.train.seed);
+        log.begin(runs++);
         OneRun& run = result_.rows[i].runs[j];
         run = run_or_take(config,
                           {.command = options_.command, .stop_requested = options_.stop_requested},

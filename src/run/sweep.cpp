@@ -73,6 +73,7 @@ class SweepRunner {
       : sweep_(sweep),
         options_(options),
         listeners_(listeners),
+        log_("trials", sweep.trials.size()),
         state_(sweep.output_dir, identity_of(sweep), sweep.trials.size()) {
     state_.load();
     result_.trials.resize(sweep.trials.size());
@@ -106,8 +107,9 @@ class SweepRunner {
 
   void run_to(double rung, const std::vector<size_t>& running) {
     for (size_t i = 0; i < running.size() && !result_.interrupted; ++i) {
-      log_info("{}{}, {} of {}", sweep_.trials[running[i]].name, place_text(rung), i + 1,
-               running.size());
+      log_event("{}{}, {} of {}", sweep_.trials[running[i]].name, place_text(rung), i + 1,
+                running.size());
+      log_.begin(running[i]);
       advance(running[i], rung);
       write();
     }
@@ -231,6 +233,7 @@ class SweepRunner {
   const RunOptions& options_;
   const std::vector<Listener>& listeners_;
   SharedInputs shared_;
+  RunsLog log_;
   SweepState state_;
   SweepResult result_;
 };

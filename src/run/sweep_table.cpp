@@ -93,7 +93,7 @@ ParallelLines trials_picture(const Sweep& sweep, const SweepState& state,
                              const SweepResult& result) {
   ParallelLines picture{.note =
                             "a line for each trial that has a score, through its values; the "
-                            "better, the stronger. The best one is set off"};
+                            "better, the stronger"};
   for (size_t key = 0; key < sweep.keys.size(); ++key) picture.axes.push_back(axis_of(sweep, key));
   picture.axes.push_back({state.metric(), false});
   std::vector<size_t> order = by_score(state, sweep.trials.size());
@@ -105,6 +105,8 @@ ParallelLines trials_picture(const Sweep& sweep, const SweepState& state,
       line.values.push_back(place_on(picture.axes[key], trial.values[key]));
     line.values.push_back(best_point(state, order[rank])->score);
     line.weight = 1 - static_cast<double>(rank) / static_cast<double>(order.size());
+    if (line.is_best)
+      picture.note += ". The thick line with dots and numbers is the best one, " + trial.name;
     picture.lines.push_back(std::move(line));
   }
   return picture;

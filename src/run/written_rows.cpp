@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/progress.h"
+#include "models/layers/packed_weights.h"
 #include "tasks/encode.h"
 #include "tasks/writing.h"
 
@@ -23,6 +24,7 @@ class RowWriter {
         text_fields_(pipeline.task().text_fields()),
         options_(options),
         take_(take),
+        packed_(pipeline.network()),
         rows_(reading, text_fields_) {}
 
   Written run() {
@@ -53,6 +55,7 @@ class RowWriter {
   std::vector<std::string> text_fields_;
   WriteOptions options_;
   std::function<void(const Json& line)> take_;
+  PackedWeights packed_;  // for all chunks
   InputRows rows_;
   std::vector<InputRow> chunk_;
   size_t given_row_ = 0, given_ask_ = 0;  // the first of the chunk that have not been given

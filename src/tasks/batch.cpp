@@ -177,7 +177,7 @@ Batch staged(Batch batch, bool is_pinned) {
   std::vector<at::Tensor*> columns;
   for (Packed& stream : batch.streams) {
     for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.keys,
-                               &stream.cu_seqlens, &stream.features})
+                               &stream.cu_seqlens, &stream.features, &stream.placed_seed})
       columns.push_back(column);
   }
   for (auto& [name, target] : batch.targets) columns.push_back(&target);

@@ -16,7 +16,8 @@ struct Batch {
       targets;  // by name: per token [N] or [N, width], per sample [B] or [B, width]; fp32
   // The targets on the CPU, of a batch that is elsewhere: what is counted there stops no device.
   std::map<std::string, at::Tensor> counted;
-  // Bytes that all tensors of the batch lie in, where `staged` put them there, else undefined.
+  // Bytes that all tensors of the batch lie in, where `staged` put them there, wherever they are
+  // now; else undefined.
   at::Tensor staged;
   std::vector<int64_t> records;  // [B] index of each sample's record
   uint64_t seed = 0;  // as collate was given it: for what a task draws, alike on every device

@@ -1,8 +1,7 @@
 #include "tasks/causal_decoder.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -22,31 +21,34 @@ CausalLmHead& causal_head_of(Network& network) {
 }
 
 Packed pack_new(const std::vector<NewTokens>& sequences, const KeyValueCache& cache) {
-  std::vector<int64_t> ids, positions;
+  int64_t all = 0;
+  for (const NewTokens& sequence : sequences) all += static_cast<int64_t>(sequence.ids.size());
   Packed packed;
+  packed.ids = at::empty({all}, at::kLong);
+  packed.positions = at::empty({all}, at::kLong);
+  auto *id = packed.ids.mutable_data_ptr<int64_t>(),
+       *position = packed.positions.mutable_data_ptr<int64_t>();
   packed.cu_seqlens = at::empty({static_cast<int64_t>(sequences.size()) + 1}, at::kInt);
   auto* ends = packed.cu_seqlens.mutable_data_ptr<int32_t>();
-  *ends++ = 0;
+  *ends = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {
     const std::vector<int32_t>& tokens = sequences[s].ids;
     const auto place = static_cast<int64_t>(s), count = static_cast<int64_t>(tokens.size());
-    ids.insert(ids.end(), tokens.begin(), tokens.end());
-    positions.resize(ids.size());
-    std::iota(positions.end() - count, positions.end(),
-              place < cache.sequences() ? cache.length(place) : 0);
+    id = std::copy(tokens.begin(), tokens.end(), id);
+    std::iota(position, position + count, place < cache.sequences() ? cache.length(place) : 0);
+    position += count;
     packed.max_len = std::max(packed.max_len, count);
-    *ends++ = static_cast<int32_t>(ids.size());
+    ends[1] = ends[0] + static_cast<int32_t>(count);
+    ++ends;
   }
-  packed.ids = at::tensor(ids, at::kLong);
-  packed.positions = at::tensor(positions, at::kLong);
-  packed.segments = at::zeros_like(packed.ids);
-  packed.keys = at::zeros_like(packed.ids);  // nothing is dropped
+  packed.segments = packed.keys = at::zeros({all}, at::kLong);  // nothing is dropped
   return packed;
 }
 
 CausalDecoder::CausalDecoder(Network& network)
     : network_(network),
       head_(causal_head_of(network)),
+      packed_(network),
       cache_(network.backbone().config().num_layers) {
   const ModelConfig& config = network.backbone().config();
   if (config.recomputes_where_angles_change) border_ = config.angles_change_behind;

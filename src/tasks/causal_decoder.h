@@ -9,6 +9,7 @@
 
 #include "models/generation/generate.h"
 #include "models/layers/key_value_cache.h"
+#include "models/layers/packed_weights.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/network.h"
 
@@ -37,6 +38,7 @@ class CausalDecoder : public StepDecoder {
 
   Network& network_;
   CausalLmHead& head_;
+  PackedWeights packed_;
   KeyValueCache cache_;
   // Where sequences that outgrow so many tokens are computed again from the beginning: the tokens
   // of each; 0: nowhere.

@@ -66,18 +66,18 @@ Outputs CausalLmHead::forward(Backbone& backbone, const Batch& batch) {
 
 at::Tensor CausalLmHead::logits(const Backbone&, const at::Tensor& states) const {
   Linear out = out_;
-  at::Tensor y = out->wide_product(states);
-  if (bias_.defined()) y = y + bias_;
+  const at::Tensor y =
+      out->wide_product(states, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor());
   return style_.soft_cap > 0 ? at::tanh(y / style_.soft_cap) * style_.soft_cap : y;
 }
 
 at::Tensor CausalLmHead::loss(const Backbone&, const at::Tensor& states, const at::Tensor& targets,
                               double label_smoothing) const {
   Linear out = out_;
-  const at::Tensor operand = states.scalar_type() == at::kFloat ? out->weight : out->shadow();
   return kernels::linear_cross_entropy_sum(
-      states, out->weight, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor(), operand,
-      targets, {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
+      states, out->weight, bias_.defined() ? bias_.detach().squeeze(0) : at::Tensor(),
+      out->operand(states.scalar_type()), targets,
+      {.label_smoothing = label_smoothing, .soft_cap = style_.soft_cap});
 }
 
 }  // namespace hone

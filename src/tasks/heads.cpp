@@ -26,7 +26,7 @@ at::Tensor mixed(const at::Tensor& x, const Batch& batch) {
 
 at::Tensor reduce_sequences(const at::Tensor& x, const Packed& tokens, const char* how) {
   return at::segment_reduce(x, how, /*lengths=*/{}, /*indices=*/{},
-                            tokens.cu_seqlens.to(x.device(), at::kLong), /*axis=*/0,
+                            tokens.ends_there().to(x.device(), at::kLong), /*axis=*/0,
                             /*unsafe=*/true);
 }
 

@@ -26,6 +26,7 @@ class Placement {
     if (from_.defined()) to_ = from_.to(device, /*non_blocking=*/true);
   }
 
+  const at::Tensor& all() const { return to_; }  // undefined where nothing was staged
   at::Tensor of(const at::Tensor& x) const {
     if (!x.defined()) return x;
     if (!from_.defined() || !x.is_contiguous() || !x.storage().is_alias_of(from_.storage()))
@@ -165,12 +166,12 @@ Batch Network::place(Batch batch) const {
       stream.drawn = static_cast<uint64_t>(stream.keys.const_data_ptr<int64_t>()[0]);
     stream.placed_ends = placement.of(stream.cu_seqlens);
     for (at::Tensor* column : {&stream.ids, &stream.positions, &stream.segments, &stream.features,
-                               &stream.shift, &stream.keys})
+                               &stream.shift, &stream.keys, &stream.placed_seed})
       *column = placement.of(*column);
   }
   batch.counted = batch.targets;
   for (auto& [name, target] : batch.targets) target = placement.of(target);
-  batch.staged = at::Tensor();
+  batch.staged = placement.all();
   return batch;
 }
 

@@ -28,12 +28,17 @@ at::Tensor losses_of(const CausalLmHead& head, const Backbone& backbone, const a
 
 }  // namespace
 
+// The rows of a batch that is elsewhere are found here, and sent after it: to ask the device how
+// many there are would wait for it.
 NextTokens::NextTokens(const Batch& batch) {
-  const at::Tensor next = batch.targets.at(kNextToken).to(at::kLong);
-  rows = next.ge(0).nonzero().squeeze(1);
+  const at::Tensor& there = batch.targets.at(kNextToken);
+  const auto counted = batch.counted.find(kNextToken);
+  rows = (counted == batch.counted.end() ? there : counted->second).ge(0).nonzero().squeeze(1);
   count = rows.numel();
   if (count == 0) rows = at::zeros({1}, rows.options());  // a loss of nothing has a gradient too
-  ids = next.index_select(0, rows);
+  if (rows.device() != there.device())
+    rows = (there.is_cuda() ? rows.pin_memory() : rows).to(there.device(), /*non_blocking=*/true);
+  ids = there.index_select(0, rows).to(at::kLong);
 }
 
 Loss next_token_loss(const Outputs& logits, const Batch& batch, const LossOptions& options) {

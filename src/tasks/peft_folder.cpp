@@ -31,6 +31,11 @@ constexpr const char* kAsideKeys[] = {
     "inference_mode",   "peft_version",  "megatron_core",     "loftq_config",
     "runtime_config",   "bias",          "init_lora_weights", "qalora_group_size",
     "init_ia3_weights", "fan_in_fan_out"};
+// PEFT's P-tuning: a network makes virtual tokens. A folder holds what it made of them, so that
+// they are prompt_tuning's, and these keys say nothing more.
+constexpr const char* kPTuning = "P_TUNING";
+constexpr const char* kPTuningKeys[] = {"encoder_reparameterization_type", "encoder_hidden_size",
+                                        "encoder_num_layers", "encoder_dropout"};
 // Beginnings that change the base model's weights too.
 constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
 
@@ -116,11 +121,18 @@ StateDict read_adapter_weights(const std::string& folder) {
                           kPickledAdapter));
 }
 
+Json with_made_tokens(Json config) {
+  if (config.value("peft_type", Json()) != kPTuning) return config;
+  config["peft_type"] = "PROMPT_TUNING";
+  for (const char* key : kPTuningKeys) config.erase(key);
+  return config;
+}
+
 // The section `peft` that adapter_config.json stands for.
 Json section_of(const Json& config, const std::string& path) {
   if (is_library_config(config)) return section_of_library(config, path);
   refuse_unsupported(config, path);
-  return asked_for(config);
+  return asked_for(with_made_tokens(config));
 }
 
 Json read_adapter_config(const std::string& path) {

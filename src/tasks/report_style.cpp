@@ -65,6 +65,10 @@ svg{display:block}svg.chart{width:100%;max-width:470px;height:auto;margin:0 auto
 .s0{--hue:var(--s0)}.s1{--hue:var(--s1)}.s2{--hue:var(--s2)}
 .s3{--hue:var(--s3)}.s4{--hue:var(--s4)}.s5{--hue:var(--s5)}
 .line{stroke:var(--hue)}.dot{fill:var(--hue)}
+.parallel{width:100%}.parallel .line{stroke-width:1.5;stroke-linecap:round}
+.parallel .best{stroke-width:4}.parallel .dot{stroke:var(--card);stroke-width:1.5}
+.axis{stroke:var(--soft)}.strong{fill:var(--ink);font-weight:600}
+.over{paint-order:stroke;stroke:var(--card);stroke-width:6px;stroke-linejoin:round}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px;
 background:var(--hue)}
 .legend{margin:6px 0 0;font-size:.88rem;color:var(--soft)}

@@ -35,6 +35,7 @@ SourceDecoder::SourceDecoder(Network& network, const std::vector<Prompt>& prompt
     : network_(network),
       prompts_(prompts),
       head_(causal_head_of(network)),
+      packed_(network),
       cache_(decoder_layers(network)),
       sources_(decoder_layers(network)) {}
 

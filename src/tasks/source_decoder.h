@@ -6,6 +6,7 @@
 
 #include "models/generation/generate.h"
 #include "models/layers/key_value_cache.h"
+#include "models/layers/packed_weights.h"
 #include "models/layers/source.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/network.h"
@@ -29,6 +30,7 @@ class SourceDecoder : public StepDecoder {
   Network& network_;
   const std::vector<Prompt>& prompts_;
   CausalLmHead& head_;
+  PackedWeights packed_;
   KeyValueCache cache_;
   SourceMemory sources_;
   std::vector<size_t> prompts_of_sequences_, prompts_of_sources_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "base/utf8.h"
 #include "tasks/html.h"
@@ -160,11 +161,18 @@ std::string grid_cell(const Grid& grid, size_t row, size_t column, int64_t most,
       escape(grid.columns[column]), count, x + cell / 2, y + cell / 2 + 4, count_in(cell, count));
 }
 
-// An upright scale of a picture with several.
+// "train.learning_rate" in two lines: the section, and the name.
+std::vector<std::string> name_lines(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return {name};
+  return {name.substr(0, dot + 1), name.substr(dot + 1)};
+}
+
+// An upright scale of a picture with several. Across, places are shares of the picture's width, so
+// that it fills any page with text of one size; upright they are pixels.
 class UprightAxis {
  public:
-  UprightAxis(const ParallelLines& picture, size_t index)
-      : axis_(picture.axes[index]), x_(kLeft + kApart * static_cast<double>(index)) {
+  UprightAxis(const ParallelLines& picture, size_t index) : axis_(picture.axes[index]) {
     double low = std::numeric_limits<double>::infinity(), high = -low;
     for (const ParallelLines::Line& line : picture.lines) {
       low = std::min(low, line.values[index]);
@@ -173,60 +181,128 @@ class UprightAxis {
     if (!axis_.words.empty()) low = 0, high = static_cast<double>(axis_.words.size()) - 1;
     scale_ = widened(scaled(low), scaled(high), kBottom, kTop);
     low_ = low, high_ = high;
+    for (const std::string& line : name_lines(axis_.name))
+      width_ = std::clamp(text_width(line) + kGap, width_, kWidest);
   }
 
-  std::string point(double value) const {
-    return fmt::format("{:.1f},{:.1f}", x_, scale_.at(scaled(value)));
+  double width() const { return width_; }  // pixels that its name asks for
+  // `left`: where its column begins; `all`: of the columns together.
+  void place(double left, double all) { x_ = 100 * (left + width_ / 2) / all; }
+  double x() const { return x_; }  // per cent
+  double y(double value) const { return scale_.at(scaled(value)); }
+
+  // `best`: a value to set off; `room`: pixels between it and the next axis.
+  std::string drawn(std::optional<double> best, double room) const {
+    return fmt::format("<line class='axis' x1='{0:.2f}%' x2='{0:.2f}%' y1='{1:.0f}' y2='{2:.0f}'/>",
+                       x_, kTop, kBottom) +
+           heading() + (axis_.words.empty() ? ends() : words(best, room)) +
+           (best ? mark(*best) : "");
   }
 
-  std::string drawn() const {
-    std::string out = fmt::format(
-        "<line class='grid' x1='{0:.1f}' x2='{0:.1f}' y1='{1:.1f}' y2='{2:.1f}'/>"
-        "<text class='tick' text-anchor='middle' x='{0:.1f}' y='{3:.1f}'>{4}<title>{5}</title>"
-        "</text>",
-        x_, kTop, kBottom, kTop - 12, escape(fitted(axis_.name, kApart - 8)), escape(axis_.name));
-    if (axis_.words.empty()) return out + label(low_, number_text(low_)) + top_label();
-    for (size_t i = 0; i < axis_.words.size(); ++i)
-      out += label(static_cast<double>(i), fitted(axis_.words[i], kApart - 12));
+  static constexpr double kTop = 58, kBottom = 248, kHeight = 276;
+
+ private:
+  static constexpr double kNarrowest = 100, kWidest = 200, kGap = 16, kLine = 14;
+
+  double scaled(double value) const { return axis_.is_log ? std::log(value) : value; }
+  static std::string number_text(double value) { return fmt::format("{:.4g}", value); }
+
+  std::string text(double y, const std::string& label, const char* classes) const {
+    return fmt::format("<text class='{}' text-anchor='middle' x='{:.2f}%' y='{:.1f}'>{}</text>",
+                       classes, x_, y, label);
+  }
+  // Over whatever line passes there.
+  std::string text_beside(double value, const std::string& label, bool is_strong) const {
+    return fmt::format("<text class='tick over{}' x='{:.2f}%' dx='11' y='{:.1f}'>{}</text>",
+                       is_strong ? " strong" : "", x_, y(value) + 4, label);
+  }
+  static std::string cut(const std::string& label, double width) {
+    const std::string shown = fitted(label, width);
+    return escape(shown) + (shown == label ? "" : "<title>" + escape(label) + "</title>");
+  }
+
+  std::string heading() const {
+    const std::vector<std::string> lines = name_lines(axis_.name);
+    std::string out;
+    for (size_t i = 0; i < lines.size(); ++i) {
+      const bool is_last = i + 1 == lines.size();
+      out += text(is_last ? 2 * kLine : kLine, cut(lines[i], width_ - kGap / 2),
+                  is_last ? "tick strong" : "tick");
+    }
     return out;
   }
 
-  static constexpr double kLeft = 75, kApart = 140, kTop = 34, kBottom = 230;
-
- private:
-  double scaled(double value) const { return axis_.is_log ? std::log(value) : value; }
-  static std::string number_text(double value) { return fmt::format("{:.4g}", value); }
-  std::string top_label() const { return low_ < high_ ? label(high_, number_text(high_)) : ""; }
-
-  std::string label(double value, const std::string& text) const {
-    return fmt::format("<text class='tick' x='{:.1f}' y='{:.1f}'>{}</text>", x_ + 5,
-                       scale_.at(scaled(value)) + 4, escape(text));
+  // Outside of the lines.
+  std::string ends() const {
+    if (!(low_ < high_)) return "";
+    return text(kTop - 13, number_text(high_), "tick") +
+           text(kBottom + 20, number_text(low_), "tick");
+  }
+  std::string words(std::optional<double> best, double room) const {
+    std::string out;
+    for (size_t i = 0; i < axis_.words.size(); ++i) {
+      const auto value = static_cast<double>(i);
+      out += text_beside(value, cut(axis_.words[i], room - 2 * kGap), best == value);
+    }
+    return out;
+  }
+  std::string mark(double value) const {
+    return fmt::format("<circle class='dot s1' cx='{:.2f}%' cy='{:.1f}' r='5.5'/>", x_, y(value)) +
+           (axis_.words.empty() ? text_beside(value, number_text(value), true) : "");
   }
 
   const ParallelLines::Axis& axis_;
-  double x_, low_ = 0, high_ = 0;
+  double width_ = kNarrowest, x_ = 0, low_ = 0, high_ = 0;
   Axis scale_{};
 };
+
+double width_of(const std::vector<UprightAxis>& axes) {
+  double all = 0;
+  for (const UprightAxis& axis : axes) all += axis.width();
+  return all;
+}
+
+std::vector<UprightAxis> upright_axes(const ParallelLines& picture) {
+  std::vector<UprightAxis> axes;
+  for (size_t i = 0; i < picture.axes.size(); ++i) axes.emplace_back(picture, i);
+  const double all = width_of(axes);
+  double left = 0;
+  for (UprightAxis& axis : axes) {
+    axis.place(left, all);
+    left += axis.width();
+  }
+  return axes;
+}
+
+std::string trial_line(const ParallelLines::Line& line, const std::vector<UprightAxis>& axes) {
+  std::string out = fmt::format("<g class='line {}' style='opacity:{:.2f}'><title>{}</title>",
+                                line.is_best ? "best s1" : "s0",
+                                line.is_best ? 1 : 0.15 + 0.6 * line.weight, escape(line.name));
+  for (size_t i = 0; i + 1 < axes.size(); ++i)
+    out +=
+        fmt::format("<line x1='{:.2f}%' y1='{:.1f}' x2='{:.2f}%' y2='{:.1f}'/>", axes[i].x(),
+                    axes[i].y(line.values[i]), axes[i + 1].x(), axes[i + 1].y(line.values[i + 1]));
+  return out + "</g>";
+}
 
 }  // namespace
 
 std::string parallel_lines(const ParallelLines& picture) {
-  const double width =
-      UprightAxis::kLeft + UprightAxis::kApart * static_cast<double>(picture.axes.size());
+  const std::vector<UprightAxis> axes = upright_axes(picture);
+  const ParallelLines::Line* best = nullptr;
   std::string out = fmt::format(
-      "<svg width='{:.0f}' height='{:.0f}' role='img' aria-label='values of each trial'>", width,
-      UprightAxis::kBottom + 14);
-  std::vector<UprightAxis> axes;
-  for (size_t i = 0; i < picture.axes.size(); ++i) axes.emplace_back(picture, i);
+      "<svg class='parallel' style='min-width:{:.0f}px' height='{:.0f}' role='img' "
+      "aria-label='values of each trial'>",
+      width_of(axes), UprightAxis::kHeight);
   for (const ParallelLines::Line& line : picture.lines) {
-    std::string d;
-    for (size_t i = 0; i < line.values.size(); ++i)
-      d += (d.empty() ? "M" : "L") + axes[i].point(line.values[i]);
-    out += fmt::format(
-        "<path class='line s{}' style='opacity:{:.2f}' d='{}'><title>{}</title></path>",
-        line.is_best ? 1 : 0, line.is_best ? 1 : 0.15 + 0.6 * line.weight, d, escape(line.name));
+    out += trial_line(line, axes);
+    if (line.is_best) best = &line;
   }
-  for (const UprightAxis& axis : axes) out += axis.drawn();
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const double next = i + 1 < axes.size() ? axes[i + 1].width() : 0;
+    out += axes[i].drawn(best == nullptr ? std::nullopt : std::optional(best->values[i]),
+                         (axes[i].width() + next) / 2);
+  }
   return out + "</svg>";
 }
 

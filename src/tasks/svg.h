@@ -32,8 +32,9 @@ std::string heat_map(const std::vector<std::string>& labels,
 // Its cells, shaded by their share of the largest count. Each has a title "row, column: n".
 std::string grid(const Grid& counts);
 
-// An upright axis for each key, a line through them for each trial; the names above, the ends of
-// each scale (or its words) beside it. As wide as it needs to be read.
+// An upright axis for each key, a line through them for each trial; the names and the ends of each
+// scale above and below the lines, words beside their axis and over them. The best line is thick,
+// has dots, and its values beside them. It fills its place's width, from what its names ask for on.
 std::string parallel_lines(const ParallelLines& picture);
 
 // Round values that cover [low, high] in about `count` steps of 1, 2 or 5 times a power of ten

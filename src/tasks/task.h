@@ -169,6 +169,10 @@ class Task {
   // How many targets `forward_loss` counts in a batch of training data, told before the pass, as
   // one of several tasks is asked. Not of a task with a step loss.
   virtual double targets_in(const Batch& batch) const;
+  // Whether `forward_loss` of training does the same operations for any two batches of the same
+  // sizes, asks the host for no value of them, and whole rows without a target (kNoTarget) add
+  // nothing to it: on a GPU its launches can then be recorded and replayed (train.cuda_graphs).
+  virtual bool has_fixed_work() const { return false; }
   // True where a sample's loss depends on the other samples (in-batch negatives): the batch of
   // `loss` and forward_loss is then a whole optimizer step, however it is split to fit into memory
   // (Batch::parts). An evaluation asks for the `loss` of up to kRecordsAtOnce records at once, in

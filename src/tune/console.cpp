@@ -20,18 +20,18 @@ class Console {
 
  private:
   void tell(const Started& s) {
-    log_info("{}training on {} samples, {} parameters, {} steps, {} on {}",
-             s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples,
-             parameters_text(s), s.total_steps, s.precision,
-             s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s")
-                               : s.device);
+    log_event("{}training on {} samples, {} parameters, {} steps, {} on {}",
+              s.step > 0 ? fmt::format("continuing after step {}: ", s.step) : "", s.samples,
+              parameters_text(s), s.total_steps, s.precision,
+              s.device == "cpu" ? fmt::format("{} thread{}", s.threads, s.threads == 1 ? "" : "s")
+                                : s.device);
     for (const Frozen& frozen : s.frozen)
-      log_info("frozen: {} ({} weight{}, {:.1f}M numbers)", frozen.pattern, frozen.weights,
-               frozen.weights == 1 ? "" : "s", static_cast<double>(frozen.numbers) / 1e6);
+      log_event("frozen: {} ({} weight{}, {:.1f}M numbers)", frozen.pattern, frozen.weights,
+                frozen.weights == 1 ? "" : "s", static_cast<double>(frozen.numbers) / 1e6);
     if (s.cached_layers > 0)
-      log_info("outputs of the {} lowest layers are kept on disk: later epochs begin above them",
-               s.cached_layers);
-    if (!s.regularisers.empty()) log_info("regularised by {}", fmt::join(s.regularisers, ", "));
+      log_event("outputs of the {} lowest layers are kept on disk: later epochs begin above them",
+                s.cached_layers);
+    if (!s.regularisers.empty()) log_event("regularised by {}", fmt::join(s.regularisers, ", "));
     start_ = s.step;
     bar_.emplace(s.step > 0 ? fmt::format("training after step {}", s.step) : "training",
                  s.total_steps - s.step, "steps");
@@ -45,8 +45,8 @@ class Console {
     if (s.step == s.total_steps) bar_.reset();
   }
   void tell(const Evaluated& e) {
-    log_info("step {}, epoch {:.2f}: {} {:.4f}, loss {:.4f}{}", e.step, e.epoch, e.report.metric,
-             e.report.score, e.loss, e.is_best ? ", the best so far" : "");
+    log_event("step {}, epoch {:.2f}: {} {:.4f}, loss {:.4f}{}", e.step, e.epoch, e.report.metric,
+              e.report.score, e.loss, e.is_best ? ", the best so far" : "");
   }
   void tell(const Saved& s) { log_debug("step {}: saved {}", s.step, s.path); }
   void tell(const Warned& w) { log_warn("{}", w.message); }

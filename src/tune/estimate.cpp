@@ -38,18 +38,21 @@ int64_t largest_micro_batch(const std::vector<int32_t>& lengths, const PlanOptio
   return largest;
 }
 
-// fp32 weights and the bf16 copy; gradients of those that are trained. Frozen layers may be kept in
-// fewer bits.
-int64_t weight_bytes(const Network& network, Precision precision) {
+// fp32 weights and the bf16 copies, of which recomputing keeps one at a time; gradients of weights
+// that are trained. Frozen layers may be kept in fewer bits.
+int64_t weight_bytes(const Network& network, Precision precision, bool recomputes) {
   const WeightCount weights = count_weights(network);
-  const int64_t width = precision == Precision::kBf16 ? 6 : 4;
-  int64_t bytes = weights.all * width + weights.trained * 4;
+  const bool is_bf16 = precision == Precision::kBf16;
+  const int64_t width = is_bf16 && !recomputes ? 6 : 4;
+  int64_t bytes = weights.all * width + weights.trained * 4, largest = 0;
   for (const auto& module : network.modules(/*include_self=*/false)) {
     const auto* linear = module->as<LinearImpl>();
-    if (linear != nullptr && linear->frozen_weight().is_defined())
+    if (linear == nullptr) continue;
+    if (linear->frozen_weight().is_defined())
       bytes += linear->frozen_weight().bytes() - linear->weight.numel() * width;
+    largest = std::max(largest, linear->weight.numel());
   }
-  return bytes;
+  return bytes + (is_bf16 && recomputes ? largest * 2 : 0);
 }
 
 // A loss that is no number takes as long as another; the run itself will tell of it.
@@ -116,7 +119,7 @@ Estimate estimate(Pipeline& pipeline, const std::vector<int32_t>& lengths,
   PlanOptions plan = plan_options(options);
   plan.pairs = want_pairs(regularisers);
   result.micro_batch_tokens = largest_micro_batch(lengths, plan);
-  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision) +
+  result.memory_bytes = kProgram + weight_bytes(pipeline.network(), precision, options.recompute) +
                         parts.state_bytes() + pipeline.network().head().loss_bytes(precision) +
                         parts.regularisers.graphs_kept() * result.micro_batch_tokens *
                             pipeline.config().plan->activation_bytes(precision, options.recompute);
@@ -129,11 +132,9 @@ double measure_seconds_per_token(Pipeline& pipeline, const SampleStore& samples,
                                  const TrainOptions& options,
                                  const std::vector<ChosenRegulariser>& regularisers) {
   use_threads(options.threads);
-  pipeline.network().move_to(resolve_device(options.device));
-  use_tf32(options.tf32, pipeline.network().device());
-  pipeline.network().set_precision(
-      resolve_precision(options.precision, pipeline.network().device()));
-  pipeline.network().set_recompute(options.recompute);
+  const at::Device device = resolve_device(options.device);
+  place_for_training(pipeline.network(), options, device,
+                     resolve_precision(options.precision, device));
   pipeline.network().train();
   Timeline timeline(samples.lengths(), plan_options(options, samples, want_pairs(regularisers)),
                     options.num_train_epochs, options.max_steps);

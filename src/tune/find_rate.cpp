@@ -62,11 +62,9 @@ double step_at(double rate, BatchLoader& batches, const StepParts& parts, Networ
 
 void set_up(Pipeline& pipeline, const TrainOptions& options) {
   use_threads(options.threads);
-  pipeline.network().move_to(resolve_device(options.device));
-  use_tf32(options.tf32, pipeline.network().device());
-  pipeline.network().set_precision(
-      resolve_precision(options.precision, pipeline.network().device()));
-  pipeline.network().set_recompute(options.recompute);
+  const at::Device device = resolve_device(options.device);
+  place_for_training(pipeline.network(), options, device,
+                     resolve_precision(options.precision, device));
   pipeline.network().train();
 }
 

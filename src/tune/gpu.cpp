@@ -27,8 +27,12 @@ Gpu describe(const Driver& driver, int ordinal) {
 
 }  // namespace
 
+// Tensor cores multiply bf16 from this compute capability on.
+bool Gpu::has_bf16() const { return capability >= 80; }
+
 std::string Gpu::str() const {
-  return fmt::format("{}, {:.1f} GiB", name, static_cast<double>(memory_bytes) / (1 << 30));
+  return fmt::format("{}, {:.1f} GiB{}", name, static_cast<double>(memory_bytes) / (1 << 30),
+                     has_bf16() ? "" : ", no bf16");
 }
 
 std::vector<Gpu> gpus() {

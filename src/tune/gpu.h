@@ -16,7 +16,8 @@ struct Gpu {
   int64_t memory_bytes = 0;
   int capability = 0;  // compute capability, 90 of an H200
 
-  std::string str() const;  // "NVIDIA H200, 139.8 GiB"
+  bool has_bf16() const;    // products of bf16, from Ampere on
+  std::string str() const;  // "NVIDIA H200, 139.8 GiB", and where it is so "no bf16"
 };
 
 // One of them; empty where it is not there or `device` is none.

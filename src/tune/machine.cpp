@@ -69,18 +69,6 @@ std::optional<int> gpu_number(const std::string& name) {
   return is_number ? std::optional(number) : std::nullopt;
 }
 
-// Tensor cores multiply bf16 from this compute capability on (Ampere).
-constexpr int kBf16Capability = 80;
-
-Precision bf16_of_gpu(const std::string& name, at::Device device) {
-  const std::optional<Gpu> gpu = gpu_of(device);
-  if (!gpu || gpu->capability >= kBf16Capability) return Precision::kBf16;
-  if (name == "auto") return Precision::kFp32;
-  throw Error(ErrorKind::kUsage,
-              fmt::format("precision \"bf16\" is not for {}, which is older than Ampere: take fp32",
-                          gpu->name));
-}
-
 }  // namespace
 
 int64_t available_cores() {
@@ -110,11 +98,22 @@ at::Device resolve_device(const std::string& name) {
   throw Error(ErrorKind::kUsage, fmt::format("device \"{}\" is not there: {}", name, found));
 }
 
+Precision precision_on(const Gpu& gpu, const std::string& name) {
+  if (gpu.has_bf16()) return Precision::kBf16;
+  if (name == "auto") return Precision::kFp32;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("precision \"bf16\" is not for {}, which is older than Ampere: take fp32",
+                          gpu.name));
+}
+
 Precision resolve_precision(const std::string& name, at::Device device) {
   if (name == "int8" && !device.is_cpu())
     throw Error(ErrorKind::kUsage,
                 "precision \"int8\" is for the CPU: say so (device cpu), or use bf16");
-  if (name != "fp32" && !device.is_cpu()) return bf16_of_gpu(name, device);
+  if (name != "fp32" && !device.is_cpu()) {
+    const std::optional<Gpu> gpu = gpu_of(device);
+    return gpu ? precision_on(*gpu, name) : Precision::kBf16;
+  }
   if (name == "auto") {
     static const bool prefers_bf16 = is_bf16_faster();
     return prefers_bf16 ? Precision::kBf16 : Precision::kFp32;

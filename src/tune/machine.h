@@ -8,6 +8,7 @@
 #include <string>
 
 #include "models/precision.h"
+#include "tune/gpu.h"
 
 namespace hone {
 
@@ -23,6 +24,8 @@ at::Device resolve_device(const std::string& name);
 // fp32 | bf16 | int8 | auto: bf16 on a GPU that has it, else fp32; on the CPU the faster of fp32
 // and bf16 here, measured once. Error(kUsage) for int8 on a GPU.
 Precision resolve_precision(const std::string& name, at::Device device = at::kCPU);
+// bf16 and auto on this GPU. Error(kUsage) for bf16 on one that is older than Ampere.
+Precision precision_on(const Gpu& gpu, const std::string& name);
 // Whether it has instructions for it. Without them bf16 is computed too, but slowly.
 bool computes_in(Precision precision, at::Device device);
 

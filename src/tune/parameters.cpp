@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "models/layers/embedding.h"
 #include "models/layers/linear.h"
+#include "tune/machine.h"
 
 namespace hone {
 
@@ -28,6 +29,17 @@ bool decays(const std::string& name) {
       holds("layernorm") || holds("rmsnorm") || dotted.find(".norm.") != std::string::npos ||
       dotted.find("_norm.") != std::string::npos || dotted.find(".ln_") != std::string::npos;
   return !holds("bias") && !is_norm;
+}
+
+void place_for_training(Network& network, const TrainOptions& options, at::Device device,
+                        Precision precision) {
+  use_tf32(options.tf32, device);
+  network.move_to(device);
+  network.set_recompute(options.recompute);
+  for (const auto& module : network.modules(/*include_self=*/false)) {
+    if (auto* linear = module->as<LinearImpl>()) linear->keep_shadow(!options.recompute);
+  }
+  network.set_precision(precision);
 }
 
 namespace {
@@ -78,14 +90,18 @@ class Names {
 // What the layers keep of their weights, by weight.
 struct Kept {
   at::Tensor shadow;
+  bool in_bf16 = false;
   c10::intrusive_ptr<kernels::TableRows> rows;
 };
 
 std::map<const c10::TensorImpl*, Kept> kept_by_layers(Network& network) {
   std::map<const c10::TensorImpl*, Kept> kept;
   for (const auto& module : network.modules(/*include_self=*/false)) {
-    if (auto* linear = module->as<LinearImpl>(); linear != nullptr && linear->shadow().defined())
-      kept[linear->weight.unsafeGetTensorImpl()].shadow = linear->shadow();
+    if (auto* linear = module->as<LinearImpl>(); linear != nullptr && linear->is_bf16()) {
+      Kept& of_weight = kept[linear->weight.unsafeGetTensorImpl()];
+      if (linear->keeps_shadow()) of_weight.shadow = linear->shadow();
+      of_weight.in_bf16 = true;
+    }
     if (auto* table = module->as<EmbeddingImpl>())
       kept[table->weight.unsafeGetTensorImpl()].rows = table->rows;
   }
@@ -185,6 +201,7 @@ std::vector<Parameter> trainable_parameters(Network& network, const TrainOptions
     parameter.weight_decay = decays(name) ? options.weight_decay : 0;
     if (const auto found = kept.find(value.unsafeGetTensorImpl()); found != kept.end()) {
       parameter.shadow = found->second.shadow;
+      parameter.in_bf16 = found->second.in_bf16;
       parameter.rows = found->second.rows;
     }
     parameters.push_back(std::move(parameter));

@@ -20,6 +20,11 @@ int64_t layer_of(const std::string& name);
 // Whether it stands before all layers: tables of words and places, and the norms among them.
 bool is_embedding(const Parameter& parameter);
 
+// Puts the network on its device and in its precision. Where blocks are recomputed, no bf16 copies
+// of weights are kept between products either. Error(kUsage) as use_tf32 has it.
+void place_for_training(Network& network, const TrainOptions& options, at::Device device,
+                        Precision precision);
+
 // Weights that `options.freeze` names need no gradient from now on: nothing is computed for them
 // that no trained weight needs. Error(kUsage) at its place for a pattern that matches none, with
 // the nearest name, and where nothing would be left to train.
@@ -27,7 +32,7 @@ std::vector<Frozen> freeze(Network& network, const TrainOptions& options);
 
 // Parameters that require a gradient, under the checkpoint's names, each with its rate and decay
 // (`options.groups`), and what its layer keeps of it (bf16 shadow, looked-up rows). To be asked for
-// after set_precision and freeze. Error(kUsage) for a group that has none of them.
+// after place_for_training and freeze. Error(kUsage) for a group that has none of them.
 std::vector<Parameter> trainable_parameters(Network& network, const TrainOptions& options);
 
 struct WeightCount {

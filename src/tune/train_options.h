@@ -71,6 +71,7 @@ struct TrainOptions {
   std::string precision = "auto";  // auto | fp32 | bf16
   bool tf32 = false;               // fp32 products of a GPU in TF32
   std::string device = "auto";     // auto | cpu | cuda | cuda:N
+  bool cuda_graphs = false;        // passes of small batches recorded once, replayed as one launch
   bool recompute = false;          // blocks keep their input alone for backward
   double cache_frozen = 0;         // GB of disk for what frozen lower layers give; 0: none
   int64_t threads = 0;             // 0: all cores
@@ -132,6 +133,7 @@ void for_each_option(Options& o, Visitor&& visit) {
   visit("precision", o.precision);
   visit("tf32", o.tf32);
   visit("device", o.device);
+  visit("cuda_graphs", o.cuda_graphs);
   visit("recompute", o.recompute);
   visit("cache_frozen", o.cache_frozen);
   visit("threads", o.threads);

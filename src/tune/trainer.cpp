@@ -15,10 +15,12 @@
 #include "tune/arriving_numbers.h"
 #include "tune/batch_loader.h"
 #include "tune/best_tracker.h"
+#include "tune/buckets.h"
 #include "tune/checkpoint.h"
 #include "tune/machine.h"
 #include "tune/not_finite.h"
 #include "tune/optim/adamw_gpu.h"
+#include "tune/replays.h"
 #include "tune/run_identity.h"
 #include "tune/run_progress.h"
 #include "tune/step_parts.h"
@@ -53,10 +55,9 @@ Machine prepare(Network& network, const TrainOptions& options,
   const bool goes_on = options.precision == "auto" && resumed;
   const Precision precision = resolve_precision(
       goes_on ? resumed->state.at("precision").get<std::string>() : options.precision, device);
-  use_tf32(options.tf32, device);
-  network.move_to(device);
-  network.set_precision(precision);
-  network.set_recompute(options.recompute);
+  if (options.cuda_graphs && !device.is_cuda())
+    throw Error(ErrorKind::kUsage, "cuda_graphs is for a GPU: the CPU has no launches to record");
+  place_for_training(network, options, device, precision);
   return {threads, device.str(), precision_name(precision)};
 }
 
@@ -103,11 +104,14 @@ class Trainer {
   void check_criterion() const;
   void require_room() const;
   void warn_of_missing_kernels() const;
+  void prepare_replays();
+  BatchLoader::Prepare make_prepare() const;
 
   void train_step(BatchLoader& batches);
   StepSums run_passes(BatchLoader& batches);
   PassResult run_pass(const MicroBatch& micro);
   void step_there(const StepSums& sums, Stepped told, const Clock& clock);
+  void begin_next_step() const;
   void tell_arrived(bool all);
   [[noreturn]] void refuse(int64_t steps_done, std::vector<int64_t> indices,
                            const NotFinite& failure);
@@ -116,6 +120,7 @@ class Trainer {
 
   bool is_due(const std::string& strategy, int64_t every, int64_t step) const;
   bool evaluate_if_due();
+  void end_steps();
   Metric score_of(const Report& report, double loss) const;
   bool saves_after(int64_t step) const;
   void save(bool is_best);
@@ -156,6 +161,7 @@ class Trainer {
   std::deque<Waiting> waiting_;
   ArrivingNumbers arriving_;
   at::Tensor numbers_there_;
+  std::unique_ptr<Replays> replays_;  // where passes are recorded
 };
 
 Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
@@ -177,9 +183,10 @@ Trainer::Trainer(const TrainerInputs& inputs, const TrainOptions& options,
 
 TrainResult Trainer::run() {
   begin();
+  std::optional<OwnStream> stream;
+  if (replays_) stream.emplace(pipeline_.network().device());
   BatchLoader batches(*inputs_.train, timeline_, static_cast<uint64_t>(options_.seed),
-                      progress_.step, pipeline_.task(),
-                      [this](Batch batch) { return pipeline_.network().stage(std::move(batch)); });
+                      progress_.step, pipeline_.task(), make_prepare());
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
@@ -194,6 +201,13 @@ TrainResult Trainer::run() {
     if (saves_after(progress_.step)) save(/*is_best=*/false);
   }
   return finish(/*interrupted=*/false);
+}
+
+// What the loader's thread does to each batch.
+BatchLoader::Prepare Trainer::make_prepare() const {
+  return [this](Batch batch) {
+    return pipeline_.network().stage(replays_ ? in_bucket(std::move(batch)) : std::move(batch));
+  };
 }
 
 // The whole of training, for every task. A loss is a sum and a count, divided once: the gradient
@@ -238,6 +252,7 @@ StepSums Trainer::run_passes(BatchLoader& batches) {
 // Forward and backward.
 PassResult Trainer::run_pass(const MicroBatch& micro) {
   try {
+    if (replays_) return replays_->run(micro.batch);
     const Pass& pass = parts_.pass_there ? parts_.pass_there : parts_.pass;
     return pass(pipeline_.network().place(micro.batch));
   } catch (const NotFinite& failure) {
@@ -252,10 +267,14 @@ void Trainer::step_there(const StepSums& sums, Stepped told, const Clock& clock)
                                {count, options_.max_grad_norm, sums.numbers_there});
   ++progress_.step;
   arriving_.send(sums.numbers_there);
-  clear_gradients(parts_.parameters());
+  begin_next_step();
   told.seconds = clock.seconds();
   waiting_.push_back({std::move(told), count, sums.indices});
   tell_arrived(/*all=*/false);
+}
+
+void Trainer::begin_next_step() const {
+  replays_ ? replays_->zero_gradients() : clear_gradients(parts_.parameters());
 }
 
 // A failed step and those after it have moved nothing: its samples are tried on the weights that it
@@ -316,6 +335,12 @@ bool Trainer::is_due(const std::string& strategy, int64_t every, int64_t step) c
   return strategy == "steps" ? step % every == 0 : timeline_.ends_epoch(step);
 }
 
+// The memory of gradients makes room for the bf16 copies that an evaluation has again.
+void Trainer::end_steps() {
+  if (options_.recompute) kernels::release_kept_memory();
+  pipeline_.network().eval();
+}
+
 bool Trainer::evaluate_if_due() {
   const int64_t step = progress_.step;
   const bool is_asked_for =
@@ -325,7 +350,7 @@ bool Trainer::evaluate_if_due() {
   const Clock clock;
   parts_.optimizer->flush();  // whoever evaluates may read more than looked-up rows
   refuse_diverged(parts_.parameters(), step);
-  pipeline_.network().eval();
+  end_steps();
   const Regularisers::Evaluated weights(parts_.regularisers);
   auto [report, loss] = inputs_.evaluate();
   pipeline_.network().train();
@@ -387,6 +412,7 @@ void Trainer::begin() {
   if (inputs_.begin) inputs_.begin();
   if (!inputs_.resume) checkpoints_.refuse_existing();
   warn_of_missing_kernels();
+  prepare_replays();
   pipeline_.network().train();
   clear_gradients(parts_.parameters());
   std::vector<std::string> regularisers;
@@ -439,6 +465,20 @@ void Trainer::warn_of_missing_kernels() const {
                        why));
 }
 
+void Trainer::prepare_replays() {
+  if (!options_.cuda_graphs) return;
+  const Network& network = pipeline_.network();
+  std::string why = missing_recordings(network.device());
+  if (why.empty())
+    why = cannot_replay(pipeline_.task(), !parts_.regularisers.is_empty(),
+                        parts_.pass_there != nullptr, options_.recompute);
+  if (!why.empty())
+    return warn()(fmt::format("cuda_graphs: passes are run launch by launch: {}", why));
+  replays_ = std::make_unique<Replays>(Replays::Inputs{parts_.pass_there, pipeline_.task(), network,
+                                                       parts_.parameters(),
+                                                       recordings_on(network.device()), warn()});
+}
+
 // What a run that goes on has written already is replaced, not added to.
 void Trainer::require_room() const {
   const WeightCount weights = count_weights(pipeline_.network());
@@ -471,7 +511,7 @@ void Trainer::check_criterion() const {
 TrainResult Trainer::finish(bool interrupted) {
   tell_arrived(/*all=*/true);
   parts_.optimizer->flush();
-  pipeline_.network().eval();
+  end_steps();
   refuse_diverged(parts_.parameters(), progress_.step);
   if (!interrupted) {
     parts_.regularisers.begin_evaluation();

@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/json.h"
 #include "data/tokenizer/training/seed_pieces.h"
 #include "data/tokenizer/training/train_tokenizer.h"
 #include "data/tokenizer_testing.h"
@@ -156,6 +157,55 @@ TEST(TrainTokenizer, SavesWhatItCanRead) {
     EXPECT_EQ(sequence.offsets.front(), (Span{0, 0})) << algorithm;  // <s> or [CLS]
     EXPECT_EQ(tokenizer->decode(sequence.ids, true), "the cats") << algorithm;
   }
+}
+
+using Roles = std::map<std::string, std::string>;
+
+// What a file says of the special tokens.
+Roles roles_in(const std::string& path) {
+  Roles roles;
+  const Json document = read_json(path, ErrorKind::kModel);
+  for (const auto& [key, value] : document.items()) {
+    if (key.ends_with("_token")) roles[key] = value.get<std::string>();
+  }
+  return roles;
+}
+
+// Of both files, which must agree.
+Roles trained_roles(const std::string& algorithm, const std::string& special_tokens = "") {
+  const TemporaryFolder folder;
+  const std::string data = folder.write("t.txt", "the cat sat on the mat\n");
+  std::vector<std::string> words = {"algorithm=" + algorithm, "vocab_size=300"};
+  if (!special_tokens.empty()) words.push_back("special_tokens=" + special_tokens);
+  train(folder, data, words);
+  Roles roles = roles_in(folder.path() + "/out/tokenizer_config.json");
+  EXPECT_EQ(roles_in(folder.path() + "/out/special_tokens_map.json"), roles) << algorithm;
+  return roles;
+}
+
+TEST(TrainTokenizer, NamesWhatSpecialTokensAreFor) {
+  const Roles roberta = {{"bos_token", "<s>"},    {"cls_token", "<s>"},   {"eos_token", "</s>"},
+                         {"sep_token", "</s>"},   {"pad_token", "<pad>"}, {"unk_token", "<unk>"},
+                         {"mask_token", "<mask>"}};
+  for (const char* algorithm : {"byte_level_bpe", "bpe", "unigram"})
+    EXPECT_EQ(trained_roles(algorithm), roberta) << algorithm;
+  Roles bert = {{"cls_token", "[CLS]"},
+                {"sep_token", "[SEP]"},
+                {"pad_token", "[PAD]"},
+                {"unk_token", "[UNK]"},
+                {"mask_token", "[MASK]"}};
+  EXPECT_EQ(trained_roles("wordpiece"), bert);  // it writes nothing
+  bert["bos_token"] = "[BOS]", bert["eos_token"] = "[EOS]";
+  EXPECT_EQ(
+      trained_roles("wordpiece", "['[PAD]','[UNK]','[CLS]','[SEP]','[MASK]','[BOS]','[EOS]']"),
+      bert);
+  EXPECT_EQ(trained_roles("byte_level_bpe", "['<|endoftext|>']"),
+            (Roles{{"bos_token", "<|endoftext|>"}, {"eos_token", "<|endoftext|>"}}));
+  EXPECT_EQ(trained_roles("unigram", "['<pad>','</s>','<unk>']"),
+            (Roles{{"eos_token", "</s>"},
+                   {"sep_token", "</s>"},
+                   {"pad_token", "<pad>"},
+                   {"unk_token", "<unk>"}}));  // T5's
 }
 
 TEST(TrainTokenizer, SaysWhatIsWrong) {

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import write_run
 
-# The driver of a machine with two GPUs, as far as hone asks it.
+# The driver of a machine with two GPUs, as far as hone asks it: the second is older than Ampere.
 DRIVER = r"""
 #include <stdio.h>
 int cuInit(unsigned flags) { return 0; }
@@ -18,7 +18,10 @@ int cuDeviceGetName(char *text, int size, int device) {
   return 0;
 }
 int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = (size_t)device << 30; return 0; }
-int cuDeviceGetAttribute(int *value, int attribute, int device) { *value = 0; return 0; }
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  *value = attribute == 75 ? (device == 10 ? 8 : 7) : 0; /* the major compute capability */
+  return 0;
+}
 int cuGetErrorString(int error, const char **text) { *text = "not in this test"; return 0; }
 int cuDevicePrimaryCtxRetain(void) { return 1; }
 int cuCtxGetCurrent(void) { return 1; }
@@ -40,11 +43,14 @@ def driver_folder(tmp_path_factory):
     return folder
 
 
-def test_names_each_gpu_with_its_memory(hone, driver_folder):
+def test_names_each_gpu_with_its_memory_and_one_without_bf16(hone, driver_folder):
     environment = {"LD_LIBRARY_PATH": str(driver_folder)}
     said = json.loads(hone("env", "--json", env=environment).stdout)
-    assert said["gpus"] == ["Test GPU 10, 10.0 GiB", "Test GPU 11, 11.0 GiB"]
-    assert "Test GPU 10, 10.0 GiB, Test GPU 11, 11.0 GiB" in hone("env", env=environment).stdout
+    assert said["gpus"] == ["Test GPU 10, 10.0 GiB", "Test GPU 11, 11.0 GiB, no bf16"]
+    assert (
+        "Test GPU 10, 10.0 GiB, Test GPU 11, 11.0 GiB, no bf16"
+        in hone("env", env=environment).stdout
+    )
 
 
 @pytest.mark.parametrize("isa", ["SSE41", "AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"])

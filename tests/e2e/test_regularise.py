@@ -37,9 +37,9 @@ def test_other_regularisers_are_refused_at_resume(hone, tiny_model, tmp_path):
     message = hone("train", config, "--resume", "train.num_train_epochs=3", code=2).stderr
     assert "its regularisers were fgm, now they would be none" in message
     told = hone(
-        "train", config, "--resume", "train.num_train_epochs=3", "regularise.fgm.epsilon=0.1"
+        "train", config, "--resume", "train.num_train_epochs=3", "regularise.fgm.epsilon=0.2"
     ).stderr
-    assert re.search(r'warning: regularise.fgm was {"epsilon":1.0} before', told), told
+    assert re.search(r'warning: regularise.fgm was {"epsilon":0.1} before', told), told
 
 
 @pytest.mark.parametrize(

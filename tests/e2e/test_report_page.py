@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import write_jsonl
+from conftest import write_jsonl, write_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAGES = ["two", "twelve", "many", "multi", "number", "entities"]
@@ -185,6 +185,51 @@ def test_everything_can_be_read(open_page, name):
     for width, scheme in VIEWS:
         page = open_page(name, width, scheme, unfolded=True)
         assert page.evaluate(FAULTS) == [], (width, scheme)
+
+
+@pytest.fixture(scope="module")
+def sweep_page(hone, tiny_model, tmp_path_factory):
+    """Axes of a rate, of sections, of one value only, and of the score."""
+    folder = tmp_path_factory.mktemp("sweep")
+    config = write_run(folder, tiny_model, output="swept", num_train_epochs=1)
+    keys = (
+        "{train.learning_rate: [1e-5, 2e-3], regularise: [{}, {fgm: {epsilon: 0.1}}], "
+        "train.per_device_train_batch_size: [4]}"
+    )
+    path = folder / "sweep.yaml"
+    path.write_text(config.read_text() + f"sweep: {{keys: {keys}}}\n")
+    hone("sweep", path)
+    return folder / "swept/sweep.html"
+
+
+# Labels that lines may cross, or that lie over each other; and how much of its card the picture has.
+PICTURE = r"""() => {
+  const svg = document.querySelector("svg.parallel"), faults = [];
+  const axes = [...svg.querySelectorAll(".axis")].map(e => e.getBoundingClientRect());
+  const top = axes[0].top, bottom = axes[0].bottom;
+  const texts = [...svg.querySelectorAll("text")].map(e => [e, e.getBoundingClientRect()]);
+  texts.forEach(([text, box], i) => {
+    const has_ground = getComputedStyle(text).paintOrder.startsWith("stroke");
+    if (!has_ground && box.bottom > top && box.top < bottom)
+      faults.push(`${text.textContent} stands among the lines`);
+    for (const [other, its] of texts.slice(i + 1))
+      if (box.left < its.right && its.left < box.right && box.top < its.bottom && its.top < box.bottom)
+        faults.push(`${text.textContent} lies over ${other.textContent}`);
+  });
+  return [faults, axes.length, svg.getBoundingClientRect().width / svg.closest(".scroll").clientWidth];
+}"""
+
+
+def test_a_sweeps_picture_can_be_read(browser, sweep_page):
+    for width, scheme in VIEWS:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.goto(f"file://{sweep_page}")
+        assert page.evaluate(FAULTS) == [], (width, scheme)
+        faults, axes, share = page.evaluate(PICTURE)
+        assert faults == [] and axes == 4 and share >= 0.99, (width, scheme)
+        best = json.loads(sweep_page.with_suffix(".json").read_text())["trials"][0]["trial"]
+        assert f"the best one, {best}" in page.inner_text("main")
+        page.close()
 
 
 def test_title_is_the_run(open_page, run_of):

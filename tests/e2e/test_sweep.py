@@ -25,6 +25,8 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_end(hone, tiny_model, tmp_p
     whole, killed = (sweep_of(tmp_path, tiny_model, name, section) for name in ("whole", "killed"))
     told = hone("sweep", whole)
     assert "failed: " in told.stdout and "best.yaml" in told.stdout
+    assert told.stderr.count("a fresh one") == 2  # by the first trial, and of all at the end
+    assert "3 of 3 trials said: " in told.stderr
     run = subprocess.Popen(
         [HONE, "sweep", killed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     )

@@ -395,18 +395,32 @@ TEST(KernelsAttention, AStepOfOneSequenceIsTheSameBitsBesideOthersAndOnAnyThread
   at::set_num_threads(before);
 }
 
+// With a bias each query head has keys of its own, as T5's have.
+Step with_bias(Step step) {
+  AttentionInputs& x = step.inputs;
+  for (at::Tensor* keys : {&x.k, &x.v}) *keys = keys->repeat({1, 3, 1});
+  x.bias = normal({6, 8}, 4);
+  x.bucket_of = logarithmic_buckets(8);
+  return step;
+}
+
 // As with a cache whose keys are turned, against all tokens in one go.
 TEST(KernelsAttention, AStepIsARowOfTheWhole) {
   on_every_target([] {
-    for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-      const Step whole = step_of({600}, {600}, {0}, type, 32, 0);
+    for (const auto& [type, is_biased] :
+         std::vector<std::pair<at::ScalarType, bool>>{{at::kFloat, false},
+                                                      {at::kBFloat16, false},
+                                                      {at::kFloat, true},
+                                                      {at::kBFloat16, true}}) {
+      const Step plain = step_of({600}, {600}, {0}, type, 32, 0),
+                 whole = is_biased ? with_bias(plain) : plain;
       const at::Tensor all = attention(whole.inputs, whole.options);
       for (const int32_t n : {1, 16, 255, 257, 600}) {
         AttentionInputs last = whole.inputs;
         last.q = last.q.slice(0, n - 1, n);
         last.of_q = stretches({1});
         last.of_k.lengths = at::tensor({n}, at::kInt);
-        EXPECT_TRUE(at::equal(attention(last, whole.options)[0], all[n - 1])) << n;
+        EXPECT_TRUE(at::equal(attention(last, whole.options)[0], all[n - 1])) << n << is_biased;
       }
     }
   });

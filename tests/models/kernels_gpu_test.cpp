@@ -209,6 +209,56 @@ TEST(KernelsGpu, DropoutDropsWhatTheCpuDrops) {
   });
 }
 
+// ---- a seed that stands in memory: what is recorded once decides anew each time it runs ----
+
+constexpr uint64_t kOfNoUse = 1;  // a seed by value, which the one in memory takes the place of
+
+TEST(KernelsGpu, DropoutDecidesByTheSeedThatItFindsInMemory) {
+  on_every_card([](const CardToTest& card) {
+    const at::Tensor x = normal({23, 640}, 1), keys = at::arange(23, at::kLong) * int64_t{77777},
+                     seed = at::zeros({1}, at::TensorOptions(at::kLong).device(card.device));
+    for (const uint64_t of : {77ULL, 0xfedcba9876543210ULL}) {
+      seed.fill_(static_cast<int64_t>(of));
+      const at::Tensor there = gpu::dropout(card.on, x.to(card.device), keys.to(card.device),
+                                            dropout_decisions(0.3, kOfNoUse, 4), seed);
+      EXPECT_TRUE(
+          at::equal(there.cpu(), dropout(x, {.p = 0.3, .seed = of, .site = 4, .keys = keys})))
+          << of;
+    }
+  });
+}
+
+TEST(KernelsGpu, NormAndItsGradientsDecideByTheSeedThatTheyFindInMemory) {
+  on_every_card([](const CardToTest& card) {
+    const at::Tensor x = normal({9, 384}, 1), residual = normal({9, 384}, 2),
+                     weight = leaf(normal({384}, 3), card.device),
+                     keys = at::arange(9, at::kLong).to(card.device),
+                     seed = at::zeros({1}, at::TensorOptions(at::kLong).device(card.device));
+    const auto of = [&](uint64_t by_value, const at::Tensor& placed) {
+      const at::Tensor here = leaf(x, card.device);
+      const at::Tensor y = gpu::norm(card.on, {.x = here,
+                                               .residual = residual.to(card.device),
+                                               .weight = weight,
+                                               .eps = 1e-6,
+                                               .centred = false,
+                                               .dropout = dropout_decisions(0.4, by_value, 2),
+                                               .keys = keys,
+                                               .placed_seed = placed});
+      y.square().sum().backward();
+      return std::pair(y.detach().cpu(), here.grad().cpu());
+    };
+    std::vector<at::Tensor> masks;
+    for (const uint64_t value : {5ULL, 6ULL}) {
+      seed.fill_(static_cast<int64_t>(value));
+      const auto [expected, gradient] = of(value, {});
+      const auto [actual, its_gradient] = of(kOfNoUse, seed);
+      EXPECT_TRUE(at::equal(actual, expected) && at::equal(its_gradient, gradient)) << value;
+      masks.push_back(gradient.eq(0));
+    }
+    EXPECT_FALSE(at::equal(masks[0], masks[1])) << "two replays drop other values";
+  });
+}
+
 // ---- embeddings ----
 
 struct TablesToSum {
@@ -264,6 +314,32 @@ TEST(KernelsGpu, AFrozenTableGetsNoGradient) {
     EXPECT_FALSE(words.grad().defined());
     EXPECT_TRUE(positions.grad().slice(0, 0, 5).eq(1).all().item<bool>());
     EXPECT_TRUE(positions.grad()[5].eq(0).all().item<bool>());
+  });
+}
+
+TEST(KernelsGpu, AnEmptyBatchHasNoRowsAndGivesNoGradient) {
+  on_every_card([](const CardToTest& card) {
+    const at::Tensor table = leaf(normal({4, 8}, 1), card.device),
+                     none = at::zeros({0}, at::kLong).to(card.device);
+    const at::Tensor sum = gpu::embedding_sum(card.on, {{table, none}}, 0, 1);
+    EXPECT_EQ(gpu::dropout(card.on, sum.detach(), none, dropout_decisions(0.5, 1, 1)).numel(), 0);
+    sum.sum().backward();
+    EXPECT_TRUE(table.grad().eq(0).all().item<bool>());
+  });
+}
+
+TEST(KernelsGpu, ASequenceOfAHundredThousandTokensIsEmbeddedAndDropped) {
+  on_every_card([](const CardToTest& card) {
+    constexpr int64_t kTokens = 100'000;
+    const at::Tensor words = at::arange(kTokens, at::kLong) * 7919 % 40;
+    check_embedding_sum(card, {{normal({40, 2}, 1)}, {words}}, kTokens, 1);
+    const at::Tensor x = normal({kTokens, 2}, 2);
+    const DropoutOptions how{
+        .p = 0.1, .seed = 3, .site = 1, .keys = at::arange(kTokens, at::kLong)};
+    EXPECT_TRUE(at::equal(gpu::dropout(card.on, x.to(card.device), how.keys.to(card.device),
+                                       dropout_decisions(how.p, how.seed, how.site))
+                              .cpu(),
+                          dropout(x, how)));
   });
 }
 

@@ -1,5 +1,6 @@
 // Weights in 4 bits beside bitsandbytes: tests/golden/nf4.py wrote what it makes of them.
 #include "models/kernels/nf4.h"
+#include "models/kernels/product.h"
 #include "models/kernels_testing.h"
 #include "models/weights.h"
 
@@ -99,11 +100,53 @@ TEST(Nf4, EqualScalesAndZerosComeBackAsTheyAre) {
   }
 }
 
+// Layers of equal input, of which panels hold rows of two, and rows begin within a block or a byte.
+struct Nf4Layers {
+  std::vector<Nf4> parts;
+  at::Tensor values;  // fp32, one below the other
+
+  Nf4Layers(std::initializer_list<int64_t> rows, int64_t columns) {
+    std::vector<at::Tensor> all;
+    for (const int64_t count : rows) {
+      parts.push_back(to_nf4(normal({count, columns}, static_cast<uint64_t>(count)), true));
+      all.push_back(values_of(parts.back()));
+    }
+    values = at::cat(all);
+  }
+};
+
+TEST(Nf4, ProductsThatWritePanelsEqualThoseOfTheWholeWeight) {
+  on_every_target([] {
+    for (const Nf4Layers& layers :
+         {Nf4Layers({70, 33}, 101), Nf4Layers({96, 48, 16}, 144), Nf4Layers({5}, 8)}) {
+      const Nf4Weight weight(layers.parts);
+      const at::Tensor bias = normal({weight.rows()}, 5);
+      for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+        for (const int64_t rows : {3, 77}) {
+          const at::Tensor x = normal({rows, weight.columns()}, 6, type);
+          EXPECT_TRUE(product(x, weight, bias).equal(product(x, layers.values.to(type), bias)))
+              << weight.columns() << " columns, " << rows << " rows, " << type;
+        }
+      }
+    }
+  });
+}
+
+TEST(Nf4, GradientsThatWritePanelsEqualThoseOfTheWholeWeight) {
+  const Nf4Layers layers({96, 48, 16}, 144);
+  const Nf4Weight weight(layers.parts);
+  const at::Tensor g = normal({77, 160}, 7, at::kBFloat16), whole = layers.values.to(at::kBFloat16);
+  EXPECT_EQ(has_product_gradients(g, weight), has_product_gradients(g, whole));
+  if (!has_product_gradients(g, weight)) GTEST_SKIP() << "this processor multiplies no bf16";
+  EXPECT_TRUE(product_input_gradient(g, weight).equal(product_input_gradient(g, whole)));
+}
+
 TEST(Nf4, RefusesOtherThanAMatrixInFp32) {
   EXPECT_THROW(to_nf4(at::zeros({64}), false), c10::Error);
   EXPECT_THROW(to_nf4(at::zeros({2, 64}, at::kBFloat16), false), c10::Error);
   const Nf4 weight = to_nf4(at::ones({2, 64}), false);
   EXPECT_THROW(write_nf4(weight, at::zeros({64, 2})), c10::Error);
+  EXPECT_THROW(product(at::zeros({3, 2}), Nf4Weight({weight}), std::nullopt), c10::Error);
 }
 
 }  // namespace

@@ -182,6 +182,42 @@ TEST(KeyValueCache, MovesNothingWhereSequencesLeave) {
   EXPECT_EQ(expected.append(cache, {1, 1}).k.const_data_ptr(), before);
 }
 
+// Beams of two prompts, and then of one, which take each other's places.
+TEST(KeyValueCache, BeamsAreReorderedWhereTheyLie) {
+  KeyValueCache cache(1);
+  Expected expected(2);
+  expected.append(cache, {6, 4});
+  const auto next = [&](const std::vector<int64_t>& order) {
+    cache.select(order);
+    expected.select(order);
+    const KeyValueCache::View all = expected.append(cache, std::vector<int64_t>(order.size(), 1));
+    expected.expect(all);
+    return all.k.storage().data();
+  };
+  const void* const memory = next({0, 0, 0, 1, 1, 1});
+  for (const std::vector<int64_t>& order : std::vector<std::vector<int64_t>>{{2, 1, 0, 3, 4, 5},
+                                                                             {1, 0, 1, 5, 5, 3},
+                                                                             {0, 0, 0, 4, 3, 3},
+                                                                             {2, 0, 5, 4},
+                                                                             {3, 2},
+                                                                             {1, 0}})
+    EXPECT_EQ(next(order), memory) << order[0] << order[1];
+}
+
+// What follows a cut is another token, though it stands where one stood that beams shared.
+TEST(KeyValueCache, BeamsThatWereCutAreNotTakenForEqual) {
+  KeyValueCache cache(1);
+  Expected expected(1);
+  expected.append(cache, {5});
+  for (const std::vector<int64_t>& order : std::vector<std::vector<int64_t>>{{0, 0}, {1, 0}}) {
+    cache.select(order);
+    expected.select(order);
+    cache.cut(0, 3);
+    expected.cut(0, 3);
+    expected.expect(expected.append(cache, {2, 1}));
+  }
+}
+
 // Each time one leaves and another one comes.
 TEST(KeyValueCache, SequencesThatJoinSeldomMoveTheOthers) {
   for (const bool grows : {true, false}) {

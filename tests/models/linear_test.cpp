@@ -3,8 +3,14 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "models/kernels/activation.h"
 #include "models/layers/gated_product.h"
+#include "models/layers/packed_weights.h"
 
 namespace hone {
 namespace {
@@ -71,6 +77,42 @@ TEST(Linear, ProductsReadTheShadowAndGradientsReachTheMaster) {
   EXPECT_TRUE(run(layer, x).equal(y));  // the shadow is as old as its last refresh
   layer->refresh_shadow();
   EXPECT_FALSE(run(layer, x).equal(y));
+}
+
+// A bf16 copy that is made for each product has the bits of one that is kept, and is never old.
+TEST(Linear, ComputesTheSameWithoutAKeptCopy) {
+  Linear kept(24, 40), frugal(24, 40);
+  frugal->keep_shadow(false);
+  const auto outcome = [](Linear layer) {
+    const at::Tensor x =
+        at::sin(at::arange(17 * 24, at::kFloat)).view({17, 24}).to(at::kBFloat16).requires_grad_();
+    const at::Tensor y = run(layer, x);
+    y.backward(at::cos(at::arange(17 * 40, at::kFloat)).view({17, 40}).to(at::kBFloat16));
+    std::vector found{y.detach(), x.grad(), layer->weight.grad(), layer->bias.grad()};
+    layer->zero_grad();
+    return found;
+  };
+  const auto expect_equal = [&] {
+    const auto expected = outcome(kept), found = outcome(frugal);
+    for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << i;
+  };
+  for (Linear layer : {kept, frugal}) {
+    layer->initialise(0.5, 1);
+    layer->set_precision(Precision::kBf16);
+  }
+  EXPECT_FALSE(frugal->shadow().defined());
+  expect_equal();
+  for (Linear layer : {kept, frugal}) {
+    const c10::AutoGradMode no_grad(false);
+    layer->weight.mul_(1.7);
+    if (layer->shadow().defined()) layer->refresh_shadow();
+  }
+  expect_equal();
+  frugal->eval();
+  EXPECT_TRUE(frugal->shadow().equal(kept->shadow()));
+  expect_equal();
+  frugal->train();
+  EXPECT_FALSE(frugal->shadow().defined());
 }
 
 // A gated activation's value is computed again where it was kept before: to the last bit.
@@ -227,6 +269,25 @@ void fill(std::vector<Linear>& layers) {
   }
 }
 
+TEST(JoinedLinear, ComputesTheSameWithoutKeptCopies) {
+  std::vector<Linear> layers = three_layers(true), frugal = three_layers(true);
+  const JoinedLinear joined(layers), of_frugal(frugal);
+  fill(layers), fill(frugal);
+  const at::Tensor x = at::sin(at::arange(17 * 64, at::kFloat)).view({17, 64}).to(at::kBFloat16);
+  for (Linear& layer : frugal) layer->keep_shadow(false);
+  for (auto* all : {&layers, &frugal}) {
+    for (Linear& layer : *all) layer->set_precision(Precision::kBf16);
+  }
+  EXPECT_FALSE(frugal[0]->joined_memory()->shadow.defined());
+  const at::Tensor expected = run(joined, x);
+  EXPECT_TRUE(run(of_frugal, x).equal(expected));
+  for (Linear& layer : frugal) layer->eval();
+  EXPECT_TRUE(frugal[0]->joined_memory()->shadow.equal(layers[0]->joined_memory()->shadow));
+  EXPECT_TRUE(run(of_frugal, x).equal(expected));
+  for (Linear& layer : frugal) layer->train();
+  EXPECT_FALSE(frugal[0]->joined_memory()->shadow.defined());
+}
+
 TEST(JoinedLinear, EqualsItsLayersInEveryPrecisionWithAndWithoutBias) {
   for (const bool has_bias : {true, false}) {
     std::vector<Linear> layers = three_layers(has_bias), alone = three_layers(has_bias);
@@ -247,6 +308,64 @@ TEST(JoinedLinear, EqualsItsLayersInEveryPrecisionWithAndWithoutBias) {
           << "bias " << has_bias;
     }
   }
+}
+
+struct SomeLayers : torch::nn::Module {
+  explicit SomeLayers(std::vector<Linear> layers) {
+    for (size_t i = 0; i < layers.size(); ++i)
+      register_module("layer" + std::to_string(i), layers[i]);
+  }
+};
+
+// Sizes that fill neither panels nor steps of the block products, and some that do.
+TEST(PackedWeights, GiveTheSameBitsInEveryPrecision) {
+  for (const auto& [in, out] : std::vector<std::pair<int64_t, int64_t>>{{128, 128}, {300, 150}}) {
+    const std::vector<Linear> layers = {Linear(in, out), Linear(in, out, /*has_bias=*/false)},
+                              parts = {Linear(in, 64), Linear(in, 7)};
+    const JoinedLinear joined(parts);
+    std::vector<Linear> all = {layers[0], layers[1], parts[0], parts[1]};
+    SomeLayers module(all);
+    fill(all);
+    const c10::AutoGradMode no_grad(false);
+    for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+      for (Linear layer : all) layer->set_precision(precision);
+      for (const int64_t rows : {1, 5, 8, 9, 64, 131}) {
+        at::Tensor x = at::sin(at::arange(rows * in, at::kFloat)).view({rows, in});
+        if (precision == Precision::kBf16) x = x.to(at::kBFloat16);
+        const auto results = [&] {
+          return std::vector<at::Tensor>{run(layers[0], x), run(layers[1], x), run(joined, x),
+                                         Linear(layers[1])->wide_product(x, layers[0]->bias)};
+        };
+        const std::vector<at::Tensor> expected = results();
+        const PackedWeights packed(module);
+        const std::vector<at::Tensor> found = results();
+        for (size_t i = 0; i < found.size(); ++i)
+          EXPECT_TRUE(found[i].equal(expected[i])) << i << ", rows " << rows << ", in " << in;
+      }
+    }
+  }
+}
+
+TEST(PackedWeights, AreUsedAsLongAsTheyLiveAndWhereNothingIsDifferentiated) {
+  Linear layer(64, 32);
+  layer->initialise(0.5, 1);
+  SomeLayers module(std::vector<Linear>{layer});
+  const at::Tensor x = at::sin(at::arange(3 * 64, at::kFloat)).view({3, 64});
+  const at::Tensor before = run(layer, x).detach();
+  auto packed = std::make_unique<const PackedWeights>(module);
+  {
+    const c10::AutoGradMode no_grad(false);
+    layer->weight.mul_(2);  // not while they live, but it shows which is read
+    EXPECT_TRUE(run(layer, x).equal(before));
+  }
+  EXPECT_FALSE(run(layer, x).equal(before));
+  packed.reset();
+  const c10::AutoGradMode no_grad(false);
+  EXPECT_FALSE(run(layer, x).equal(before));
+  const PackedWeights again(module);
+  layer->set_precision(Precision::kInt8);
+  EXPECT_LT(distance(run(layer, x), 2 * before), 0.02);
+  EXPECT_FALSE(run(layer, x).equal(2 * before));
 }
 
 TEST(JoinedLinear, RefusesLayersOfWhichSomeHaveNoBias) {

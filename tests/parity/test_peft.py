@@ -3,6 +3,7 @@
 The probe is looked for in HONE_BUILD, else in build/release.
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from test_training import (  # noqa: E402
     decay_groups,
     padded,
     run_probe,
+    write_rows,
     write_tiny_model,
 )
 
@@ -268,6 +270,9 @@ def test_pissa_begins_and_trains_as_pefts_and_is_saved_for_the_whole_base_model(
     "form",
     [
         {"peft_type": "LORA", "r": 4},
+        {"peft_type": "LORA", "r": 2, "use_rslora": True, "use_dora": True},
+        {"peft_type": "IA3", "target_modules": ["key", "dense"], "feedforward_modules": ["dense"]},
+        {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3},
         {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 3, "prefix_projection": True},
         {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3},
         {"peft_type": "LN_TUNING"},
@@ -549,20 +554,115 @@ def test_pefts_folder_merges_into_a_model_of_equal_logits(tmp_path, options):
         assert (bare(ids).logits - theirs).abs().max() > 1e-3
 
 
-def trained_adapters(hone_model, tmp_path):
-    """Two adapters of one base model, of different ranks and targets, as hone trained them."""
+def save_labels(model, folder):
+    """Beside an adapter's folder, which has none: Transformers' config.json with those of the rows."""
+    config = model.get_base_model().config
+    config.architectures = [type(model.get_base_model()).__name__]
+    config.id2label = dict(enumerate("abc"))
+    config.label2id = {label: place for place, label in enumerate("abc")}
+    config.save_pretrained(folder)
+
+
+def virtual_tokens_of_peft(tmp_path, kind, **options):
+    """PEFT's model, and the folders of its base and of itself."""
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    model = random_adapter(base, adapter, kind=kind, num_virtual_tokens=3, **options)
+    save_labels(model, adapter)
+    return model, base, adapter
+
+
+def go_on(tmp_path, adapter):
+    """A run that goes on with an adapter, at a rate that changes nothing."""
+    write_rows(tmp_path / "rows.jsonl", "classify", 12)
+    config = {
+        "model": {"path": str(adapter)},
+        "task": {"name": "classify", "labels": list("abc")},
+        "data": {"train": {"path": str(tmp_path / "rows.jsonl")}},
+        "train": {"max_steps": 1, "learning_rate": 1e-30, "precision": "fp32"}
+        | {"eval_strategy": "no"},
+        "output": {"dir": str(tmp_path / "run")},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    command = [str(HONE), "train", str(tmp_path / "run.yaml"), "--overwrite"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        (peft.PromptTuningConfig, {}),
+        (peft.PrefixTuningConfig, {}),
+        (peft.PrefixTuningConfig, {"prefix_projection": True, "encoder_hidden_size": 16}),
+        (peft.PromptEncoderConfig, {"encoder_hidden_size": 16}),  # P-tuning
+    ],
+)
+def test_virtual_tokens_that_peft_trained_go_on_with_equal_logits(tmp_path, kind, options):
+    model, base, adapter = virtual_tokens_of_peft(tmp_path, kind, **options)
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 0, done.stderr
+    assert "the adapter goes on, its head too" in done.stderr, done.stderr
+    folder = tmp_path / "run/model"
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    inputs = tokenizer([row["text"] for row in rows], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**inputs).logits.softmax(-1)
+        bare = model.base_model(**inputs).logits.softmax(-1)
+        again = loaded_by_peft(folder, "classify", base).eval()(**inputs).logits.softmax(-1)
+    assert (bare - expected).abs().max() > 1e-3  # they matter
+    assert torch.allclose(again, expected, atol=2e-6)
+    command = [str(HONE), "predict", str(folder), str(tmp_path / "rows.jsonl"), "--precision"]
+    told = subprocess.run([*command, "fp32"], check=True, capture_output=True, text=True).stdout
+    ours = [json.loads(line)["scores"] for line in told.splitlines()]
+    found = torch.tensor([[scores[label] for label in "abc"] for scores in ours])
+    assert torch.allclose(found, expected, atol=2e-6), (found - expected).abs().max()
+
+
+def test_an_adapter_whose_head_is_missing_goes_on_with_a_fresh_one_or_not_at_all(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    model = random_adapter(base, adapter, r=4, target_modules=["query"])
+    weights = load_file(adapter / "adapter_model.safetensors")
+    without = {name: value for name, value in weights.items() if "lora" in name}
+    assert len(without) < len(weights)
+    save_file(without, adapter / "adapter_model.safetensors")
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 0 and "with a fresh head" in done.stderr, done.stderr
+    save_labels(model, adapter)  # the run's labels: the head should be there
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 4 and "classifier" in done.stderr, done.stderr
+
+
+def test_virtual_tokens_of_peft_are_not_merged(tmp_path):
+    _, _, adapter = virtual_tokens_of_peft(tmp_path, peft.PromptTuningConfig)
+    merge = [str(HONE), "merge", str(adapter), str(tmp_path / "merged")]
+    done = subprocess.run(merge, capture_output=True, text=True)
+    assert done.returncode == 2 and "virtual tokens" in done.stderr, done.stderr
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.fixture(scope="module")
+def two_adapters(tmp_path_factory):
+    """A base model, and two adapters of it, of different ranks and targets, as hone trained them."""
+    folder = tmp_path_factory.mktemp("two")
+    base = folder / "model"
+    base.mkdir()
+    write_tiny_model(base)
     forms = [
         {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["query", "value"]},
         {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["query", "dense"]},
     ]
     folders = []
     for place, form in enumerate(forms):
-        folder = tmp_path / f"run{place}"
-        folder.mkdir()
+        run = folder / f"run{place}"
+        run.mkdir()
         train = {"learning_rate": 1e-2, "seed": 42 + place}
-        run_probe(folder, hone_model, "classify", train, peft=form)
-        folders.append(folder / "final")
-    return folders
+        run_probe(run, base, "classify", train, peft=form)
+        folders.append(run / "final")
+    return base, folders
 
 
 def changes_of(folder, base):
@@ -572,46 +672,86 @@ def changes_of(folder, base):
     return {name: merged[name] - before[name] for name in before if name in merged}
 
 
-@pytest.mark.parametrize("combination", ["linear", "ties"])
-def test_adapters_are_combined_as_pefts_merge_utils_do(tmp_path, combination):
-    from peft.utils import merge_utils
+DENSITY, SHARES = 0.3, (0.7, 0.5)
 
-    base = tmp_path / "model"
-    base.mkdir()
-    write_tiny_model(base)
-    folders = trained_adapters(base, tmp_path)
-    out = tmp_path / "combined"
-    options = ["--weight", "0.7", "--combination", combination, "--density", "0.3", "--json"]
-    merge = [str(HONE), "merge", str(folders[0]), str(out), f"{folders[1]}=0.5", *options]
-    subprocess.run(merge, capture_output=True, text=True, check=True)
+
+def combined_by_hone(folders, out, combination):
+    options = ["--weight", str(SHARES[0]), "--combination", combination]
+    merge = [str(HONE), "merge", str(folders[0]), str(out), f"{folders[1]}={SHARES[1]}", *options]
+    subprocess.run([*merge, "--density", str(DENSITY)], capture_output=True, check=True)
+    return load_file(out / "model.safetensors")
+
+
+def changed_weights(base, folders):
+    """Name and value of each weight of the base model that some adapter changes, and the changes."""
     config = transformers.AutoConfig.from_pretrained(folders[0])
-    plain = KINDS["classify"].from_pretrained(base, config=config)
-    names = [name for name in plain.state_dict() if name.startswith("bert.")]
+    plain = KINDS["classify"].from_pretrained(base, config=config).state_dict()
     changes = [
         changes_of(folder, KINDS["classify"].from_pretrained(base, config=config))
         for folder in folders
     ]
-    weights = torch.tensor([0.7, 0.5])
-    combined = load_file(out / "model.safetensors")
-    moved = 0
-    for name in names:
+    for name in (name for name in plain if name.startswith("bert.")):
         parts = [change[name] for change in changes]
-        if not any(part.abs().max() > 0 for part in parts):
-            continue
+        if any(part.abs().max() > 0 for part in parts):
+            yield name, plain[name], parts
+
+
+@pytest.mark.parametrize("combination", ["linear", "ties"])
+def test_adapters_are_combined_as_pefts_merge_utils_do(two_adapters, tmp_path, combination):
+    from peft.utils import merge_utils
+
+    base, folders = two_adapters
+    combined = combined_by_hone(folders, tmp_path / "combined", combination)
+    weights = torch.tensor(SHARES)
+    moved = 0
+    for name, before, parts in changed_weights(base, folders):
         moved += 1
         together = (
             merge_utils.task_arithmetic(parts, weights)
             if combination == "linear"
-            else merge_utils.ties(parts, weights, density=0.3)
+            else merge_utils.ties(parts, weights, density=DENSITY)
         )
-        expected = plain.state_dict()[name] + together
-        assert torch.allclose(combined[name], expected, atol=1e-6), name
+        assert torch.allclose(combined[name], before + together, atol=1e-6), name
     assert moved > 9
     heads = [load_file(folder / "adapter_model.safetensors") for folder in folders]
     mean = sum(
         weight * head["base_model.model.classifier.weight"] for weight, head in zip(weights, heads)
     ) / sum(weights)
     assert torch.allclose(combined["classifier.weight"], mean, atol=1e-6)
+
+
+def drawn_changes(parts, combination):
+    """What becomes of two changes where each number of both, or of one, or of none was drawn."""
+    from peft.utils import merge_utils
+
+    weights = torch.tensor(SHARES)[:, None, None]
+    for kept in itertools.product((0, 1), repeat=2):
+        drawn = torch.stack([part * one / DENSITY for part, one in zip(parts, kept)])
+        if combination == "dare_linear":
+            yield kept, (drawn * weights).sum(0)
+        else:
+            signs = merge_utils.calculate_majority_sign_mask(drawn)
+            yield kept, merge_utils.disjoint_merge(drawn * weights, signs)
+
+
+@pytest.mark.parametrize("combination", ["dare_linear", "dare_ties"])
+def test_a_share_of_the_changes_is_drawn_and_joined_as_peft_does(
+    two_adapters, tmp_path, combination
+):
+    base, folders = two_adapters
+    combined = combined_by_hone(folders, tmp_path / "combined", combination)
+    first_kept = numbers = 0
+    for name, before, parts in changed_weights(base, folders):
+        kinds, joined = zip(*drawn_changes(parts, combination))
+        distances = (torch.stack(joined) - (combined[name] - before)).abs()
+        nearest = distances.min(0)
+        assert nearest.values.max() < 1e-5, name
+        if combination == "dare_linear" and "query" in name:  # which both change
+            has_first = torch.tensor([kept[0] for kept in kinds], dtype=torch.bool)
+            first_kept += int(has_first[nearest.indices].sum())
+            numbers += before.numel()
+    if numbers:
+        assert first_kept / numbers == pytest.approx(DENSITY, abs=0.05)
 
 
 def test_an_adapter_whose_ranks_were_taken_away_merges(tmp_path):
@@ -657,6 +797,20 @@ def test_a_pickled_adapter_is_read_without_running_it(tmp_path):
     done = subprocess.run(merge, capture_output=True, text=True)
     assert done.returncode == 4 and "adapter_model.bin" in done.stderr
     assert not (tmp_path / "ran").exists() and not (tmp_path / "merged2").exists()
+
+
+def test_an_adapter_is_not_merged_into_weights_in_fewer_bits(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    random_adapter(base, adapter, r=4, target_modules=["query"])
+    config = json.loads((base / "config.json").read_text())
+    config["quantization_config"] = {"load_in_4bit": True}
+    (base / "config.json").write_text(json.dumps(config))
+    merge = [str(HONE), "merge", str(adapter), str(tmp_path / "merged")]
+    done = subprocess.run(merge, capture_output=True, text=True)
+    assert done.returncode == 4 and "quantization_config" in done.stderr, done.stderr
+    assert not (tmp_path / "merged").exists()
 
 
 def test_an_adapter_that_diverged_is_not_merged(tmp_path):

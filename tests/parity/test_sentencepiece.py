@@ -68,9 +68,9 @@ def texts():
 
 
 def model_proto(path):
-    from transformers.utils import sentencepiece_model_pb2_new as pb2
+    from transformers.convert_slow_tokenizer import import_protobuf
 
-    proto = pb2.ModelProto()
+    proto = import_protobuf().ModelProto()  # the one that its converters take: there are two
     proto.ParseFromString(path.read_bytes())
     return proto
 

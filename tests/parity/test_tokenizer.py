@@ -4,6 +4,8 @@ Drives build/*/tokenizer_bench (bench/tokenizer.cpp); run with .venv-peers/bin/p
 Of each data set 40 texts are taken and of all code points beyond U+3000 every 17th; HONE_ATTACK=1 takes all.
 """
 
+import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -58,6 +60,17 @@ def reference(name):
     return bert_tokenizer(name) if name in BERT else BYTE_LEVEL[name]()
 
 
+@contextlib.contextmanager
+def uncollected():
+    """Millions of small lists without a cycle: the collector would walk them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@uncollected()
 def assert_equal(driver, peer, texts):
     """Ids and offsets with special tokens, by the fast path and by the parts; the number of tokens compared."""
     count = 0

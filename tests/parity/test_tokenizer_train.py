@@ -180,6 +180,15 @@ def test_both_read_the_files(algorithm, tmp_path):
     out = tmp_path / "out"
     hone_train(out, f"algorithm={algorithm}", "vocab_size=3000")
     loaded = transformers.AutoTokenizer.from_pretrained(str(out))
+    is_bert = algorithm == "wordpiece"
+    roles = ["bos_token", "eos_token", "pad_token", "unk_token", "mask_token"]
+    names = BERT if is_bert else ROBERTA
+    expected = (
+        [None, None, names[0], names[1], names[4]]
+        if is_bert
+        else [names[i] for i in (0, 2, 1, 3, 4)]
+    )
+    assert [getattr(loaded, role) for role in roles] == expected
     texts = [text for text in lines()[:300] if text.strip()] + ["naïve café 中国 <mask> [MASK]"]
     done = subprocess.run(
         [str(HONE), "tokenize", str(out)],

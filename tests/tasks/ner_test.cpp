@@ -441,6 +441,82 @@ TEST(Ner, SumsTheLossOverTokensWithATag) {
   EXPECT_NEAR(loss.sum.item<double>(), 2 * std::log(5.0), 1e-5);
 }
 
+// The plain loss of tokens whose tag is `tags`, weighted as `rows` tokens of each tag say, with
+// τ = 0.7 and γ = 2.
+double balanced_by_hand(const at::Tensor& logits, const std::vector<int64_t>& tags,
+                        const std::vector<double>& rows) {
+  double all = 0, shares = 0, classes = 0, sum = 0;
+  for (const double count : rows) {
+    all += count;
+    shares += std::max(count, 1.0);  // a tag without tokens counts as one with one
+    classes += count > 0;
+  }
+  for (size_t i = 0; i < tags.size(); ++i) {
+    if (tags[i] < 0) continue;
+    const auto gold = static_cast<size_t>(tags[i]);
+    std::vector<double> scores;
+    double total = 0;
+    for (size_t tag = 0; tag < rows.size(); ++tag) {
+      const double logit =
+          logits[static_cast<int64_t>(i)][static_cast<int64_t>(tag)].item<double>();
+      scores.push_back(std::exp(logit + 0.7 * std::log(std::max(rows[tag], 1.0) / shares)));
+      total += scores.back();
+    }
+    const double p = scores[gold] / total;
+    sum += all / (classes * rows[gold]) * (1 - p) * (1 - p) * -std::log(p);
+  }
+  return sum;
+}
+
+constexpr const char* kBalanced =
+    "{class_weights: balanced, logit_adjustment: 0.7, focal_gamma: 2}";
+
+TEST(NerBalance, CountsTagsByTheTokensThatCarryThem) {
+  const auto task = make(kBalanced), plain = make("{}");
+  const std::vector<Record> rows = {
+      record(
+          R"({"tokens": ["Annabel", "of", "Rome", "\u0001"], "tags": ["B-PER", "O", "B-LOC", "O"]})"),
+      record(R"({"tokens": ["a", "b"], "tags": ["O", "O"]})")};
+  for (Task* learner : {task.get(), plain.get()}) {
+    for (const Record& row : rows) {
+      learner->learn(row);
+      learner->learn_tokens(row, toy::ToyTokenizer());
+    }
+    learner->finish_learning();
+  }
+  const Batch batch = collate(task->encode(rows[0], toy::ToyTokenizer(), true), {0}, 0);
+  const at::Tensor logits = at::randn({8, 5});  // [CLS] Ann abe l of Rom e [SEP]
+  const Loss trained = task->loss(logits, batch, {.trains = true});
+  const double expected = balanced_by_hand(logits, {-1, 3, -1, -1, 0, 1, -1, -1}, {3, 1, 0, 1, 0});
+  EXPECT_NEAR(trained.sum.item<double>(), expected, 1e-5 * expected);
+  EXPECT_EQ(trained.count, 3);
+  EXPECT_NEAR(task->loss(logits, batch).sum.item<double>(),
+              plain->loss(logits, batch).sum.item<double>(), 1e-6)
+      << "an evaluation's loss is the plain one";
+}
+
+TEST(NerBalance, CountsSubWordsWhereTheyCarryTheTags) {
+  const Record row = record(
+      R"({"text": "abc123 x", "entities": [{"start": 0, "end": 3, "label": "A"}, {"start": 3, "end": 6, "label": "A"}]})");
+  const auto task = make(kBalanced);
+  task->learn(row);
+  task->learn_tokens(row, toy::ToyTokenizer());
+  task->finish_learning();
+  ASSERT_EQ(task->state()["by_pieces"], true);
+  const Batch batch = collate(task->encode(row, toy::ToyTokenizer(), true), {0}, 0);
+  const at::Tensor logits = at::randn({5, 3});
+  const double expected = balanced_by_hand(logits, {-1, 1, 1, 0, -1}, {1, 2, 0});
+  EXPECT_NEAR(task->loss(logits, batch, {.trains = true}).sum.item<double>(), expected,
+              1e-5 * expected);
+}
+
+TEST(NerBalance, IsNoneOfAChainAndRefusesWhatCannotBe) {
+  EXPECT_THAT(error_of([] { make("{crf: true, focal_gamma: 2}"); }),
+              AllOf(HasSubstr("run.yaml:1:"), HasSubstr("learned as a chain")));
+  EXPECT_THAT(error_of([] { make("{logit_adjustment: -1}"); }), HasSubstr("from 0 to 100"));
+  EXPECT_THAT(error_of([] { make("{class_weights: balancd}"); }), HasSubstr("\"balanced\""));
+}
+
 // Logits of a task with a CRF, and a table that has learned nothing yet.
 Outputs with_table(const Task& task, const at::Tensor& logits) {
   return {{logits, RowOf::kToken},

@@ -11,6 +11,7 @@
 namespace hone {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -175,6 +176,25 @@ TEST(Svg, BarsStandAtTheirConfidence) {
   EXPECT_EQ(left_of(chart_of({high})), left_of(chart_of({high, low})))
       << "whatever other bins hold";
   EXPECT_GT(left_of(chart_of({high})), left_of(chart_of({low})) + 200);
+}
+
+size_t times(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(Svg, ParallelLinesSetTheBestOneOffByMoreThanItsColour) {
+  const ParallelLines picture{
+      .axes = {{"train.learning_rate", true}, {"optim", false, {"<adamw>", "lion"}}, {"f1"}},
+      .lines = {{"trial-002", {1e-3, 0, 0.5}, 0.5, false}, {"trial-001", {1e-5, 1, 0.9}, 1, true}}};
+  const std::string drawn = svg::parallel_lines(picture);
+  EXPECT_EQ(times(drawn, "<circle class='dot"), 3U) << "a dot on each axis, of the best alone";
+  EXPECT_EQ(times(drawn, "class='line best"), 1U);
+  EXPECT_EQ(times(drawn, ">1e-05<"), 2U) << "the end of the scale, and the best one's value";
+  EXPECT_EQ(times(drawn, ">0.001<"), 1U);
+  EXPECT_EQ(times(drawn, ">learning_rate<"), 1U);
+  EXPECT_THAT(drawn, AllOf(HasSubstr("&lt;adamw&gt;"), Not(HasSubstr("<adamw>"))));
 }
 
 TEST(Svg, HeatMapTitlesEveryFilledCell) {

@@ -16,10 +16,12 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "models/generation/logit_rules.h"
+#include "models/layers/packed_weights.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/generation_options.h"
 #include "tasks/options.h"
@@ -110,9 +112,11 @@ int main(int argc, char** argv) try {
   }
   if (argc > 3) at::set_num_threads(std::stoi(argv[3]));
   std::shared_ptr<Network> network;
+  std::optional<PackedWeights> packed;  // for all jobs, as a program has it that writes on
   if (std::string(argv[1]) != "-") {
     network = load(argv[1]);
     network->set_precision(precision_of(argc > 2 ? argv[2] : "fp32"));
+    packed.emplace(*network);
   }
   for (std::string line; std::getline(std::cin, line);) {
     const Json job = Json::parse(line);

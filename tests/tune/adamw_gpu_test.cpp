@@ -2,6 +2,7 @@
 #include "tune/optim/adamw_gpu.h"
 
 #include <ATen/ATen.h>
+#include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -272,6 +273,30 @@ TEST(AdamWGpu, TheLoopThatDoesNotWaitGoesOnBitForBit) {
   run.also = [](const Event&) {};
   run.train(options, /*resume=*/true);
   for (const auto& [name, value] : run.weights()) EXPECT_TRUE(at::equal(whole.at(name), value));
+}
+
+// Steps are still on their way when memory runs out.
+TEST(AdamWGpu, ARunThatRanOutOfMemoryGoesOnWithSmallerMicroBatches) {
+  TinyRun run;
+  TrainOptions options = options_there();
+  options.save_strategy = "steps";
+  options.save_steps = 2;
+  options.max_steps = 5;
+  run.train(options);
+  const auto whole = run.weights();
+  run.also = [](const Event& event) {
+    const Stepped* const step = std::get_if<Stepped>(&event);
+    if (step != nullptr && step->step == 3)
+      TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory.");
+  };
+  EXPECT_THROW(run.train(options), c10::OutOfMemoryError);
+  run.also = [](const Event&) {};
+  options.per_device_train_batch_size = 2;
+  options.gradient_accumulation_steps = 2;
+  EXPECT_EQ(run.train(options, /*resume=*/true).steps, 5);
+  EXPECT_EQ(run.events_of<Started>().front().step, 2);
+  for (const auto& [name, value] : run.weights())
+    EXPECT_LT((whole.at(name) - value).abs().max().item<double>(), 5e-4) << name;
 }
 
 }  // namespace

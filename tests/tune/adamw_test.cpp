@@ -246,7 +246,7 @@ TEST(AdamW, LazyRowsFollowTheDenseRuleThroughLongGaps) {
 TEST(AdamW, RowsThatWaitGoOnWaitingWhenRestored) {
   const AdamWOptions options{.lazy_rows = true};
   const auto run = [](AdamW& optimizer, int64_t from, int64_t to) {
-    const auto& [name, table, shadow, rate, decay, rows] = optimizer.parameters().front();
+    const auto& [name, table, shadow, in_bf16, rate, decay, rows] = optimizer.parameters().front();
     for (int64_t step = from; step < to; ++step) {
       const at::Tensor out = kernels::embedding(table, ids_of_step(step), rows);
       out.backward(normal(out.sizes(), 100 + step));

@@ -11,8 +11,10 @@
 #include <utility>
 
 #include "models/kernels/cross_entropy.h"
+#include "models/kernels/linear_cross_entropy.h"
 #include "support/errors.h"
 #include "support/tiny_run.h"
+#include "tasks/next_token.h"
 #include "tune/batch_loader.h"
 #include "tune/machine.h"
 
@@ -158,6 +160,30 @@ TEST(Device, TargetsAreCountedWithoutTheDevice) {
   EXPECT_TRUE(there.streams[0].ids.is_meta());
 }
 
+TEST(Device, RowsWithATargetAreFoundWithoutTheDevice) {
+  Batch batch;
+  batch.counted[kNextToken] = at::tensor({kNoTarget, 5.0F, 2.0F, kNoTarget});
+  batch.targets[kNextToken] = at::empty({4}, at::TensorOptions(at::kFloat).device(at::kMeta));
+  const NextTokens next(batch);
+  EXPECT_EQ(next.count, 2);
+  EXPECT_TRUE(next.rows.is_meta() && next.ids.is_meta());
+  EXPECT_EQ(next.ids.size(0), 2);
+}
+
+TEST(Device, TheLossOfAVocabularyAsksTheDeviceForNoValue) {
+  const auto there = [](std::vector<int64_t> sizes) {
+    return at::empty(sizes, at::TensorOptions(at::kFloat).device(at::kMeta)).requires_grad_();
+  };
+  const at::Tensor x = there({5000, 8}), weight = there({50, 8}),
+                   targets = at::empty({5000}, at::TensorOptions(at::kLong).device(at::kMeta));
+  const at::Tensor loss =
+      kernels::linear_cross_entropy_sum(x, weight, {}, weight, targets, {.soft_cap = 3});
+  loss.backward();
+  EXPECT_EQ(loss.dim(), 0);
+  EXPECT_EQ(x.grad().sizes(), x.sizes());
+  EXPECT_EQ(weight.grad().sizes(), weight.sizes());
+}
+
 TEST(Device, NamesAreCheckedAndMustBeThere) {
   for (const char* name : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"})
     EXPECT_TRUE(is_device_name(name)) << name;
@@ -180,6 +206,24 @@ TEST(Device, Tf32IsForAGpu) {
   EXPECT_EQ(error_of([] { use_tf32(true, at::kCPU); }),
             "tf32 is for a GPU: the CPU multiplies fp32 as it is");
   EXPECT_EQ(error_of([] { use_tf32(false, at::kCPU); }), "no error");
+}
+
+TEST(Device, GraphsAreForAGpu) {
+  TinyRun run;
+  TrainOptions options = testing_support::tiny_options();
+  options.cuda_graphs = true;
+  EXPECT_EQ(error_of([&] { run.train(options); }),
+            "cuda_graphs is for a GPU: the CPU has no launches to record");
+}
+
+TEST(Device, AnOldCardHasNoBf16) {
+  const Gpu old{.name = "Old GPU", .memory_bytes = int64_t{16} << 30, .capability = 75},
+      ampere{.name = "GPU", .memory_bytes = int64_t{40} << 30, .capability = 80};
+  EXPECT_EQ(precision_on(old, "auto"), Precision::kFp32);
+  EXPECT_EQ(error_of([&] { precision_on(old, "bf16"); }),
+            "precision \"bf16\" is not for Old GPU, which is older than Ampere: take fp32");
+  EXPECT_EQ(precision_on(ampere, "auto"), Precision::kBf16);
+  EXPECT_EQ(precision_on(ampere, "bf16"), Precision::kBf16);
 }
 
 TEST(Device, DecidesThePrecision) {

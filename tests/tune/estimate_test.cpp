@@ -57,6 +57,23 @@ TEST(Estimate, FrozenWeightsNeedNoGradientAndNoMoments) {
   EXPECT_EQ(all.disk_bytes - some.disk_bytes, frozen * (2 * 3 + 2) * 4);
 }
 
+TEST(Estimate, RecomputingKeepsOneBf16CopyOfAWeightAtATime) {
+  TinyRun run;
+  run.load_pipeline();
+  TrainOptions options = tiny_options();
+  options.precision = "bf16";
+  const auto without_activations = [&](bool recomputes) {
+    options.recompute = recomputes;
+    const Estimate e = estimate(run.pipeline(), run.store().lengths(), options, {});
+    const NetworkPlan& plan = *run.pipeline().config().plan;
+    return e.memory_bytes -
+           e.micro_batch_tokens * plan.activation_bytes(Precision::kBf16, recomputes);
+  };
+  constexpr int64_t kLargest = 16 * 24;  // of the tiny model's layers
+  EXPECT_EQ(without_activations(false) - without_activations(true),
+            2 * (count_weights(run.pipeline().network()).all - kLargest));
+}
+
 TEST(Estimate, ProbeLeavesTheWeightsAsTheyWere) {
   TinyRun run;
   run.load_pipeline();

@@ -97,6 +97,7 @@ Optimized optimized(const std::string& name, const Json& own = Json::object()) {
     parameter.name = "p" + std::to_string(shape.size());
     parameter.value = wave(shape, 1, 0.37, 1).requires_grad_();
     parameter.shadow = parameter.value.detach().to(at::kBFloat16);
+    parameter.in_bf16 = true;
     parameter.weight_decay = 0.1;
     trained.parameters.push_back(parameter);
   }

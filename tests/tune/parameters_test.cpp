@@ -64,6 +64,26 @@ TEST(Parameters, OfAnOutputHaveItsCopy) {
   }
 }
 
+TEST(Parameters, HaveNoCopiesWhereBlocksAreRecomputed) {
+  const testing_support::TemporaryFolder folder;
+  testing_support::write_tiny_decoder(folder.path(), "llama");
+  const ModelConfig config = ModelConfig::load(folder.path());
+  Network network(make_backbone(config), std::make_shared<CausalLmHead>(config));
+  network.eval();  // as a model is after it was read
+  TrainOptions options = tiny_options();
+  for (const bool recomputes : {true, false}) {
+    options.recompute = recomputes;
+    place_for_training(network, options, at::kCPU, Precision::kBf16);
+    int64_t copies = 0, in_bf16 = 0;
+    for (const Parameter& parameter : trainable_parameters(network, options)) {
+      copies += parameter.shadow.defined() ? 1 : 0;
+      in_bf16 += parameter.in_bf16 ? 1 : 0;
+    }
+    EXPECT_GT(in_bf16, 4);
+    EXPECT_EQ(copies, recomputes ? 0 : in_bf16);
+  }
+}
+
 Network& fresh_network(TinyRun& run) {
   run.load_pipeline();
   return run.pipeline().network();

@@ -838,7 +838,7 @@ TEST(Mixup, LearnsWithSeveralLabelsAndNumbers) {
 
 TEST(Smart, DivergesMoreFurtherAway) {
   double before = 0;
-  for (const char* yaml : {"{smart: {epsilon: 0.01}}", "{smart: {epsilon: 0.1}}", "{smart: {}}"}) {
+  for (const char* yaml : {"{smart: {epsilon: 0.01}}", "{smart: {}}", "{smart: {epsilon: 1}}"}) {
     TinyRun run("classify", {.dropout = 0}, 8);
     Trained trained(run, yaml);
     trained.gradient(8, 8);
@@ -913,7 +913,8 @@ TEST(Fgm, ClimbsWithFrozenEmbeddings) {
 
 TEST(Fgm, RaisesTheLossMoreFurtherAway) {
   double before = 0;
-  for (const char* yaml : {"{fgm: {epsilon: 0.001}}", "{fgm: {epsilon: 0.03}}", "{fgm: {}}"}) {
+  for (const char* yaml :
+       {"{fgm: {epsilon: 0.001}}", "{fgm: {epsilon: 0.03}}", "{fgm: {}}", "{fgm: {epsilon: 1}}"}) {
     TinyRun run("classify", {.dropout = 0}, 8);
     Trained trained(run, yaml);
     trained.gradient(8, 8);

@@ -71,6 +71,7 @@ TEST(TrainOptions, ReadEveryKey) {
   task_temperature: 3
   class_sampling: sqrt
   tf32: true
+  cuda_graphs: true
   cache_frozen: 2
 )";
   const Json set = options_json(read(yaml)), unset = options_json(TrainOptions{});
@@ -78,7 +79,7 @@ TEST(TrainOptions, ReadEveryKey) {
     if (key == "optim_moments") continue;  // AdamW's alone
     EXPECT_NE(value, unset.at(key)) << key;
   }
-  EXPECT_EQ(set.size(), 49U);
+  EXPECT_EQ(set.size(), 50U);
   EXPECT_EQ(read("train: {optim_moments: bf16}").optim_moments, "bf16");
 }
 

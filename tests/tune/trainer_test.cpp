@@ -91,6 +91,31 @@ TEST_P(EveryTask, GradientDependsOnTheSamplesAlone) {
   }
 }
 
+// Weights are those of all training rows, whatever a micro-batch holds of them.
+TEST(Trainer, BalancedTagsGiveTheSameStepsHoweverTheyAreSplit) {
+  std::map<int64_t, std::vector<Stepped>> steps;
+  for (const int64_t batch : {16, 4, 1}) {
+    TinyRun run("ner", {}, 48);
+    run.task_yaml = "{class_weights: balanced, logit_adjustment: 0.5, focal_gamma: 1}";
+    TrainOptions options = tiny_options();
+    options.num_train_epochs = 1;
+    options.per_device_train_batch_size = batch;
+    options.gradient_accumulation_steps = 16 / batch;
+    options.eval_strategy = "no";
+    run.train(options);
+    steps[batch] = run.events_of<Stepped>();
+    ASSERT_EQ(steps[batch].size(), 3U);
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    for (const int64_t batch : {4, 1}) {
+      EXPECT_NEAR(steps[batch][i].loss, steps[16][i].loss, 1e-5 * steps[16][i].loss) << batch;
+      EXPECT_NEAR(steps[batch][i].gradient_norm, steps[16][i].gradient_norm,
+                  1e-5 * steps[16][i].gradient_norm)
+          << batch;
+    }
+  }
+}
+
 TEST_P(EveryTask, LossOfAStepIsTheSameHoweverItIsSplit) {
   TinyRun run(GetParam(), {}, 48);
   std::map<int64_t, std::vector<Stepped>> steps;
@@ -630,6 +655,26 @@ TEST(Trainer, ComputesInBf16WithFp32Masters) {
   for (const auto& [name, value] : run.weights())
     EXPECT_EQ(value.scalar_type(), at::kFloat) << name;
   EXPECT_EQ(run.events_of<Started>().at(0).precision, "bf16");
+}
+
+// Where blocks are recomputed, bf16 copies of weights live no longer than a product, but for
+// evaluations.
+TEST(Trainer, RecomputingInBf16EndsInTheSameWeights) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    TinyRun plain, recomputed;
+    TrainOptions options = tiny_options();
+    options.precision = "bf16";
+    options.optim = optimizer;
+    options.eval_strategy = "steps";
+    options.eval_steps = 5;
+    plain.train(options);
+    options.recompute = true;
+    recomputed.train(options);
+    EXPECT_EQ(first_difference(plain.weights(), recomputed.weights()), "") << optimizer;
+    const auto expected = plain.events_of<Evaluated>(), found = recomputed.events_of<Evaluated>();
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i].loss, expected[i].loss);
+  }
 }
 
 // ---- a rate that goes by evaluations

@@ -461,9 +461,11 @@ void HfTokenizer::save(const std::string& folder) const {
   const Json config = saved_config();
   write_file(folder + "/tokenizer_config.json", to_text(config, 2) + "\n");
   Json special = Json::object();
-  for (const auto& [name, spellings] : kSpecialNames) {
-    if (config.contains(name) && !config[name].is_null()) special[name] = config[name];
-  }
+  const auto name = [&](const char* role) {
+    if (config.contains(role) && !config[role].is_null()) special[role] = config[role];
+  };
+  for (const char* role : {"bos_token", "eos_token"}) name(role);
+  for (const auto& [role, spellings] : kSpecialNames) name(role);
   write_file(folder + "/special_tokens_map.json", to_text(special, 2) + "\n");
 }
 

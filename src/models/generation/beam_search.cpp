@@ -1,14 +1,13 @@
 // Beam search that gives the tokens of Transformers' (generation/utils.py, _beam_search): the
 // candidates of a step are the best num_beams * (1 + end tokens) ways to go on of all beams; of
 // those that end, the first num_beams are kept as hypotheses; the others go on.
-#include <ATen/ops/log_softmax.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "models/generation/logit_rules.h"
 #include "models/generation/search.h"
+#include "models/kernels/row_scores.h"
 
 namespace hone {
 namespace {
@@ -71,7 +70,8 @@ class BeamSearch : public Search {
       : task_(task), width_(task.options.num_beams), beams_{{task.prompt.ids, 0}} {}
 
   std::vector<Extension> extend(at::Tensor logits) override {
-    const std::vector<Candidate> candidates = best_of(log_probabilities(logits));
+    take_log_probabilities(logits);
+    const std::vector<Candidate> candidates = best_of(logits);
     if (candidates.empty() && hypotheses_.empty()) refuse_all_forbidden(answered_);
     ++answered_;
     const std::vector<Candidate> going_on = sort_out(candidates);
@@ -99,7 +99,7 @@ class BeamSearch : public Search {
     return score / static_cast<float>(power);
   }
 
-  at::Tensor log_probabilities(const at::Tensor& logits) const;
+  void take_log_probabilities(const at::Tensor& logits) const;
   std::vector<Candidate> best_of(const at::Tensor& scores) const;
   std::vector<Candidate> sort_out(const std::vector<Candidate>& candidates);
   void keep(const Candidate& candidate);
@@ -122,30 +122,34 @@ class BeamSearch : public Search {
   std::optional<Hypothesis> found_;     // the best one, in the end
 };
 
-// As the rules leave them; -inf: forbidden.
-at::Tensor BeamSearch::log_probabilities(const at::Tensor& logits) const {
-  for (int64_t row = 0; row < logits.size(0); ++row) row_of_logits(logits, row, answered_);
-  const at::Tensor scores = at::log_softmax(logits, 1);
-  const auto width = static_cast<size_t>(scores.size(1));
-  auto* values = scores.mutable_data_ptr<float>();
-  for (size_t beam = 0; beam < beams_.size(); ++beam)
+// In the logits' place, as the rules leave them; -inf: forbidden.
+void BeamSearch::take_log_probabilities(const at::Tensor& logits) const {
+  for (size_t beam = 0; beam < beams_.size(); ++beam) {
+    const LogitRow row = row_of_logits(logits, static_cast<int64_t>(beam), answered_);
+    if (row.largest > kNone)
+      kernels::log_softmax_row(row.scores.data(), static_cast<int64_t>(row.scores.size()),
+                               row.largest);
     apply_rules(task_.options, {beams_[beam].ids, static_cast<int64_t>(prompt()), task_.room},
-                {values + beam * width, width});
-  return scores;
+                row.scores);
+  }
 }
 
 std::vector<Candidate> BeamSearch::best_of(const at::Tensor& scores) const {
   const auto ends = static_cast<int64_t>(task_.options.eos_token_id.size());
   BestCandidates best(static_cast<size_t>(width_ * std::max<int64_t>(2, 1 + ends)));
   const auto* values = scores.const_data_ptr<float>();
-  float least = best.least();  // nearly all scores are below it: their loop does nothing else
-  for (size_t beam = 0; beam < beams_.size(); ++beam) {
+  const int64_t width = scores.size(1);
+  for (size_t beam = 0; beam < beams_.size(); ++beam, values += width) {
     const float so_far = beams_[beam].score;
-    for (int64_t token = 0, width = scores.size(1); token < width; ++token) {
-      const float score = *values++ + so_far;
-      if (!(score > least)) continue;
-      best.add({score, static_cast<int64_t>(beam), static_cast<int32_t>(token)});
-      least = best.least();
+    // Nearly all are passed over. The bound is a little low, as it was rounded.
+    const auto next = [&](int64_t token) {
+      return kernels::next_above(values, token, width,
+                                 std::nextafter(best.least() - so_far, kNone));
+    };
+    for (int64_t token = next(0); token < width; token = next(token + 1)) {
+      const float score = values[token] + so_far;
+      if (score > best.least())
+        best.add({score, static_cast<int64_t>(beam), static_cast<int32_t>(token)});
     }
   }
   return best.sorted();

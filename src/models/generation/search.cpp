@@ -9,9 +9,12 @@
 
 #include "base/random.h"
 #include "models/generation/logit_rules.h"
+#include "models/kernels/row_scores.h"
 
 namespace hone {
 namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // A key of what the answer depends on: the seed, and the prompt with its source.
 uint64_t key_of(const SearchTask& task) {
@@ -52,12 +55,14 @@ class TokenSearch : public Search {
       : task_(task), key_(key_of(task)), ids_(task.prompt.ids) {}
 
   std::vector<Extension> extend(at::Tensor logits) override {
-    const std::span<float> scores = row_of_logits(logits, 0, answered());
+    const std::span<float> scores = row_of_logits(logits, 0, answered()).scores;
     apply_rules(task_.options, so_far(), scores);
-    const auto best = std::max_element(scores.begin(), scores.end());
-    if (*best == -std::numeric_limits<float>::infinity()) refuse_all_forbidden(answered());
-    return take(task_.options.samples() ? token_at(scores, draw(key_, answered()))
-                                        : static_cast<int32_t>(best - scores.begin()));
+    const auto size = static_cast<int64_t>(scores.size());
+    const float best = kernels::largest_score(scores.data(), size);
+    if (best == -kInfinity) refuse_all_forbidden(answered());
+    if (task_.options.samples()) return take(token_at(scores, draw(key_, answered())));
+    const float below = std::nextafter(best, -kInfinity);  // of equal ones the first
+    return take(static_cast<int32_t>(kernels::next_above(scores.data(), 0, size, below)));
   }
   std::span<const int32_t> settled() const override {
     return std::span(ids_).subspan(task_.prompt.ids.size());
@@ -97,17 +102,16 @@ std::unique_ptr<Search> make_search(const SearchTask& task) {
   return std::make_unique<TokenSearch>(task);
 }
 
-std::span<float> row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) {
+LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) {
   const int64_t width = logits.size(1);
   float* values = logits.mutable_data_ptr<float>() + row * width;
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  // No number is less than anything.
-  if (!std::all_of(values, values + width, [](float value) { return value < kInfinity; }))
+  const float largest = kernels::largest_score(values, width);
+  if (std::isnan(largest))
     throw Error(ErrorKind::kModel,
                 fmt::format("the model's scores of token {} of the answer are no numbers: its "
                             "weights have diverged, or are damaged",
                             answered + 1));
-  return {values, static_cast<size_t>(width)};
+  return {{values, static_cast<size_t>(width)}, largest};
 }
 
 bool is_end(const GenerationOptions& options, int32_t token) {

@@ -41,8 +41,13 @@ struct SearchTask {
 std::unique_ptr<Search> make_search(const SearchTask& task);
 std::unique_ptr<Search> make_beam_search(const SearchTask& task);  // beam_search.cpp
 
-// A row of logits; Error(kModel) where they are no numbers. -inf is one: a token of no probability.
-std::span<float> row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered);
+// A row of logits, and the largest of them. Error(kModel) where they are no numbers. -inf is one: a
+// token of no probability.
+struct LogitRow {
+  std::span<float> scores;
+  float largest;
+};
+LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered);
 bool is_end(const GenerationOptions& options, int32_t token);
 // Why an answer without room for a further token has ended.
 FinishReason reason_of_room(const SearchTask& task);

@@ -48,11 +48,14 @@ struct BiasActivation : torch::autograd::Function<BiasActivation> {
             .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr};
   }
 
+  // `context` may be null where nothing is recorded.
   static Variable forward(AutogradContext* context, const Variable& x,
                           const MaybeTensor& maybe_bias, Activation activation) {
     const at::Tensor bias = tensor_or_undefined(maybe_bias);
-    context->save_for_backward({x, bias});
-    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    if (context != nullptr) {
+      context->save_for_backward({x, bias});
+      context->saved_data["activation"] = static_cast<int64_t>(activation);
+    }
     at::Tensor out = at::empty_like(x);
     ActivationRows rows = rows_of(x, bias, activation);
     rows.out = out.mutable_data_ptr();
@@ -92,9 +95,12 @@ struct GatedActivation : torch::autograd::Function<GatedActivation> {
             .x = x.const_data_ptr()};
   }
 
+  // Likewise.
   static Variable forward(AutogradContext* context, const Variable& x, Activation activation) {
-    context->save_for_backward({x});
-    context->saved_data["activation"] = static_cast<int64_t>(activation);
+    if (context != nullptr) {
+      context->save_for_backward({x});
+      context->saved_data["activation"] = static_cast<int64_t>(activation);
+    }
     at::Tensor out = at::empty({x.size(0), x.size(1) / 2}, x.options());
     GatedRows rows = rows_of(x, activation);
     rows.out = out.mutable_data_ptr();
@@ -153,6 +159,8 @@ at::Tensor bias_activation(const at::Tensor& x, const at::Tensor& bias, Activati
       on != nullptr && is_plain && gpu::has_activation(x, x.size(1)))
     return gpu::bias_activation(*on, x, bias, activation);
   if (!has_kernel(x) || !is_plain) return bias_activation_reference(x, bias, activation);
+  if (!is_recorded({x, bias}))
+    return BiasActivation::forward(nullptr, x.contiguous(), if_defined(bias), activation);
   return BiasActivation::apply(x.contiguous(), if_defined(bias), activation);
 }
 
@@ -169,6 +177,7 @@ at::Tensor gated_activation(const at::Tensor& x, Activation activation) {
       on != nullptr && gpu::has_activation(x, x.size(1) / 2))
     return gpu::gated_activation(*on, x, activation);
   if (!has_kernel(x)) return gated_activation_reference(x, activation);
+  if (!is_recorded({x})) return GatedActivation::forward(nullptr, x.contiguous(), activation);
   return GatedActivation::apply(x.contiguous(), activation);
 }
 

@@ -14,6 +14,7 @@
 #include "models/kernels/attention_positions.h"
 #include "models/kernels/attention_simd.h"
 #include "models/kernels/block_product.h"
+#include "models/kernels/cannot_replay.h"
 #include "models/kernels/random.h"
 #include "models/kernels/share_out.h"
 #include "models/kernels/tensors.h"
@@ -158,8 +159,10 @@ constexpr int64_t kFewQueries = 4, kKeysOfPart = 1024;
 
 // What parts can do, in any sequence of these.
 bool can_have_parts(const AttentionJob& job, const Call& call) {
+  const bool has_own_heads = job.heads == job.kv_heads;  // a bias is of one head
   return !call.is_recorded && job.dropout.threshold == 0 && job.rotary.pairs == 0 &&
-         !job.bias.exists() && !job.position_keys.exists() && !job.position_queries.exists();
+         (!job.bias.exists() || has_own_heads) && !job.position_keys.exists() &&
+         !job.position_queries.exists();
 }
 
 bool has_few_queries(const AttentionJob& job, const AttentionUnit& unit) {
@@ -447,7 +450,8 @@ at::Tensor flash_attention(const AttentionInputs& inputs, const AttentionStreams
   const Stretches& of_k = attention_keys(inputs);
   const PlacedEnds ends(inputs, streams.q.device());
   const AttentionStreams x = turned(streams, inputs.rotary, ends);
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
+  if (options.dropout > 0 && !options.is_replayed)
+    start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const std::optional<int64_t> window =
       options.window > 0 ? std::optional<int64_t>(options.window) : std::nullopt;
   return std::get<0>(at::_flash_attention_forward(
@@ -475,7 +479,8 @@ at::Tensor efficient_attention(const AttentionInputs& inputs, const AttentionStr
   const auto of_all_heads = [&](const at::Tensor& y) {
     return with_dense_heads(repeats == 1 ? y : y.repeat_interleave(repeats, 1)).unsqueeze(0);
   };
-  if (options.dropout > 0) start_generator(x.q.device(), options.seed, options.drawn, options.site);
+  if (options.dropout > 0 && !options.is_replayed)
+    start_generator(x.q.device(), options.seed, options.drawn, options.site);
   const auto result = at::_efficient_attention_forward(
       with_dense_heads(x.q).unsqueeze(0), of_all_heads(x.k), of_all_heads(x.v), /*bias=*/{}, ends.q,
       ends.k, inputs.of_q.longest, inputs.of_q.longest, options.dropout,
@@ -489,6 +494,8 @@ at::Tensor attention_there(const AttentionInputs& inputs, const AttentionStreams
   if (x.q.size(0) == 0) return at::zeros_like(x.q);
   if (has_flash(inputs, options, x.q)) return flash_attention(inputs, x, options);
   if (has_efficient(inputs, options, x.q)) return efficient_attention(inputs, x, options);
+  if (options.is_replayed)
+    throw CannotReplay("its attention is composed by the lengths of a batch's sequences");
   return attention_padded(inputs, options);
 }
 
@@ -502,6 +509,13 @@ at::Tensor attention(const AttentionInputs& inputs, const AttentionOptions& opti
   const CallPtr call = call_of(inputs, x, options);
   const OfDistances of = of_distances(inputs, *call);
   const bool is_joined = inputs.joined.defined();
+  if (!call->is_recorded) {
+    const AttentionStreams dense =
+        is_joined
+            ? attention_parts(inputs.joined.contiguous(), call->kv_heads)
+            : AttentionStreams{with_dense_heads(x.q), with_dense_heads(x.k), with_dense_heads(x.v)};
+    return forward_of(dense, of, *call);
+  }
   const auto apart = [&](const at::Tensor& part) {
     return is_joined ? MaybeTensor() : MaybeTensor(with_dense_heads(part));
   };

@@ -74,6 +74,9 @@ struct AttentionOptions {
   // its generator's, begun from (seed, drawn, site): the same again for the same batch, but not for
   // its samples in other batches.
   uint64_t drawn = 0;
+  // On a GPU: the pass is recorded. Its generator was begun once for the whole pass, and what can
+  // only be composed by lengths that the host knows throws CannotReplay.
+  bool is_replayed = false;
 };
 
 // Returns [Nq, heads, dim]. fp32 or bf16, any dim; softmax in fp32. Differentiable. Memory for

@@ -359,6 +359,7 @@ class FewQueries {
     transpose_pairs(scratch_.rows, columns, width, scratch_.key_operand);
     multiply(products_, columns, width, scratch_.queries, width, scratch_.key_operand, columns,
              scratch_.scores, columns, false);
+    if (job_.bias.exists()) block.add_biases(tile, kv_head);
     if (job_.soft_cap > 0) block.cap(tile);
     block.weigh(tile, nullptr);
     add_values(tile, head_rows<In>(job_.v, first, kv_head));

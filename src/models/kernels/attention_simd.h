@@ -75,7 +75,7 @@ struct AttentionUnit {
 
 // Of a sequence with few queries and one key/value head: what its query heads make of some of the
 // keys. Rows are head by head, each with the queries in their order. REQUIRES: no dropout, no
-// biases, no positions, nothing rotated, at most kMostFewRows rows.
+// positions, nothing rotated, biases of one query head alone, at most kMostFewRows rows.
 struct AttentionPart {
   AttentionUnit unit;
   int64_t begin, end;  // keys; seen by at least one query

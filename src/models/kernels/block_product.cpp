@@ -19,6 +19,11 @@ void multiply(int64_t m, int64_t n, int64_t k, const Bf16* a, int64_t lda, const
                               /*is_vnni=*/true);
 }
 
+void multiply(int64_t m, int64_t n, int64_t k, const uint8_t* a, int64_t lda, const int8_t* b,
+              int64_t ldb, int32_t* c, int64_t ldc, bool adds) {
+  at::native::cpublas::brgemm(m, n, k, lda, ldb, ldc, adds, a, b, c, /*is_vnni=*/true);
+}
+
 namespace {
 
 // AMX processors have avx512_bf16 as well. Without either, oneDNN would emulate, slower than fp32.
@@ -30,10 +35,12 @@ bool has_bf16_instructions() {
 
 // oneDNN may be told to leave the processor's instructions alone (ONEDNN_MAX_CPU_ISA), which shows
 // in that it makes no kernel.
-bool makes_bf16_kernels() {
+template <class A, class B, class C>
+bool makes_kernels() {
   constexpr int64_t kSize = 32;
-  const std::vector<Bf16> a(kSize * kSize), b(kSize * kSize);
-  std::vector<float> c(kSize * kSize);
+  const std::vector<A> a(kSize * kSize);
+  const std::vector<B> b(kSize * kSize);
+  std::vector<C> c(kSize * kSize);
   try {
     multiply(kSize, kSize, kSize, a.data(), kSize, b.data(), kSize, c.data(), kSize, false);
     release_multiplier();
@@ -46,7 +53,12 @@ bool makes_bf16_kernels() {
 }  // namespace
 
 bool can_multiply_bf16() {
-  static const bool can = has_bf16_instructions() && makes_bf16_kernels();
+  static const bool can = has_bf16_instructions() && makes_kernels<Bf16, Bf16, float>();
+  return can && at::globalContext().userEnabledMkldnn();
+}
+
+bool can_multiply_int8() {
+  static const bool can = makes_kernels<uint8_t, int8_t, int32_t>();
   return can && at::globalContext().userEnabledMkldnn();
 }
 

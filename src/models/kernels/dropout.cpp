@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "models/kernels/cannot_replay.h"
 #include "models/kernels/gpu/dropout.h"
 #include "models/kernels/random.h"
 #include "models/kernels/rowwise_simd.h"
@@ -17,9 +18,9 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys,
-                      const DropoutDecisions& decisions) {
+                      const DropoutDecisions& decisions, const at::Tensor& placed_seed) {
   if (const gpu::Launcher* on = gpu::launcher_of(given))
-    return gpu::dropout(*on, given, keys, decisions);
+    return gpu::dropout(*on, given, keys, decisions, placed_seed);
   const at::Tensor x = given.contiguous();
   at::Tensor out = at::empty_like(x);
   const DropoutRows rows{.columns = x.size(1),
@@ -35,15 +36,17 @@ at::Tensor apply_mask(const at::Tensor& given, const at::Tensor& keys,
 
 struct Dropout : torch::autograd::Function<Dropout> {
   static Variable forward(AutogradContext* context, const Variable& x, const at::Tensor& keys,
-                          const DropoutDecisions& decisions) {
+                          const DropoutDecisions& decisions, const MaybeTensor& placed_seed) {
     context->saved_data["keys"] = keys;
+    context->saved_data["placed_seed"] = tensor_or_undefined(placed_seed);
     keep_decisions(context, decisions);
-    return apply_mask(x, keys, decisions);
+    return apply_mask(x, keys, decisions, tensor_or_undefined(placed_seed));
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    return {
-        apply_mask(gradients[0], context->saved_data["keys"].toTensor(), kept_decisions(context)),
-        Variable(), Variable()};
+    auto& saved = context->saved_data;
+    return {apply_mask(gradients[0], saved["keys"].toTensor(), kept_decisions(context),
+                       saved["placed_seed"].toTensor()),
+            Variable(), Variable(), Variable()};
   }
 };
 
@@ -52,6 +55,8 @@ struct Dropout : torch::autograd::Function<Dropout> {
 at::Tensor dropout_mask(int64_t rows, int64_t columns, const DropoutOptions& options) {
   TORCH_CHECK(options.keys.defined() && options.keys.size(0) == rows, "[dropout] expected keys [",
               rows, "]");
+  if (options.placed_seed.defined() && !options.placed_seed.is_cpu())
+    throw CannotReplay("dropout is composed of tensor operations, which read no seed");
   return row_keep_mask(options.keys, columns, options.p, options.seed, options.site) *
          dropout_scale(options.p);
 }
@@ -68,7 +73,7 @@ at::Tensor dropout(const at::Tensor& x, const DropoutOptions& options) {
   const bool has_any_kernel =
       has_kernel(x) || (gpu::launcher_of(x) != nullptr && gpu::has_dropout(x));
   if (!has_any_kernel) return dropout_reference(x, options);
-  return Dropout::apply(x, options.keys.contiguous(), decisions);
+  return Dropout::apply(x, options.keys.contiguous(), decisions, if_defined(options.placed_seed));
 }
 
 }  // namespace hone::kernels

@@ -12,7 +12,10 @@ struct DropoutOptions {
   double p = 0;  // 0: identity
   uint64_t seed = 0;
   uint32_t site = 0;
-  at::Tensor keys;     // [rows] int64, needed where p > 0
+  at::Tensor keys;  // [rows] int64, needed where p > 0
+  // [1] int64 where x is: what stands there when a kernel runs is the seed, in place of `seed`;
+  // or undefined. A recorded pass is replayed so with other decisions.
+  at::Tensor placed_seed = {};
   uint64_t drawn = 0;  // Packed::drawn, which attention takes over
 };
 

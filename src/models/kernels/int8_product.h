@@ -29,6 +29,20 @@ at::Tensor int8_product(const at::Tensor& x, const Int8Rows& weight, const at::T
 // g w: g [N, out] -> [N, in] in g's type. The weight's scales go into g before its rows are rounded
 // in their turn (SwitchBack: Wortsman et al. 2023, https://arxiv.org/abs/2304.13013).
 at::Tensor int8_input_gradient(const at::Tensor& g, const Int8Rows& weight);
+
+// A weight laid out once for many products of few rows each (see PackedWeight in product.h), of
+// which a product is one pass: the same bits. A copy of the weight's size.
+struct PackedInt8 {
+  at::Tensor panels;   // int8, as the block products read them
+  at::Tensor scales;   // fp32 [out]
+  at::Tensor offsets;  // int32 [out]: what rows of x add that are rounded to unsigned numbers
+  int64_t out = 0, in = 0;
+};
+// Whether this processor has products of them, and the weight's sums fit into 32 bits.
+bool can_pack(const Int8Rows& weight);
+PackedInt8 packed(const Int8Rows& weight);  // REQUIRES: can_pack
+at::Tensor int8_product(const at::Tensor& x, const PackedInt8& weight, const at::Tensor& bias);
+
 at::Tensor int8_product_reference(const at::Tensor& x, const Int8Rows& weight,
                                   const at::Tensor& bias);
 

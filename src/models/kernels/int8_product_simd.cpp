@@ -29,12 +29,13 @@ namespace {
 
 using I8 = hn::Rebind<int8_t, F>;
 
-HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Whole) {
-  hn::StoreU(hn::DemoteTo(I8(), x), I8(), p);
+// With these bits flipped: with that of 128, what has 128 added to it as an unsigned number.
+HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Whole, hn::Vec<I8> flips) {
+  hn::StoreU(hn::Xor(hn::DemoteTo(I8(), x), flips), I8(), p);
 }
-HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Part part) {
+HWY_INLINE void store(hn::Vec<I> x, int8_t* p, Part part, hn::Vec<I8> flips) {
   HWY_ALIGN int8_t buffer[kLanes];
-  store(x, buffer, Whole());
+  store(x, buffer, Whole(), flips);
   std::copy_n(buffer, part.n, p);
 }
 
@@ -49,7 +50,8 @@ template <class T>
 void round_rows_of(const Int8Rounding& of, const T* x) {
   const F d;
   int8_t* out = of.values;
-  for (int64_t row = 0; row < of.rows; ++row, x += of.columns, out += of.columns) {
+  const auto flips = hn::Set(I8(), static_cast<int8_t>(of.is_unsigned ? -128 : 0));
+  for (int64_t row = 0; row < of.rows; ++row, x += of.columns, out += of.stride) {
     VF largest = hn::Zero(d),
        zero_or_nan =
            hn::Zero(d);  // NaN if the row has an infinity or a NaN, which a maximum may lose
@@ -64,7 +66,7 @@ void round_rows_of(const Int8Rounding& of, const T* x) {
                                             : 0.0f);  // not infinite for the smallest numbers
     for_columns(of.columns, [&](int64_t c, auto part) HWY_ATTR {
       const VF v = load_times(x, of.factors, c, part);
-      store(hn::NearestInt(hn::Mul(v, inverse)), out + c, part);
+      store(hn::NearestInt(hn::Mul(v, inverse)), out + c, part, flips);
     });
   }
 }
@@ -83,10 +85,13 @@ void scale_sums_to(const Int8Sums& of, T* out) {
   const F d;
   const auto* sums = of.sums;
   const VF one = hn::Set(d, 1.0f);
-  for (int64_t row = 0; row < of.rows; ++row, sums += of.columns, out += of.columns) {
+  for (int64_t row = 0; row < of.rows; ++row, sums += of.stride, out += of.out_stride) {
     const VF scale = hn::Set(d, of.row_scales[row]);
     for_columns(of.columns, [&](int64_t c, auto part) HWY_ATTR {
-      const VF whole = hn::ConvertTo(d, hn::BitCast(I(), load(sums + c, part)));
+      auto numbers = hn::BitCast(I(), load(sums + c, part));
+      if (of.offsets != nullptr)
+        numbers = hn::Sub(numbers, hn::BitCast(I(), load(of.offsets + c, part)));
+      const VF whole = hn::ConvertTo(d, numbers);
       const VF of_column = of.column_scales != nullptr ? load(of.column_scales + c, part) : one;
       const VF value = hn::Mul(whole, hn::Mul(scale, of_column));
       store(of.bias != nullptr ? hn::Add(value, load(of.bias + c, part)) : value, out + c, part);
@@ -168,6 +173,11 @@ HWY_EXPORT(round_rows_any);
 HWY_EXPORT(scale_sums_any);
 HWY_EXPORT(few_sums_any);
 
+void round_rows_here(const Int8Rounding& of) { HWY_DYNAMIC_DISPATCH(round_rows_any)(of); }
+void scale_sums_here(const Int8Sums& of, void* out, bool is_bf16) {
+  HWY_DYNAMIC_DISPATCH(scale_sums_any)(of, out, is_bf16);
+}
+
 namespace {
 
 // x wᵀ of up to kMostInt8Rows rows. The library's product would lay the weight out anew each time.
@@ -217,7 +227,8 @@ void round_all(const at::Tensor& x, const at::Tensor& factors, const Int8Rows& r
                          .x = x.const_data_ptr(),
                          .factors = factors.defined() ? factors.const_data_ptr<float>() : nullptr,
                          .values = rounded.values.mutable_data_ptr<int8_t>(),
-                         .scales = rounded.scales.mutable_data_ptr<float>()};
+                         .scales = rounded.scales.mutable_data_ptr<float>(),
+                         .stride = x.size(1)};
   const int64_t bytes = all.columns * static_cast<int64_t>(x.element_size());
   at::parallel_for(0, all.rows, row_grain(all.columns), [&](int64_t begin, int64_t end) {
     Int8Rounding part = all;
@@ -225,7 +236,7 @@ void round_all(const at::Tensor& x, const at::Tensor& factors, const Int8Rows& r
     part.x = static_cast<const char*>(all.x) + begin * bytes;
     part.values += begin * all.columns;
     part.scales += begin;
-    HWY_DYNAMIC_DISPATCH(round_rows_any)(part);
+    round_rows_here(part);
   });
 }
 
@@ -251,15 +262,16 @@ at::Tensor values_of_sums(const at::Tensor& sums, const at::Tensor& row_scales,
                      .sums = static_cast<const float*>(sums.const_data_ptr()),
                      .row_scales = pointer(row_scales),
                      .column_scales = pointer(column_scales),
-                     .bias = pointer(bias)};
+                     .bias = pointer(bias),
+                     .stride = columns,
+                     .out_stride = columns};
   auto* const to = static_cast<char*>(out.mutable_data_ptr());
   at::parallel_for(0, all.rows, row_grain(columns), [&](int64_t begin, int64_t end) {
     Int8Sums part = all;
     part.rows = end - begin;
     part.sums += begin * columns;
     part.row_scales += begin;
-    HWY_DYNAMIC_DISPATCH(scale_sums_any)(part, to + begin * columns * out.element_size(),
-                                         is_bf16(out));
+    scale_sums_here(part, to + begin * columns * out.element_size(), is_bf16(out));
   });
   return out;
 }

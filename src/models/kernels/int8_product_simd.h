@@ -22,17 +22,25 @@ struct Int8Rounding {
   bool is_bf16;
   const void* x;         // [rows, columns] fp32 or bf16
   const float* factors;  // [columns] of x, or null
-  int8_t* values;        // [rows, columns]
+  int8_t* values;        // [rows, columns], rows `stride` apart
   float* scales;         // [rows]
+  int64_t stride;
+  bool is_unsigned = false;  // values have 128 added, and are uint8_t's
 };
 
 // Sums of products, and what they are multiplied with to be values.
 struct Int8Sums {
   int64_t rows, columns;
-  const float* sums;           // [rows, columns] of int32, in its bits
-  const float* row_scales;     // [rows]
-  const float* column_scales;  // [columns], or null
-  const float* bias;           // [columns], or null
+  const float* sums;               // [rows, columns] of int32, in its bits
+  const float* row_scales;         // [rows]
+  const float* column_scales;      // [columns], or null
+  const float* bias;               // [columns], or null
+  int64_t stride, out_stride;      // between rows of the sums, of the result
+  const float* offsets = nullptr;  // [columns] of int32, taken from the sums; or null
 };
+
+// The work of int8_packed.cpp on one thread.
+void round_rows_here(const Int8Rounding& of);
+void scale_sums_here(const Int8Sums& of, void* out, bool is_bf16);
 
 }  // namespace hone::kernels

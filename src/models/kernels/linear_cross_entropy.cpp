@@ -48,25 +48,28 @@ void cap_gradient(const at::Tensor& gradient, const at::Tensor& capped, double c
              cap_backward);
 }
 
-// A chunk's loss, and d loss / d logits by the kernel's own backward. Writes to `logits`.
-std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& logits, const at::Tensor& targets,
-                                                const LinearCrossEntropyOptions& options,
-                                                bool wants_gradient) {
+// A chunk's loss [], and d loss / d logits by the kernel's own backward. Writes to `logits`.
+std::pair<at::Tensor, at::Tensor> loss_and_gradient(const at::Tensor& logits,
+                                                    const at::Tensor& targets,
+                                                    const LinearCrossEntropyOptions& options,
+                                                    bool wants_gradient) {
   if (options.soft_cap > 0) cap_logits(logits, options.soft_cap);
   const at::AutoGradMode recorded(wants_gradient);
   const at::Tensor leaf = logits.detach().requires_grad_(wants_gradient);
   const at::Tensor loss =
       cross_entropy_sum(leaf, targets, options.ignore_index, options.label_smoothing);
-  if (!wants_gradient) return {loss.item<double>(), {}};
+  if (!wants_gradient) return {loss, {}};
   const at::Tensor gradient = torch::autograd::grad({loss}, {leaf})[0];
   if (options.soft_cap > 0) cap_gradient(gradient, logits, options.soft_cap);
-  return {loss.item<double>(), gradient};
+  return {loss.detach(), gradient};
 }
 
 // dweight [V, H] fp32 += gradientᵀ x.
 void add_weight_gradient(const at::Tensor& dweight, const at::Tensor& gradient, const at::Tensor& x,
                          const at::Tensor& operand) {
   if (has_product_gradients(x, operand)) return add_product_weight_gradient(gradient, x, dweight);
+  if (is_bf16(gradient) && gradient.is_cuda())
+    return void(dweight.add_(at::mm(gradient.t(), x, at::kFloat)));
   if (is_bf16(gradient)) return void(dweight.add_(at::mm(gradient.t(), x)));
   dweight.addmm_(gradient.t(), x);
 }
@@ -99,36 +102,59 @@ at::Tensor given_to(const at::Tensor& weight, const at::Tensor& gradient) {
   return {};
 }
 
+// The rows that are computed: those with a target. On a GPU all: how many have one is nothing that
+// the host knows without waiting, and a row without one adds nothing.
+struct TakenRows {
+  at::Tensor x, aims;
+  at::Tensor rows;  // [taken] int64; undefined: all
+
+  TakenRows(const at::Tensor& of, const at::Tensor& targets, int64_t ignore_index)
+      : x(of), aims(targets) {
+    if (!of.is_cpu()) return;
+    rows = targets.ne(ignore_index).nonzero().squeeze(1);
+    x = of.index_select(0, rows), aims = targets.index_select(0, rows);
+  }
+  // Of all rows, from those of the taken ones.
+  at::Tensor spread(const at::Tensor& taken, const at::Tensor& like) const {
+    return rows.defined() ? at::zeros_like(like).index_copy_(0, rows, taken) : taken;
+  }
+};
+
+// A GPU wants larger products.
+int64_t chunk_of(const at::Tensor& x, const LinearCrossEntropyOptions& options) {
+  constexpr int64_t kRowsOfAGpu = 2048;
+  return x.is_cpu() ? options.chunk_rows : std::max(options.chunk_rows, kRowsOfAGpu);
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static Variable forward(AutogradContext* context, const Variable& x, const Variable& weight,
                           const MaybeTensor& some_bias, const at::Tensor& operand,
                           const at::Tensor& targets, const LinearCrossEntropyOptions& options,
                           const Wanted& wanted) {
     const at::Tensor bias = tensor_or_undefined(some_bias);
-    const at::Tensor rows =
-        targets.ne(options.ignore_index).nonzero().squeeze(1);  // those with a target
-    const at::Tensor taken = x.index_select(0, rows), aims = targets.index_select(0, rows);
-    const at::Tensor dtaken = wanted.x ? at::empty_like(taken) : at::Tensor();
+    const TakenRows taken(x, targets, options.ignore_index);
+    const at::Tensor dtaken = wanted.x ? at::empty_like(taken.x) : at::Tensor();
     at::Tensor dweight = wanted.weight ? zeros_for_gradient(weight) : at::Tensor(),
                dbias = wanted.bias ? at::zeros_like(bias) : at::Tensor();
-    double sum = 0;
-    for (int64_t begin = 0; begin < rows.size(0); begin += options.chunk_rows) {
-      const int64_t count = std::min(options.chunk_rows, rows.size(0) - begin);
-      const at::Tensor part = taken.narrow(0, begin, count);
+    const at::Tensor sum = at::zeros({}, x.options().dtype(at::kDouble).requires_grad(false));
+    const int64_t chunk = chunk_of(x, options);
+    for (int64_t begin = 0; begin < taken.x.size(0); begin += chunk) {
+      const int64_t count = std::min(chunk, taken.x.size(0) - begin);
+      const at::Tensor part = taken.x.narrow(0, begin, count);
       const auto [loss, dlogits] = loss_and_gradient(
-          product(part, operand, bias), aims.narrow(0, begin, count), options, wanted.any());
-      sum += loss;
+          product(part, operand, bias), taken.aims.narrow(0, begin, count), options, wanted.any());
+      sum.add_(loss);
       if (wanted.x) dtaken.narrow(0, begin, count).copy_(at::mm(dlogits, operand));
       if (wanted.weight) add_weight_gradient(dweight, dlogits, part, operand);
       if (wanted.bias) dbias += dlogits.sum(0, /*keepdim=*/false, at::kFloat);
     }
-    if (wanted.x) context->saved_data["dx"] = at::zeros_like(x).index_copy_(0, rows, dtaken);
+    if (wanted.x) context->saved_data["dx"] = taken.spread(dtaken, x);
     if (wanted.weight) {
       context->saved_data["dweight"] = dweight;
       context->save_for_backward({weight});
     }
     if (wanted.bias) context->saved_data["dbias"] = dbias;
-    return at::scalar_tensor(sum, x.options().dtype(at::kFloat));
+    return sum.to(at::kFloat);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -139,8 +165,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                   "[linear_cross_entropy_sum] its gradient can be taken once");
       at::Tensor gradient = saved[name].toTensor();
       saved.erase(name);
-      const float factor = gradients[0].item<float>();
-      return factor == 1 ? gradient : gradient.mul_(factor);
+      const at::Tensor& factor = gradients[0];
+      return factor.is_cpu() && factor.item<float>() == 1 ? gradient : gradient.mul_(factor);
     };
     if (context->needs_input_grad(0)) result[0] = scaled("dx");
     if (context->needs_input_grad(1))

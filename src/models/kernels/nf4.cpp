@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "models/kernels/nf4_simd.h"
@@ -20,6 +21,7 @@ namespace hone::kernels {
 namespace {
 
 constexpr int64_t kBlocksAtOnce = 256;  // of a task that is worth waking a thread for
+constexpr int64_t kValuesAtOnce = kBlocksAtOnce * kNf4Block;
 
 int64_t blocks_of(int64_t values) { return (values + kNf4Block - 1) / kNf4Block; }
 
@@ -85,6 +87,12 @@ at::Tensor scales_of(const Nf4& weight) {
   return scales;
 }
 
+int64_t rows_of_parts(const std::vector<Nf4>& parts) {
+  int64_t rows = 0;
+  for (const Nf4& part : parts) rows += part.rows;
+  return rows;
+}
+
 at::Tensor make_scale_code() {
   std::vector<at::Tensor> parts = {at::zeros({1}), at::ones({1})};
   for (int exponent = 0; exponent < 7; ++exponent) {
@@ -136,13 +144,37 @@ void write_nf4(const Nf4& weight, const at::Tensor& out) {
                   out.sizes() == at::IntArrayRef({weight.rows, weight.columns}),
               "[write_nf4] expected fp32 or bf16 [", weight.rows, ", ", weight.columns,
               "] in a row on the CPU, received ", out.sizes(), " ", out.scalar_type());
-  const at::Tensor scales = scales_of(weight);
-  const int64_t values = out.numel();
-  auto* const to = out.mutable_data_ptr();
-  at::parallel_for(0, scales.numel(), kBlocksAtOnce, [&](int64_t first, int64_t end) {
-    write_nf4_blocks(weight.packed.const_data_ptr<uint8_t>(), scales.const_data_ptr<float>(),
-                     {first, end, values}, to, is_bf16(out));
+  const Nf4Weight one(std::vector<Nf4>{weight});
+  const int64_t columns = weight.columns, row_bytes = columns * out.element_size();
+  auto* const to = static_cast<std::byte*>(out.mutable_data_ptr());
+  const int64_t rows_at_once = std::max<int64_t>(1, kValuesAtOnce / std::max<int64_t>(1, columns));
+  at::parallel_for(0, weight.rows, rows_at_once, [&](int64_t first, int64_t end) {
+    one.write({first, end - first, 0, columns}, to + first * row_bytes, is_bf16(out));
   });
+}
+
+Nf4Weight::Nf4Weight(const std::vector<Nf4>& parts)
+    : WrittenWeight(rows_of_parts(parts), parts.at(0).columns) {
+  int64_t row = 0;
+  for (const Nf4& part : parts) {
+    TORCH_CHECK(part.columns == columns(), "[Nf4Weight] parts of ", columns(), " and ",
+                part.columns, " columns");
+    parts_.push_back({part, scales_of(part), row});
+    row += part.rows;
+  }
+}
+
+void Nf4Weight::write(const WeightBox& box, void* out, bool is_bf16) const {
+  const int64_t row_bytes = box.columns * (is_bf16 ? 2 : 4);
+  for (const Part& part : parts_) {
+    const int64_t first = std::max(box.row, part.row),
+                  end = std::min(box.row + box.rows, part.row + part.weight.rows);
+    if (first >= end) continue;
+    const Nf4Memory memory{part.weight.packed.const_data_ptr<uint8_t>(),
+                           part.scales.const_data_ptr<float>(), columns()};
+    write_nf4_box(memory, {first - part.row, end - first, box.column, box.columns},
+                  static_cast<std::byte*>(out) + (first - box.row) * row_bytes, is_bf16);
+  }
 }
 
 }  // namespace hone::kernels

@@ -7,6 +7,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
+#include "models/kernels/written_weight.h"
+
 namespace hone::kernels {
 
 struct Nf4 {
@@ -28,6 +32,22 @@ constexpr int64_t kNf4ScaleBlock = 256;
 Nf4 to_nf4(const at::Tensor& weight, bool double_quant);
 // Writes its values to `out` [rows, columns], contiguous, fp32 or bf16 (rounded once).
 void write_nf4(const Nf4& weight, const at::Tensor& out);
+
+// Weights of equal columns, one below the other, for a product. Blocks do not go on from one to the
+// next.
+class Nf4Weight : public WrittenWeight {
+ public:
+  explicit Nf4Weight(const std::vector<Nf4>& parts);
+  void write(const WeightBox& box, void* out, bool is_bf16) const override;
+
+ private:
+  struct Part {
+    Nf4 weight;
+    at::Tensor scales;  // fp32 [blocks]
+    int64_t row;        // its first one among all
+  };
+  std::vector<Part> parts_;
+};
 
 // The 256 values of a scale's code, ascending: bitsandbytes' signed dynamic map ("8-Bit
 // Approximations for Parallelism in Deep Learning", https://arxiv.org/abs/1511.04561). fp32 [256]

@@ -66,30 +66,41 @@ struct Nf4Pair {
   float first, second;  // what a byte stands for
 };
 
+// `count` values from `first` on, all of one block.
 template <class T>
-void write_nf4_blocks_as(const uint8_t* packed, const float* scales, const Nf4Blocks& blocks,
-                         const Nf4Pair* pairs, T* out) {
-  HWY_ALIGN float quantiles[kNf4Block] = {};
-  for (int64_t block = blocks.first; block < blocks.end; ++block) {
-    const int64_t begin = block * kNf4Block, count = std::min(kNf4Block, blocks.values - begin);
-    for (int64_t i = 0; i < (count + 1) / 2; ++i)
-      std::memcpy(quantiles + 2 * i, pairs + packed[begin / 2 + i], sizeof(Nf4Pair));
-    const VF scale = hn::Set(F(), scales[block]);
-    for_columns(count, [&](int64_t c, auto part) HWY_ATTR {
-      store(hn::Mul(load(quantiles + c), scale), out + begin + c, part);
-    });
+HWY_INLINE void write_nf4_values(const Nf4Memory& weight, int64_t first, int64_t count,
+                                 const Nf4Pair* pairs, T* out) {
+  HWY_ALIGN float quantiles[kNf4Block + 2];
+  const int64_t shift = first % 2;  // of a byte's two, the second is the first wanted
+  for (int64_t i = 0; i < (shift + count + 1) / 2; ++i)
+    std::memcpy(quantiles + 2 * i, pairs + weight.packed[first / 2 + i], sizeof(Nf4Pair));
+  const VF scale = hn::Set(F(), weight.scales[first / kNf4Block]);
+  for_columns(count, [&](int64_t c, auto part) HWY_ATTR {
+    store(hn::Mul(load(quantiles + shift + c, part), scale), out + c, part);
+  });
+}
+
+template <class T>
+void write_nf4_box_as(const Nf4Memory& weight, const WeightBox& box, const Nf4Pair* pairs, T* out) {
+  for (int64_t row = box.row; row < box.row + box.rows; ++row) {
+    int64_t value = row * weight.columns + box.column;
+    const int64_t end = value + box.columns;
+    while (value < end) {
+      const int64_t count = std::min(kNf4Block - value % kNf4Block, end - value);
+      write_nf4_values(weight, value, count, pairs, out);
+      value += count, out += count;
+    }
   }
 }
 
-void write_nf4_any(const uint8_t* packed, const float* scales, const Nf4Blocks& blocks, void* out,
-                   bool is_bf16) {
+void write_nf4_any(const Nf4Memory& weight, const WeightBox& box, void* out, bool is_bf16) {
   Nf4Pair pairs[256];
   for (size_t byte = 0; byte < 256; ++byte)
     pairs[byte] = {kNf4Values[byte >> 4], kNf4Values[byte & 15]};
   if (is_bf16)
-    write_nf4_blocks_as(packed, scales, blocks, pairs, static_cast<Bf16*>(out));
+    write_nf4_box_as(weight, box, pairs, static_cast<Bf16*>(out));
   else
-    write_nf4_blocks_as(packed, scales, blocks, pairs, static_cast<float*>(out));
+    write_nf4_box_as(weight, box, pairs, static_cast<float*>(out));
 }
 
 }  // namespace
@@ -107,9 +118,8 @@ void round_nf4_blocks(const float* values, const Nf4Blocks& blocks, float* scale
   HWY_DYNAMIC_DISPATCH(round_nf4_any)(values, blocks, scales, packed);
 }
 
-void write_nf4_blocks(const uint8_t* packed, const float* scales, const Nf4Blocks& blocks,
-                      void* out, bool is_bf16) {
-  HWY_DYNAMIC_DISPATCH(write_nf4_any)(packed, scales, blocks, out, is_bf16);
+void write_nf4_box(const Nf4Memory& weight, const WeightBox& box, void* out, bool is_bf16) {
+  HWY_DYNAMIC_DISPATCH(write_nf4_any)(weight, box, out, is_bf16);
 }
 
 }  // namespace hone::kernels

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "models/kernels/written_weight.h"
+
 namespace hone::kernels {
 
 // The quantiles (QLoRA's appendix E), as bitsandbytes has them in fp32.
@@ -31,8 +33,15 @@ struct Nf4Blocks {
 
 // Writes their scales and codes to the places that they have among all.
 void round_nf4_blocks(const float* values, const Nf4Blocks& blocks, float* scales, uint8_t* packed);
-// Writes their values to the places that they have among all; `scales`: of all blocks.
-void write_nf4_blocks(const uint8_t* packed, const float* scales, const Nf4Blocks& blocks,
-                      void* out, bool is_bf16);
+
+// A weight in memory; a scale for each block.
+struct Nf4Memory {
+  const uint8_t* packed;
+  const float* scales;
+  int64_t columns;
+};
+
+// Writes the values of a box, row after row, fp32 or bf16.
+void write_nf4_box(const Nf4Memory& weight, const WeightBox& box, void* out, bool is_bf16);
 
 }  // namespace hone::kernels

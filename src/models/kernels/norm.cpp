@@ -39,6 +39,7 @@ struct Norm : torch::autograd::Function<Norm> {
             .keys = data_or_null<int64_t>(keys)};
   }
 
+  // `context` may be null where nothing is recorded.
   static Variable forward(AutogradContext* context, const Variable& x,
                           const MaybeTensor& maybe_residual, const Variable& weight,
                           const MaybeTensor& maybe_bias, const MaybeTensor& maybe_keys, double eps,
@@ -134,13 +135,19 @@ gpu::NormInputs inputs_of(const at::Tensor& x, const at::Tensor& residual, const
           .eps = eps,
           .centred = centred,
           .dropout = decisions,
-          .keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor()};
+          .keys = decisions.threshold > 0 ? dropout.keys.contiguous() : at::Tensor(),
+          .placed_seed = dropout.placed_seed};
 }
 
 at::Tensor norm_here(const gpu::NormInputs& in) {
-  return Norm::apply(in.x.contiguous(), if_defined(in.residual), in.weight.contiguous(),
-                     if_defined(in.bias), if_defined(in.keys), in.eps, in.centred, in.dropout,
-                     is_recorded({in.x, in.residual, in.weight, in.bias}));
+  const at::Tensor x = in.x.contiguous(), weight = in.weight.contiguous();
+  const MaybeTensor residual = if_defined(in.residual), bias = if_defined(in.bias),
+                    keys = if_defined(in.keys);
+  if (!is_recorded({in.x, in.residual, in.weight, in.bias}))
+    return Norm::forward(nullptr, x, residual, weight, bias, keys, in.eps, in.centred, in.dropout,
+                         /*recorded=*/false);
+  return Norm::apply(x, residual, weight, bias, keys, in.eps, in.centred, in.dropout,
+                     /*recorded=*/true);
 }
 
 // By the kernel of x's device; undefined where there is none for these.

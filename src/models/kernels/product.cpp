@@ -44,7 +44,8 @@ int64_t few_columns_of(const ProductJob& job) {
 }
 
 void multiply_all(const ProductJob& job) {
-  if (!job.is_bf16 && job.is_transposed && job.rows <= kFewRows) {
+  const bool lies = job.panels == nullptr && job.written == nullptr;
+  if (!job.is_bf16 && job.is_transposed && job.rows <= kFewRows && lies) {
     const int64_t columns = few_columns_of(job);
     return share_out((job.columns + columns - 1) / columns, [&](int64_t i) {
       multiply_few_rows(job, i * columns, std::min(job.columns, (i + 1) * columns));
@@ -68,22 +69,51 @@ void check_is_bf16(const char* name, const at::Tensor& x) {
   TORCH_CHECK(is_bf16(x), "[", name, "] expected bf16, received ", x.scalar_type());
 }
 
+// The job of `columns` columns, whose right side is still to be told, and its result.
+struct ProductOf {
+  at::Tensor out;
+  ProductJob job;
+
+  ProductOf(const at::Tensor& left, int64_t columns, const at::Tensor& bias, at::ScalarType type)
+      : out(at::empty({left.size(0), columns}, left.options().dtype(type))),
+        job{.is_bf16 = is_bf16(left),
+            .is_wide = type == at::kFloat,
+            .multiplies_bf16 = is_bf16(left) && can_multiply_bf16(),
+            .rows = left.size(0),
+            .depth = left.size(1),
+            .columns = columns,
+            .left = left.const_data_ptr(),
+            .right = nullptr,
+            .is_transposed = true,
+            .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+            .out = out.mutable_data_ptr()} {}
+};
+
 at::Tensor multiply_all(const at::Tensor& left, const at::Tensor& right, bool is_transposed,
                         const at::Tensor& bias, at::ScalarType type) {
-  const int64_t columns = right.size(is_transposed ? 0 : 1);
-  at::Tensor out = at::empty({left.size(0), columns}, left.options().dtype(type));
-  const ProductJob job{.is_bf16 = is_bf16(left),
-                       .is_wide = type == at::kFloat,
-                       .multiplies_bf16 = is_bf16(left) && can_multiply_bf16(),
-                       .rows = left.size(0),
-                       .depth = left.size(1),
-                       .columns = columns,
-                       .left = left.const_data_ptr(),
-                       .right = right.const_data_ptr(),
-                       .is_transposed = is_transposed,
-                       .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
-                       .out = out.mutable_data_ptr()};
-  multiply_all(job);
+  ProductOf of(left, right.size(is_transposed ? 0 : 1), bias, type);
+  of.job.right = right.const_data_ptr();
+  of.job.is_transposed = is_transposed;
+  multiply_all(of.job);
+  return of.out;
+}
+
+void check_bias(const std::optional<at::Tensor>& bias, int64_t columns) {
+  TORCH_CHECK(!bias || bias->numel() == columns, "[product] expected a bias of ", columns,
+              " values, received ", bias ? bias->numel() : 0);
+}
+
+// Rows for a product with a weight that is written.
+void check_rows_of(const char* name, const at::Tensor& a, int64_t length) {
+  TORCH_CHECK(a.dim() == 2 && a.size(1) == length && has_kernel(a), "[", name,
+              "] expected fp32 or bf16 rows of ", length, " on the CPU, received ", a.sizes(), " ",
+              a.scalar_type());
+}
+
+at::ScalarType type_of_result(const at::Tensor& x, std::optional<at::ScalarType> type) {
+  const at::ScalarType out = type.value_or(x.scalar_type());
+  TORCH_CHECK(out == x.scalar_type() || out == at::kFloat,
+              "[product] expected a result in x's type or in fp32, received ", out);
   return out;
 }
 
@@ -99,16 +129,78 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight) {
          weight.size(1) % 16 == 0;
 }
 
+bool has_product_gradients(const at::Tensor& g, const WrittenWeight& weight) {
+  return has_kernel(g) && is_bf16(g) && can_multiply_bf16() && weight.rows() % 16 == 0 &&
+         weight.columns() % 16 == 0;
+}
+
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
                    const std::optional<at::Tensor>& bias, std::optional<at::ScalarType> type) {
   check_sizes("product", x, 1, weight, 1);
-  TORCH_CHECK(!bias || bias->numel() == weight.size(0), "[product] expected a bias of ",
-              weight.size(0), " values, received ", bias->sizes());
-  const at::ScalarType out = type.value_or(x.scalar_type());
-  TORCH_CHECK(out == x.scalar_type() || out == at::kFloat,
-              "[product] expected a result in x's type or in fp32, received ", out);
+  check_bias(bias, weight.size(0));
   return multiply_all(x.contiguous(), weight.contiguous(), /*is_transposed=*/true,
-                      bias ? bias->contiguous() : at::Tensor(), out);
+                      bias ? bias->contiguous() : at::Tensor(), type_of_result(x, type));
+}
+
+PackedWeight packed(const at::Tensor& weight) {
+  TORCH_CHECK(has_kernel(weight) && weight.dim() == 2,
+              "[packed] expected a matrix of fp32 or bf16 on the CPU, received ", weight.sizes(),
+              " ", weight.scalar_type());
+  const at::Tensor plain = weight.contiguous();
+  const bool multiplies_bf16 = is_bf16(plain) && can_multiply_bf16();
+  const ProductJob job{.is_bf16 = is_bf16(plain),
+                       .multiplies_bf16 = multiplies_bf16,
+                       .rows = 0,
+                       .depth = plain.size(1),
+                       .columns = plain.size(0),
+                       .left = nullptr,
+                       .right = plain.const_data_ptr(),
+                       .is_transposed = true,
+                       .bias = nullptr,
+                       .out = nullptr};
+  const at::Tensor panels = at::empty(
+      {packed_values(job)}, plain.options().dtype(multiplies_bf16 ? at::kBFloat16 : at::kFloat));
+  void* const to = panels.mutable_data_ptr();
+  share_out((job.columns + kPanel - 1) / kPanel,
+            [&](int64_t panel) { pack_panel(job, panel * kPanel, to); });
+  return {panels, job.columns, job.depth, job.is_bf16};
+}
+
+at::Tensor product(const at::Tensor& x, const PackedWeight& weight,
+                   const std::optional<at::Tensor>& bias, std::optional<at::ScalarType> type) {
+  TORCH_CHECK(
+      has_kernel(x) && x.dim() == 2 && x.size(1) == weight.in && is_bf16(x) == weight.is_bf16,
+      "[product] expected x [N, ", weight.in, "] in the weight's type, received ", x.sizes(), " ",
+      x.scalar_type());
+  check_bias(bias, weight.out);
+  const at::Tensor left = x.contiguous(), added = bias ? bias->contiguous() : at::Tensor();
+  ProductOf of(left, weight.out, added, type_of_result(x, type));
+  of.job.panels = weight.panels.const_data_ptr();
+  of.job.multiplies_bf16 = is_bf16(weight.panels);
+  multiply_all(of.job);
+  return of.out;
+}
+
+at::Tensor product(const at::Tensor& x, const WrittenWeight& weight,
+                   const std::optional<at::Tensor>& bias) {
+  check_rows_of("product", x, weight.columns());
+  check_bias(bias, weight.rows());
+  const at::Tensor left = x.contiguous(), added = bias ? bias->contiguous() : at::Tensor();
+  ProductOf of(left, weight.rows(), added, x.scalar_type());
+  of.job.written = &weight;
+  multiply_all(of.job);
+  return of.out;
+}
+
+at::Tensor product_input_gradient(const at::Tensor& g, const WrittenWeight& weight) {
+  check_rows_of("product_input_gradient", g, weight.rows());
+  check_is_bf16("product_input_gradient", g);
+  const at::Tensor left = g.contiguous();
+  ProductOf of(left, weight.columns(), {}, g.scalar_type());
+  of.job.is_transposed = false;
+  of.job.written = &weight;
+  multiply_all(of.job);
+  return of.out;
 }
 
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight) {

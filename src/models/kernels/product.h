@@ -9,6 +9,8 @@
 
 #include <optional>
 
+#include "models/kernels/written_weight.h"
+
 namespace hone::kernels {
 
 // Whether `product` may be used for a layer with weight [out, in] on rows like x's [N, in]: both
@@ -27,8 +29,27 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight);
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight,
                    const std::optional<at::Tensor>& bias,
                    std::optional<at::ScalarType> type = std::nullopt);
+// A weight laid out once for many products of few rows each, where laying it out for each of them
+// would take as long as they do: a model that writes. A copy of the weight's size.
+struct PackedWeight {
+  at::Tensor panels;        // as the inner loops read them, in the type that they multiply
+  int64_t out = 0, in = 0;  // of the weight
+  bool is_bf16 = false;     // its type
+};
+// REQUIRES: a weight on the CPU, fp32 or bf16.
+PackedWeight packed(const at::Tensor& weight);
+// `product`, to the last bit. REQUIRES: x in the weight's type.
+at::Tensor product(const at::Tensor& x, const PackedWeight& weight,
+                   const std::optional<at::Tensor>& bias,
+                   std::optional<at::ScalarType> type = std::nullopt);
 // g W: g [N, out] -> [N, in] bf16.
 at::Tensor product_input_gradient(const at::Tensor& g, const at::Tensor& weight);
+// The same bits of a weight that is written as it is needed; x as `product` takes it, g as
+// has_product_gradients says.
+bool has_product_gradients(const at::Tensor& g, const WrittenWeight& weight);
+at::Tensor product(const at::Tensor& x, const WrittenWeight& weight,
+                   const std::optional<at::Tensor>& bias);
+at::Tensor product_input_gradient(const at::Tensor& g, const WrittenWeight& weight);
 // gᵀ x: g [N, out] bf16, x [N, in] bf16 -> [out, in] fp32, not rounded to bf16.
 at::Tensor product_weight_gradient(const at::Tensor& g, const at::Tensor& x);
 // The same added to `sum` [out, in] fp32, which is contiguous.

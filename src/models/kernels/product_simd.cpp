@@ -30,15 +30,20 @@ class PanelProduct {
  public:
   PanelProduct(const ProductJob& job, const ProductUnit& unit)
       : job_(job), unit_(unit), width_(HWY_MIN(kPanel, job.columns - unit.column)) {
-    Scratch scratch(sizeof(T) * deep_ * (2 * wide_ + kBlock) + 4 * kBlock * wide_ + 4 * 64);
-    panel_ = scratch.take<T>(deep_ * wide_);
+    const int64_t written = job.written == nullptr ? 0 : job.depth * width_;
+    Scratch scratch(sizeof(T) * deep_ * (2 * wide_ + kBlock) + 4 * kBlock * wide_ +
+                    sizeof(In) * written + 5 * 64);
+    own_panel_ = scratch.take<T>(deep_ * wide_);
     right_rows_ = scratch.take<T>(deep_ * wide_);
     left_rows_ = scratch.take<T>(deep_ * kBlock);
     sums_ = scratch.take<float>(kBlock * wide_);
+    written_ = scratch.take<In>(written);
+    panel_ = job.panels == nullptr ? own_panel_ : place_in(job.panels);
   }
 
+  void pack(void* panels) const { pack_panel(const_cast<T*>(place_in(panels))); }
   void run() const {
-    pack_panel();
+    if (job_.panels == nullptr) pack_panel(own_panel_);
     for (int64_t row = unit_.row_begin; row < unit_.row_end; row += kBlock)
       multiply_block(row, HWY_MIN(kBlock, unit_.row_end - row));
   }
@@ -51,20 +56,41 @@ class PanelProduct {
 
   static constexpr bool kIsWidened = sizeof(In) < sizeof(T);
 
-  // The unit's columns of `right` as [deep, wide] (bf16: [deep / 2, wide, 2]).
-  void pack_panel() const {
+  // Panels before this one are as wide as they can be.
+  const T* place_in(const void* panels) const {
+    return static_cast<const T*>(panels) + unit_.column * deep_;
+  }
+
+  struct Right {
+    const In* values;
+    int64_t stride;
+  };
+
+  // The unit's columns of `right` where they lie, or where they are written.
+  Right right_operand() const {
     const In* right = static_cast<const In*>(job_.right);
-    if constexpr (kIsBf16<T>) {
-      if (!job_.is_transposed)
-        return pair_rows(right + unit_.column, job_.columns, job_.depth, width_, panel_);
+    if (job_.is_transposed) {
+      if (job_.written == nullptr) return {right + unit_.column * job_.depth, job_.depth};
+      job_.written->write({unit_.column, width_, 0, job_.depth}, written_, kIsBf16<In>);
+      return {written_, job_.depth};
     }
-    const In* columns = right + unit_.column * job_.depth;
+    if (job_.written == nullptr) return {right + unit_.column, job_.columns};
+    job_.written->write({0, job_.depth, unit_.column, width_}, written_, kIsBf16<In>);
+    return {written_, width_};
+  }
+
+  // Packs them as [deep, wide] (bf16: [deep / 2, wide, 2]).
+  void pack_panel(T* panel) const {
+    const auto [columns, stride] = right_operand();
+    if constexpr (kIsBf16<T>) {
+      if (!job_.is_transposed) return pair_rows(columns, stride, job_.depth, width_, panel);
+    }
     if constexpr (!kIsWidened) {
       if (width_ == wide_ && job_.depth == deep_)
-        return transpose_pairs(columns, wide_, deep_, panel_);
+        return transpose_pairs(columns, wide_, deep_, panel);
     }
     copy_rows(columns, job_.depth, width_, job_.depth, right_rows_, wide_, deep_);
-    transpose_pairs(right_rows_, wide_, deep_, panel_);
+    transpose_pairs(right_rows_, wide_, deep_, panel);
   }
 
   // `count` rows of `left`, of which a block product reads `rows`: where they lie, or copied.
@@ -114,8 +140,10 @@ class PanelProduct {
   const ProductJob& job_;
   const ProductUnit& unit_;
   const int64_t width_, wide_ = padded(width_), deep_ = padded(job_.depth);
-  T *panel_, *right_rows_, *left_rows_;
+  T *own_panel_, *right_rows_, *left_rows_;
+  const T* panel_;
   float* sums_;  // [kBlock, wide]
+  In* written_;  // the unit's columns of a `right` that is written
 };
 
 template <class Out>
@@ -127,6 +155,13 @@ void multiply_bf16_rows(const ProductJob& job, const ProductUnit& unit) {
 void multiply_rows_any(const ProductJob& job, const ProductUnit& unit) {
   if (!job.is_bf16) return PanelProduct<float, float, float>(job, unit).run();
   job.is_wide ? multiply_bf16_rows<float>(job, unit) : multiply_bf16_rows<Bf16>(job, unit);
+}
+
+void pack_panel_any(const ProductJob& job, int64_t column, void* panels) {
+  const ProductUnit unit{column, 0, 0};
+  if (!job.is_bf16) return PanelProduct<float, float, float>(job, unit).pack(panels);
+  job.multiplies_bf16 ? PanelProduct<Bf16, Bf16, Bf16>(job, unit).pack(panels)
+                      : PanelProduct<Bf16, float, Bf16>(job, unit).pack(panels);
 }
 
 // ---- few rows: a decoder's step ----
@@ -291,12 +326,16 @@ HWY_AFTER_NAMESPACE();
 namespace hone::kernels {
 
 HWY_EXPORT(multiply_rows_any);
+HWY_EXPORT(pack_panel_any);
 HWY_EXPORT(multiply_few_any);
 HWY_EXPORT(pack_input_any);
 HWY_EXPORT(multiply_gradient_any);
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit) {
   HWY_DYNAMIC_DISPATCH(multiply_rows_any)(job, unit);
+}
+void pack_panel(const ProductJob& job, int64_t column, void* panels) {
+  HWY_DYNAMIC_DISPATCH(pack_panel_any)(job, column, panels);
 }
 void multiply_few_rows(const ProductJob& job, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(multiply_few_any)(job, begin, end);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "models/kernels/simd.h"
+#include "models/kernels/written_weight.h"
 
 namespace hone::kernels {
 
@@ -21,8 +22,11 @@ struct ProductJob {
   int64_t rows, depth, columns;
   const void *left, *right;
   bool is_transposed;  // right is [columns, depth], else [depth, columns]
+  const void* panels =
+      nullptr;  // right as pack_panel lays it out, panel by panel; null: as it lies
   const float* bias;
   void* out;
+  const WrittenWeight* written = nullptr;  // `right`, where it does not lie in memory
 };
 
 // Some rows of one panel of columns.
@@ -31,8 +35,14 @@ struct ProductUnit {
 };
 
 void multiply_rows(const ProductJob& job, const ProductUnit& unit);
+// Lays the panel of `right` that begins at this column out as multiply_rows reads it: to the place
+// that it has among `panels`, of packed_values(job) values in all.
+void pack_panel(const ProductJob& job, int64_t column, void* panels);
+inline int64_t packed_values(const ProductJob& job) {
+  return padded(job.depth) * padded(job.columns);
+}
 // The same bits for all rows of columns begin .. end, of fp32, where there are kFewRows at most and
-// `right` is transposed. `right` is read once, as it lies.
+// `right` is transposed and lies in memory: it is read once.
 void multiply_few_rows(const ProductJob& job, int64_t begin, int64_t end);
 
 // result [out, in] = gradᵀ [out, rows] x [rows, in].

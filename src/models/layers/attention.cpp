@@ -114,15 +114,17 @@ at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
     inputs = with_earlier(inputs, rows);
   else if (rows.prefix() != nullptr)
     inputs = behind(*rows.prefix(), inputs, rows);
-  const at::Tensor mixed = kernels::attention(inputs, {.is_causal = options_.is_causal,
-                                                       .window = options_.window,
-                                                       .soft_cap = options_.soft_cap,
-                                                       .scale = options_.scale,
-                                                       .dropout = dropout.p,
-                                                       .seed = dropout.seed,
-                                                       .site = dropout.site,
-                                                       .keys = dropout.keys,
-                                                       .drawn = dropout.drawn});
+  const at::Tensor mixed =
+      kernels::attention(inputs, {.is_causal = options_.is_causal,
+                                  .window = options_.window,
+                                  .soft_cap = options_.soft_cap,
+                                  .scale = options_.scale,
+                                  .dropout = dropout.p,
+                                  .seed = dropout.seed,
+                                  .site = dropout.site,
+                                  .keys = dropout.keys,
+                                  .drawn = dropout.drawn,
+                                  .is_replayed = all.tokens().placed_seed.defined()});
   return out_(rows.of(mixed.reshape({-1, heads.query * heads.dim})), rows);
 }
 

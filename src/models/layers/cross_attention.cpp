@@ -58,12 +58,14 @@ at::Tensor CrossAttentionImpl::forward(const at::Tensor& x, const Rows& rows) {
   const Rows all = rows.all();
   const kernels::DropoutOptions dropout =
       all.dropout(DropoutPlace::kCrossAttention, options_.dropout);
-  const at::Tensor mixed = kernels::attention(read(x, all), {.scale = options_.scale,
-                                                             .dropout = dropout.p,
-                                                             .seed = dropout.seed,
-                                                             .site = dropout.site,
-                                                             .keys = dropout.keys,
-                                                             .drawn = dropout.drawn});
+  const at::Tensor mixed =
+      kernels::attention(read(x, all), {.scale = options_.scale,
+                                        .dropout = dropout.p,
+                                        .seed = dropout.seed,
+                                        .site = dropout.site,
+                                        .keys = dropout.keys,
+                                        .drawn = dropout.drawn,
+                                        .is_replayed = all.tokens().placed_seed.defined()});
   return out_(rows.of(mixed.reshape({-1, options_.heads.query * options_.heads.dim})), rows);
 }
 

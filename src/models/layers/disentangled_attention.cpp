@@ -99,7 +99,8 @@ at::Tensor DisentangledAttentionImpl::forward(const at::Tensor& x, const Rows& r
                .seed = dropout.seed,
                .site = dropout.site,
                .keys = dropout.keys,
-               .drawn = dropout.drawn});
+               .drawn = dropout.drawn,
+               .is_replayed = tokens.placed_seed.defined()});
   return out_(rows.of(mixed.reshape({-1, options_.hidden})), rows);
 }
 

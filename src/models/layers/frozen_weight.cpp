@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "models/kernels/product.h"
 #include "models/layers/products.h"
 
 namespace hone {
@@ -135,11 +136,17 @@ at::Tensor FrozenWeight::written(at::ScalarType type) const {
 
 at::Tensor FrozenWeight::product(const at::Tensor& x, const std::optional<at::Tensor>& bias) const {
   if (int8_.values.defined()) return kernels::int8_product(x, int8_, bias.value_or(at::Tensor()));
+  if (!nf4_.empty()) return kernels::product(x, kernels::Nf4Weight(nf4_), bias);
   return product_of(x, written(x.scalar_type()), bias);
 }
 
 at::Tensor FrozenWeight::input_gradient(const at::Tensor& g) const {
   if (int8_.values.defined()) return kernels::int8_input_gradient(g, int8_);
+  if (!nf4_.empty()) {
+    const kernels::Nf4Weight weight(nf4_);
+    if (kernels::has_product_gradients(g, weight))
+      return kernels::product_input_gradient(g, weight);
+  }
   return hone::input_gradient(g, written(g.scalar_type()));
 }
 

@@ -20,7 +20,7 @@ enum class WeightForm {
   kFull,  // fp32, and a bf16 copy where products are bf16's
   kBf16,  // bf16 alone
   kInt8,  // whole numbers and a scale for each row; products in whole numbers
-  kNf4    // 4 bits; products read values that are written out layer by layer
+  kNf4    // 4 bits; products read values that are written panel by panel
 };
 
 struct BaseForm {

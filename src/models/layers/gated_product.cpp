@@ -55,10 +55,8 @@ bool is_trained(const Linear& linear, const at::Tensor& x) {
 at::Tensor gated_product(Linear linear, const at::Tensor& x, const Rows& rows,
                          kernels::Activation activation) {
   if (!is_trained(linear, x)) return linear(kernels::gated_activation(x, activation), rows);
-  if (x.scalar_type() != at::kFloat && !linear->shadow().defined()) linear->refresh_shadow();
-  return GatedProduct::apply(
-      x.contiguous(), linear->weight, kernels::if_defined(linear->bias),
-      x.scalar_type() == at::kFloat ? linear->weight.detach() : linear->shadow(), activation);
+  return GatedProduct::apply(x.contiguous(), linear->weight, kernels::if_defined(linear->bias),
+                             linear->operand(x.scalar_type()), activation);
 }
 
 }  // namespace hone

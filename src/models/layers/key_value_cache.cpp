@@ -184,7 +184,18 @@ KeyValueCache::View KeyValueCache::append(int64_t layer, const at::Tensor& k, co
     copy_rows(v, begins[s], of.v, to, count);
   }
   of.lengths = std::move(lengths);
+  if (&of == &layers_.back()) number_tokens();
   return view(of);
+}
+
+// Those that are new.
+void KeyValueCache::number_tokens() {
+  const std::vector<int64_t>& lengths = layers_.back().lengths;
+  numbers_.resize(lengths.size());
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    while (static_cast<int64_t>(numbers_[s].size()) < lengths[s])
+      numbers_[s].push_back(next_number_++);
+  }
 }
 
 KeyValueCache::View KeyValueCache::all(int64_t layer) const {
@@ -209,34 +220,97 @@ void KeyValueCache::cut(int64_t sequence, int64_t length) {
   for (Layer& layer : layers_) {
     if (!layer.lengths.empty()) layer.lengths[static_cast<size_t>(sequence)] = length;
   }
+  numbers_[static_cast<size_t>(sequence)].resize(static_cast<size_t>(length));
 }
 
 void KeyValueCache::select(std::span<const int64_t> sequences) {
   for (const int64_t sequence : sequences)
     TORCH_CHECK(sequence >= 0 && sequence < this->sequences(), "[KeyValueCache] sequence ",
                 sequence, " of ", this->sequences(), " is to be kept");
+  const std::optional<std::vector<Move>> moves = moves_of(sequences);
   for (Layer& layer : layers_) {
-    if (!layer.rooms.empty()) select(layer, sequences);  // else nothing has come yet
+    if (layer.rooms.empty()) continue;  // nothing has come yet
+    moves&& has_room(layer, *moves) ? move(layer, *moves) : lay_out(layer, sequences);
   }
+  std::vector<std::vector<int64_t>> numbers;
+  for (const int64_t sequence : sequences)
+    numbers.push_back(numbers_[static_cast<size_t>(sequence)]);
+  numbers_ = std::move(numbers);
 }
 
-// Who leaves gives its room to the one before it.
-void KeyValueCache::select(Layer& layer, std::span<const int64_t> sequences) const {
+int64_t KeyValueCache::same_tokens(int64_t a, int64_t b) const {
+  const std::vector<int64_t>&one = numbers_[static_cast<size_t>(a)],
+        &other = numbers_[static_cast<size_t>(b)];
+  return std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first - one.begin();
+}
+
+// Who keeps its order keeps its place; beams take those of their like, one after the other.
+std::optional<std::vector<KeyValueCache::Move>> KeyValueCache::moves_of(
+    std::span<const int64_t> sequences) const {
   const bool keeps_order = std::adjacent_find(sequences.begin(), sequences.end(),
                                               std::greater_equal<>()) == sequences.end();
-  if (!keeps_order) {
-    std::vector<int64_t> rooms;
-    for (const int64_t sequence : sequences)
-      rooms.push_back(room_for(layer.lengths[static_cast<size_t>(sequence)]));
-    return lay_out(layer, sequences, rooms);
+  std::vector<Move> moves;
+  int64_t place = 0;
+  for (const int64_t from : sequences) {
+    if (keeps_order) place = from;
+    while (place < this->sequences() && place != from && same_tokens(place, from) == 0) ++place;
+    if (place == this->sequences()) return std::nullopt;
+    moves.push_back({from, place, same_tokens(place, from)});
+    ++place;
+  }
+  return moves;
+}
+
+bool KeyValueCache::has_room(const Layer& layer, const std::vector<Move>& moves) {
+  return std::all_of(moves.begin(), moves.end(), [&](const Move& move) {
+    const auto place = static_cast<size_t>(move.place);
+    return layer.lengths[static_cast<size_t>(move.from)] <=
+           layer.rooms[place + 1] - layer.rooms[place];
+  });
+}
+
+// What is copied is read before anything is written. Who leaves gives its room to the one before
+// it.
+void KeyValueCache::move(Layer& layer, const std::vector<Move>& moves) {
+  const auto each_copy = [&](const auto& copy) {
+    int64_t row = 0;
+    for (const Move& move : moves) {
+      const int64_t count = layer.lengths[static_cast<size_t>(move.from)] - move.same;
+      if (move.from == move.place || count == 0) continue;
+      copy(layer.rooms[static_cast<size_t>(move.from)] + move.same, row,
+           layer.rooms[static_cast<size_t>(move.place)] + move.same, count);
+      row += count;
+    }
+    return row;
+  };
+  const int64_t rows = each_copy([](int64_t, int64_t, int64_t, int64_t) {});
+  if (rows > 0) {
+    std::vector<int64_t> shape = layer.k.sizes().vec();
+    shape[0] = rows;
+    const at::Tensor held = at::empty(shape, layer.k.options());
+    for (const at::Tensor& of : {layer.k, layer.v}) {
+      each_copy([&](int64_t from, int64_t row, int64_t, int64_t count) {
+        copy_rows(of, from, held, row, count);
+      });
+      each_copy([&](int64_t, int64_t row, int64_t to, int64_t count) {
+        copy_rows(held, row, of, to, count);
+      });
+    }
   }
   std::vector<int64_t> rooms, lengths;
-  for (const int64_t sequence : sequences) {
-    rooms.push_back(layer.rooms[static_cast<size_t>(sequence)]);
-    lengths.push_back(layer.lengths[static_cast<size_t>(sequence)]);
+  for (const Move& move : moves) {
+    rooms.push_back(layer.rooms[static_cast<size_t>(move.place)]);
+    lengths.push_back(layer.lengths[static_cast<size_t>(move.from)]);
   }
   rooms.push_back(layer.rooms.back());
   layer.rooms = std::move(rooms), layer.lengths = std::move(lengths);
+}
+
+void KeyValueCache::lay_out(Layer& layer, std::span<const int64_t> sequences) const {
+  std::vector<int64_t> rooms;
+  for (const int64_t sequence : sequences)
+    rooms.push_back(room_for(layer.lengths[static_cast<size_t>(sequence)]));
+  lay_out(layer, sequences, rooms);
 }
 
 int64_t KeyValueCache::bytes() const {

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -44,7 +45,8 @@ class KeyValueCache {
   void cut(int64_t sequence, int64_t length);
 
   // Sequences [0, sequences()) in this order from now on: those that are not named leave, one named
-  // twice is copied (beams). While order stays and nothing is copied, no memory moves. Throws
+  // twice is copied (beams). While order stays and nothing is copied, no memory moves. One that
+  // goes on in the place of another of the same beginning is copied from where the two part. Throws
   // c10::Error for an index out of range.
   void select(std::span<const int64_t> sequences);
 
@@ -56,6 +58,10 @@ class KeyValueCache {
     std::vector<int64_t> rooms;    // [S + 1]: where each sequence's rows begin, where the last end
     std::vector<int64_t> lengths;  // [S]
   };
+  // A sequence that goes on in the place of number `place`, whose first `same` tokens are its own.
+  struct Move {
+    int64_t from, place, same;
+  };
   // Sequence s of `layer` becomes that which is now sequences[s], with this much room; `spare` rows
   // are left behind the last.
   static void lay_out(Layer& layer, std::span<const int64_t> sequences,
@@ -65,10 +71,20 @@ class KeyValueCache {
   void make_room(Layer& layer, const std::vector<int64_t>& lengths, const at::Tensor& k) const;
   static size_t first_without_room(const Layer& layer);
   bool fits(Layer& layer, const std::vector<int64_t>& lengths) const;
-  void select(Layer& layer, std::span<const int64_t> sequences) const;
+  void number_tokens();
+  int64_t same_tokens(int64_t a, int64_t b) const;
+  // Of sequences that go on in this order; nothing where there is no place for one of them.
+  std::optional<std::vector<Move>> moves_of(std::span<const int64_t> sequences) const;
+  static bool has_room(const Layer& layer, const std::vector<Move>& moves);
+  static void move(Layer& layer, const std::vector<Move>& moves);
+  void lay_out(Layer& layer, std::span<const int64_t> sequences) const;
   static View view(const Layer& layer);
 
   std::vector<Layer> layers_;
+  // Of each sequence, the number that each of its tokens was given when it came: tokens of one
+  // number have the same keys and values.
+  std::vector<std::vector<int64_t>> numbers_;
+  int64_t next_number_ = 0;
   bool grows_;
 };
 

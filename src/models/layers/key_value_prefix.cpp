@@ -7,12 +7,15 @@
 
 #include <numeric>
 
+#include "models/kernels/cannot_replay.h"
 #include "models/layers/key_value_cache.h"
 
 namespace hone {
 
 KeyValuePrefix::KeyValuePrefix(const at::Tensor& values, const Packed& tokens)
     : layers_(values.unbind(1)) {
+  if (tokens.placed_seed.defined() && !tokens.ids.is_cpu())
+    throw kernels::CannotReplay("a prefix is placed by the lengths of a batch's sequences");
   const int64_t length = values.size(0), sequences = tokens.sequences();
   const auto* ends = tokens.cu_seqlens.const_data_ptr<int32_t>();
   at::Tensor rows = at::empty({tokens.tokens() + sequences * length}, at::kLong);

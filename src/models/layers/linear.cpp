@@ -94,6 +94,13 @@ at::Tensor product_with_frozen(const at::Tensor& x, const FrozenWeight& weight,
   return frozen_product(x, weight, bias);
 }
 
+// Null where a gradient is wanted, or there is none for such rows.
+std::shared_ptr<const PackedForm> packed_for(const at::Tensor& x, const PackedSlot& slot) {
+  if (c10::GradMode::is_enabled()) return nullptr;
+  auto packed = slot.get();
+  return packed != nullptr && packed->takes(x) ? packed : nullptr;
+}
+
 void check_rows(const at::Tensor& x, const Rows& rows) {
   TORCH_CHECK(x.size(0) == rows.size(), "[Linear] x has ", x.size(0), " rows, not the ",
               rows.size(), " that it is said to have");
@@ -121,22 +128,63 @@ at::Tensor LinearImpl::activated(const at::Tensor& x, const Rows& rows,
   return kernels::bias_activation(multiply(x, std::nullopt), bias, activation);
 }
 
-at::Tensor LinearImpl::wide_product(const at::Tensor& x) {
+at::Tensor LinearImpl::wide_product(const at::Tensor& x, const at::Tensor& added) {
+  const std::optional<at::Tensor> with_bias = kernels::if_defined(added.defined() ? added : bias);
+  if (const auto packed = packed_for(x, packed_)) return packed->product(x, with_bias, at::kFloat);
   const bool is_rounded = x.scalar_type() != at::kFloat && !c10::GradMode::is_enabled();
-  if (is_rounded && shadow_.defined() && kernels::has_product(x, shadow_))
-    return kernels::product(x, shadow_, kernels::if_defined(bias), at::kFloat);
-  return multiply(x, kernels::if_defined(bias)).to(at::kFloat);
+  if (is_rounded && is_bf16_ && !frozen_.is_defined()) {
+    const at::Tensor read = operand(x.scalar_type());
+    if (kernels::has_product(x, read)) return kernels::product(x, read, with_bias, at::kFloat);
+  }
+  return multiply(x, with_bias).to(at::kFloat);
 }
 
 at::Tensor LinearImpl::multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias) {
+  if (const auto packed = packed_for(x, packed_)) return packed->product(x, with_bias);
   if (frozen_.is_defined()) return product_with_frozen(x, frozen_, with_bias);
   if (int8_.values.defined()) return product_in_int8(x, int8_, with_bias.value_or(at::Tensor()));
-  if (x.scalar_type() != at::kFloat && !shadow_.defined()) refresh_shadow();
+  return multiply_plainly(x, with_bias);
+}
+
+at::Tensor LinearImpl::multiply_plainly(const at::Tensor& x,
+                                        const std::optional<at::Tensor>& with_bias) {
+  const at::Tensor read = operand(x.scalar_type());
+  if (!c10::GradMode::is_enabled()) return product_of(x, read, with_bias);
   variable_list inputs = {x, weight};
   if (with_bias) inputs.push_back(*with_bias);
-  return Product::apply(at::TensorList(inputs),
-                        x.scalar_type() == at::kFloat ? weight.detach() : shadow_,
+  return Product::apply(at::TensorList(inputs), read,
                         with_bias ? std::optional(with_bias->detach()) : std::nullopt);
+}
+
+at::Tensor LinearImpl::operand(at::ScalarType type) {
+  if (type == at::kFloat) return weight.detach();
+  if (!shadow_.defined() && keeps_shadow_) refresh_shadow();
+  return shadow_.defined() ? shadow_ : weight.detach().to(type);
+}
+
+std::shared_ptr<const PackedForm> LinearImpl::pack() {
+  if (frozen_.is_defined() || !weight.is_cpu() || (joined_ && joined_->frozen.is_defined()))
+    return nullptr;
+  PackedSlot& slot = joined_ ? joined_->packed : packed_;
+  if (auto packed = slot.get()) return packed;
+  const kernels::Int8Rows& int8 = joined_ ? joined_->int8 : int8_;
+  const at::Tensor& shadow = joined_ ? joined_->shadow : shadow_;
+  PackedForm form;
+  if (int8.values.defined()) {
+    if (!kernels::can_pack(int8)) return nullptr;
+    form.int8 = kernels::packed(int8);
+  } else {
+    form.plain =
+        kernels::packed(shadow.defined() ? shadow : (joined_ ? joined_->weight : weight).detach());
+  }
+  auto packed = std::make_shared<const PackedForm>(std::move(form));
+  slot.set(packed);
+  return packed;
+}
+
+void LinearImpl::forget_packed() {
+  packed_.clear();
+  if (joined_) joined_->packed.clear();
 }
 
 at::Tensor LinearImpl::adapted_input(at::Tensor x) const {
@@ -163,6 +211,7 @@ void LinearImpl::merge_adapters() {
   TORCH_CHECK(adapters_.empty() || !frozen_.is_defined(),
               "[Linear] adapters are merged into a weight that is there in full");
   const c10::AutoGradMode no_grad(false);
+  forget_packed();
   for (const auto& [name, adapter] : adapters_) {
     adapter->merge_into(*this);
     unregister_module(name);
@@ -173,6 +222,7 @@ void LinearImpl::merge_adapters() {
 }
 
 void LinearImpl::initialise(double range, uint64_t seed) {
+  forget_packed();
   fill_normal(weight, range, seed);
   const c10::AutoGradMode no_grad(false);
   if (bias.defined()) bias.zero_();
@@ -185,6 +235,7 @@ at::Tensor LinearImpl::weight_values() const {
 }
 
 void LinearImpl::freeze_weight(const BaseForm& form) {
+  forget_packed();
   frozen_ = FrozenWeight(weight, form);
   shadow_.reset();
   int8_ = {};
@@ -199,11 +250,13 @@ void LinearImpl::share(const LinearImpl& other) {
                   (joined_ != nullptr) == (other.joined_ != nullptr),
               "[Linear] a layer of ", weight.sizes(), " cannot share the weight of one of ",
               other.weight.sizes());
+  forget_packed();
   weight.set_data(other.weight.detach());
   if (bias.defined()) bias.set_data(other.bias.detach());
   shadow_ = other.shadow_;
   int8_ = other.int8_;
   frozen_ = other.frozen_;
+  is_bf16_ = other.is_bf16_;
   if (joined_) {
     *joined_ = *other.joined_;
     joined_->frozen_parts.clear();
@@ -226,11 +279,14 @@ void LinearImpl::leave_joined_weight() {
 
 void LinearImpl::set_precision(Precision precision) {
   if (frozen_.is_defined() || is_shared_) return;
+  forget_packed();
   shadow_.reset();
   int8_ = {};
-  if (joined_ && precision != Precision::kBf16) joined_->shadow.reset();
+  is_bf16_ = precision == Precision::kBf16;
+  const bool has_shadow = is_bf16_ && (keeps_shadow_ || !is_training());
+  if (joined_ && !has_shadow) joined_->shadow.reset();
   if (joined_ && precision != Precision::kInt8) joined_->int8 = {};
-  if (precision == Precision::kBf16) refresh_shadow();
+  if (has_shadow) refresh_shadow();
   if (precision == Precision::kInt8) round_to_int8();
 }
 
@@ -254,6 +310,7 @@ void LinearImpl::round_to_int8() {
 
 void LinearImpl::refresh_shadow() {
   if (frozen_.is_defined()) return;
+  forget_packed();
   const c10::AutoGradMode no_grad(false);
   const auto options = weight.options().dtype(at::kBFloat16).requires_grad(false);
   if (joined_ && !joined_->shadow.defined())
@@ -262,6 +319,14 @@ void LinearImpl::refresh_shadow() {
     shadow_ = joined_ ? joined_->shadow.narrow(0, joined_begin_, weight.size(0))
                       : at::empty(weight.sizes(), options);
   shadow_.copy_(weight);
+}
+
+void LinearImpl::train(bool on) {
+  torch::nn::Module::train(on);
+  if (keeps_shadow_ || is_shared_ || !is_bf16_) return;
+  if (!on) return refresh_shadow();
+  shadow_.reset();
+  if (joined_) joined_->shadow.reset();
 }
 
 void LinearImpl::join(std::shared_ptr<JoinedMemory> memory, int64_t begin) {
@@ -324,20 +389,27 @@ bool JoinedLinear::is_one_product() const {
 }
 
 at::Tensor JoinedLinear::multiply(const at::Tensor& x) const {
+  if (const auto packed = packed_for(x, memory_->packed))
+    return packed->product(x, kernels::if_defined(memory_->bias));
   if (memory_->frozen.is_defined())
     return product_with_frozen(x, memory_->frozen, kernels::if_defined(memory_->bias));
   if (memory_->int8.values.defined()) return product_in_int8(x, memory_->int8, memory_->bias);
-  if (x.scalar_type() != at::kFloat && !memory_->shadow.defined()) {
-    for (Linear layer : layers_) layer->refresh_shadow();
-  }
+  const at::Tensor read = operand(x.scalar_type());
+  if (!c10::GradMode::is_enabled()) return product_of(x, read, kernels::if_defined(memory_->bias));
   variable_list inputs = {x};
   for (const Linear& layer : layers_) inputs.push_back(layer->weight);
   for (const Linear& layer : layers_) {
     if (has_bias()) inputs.push_back(layer->bias);
   }
-  return Product::apply(at::TensorList(inputs),
-                        x.scalar_type() == at::kFloat ? memory_->weight : memory_->shadow,
-                        kernels::if_defined(memory_->bias));
+  return Product::apply(at::TensorList(inputs), read, kernels::if_defined(memory_->bias));
+}
+
+at::Tensor JoinedLinear::operand(at::ScalarType type) const {
+  if (type == at::kFloat) return memory_->weight;
+  if (!memory_->shadow.defined() && layers_.at(0)->keeps_shadow_) {
+    for (Linear layer : layers_) layer->refresh_shadow();
+  }
+  return memory_->shadow.defined() ? memory_->shadow : memory_->weight.to(type);
 }
 
 // What the layers' adapters add is added as one where all of it is of low rank; else each layer's

@@ -15,6 +15,7 @@
 #include "models/kernels/activation.h"
 #include "models/kernels/int8_product.h"
 #include "models/layers/frozen_weight.h"
+#include "models/layers/packed_weights.h"
 #include "models/layers/rows.h"
 #include "models/precision.h"
 
@@ -31,6 +32,7 @@ struct JoinedMemory {
   // `frozen`, and there is no `weight`.
   std::map<int64_t, FrozenWeight*> frozen_parts;
   FrozenWeight frozen;
+  PackedSlot packed;  // of all rows
 };
 
 class LinearImpl : public torch::nn::Module {
@@ -45,8 +47,9 @@ class LinearImpl : public torch::nn::Module {
   // f(forward(x, rows)), the bias added on the way.
   at::Tensor activated(const at::Tensor& x, const Rows& rows, kernels::Activation activation);
   // x Wᵀ + bias without adapters, of any rows; fp32, of bf16 rows too where nothing is
-  // differentiated: as logits, values that are close must not become equal.
-  at::Tensor wide_product(const at::Tensor& x);
+  // differentiated: as logits, values that are close must not become equal. `added` [out] fp32: a
+  // bias that is another module's, of a layer that has none.
+  at::Tensor wide_product(const at::Tensor& x, const at::Tensor& added = {});
   // x Wᵀ without adapters and bias, of any rows, in x's type.
   at::Tensor bare_product(const at::Tensor& x) { return multiply(x, std::nullopt); }
   void initialise(double range,
@@ -58,11 +61,23 @@ class LinearImpl : public torch::nn::Module {
   void set_precision(Precision precision);
   void refresh_shadow();
   at::Tensor& shadow() { return shadow_; }
+  // false: while training no copy is kept, and each product makes one of its own, of the same bits;
+  // time for memory. In evaluation there is one all the same. To be said before set_precision.
+  void keep_shadow(bool keeps) { keeps_shadow_ = keeps; }
+  bool keeps_shadow() const { return keeps_shadow_; }
+  void train(bool on = true) override;
+  bool is_bf16() const { return is_bf16_; }  // what set_precision said last
+  // What products with rows of this type read [out, in]: the weight, or a bf16 copy of it.
+  at::Tensor operand(at::ScalarType type);
   // From now on the weight is kept in another form alone, whatever the precision: nothing trains
   // it, and `weight` has its shape still but no numbers. REQUIRES: on the CPU; not full; no adapter
   // yet.
   void freeze_weight(const BaseForm& form);
   const FrozenWeight& frozen_weight() const { return frozen_; }
+  // The weight packed for products of few rows (see PackedWeights), alone or with those it is
+  // joined to; null where it has no such form: on a GPU, frozen, or int8 on a processor without
+  // their products.
+  std::shared_ptr<const PackedForm> pack();
   bool owns_weight() const { return named_parameters(/*recurse=*/false).contains("weight"); }
   // The weight as products read it [out, in] fp32, in whatever form it is kept; no gradient.
   at::Tensor weight_values() const;
@@ -89,7 +104,9 @@ class LinearImpl : public torch::nn::Module {
   friend class JoinedLinear;
 
   at::Tensor multiply(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
+  at::Tensor multiply_plainly(const at::Tensor& x, const std::optional<at::Tensor>& with_bias);
   void leave_joined_weight();
+  void forget_packed();
   at::Tensor adapted_input(at::Tensor x) const;
   at::Tensor adapted(at::Tensor y, const at::Tensor& x, const Rows& rows) const;
   void round_to_int8();
@@ -98,9 +115,10 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor shadow_;  // [out, in] bf16, or undefined
   kernels::Int8Rows int8_;
   FrozenWeight frozen_;
+  PackedSlot packed_;
   std::shared_ptr<JoinedMemory> joined_;
   int64_t joined_begin_ = 0;
-  bool is_shared_ = false;
+  bool is_shared_ = false, is_bf16_ = false, keeps_shadow_ = true;
 };
 TORCH_MODULE(Linear);
 
@@ -119,6 +137,7 @@ class JoinedLinear {
   bool has_bias() const { return layers_.at(0)->bias.defined(); }
   void share(const at::Tensor& weight, const at::Tensor& bias);
   bool is_one_product() const;  // all layers read the same input, and weights of one kind
+  at::Tensor operand(at::ScalarType type) const;
   at::Tensor multiply(const at::Tensor& x) const;
   at::Tensor adapted(const at::Tensor& y, const at::Tensor& x, const Rows& rows) const;
 

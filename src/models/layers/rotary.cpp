@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
 
 #include "models/kernels/rotary.h"
 
@@ -69,6 +73,17 @@ at::Tensor frequencies_of(const RotaryOptions& o, int64_t length) {
       return plain / at::tensor(is_long ? o.long_divisors : o.divisors, at::kFloat);
   }
   TORCH_CHECK(false, "[rotary] unknown scaling ", static_cast<int>(o.scaling));
+}
+
+at::Tensor placed_frequencies(const RotaryOptions& options, at::Device device) {
+  if (device.is_cpu()) return frequencies_of(options, 0);
+  static std::mutex mutex;
+  // Never destroyed: a GPU's memory is gone before global variables are.
+  static auto* const placed = new std::map<std::pair<RotaryOptions, std::string>, at::Tensor>;
+  const std::lock_guard lock(mutex);
+  at::Tensor& found = (*placed)[{options, device.str()}];
+  if (!found.defined()) found = frequencies_of(options, 0).to(device);
+  return found;
 }
 
 }  // namespace hone

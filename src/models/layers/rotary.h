@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <compare>
 #include <cstdint>
@@ -42,6 +43,9 @@ struct RotaryOptions {
 // [columns / 2] fp32: what the angles grow by from one position to the next, in a sequence of
 // `length` tokens (which those read whose angles change with it).
 at::Tensor frequencies_of(const RotaryOptions& options, int64_t length);
+// Those of every sequence up to the trained length on `device`, copied there once: a copy from
+// memory that is not pinned waits for the device.
+at::Tensor placed_frequencies(const RotaryOptions& options, at::Device device);
 // Whether the angles of a sequence of `length` tokens differ from those of shorter ones.
 bool depends_on_length(const RotaryOptions& options, int64_t length);
 // The longest sequence whose angles are those of every shorter one; 0: the angles never change.

@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "models/kernels/cannot_replay.h"
+
 namespace hone {
 namespace {
 
@@ -69,6 +71,7 @@ Rows Rows::of_table(int64_t first, int64_t count) const {
   table.max_len = count;
   table.keys = -1 - table.ids;  // below 0: other decisions than those of tokens
   table.seed = all.seed;
+  table.placed_seed = all.placed_seed;
   table.pass = all.pass;
   Rows result(table, is_training_);
   result.first_site_ = first_site_;
@@ -85,14 +88,15 @@ kernels::DropoutOptions Rows::dropout(DropoutPlace place, double p) const {
           .seed = tokens().dropout_seed(),
           .site = first_site_ + static_cast<uint32_t>(place),
           .keys = keys_,
+          .placed_seed = tokens().placed_seed,
           .drawn = tokens().drawn};
 }
 
 kernels::Rotary Rows::rotary(const RotaryOptions& options) const {
   kernels::Rotary& made = batch_->by_position[options];
   if (!made.cosine.defined())
-    made = kernels::rotary_of(frequencies_of(options, 0).to(tokens().ids.device()),
-                              tokens().max_len, options.amplitude);
+    made = kernels::rotary_of(placed_frequencies(options, tokens().ids.device()), tokens().max_len,
+                              options.amplitude);
   return made;
 }
 
@@ -101,10 +105,13 @@ kernels::Rotary Rows::angles_of_tokens(const RotaryOptions& options) const {
   kernels::Rotary& made = batch_->by_token[options];
   if (made.cosine.defined()) return made;
   const Packed& all = tokens();
-  at::Tensor frequencies = frequencies_of(options, 0);
-  if (angles_change_behind(options) > 0) frequencies = frequencies_by_token(all, options);
-  const at::Tensor angles =
-      all.positions.to(at::kFloat).unsqueeze(1) * frequencies.to(all.ids.device());
+  const at::Device device = all.ids.device();
+  const bool changes = angles_change_behind(options) > 0;
+  if (changes && all.placed_seed.defined() && !device.is_cpu())
+    throw kernels::CannotReplay("its angles of positions depend on the length of each sequence");
+  const at::Tensor frequencies =
+      changes ? frequencies_by_token(all, options).to(device) : placed_frequencies(options, device);
+  const at::Tensor angles = all.positions.to(at::kFloat).unsqueeze(1) * frequencies;
   made = {angles.cos() * options.amplitude, angles.sin() * options.amplitude};
   return made;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "models/kernels/cannot_replay.h"
 
 namespace hone {
 namespace {
@@ -22,6 +23,8 @@ struct Places {
 };
 
 Places places_of(const Packed& text, int64_t length) {
+  if (text.placed_seed.defined() && !text.ids.is_cpu())
+    throw kernels::CannotReplay("virtual tokens are placed by the lengths of a batch's sequences");
   const int64_t sequences = text.sequences();
   const auto* ends = text.cu_seqlens.const_data_ptr<int32_t>();
   Places places{at::empty({sequences * length}, at::kLong), at::empty({text.tokens()}, at::kLong),

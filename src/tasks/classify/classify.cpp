@@ -13,7 +13,6 @@
 #include "models/kernels/cross_entropy.h"
 #include "tasks/averages.h"
 #include "tasks/classify/aspect.h"
-#include "tasks/classify/balance.h"
 #include "tasks/classify/gold.h"
 #include "tasks/classify/scorer.h"
 #include "tasks/classify/turns.h"
@@ -185,7 +184,7 @@ void Classify::count_class_rows() {
   for (const auto& [label, rows] : rows_of_label_) {
     if (const auto known = labels_.find(label)) class_rows_[static_cast<size_t>(*known)] += rows;
   }
-  if (options_.balances_classes() && type_ != Type::kSingle)
+  if (options_.balance.counts_rows() && type_ != Type::kSingle)
     throw Error(ErrorKind::kUsage,
                 "class_weights and logit_adjustment are for one label a row, and the training data "
                 "has several");
@@ -371,18 +370,18 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
 
 Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  const bool is_focal = options.trains && options_.focal_gamma > 0;
+  const ClassBalance balance = options.trains ? options_.balance : ClassBalance();
   if (type_ == Type::kSingle) {
-    if (options.trains && (is_focal || options_.balances_classes()))
-      return {balanced_loss(logits, targets.to(at::kLong), options_, class_rows_,
-                            options.label_smoothing),
+    if (!balance.is_none())
+      return {balanced_losses(logits, targets.to(at::kLong), balance, class_rows_,
+                              options.label_smoothing)
+                  .sum(),
               targets_in(batch)};
     return {single_loss(logits, targets, options.label_smoothing), targets_in(batch)};
   }
   if (type_ == Type::kMulti)
-    return {
-        multi_loss(logits, targets, options.label_smoothing, is_focal ? options_.focal_gamma : 0),
-        targets_in(batch)};
+    return {multi_loss(logits, targets, options.label_smoothing, balance.focal_gamma),
+            targets_in(batch)};
   return regression_loss(logits, targets, options.label_smoothing);
 }
 

@@ -35,6 +35,9 @@ class Classify : public Task {
   double targets_in(const Batch& batch) const override;
   bool can_mix() const override { return !has_step_loss(); }
   int64_t plain_outputs() const override { return has_step_loss() ? 0 : outputs(); }
+  bool has_fixed_work() const override {
+    return type_ == Type::kSingle && options_.balance.is_none();
+  }
   bool has_strata() const override { return type_ == Type::kSingle; }
   Divergence divergence() const override;
   Average average() const override;

@@ -79,16 +79,13 @@ void check_history(const Options& options, Config& section) {
 }
 
 void check_balance(const Options& options, Config& section) {
-  for (const auto& [key, value] : {std::pair("logit_adjustment", options.logit_adjustment),
-                                   std::pair("focal_gamma", options.focal_gamma)}) {
-    if (!(value >= 0 && value <= 100))
-      throw section.error(key, fmt::format("\"{}\" is {}; it must be from 0 to 100", key, value));
-  }
+  options.balance.check(section);
   const bool is_of_one = options.type == Type::kAuto || options.type == Type::kSingle;
-  if (options.balances_classes() && !is_of_one)
-    throw section.error(options.logit_adjustment != 0 ? "logit_adjustment" : "class_weights",
-                        "is for one label a row, but \"type\" is " + type_name(options.type));
-  if (options.focal_gamma > 0 && options.type == Type::kRegression)
+  if (options.balance.counts_rows() && !is_of_one)
+    throw section.error(
+        options.balance.logit_adjustment != 0 ? "logit_adjustment" : "class_weights",
+        "is for one label a row, but \"type\" is " + type_name(options.type));
+  if (options.balance.focal_gamma > 0 && options.type == Type::kRegression)
     throw section.error("focal_gamma", "is for classes, but \"type\" is regression");
 }
 
@@ -130,11 +127,6 @@ const std::vector<std::string>& option_names(Type) {
 
 const std::vector<std::string>& option_names(AspectAs) {
   static const std::vector<std::string> names = {"pair", "mark"};
-  return names;
-}
-
-const std::vector<std::string>& option_names(ClassWeights) {
-  static const std::vector<std::string> names = {"none", "balanced", "inverse_sqrt", "effective"};
   return names;
 }
 

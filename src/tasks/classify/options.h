@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tasks/class_balance.h"
 #include "tasks/options.h"
 
 namespace hone::classify {
@@ -20,9 +21,6 @@ enum class Format { kAuto, kList, kMultiHot };
 // How the model is told which part of a text the label is about: as the second text of a pair (Song
 // et al. 2019, https://arxiv.org/abs/1902.09314: BERT-SPC), or by marks around it.
 enum class AspectAs { kPair, kMark };
-
-// What each class's rows count in training; see balance.h.
-enum class ClassWeights { kNone, kBalanced, kInverseSqrt, kEffective };
 
 struct Options {
   std::string text = "text";  // field of the text
@@ -45,18 +43,11 @@ struct Options {
   // single: what logits are divided by before they become probabilities. Nothing: what gives the
   // lowest loss on validation data; until then 1.
   std::optional<double> temperature = 1;
-  // single, in training alone: what balances classes of different size (balance.h).
-  ClassWeights class_weights = ClassWeights::kNone;
-  double logit_adjustment = 0;  // of the logarithms of the classes' shares, added to the logits
-  double focal_gamma = 0;       // single, multi: how much less rows count that are right already
+  ClassBalance balance;  // of classes of different size; of several labels focal_gamma alone
   std::string unknown_labels =
       "error";  // error | count: a gold label that training did not have is scored as missed
   int64_t max_seq_length =
       0;  // tokens with special ones; longer texts are cut, the longer of two first
-
-  bool balances_classes() const {  // of one label
-    return class_weights != ClassWeights::kNone || logit_adjustment != 0;
-  }
 
   static Options read(Config& section, int64_t max_seq_length);
 };
@@ -64,7 +55,6 @@ struct Options {
 const std::vector<std::string>& option_names(Type);    // "auto", "single", …
 const std::vector<std::string>& option_names(Format);  // "auto", "list", "multi_hot"
 const std::vector<std::string>& option_names(AspectAs);
-const std::vector<std::string>& option_names(ClassWeights);  // "none", "balanced", …
 
 // See tasks/options.h. `labels` and `label_ids_from` are kept with the labels that they name.
 template <typename SomeOptions, typename Visitor>
@@ -81,9 +71,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("label_format", o.label_format);
   visit("threshold", o.threshold);
   visit("temperature", o.temperature);
-  visit("class_weights", o.class_weights);
-  visit("logit_adjustment", o.logit_adjustment);
-  visit("focal_gamma", o.focal_gamma);
+  for_each_balance_option(o.balance, visit);
   visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
   visit("max_seq_length", o.max_seq_length);
 }

@@ -205,7 +205,21 @@ Ner::Tokenized Ner::tokenize(const Record& record, const Tokenizer& tokenizer,
   return {std::move(pieces), std::move(tokens)};
 }
 
+// In both ways, of which one is taken when all rows are known.
+void Ner::count_tags(const Record& gold, const Tokenizer& tokenizer) {
+  for (const bool by_pieces : {false, true}) {
+    const Tokenized tokenized = tokenize(gold, tokenizer, by_pieces);
+    const std::vector<bool> carries = with_pieces(tokenized.pieces.words, tokenized.tokens.size());
+    std::string repair;
+    const std::vector<std::string> tags = tags_for(gold, tokenized, &repair);
+    for (size_t i = 0; i < tags.size(); ++i) {
+      if (carries[i]) ++counts_[by_pieces][tags[i]];
+    }
+  }
+}
+
 void Ner::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
+  if (options_.balance.counts_rows()) count_tags(gold, tokenizer);
   if (by_pieces_ || has_tokens(gold, options_)) return;
   const std::vector<Entity> entities = entities_of(gold, options_);
   if (entities.empty()) return;
@@ -239,6 +253,8 @@ void Ner::finish_learning() {
         "own",
         first_by_pieces_.str());
   tags_ = tag_names(types_);
+  tag_rows_.clear();
+  for (const std::string& tag : tags_) tag_rows_.push_back(counts_[by_pieces_][tag]);
 }
 
 std::vector<Sample> Ner::encode(const Record& record, const Tokenizer& tokenizer, bool with_targets,
@@ -276,22 +292,24 @@ void Ner::add_targets(const std::vector<float>& gold, std::vector<Sample>& sampl
   samples[places.back().window].targets[1].values[1] = 1;
 }
 
+std::vector<std::string> Ner::tags_for(const Record& record, const Tokenized& tokenized,
+                                       std::string* repair) const {
+  if (has_tokens(record, options_))
+    return carried_tags(spans_of(tags_of_record(record, options_)),
+                        with_pieces(tokenized.pieces.words, tokenized.tokens.size()), *repair);
+  const Alignment alignment =
+      align(entities_of(record, options_), tokenized.tokens, text_of(record, options_));
+  std::vector<std::string> misfits;
+  for (const Misfit& misfit : alignment.misfits) misfits.push_back(misfit_text(misfit));
+  *repair = repair_of(misfits);
+  return tags_of(alignment.spans, static_cast<int64_t>(tokenized.tokens.size()));
+}
+
 std::vector<float> Ner::gold_tags(const Record& record, const Tokenized& tokenized,
                                   std::string* repair) const {
-  std::vector<std::string> tags;
-  if (has_tokens(record, options_)) {
-    tags = carried_tags(spans_of(tags_of_record(record, options_)),
-                        with_pieces(tokenized.pieces.words, tokenized.tokens.size()), *repair);
-  } else {
-    const Alignment alignment =
-        align(entities_of(record, options_), tokenized.tokens, text_of(record, options_));
-    tags = tags_of(alignment.spans, static_cast<int64_t>(tokenized.tokens.size()));
-    std::vector<std::string> misfits;
-    for (const Misfit& misfit : alignment.misfits) misfits.push_back(misfit_text(misfit));
-    *repair = repair_of(misfits);
-  }
   std::vector<float> indices;
-  for (const std::string& tag : tags) indices.push_back(tag_index(tag, record));
+  for (const std::string& tag : tags_for(record, tokenized, repair))
+    indices.push_back(tag_index(tag, record));
   return indices;
 }
 
@@ -310,11 +328,19 @@ std::shared_ptr<Head> Ner::make_head(const ModelConfig& config) const {
 
 Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
-  if (!options_.crf)
-    return {
-        kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-        targets_in(batch)};
-  return {chain_loss(logits, chains_of(batch, targets), options), targets_in(batch)};
+  if (options_.crf)
+    return {chain_loss(logits, chains_of(batch, targets), options), targets_in(batch)};
+  if (options.trains && !options_.balance.is_none())
+    return {losses(logits, targets, options).sum(), targets_in(batch)};
+  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
+          targets_in(batch)};
+}
+
+at::Tensor Ner::losses(const at::Tensor& logits, const at::Tensor& targets,
+                       const LossOptions& options) const {
+  return balanced_losses(logits, targets.to(at::kLong),
+                         options.trains ? options_.balance : ClassBalance(), tag_rows_,
+                         options.label_smoothing);
 }
 
 double Ner::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }
@@ -330,9 +356,7 @@ at::Tensor Ner::mean_losses(const Outputs& logits, const Batch& batch,
   }
   const at::Tensor has_tag = targets.ne(kNoTarget).to(at::kFloat),
                    share = has_tag / tags_beside(has_tag, batch.streams[0]).clamp_min(1);
-  const at::Tensor each = at::cross_entropy_loss(
-      logits, targets.to(at::kLong), {}, at::Reduction::None, -100, options.label_smoothing);
-  return (each * share).sum();
+  return (losses(logits[0], targets, options) * share).sum();
 }
 
 Average Ner::average() const {

@@ -1,7 +1,10 @@
 // Named-entity recognition: a tag for every token, entities from the tags.
 #pragma once
 
+#include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "tasks/ner/options.h"
 #include "tasks/task.h"
@@ -32,7 +35,9 @@ class Ner : public Task {
   Loss loss(const Outputs& logits, const Batch& batch,
             const LossOptions& options) const override;  // logits [N, tags]; of a CRF its table too
   double targets_in(const Batch& batch) const override;
+  bool has_fixed_work() const override { return !options_.crf && options_.balance.is_none(); }
   // For tasks that add a loss of their own: each sample's mean over its tags, summed; fp32 scalar.
+  // Balancing weights have the mean 1 over the training data's tags, not over those of a sample.
   at::Tensor mean_losses(const Outputs& logits, const Batch& batch,
                          const LossOptions& options) const;
   Divergence divergence() const override;
@@ -47,7 +52,15 @@ class Ner : public Task {
 
  private:
   struct Tokenized;
+  using TagCounts = std::map<std::string, int64_t>;
   Tokenized tokenize(const Record& record, const Tokenizer& tokenizer, bool by_pieces) const;
+  // The tags (IOB2) of a gold record's tokens.
+  std::vector<std::string> tags_for(const Record& record, const Tokenized& tokenized,
+                                    std::string* repair) const;
+  void count_tags(const Record& gold, const Tokenizer& tokenizer);
+  // [N], 0 where a token has no tag; not of a chain's tags.
+  at::Tensor losses(const at::Tensor& logits, const at::Tensor& targets,
+                    const LossOptions& options) const;
   std::vector<float> gold_tags(
       const Record& record, const Tokenized& tokenized,
       std::string* repair) const;  // index of each token's tag, kNoTarget for unknown types
@@ -58,6 +71,8 @@ class Ner : public Task {
   std::set<std::string> types_;
   std::vector<std::string> tags_;
   bool by_pieces_ = false;
+  TagCounts counts_[2];            // learned, where they are wanted: by tokens and by pieces
+  std::vector<int64_t> tag_rows_;  // the chosen ones, by tag; of a saved model not known
   Where first_by_pieces_;
   int64_t repaired_records_ = 0;
   Where first_repaired_;

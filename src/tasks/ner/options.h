@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tasks/class_balance.h"
 #include "tasks/options.h"
 
 namespace hone::ner {
@@ -22,6 +23,7 @@ struct Options {
   std::string unknown_labels =
       "error";       // error | count: a gold type that training did not have is scored as missed
   bool crf = false;  // tags are scored as chains, by a linear-chain CRF
+  ClassBalance balance;        // of tags of different number; not of a chain's
   int64_t max_seq_length = 0;  // tokens of a window, with special ones
 
   bool may_overlap = false;  // entities of a text; said by a task, not by its section
@@ -41,6 +43,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("scoring", o.scoring, Choices{"default", "strict"});
   visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
   visit("crf", o.crf);
+  for_each_balance_option(o.balance, visit);
   visit("max_seq_length", o.max_seq_length);
 }
 

@@ -2,9 +2,7 @@
 // the values of torch.optim.Adam. Its betas and epsilon are the section's adam_….
 #include <ATen/ATen.h>
 
-#include <cmath>
-
-#include "tune/optim/tensor_rule.h"
+#include "tune/optim/adam_moments.h"
 
 namespace hone {
 namespace {
@@ -12,25 +10,17 @@ namespace {
 class Adam : public TensorRule {
  public:
   explicit Adam(const TrainOptions& train)
-      : beta1_(train.adam_beta1), beta2_(train.adam_beta2), epsilon_(train.adam_epsilon) {}
+      : numbers_{train.adam_beta1, train.adam_beta2, train.adam_epsilon} {}
 
-  RuleState start(const Parameter& parameter) const override {
-    return {{"exp_avg", at::zeros_like(parameter.value)},
-            {"exp_avg_sq", at::zeros_like(parameter.value)}};
-  }
+  RuleState start(const Parameter& parameter) const override { return start_moments(parameter); }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
               const RuleStep& step) const override {
     gradient.add_(value, step.weight_decay);
-    const at::Tensor &m = state.at("exp_avg"), &v = state.at("exp_avg_sq");
-    m.lerp_(gradient, 1 - beta1_);
-    v.mul_(beta2_).addcmul_(gradient, gradient, 1 - beta2_);
-    const auto t = static_cast<double>(step.step);
-    const double c1 = 1 - std::pow(beta1_, t), c2 = 1 - std::pow(beta2_, t);
-    value.addcdiv_(m, v.sqrt().div_(std::sqrt(c2)).add_(epsilon_), -step.rate / c1);
+    move_by_adam(value, gradient, state, numbers_, step);
   }
 
  private:
-  double beta1_, beta2_, epsilon_;
+  AdamNumbers numbers_;
 };
 
 std::unique_ptr<Optimizer> make(std::vector<Parameter> parameters, const TrainOptions& train) {

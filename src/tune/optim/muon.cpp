@@ -13,7 +13,7 @@
 #include <cmath>
 
 #include "models/layers/products.h"
-#include "tune/optim/tensor_rule.h"
+#include "tune/optim/adam_moments.h"
 
 namespace hone {
 namespace {
@@ -25,25 +25,20 @@ at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
 
 class Muon : public TensorRule {
  public:
-  struct Options {
+  struct Options : AdamNumbers {  // of AdamW's rule
     double momentum = 0.95;
     bool nesterov = true;
     int64_t ns_steps = 5;
-    double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // of AdamW's rule
     template <typename Visit>
     void for_each(Visit&& visit) {
       visit("momentum", momentum);
       visit("nesterov", nesterov);
       visit("ns_steps", ns_steps);
-      visit("beta1", beta1);
-      visit("beta2", beta2);
-      visit("eps", eps);
+      AdamNumbers::for_each(visit);
     }
     void check(const Config& section) const {
       need_share(section, "momentum", momentum);
-      need_share(section, "beta1", beta1);
-      need_share(section, "beta2", beta2);
-      need_positive(section, "eps", eps);
+      AdamNumbers::check(section);
       if (ns_steps < 1 || ns_steps > 100)
         throw section.error("ns_steps",
                             fmt::format("\"ns_steps\" is {}; it must be 1 to 100", ns_steps));
@@ -52,9 +47,8 @@ class Muon : public TensorRule {
   explicit Muon(const Options& options) : options_(options) {}
 
   RuleState start(const Parameter& parameter) const override {
-    const at::Tensor zeros = at::zeros_like(parameter.value);
-    if (is_layer(parameter)) return {{"momentum", zeros}};
-    return {{"exp_avg", zeros}, {"exp_avg_sq", zeros.clone()}};
+    if (is_layer(parameter)) return {{"momentum", at::zeros_like(parameter.value)}};
+    return start_moments(parameter);
   }
   void update(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
               const RuleStep& step) const override {
@@ -62,7 +56,7 @@ class Muon : public TensorRule {
     if (const auto momentum = state.find("momentum"); momentum != state.end())
       move_matrix(value, gradient, momentum->second, step);
     else
-      move_as_adamw(value, gradient, state, step);
+      move_by_adam(value, gradient, state, options_, step);
   }
 
  private:
@@ -92,16 +86,6 @@ class Muon : public TensorRule {
       x = times_transposed(b, x.t()).add_(x, 3.4445);
     }
     return (is_tall ? x.t() : x).to(at::kFloat);
-  }
-
-  void move_as_adamw(const at::Tensor& value, const at::Tensor& gradient, RuleState& state,
-                     const RuleStep& step) const {
-    const at::Tensor &m = state.at("exp_avg"), &v = state.at("exp_avg_sq");
-    m.lerp_(gradient, 1 - options_.beta1);
-    v.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
-    const auto t = static_cast<double>(step.step);
-    const double c1 = 1 - std::pow(options_.beta1, t), c2 = 1 - std::pow(options_.beta2, t);
-    value.addcdiv_(m, (v / c2).sqrt_().add_(options_.eps), -step.rate / c1);
   }
 
   Options options_;

@@ -18,10 +18,11 @@ namespace hone {
 // A trained tensor, with what an optimizer must know of it.
 struct Parameter {
   std::string name;
-  at::Tensor value;                             // fp32 master; its grad() holds the gradient
-  at::Tensor shadow;                            // bf16 copy or undefined
-  double rate = 1;                              // factor of the step's learning rate
-  double weight_decay = 0;                      // decoupled; 0 for biases and norm weights
+  at::Tensor value;         // fp32 master; its grad() holds the gradient
+  at::Tensor shadow;        // bf16 copy or undefined
+  bool in_bf16 = false;     // its layer computes in bf16, with such a copy or not
+  double rate = 1;          // factor of the step's learning rate
+  double weight_decay = 0;  // decoupled; 0 for biases and norm weights
   c10::intrusive_ptr<kernels::TableRows> rows;  // of a table that is looked up; else null
 };
 

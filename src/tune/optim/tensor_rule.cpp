@@ -34,7 +34,7 @@ void ByTensor::step(double learning_rate, double gradient_scale) {
                    .factor = parameter.rate,
                    .weight_decay = parameter.weight_decay,
                    .step = ++slots_[i].steps,
-                   .in_bf16 = parameter.shadow.defined()});
+                   .in_bf16 = parameter.in_bf16});
     if (parameter.shadow.defined()) at::Tensor(parameter.shadow).copy_(value);
   }
 }

@@ -5,15 +5,13 @@
 
 #include <algorithm>
 #include <deque>
-#include <string>
-#include <vector>
 
-#include "tune/regularise/regulariser.h"
+#include "tune/regularise/weight_average.h"
 
 namespace hone {
 namespace {
 
-class AverageOfCopies : public Regulariser {
+class AverageOfCopies : public WeightAverage {
  public:
   struct Options {
     int64_t last = 5;   // of which the mean is taken
@@ -34,79 +32,51 @@ class AverageOfCopies : public Regulariser {
   };
 
   AverageOfCopies(const Options& options, const RegulariserContext& context)
-      : options_(options), network_(context.pipeline.network()), optimizer_(context.optimizer) {
+      : WeightAverage("average", context), options_(options) {
     if (options_.every == 0) options_.every = std::max<int64_t>(1, context.total_steps / 50);
   }
 
   void after_step(const StepDone& step) override {
     if (step.steps % options_.every != 0) return;
-    optimizer_.flush();
-    std::vector<at::Tensor>& copy = copies_.emplace_back();
-    for (size_t i = 0; i < parameters(); ++i) copy.push_back(value(i).clone());
+    copies_.push_back(copy());
     if (static_cast<int64_t>(copies_.size()) > options_.last) copies_.pop_front();
   }
 
   // Before there is a copy the weights are evaluated as they are.
   void around_evaluation(bool begins) override {
     if (copies_.empty()) return;
-    optimizer_.flush();
-    const c10::AutoGradMode no_grad(false);
-    for (size_t i = 0; i < parameters(); ++i) {
-      if (begins) trained_.push_back(value(i).clone());
-      value(i).copy_(begins ? mean(i) : trained_[i]);
-    }
-    if (!begins) trained_.clear();
-    network_.refresh_shadows();
+    if (begins) take_mean();
+    WeightAverage::around_evaluation(begins);
   }
 
+  // The copies alone: their mean is taken when it is wanted.
   StateDict state() const override {
     StateDict state;
-    for (size_t copy = 0; copy < copies_.size(); ++copy) {
-      for (size_t i = 0; i < parameters(); ++i) state[name(copy, i)] = copies_[copy][i];
-    }
+    for (size_t i = 0; i < copies_.size(); ++i) add_to(state, fmt::format("{}.", i), copies_[i]);
     return state;
   }
 
   void load_state(const StateDict& state) override {
     copies_.clear();
-    for (size_t copy = 0; copy * parameters() < state.size(); ++copy) {
-      std::vector<at::Tensor>& read = copies_.emplace_back();
-      for (size_t i = 0; i < parameters(); ++i) {
-        const auto found = state.find(name(copy, i));
-        if (found == state.end() || found->second.sizes() != value(i).sizes())
-          throw Error(ErrorKind::kModel,
-                      fmt::format("regularise.average: the copy \"{}\" is missing or of another "
-                                  "shape",
-                                  name(copy, i)));
-        read.push_back(found->second.to(value(i).device(), value(i).scalar_type(),
-                                        /*non_blocking=*/false, /*copy=*/true));
-      }
-    }
+    for (size_t i = 0; i * average().size() < state.size(); ++i)
+      read_from(state, fmt::format("{}.", i), copies_.emplace_back(copy()));
   }
 
   int64_t state_bytes() const override {
-    int64_t bytes = 0;
-    for (size_t i = 0; i < parameters(); ++i) bytes += static_cast<int64_t>(value(i).nbytes());
-    return (options_.last + 1) * bytes;
+    return (options_.last + 1) * WeightAverage::state_bytes();
   }
 
  private:
-  size_t parameters() const { return optimizer_.parameters().size(); }
-  at::Tensor value(size_t i) const { return optimizer_.parameters()[i].value.detach(); }
-  std::string name(size_t copy, size_t i) const {
-    return fmt::format("{}.{}", copy, optimizer_.parameters()[i].name);
-  }
-  at::Tensor mean(size_t i) const {
-    at::Tensor sum = copies_.front()[i].clone();
-    for (size_t copy = 1; copy < copies_.size(); ++copy) sum.add_(copies_[copy][i]);
-    return sum.div_(static_cast<double>(copies_.size()));
+  void take_mean() {
+    for (size_t i = 0; i < average().size(); ++i) {
+      const at::Tensor& mean = average()[i].copy_(copies_.front()[i]);
+      for (size_t copy = 1; copy < copies_.size(); ++copy) mean.add_(copies_[copy][i]);
+      mean.div_(static_cast<double>(copies_.size()));
+    }
   }
 
   Options options_;
-  Network& network_;
-  Optimizer& optimizer_;
-  std::deque<std::vector<at::Tensor>> copies_;  // the oldest first
-  std::vector<at::Tensor> trained_;             // while an evaluation lasts
+  std::deque<Weights> copies_;  // the oldest first
 };
 
 }  // namespace

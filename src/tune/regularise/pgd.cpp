@@ -14,7 +14,7 @@ namespace {
 class Pgd : public Regulariser {
  public:
   struct Options {
-    double epsilon = 1, alpha = 0.3;
+    double epsilon = 0.1, alpha = 0.05;  // as small as FGM's, and within its reach
     int64_t steps = 3;
     template <typename Visit>
     void for_each(Visit&& visit) {

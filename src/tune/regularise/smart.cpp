@@ -25,7 +25,7 @@ Outputs without_graph(const Outputs& outputs) {
 class Smart : public Regulariser {
  public:
   struct Options {
-    double alpha = 1, epsilon = 1, xi = 0.1;
+    double alpha = 1, epsilon = 0.1, xi = 0.1;
     int64_t steps = 1;
     template <typename Visit>
     void for_each(Visit&& visit) {

@@ -5,9 +5,16 @@
 namespace hone {
 
 WeightAverage::WeightAverage(const char* name, const RegulariserContext& context)
-    : name_(name), network_(context.pipeline.network()), optimizer_(context.optimizer) {
-  for (const Parameter& parameter : optimizer_.parameters())
-    averages_.push_back(parameter.value.detach().clone());
+    : name_(name),
+      network_(context.pipeline.network()),
+      optimizer_(context.optimizer),
+      averages_(copy()) {}
+
+WeightAverage::Weights WeightAverage::copy() const {
+  optimizer_.flush();
+  Weights weights;
+  for (size_t i = 0; i < optimizer_.parameters().size(); ++i) weights.push_back(value(i).clone());
+  return weights;
 }
 
 void WeightAverage::move(double share) {
@@ -29,18 +36,27 @@ void WeightAverage::around_evaluation(bool /*begins*/) {
 
 StateDict WeightAverage::state() const {
   StateDict state;
-  for (size_t i = 0; i < averages_.size(); ++i) state[weight_name(i)] = averages_[i];
+  add_to(state, "", averages_);
   return state;
 }
 
-void WeightAverage::load_state(const StateDict& state) {
-  for (size_t i = 0; i < averages_.size(); ++i) {
-    const auto found = state.find(weight_name(i));
-    if (found == state.end() || found->second.sizes() != averages_[i].sizes())
-      throw Error(ErrorKind::kModel, fmt::format("regularise.{}: the average of \"{}\" is missing "
-                                                 "or of another shape",
-                                                 name_, weight_name(i)));
-    averages_[i].copy_(found->second);
+void WeightAverage::load_state(const StateDict& state) { read_from(state, "", averages_); }
+
+void WeightAverage::add_to(StateDict& state, const std::string& prefix,
+                           const Weights& weights) const {
+  for (size_t i = 0; i < weights.size(); ++i) state[prefix + weight_name(i)] = weights[i];
+}
+
+void WeightAverage::read_from(const StateDict& state, const std::string& prefix,
+                              Weights& weights) const {
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const std::string name = prefix + weight_name(i);
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != weights[i].sizes())
+      throw Error(ErrorKind::kModel, fmt::format("regularise.{}: \"{}\" is missing or of another "
+                                                 "shape; the checkpoint is of another model",
+                                                 name_, name));
+    weights[i].copy_(found->second);
   }
 }
 

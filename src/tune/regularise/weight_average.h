@@ -17,9 +17,18 @@ class WeightAverage : public Regulariser {
   int64_t state_bytes() const override;
 
  protected:
+  using Weights = std::vector<at::Tensor>;  // by parameter
+
   // `name`: the regulariser's, for messages. The average begins with the weights as they are.
   WeightAverage(const char* name, const RegulariserContext& context);
   void move(double share);  // average += share · (weight - average)
+  Weights copy() const;     // of the trained weights, as they are now
+  Weights& average() { return averages_; }
+
+  // Of a state: the parameters' names, each behind `prefix`. Error(kModel) for one that is missing
+  // or of another shape.
+  void add_to(StateDict& state, const std::string& prefix, const Weights& weights) const;
+  void read_from(const StateDict& state, const std::string& prefix, Weights& weights) const;
 
  private:
   at::Tensor value(size_t i) const { return optimizer_.parameters()[i].value.detach(); }
@@ -28,7 +37,7 @@ class WeightAverage : public Regulariser {
   const char* name_;
   Network& network_;
   Optimizer& optimizer_;
-  std::vector<at::Tensor> averages_;  // while an evaluation lasts, the trained weights
+  Weights averages_;  // while an evaluation lasts, the trained weights
 };
 
 }  // namespace hone

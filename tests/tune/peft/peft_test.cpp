@@ -11,7 +11,10 @@
 #include "base/file.h"
 #include "models/layers/linear.h"
 #include "support/errors.h"
+#include "support/temporary_folder.h"
+#include "support/tiny_decoder.h"
 #include "support/tiny_run.h"
+#include "tasks/causal_lm_head.h"
 #include "tasks/peft_folder.h"
 #include "tune/batch_loader.h"
 #include "tune/parameters.h"
@@ -180,6 +183,24 @@ TEST(Peft, OtherNamesThanThereAreAreToldAtTheirPlace) {
   EXPECT_THAT(refusal("{peft_type: lora, r: 17}"), HasSubstr("rank 17 of bert.encoder.layer.0"));
 }
 
+TEST(Peft, ATiedTableOfWordsIsNoTarget) {
+  const testing_support::TemporaryFolder folder;
+  testing_support::write_tiny_decoder(folder / "model");
+  const ModelConfig config = ModelConfig::load(folder / "model");
+  const auto refusal = [&](const std::string& peft) {
+    Network network(make_backbone(config), std::make_shared<CausalLmHead>(config, 1));
+    Config section = Config::parse(peft, "peft");
+    const PeftOptions options = PeftOptions::read(section);
+    return error_of([&] { adapt(network, options, {}); });
+  };
+  EXPECT_THAT(refusal("{peft_type: lora, target_modules: [embed_tokens]}"),
+              AllOf(HasSubstr("peft:1:"), HasSubstr("no linear layer")));
+  EXPECT_THAT(refusal("{peft_type: lora, target_modules: [q_proj, lm_head]}"),
+              AllOf(HasSubstr("\"lm_head\""), HasSubstr("mlp.up_proj")));
+  EXPECT_THAT(refusal("{peft_type: lora, modules_to_save: [embed_tokens]}"),
+              HasSubstr("tie_word_embeddings"));
+}
+
 TEST(Peft, ModulesToSaveAreTrainedAndSavedInFull) {
   PeftRun run("{peft_type: lora, r: 2, modules_to_save: [LayerNorm, word_embeddings]}");
   run.train(tiny_options());
@@ -285,6 +306,8 @@ TEST_F(PeftFolder, OptionsThatAreNotSupportedAreRefused) {
            {"init_lora_weights", "pissa", "changed with it"},
            {"layer_replication", {{0, 1}}, "layer_replication"},
            {"r", "many", "whole number"},
+           {"r", 99, "rank 99 of bert.encoder.layer.0"},
+           {"lora_alpha", 0, "more than 0"},
            {"target_modules", "((", "no pattern"},
            {"base_model_name_or_path", nullptr, "does not say"}}) {
     const std::string before = read_file(path(), ErrorKind::kModel);

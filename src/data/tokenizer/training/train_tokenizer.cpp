@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <filesystem>
 #include <memory>
@@ -126,6 +127,21 @@ Json added_tokens_part(const std::vector<std::string>& special_tokens) {
 std::string unk_of(const std::vector<std::string>& special_tokens) {
   if (has(special_tokens, "[UNK]")) return "[UNK]";
   return has(special_tokens, "<unk>") ? "<unk>" : "";
+}
+
+// What models that write begin and end a text with: the first of these that there is. GPT-2's token
+// is both. The other roles follow from their usual spellings wherever a tokenizer is saved.
+constexpr std::pair<const char*, std::array<const char*, 4>> kRoles[] = {
+    {"bos_token", {"<s>", "<bos>", "[BOS]", "<|endoftext|>"}},
+    {"eos_token", {"</s>", "<eos>", "[EOS]", "<|endoftext|>"}},
+};
+
+void name_roles(const std::vector<std::string>& special_tokens, Json& config) {
+  for (const auto& [role, spellings] : kRoles) {
+    const auto found = std::find_if(spellings.begin(), spellings.end(),
+                                    [&](const char* token) { return has(special_tokens, token); });
+    if (found != spellings.end()) config[role] = *found;
+  }
 }
 
 std::unique_ptr<Model> train_model(const WordCounts& words, const TrainTokenizerOptions& options) {
@@ -282,6 +298,7 @@ TrainedTokenizer train_tokenizer(const TrainTokenizerOptions& options, const Sou
   const bool is_bert = options.normalizer.size() == 1 && options.normalizer[0].starts_with("bert_");
   parts.config["tokenizer_class"] =
       is_bert && options.algorithm == "wordpiece" ? "BertTokenizer" : "PreTrainedTokenizerFast";
+  name_roles(options.special_tokens, parts.config);
   const HfTokenizer tokenizer(std::move(parts));
   out.vocab_size = tokenizer.vocab_size();
   save(tokenizer, folder);

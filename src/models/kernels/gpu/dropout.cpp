@@ -11,7 +11,7 @@ bool has_dropout(const at::Tensor& x) {
 }
 
 at::Tensor dropout(const Launcher& on, const at::Tensor& x, const at::Tensor& keys,
-                   const DropoutDecisions& decisions) {
+                   const DropoutDecisions& decisions, const at::Tensor& placed_seed) {
   constexpr int64_t kWarpsOfABlock = 8, kWarpColumns = 512;
   const at::Tensor from = dense(x), out = at::empty_like(from);
   const int64_t rows = x.size(0), columns = x.size(1);
@@ -19,8 +19,9 @@ at::Tensor dropout(const Launcher& on, const at::Tensor& x, const at::Tensor& ke
   const unsigned blocks = blocks_for(rows * ((columns + kWarpColumns - 1) / kWarpColumns),
                                      kWarpsOfABlock, 16 * on.processors());
   launch(on, {"dropout.cu", "dropout_" + type_name(x)}, {blocks, 1, 1}, {32 * kWarpsOfABlock, 1, 1},
-         as_decisions(decisions), address<const device::i64>(keys), static_cast<device::i64>(rows),
-         static_cast<int>(columns), address<const void>(from), address<void>(out));
+         as_decisions(decisions, placed_seed), address<const device::i64>(keys),
+         static_cast<device::i64>(rows), static_cast<int>(columns), address<const void>(from),
+         address<void>(out));
   return out;
 }
 

@@ -30,8 +30,13 @@ T* address(const at::Tensor& x) {
   return x.defined() ? static_cast<T*>(x.data_ptr()) : nullptr;
 }
 
-inline device::Decisions as_decisions(const DropoutDecisions& of) {
-  return {.seed = of.seed, .site = of.site, .threshold = of.threshold, .scale = of.scale};
+// `placed_seed`: as DropoutOptions has it.
+inline device::Decisions as_decisions(const DropoutDecisions& of, const at::Tensor& placed_seed) {
+  return {.seed = of.seed,
+          .seed_at = address<const device::u64>(placed_seed),
+          .site = of.site,
+          .threshold = of.threshold,
+          .scale = of.scale};
 }
 
 // Blocks that share `work` pieces of which each takes `each` at a time, at most `most`.

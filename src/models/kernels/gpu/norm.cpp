@@ -38,7 +38,7 @@ device::NormRows norm_rows(const NormInputs& of, const at::Tensor& statistics) {
           .columns = static_cast<int>(of.x.size(1)),
           .eps = static_cast<float>(of.eps),
           .centred = of.centred,
-          .dropout = as_decisions(of.dropout),
+          .dropout = as_decisions(of.dropout, of.placed_seed),
           .keys = address<const device::i64>(of.keys),
           .weight = address<const float>(of.weight),
           .bias = address<const float>(of.bias),
@@ -85,6 +85,7 @@ struct GpuNorm : torch::autograd::Function<GpuNorm> {
     context->save_for_backward({x, inputs.residual, weight, inputs.bias});
     context->saved_data["statistics"] = statistics;
     context->saved_data["keys"] = inputs.keys;
+    context->saved_data["placed_seed"] = inputs.placed_seed;
     context->saved_data["centred"] = inputs.centred;
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     keep_decisions(context, inputs.dropout);
@@ -102,7 +103,8 @@ struct GpuNorm : torch::autograd::Function<GpuNorm> {
                             .bias = saved[3],
                             .centred = data["centred"].toBool(),
                             .dropout = kept_decisions(context),
-                            .keys = data["keys"].toTensor()};
+                            .keys = data["keys"].toTensor(),
+                            .placed_seed = data["placed_seed"].toTensor()};
     const at::Tensor dx = at::empty_like(inputs.x);
     at::Tensor dresidual;
     if (inputs.residual.defined())

@@ -12,7 +12,8 @@ struct NormInputs {
   double eps = 0;
   bool centred = true;  // LayerNorm; else RMSNorm
   DropoutDecisions dropout = {};
-  at::Tensor keys = {};  // [N] int64 where something is dropped
+  at::Tensor keys = {};         // [N] int64 where something is dropped
+  at::Tensor placed_seed = {};  // as DropoutOptions has it
 };
 
 // Whether there is a kernel for these: an even H of at most 8,192.

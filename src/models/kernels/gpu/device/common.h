@@ -87,7 +87,8 @@ __device__ inline void store_eight(u16* at, const Eight& x) {
 __device__ inline u32 kept_bits(const Decisions& how, i64 key, u32 counter) {
   u32 x0 = static_cast<u32>(key), x1 = static_cast<u32>(static_cast<u64>(key) >> 32), x2 = counter,
       x3 = how.site;
-  u32 k0 = static_cast<u32>(how.seed), k1 = static_cast<u32>(how.seed >> 32);
+  const u64 seed = how.seed_at == nullptr ? how.seed : *how.seed_at;
+  u32 k0 = static_cast<u32>(seed), k1 = static_cast<u32>(seed >> 32);
   HONE_UNROLL
   for (int round = 0; round < 10; ++round) {
     const u32 high0 = __umulhi(x0, 0xD2511F53u), low0 = x0 * 0xD2511F53u;

@@ -13,6 +13,7 @@ typedef unsigned long long u64;
 // Dropout's, of one place of the network (models/kernels/random.h says what they are).
 struct Decisions {
   u64 seed;
+  const u64* seed_at;  // where the seed stands instead; null: it is `seed`
   u32 site;
   u32 threshold;  // 0: nothing is dropped
   float scale;    // of what is kept

@@ -1,5 +1,5 @@
 // Losses for classes of very different size, against plain implementations row by row.
-#include "tasks/classify/balance.h"
+#include "tasks/class_balance.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -11,7 +11,7 @@
 #include "support/tiny_model.h"
 #include "tasks/task.h"
 
-namespace hone::classify {
+namespace hone {
 namespace {
 
 using ::testing::HasSubstr;
@@ -52,7 +52,7 @@ TEST(ClassWeights, OfAClassWithoutRowsAreNumbers) {
 TEST(BalancedLoss, IsThePlainSumOfRows) {
   const at::Tensor logits = at::randn({6, 3}),
                    classes = at::tensor({0, 2, -100, 1, 2, 0}, at::kLong);
-  Options options;
+  ClassBalance options;
   options.class_weights = ClassWeights::kBalanced;
   options.logit_adjustment = 0.7;
   options.focal_gamma = 2;
@@ -71,7 +71,7 @@ TEST(BalancedLoss, IsThePlainSumOfRows) {
     const double weight = 1000.0 / (3.0 * static_cast<double>(kRows[static_cast<size_t>(y)]));
     expected += weight * (1 - p) * (1 - p) * -std::log(p);
   }
-  EXPECT_NEAR(balanced_loss(logits, classes, options, kRows, 0).item<double>(), expected,
+  EXPECT_NEAR(balanced_losses(logits, classes, options, kRows, 0).sum().item<double>(), expected,
               1e-4 * std::abs(expected));
 }
 
@@ -79,15 +79,15 @@ TEST(BalancedLoss, OfNothingChangedIsTheCrossEntropy) {
   const at::Tensor logits = at::randn({5, 3}), classes = at::tensor({0, 1, 2, -100, 1}, at::kLong);
   const at::Tensor plain =
       at::cross_entropy_loss(logits, classes, {}, at::Reduction::Sum, -100, 0.1);
-  EXPECT_NEAR(balanced_loss(logits, classes, {}, kRows, 0.1).item<double>(), plain.item<double>(),
-              1e-5);
+  EXPECT_NEAR(balanced_losses(logits, classes, {}, kRows, 0.1).sum().item<double>(),
+              plain.item<double>(), 1e-5);
 }
 
 TEST(BalancedLoss, HasAGradientWhereARowIsSurelyRight) {
   const at::Tensor logits = at::tensor({200.0F, 0.0F, 0.0F}).view({1, 3}).requires_grad_();
-  Options options;
+  ClassBalance options;
   options.focal_gamma = 0.5;
-  balanced_loss(logits, at::tensor({0}, at::kLong), options, kRows, 0).backward();
+  balanced_losses(logits, at::tensor({0}, at::kLong), options, kRows, 0).sum().backward();
   EXPECT_TRUE(logits.grad().isfinite().all().item<bool>());
 }
 
@@ -145,4 +145,4 @@ TEST(ClassWeights, OfSeveralLabelsAreRefused) {
 }
 
 }  // namespace
-}  // namespace hone::classify
+}  // namespace hone

@@ -1,11 +1,12 @@
-#include "tasks/classify/balance.h"
+#include "tasks/class_balance.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-namespace hone::classify {
+namespace hone {
 namespace {
 
 constexpr double kBeta = 0.999;
@@ -29,11 +30,24 @@ at::Tensor beside(const std::vector<double>& values, const at::Tensor& logits) {
   return at::tensor(values, at::kDouble).to(logits.options());
 }
 
-at::Tensor focal(const at::Tensor& p, double gamma) {
+at::Tensor focal_factor(const at::Tensor& p, double gamma) {
   return (1 - p).clamp_min(kNearlyRight).pow(gamma);
 }
 
 }  // namespace
+
+const std::vector<std::string>& option_names(ClassWeights) {
+  static const std::vector<std::string> names = {"none", "balanced", "inverse_sqrt", "effective"};
+  return names;
+}
+
+void ClassBalance::check(const Config& section) const {
+  for (const auto& [key, value] :
+       {std::pair("logit_adjustment", logit_adjustment), std::pair("focal_gamma", focal_gamma)}) {
+    if (!(value >= 0 && value <= 100))
+      throw section.error(key, fmt::format("\"{}\" is {}; it must be from 0 to 100", key, value));
+  }
+}
 
 std::vector<double> class_weights(ClassWeights rule, const std::vector<int64_t>& rows) {
   std::vector<double> weights;
@@ -56,27 +70,27 @@ std::vector<double> log_shares(const std::vector<int64_t>& rows) {
   return shares;
 }
 
-at::Tensor balanced_loss(const at::Tensor& logits, const at::Tensor& classes,
-                         const Options& options, const std::vector<int64_t>& rows,
-                         double label_smoothing) {
+at::Tensor balanced_losses(const at::Tensor& logits, const at::Tensor& classes,
+                           const ClassBalance& balance, const std::vector<int64_t>& rows,
+                           double label_smoothing) {
   const at::Tensor adjusted =
-      options.logit_adjustment == 0
+      balance.logit_adjustment == 0
           ? logits
-          : logits + options.logit_adjustment * beside(log_shares(rows), logits);
+          : logits + balance.logit_adjustment * beside(log_shares(rows), logits);
   at::Tensor each =
       at::cross_entropy_loss(adjusted, classes, {}, at::Reduction::None, -100, label_smoothing);
   const at::Tensor known = classes.clamp_min(0);
-  if (options.focal_gamma > 0)
-    each = each *
-           focal(adjusted.softmax(1).gather(1, known.unsqueeze(1)).squeeze(1), options.focal_gamma);
-  if (options.class_weights != ClassWeights::kNone)
-    each = each * beside(class_weights(options.class_weights, rows), logits).index_select(0, known);
-  return at::where(classes.ge(0), each, 0).sum();
+  if (balance.focal_gamma > 0)
+    each = each * focal_factor(adjusted.softmax(1).gather(1, known.unsqueeze(1)).squeeze(1),
+                               balance.focal_gamma);
+  if (balance.class_weights != ClassWeights::kNone)
+    each = each * beside(class_weights(balance.class_weights, rows), logits).index_select(0, known);
+  return at::where(classes.ge(0), each, 0);
 }
 
 at::Tensor focal_factors(const at::Tensor& logits, const at::Tensor& targets, double gamma) {
   const at::Tensor yes = logits.sigmoid();
-  return focal(at::where(targets.gt(0.5), yes, 1 - yes), gamma);
+  return focal_factor(at::where(targets.gt(0.5), yes, 1 - yes), gamma);
 }
 
-}  // namespace hone::classify
+}  // namespace hone
