@@ -466,6 +466,19 @@ def test_marian_keeps_marks_as_sentencepiece_does(driver):  # noqa: F811
     assert driver.encode(plain=True)[0]["ids"] == [ids["\u25811"], ids["\u0301"]]
 
 
+def assert_equal_but_for_ties(ours, theirs, peer, pieces):
+    """SentencePiece adds up scores in single precision, over the whole text: of ways to cut it whose scores are equal ("1", "11" and "11", "1") it may take another one."""
+
+    def score(ids):
+        return sum(pieces.get_score(pieces.piece_to_id(t)) for t in peer.convert_ids_to_tokens(ids))
+
+    assert len(ours) == len(theirs)
+    ties = [(a, b) for a, b in zip(ours, theirs) if a != b]
+    assert len(ties) <= len(ours) / 1000
+    for a, b in ties:
+        assert score(a) == pytest.approx(score(b), abs=1e-3)
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_marian_is_transformers_tokenizer(driver, side):  # noqa: F811
     pytest.importorskip("sentencepiece")
@@ -481,7 +494,8 @@ def test_marian_is_transformers_tokenizer(driver, side):  # noqa: F811
     driver.texts(some)
     way = {"text_target": some} if side == "target" else {"text": some}
     expected = peer(**way)["input_ids"]
-    assert [answer["ids"] for answer in driver.encode()] == expected
+    pieces = peer.spm_target if side == "target" else peer.spm_source
+    assert_equal_but_for_ties([a["ids"] for a in driver.encode()], expected, peer, pieces)
     assert driver.decode(skip=True) == peer.batch_decode(expected, skip_special_tokens=True)
 
 
