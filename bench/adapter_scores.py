@@ -121,12 +121,7 @@ def factor_of(entry):
 
 def shown(entry, runs):
     scores = [factor_of(entry) * run["score"] for run in runs]
-    digits = 3 if entry.metric == "loss" else 1
-    if not scores:
-        return "–"
-    if len(scores) == 1:
-        return f"{scores[0]:.{digits}f}"
-    return f"{statistics.mean(scores):.{digits}f} ± {statistics.stdev(scores):.{digits}f}"
+    return sets.mean_and_spread(scores, 3 if entry.metric == "loss" else 1, none="–")
 
 
 def is_as_good(entry, ours, peers):

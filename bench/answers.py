@@ -253,11 +253,7 @@ def found_runs(kept, entry, program):
 
 
 def shown(values):
-    if not values:
-        return "not run"
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+    return sets.mean_and_spread(values, 4)
 
 
 def compared(ours, theirs):

@@ -586,11 +586,7 @@ def draw_substitutions(arguments):
 
 def spread(values, factor=100, digits=1):
     known = [factor * value for value in values if value is not None]
-    if not known:
-        return ""
-    if len(known) == 1:
-        return f"{known[0]:.{digits}f}"
-    return f"{statistics.mean(known):.{digits}f} ± {statistics.stdev(known):.{digits}f}"
+    return sets.mean_and_spread(known, digits, none="")
 
 
 def ended(kept, trial):

@@ -422,12 +422,7 @@ def measure(entries, kept, arguments):
 
 
 def shown(runs):
-    scores = [100 * run["score"] for run in runs]
-    if not scores:
-        return "not run"
-    if len(scores) == 1:
-        return f"{scores[0]:.1f}"
-    return f"{statistics.mean(scores):.1f} ± {statistics.stdev(scores):.1f}"
+    return sets.mean_and_spread([100 * run["score"] for run in runs])
 
 
 def runs_of(kept, entry, program):

@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import re
+import statistics
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = pathlib.Path(os.environ.get("HONE_SHARED", ROOT.parent / "shared"))
@@ -47,6 +48,15 @@ def results_folder():
 
 
 RESULTS = results_folder()
+
+
+def mean_and_spread(values, digits=1, none="not run"):
+    """Of several seeds their mean and standard deviation, of one its value; `none` where there is no value."""
+    if not values:
+        return none
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
 @contextlib.contextmanager
