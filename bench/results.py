@@ -22,7 +22,6 @@ import pathlib
 import platform
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -433,11 +432,8 @@ def runs_of(kept, entry, program):
 
 def compared(kept, entry):
     """Whether hone's mean is the peer's within both spreads, or better."""
-    ours, peers = ([r["score"] for r in runs_of(kept, entry, p)] for p in ("hone", "peer"))
-    if len(ours) < 2 or len(peers) < 2:
-        return ""
-    spread = statistics.stdev(ours) + statistics.stdev(peers)
-    return "yes" if statistics.mean(ours) >= statistics.mean(peers) - spread else "**no**"
+    scores = ([r["score"] for r in runs_of(kept, entry, p)] for p in ("hone", "peer"))
+    return {None: "", True: "yes", False: "**no**"}[sets.is_as_good(*scores)]
 
 
 def group_table(kept, group, entries):
