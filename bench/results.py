@@ -165,12 +165,13 @@ ENTRIES = [
     Entry(
         "literature_zh",
         "relations",
-        {"name": "relation", "unknown_labels": "count"},
+        {"name": "relation", "max_distance": 5, "unknown_labels": "count"},
         "macro_f1",
         "zh",
-        epochs=0.1,
+        epochs=1,
+        rate=2e-4,
         data=LITERATURE,
-        note="100 documents have 65,000 pairs of entities: a tenth of them is trained on",
+        note="pairs of entities up to 5 characters apart, which two thirds of the relations are",
     ),
     Entry(
         "cmrc2018",
@@ -180,7 +181,7 @@ ENTRIES = [
         "zh",
         epochs=2,
         length=384,
-        batch=12,
+        batch=4,  # of so few rows steps enough
         most=800,
         note="trained on its dev, tested on its trial set",
         **THREE,
