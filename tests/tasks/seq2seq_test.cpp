@@ -440,5 +440,21 @@ TEST(Seq2SeqScores, OfChineseSummariesStandBesideLeadAndOracle) {
   EXPECT_EQ(std::get<PlainTable>(copied->content).rows.front(), (std::vector<Json>{"rouge1", 1.0}));
 }
 
+// Rules would end the first one behind "ran.".
+TEST(Seq2SeqScores, TakeTheSentencesOfAListAsTheDataPartThem) {
+  Config section =
+      Config::parse("{goal: summarization, lead_sentences: 1, oracle_sentences: 1}", "test.yaml");
+  const auto scorer = make_scorer(Options::read(section, 32), 45);
+  scorer->add(pair(Json::array({"A dog ran. It was brown.", " ", "A cat sat."}),
+                   "A dog ran. It was brown."),
+              {{"target", "A dog."}});
+  const Report report = scorer->report();
+  EXPECT_DOUBLE_EQ(*report.named("rouge1").baseline, 1);
+  const auto copied = std::find_if(report.sections.begin(), report.sections.end(),
+                                   [](const Section& one) { return one.key == "extraction"; });
+  ASSERT_NE(copied, report.sections.end());
+  EXPECT_EQ(std::get<PlainTable>(copied->content).rows.front(), (std::vector<Json>{"rouge1", 1.0}));
+}
+
 }  // namespace
 }  // namespace hone::seq2seq

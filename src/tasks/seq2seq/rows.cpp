@@ -141,6 +141,13 @@ std::string source_text(const Record& record, const Options& options) {
   return text;
 }
 
+std::vector<std::string> source_sentences(const Record& record, const Options& options) {
+  if (!need_field(record, options.source).is_array()) return {};
+  std::vector<std::string> sentences = need_strings(record, options.source);
+  std::erase_if(sentences, is_blank);
+  return sentences;
+}
+
 std::vector<std::string> references_of(const Record& record, const Options& options) {
   const Json& value = need_field(record, options.target);
   std::vector<std::string> texts = value.is_array()
