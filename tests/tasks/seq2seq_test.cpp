@@ -148,6 +148,12 @@ TEST(Seq2SeqRows, EndWithTheTokenThatEndsAlsoWhereTheTokenizerPutsNone) {
   EXPECT_THAT(sample.targets[0].values, ElementsAre(kFirstWord + 2, kEndId));
 }
 
+TEST(Seq2SeqRows, EndWithItAlsoWhereItStandsInTheText) {
+  const Made made("{}", {.puts_end = false});
+  EXPECT_THAT(made.sample(pair("w0", "w2 [END] w3")).targets[0].values,
+              ElementsAre(kFirstWord + 2, kEndId, kFirstWord + 3, kEndId));
+}
+
 TEST(Seq2SeqRows, WithoutTargetsAreThePromptOfAnAnswer) {
   const Made made;
   Record record = pair("w0 w1", "w2");
