@@ -184,10 +184,20 @@ def test_what_cannot_be_is_refused(hone, blank, tiny_model, tmp_path):
 def test_a_vocabulary_without_an_end_is_refused(hone, blank, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(blank, folder)
-    (folder / "config.json").write_text(json.dumps(MARIAN | {"eos_token_id": 700}))
     options = json.loads((folder / "tokenizer_config.json").read_text())
     options.pop("eos_token", None)
     (folder / "tokenizer_config.json").write_text(json.dumps(options))
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
     write_config(tmp_path, folder)
-    refused(hone, tmp_path, 4, "eos_token")
+    for end in (700, None):
+        (folder / "config.json").write_text(json.dumps(MARIAN | {"eos_token_id": end}))
+        refused(hone, tmp_path, 4, "eos_token")
+
+
+def test_a_first_token_that_nothing_names_is_refused(hone, blank, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(blank, folder)
+    write_config(tmp_path, folder)
+    for start in (500, None):
+        (folder / "config.json").write_text(json.dumps(MARIAN | {"decoder_start_token_id": start}))
+        refused(hone, tmp_path, 4, "decoder_start_token_id")

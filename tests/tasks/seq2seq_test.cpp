@@ -269,6 +269,41 @@ TEST(Seq2Seq, RefusesALanguageThatIsNotThere) {
               HasSubstr("\"target_language\" is \"xx_XX\""));
 }
 
+TEST(Seq2Seq, RefusesToPutOneLanguageAroundBothSides) {
+  for (const char* name : {"MBartTokenizer", "MBart50Tokenizer"})
+    EXPECT_THAT(error_of([&] { Made("{}", {.tokenizer_class = name, .family = "mbart"}); }),
+                HasSubstr("would put the language en_XX around sources and targets"));
+}
+
+// What learning the tokens of a folder says.
+std::string refused_tokens(const char* family, const Json& changes, bool has_weights,
+                           bool tokenizer_names_end = true) {
+  const TemporaryFolder folder;
+  write_model(folder.path(), {.family = family, .changes = changes});
+  if (!has_weights) std::filesystem::remove(folder / "model.safetensors");
+  Json options = read_json(folder / "tokenizer_config.json", ErrorKind::kModel);
+  if (!tokenizer_names_end) options.erase("eos_token");
+  write_file(folder / "tokenizer_config.json", options.dump());
+  const auto tokenizer = Tokenizer::load(folder.path());
+  return error_of([&] { learned("{}", folder, *tokenizer); });
+}
+
+TEST(Seq2Seq, AFolderWithoutWeightsNamesTheTokensThatBeginAndEndATarget) {
+  const Json no_start = {{"decoder_start_token_id", nullptr}}, no_end = {{"eos_token_id", nullptr}};
+  EXPECT_THAT(refused_tokens("bart", no_start, false), HasSubstr("a target begins with"));
+  EXPECT_EQ(refused_tokens("bart", no_start, true), "no error");  // as usual of the family
+  EXPECT_THAT(refused_tokens("bart", no_end, false, false), HasSubstr("\"eos_token_id\""));
+  EXPECT_EQ(refused_tokens("bart", no_end, false), "no error");
+  EXPECT_EQ(refused_tokens("bart", no_end, true, false), "no error");
+}
+
+TEST(Seq2Seq, RefusesAFirstTokenThatTheModelLacks) {
+  EXPECT_THAT(refused_tokens("marian", {{"decoder_start_token_id", 45}}, true),
+              HasSubstr("\"decoder_start_token_id\" is 45"));
+  EXPECT_THAT(refused_tokens("marian", {{"decoder_start_token_id", nullptr}}, true),
+              HasSubstr("as usual of the family marian"));
+}
+
 TEST(Seq2Seq, RefusesModelsOfOneStream) {
   const TemporaryFolder folder;
   testing_support::write_tiny_bert(folder.path());
