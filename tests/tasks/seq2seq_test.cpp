@@ -226,6 +226,17 @@ TEST(Seq2SeqRows, OfATargetWithAVocabularyOfItsOwn) {
   EXPECT_THAT(sample.targets[0].values, ElementsAre(2, 6, 3));  // [CLS] word1 [SEP]
 }
 
+TEST(Seq2SeqRows, NeedATableOfTargetWordsForTheirTokenizer) {
+  auto setup = kSeparate;
+  setup.changes["decoder_vocab_size"] = 44;
+  EXPECT_THAT(error_of([&] { Made("{}", setup); }), HasSubstr("(the model's) has 45 entries"));
+  const TemporaryFolder target;
+  testing_support::write_tiny_bert(target.path());
+  EXPECT_THAT(
+      error_of([&] { Made(fmt::format("{{target_tokenizer: {}}}", target.path()), setup); }),
+      HasSubstr(target.path() + ") has 45 entries"));
+}
+
 TEST(Seq2SeqRows, ThatCannotBeReadAreNamed) {
   const Made made;
   EXPECT_THAT(made.refusal(pair(" ", "w1")), HasSubstr("pairs.jsonl:7"));

@@ -118,11 +118,7 @@ void Seq2Seq::begin_from(const std::string& model_folder, bool) {
   check_start(learned_.tokens.start, config, model_folder);
   learned_.tokens.end = token_of(config, "eos_token_id", facts.end, is_pretrained);
   learned_.source_positions = facts.source_positions;
-  if (target_tokenizer_ && target_tokenizer_->vocab_size() > config.vocab_size)
-    throw Error(ErrorKind::kModel, {options_.target_tokenizer},
-                fmt::format("has {} entries, but the model's table of target words has {} rows: "
-                            "they do not belong together",
-                            target_tokenizer_->vocab_size(), config.vocab_size));
+  target_rows_ = config.vocab_size;
   if (options_.max_source_length > facts.source_positions)
     throw Error(ErrorKind::kUsage,
                 fmt::format("\"max_source_length\" is {}, but the model has positions for a source "
@@ -140,6 +136,7 @@ void Seq2Seq::reopen(const std::string& model_folder) {
 void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
   if (learned_.vocabulary > 0) return;
   const Tokenizer& target = answer_tokenizer(tokenizer);
+  check_vocabulary(target);
   learned_.vocabulary = target.vocab_size();
   learn_end(target);
   if (options_.has_languages())
@@ -153,6 +150,16 @@ void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
                             "known which token a target begins with",
                             kStart));
   options_.generation.of_model[kStart] = learned_.tokens.first();
+}
+
+void Seq2Seq::check_vocabulary(const Tokenizer& target) const {
+  if (target.vocab_size() <= target_rows_) return;
+  throw Error(
+      ErrorKind::kModel,
+      fmt::format("the tokenizer of targets ({}) has {} entries, but the model's table of target "
+                  "words has {} rows: they do not belong together (task.target_tokenizer)",
+                  options_.target_tokenizer.empty() ? "the model's" : options_.target_tokenizer,
+                  target.vocab_size(), target_rows_));
 }
 
 void Seq2Seq::learn_end(const Tokenizer& tokenizer) {
