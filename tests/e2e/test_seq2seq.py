@@ -125,6 +125,7 @@ def test_two_files_line_by_line(hone, blank, tmp_path):
         ({"source": "a", "target": ""}, '"target" is empty'),
         ({"source": "a", "target": []}, "without a text"),
         ({"source": "a", "target": ["b", ""]}, "empty text among its references"),
+        ({"source": "a", "target": ["b", None]}, "entry 2 is null"),
         ({"source": "a"}, "target"),
     ],
 )
@@ -158,7 +159,7 @@ def test_an_answer_that_never_ends_ends_at_the_longest(hone, blank, tmp_path):
         "predict", tmp_path / "run/model", "-", "task.min_new_tokens=9", "task.max_new_tokens=9",
         "task.num_beams=900", stdin=asked,
     ).rows[0]  # fmt: skip
-    assert row["finish_reason"] in ("length", "end")
+    assert row["finish_reason"] == "length"  # no token before the last may end it, nor may that
     assert row["answer_tokens"] == 9
 
 
