@@ -272,6 +272,52 @@ def test_greedy_and_beam_tokens_equal_transformers(family, tmp_path):
     probe.close()
 
 
+def next_logits(peer, states, ids):
+    """Of each row of ids, all of which read the same states."""
+    read = states.expand(len(ids), -1, -1)
+    with torch.no_grad():
+        output = peer(encoder_outputs=(read,), decoder_input_ids=torch.tensor(ids), use_cache=False)
+    return output.logits[:, -1].log_softmax(-1)
+
+
+def greedy(peer, states, tokens):
+    ids = [2]
+    for _ in range(tokens):
+        ids.append(next_logits(peer, states, [ids])[0].argmax().item())
+    return ids[1:]
+
+
+def best_pair(peer, states):
+    """The likeliest two tokens of all."""
+    first = next_logits(peer, states, [[2]])[0]
+    second = next_logits(peer, states, [[2, token] for token in range(WORDS)])
+    return list(divmod((first[:, None] + second).argmax().item(), WORDS))
+
+
+@pytest.mark.skipif(not GENERATION_PROBE.exists(), reason=f"{GENERATION_PROBE} is not built")
+def test_whispers_decoder_writes_from_given_states(tmp_path):
+    """Greedy; and by as many beams as there are words, which of two tokens pass none over."""
+    model, config = of("Whisper", WHISPER)
+    torch.manual_seed(3)
+    peer = model._from_config(config(), attn_implementation="eager").float().eval()
+    with torch.no_grad():
+        for parameter in peer.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    peer.save_pretrained(tmp_path / "model")
+    states = [torch.randn(rows, peer.config.d_model) for rows in SOURCES]
+    cases = [
+        ({"max_new_tokens": 16}, [greedy(peer, one, 16) for one in states]),
+        ({"max_new_tokens": 2, "num_beams": WORDS}, [best_pair(peer, one) for one in states]),
+    ]
+    probe = Probe(tmp_path / "model", "fp32", "1")
+    job = dict(prompts=[[2]] * len(states), states=[one.tolist() for one in states])
+    for options, expected in cases:
+        for room in (2048, 2):  # all at once; one after the other
+            answers = probe.ask(**job, options=options, max_tokens=room)["answers"]
+            assert [answer["ids"] for answer in answers] == expected
+    probe.close()
+
+
 # ---- ten steps
 
 
