@@ -33,6 +33,7 @@ test-python: build setup-peers
 attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch; damaged data; every tokenizer on all texts of ../shared/data
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/parity/test_tokenizer.py tests/parity/test_tokenizer_bytes.py tests/parity/test_sentencepiece.py
+	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/parity/test_encoder_decoders.py -k trained_whisper
 	HONE_ATTACK=1 $(BUILD)/models_tests --gtest_filter='*KernelsRows*'
 	HONE_ATTACK=1 $(BUILD)/data_tests --gtest_filter='*Damage*'
 

@@ -498,12 +498,14 @@ def page(kept, entries):
     import craft
     import from_scratch
     import optimizers
+    import seq2seq
 
     lines += answers.lines_of(Kept(answers.results_file()))
     lines += craft.lines_of(craft.Kept(craft.results_file()))
     lines += optimizers.lines_of(optimizers.results_file())
     lines += adapter_scores.lines_of(Kept(adapter_scores.results_file()))
     lines += from_scratch.lines_of(from_scratch.load())
+    lines += seq2seq.lines_of(seq2seq.kept())
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -61,11 +61,6 @@ AugmentOptions AugmentOptions::read(Config& section) {
   if (o.copies < 1 || o.copies > 100)
     throw section.error("copies",
                         fmt::format("\"copies\" is {}; it must be from 1 to 100", o.copies));
-  if (o.copies > 1 && o.by.empty() && !o.translation->samples())
-    throw section.error("copies",
-                        fmt::format("\"copies\" is {}, but they would all be alike: a translation "
-                                    "is drawn with do_sample: true (in there_task or back_task)",
-                                    o.copies));
   if (!(o.words > 0 && o.words <= 1))
     throw section.error("words",
                         fmt::format("\"words\" is {}; it must be above 0 and at most 1", o.words));

@@ -105,10 +105,22 @@ void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Reco
   }
 }
 
+// Those that nothing makes differ are refused once the models are there to say so.
+void refuse_equal_copies(const AugmentOptions& augment, const std::string& config) {
+  if (augment.copies == 1 || !augment.by.empty() || draws_translations(*augment.translation))
+    return;
+  throw Error(ErrorKind::kUsage, {config},
+              fmt::format("augment.copies is {}, but they would all be alike: a translation is "
+                          "drawn with do_sample: true (in there_task or back_task, or in a model's "
+                          "generation_config.json)",
+                          augment.copies));
+}
+
 // Nothing where none are asked for, or where it was stopped.
 std::optional<TranslationFile> translations_of(const RunConfig& config, const Prepared& prepared,
                                                const Translating& translating, RunData& data) {
   const AugmentOptions& augment = *config.augment;
+  refuse_equal_copies(augment, config.path);
   TranslationFile file = open_translations(*augment.translation, augment.seed, translating.file);
   const TranslationRun run{
       .copies = augment.copies,

@@ -290,6 +290,25 @@ TEST(Generation, AnAnswerEndsAtItsLengthOrThePositions) {
   EXPECT_THAT(answers[3].failure->what(), HasSubstr("no token"));
 }
 
+TEST(Generation, AnEndThatIsForcedAtTheLastPlaceIsOneForWantOfRoom) {
+  GenerationOptions options;
+  options.eos_token_id = options.forced_eos_token_id = {9};
+  for (const int64_t beams : {1, 3}) {
+    options.num_beams = beams;
+    options.max_new_tokens = 3;
+    const Generated cut = answer_of(counting(99), {1}, options);
+    EXPECT_THAT(cut.ids, ElementsAre(2, 3));
+    EXPECT_EQ(cut.end, 9);
+    EXPECT_EQ(cut.reason, FinishReason::kLength) << beams;
+    options.max_new_tokens = 8;
+    ScriptedDecoder small(counting(99), /*positions=*/3);
+    EXPECT_EQ(generate(small, {{{1}}}, options).front().reason, FinishReason::kPositions) << beams;
+    const Generated whole = answer_of(counting(99), {6}, options);
+    EXPECT_THAT(whole.ids, ElementsAre(7, 8));
+    EXPECT_EQ(whole.reason, FinishReason::kEnd) << beams;
+  }
+}
+
 TEST(Generation, LogitsThatAreNoNumbersFailTheirAnswerAlone) {
   const Script script = [](const Ids& ids) {
     Scores scores = counting(9)(ids);

@@ -51,6 +51,9 @@ LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered);
 bool is_end(const GenerationOptions& options, int32_t token);
 // Why an answer without room for a further token has ended.
 FinishReason reason_of_room(const SearchTask& task);
+// Why one of so many tokens and a token that ends it has: where that one was forced (the last
+// place, forced_eos_token_id), for want of room.
+FinishReason reason_of_end(const SearchTask& task, int64_t answered);
 [[noreturn]] void refuse_all_forbidden(int64_t answered);
 
 }  // namespace hone
