@@ -83,12 +83,14 @@ Json Learned::json() const {
   return {{"end", end},
           {"vocabulary", vocabulary},
           {"positions", positions},
+          {"positions_taken", taken},
           {"chat_template", template_hash}};
 }
 
 Learned Learned::from(const Json& json) {
   return {json.at("end").get<int64_t>(), json.at("vocabulary").get<int64_t>(),
-          json.at("positions").get<int64_t>(), json.at("chat_template").get<std::string>()};
+          json.at("positions").get<int64_t>(), json.value("positions_taken", int64_t{0}),
+          json.at("chat_template").get<std::string>()};
 }
 
 CausalLm::CausalLm(Options options, Learned learned)
@@ -176,7 +178,8 @@ int64_t CausalLm::room(const Tokenizer& tokenizer) const {
 
 // All positions of the model but those of the answer, which gets half of them at most.
 int64_t CausalLm::prompt_room(const Tokenizer& tokenizer) const {
-  const int64_t positions = learned_.positions > 0 ? learned_.positions : room(tokenizer);
+  const int64_t positions =
+      learned_.positions > 0 ? learned_.positions - learned_.taken : room(tokenizer);
   return std::max<int64_t>(
       {positions - options_.generation.tokens.max_new_tokens, positions / 2, 1});
 }
