@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -189,6 +190,29 @@ def test_chat_takes_a_plain_model_folder_and_options(hone, writer):
     hone("chat", writer, "max_new_token=5", stdin=b"", code=2)
 
 
+def test_chat_goes_on_with_a_template_that_changes_earlier_turns(hone, writer, tmp_path):
+    """As Qwen3's, which shows thinking in the last turn alone: no earlier answer can be told in it."""
+    folder = tmp_path / "thinking"
+    shutil.copytree(writer, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    thinking = "{% if loop.last and message['role'] == 'assistant' %}<think></think>{% endif %}"
+    config["chat_template"] = TEMPLATE.replace(
+        "{{ message['content'] }}", thinking + "{{ message['content'] }}"
+    )
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    words = ["max_new_tokens=4", f"suppress_tokens={NO_LETTERS}"]
+    lines = hone("chat", folder, *words, "--json", stdin=b"hello\nand now?\nagain\n").rows
+    assert [line["answer_tokens"] for line in lines] == [4, 4, 4]
+
+
+def test_predict_tells_how_many_prompts_were_cut(hone, trained, tmp_path):
+    asked = write_jsonl(tmp_path / "asked.jsonl", [user("say 1"), user("x" * 5000)])
+    result = hone("predict", trained, asked)
+    assert len(result.rows) == 2
+    assert "1 of 2 rows are too long for the model" in result.stderr
+    assert "asked.jsonl:2" in result.stderr
+
+
 def test_chat_obeys_commands(hone, trained, tmp_path):
     saved = tmp_path / "talk.jsonl"
     lines = ["hello", "/reset", "/system be kind", "hi", f"/save {saved}", "//x", "/exit", "never"]
@@ -256,8 +280,6 @@ def test_predict_keeps_what_there_is_when_it_is_interrupted(hone, trained, tmp_p
 
 
 def test_a_model_whose_scores_are_no_numbers_is_named(hone, writer, tmp_path):
-    import shutil
-
     import torch
     from safetensors.torch import load_file, save_file
 

@@ -145,6 +145,11 @@ void CausalLm::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
         "token that ends a text: the model does not learn where one ends");
   const int64_t end =
       is_conversation ? end_of_turn(gold, reading(tokenizer, room(tokenizer))) : learned_.end;
+  if (is_conversation && end < 0)
+    log_warn(
+        "the last answer of the first conversation does not end with a special token, as the chat "
+        "template and the vocabulary have it: the model does not learn where an answer ends, and "
+        "may write on up to max_new_tokens");
   std::vector<int64_t>& ends = options_.generation.tokens.eos_token_id;
   if (end < 0 || std::find(ends.begin(), ends.end(), end) != ends.end()) return;
   ends.push_back(end);
