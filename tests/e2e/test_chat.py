@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import HONE, ROOT, write_jsonl
@@ -277,6 +278,31 @@ def test_predict_keeps_what_there_is_when_it_is_interrupted(hone, trained, tmp_p
     assert len(rows) < 6
     assert [row["finish_reason"] for row in rows[1:]] == ["interrupted"] * (len(rows) - 1)
     assert f"interrupted: {len(rows)} rows are answered".encode() in err
+
+
+def test_a_signal_ends_the_answers_of_an_evaluation(writer, tmp_path):
+    rows = write_jsonl(tmp_path / "rows.jsonl", [user(f"say {i}", "it is") for i in range(8)])
+    held_out = write_jsonl(tmp_path / "dev.jsonl", [user(f"ask {i}", "it was") for i in range(8)])
+    task = {"name": "causal_lm", "metrics": ["rouge"], "generate_rows": 8, "max_new_tokens": 3900}
+    config = {
+        "model": {"path": str(writer)},
+        "task": {**task, "suppress_tokens": json.loads(NO_LETTERS)},
+        "data": {"train": {"path": str(rows)}, "validation": {"path": str(held_out)}},
+        "train": {"max_steps": 2, "eval_strategy": "steps", "eval_steps": 1, "logging_steps": 1},
+        "output": {"dir": str(tmp_path / "run")},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    process = start("train", tmp_path / "run.yaml")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+        time.sleep(0.02)
+    time.sleep(0.3)  # the evaluation has begun
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "evaluation" not in [
+        json.loads(line)["event"] for line in metrics.read_text().splitlines()
+    ]
 
 
 def test_a_model_whose_scores_are_no_numbers_is_named(hone, writer, tmp_path):
