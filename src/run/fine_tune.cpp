@@ -125,8 +125,9 @@ class Run {
     inputs.train = &data.train;
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
-      inputs.evaluate = [&] {
-        Evaluation evaluation = validate(pipeline, dataset, data);
+      inputs.evaluate = [&]() -> std::optional<std::pair<Report, double>> {
+        Evaluation evaluation = validate(pipeline, dataset, data, options_.stop_requested);
+        if (evaluation.is_interrupted) return std::nullopt;
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
@@ -165,10 +166,12 @@ class Run {
     return chosen;
   }
 
-  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
+  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
+                      const std::atomic<bool>* stop = nullptr) {
     dataset.refuse_changed("validation");
-    return pipeline.evaluate(data.tested.at("validation").all(),
-                             {.max_tokens = max_tokens(pipeline)}, nullptr);
+    PredictOptions options{.max_tokens = max_tokens(pipeline)};
+    if (stop != nullptr) options.is_stopped = [stop] { return stop->load(); };
+    return pipeline.evaluate(data.tested.at("validation").all(), options, nullptr);
   }
 
   int64_t max_tokens(const Pipeline& pipeline) const {

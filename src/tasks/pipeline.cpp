@@ -213,6 +213,7 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
     pipeline->adapted_ = adapt(
         *pipeline->network_, *peft,
         {.fresh = base->fresh, .seed = seed, .tokenizer = tokenizer.get(), .known = &base->hashes});
+  task->take_positions(pipeline->network_->backbone().positions_taken());
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);

@@ -313,6 +313,7 @@ TEST(Generation, LogitsThatAreNoNumbersFailTheirAnswerAlone) {
   const Script script = [](const Ids& ids) {
     Scores scores = counting(9)(ids);
     if (ids.front() == 7 && ids.size() == 3) scores[1] = std::nanf("");
+    if (ids.front() == 8 && ids.size() == 3) scores[1] = -kNever;
     return scores;
   };
   GenerationOptions options;
@@ -320,11 +321,13 @@ TEST(Generation, LogitsThatAreNoNumbersFailTheirAnswerAlone) {
   for (const int64_t beams : {1, 3}) {
     options.num_beams = beams;
     ScriptedDecoder decoder(script);
-    const auto answers = generate(decoder, prompts_of({{1, 2}, {7, 2}}), options);
+    const auto answers = generate(decoder, prompts_of({{1, 2}, {7, 2}, {8, 2}}), options);
     EXPECT_THAT(answers[0].ids, ElementsAre(3, 4, 5, 6));
-    ASSERT_TRUE(answers[1].failure);
-    EXPECT_EQ(answers[1].failure->kind(), ErrorKind::kModel);
-    EXPECT_THAT(answers[1].failure->what(), HasSubstr("token 2 of the answer are no numbers"));
+    for (const Generated& failed : {answers[1], answers[2]}) {
+      ASSERT_TRUE(failed.failure);
+      EXPECT_EQ(failed.failure->kind(), ErrorKind::kModel);
+      EXPECT_THAT(failed.failure->what(), HasSubstr("token 2 of the answer are no numbers"));
+    }
   }
 }
 

@@ -106,7 +106,7 @@ LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) 
   const int64_t width = logits.size(1);
   float* values = logits.mutable_data_ptr<float>() + row * width;
   const float largest = kernels::largest_score(values, width);
-  if (std::isnan(largest))
+  if (std::isnan(largest) || largest == kInfinity)
     throw Error(ErrorKind::kModel,
                 fmt::format("the model's scores of token {} of the answer are no numbers: its "
                             "weights have diverged, or are damaged",

@@ -41,8 +41,8 @@ struct SearchTask {
 std::unique_ptr<Search> make_search(const SearchTask& task);
 std::unique_ptr<Search> make_beam_search(const SearchTask& task);  // beam_search.cpp
 
-// A row of logits, and the largest of them. Error(kModel) where they are no numbers. -inf is one: a
-// token of no probability.
+// A row of logits, and the largest of them. Error(kModel) where they are no numbers, as +inf is
+// none. -inf is one: a token of no probability.
 struct LogitRow {
   std::span<float> scores;
   float largest;
