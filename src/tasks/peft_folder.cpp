@@ -121,6 +121,33 @@ StateDict read_adapter_weights(const std::string& folder) {
                           kPickledAdapter));
 }
 
+// What names of modules in a file begin with; beside virtual tokens the second part is left out,
+// and the adapters library has neither.
+constexpr std::string_view kBeforeNames[] = {"base_model.model.", "base_model."};
+
+// What an adapter adds to a module, below its name.
+constexpr const char* kAdapterParts[] = {".lora_", ".ia3_", ".ln_tuning_layers.", ".base_layer."};
+
+std::string name_in_checkpoint(const std::string& full) {
+  for (const std::string_view before : kBeforeNames) {
+    if (full.starts_with(before)) return full.substr(before.size());
+  }
+  return full;
+}
+
+// Of a file's weight; "prompt_embeddings", a whole adapter, is none.
+bool is_of_head(const std::string& full, const Backbone& backbone) {
+  if (full.find('.') == std::string::npos) return false;
+  const ModelConfig& config = backbone.config();
+  const std::string name = name_in_checkpoint(full), first = name.substr(0, name.find('.'));
+  return config.is_bare ? !backbone.named_children().contains(first) : first != config.base_prefix;
+}
+
+bool is_adapter_part(const std::string& name) {
+  return std::any_of(std::begin(kAdapterParts), std::end(kAdapterParts),
+                     [&](const char* part) { return name.find(part) != std::string::npos; });
+}
+
 Json with_made_tokens(Json config) {
   if (config.value("peft_type", Json()) != kPTuning) return config;
   config["peft_type"] = "PROMPT_TUNING";
@@ -285,8 +312,19 @@ void continue_adapter(Network& network, const Adapted& adapted, const Task& task
                                       count_of(report.missing.size(), "weight"),
                                       first_names(report.missing)));
   log_info("{}: the adapter goes on{}", folder,
-           takes_head ? ", its head too: task and labels are the same"
-                      : " with a fresh head: its own is of another task or of other labels");
+           keeps_head   ? ""
+           : takes_head ? ", its head too: task and labels are the same"
+                        : " with a fresh head: its own is of another task or of other labels");
+}
+
+StateDict head_weights(const AdapterFolder& folder, const Backbone& backbone) {
+  StateDict head;
+  for (const auto& [name, value] : folder.weights) {
+    if (!is_of_head(name, backbone)) continue;
+    if (is_adapter_part(name)) refuse_adapted_head(name, folder.path);
+    head.emplace(name_in_checkpoint(name), value);
+  }
+  return head;
 }
 
 AdapterFolder read_adapter_folder(const std::string& folder) {
