@@ -441,6 +441,11 @@ void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
   if (form.is_full()) return;
   int64_t before = 0, after = 0;
   for (const auto& [name, module] : modules_of(network)) {
+bool PeftOptions::trains_in_full(const std::string& name) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
+}
+
     auto* layer = module->as<LinearImpl>();
     if (layer == nullptr || layer->shares_weight() || !layer->owns_weight() ||
         adapted.is_of_adapter(name + ".weight"))
@@ -465,11 +470,9 @@ std::function<void(const std::string& weight)> keep_base_while_loading(const Net
   std::map<std::string, LinearImpl*> layers;
   for (const auto& item : network.named_modules("", /*include_self=*/false)) {
     auto* layer = item.value()->as<LinearImpl>();
-    const bool is_trained =
-        std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
-                    [&](const std::string& wanted) { return is_within_end(item.key(), wanted); });
     const bool is_of_base = is_within(item.key(), network.backbone().config().base_prefix);
-    if (layer != nullptr && is_of_base && !is_trained && layer->owns_weight())
+    if (layer != nullptr && is_of_base && !options.trains_in_full(item.key()) &&
+        layer->owns_weight())
       layers.emplace(item.key() + ".weight", layer);
   }
   return

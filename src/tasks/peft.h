@@ -30,6 +30,8 @@ struct PeftOptions {
   // Another program's: its lists may hold names of other models.
   void allow_idle_names();
   // Positions of a sequence that the method takes for itself.
+  // Whether modules_to_save holds a module, or what a weight is of.
+  bool trains_in_full(const std::string& name) const;
   int64_t positions_taken() const;
 };
 

@@ -277,6 +277,78 @@ void check_base(const Json& manifest, const Adapted& adapted, const std::string&
   const Json known = manifest.value("base", Json());
   if (known == adapted.base_weights) return;
   throw Error(ErrorKind::kModel, {folder},
+bool has_head_for(const Task& task, const std::string& folder) {
+  return std::filesystem::exists(file_in(folder, "config.json")) &&
+         task.can_continue(ModelConfig::load(folder));
+}
+
+void refuse_missing(const LoadReport& report, const std::string& folder) {
+  if (report.missing.empty()) return;
+  refuse_folder(
+      folder, fmt::format("{} missing from the adapter's weights ({})",
+                          count_of(report.missing.size(), "weight"), first_names(report.missing)));
+}
+
+void refuse_adapted_head(const std::string& name, const std::string& folder) {
+  refuse_folder(folder,
+                fmt::format("the adapter changes a layer of the model's head ({}); only those of "
+                            "the network below the head have one here. Merge it with PEFT "
+                            "(merge_and_unload), or train one with other target_modules",
+                            name));
+}
+
+// What a run that goes on with an adapter has of its file, by the file's names. A module of the
+// backbone that neither the base model nor the file has (a pooler) is as fresh as the head.
+std::vector<std::pair<std::string, at::Tensor>> weights_to_continue(Network& network,
+                                                                    const Adapted& adapted,
+                                                                    const PeftOptions& options,
+                                                                    const StateDict& weights,
+                                                                    bool takes_head) {
+  const ModelConfig& config = network.backbone().config();
+  std::vector<std::pair<std::string, at::Tensor>> wanted;
+  for (const auto& [name, value] : network.trained_weights()) {
+    const std::string in_file = adapted.file_name(name);
+    const bool is_kept = name.starts_with(config.base_prefix + ".") &&
+                         (options.trains_in_full(name) || weights.contains(in_file));
+    if (takes_head || adapted.is_of_adapter(name) || is_kept)
+      wanted.emplace_back(in_file, config.stored(name, value));
+  }
+  return wanted;
+}
+
+// Whether the network has the module that a weight of a file belongs to.
+bool has_module_of(const std::string& name, const Network& network, const Adapted& adapted) {
+  const auto weights = network.weights();
+  return std::any_of(weights.begin(), weights.end(), [&](const auto& weight) {
+    const std::string own = adapted.file_name(weight.first);
+    const std::string module = own.substr(0, own.rfind('.') + 1);
+    return !module.empty() && name.starts_with(module);
+  });
+}
+
+// Weights that nothing took: those of a head that does not go on, and of modules that the task has
+// no use for (a pooler). What else they change would be lost.
+void settle_unexpected(const LoadReport& report, const Network& network, const Adapted& adapted,
+                       const std::string& folder, bool takes_head) {
+  std::vector<std::string> refused, left_out;
+  for (const std::string& name : report.unexpected) {
+    const bool is_of_a_head = is_of_head(name, network.backbone());
+    if (is_of_a_head && !takes_head) continue;
+    if (is_of_a_head && is_adapter_part(name)) refuse_adapted_head(name, folder);
+    (has_module_of(name, network, adapted) ? refused : left_out).push_back(name);
+  }
+  if (!refused.empty())
+    refuse_folder(folder,
+                  fmt::format("the adapter changes layers that have none here: {} of its weights "
+                              "would be lost ({})",
+                              refused.size(), first_names(refused)));
+  if (!left_out.empty())
+    log_warn(
+        "{}: this task's network lacks modules that the adapter has weights for ({}); they "
+        "are left out",
+        folder, first_names(left_out));
+}
+
               fmt::format("the adapter was trained on another base model than {} is now (weights "
                           "{}, now \"{}\"); name the one it was trained on as "
                           "\"base_model_name_or_path\" in adapter_config.json",
@@ -294,23 +366,17 @@ void continue_adapter(Network& network, const Adapted& adapted, const Task& task
                       const std::string& folder) {
   const std::string path = file_in(folder, kAdapterConfig);
   const Json config = read_adapter_config(path);
-  const bool takes_head = std::filesystem::exists(file_in(folder, "config.json")) &&
-                          task.can_continue(ModelConfig::load(folder));
-  std::vector<std::pair<std::string, at::Tensor>> parameters;
-  for (const auto& [name, value] : network.trained_weights()) {
-    if (takes_head || adapted.is_of_adapter(name))
-      parameters.emplace_back(adapted.file_name(name),
-                              network.backbone().config().stored(name, value));
-  }
+  const bool keeps_head = network.head().is_of_base(),
+             takes_head = keeps_head || has_head_for(task, folder);
   if (std::filesystem::exists(manifest_path(folder)))
     check_base(read_manifest(folder), adapted, folder);
   const StateDict weights = is_library_config(config) ? read_library_weights(folder, config)
                                                       : read_adapter_weights(folder);
-  const LoadReport report = load_into(parameters, weights, "", folder);
-  if (!report.missing.empty())
-    refuse_folder(folder, fmt::format("{} missing from the adapter's weights ({})",
-                                      count_of(report.missing.size(), "weight"),
-                                      first_names(report.missing)));
+  const LoadReport report = load_into(
+      weights_to_continue(network, adapted, read_peft_options(config, path), weights, takes_head),
+      weights, "", folder);
+  refuse_missing(report, folder);
+  settle_unexpected(report, network, adapted, folder, takes_head);
   log_info("{}: the adapter goes on{}", folder,
            keeps_head   ? ""
            : takes_head ? ", its head too: task and labels are the same"
@@ -357,10 +423,7 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder,
     parameters.emplace_back(adapted.file_name(name),
                             network.backbone().config().stored(name, value));
   const LoadReport report = load_into(parameters, folder.weights, "", folder.path);
-  if (!report.missing.empty())
-    refuse_folder(folder.path, fmt::format("{} missing from the adapter's weights ({})",
-                                           count_of(report.missing.size(), "weight"),
-                                           first_names(report.missing)));
+  refuse_missing(report, folder.path);
   if (!report.unexpected.empty())
     refuse_folder(
         folder.path,

@@ -38,9 +38,10 @@ PeftOptions read_adapter_options(const std::string& folder);
 void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder);
 
 // A run that begins from an adapter: the folder's weights in a network of its base model that
-// `adapted` describes, and those of its head where the task can go on with it
-// (Task::can_continue), which is told. Error(kModel) where weights of the adapter are missing, or
-// the base model is not the one that it was trained on.
+// `adapted` describes, of the adapter and of modules that are trained in full; those of its head
+// where the task can go on with it (Task::can_continue), which is told. Error(kModel) where some of
+// these are missing, where the adapter changes layers that have none here (embeddings, a model's
+// output), or the base model is not the one that it was trained on.
 void continue_adapter(Network& network, const Adapted& adapted, const Task& task,
                       const std::string& folder);
 
