@@ -58,6 +58,12 @@ bool is_within_any(const std::string& name, const std::vector<std::string>& modu
                      [&](const std::string& module) { return is_within(name, module); });
 }
 
+// As the family's checkpoints, and so PEFT, call a module.
+std::string bare_name(const std::string& name, const ModelConfig& config) {
+  const std::string prefix = config.base_prefix + ".";
+  return config.is_bare && name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
 void add_once(std::vector<std::string>& list, const std::string& name) {
   if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
 }
@@ -124,20 +130,27 @@ bool is_free_layer(const std::string& name, const torch::nn::Module& module,
          module.as<LinearImpl>() != nullptr;
 }
 
-// Linear layers of the backbone that are not trained in full.
-void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
+// Linear layers of the backbone that are not trained in full. Options and files know them by their
+// bare names.
+void attach_to_layers(const PeftOptions& options, const Modules& modules, const ModelConfig& config,
                       uint64_t seed, Adapted& adapted) {
   std::vector<std::string> linear, others;
+  std::map<std::string, std::string> full;
   for (const auto& [name, module] : modules) {
-    (is_free_layer(name, *module, prefix, adapted) ? linear : others).push_back(name);
+    const bool is_free = is_free_layer(name, *module, config.base_prefix, adapted);
+    const std::string bare = bare_name(name, config);
+    (is_free ? linear : others).push_back(bare);
+    if (is_free) full[bare] = name;
   }
-  adapted.targets = options.targets.among(linear, others);
+  const std::vector<std::string> targets = options.targets.among(linear, others);
   adapted.names = {"." + options.method.name, "", "base_model.model."};
   for (const auto& [key, names] : options.method.layer_options)
-    adapted.options[key] = adapted.saved_options[key] = meant_by(names, adapted.targets);
-  for (const std::string& name : adapted.targets) {
+    adapted.options[key] = adapted.saved_options[key] = meant_by(names, targets);
+  for (const std::string& bare : targets) {
+    const std::string& name = full.at(bare);
+    adapted.targets.push_back(name);
     auto* layer = modules.at(name)->as<LinearImpl>();
-    const AdapterSite site{name, *layer, hash_bytes(name), seed};
+    const AdapterSite site{bare, *layer, hash_bytes(name), seed};
     layer->attach(options.method.name, options.method.make(site));
   }
 }
@@ -272,7 +285,8 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
     const std::string module = name.substr(0, name.rfind('.'));
     const bool is_free =
         is_within(name, config.base_prefix) && !is_within_any(name, adapted.modules_to_save);
-    if (!is_free || !options.method.trains({name, *modules.at(module), config})) continue;
+    const OwnWeight weight{name, *modules.at(module), config, bare_name(module, config)};
+    if (!is_free || !options.method.trains(weight)) continue;
     if (options.method.peft_type.empty())
       adapted.own.push_back(name);
     else
@@ -289,7 +303,7 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
             const Tokenizer* tokenizer, uint64_t seed, Adapted& adapted) {
   const ModelConfig& config = network.backbone().config();
   if (options.method.make)
-    attach_to_layers(options, modules, config.base_prefix, seed, adapted);
+    attach_to_layers(options, modules, config, seed, adapted);
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
@@ -411,11 +425,13 @@ Json Adapted::json() const {
 }
 
 Json Adapted::saved_json() const {
-  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
-  json["modules_to_save"] = modules_to_save;
+  Json json = {{"peft_type", peft_type}};
   json.update(saved_options);
-  json["target_modules"] = Json::array();
-  for (const std::string& target : targets) json["target_modules"].push_back(names.bare(target));
+  for (const auto& [key, modules] :
+       {std::pair("target_modules", &targets), std::pair("modules_to_save", &modules_to_save)}) {
+    json[key] = Json::array();
+    for (const std::string& module : *modules) json[key].push_back(names.bare(module));
+  }
   if (!names.whole_in_file.empty()) json.erase("target_modules");
   return json;
 }
@@ -425,6 +441,11 @@ std::string Adapted::target_of(const std::string& weight) const {
     return weight.starts_with(target + names.below + ".");
   });
   return found == targets.end() ? "" : *found;
+}
+
+bool PeftOptions::trains_in_full(const std::string& name) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
 }
 
 std::string Adapted::file_name(const std::string& weight) const {
@@ -441,11 +462,6 @@ void keep_base_in(const BaseForm& form, Network& network, Adapted& adapted) {
   if (form.is_full()) return;
   int64_t before = 0, after = 0;
   for (const auto& [name, module] : modules_of(network)) {
-bool PeftOptions::trains_in_full(const std::string& name) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
-}
-
     auto* layer = module->as<LinearImpl>();
     if (layer == nullptr || layer->shares_weight() || !layer->owns_weight() ||
         adapted.is_of_adapter(name + ".weight"))

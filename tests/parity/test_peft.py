@@ -286,7 +286,11 @@ def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
     model = loaded_by_peft(tmp_path / "final", "classify", base).eval()
     batch, _ = padded(story["samples"])
     with torch.no_grad():
-        probabilities = model(**batch).logits.softmax(-1)
+        check_scores(tmp_path, model, model(**batch).logits.softmax(-1))
+
+
+def check_scores(tmp_path, model, probabilities, tolerance=2e-6):
+    """What hone's folder answers to the rows that it was taught."""
     rows = (tmp_path / "rows.jsonl").read_text()
     done = subprocess.run(
         [str(HONE), "predict", str(tmp_path / "final"), "--precision", "fp32", "--quiet"],
@@ -300,7 +304,7 @@ def test_hones_folder_gives_equal_logits_in_peft(tmp_path, form):
     for answer, expected in zip(answers, probabilities):
         for label, value in answer["scores"].items():
             place = model.config.label2id[label]
-            assert value == pytest.approx(expected[place].item(), abs=2e-6)
+            assert value == pytest.approx(expected[place].item(), abs=tolerance)
 
 
 DECODERS = {
@@ -344,7 +348,7 @@ def check_merged(bare, adapted, merged, inputs):
         ours, theirs = merged(**inputs).logits, adapted(**inputs).logits
         without = bare(**inputs).logits
     assert torch.allclose(ours, theirs, atol=1e-4), (ours - theirs).abs().max()
-    assert (without - theirs).abs().max() > 1e-2
+    assert (without - theirs).abs().max() > least
 
 
 @pytest.mark.parametrize("family", DECODERS)
@@ -373,16 +377,19 @@ WRITERS = {
 }
 
 
+def source_and_target():
+    draws = torch.Generator().manual_seed(1)
+    return {
+        "input_ids": torch.randint(4, 60, (3, 11), generator=draws),
+        "decoder_input_ids": torch.randint(4, 60, (3, 7), generator=draws),
+    }
+
+
 @pytest.mark.parametrize("family", WRITERS)
 def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path, family):
     auto = transformers.AutoModelForSeq2SeqLM
     models = merge_an_adapter(tmp_path, auto, "SEQ_2_SEQ_LM", WRITERS[family])
-    draws = torch.Generator().manual_seed(1)
-    inputs = {
-        "input_ids": torch.randint(4, 60, (3, 11), generator=draws),
-        "decoder_input_ids": torch.randint(4, 60, (3, 7), generator=draws),
-    }
-    check_merged(*models, inputs)
+    check_merged(*models, source_and_target())
     assert (tmp_path / "merged/generation_config.json").exists()
 
 
@@ -459,7 +466,9 @@ def test_a_prefix_begins_as_the_keys_and_values_of_a_text(tmp_path, width):
 ADAPTERS_PYTHON = os.environ.get("HONE_ADAPTERS_PYTHON")  # one that has the adapters library
 
 
-@pytest.mark.skipif(not ADAPTERS_PYTHON, reason="HONE_ADAPTERS_PYTHON names no interpreter")
+@pytest.mark.skipif(
+    not ADAPTERS_PYTHON, reason="HONE_ADAPTERS_PYTHON names no interpreter: make adapters-library"
+)
 @pytest.mark.parametrize("form", ["double_seq_bn", "seq_bn", "par_bn"])
 def test_the_adapters_library_loads_what_hone_trained(tmp_path, form):
     base = tmp_path / "model"
@@ -710,6 +719,32 @@ def test_adapters_are_combined_as_pefts_merge_utils_do(two_adapters, tmp_path, c
             merge_utils.task_arithmetic(parts, weights)
             if combination == "linear"
             else merge_utils.ties(parts, weights, density=DENSITY)
+def test_modules_in_full_go_on_beside_a_fresh_head(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    random_adapter(base, adapter, r=4, target_modules=["query"], modules_to_save=["LayerNorm"])
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 0 and "with a fresh head" in done.stderr, done.stderr
+    before, after = (
+        load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "run/model")
+    )  # fmt: skip
+    kept = [name for name in before if "classifier" not in name]
+    assert sum("LayerNorm" in name for name in kept) == 2 * 7
+    for name in kept:
+        assert torch.equal(before[name], after[name]), name
+
+
+def test_an_adapter_of_embeddings_does_not_go_on(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    random_adapter(base, adapter, r=4, target_modules=["query", "word_embeddings"])
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 4 and "would be lost" in done.stderr, done.stderr
+    assert "word_embeddings.lora_embedding_A" in done.stderr
+
+
         )
         assert torch.allclose(combined[name], before + together, atol=1e-6), name
     assert moved > 9

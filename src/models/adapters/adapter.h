@@ -50,7 +50,7 @@ class Adapter : public torch::nn::Module {
 
 // Where an adapter is attached.
 struct AdapterSite {
-  std::string module;  // of the network: "bert.encoder.layer.0.attention.self.query"
+  std::string module;  // as checkpoints call it: "bert.encoder.layer.0.attention.self.query"
   LinearImpl& layer;
   uint64_t key;   // of the module's name: for what no two adapters may share
   uint64_t seed;  // of fresh weights
@@ -84,6 +84,7 @@ struct OwnWeight {
   const std::string& name;
   const torch::nn::Module& module;
   const ModelConfig& config;
+  std::string path;  // of the module, as checkpoints call it
 };
 
 // A part of an adapter's weights that is trained at a rate of its own.
