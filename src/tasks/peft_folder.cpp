@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -27,20 +28,27 @@ constexpr const char* kBaseOfLibrary = "model_name";  // of the adapters library
 
 // Keys that say how an adapter was begun, or nothing about its weights.
 constexpr const char* kAsideKeys[] = {
-    kBaseModel,         "auto_mapping",  "revision",          "task_type",
-    "inference_mode",   "peft_version",  "megatron_core",     "loftq_config",
-    "runtime_config",   "bias",          "init_lora_weights", "qalora_group_size",
-    "init_ia3_weights", "fan_in_fan_out"};
+    kBaseModel,         "auto_mapping",   "revision",          "task_type",
+    "inference_mode",   "peft_version",   "megatron_core",     "loftq_config",
+    "runtime_config",   "bias",           "init_lora_weights", "qalora_group_size",
+    "init_ia3_weights", "fan_in_fan_out", "eva_config",        "corda_config",
+    "lora_ga_config"};
 // PEFT's P-tuning: a network makes virtual tokens. A folder holds what it made of them, so that
 // they are prompt_tuning's, and these keys say nothing more.
 constexpr const char* kPTuning = "P_TUNING";
 constexpr const char* kPTuningKeys[] = {"encoder_reparameterization_type", "encoder_hidden_size",
                                         "encoder_num_layers", "encoder_dropout"};
 // Beginnings that change the base model's weights too.
-constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
+constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "lora_ga", "mica"};
 
 std::string file_in(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
+}
+
+std::string small_letters_of(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
 }
 
 bool says_nothing(const Json& value) {
@@ -59,7 +67,7 @@ void refuse_unsupported(const Json& config, const std::string& path) {
                               config["bias"].dump()));
   const Json begun = config.value("init_lora_weights", Json(true));
   for (const char* name : kChangedBase) {
-    if (begun.is_string() && begun.get<std::string>().starts_with(name))
+    if (begun.is_string() && small_letters_of(begun.get<std::string>()).starts_with(name))
       refuse_folder(
           path, fmt::format("\"init_lora_weights\" is {}: the base model's weights were changed "
                             "with it. Convert the adapter (PEFT: save_pretrained(…, "
@@ -113,14 +121,6 @@ Json task_type_of(const std::string& architecture) {
 
 StateDict read_adapter_weights(const std::string& folder) {
   if (std::filesystem::exists(file_in(folder, kAdapterWeights)))
-    return read_safetensors(file_in(folder, kAdapterWeights));
-  if (std::filesystem::exists(file_in(folder, kPickledAdapter)))
-    return read_pickled(file_in(folder, kPickledAdapter));
-  throw Error(ErrorKind::kModel, {folder},
-              fmt::format("has {}, but neither {} nor {}", kAdapterConfig, kAdapterWeights,
-                          kPickledAdapter));
-}
-
 // What names of modules in a file begin with; beside virtual tokens the second part is left out,
 // and the adapters library has neither.
 constexpr std::string_view kBeforeNames[] = {"base_model.model.", "base_model."};
@@ -146,6 +146,14 @@ bool is_of_head(const std::string& full, const Backbone& backbone) {
 bool is_adapter_part(const std::string& name) {
   return std::any_of(std::begin(kAdapterParts), std::end(kAdapterParts),
                      [&](const char* part) { return name.find(part) != std::string::npos; });
+}
+
+    return read_safetensors(file_in(folder, kAdapterWeights));
+  if (std::filesystem::exists(file_in(folder, kPickledAdapter)))
+    return read_pickled(file_in(folder, kPickledAdapter));
+  throw Error(ErrorKind::kModel, {folder},
+              fmt::format("has {}, but neither {} nor {}", kAdapterConfig, kAdapterWeights,
+                          kPickledAdapter));
 }
 
 Json with_made_tokens(Json config) {
@@ -269,14 +277,6 @@ void take_base(Network& network, const AdapterFolder& folder, const std::set<std
 
 }  // namespace
 
-bool is_adapter_folder(const std::string& folder) {
-  return std::filesystem::exists(file_in(folder, kAdapterConfig));
-}
-
-void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
-  const Json known = manifest.value("base", Json());
-  if (known == adapted.base_weights) return;
-  throw Error(ErrorKind::kModel, {folder},
 bool has_head_for(const Task& task, const std::string& folder) {
   return std::filesystem::exists(file_in(folder, "config.json")) &&
          task.can_continue(ModelConfig::load(folder));
@@ -349,6 +349,14 @@ void settle_unexpected(const LoadReport& report, const Network& network, const A
         folder, first_names(left_out));
 }
 
+bool is_adapter_folder(const std::string& folder) {
+  return std::filesystem::exists(file_in(folder, kAdapterConfig));
+}
+
+void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder) {
+  const Json known = manifest.value("base", Json());
+  if (known == adapted.base_weights) return;
+  throw Error(ErrorKind::kModel, {folder},
               fmt::format("the adapter was trained on another base model than {} is now (weights "
                           "{}, now \"{}\"); name the one it was trained on as "
                           "\"base_model_name_or_path\" in adapter_config.json",

@@ -349,3 +349,12 @@ TEST_F(PeftFolder, IsNoModelToBeginARunFrom) {
 
 }  // namespace
 }  // namespace hone
+           {"init_lora_weights", "lora_ga", "changed with it"},
+TEST_F(PeftFolder, WhatSaysHowAnAdapterBeganAloneIsSetAside) {
+  set("init_lora_weights", "eva");
+  set("eva_config", {{"rho", 2.0}, {"tau", 0.99}});
+  set("corda_config", {{"corda_method", "ipm"}});
+  set("lora_ga_config", {{"direction", "ArB2r"}});
+  EXPECT_EQ(refusal(), "no error");
+}
+
