@@ -198,9 +198,17 @@ void require_positions(const PeftOptions& options, const ModelConfig& config) {
                   options.positions_taken(), config.max_positions));
 }
 
-std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+// Of the text that the option `key` gives; none where it gives none, or where nobody needs them.
+// Error(kUsage) for a text without tokens, which weights cannot begin as.
+std::vector<int32_t> ids_of(const char* key, const std::string& text, const Tokenizer* tokenizer) {
   if (text.empty() || tokenizer == nullptr) return {};
-  return tokenizer->post_process(tokenizer->encode(text)).ids;
+  const auto tokens = tokenizer->encode(text);
+  if (tokens.ids.empty())
+    throw Error(ErrorKind::kUsage,
+                fmt::format("\"{}\" is \"{}\", in which the tokenizer finds no token to begin "
+                            "with: name a text with words",
+                            key, text));
+  return tokenizer->post_process(tokens).ids;
 }
 
 std::vector<int64_t> over_and_over(const std::vector<int32_t>& ids, int64_t length) {
@@ -237,6 +245,10 @@ void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
   const std::optional<KeyValueShape> shape = backbone.prefix_shape();
+  if (!shape && config.encoder_decoder)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("prefix_tuning is for networks of one stream; {} has two", config.model_type));
   if (!shape)
     throw Error(ErrorKind::kUsage,
                 fmt::format("prefix_tuning needs attention to every token by content and position "
@@ -244,7 +256,8 @@ void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer
                             config.model_type));
   require_positions(options, config);
   const auto prefix = std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17));
-  const std::vector<int32_t> text = ids_of(options.method.prefix->init_text, tokenizer);
+  const std::vector<int32_t> text =
+      ids_of("prefix_init_text", options.method.prefix->init_text, tokenizer);
   if (!text.empty())
     prefix->begin_as(keys_and_values_of(over_and_over(text, prefix->length()), backbone, *shape));
   backbone.set_prefix(prefix);
@@ -269,7 +282,8 @@ void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer
   require_positions(options, config);
   const SoftPromptOptions& prompt = *options.method.prompt;
   backbone.set_prompt(std::make_shared<SoftPrompt>(
-      prompt, backbone.word_table(), ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
+      prompt, backbone.word_table(), ids_of("prompt_tuning_init_text", prompt.init_text, tokenizer),
+      mix(seed, 17)));
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;
@@ -426,6 +440,11 @@ Json Adapted::json() const {
 
 Json Adapted::saved_json() const {
   Json json = {{"peft_type", peft_type}};
+bool PeftOptions::trains_in_full(const std::string& name) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
+}
+
   json.update(saved_options);
   for (const auto& [key, modules] :
        {std::pair("target_modules", &targets), std::pair("modules_to_save", &modules_to_save)}) {
@@ -441,11 +460,6 @@ std::string Adapted::target_of(const std::string& weight) const {
     return weight.starts_with(target + names.below + ".");
   });
   return found == targets.end() ? "" : *found;
-}
-
-bool PeftOptions::trains_in_full(const std::string& name) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
 }
 
 std::string Adapted::file_name(const std::string& weight) const {

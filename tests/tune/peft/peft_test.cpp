@@ -14,6 +14,7 @@
 #include "support/temporary_folder.h"
 #include "support/tiny_decoder.h"
 #include "support/tiny_run.h"
+#include "support/tiny_encoder_decoder.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/peft_folder.h"
 #include "tune/batch_loader.h"
@@ -277,6 +278,15 @@ TEST_F(PeftFolder, MergesIntoAPlainModelThatAnswersTheSame) {
   for (const Record& record : records) {
     for (const Sample& sample : loaded->encode(record).samples) samples.push_back(sample);
   }
+TEST(Peft, APrefixIsForNetworksOfOneStream) {
+  const ModelConfig config = testing_support::tiny_encoder_decoder("bart");
+  Network network(make_backbone(config), std::make_shared<CausalLmHead>(config, 1));
+  Config section = Config::parse("{peft_type: prefix_tuning}", "peft");
+  const PeftOptions options = PeftOptions::read(section);
+  EXPECT_THAT(error_of([&] { adapt(network, options, {}); }),
+              AllOf(HasSubstr("peft:1:"), HasSubstr("bart has two")));
+}
+
   const auto before = loaded->run(samples);
   loaded->merge_adapters();
   loaded->save(run_.folder() + "/merged");
