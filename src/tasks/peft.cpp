@@ -393,6 +393,21 @@ void refuse_frozen_module(const std::string& name, const LinearImpl& layer) {
                           name));
 }
 
+// Keys of PEFT's that ask for what is so anyway. Error(kUsage) at their place for what is not.
+void read_settled_keys(Config& section) {
+  const std::string bias = section.has("bias") ? section.get("bias", "none") : "none";
+  if (bias != "none")
+    throw section.error("bias",
+                        fmt::format("\"bias\" is {}; no bias is trained beside an adapter (none). "
+                                    "peft_type: bitfit trains the biases alone",
+                                    bias));
+  if (section.has("inference_mode") && section.get("inference_mode", false))
+    throw section.error("inference_mode",
+                        "\"inference_mode\" is true: nothing would be trained. Leave it out; hone "
+                        "predict answers with an adapter");
+  if (section.has("fan_in_fan_out")) section.get("fan_in_fan_out", false);  // the family says it
+}
+
 }  // namespace
 
 BaseForm read_base_form(Config& section) {
@@ -407,7 +422,10 @@ BaseForm read_base_form(Config& section) {
 
 PeftOptions PeftOptions::read(Config& section) {
   PeftOptions options{.method = read_method(section)};
-  if (options.method.make) options.targets = Targets::read(section);
+  read_settled_keys(section);
+  if (section.has("task_type")) options.task_type = section.get("task_type", "");
+  options.task_type_where = section.where("task_type");
+  if (options.method.make) options.targets = Targets::read(section, options.method.usual_targets);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
   options.base_form = read_base_form(section);
@@ -421,6 +439,11 @@ PeftOptions PeftOptions::read(Config& section) {
 void PeftOptions::allow_idle_names() {
   allows_idle_names = true;
   targets.allow_idle_names();
+}
+
+bool PeftOptions::trains_in_full(const std::string& name) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
 }
 
 int64_t PeftOptions::positions_taken() const {
@@ -440,11 +463,6 @@ Json Adapted::json() const {
 
 Json Adapted::saved_json() const {
   Json json = {{"peft_type", peft_type}};
-bool PeftOptions::trains_in_full(const std::string& name) const {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
-}
-
   json.update(saved_options);
   for (const auto& [key, modules] :
        {std::pair("target_modules", &targets), std::pair("modules_to_save", &modules_to_save)}) {

@@ -112,6 +112,8 @@ constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"SEQ_2_SEQ_LM", "ForConditionalGeneration"},
     {"SEQ_2_SEQ_LM", "MTModel"}};
 
+constexpr const char* kFeatures = "FEATURE_EXTRACTION";  // of any other
+
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {
     if (architecture.ends_with(end)) return type;
@@ -119,8 +121,6 @@ Json task_type_of(const std::string& architecture) {
   return nullptr;
 }
 
-StateDict read_adapter_weights(const std::string& folder) {
-  if (std::filesystem::exists(file_in(folder, kAdapterWeights)))
 // What names of modules in a file begin with; beside virtual tokens the second part is left out,
 // and the adapters library has neither.
 constexpr std::string_view kBeforeNames[] = {"base_model.model.", "base_model."};
@@ -148,6 +148,8 @@ bool is_adapter_part(const std::string& name) {
                      [&](const char* part) { return name.find(part) != std::string::npos; });
 }
 
+StateDict read_adapter_weights(const std::string& folder) {
+  if (std::filesystem::exists(file_in(folder, kAdapterWeights)))
     return read_safetensors(file_in(folder, kAdapterWeights));
   if (std::filesystem::exists(file_in(folder, kPickledAdapter)))
     return read_pickled(file_in(folder, kPickledAdapter));
@@ -275,8 +277,6 @@ void take_base(Network& network, const AdapterFolder& folder, const std::set<std
   keep_base_in(own, network, adapted);
 }
 
-}  // namespace
-
 bool has_head_for(const Task& task, const std::string& folder) {
   return std::filesystem::exists(file_in(folder, "config.json")) &&
          task.can_continue(ModelConfig::load(folder));
@@ -348,6 +348,8 @@ void settle_unexpected(const LoadReport& report, const Network& network, const A
         "are left out",
         folder, first_names(left_out));
 }
+
+}  // namespace
 
 bool is_adapter_folder(const std::string& folder) {
   return std::filesystem::exists(file_in(folder, kAdapterConfig));
@@ -452,6 +454,18 @@ void write_adapter(const std::string& folder, const Network& network, const Adap
   shorten_numbers(config);
   write_safetensors(file_in(folder, kAdapterWeights), saved_weights(network, adapted));
   write_file(file_in(folder, kAdapterConfig), to_text(config, 2) + "\n");
+}
+
+void require_task_type(const PeftOptions& options, const std::string& architecture) {
+  const Json own = task_type_of(architecture);
+  const std::string& said = options.task_type;
+  if (said.empty() || own == Json(said) || (own.is_null() && said == kFeatures)) return;
+  throw Error(
+      ErrorKind::kUsage, options.task_type_where,
+      fmt::format("\"task_type\" is {}, but the task's network is a {}{}. Leave the key "
+                  "out: the section task says it",
+                  said, architecture,
+                  own.is_null() ? "" : fmt::format(", {} to PEFT", own.get<std::string>())));
 }
 
 std::string architecture_end(const std::string& task_type) {

@@ -55,6 +55,14 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder,
 void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,
                    const std::string& architecture);
 
+// The weights of a folder that are a head's, under the names that the model's checkpoints have.
+// Error(kModel) where the adapter changes one of these: no head here has an adapter.
+StateDict head_weights(const AdapterFolder& folder, const Backbone& backbone);
+
+// That a section's `task_type`, where it has one, is PEFT's name of the task with this network.
+// Error(kUsage) at its place.
+void require_task_type(const PeftOptions& options, const std::string& architecture);
+
 // How Transformers' name of a network for PEFT's `task_type` ends: "ForSequenceClassification"; ""
 // where it has none.
 std::string architecture_end(const std::string& task_type);

@@ -322,14 +322,16 @@ DECODERS = {
 }
 
 
-def merge_an_adapter(tmp_path, auto, task_type, form, **more):
-    """PEFT's base model, that with an adapter of other weights, and what hone merges both into."""
-    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+def write_base(base, auto, form, **more):
     base.mkdir()
     write_tiny_model(base)  # for its tokenizer
-    kind, sizes, targets = form
+    kind, sizes, _ = form
     torch.manual_seed(3)
     auto.from_config(kind(vocab_size=65, pad_token_id=0, **sizes, **more)).save_pretrained(base)
+
+
+def write_adapter(base, adapter, auto, task_type, targets):
+    """PEFT's, with weights that are not those of the beginning."""
     options = {"r": 4, "lora_alpha": 8, "target_modules": targets}
     model = peft.get_peft_model(
         auto.from_pretrained(base), peft.LoraConfig(task_type=task_type, **options)
@@ -339,11 +341,19 @@ def merge_an_adapter(tmp_path, auto, task_type, form, **more):
             if value.requires_grad:
                 value.add_(0.2 * torch.randn_like(value))
     model.save_pretrained(adapter)
+    return model.eval()
+
+
+def merge_an_adapter(tmp_path, auto, task_type, form, **more):
+    """PEFT's base model, that with an adapter of other weights, and what hone merges both into."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    write_base(base, auto, form, **more)
+    model = write_adapter(base, adapter, auto, task_type, form[2])
     subprocess.run([str(HONE), "merge", str(adapter), str(merged)], check=True, capture_output=True)
-    return auto.from_pretrained(base).eval(), model.eval(), auto.from_pretrained(merged).eval()
+    return auto.from_pretrained(base).eval(), model, auto.from_pretrained(merged).eval()
 
 
-def check_merged(bare, adapted, merged, inputs):
+def check_merged(bare, adapted, merged, inputs, least=1e-2):
     with torch.no_grad():
         ours, theirs = merged(**inputs).logits, adapted(**inputs).logits
         without = bare(**inputs).logits
@@ -391,6 +401,70 @@ def test_adapters_of_encoder_decoders_merge_into_models_of_equal_logits(tmp_path
     models = merge_an_adapter(tmp_path, auto, "SEQ_2_SEQ_LM", WRITERS[family])
     check_merged(*models, source_and_target())
     assert (tmp_path / "merged/generation_config.json").exists()
+
+
+TAUGHT_WRITERS = {
+    "t5, some in full": (
+        "t5",
+        {"peft_type": "LORA", "r": 4, "target_modules": ["q", "wo"]}
+        | {"modules_to_save": ["final_layer_norm"]},
+    ),
+    "t5, ranks": (
+        "t5",
+        {"peft_type": "ADALORA", "init_r": 4, "target_r": 2, "tfinal": 1}
+        | {"target_modules": r"(encoder|decoder)\.block\.\d\.layer\.0\.SelfAttention\.(q|v)"},
+    ),
+    "t5, factors": ("t5", {"peft_type": "IA3"}),
+    "bart": ("bart", {"peft_type": "LORA", "r": 4}),
+}
+
+
+@pytest.mark.parametrize("form", TAUGHT_WRITERS)
+def test_hones_folder_of_an_encoder_decoder_gives_equal_logits_in_peft(tmp_path, form):
+    family, section = TAUGHT_WRITERS[form]
+    base, merged = tmp_path / "base", tmp_path / "merged"
+    auto = transformers.AutoModelForSeq2SeqLM
+    write_base(base, auto, WRITERS[family])
+    options = {"max_new_tokens": 6}
+    run_probe(tmp_path, base, "seq2seq", {"learning_rate": 3e-2}, options, peft=section)
+    merge = [str(HONE), "merge", str(tmp_path / "final"), str(merged)]
+    subprocess.run(merge, check=True, capture_output=True)
+    adapted = peft.PeftModel.from_pretrained(auto.from_pretrained(base), str(tmp_path / "final"))
+    bare, plain = auto.from_pretrained(base).eval(), auto.from_pretrained(merged).eval()
+    check_merged(bare, adapted.eval(), plain, source_and_target(), least=1e-3)
+
+
+@pytest.mark.parametrize("family", DECODERS)
+def test_hones_folder_of_a_decoder_gives_equal_logits_in_peft(tmp_path, family):
+    base = tmp_path / "base"
+    form = DECODERS[family]
+    write_base(base, KINDS["classify"], form, initializer_range=0.3, num_labels=3)
+    section = {"peft_type": "LORA", "r": 4, "target_modules": form[2]}
+    story = run_probe(tmp_path, base, "classify", {"learning_rate": 1e-2}, peft=section)
+    model = loaded_by_peft(tmp_path / "final", "classify", base).eval()
+    with torch.no_grad():
+        rows = [model(input_ids=torch.tensor([s["ids"]])).logits[0] for s in story["samples"]]
+    check_scores(tmp_path, model, torch.stack(rows).softmax(-1), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    "family, tied", [("llama", True), ("llama", False), ("gpt2", True), ("t5", True)]
+)
+def test_an_adapter_of_the_output_is_not_merged(tmp_path, family, tied):
+    """The output would stay the base model's, and nothing would tell."""
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    auto, task_type = (
+        (transformers.AutoModelForSeq2SeqLM, "SEQ_2_SEQ_LM")
+        if family in WRITERS
+        else (transformers.AutoModelForCausalLM, "CAUSAL_LM")
+    )
+    form = (DECODERS | WRITERS)[family]
+    write_base(base, auto, form, tie_word_embeddings=tied)
+    write_adapter(base, adapter, auto, task_type, [form[2][0], "lm_head"])
+    merge = [str(HONE), "merge", str(adapter), str(merged)]
+    done = subprocess.run(merge, capture_output=True, text=True)
+    assert done.returncode == 4 and "lm_head" in done.stderr, done.stderr
+    assert not merged.exists()
 
 
 def test_a_tied_table_of_words_is_not_merged(tmp_path):
@@ -645,6 +719,32 @@ def test_an_adapter_whose_head_is_missing_goes_on_with_a_fresh_one_or_not_at_all
     assert done.returncode == 4 and "classifier" in done.stderr, done.stderr
 
 
+def test_modules_in_full_go_on_beside_a_fresh_head(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    random_adapter(base, adapter, r=4, target_modules=["query"], modules_to_save=["LayerNorm"])
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 0 and "with a fresh head" in done.stderr, done.stderr
+    before, after = (
+        load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "run/model")
+    )  # fmt: skip
+    kept = [name for name in before if "classifier" not in name]
+    assert sum("LayerNorm" in name for name in kept) == 2 * 7
+    for name in kept:
+        assert torch.equal(before[name], after[name]), name
+
+
+def test_an_adapter_of_embeddings_does_not_go_on(tmp_path):
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    write_tiny_model(base)
+    random_adapter(base, adapter, r=4, target_modules=["query", "word_embeddings"])
+    done = go_on(tmp_path, adapter)
+    assert done.returncode == 4 and "would be lost" in done.stderr, done.stderr
+    assert "word_embeddings.lora_embedding_A" in done.stderr
+
+
 def test_virtual_tokens_of_peft_are_not_merged(tmp_path):
     _, _, adapter = virtual_tokens_of_peft(tmp_path, peft.PromptTuningConfig)
     merge = [str(HONE), "merge", str(adapter), str(tmp_path / "merged")]
@@ -719,32 +819,6 @@ def test_adapters_are_combined_as_pefts_merge_utils_do(two_adapters, tmp_path, c
             merge_utils.task_arithmetic(parts, weights)
             if combination == "linear"
             else merge_utils.ties(parts, weights, density=DENSITY)
-def test_modules_in_full_go_on_beside_a_fresh_head(tmp_path):
-    base, adapter = tmp_path / "base", tmp_path / "adapter"
-    base.mkdir()
-    write_tiny_model(base)
-    random_adapter(base, adapter, r=4, target_modules=["query"], modules_to_save=["LayerNorm"])
-    done = go_on(tmp_path, adapter)
-    assert done.returncode == 0 and "with a fresh head" in done.stderr, done.stderr
-    before, after = (
-        load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "run/model")
-    )  # fmt: skip
-    kept = [name for name in before if "classifier" not in name]
-    assert sum("LayerNorm" in name for name in kept) == 2 * 7
-    for name in kept:
-        assert torch.equal(before[name], after[name]), name
-
-
-def test_an_adapter_of_embeddings_does_not_go_on(tmp_path):
-    base, adapter = tmp_path / "base", tmp_path / "adapter"
-    base.mkdir()
-    write_tiny_model(base)
-    random_adapter(base, adapter, r=4, target_modules=["query", "word_embeddings"])
-    done = go_on(tmp_path, adapter)
-    assert done.returncode == 4 and "would be lost" in done.stderr, done.stderr
-    assert "word_embeddings.lora_embedding_A" in done.stderr
-
-
         )
         assert torch.allclose(combined[name], before + together, atol=1e-6), name
     assert moved > 9
