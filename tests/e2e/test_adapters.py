@@ -156,6 +156,12 @@ def test_adapters_that_do_not_belong_together_are_not_combined(hone, trained, ti
     assert not out.exists()
     hone("merge", one, out, f"{one}=1", "--combination", "dare_ties", "--density", "0.5")
     assert (out / "model.safetensors").exists() and hone("predict", out, folder / "test.jsonl").rows
+    proof = json.loads((out / "merge_proof.json").read_text())
+    assert proof["combination"] == "dare_ties"
+    for part in proof["adapters"]:
+        assert part["adapter"] == str(one) and part["weight"] == 1 and part["rows"] == 64
+        assert part["largest_difference"] < 1e-4 * max(1, part["largest_value"])
+    assert len(proof["adapters"]) == 2
 
 
 def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):
