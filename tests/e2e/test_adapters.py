@@ -134,7 +134,7 @@ def test_a_run_goes_on_with_an_adapter(hone, trained, tmp_path):
         assert other["scores"] == pytest.approx(one["scores"], abs=1e-6)
     saved = json.loads((tmp_path / "run/model/adapter_config.json").read_text())
     assert saved["r"] == 4 and saved["base_model_name_or_path"] == str(folder / "base")
-    told = hone("find-lr", config, "--steps", "8").stderr
+    told = hone("find-lr", config, "--steps", "20").stderr
     assert "the adapter goes on, its head too" in told
     message = hone("train", config, LORA, "--overwrite", code=2).stderr
     assert "model.path is an adapter" in message and "merge it first" in message
