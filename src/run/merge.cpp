@@ -84,11 +84,16 @@ std::vector<Sample> random_samples(const ModelConfig& config) {
   return samples;
 }
 
+// Whatever a head gives for texts; what it gives for all of a batch are weights of its own.
 std::vector<at::Tensor> outputs_of(Network& network) {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> outputs;
-  for (const Sample& sample : random_samples(network.backbone().config()))
-    outputs.push_back(network.forward(collate({sample}, {sample.record}, 0)));
+  for (const Sample& sample : random_samples(network.backbone().config())) {
+    const Outputs given = network.forward(collate({sample}, {sample.record}, 0));
+    for (const Output& one : given.all()) {
+      if (one.row_of != RowOf::kBatch && one.values.numel() > 0) outputs.push_back(one.values);
+    }
+  }
   return outputs;
 }
 

@@ -11,6 +11,7 @@
 #include "support/errors.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_encoder_decoder.h"
+#include "support/tiny_run.h"
 #include "tasks/peft_folder.h"
 #include "tasks/pipeline.h"
 #include "tasks/seq2seq/seq2seq.h"
@@ -64,6 +65,20 @@ TEST_P(MergedEncoderDecoder, AnswersAsWithTheAdapterBesideIt) {
   const std::vector<Record> rows = {{{{"source", "word1 word2 word9"}}, nullptr},
                                     {{{"source", "word7"}}, nullptr}};
   EXPECT_EQ(merged->predict(rows), adapted->predict(rows));
+}
+
+TEST(Merged, AHeadOfSeveralOutputsIsProven) {
+  testing_support::TinyRun run("ner");
+  run.task_yaml = "{crf: true}";
+  run.peft_yaml = "{peft_type: lora, r: 2}";
+  run.load_pipeline();
+  uint64_t seed = 0;
+  for (const auto& [name, value] : run.pipeline().network().trained_weights())
+    fill_normal(value, 0.3, ++seed);
+  run.pipeline().save(run.folder() + "/adapter");
+  const MergeProof proof = merge_adapter(run.folder() + "/adapter", run.folder() + "/merged");
+  EXPECT_EQ(proof.of, "logits");
+  EXPECT_GT(proof.largest_difference, 0);
 }
 
 // Nothing differs from what is no number.
