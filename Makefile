@@ -5,7 +5,7 @@ HONE := $(BUILD)/hone
 PEERS := .venv-peers/bin/python
 CONFIGURE := $(BUILD)/build.ninja
 
-.PHONY: demo test program build configure test-cpp test-python attack conformance bench asan format check-format \
+.PHONY: demo test program build configure test-cpp test-python attack conformance adapters-library bench asan format check-format \
         setup setup-peers clean
 CPP_FILES = $$(git ls-files '*.cpp' '*.h')
 PYTHON_FILES = $$(git ls-files '*.py') bench/run
@@ -26,6 +26,8 @@ configure: setup
 
 test-cpp: build
 	ctest --test-dir $(BUILD) --output-on-failure -j "$$(nproc)"
+	@awk '/^\[  CASES   \].* methods and / {n += $$4} END {print n " cases of methods, families and tasks"}' \
+	  $(BUILD)/Testing/Temporary/LastTest.log
 
 test-python: build setup-peers
 	$(PEERS) -m pytest -q tests
@@ -40,6 +42,10 @@ attack: build setup-peers  ## the attacks of tests/attack in their long form: fa
 conformance: build  ## every method of fine-tuning with few weights on every family and task: the whole product of what `make test` takes pairs of
 	seq 0 $$(($$(nproc) - 1)) | HONE_CONFORMANCE=1 GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=$$(nproc) \
 	  xargs -P 0 -I{} env GTEST_SHARD_INDEX={} $(BUILD)/conformance_tests
+
+adapters-library: build setup-peers  ## bottleneck adapters that hone trained, loaded by the adapters library in an environment of its own
+	scripts/setup adapters
+	HONE_ADAPTERS_PYTHON=$(CURDIR)/.venv-adapters/bin/python $(PEERS) -m pytest -q tests/parity/test_peft.py -k adapters_library
 
 bench: build setup-peers  ## hone and its peers on the same data, in alternation
 	bench/run

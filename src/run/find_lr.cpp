@@ -47,9 +47,7 @@ FoundRate find_lr(const RunConfig& config, const FindRateOptions& search,
   resolve_device(config.train.device);
   Prepared prepared = prepare(config);
   const RunData data = encode_data(config, prepared);
-  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                         static_cast<uint64_t>(config.train.seed),
-                                         config.data.clean, config.peft, config.start);
+  const auto pipeline = begin_pipeline(config, prepared);
   return find_rate(*pipeline, data.train, config.train, config.regularisers, search,
                    stop_requested);
 }

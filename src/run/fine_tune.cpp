@@ -12,7 +12,6 @@
 #include "run/run_inputs.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
-#include "tasks/peft_folder.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
 #include "tune/tensorboard.h"
@@ -95,12 +94,7 @@ class Run {
     RunResult result;
     result.training.interrupted = data.is_interrupted;
     if (data.is_interrupted) return result;
-    result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                       static_cast<uint64_t>(config_.train.seed),
-                                       config_.data.clean, config_.peft, config_.start);
-    if (!config_.adapter.empty())
-      continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
-                       config_.adapter);
+    result.pipeline = begin_pipeline(config_, prepared);
     result.training = train(*result.pipeline, prepared.data, data, resumes);
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);

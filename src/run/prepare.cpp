@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "run/audit.h"
 #include "run/back_translation.h"
+#include "tasks/peft_folder.h"
 #include "tune/train_options.h"
 
 namespace hone {
@@ -187,6 +188,15 @@ Prepared prepare(const RunConfig& config) {
   check_run(config, prepared);
   tell_idle("task", task->idle_options());
   return prepared;
+}
+
+std::unique_ptr<Pipeline> begin_pipeline(const RunConfig& config, const Prepared& prepared) {
+  auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                   static_cast<uint64_t>(config.train.seed), config.data.clean,
+                                   config.peft, config.start);
+  if (!config.adapter.empty())
+    continue_adapter(pipeline->network(), *pipeline->adapted(), *prepared.task, config.adapter);
+  return pipeline;
 }
 
 void check_run(const RunConfig& config, const Prepared& prepared) {
