@@ -217,6 +217,11 @@ TEST(OptimArgs, AreTheOptimizersOwn) {
   EXPECT_THAT(
       error_of([] { train_section("{optim: adafactor, optim_args: {warmup_init: true}}"); }),
       HasSubstr("relative_step: true"));
+  const std::string relative =
+      "{optim: adafactor, optim_args: {relative_step: true}, groups: [{parameters: a, ";
+  EXPECT_THAT(error_of([&] { train_section(relative + "learning_rate: 1e-3}]}"); }),
+              AllOf(HasSubstr("relative_step"), HasSubstr("factor")));
+  EXPECT_NO_THROW(train_section(relative + "factor: 2}]}"));
   EXPECT_THAT(error_of([] { train_section("{optim: adamw, optim_args: {beta1: 0.8}}"); }),
               HasSubstr("adamw has no options of its own"));
 }
