@@ -60,14 +60,14 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
   const Json cases = Json::parse(file);
   ASSERT_EQ(cases.size(), 12U);
   for (const Json& one : cases) {
-    const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"matrix", {5, 7}},
-                                                                              {"vector", {6}}};
+    const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
+        {"matrix", {5, 7}}, {"tall", {7, 4}}, {"vector", {6}}};
     std::vector<Parameter> parameters;
     for (const auto& [name, shape] : shapes) {
       Parameter parameter;
       parameter.name = name;
       parameter.value = wave(shape, std::acos(0.0), 0.9, 1).requires_grad_();  // a cosine
-      parameter.weight_decay = name == "matrix" ? 0.1 : 0;
+      parameter.weight_decay = name == "vector" ? 0 : 0.1;
       parameters.push_back(parameter);
     }
     const auto optimizer = make_named(one["name"], one["options"], parameters);

@@ -440,6 +440,17 @@ TEST(FreeLb, GradientIsTheMeanOfItsPasses) {
   EXPECT_GT(hand.last_loss, first);
 }
 
+TEST(FreeLb, RaisesTheLossMoreFurtherAway) {
+  double before = 0;
+  for (const char* alpha : {"0.001", "0.03", "0.1", "1"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, fmt::format("{{freelb: {{alpha: {}, init: 1.0e-9}}}}", alpha));
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.sum(), before) << alpha;
+    before = trained.sum();
+  }
+}
+
 TEST(Noise, IsUniformAndAFunctionOfSampleTokenAndPass) {
   TinyRun run(std::string("classify"), {}, 16);
   Trained trained(run, "{neftune: {}}");
