@@ -79,7 +79,7 @@ struct AdamW::Slot {
 AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options)
     : Optimizer(std::move(parameters)), options_(options) {
   for (const Parameter& parameter : this->parameters()) {
-    slots_.push_back({.parameter = parameter});
+    slots_.push_back({parameter, {}, {}, {}, {}});
     if (has_narrow_moments() && !parameter.value.is_cpu())
       throw Error(ErrorKind::kUsage,
                   "optim_moments: bf16 and int8 moments are computed on the CPU alone; take fp32");
