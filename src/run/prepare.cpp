@@ -81,7 +81,7 @@ void add_training(std::vector<Sample>& samples, const Record& record, int64_t in
 
 // Copies of rows that are not among the samples.
 struct LeftOut {
-  int64_t alike = 0;   // the translation is the row itself
+  int64_t alike = 0;   // the copy is the row itself
   int64_t failed = 0;  // the task cannot encode them
 
   std::string text() const {
@@ -91,6 +91,15 @@ struct LeftOut {
     return out;
   }
 };
+
+void tell_copies(int64_t rows, int64_t copies, const LeftOut& left_out) {
+  log_info("augmented: {} training rows with {} each{}", rows,
+           copies == 1 ? "a copy" : fmt::format("{} copies", copies), left_out.text());
+  if (rows > 0 && left_out.alike == rows * copies)
+    log_warn(
+        "augment: every copy is as its row, so that there is none: the texts have no words beside "
+        "labels, or \"by\" cannot change them (a lexicon of another language)");
+}
 
 // The copies of a row that the run asks for.
 void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Record& record,
@@ -152,9 +161,7 @@ void encode_training(const RunConfig& config, Prepared& prepared,
     if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, left_out);
   });
   if (augmenter)
-    log_info("augmented: {} training rows with {} each{}", data.places.size(),
-             augmenter->copies() == 1 ? "a copy" : fmt::format("{} copies", augmenter->copies()),
-             left_out.text());
+    tell_copies(static_cast<int64_t>(data.places.size()), augmenter->copies(), left_out);
   if (config.augment && config.augment->translation && !translating)
     log_info("augmented: no text is translated here, copies are counted as long as their rows");
   data.train.seal();

@@ -365,6 +365,11 @@ TEST(Classify, NamesOptionsThatChangeNothing) {
   EXPECT_THAT(told("{type: regression, threshold: 0.3}", numbers),
               ElementsAre(HasSubstr("where the type is regression")));
   EXPECT_THAT(told("threshold: 0.3", several), IsEmpty());
+  EXPECT_THAT(told("temperature: 2", kAnimals), IsEmpty());
+  EXPECT_THAT(told("temperature: auto", several),
+              ElementsAre(HasSubstr("temperature does nothing where the type is multi")));
+  EXPECT_THAT(told("{type: regression, temperature: 2}", numbers),
+              ElementsAre(HasSubstr("temperature does nothing where the type is regression")));
   EXPECT_THAT(told("{type: regression, unknown_labels: count}", numbers),
               ElementsAre(HasSubstr("unknown_labels")));
   EXPECT_THAT(told("unknown_labels: count", kAnimals), IsEmpty());

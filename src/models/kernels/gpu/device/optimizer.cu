@@ -64,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const float g = p.gradient[at] * scale, before = p.exp_avg[at];
     const float m = fmaf(step.one_minus_beta1, g - before, before);
     const float v = fmaf(step.one_minus_beta2 * g, g, step.beta2 * p.exp_avg_sq[at]);
-    const float denominator = fmaf(sqrtf(v), step.inverse_root, step.eps);
+    const float denominator = fmaf(sqrtf(v), p.inverse_root, step.eps);
     const float value = fmaf(-p.step_size, m / denominator, p.value[at] * p.decay);
     p.exp_avg[at] = m;
     p.exp_avg_sq[at] = v;
