@@ -67,7 +67,7 @@ TEST(EmbeddingRows, LeaveOutNegativesThatAreNoneAndSaySo) {
   EXPECT_EQ(texts.negatives, std::vector<std::string>{"x"});
   EXPECT_THAT(texts.repair,
               AllOf(HasSubstr("is the positive itself"), HasSubstr("is the anchor itself"),
-                    HasSubstr("1 negatives stand there before, and count once"),
+                    HasSubstr("1 negatives are as others before them, and count once"),
                     HasSubstr("of 2 negatives the first 1 are used")));
 }
 

@@ -43,7 +43,8 @@ void add_negatives(const Record& record, const Options& options, Texts& texts) {
     }
   }
   if (repeated > 0)
-    note(texts.repair, fmt::format("{} negatives stand there before, and count once", repeated));
+    note(texts.repair,
+         fmt::format("{} negatives are as others before them, and count once", repeated));
   if (left > 0)
     note(texts.repair, fmt::format("of {} negatives the first {} are used (max_negatives)",
                                    options.max_negatives + left, options.max_negatives));
