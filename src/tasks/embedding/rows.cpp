@@ -30,10 +30,11 @@ void add_negatives(const Record& record, const Options& options, Texts& texts) {
     for (std::string& text : negatives_in(record, field)) {
       if (trimmed_label(text).empty()) continue;  // a cell that is not used
       const bool is_other = text != texts.anchor && text != texts.positive;
-      if (!is_other)
+      if (!is_other) {
         note(texts.repair, fmt::format("a negative in \"{}\" is the {} itself, and left out", field,
                                        text == texts.anchor ? "anchor" : "positive"));
-      if (!is_other) continue;
+        continue;
+      }
       if (std::find(texts.negatives.begin(), texts.negatives.end(), text) != texts.negatives.end())
         ++repeated;
       else if (static_cast<int64_t>(texts.negatives.size()) < options.max_negatives)
