@@ -32,8 +32,8 @@ test-cpp: build
 test-python: build setup-peers
 	$(PEERS) -m pytest -q tests
 
-attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch; damaged data; every tokenizer on all texts of ../shared/data
-	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py
+attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch; damaged data; the lists of examples/suites on their data; every tokenizer on all texts of ../shared/data
+	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py tests/e2e/test_stages_and_suites.py
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/parity/test_tokenizer.py tests/parity/test_tokenizer_bytes.py tests/parity/test_sentencepiece.py
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/parity/test_encoder_decoders.py -k trained_whisper
 	HONE_ATTACK=1 $(BUILD)/models_tests --gtest_filter='*KernelsRows*'

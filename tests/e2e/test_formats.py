@@ -91,8 +91,15 @@ def test_entities_that_a_document_declares_are_never_expanded(hone, tiny_model, 
             "fields: {tokens: text}, forms: {tokens: words, tags: words}",
             700,
         ),
+        ("{name: qa, scoring: cmrc}", "path: $/qa/cmrc2018/cmrc2018_trial.json", 1002),
+        (
+            "{name: relation}",
+            "path: $/relation/semeval2010_task8/TEST_FILE_FULL.TXT, format: semeval",
+            2717,
+        ),
+        ("{name: relation}", "path: $/relation/literature_zh/Testing, format: brat", 25),
     ],
-    ids=["cluener2020", "subjqa", "mvsa", "snips"],
+    ids=["cluener2020", "subjqa", "mvsa", "snips", "cmrc2018", "semeval", "literature_zh"],
 )
 def test_whole_sets_lose_no_row(hone, tiny_model, tmp_path, task, train, rows):
     text = f"task: {task}\ndata: {{train: {{{train}}}}}\n".replace("$", str(SHARED / "data"))

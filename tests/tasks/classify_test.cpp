@@ -464,6 +464,14 @@ TEST(Classify, CutsLongTextsAndSaysSo) {
   EXPECT_TRUE(truncated);
 }
 
+TEST(Classify, KeepsThePlaceOfAnEmptySecondText) {
+  const Sample sample = make("{text: a, text_pair: b}", 8)
+                            ->encode(record(R"({"a": "one", "b": ""})"), toy::ToyTokenizer(), false)
+                            .at(0);
+  EXPECT_THAT(sample.streams[0].segments, ElementsAre(0, 0, 0, 1));  // [CLS] one [SEP] [SEP]
+  EXPECT_THAT(sample.streams[0].texts, ElementsAre(-1, 0, -1, -1));
+}
+
 TEST(Classify, NeedsNoLabelToPredict) {
   EXPECT_TRUE(make("{}")
                   ->encode(record(R"({"text": "x"})"), toy::ToyTokenizer(), false)
