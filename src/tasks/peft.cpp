@@ -299,8 +299,9 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
     const std::string module = name.substr(0, name.rfind('.'));
     const bool is_free =
         is_within(name, config.base_prefix) && !is_within_any(name, adapted.modules_to_save);
+    if (!is_free) continue;
     const OwnWeight weight{name, *modules.at(module), config, bare_name(module, config)};
-    if (!is_free || !options.method.trains(weight)) continue;
+    if (!options.method.trains(weight)) continue;
     if (options.method.peft_type.empty())
       adapted.own.push_back(name);
     else

@@ -294,12 +294,12 @@ TEST_F(CausalLmTask, LosesTheOldestExchangesFirstAndSaysSo) {
   EXPECT_EQ(*std::max_element(sample.streams[0].words.begin(), sample.streams[0].words.end()), 2);
 }
 
-// Each exchange has 6 tokens.
+// Each exchange has 7 tokens.
 TEST_F(CausalLmTask, LosesNoMoreExchangesThanItMust) {
   for (const int room : {7, 12, 23, 30, 47}) {
     const auto made = pipeline("{}", room);
     const Sample sample = samples(*made, exchanges(9, 2))[0];
-    EXPECT_EQ(sample.size(), room / 6 * 6);
+    EXPECT_EQ(sample.size(), room / 7 * 7);
     EXPECT_TRUE(learned(sample).ends_with("w36 w37 [END]"));
   }
 }

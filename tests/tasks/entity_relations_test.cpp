@@ -120,8 +120,9 @@ TEST(EntityRelations, RelatesWhatAWindowHoldsTogether) {
                     outputs_for(entities[window]).slice(0, 0, samples[window].size()),
                     {all, all}});
   }
+  const Json answer = task->decode(row, rows, toy::ToyTokenizer());
   std::vector<std::string> related;
-  for (const Json& r : task->decode(row, rows, toy::ToyTokenizer())["relations"])
+  for (const Json& r : answer["relations"])
     related.push_back(fmt::format("{}-{} {}", r["head"].get<int>(), r["tail"].get<int>(),
                                   r["label"].get<std::string>()));
   EXPECT_THAT(related, ElementsAre("0-1 knows", "0-1 works_for", "1-0 knows", "1-0 works_for",
