@@ -23,7 +23,7 @@ namespace {
 
 constexpr size_t kMostAnnotations = kMostValues / 8;
 constexpr size_t kMostPieces = 1000;  // of an entity
-constexpr size_t kMostRelated = 20;     // of a relation, which has three
+constexpr size_t kMostRelated = 20;   // of a relation, which has three
 
 // What offsets may count: characters as they should, or what other programs make of them.
 constexpr std::array<std::pair<TextUnit, const char*>, 4> kUnits = {

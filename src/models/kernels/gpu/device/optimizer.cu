@@ -8,7 +8,8 @@ __device__ inline double sum_of_block(double x, double* of_threads) {
   of_threads[threadIdx.x] = x;
   __syncthreads();
   for (int half = blockDim.x / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x] += of_threads[threadIdx.x + half];
+    if (static_cast<int>(threadIdx.x) < half)
+      of_threads[threadIdx.x] += of_threads[threadIdx.x + half];
     __syncthreads();
   }
   return of_threads[0];
