@@ -17,7 +17,6 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import statistics
 import sys
 
 import adapters
@@ -125,14 +124,8 @@ def shown(entry, runs):
 
 
 def is_as_good(entry, ours, peers):
-    """Whether hone's mean is the peer's within both spreads, or better; None where either has no spread."""
-    if len(ours) < 2 or len(peers) < 2:
-        return None
-    ours, peers = ([run["score"] for run in runs] for runs in (ours, peers))
-    gain = statistics.mean(ours) - statistics.mean(peers)
-    if not GREATER_IS_BETTER[entry.metric]:
-        gain = -gain
-    return gain >= -(statistics.stdev(ours) + statistics.stdev(peers))
+    scores = ([run["score"] for run in runs] for runs in (ours, peers))
+    return sets.is_as_good(*scores, GREATER_IS_BETTER[entry.metric])
 
 
 def score_cell(kept, entry):

@@ -55,6 +55,7 @@ BALANCE = {
     "logit adjustment": {"logit_adjustment": 1},
     "focal": {"focal_gamma": 2},
 }
+SAMPLING = {"balanced sampling": {"class_sampling": "equal"}}  # of tasks with one class a row
 SEVERAL = {"plain": {}, "focal": {"focal_gamma": 2}, "threshold": {"threshold": "auto"}}
 BESIDE = {  # the score, in the table of balancing
     "goemotions_one": ("accuracy",),
@@ -104,6 +105,7 @@ class Trial:
     entry: results.Entry
     regularise: Method = METHODS[0]
     task: dict = dataclasses.field(default_factory=dict)
+    train: dict = dataclasses.field(default_factory=dict)
     augment: dict | None = None
     rows: int = 0  # labelled rows to train on; 0: as the set's entry says
     steps: int = 0  # 0: as many as the entry's epochs have
@@ -130,12 +132,23 @@ def attacked_trials():
 def balance_trials():
     longer = {"epochs": 10, "rate": 3e-4, "metric": "macro_f1"}
     sets_of = (
-        ("goemotions_one", entry_of("goemotions", **longer, task=results.ONE), BALANCE),
+        (
+            "goemotions_one",
+            entry_of("goemotions", **longer, task=results.ONE),
+            {**BALANCE, **dict.fromkeys(SAMPLING, {})},
+        ),
         ("goemotions", entry_of("goemotions", **longer), SEVERAL),
         ("wnut17", entry_of("wnut17", epochs=6, rate=2e-4), BALANCE),
     )
     return [
-        Trial("balance", data, name, entry, task={**task, "unknown_labels": "count"})
+        Trial(
+            "balance",
+            data,
+            name,
+            entry,
+            task={**task, "unknown_labels": "count"},
+            train=SAMPLING.get(name, {}),
+        )
         for data, entry, methods in sets_of
         for name, task in methods.items()
     ]
@@ -342,6 +355,7 @@ def configuration(trial, seed, epsilon, model, folder, arguments):
         sets.write_jsonl(chosen, folder / f"{split}.jsonl")
     train = {
         **trial.entry.settings(),
+        **trial.train,
         "seed": seed,
         "logging_steps": 1,
         "threads": arguments.threads,
@@ -479,6 +493,7 @@ def key_of(trial, epsilon):
         trial.steps,
         [trial.attacked, KINDS, CANDIDATES],
         [TEST_ROWS, HARD_ROWS],
+        *([trial.train] if trial.train else []),  # keys of trials without any stay as they were
     ]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 

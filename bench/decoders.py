@@ -20,7 +20,16 @@ import sys
 
 import sets
 from sets import RESULTS, ROOT, SHARED
-from workers import PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
+from workers import (
+    PEER_PYTHON,
+    PeerWorker,
+    hone_check,
+    hone_train,
+    rate,
+    ratios,
+    say,
+    worst_of_losses,
+)
 
 FOLDER = ROOT / "build" / "bench"
 KEEP_MEMORY = {
@@ -157,16 +166,15 @@ def measure(cell, steps, turns):
     rows = rows_file(sets.rows("alpaca_en", "train"), f"{cell}.train")
     job = job_of(cell, rows, **BEST)
     compared = compare_losses(cell)
+    settings = dict(max_tokens_per_batch=LENGTH, weight_decay=0.0, recompute=CELLS[cell].recomputes)
+    estimate = hone_check(job, FOLDER / "runs" / cell, steps + SKIPPED, **settings)
     ours, theirs = [], []
     with peer_of(job, CELLS[cell].takes_turns_alone) as peer:
         for _ in range(turns):
-            ours.append(
-                hone_train(
-                    job, FOLDER / "runs" / cell, steps, skipped=SKIPPED,
-                    max_tokens_per_batch=LENGTH, weight_decay=0.0, recompute=CELLS[cell].recomputes,
-                )
-            )  # fmt: skip
+            ours.append(hone_train(job, FOLDER / "runs" / cell, steps, skipped=SKIPPED, **settings))
             theirs.append(peer(steps))
+    # Weights and optimizer in bf16: as information, since it computes something else.
+    in_pure = turn_of_its_own(dict(job, precision="pure"), steps)
     result = {
         "cell": cell,
         "steps": steps,
@@ -175,8 +183,10 @@ def measure(cell, steps, turns):
         "hone": [rate(run) for run in ours],
         "trl": [rate(run) for run in theirs],
         "ratio": ratios(ours, theirs),
+        "trl_pure": {"rate": rate(in_pure), "peak": in_pure["peak"]},
         "memory": {
             "hone": max(run["peak"] for run in ours),
+            "hone_foretold": estimate["memory_bytes"],
             "trl": max(run["peak"] for run in theirs),
             "trl_frugal": frugal_peak(job, steps),
         },
@@ -195,7 +205,8 @@ def say_cell(r):
     say(
         f"  {r['cell']}: hone ({r['precision']['hone']}) {statistics.median(r['hone']):.0f} tokens/s, TRL ({r['precision']['trl']}) "
         f"{statistics.median(r['trl']):.0f}: {r['ratio']['median']:.2f} times ({r['ratio']['least']:.2f} to {r['ratio']['most']:.2f}); memory "
-        f"{memory['hone']} MiB, TRL {memory['trl']}, recomputing {memory['trl_frugal']}"
+        f"{memory['hone']} MiB (foretold {memory['hone_foretold']}), TRL {memory['trl']}, recomputing {memory['trl_frugal']}; "
+        f"TRL in pure bf16 {r['trl_pure']['rate']:.0f} tokens/s, {r['trl_pure']['peak'] / 2**20:.0f} MiB"
     )
 
 
@@ -216,15 +227,28 @@ def search(cell, steps, turns=2):
                 )
 
 
+def foretold(memory):
+    """What `hone check` said, and how far that is from what was measured; an older result does not know."""
+    said = memory.get("hone_foretold")
+    return f"{said / 2**20:.0f} ({said / memory['hone'] - 1:+.0%})" if said else ""
+
+
+def pure(r):
+    """TRL's rate and memory in pure bf16; an older result does not know."""
+    told = r.get("trl_pure")
+    return f"{told['rate']:.0f}, {told['peak'] / 2**20:.0f}" if told else ""
+
+
 def table(results):
     print(
-        "| cell | hone, tokens/s | TRL | ratio | memory, MiB: hone | TRL | TRL, recomputing |\n|---|---|---|---|---|---|---|"
+        "| cell | hone, tokens/s | TRL | ratio | memory, MiB: hone | foretold | TRL | TRL, recomputing | TRL in pure bf16, tokens/s, MiB |\n|---|---|---|---|---|---|---|---|---|"
     )
     for r in results.values():
-        mib = [f"{r['memory'][who] / 2**20:.0f}" for who in ("hone", "trl", "trl_frugal")]
+        mib = {who: f"{r['memory'][who] / 2**20:.0f}" for who in ("hone", "trl", "trl_frugal")}
         print(
             f"| {r['cell']} | {statistics.median(r['hone']):.0f} ({r['precision']['hone']}) | {statistics.median(r['trl']):.0f} ({r['precision']['trl']}) | "
-            f"{r['ratio']['median']:.2f} ({r['ratio']['least']:.2f} to {r['ratio']['most']:.2f}) | {' | '.join(mib)} |"
+            f"{r['ratio']['median']:.2f} ({r['ratio']['least']:.2f} to {r['ratio']['most']:.2f}) | {mib['hone']} | {foretold(r['memory'])} | "
+            f"{mib['trl']} | {mib['trl_frugal']} | {pure(r)} |"
         )
 
 

@@ -6,7 +6,7 @@ Programs are "trainer" (training), "transformers" and "ctranslate2" (generation)
 one JSON line on stdout:
 
     {"do": "train", "steps": 8}    real tokens of source and target, seconds of the steps, losses
-    {"do": "sources", "count": 32} ids of the first sources of the rows, each with its end
+    {"do": "sources", "count": 32} ids of the first sources of the rows, with what the tokenizer puts around them: as `hone predict` reads them
     {"do": "write", "sources": [[…]], "tokens": 32, "beams": 5}   {"answers", "seconds"}
     {"do": "memory"}               peak resident memory of this process in bytes
 """
@@ -149,10 +149,6 @@ class Transformers(Program):
     def __init__(self, job):
         super().__init__(job)
         self.model = self.load().eval()
-
-    def sources(self, count):
-        end = self.model.config.eos_token_id
-        return [ids if ids[-1] == end else [*ids, end] for ids in super().sources(count)]
 
     def write(self, sources, tokens, beams):
         torch, pad = self.torch, self.model.config.pad_token_id

@@ -539,47 +539,30 @@ def prompt(entry, seed, folder, train_rows, test_rows, steps):
 
 
 def embedding(entry, seed, folder, train_rows, test_rows, steps):
-    """sentence-transformers' MultipleNegativesRankingLoss written out: mean pooling, cosines times 20."""
-    tokenizer = t.AutoTokenizer.from_pretrained(folder)
-    model = t.AutoModel.from_pretrained(folder)
+    """sentence-transformers' own model and loss, in autocast as its trainer has it."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    encoder = Transformer(str(folder), max_seq_length=entry.length)
+    pooling = Pooling(encoder.get_embedding_dimension(), pooling_mode="mean")
+    model = SentenceTransformer(modules=[encoder, pooling], device="cpu")
+    loss = MultipleNegativesRankingLoss(model)
     names = (entry.task["anchor"], entry.task["positive"])
-
-    def ids_of(text):
-        return tokenizer(text, truncation=True, max_length=entry.length)["input_ids"]
-
-    def vectors(samples):
-        batch = Samples(samples, tokenizer).batch(range(len(samples)))
-        states = model(**batch).last_hidden_state
-        mask = batch["attention_mask"][:, :, None]
-        return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
-
-    def sample(ids):
-        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
     class Pairs(Samples):
         def batch(self, indices):
-            return [self.samples[i] for i in indices]
+            rows = [self.samples[i] for i in indices]
+            return [model.preprocess([row[name] for row in rows]) for name in names]
 
-    def loss(pairs):
-        anchors, positives = (vectors([sample(pair[name]) for pair in pairs]) for name in names)
-        with torch.autocast("cpu", enabled=False):
-            scores = 20 * anchors.float() @ positives.float().T
-            return torch.nn.functional.cross_entropy(scores, torch.arange(len(pairs)))
-
-    pairs = [{name: ids_of(row[name]) for name in names} for row in train_rows]
-    for pair in pairs:
-        pair["input_ids"] = pair[names[1]]  # for lengths
-    seconds = train(entry, seed, Pairs(pairs, tokenizer), model, loss, steps)
-    model.eval()
+    seconds = train(
+        entry, seed, Pairs(train_rows, model.tokenizer), model, lambda b: loss(b, None), steps
+    )
     found = {}
-    with torch.no_grad():
-        for name in names:
-            texts = list(dict.fromkeys(row[name] for row in test_rows))
-            parts = [
-                vectors([sample(ids_of(x)) for x in texts[i : i + 32]])
-                for i in range(0, len(texts), 32)
-            ]
-            found[name] = (texts, torch.cat(parts))
+    for name in names:
+        texts = list(dict.fromkeys(row[name] for row in test_rows))
+        vectors = model.encode(texts, convert_to_tensor=True, normalize_embeddings=True)
+        found[name] = (texts, vectors)
     return ndcg_at_10(found, names, test_rows), seconds
 
 

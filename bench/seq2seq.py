@@ -5,6 +5,7 @@
     python bench/seq2seq.py write [--model FOLDER] [--peers PYTHON] [--batches 1 32] [--beams 1 5]
     python bench/seq2seq.py all [--peers PYTHON]    what is not measured yet: `train`, then bench/from_scratch.py, then `write` of its model
                                                     (by .venv-peers/bin/python)
+    python bench/seq2seq.py table               what was measured, as Markdown (bench/results.py --page has it in docs/results.md)
 
 Cells of `train`: a Marian model of 4 + 4 layers with a vocabulary of its own, and the shape of T5-small, on multi30k (English to German).
 Both programs begin from the same random weights and take batches of as many rows; tokens are those of source and target, none that pads.
@@ -271,6 +272,9 @@ def write(options):
     return result
 
 
+# ---------------------------------------------------------------------------------------------------- what is kept
+
+
 FILE = RESULTS / "seq2seq.json"
 
 
@@ -283,6 +287,59 @@ def keep(name, result):
     results[name] = result
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def training_row(cell, found):
+    rates = (f"{statistics.median(found[who]):,.0f}" for who in ("hone", "trainer"))
+    memory = found["memory"]
+    ratio = found["ratio"]
+    return (
+        f"| {cell} | {found['precision']['hone']}, {found['precision']['trainer']} | {' | '.join(rates)} | "
+        f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f}) | "
+        f"{memory['hone'] / 2**20:,.0f}, {memory['trainer'] / 2**20:,.0f} | {memory['hone'] / memory['trainer']:.2f} |"
+    )
+
+
+def writing_rows(found):
+    """A row for each batch and width of beams and program."""
+    for name, programs in found.items():
+        if name == "peak_bytes":
+            continue
+        for program, run in programs.items():
+            faster = "" if program.startswith("hone") else f"{run['hone_is_faster']:.2f}"
+            yield (
+                f"| {name} | {program} | {statistics.median(run['seconds']):.3f} | {faster} | "
+                f"{100 * run['equal_to_hone_fp32']:.0f} % | {found['peak_bytes'][program] / 2**20:,.0f} |"
+            )
+
+
+def lines_of(results):
+    """Tables for docs/results.md; none where nothing was measured."""
+    trained = {cell: results[cell] for cell in CELLS if cell in results}
+    written = {name: found for name, found in results.items() if name.startswith("write ")}
+    if not trained and not written:
+        return []
+    lines = [
+        "\n## Encoder-decoders beside other programs\n",
+        "Measured by `bench/seq2seq.py`, in turn.",
+    ]
+    if trained:
+        lines += [
+            "\n### Training beside Seq2SeqTrainer\n",
+            "Tokens are those of source and target, none that pads; a ratio is the median over neighbouring turns (least to most). Memory is the highest of a process.\n",
+            "| model | precision: hone, Seq2SeqTrainer | hone, tokens/s | Seq2SeqTrainer, tokens/s | times as fast | MiB: hone, Seq2SeqTrainer | of its memory |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [training_row(cell, found) for cell, found in trained.items()]
+    for name, found in written.items():
+        lines += [
+            f"\n### Writing beside Transformers and CTranslate2: {name.removeprefix('write ')}\n",
+            "The same weights and sources; hone's speed is beside the program of the same precision.\n",
+            "| | program | seconds | hone is so many times as fast | answers equal to hone's in fp32 | MiB |",
+            "|---|---|---|---|---|---|",
+            *writing_rows(found),
+        ]
+    return lines
 
 
 def write_options(parser):
@@ -314,6 +371,7 @@ def main():
     searching = commands.add_parser("search")
     searching.add_argument("cell", choices=CELLS)
     whole = commands.add_parser("all")
+    commands.add_parser("table")
     for one in (train, searching, whole):
         one.add_argument("--steps", type=int, default=20)
     train.add_argument("--turns", type=int, default=3)
@@ -322,7 +380,9 @@ def main():
     for one in (writing, whole):
         write_options(one)
     options = parser.parse_args()
-    if options.command == "search":
+    if options.command == "table":
+        print("\n".join(lines_of(kept())))
+    elif options.command == "search":
         search(options.cell, options.steps)
     elif options.command == "all":
         everything(options)

@@ -59,6 +59,15 @@ def mean_and_spread(values, digits=1, none="not run"):
     return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
+def is_as_good(ours, theirs, greater_is_better=True):
+    """Whether the seeds' mean is theirs within both standard deviations, or better; None where either has no spread."""
+    if len(ours) < 2 or len(theirs) < 2:
+        return None
+    gain = statistics.mean(ours) - statistics.mean(theirs)
+    worst = -(statistics.stdev(ours) + statistics.stdev(theirs))
+    return (gain if greater_is_better else -gain) >= worst
+
+
 @contextlib.contextmanager
 def updated(path):
     """What the JSON file holds, to be changed; then it is written as a whole. Processes that run side by side wait for each other."""

@@ -182,6 +182,13 @@ def hone_train(job, folder, steps, skipped=SKIPPED, **train):
     }
 
 
+def hone_check(job, folder, steps, **train):
+    """What `hone check` foretells of such a run."""
+    config = pathlib.Path(folder).with_suffix(".check.yaml")
+    config.write_text(json.dumps(hone_config(job, folder, steps, **train)))
+    return json.loads(run_measured([HONE, "check", config, "--json"])["out"])["estimate"]
+
+
 def hone_eval(model, rows, precision, threads=0):
     """One `hone eval`: reading, encoding, forward passes, decoding and scoring; loading the model is not in its seconds."""
     run = run_measured(

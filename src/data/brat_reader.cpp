@@ -1,7 +1,7 @@
 // brat's stand-off (Stenetorp et al. 2012): a.ann beside a.txt.
 //
-//   T1<tab>Person 0 5<tab>Laura          an entity: type, first character, one past the last, its
-//   text R1<tab>Works_for Arg1:T1 Arg2:T2     a relation of two
+//   T1<tab>Person 0 5<tab>Laura          an entity: type, first character, past the last, text
+//   R1<tab>Works_for Arg1:T1 Arg2:T2     a relation of two
 //
 // A record is a document: {"id": "a", "text": …, "entities": [{"id", "start", "end", "label"}],
 // "relations": [{"head", "tail", "label"}]}. Events, attributes and notes are passed over.
@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "data/row_reader.h"
 #include "data/text_units.h"
@@ -22,6 +23,7 @@ namespace {
 
 constexpr size_t kMostAnnotations = kMostValues / 8;
 constexpr size_t kMostPieces = 1000;  // of an entity
+constexpr size_t kMostRelated = 20;   // of a relation, which has three
 
 // What offsets may count: characters as they should, or what other programs make of them.
 constexpr std::array<std::pair<TextUnit, const char*>, 4> kUnits = {
@@ -145,8 +147,13 @@ class BratReader : public RowReader {
     }
     for (const auto& [id, where] : related_) {
       if (!fault_ && !ids_.contains(id))
-        fault_ = Error(ErrorKind::kData, where,
-                       fmt::format("the relation is of {}, which the file does not have", id));
+        fault_ =
+            Error(ErrorKind::kData, where,
+                  events_.contains(id)
+                      ? fmt::format("the relation is of {}, an event, and hone reads relations "
+                                    "of two entities; leave it out",
+                                    id)
+                      : fmt::format("the relation is of {}, which the file does not have", id));
     }
   }
 
@@ -163,6 +170,8 @@ class BratReader : public RowReader {
           fmt::format("a document has at most {} entities and relations", kMostAnnotations));
     if (line.starts_with('T')) return read_entity(line, where);
     if (line.starts_with('R')) return read_relation(line, where);
+    if (line.starts_with('E') && events_.size() < kMostAnnotations)
+      events_.emplace(split(line, '\t', 2)[0]);
     ++passed_over_;
   }
 
@@ -190,15 +199,22 @@ class BratReader : public RowReader {
 
   void read_relation(std::string_view line, const Where& where) {
     const std::vector<std::string_view> columns = split(line, '\t', 3);
-    const std::vector<std::string_view> parts = split(columns.size() > 1 ? columns[1] : "", ' ', 3);
+    const std::vector<std::string_view> parts =
+        split(columns.size() > 1 ? columns[1] : "", ' ', kMostRelated);
     std::vector<std::string> ids;
+    bool is_sound = true;
     for (size_t i = 1; i < parts.size(); ++i) {
+      if (parts[i].empty()) continue;
       const size_t colon = parts[i].find(':');
-      if (colon != parts[i].npos)
-        ids.emplace_back(parts[i].substr(colon + 1, parts[i].find(' ', colon) - colon - 1));
+      is_sound = is_sound && colon != parts[i].npos;
+      if (is_sound) ids.emplace_back(parts[i].substr(colon + 1));
     }
-    if (ids.size() != 2)
-      throw Error(ErrorKind::kData, where, "a relation is written \"R1<tab>Type Arg1:T1 Arg2:T2\"");
+    if (!is_sound || ids.size() != 2)
+      throw Error(
+          ErrorKind::kData, where,
+          fmt::format("a relation is written \"R1<tab>Type Arg1:T1 Arg2:T2\", and is of two "
+                      "entities; found \"{}\"",
+                      shown_text(line)));
     for (const std::string& id : ids) related_.emplace_back(id, where);
     relations_.push_back({{"head", ids[0]}, {"tail", ids[1]}, {"label", std::string(parts[0])}});
   }
@@ -257,6 +273,7 @@ class BratReader : public RowReader {
   bool is_done_ = false;
   std::vector<Annotation> entities_;
   std::map<std::string, Where> ids_;                    // of entities
+  std::set<std::string> events_;                        // their ids
   std::vector<std::pair<std::string, Where>> related_;  // ids that relations name
   Json relations_ = Json::array();
   std::string repair_;  // the first one

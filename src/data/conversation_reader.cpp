@@ -42,16 +42,9 @@ class ConversationReader : public RowReader {
     const auto system = row.find("system");
     if (system != row.end() && system->is_string() && *system != "")
       messages.insert(messages.begin(), Json{{"role", "system"}, {"content", *system}});
-    read_tools(row);
+    if (const auto tools = row.find("tools"); tools != row.end())
+      *tools = tools_of(*tools, "tools");
     return messages;
-  }
-
-  // Descriptions of tools may be JSON in a text.
-  static void read_tools(Json& row) {
-    const auto tools = row.find("tools");
-    if (tools == row.end() || !tools->is_string()) return;
-    const std::string text = tools->get<std::string>();
-    *tools = text.empty() ? Json() : parse_json(text, Where{}, ErrorKind::kData);
   }
 
   JsonRows rows_;

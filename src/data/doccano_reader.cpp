@@ -9,6 +9,7 @@
 // ("label": ["good"]) and other fields stay. Offsets count characters.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/utf8.h"
@@ -53,14 +54,23 @@ class DoccanoReader : public RowReader {
     throw Error(ErrorKind::kData, where_, fmt::format("the row {}", what));
   }
 
-  // Where the spans stand; nothing where the row has none, or labels of its whole text.
-  static std::optional<std::string> field_of_spans(const Json& row) {
+  // Where the spans stand, or would: an empty list counts where no other holds any. Nothing where
+  // the row has none, or labels of its whole text.
+  std::optional<std::string> field_of_spans(const Json& row) const {
+    std::optional<std::string> holder, empty;
     for (const char* name : {"entities", "annotations", "label", "labels"}) {
       const auto found = row.find(name);
       if (found == row.end() || !found->is_array()) continue;
-      if (found->empty() || (*found)[0].is_structured()) return name;
+      if (found->empty() && !empty) empty = name;
+      if (std::none_of(found->begin(), found->end(),
+                       [](const Json& e) { return e.is_structured(); }))
+        continue;
+      if (holder)
+        fail(
+            fmt::format("has spans in \"{}\" and in \"{}\"; leave one of them out", *holder, name));
+      holder = name;
     }
-    return std::nullopt;
+    return holder ? holder : empty;
   }
 
   Json entity_of(const Json& span) const {

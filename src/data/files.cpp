@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "data/format.h"
@@ -59,11 +60,26 @@ void add_annotations(const std::string& folder, const SourceOptions& options,
                      std::vector<SourceFile>& files) {
   const auto each = std::make_shared<SourceOptions>(options);
   const size_t before = files.size();
+  std::set<std::string> annotated;
+  std::vector<fs::path> texts;
   for (const fs::directory_entry& entry : entries_of(folder)) {
-    if (entry.path().extension() == ".ann") files.push_back({entry.path().string(), each});
+    const fs::path& path = entry.path();
+    if (path.extension() == ".txt") texts.push_back(path);
+    if (path.extension() != ".ann") continue;
+    annotated.insert(path.stem().string());
+    files.push_back({path.string(), each});
   }
   if (files.size() == before)
     throw Error(ErrorKind::kData, Where{folder}, "holds no .ann file, as the format brat has them");
+  std::erase_if(texts,
+                [&](const fs::path& path) { return annotated.contains(path.stem().string()); });
+  if (texts.empty()) return;
+  files[before].advice.push_back(
+      fmt::format("{}: {} texts have no annotations beside them and are left out, {} the first; "
+                  "where it has no "
+                  "entities, write an empty {}",
+                  folder, texts.size(), texts.front().filename().string(),
+                  fs::path(texts.front()).replace_extension(".ann").filename().string()));
 }
 
 void add_folder(const std::string& folder, const SourceOptions& options,
@@ -116,7 +132,7 @@ class FilesReader : public RecordReader {
   std::optional<Record> next() override {
     for (;; close()) {
       if (!reader_ && opened_ == files_.size()) return std::nullopt;
-      if (!reader_) reader_ = open_file(files_[opened_++]);
+      if (!reader_) open_next();
       if (std::optional<Record> record = reader_->next()) return record;
     }
   }
@@ -136,6 +152,12 @@ class FilesReader : public RecordReader {
     std::error_code error;
     const auto size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
     return error ? 0 : static_cast<int64_t>(size);
+  }
+
+  void open_next() {
+    const SourceFile& file = files_[opened_++];
+    advice_.insert(advice_.end(), file.advice.begin(), file.advice.end());
+    reader_ = open_file(file);
   }
 
   void close() {

@@ -12,6 +12,7 @@ namespace hone {
 struct SourceFile {
   std::string path;
   std::shared_ptr<const SourceOptions> options;  // how it is read; their path may be a pattern
+  std::vector<std::string> advice = {};          // on the folder that it was found in
 };
 
 // In the order in which they are read: as listed, and by name within a pattern or folder.

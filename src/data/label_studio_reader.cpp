@@ -6,7 +6,8 @@
 //     {"type": "choices", "from_name": "mood", "value": {"choices": ["good"]}}]}]}
 //
 // A row is a task: its data, "entities" and "relations" of its annotation, and a field for each
-// control that answers for the whole text ({"mood": ["good"]}).
+// control that answers for the whole text ({"mood": ["good"]}). Answers for a stretch of it, which
+// have its "start" and "end" too, are passed over.
 //
 // Of several annotations the one marked as ground truth is taken, else the first. Those that were
 // cancelled do not count; a task with none but such is passed over. One without any annotation is a
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "data/field_path.h"
 #include "data/json_rows.h"
@@ -90,6 +92,9 @@ class LabelStudioReader : public RowReader {
          "first");
     tell(cancelled_, "annotations were cancelled and do not count");
     tell(passed_over_, "tasks have cancelled annotations only and are passed over");
+    tell(of_stretches_,
+         "answers are for a stretch of the text, not for all of it, and are passed over");
+    tell(unlabelled_, "spans have no label and are passed over");
     for (const auto& [type, count] : others_)
       tell(count, fmt::format("results of the type \"{}\" are passed over", type));
     return sentences;
@@ -131,6 +136,7 @@ class LabelStudioReader : public RowReader {
   void add(const Json& annotation, Json& row) {
     std::vector<Mark> marks;
     std::vector<const Json*> relations;
+    answered_.clear();
     for (const Json& result : annotation["result"]) {
       const std::string type = text_of(result, "type");
       const Json* value = member(result, "value");
@@ -156,6 +162,12 @@ class LabelStudioReader : public RowReader {
       if (control.empty() || answer == nullptr)
         fail(fmt::format("has a result without \"from_name\" or value, {}",
                          shown_text(to_text(result))));
+      if (member(*value, "start") != nullptr || member(*value, "end") != nullptr) {
+        ++of_stretches_;
+        return true;
+      }
+      if (!answered_.insert(control).second)
+        fail(fmt::format("has two results of the control \"{}\" for its whole text", control));
       if (row.contains(control) || control == "entities" || control == "relations")
         fail(fmt::format("has a field \"{0}\" and answers of a control \"{0}\"", control));
       row[control] = *answer;
@@ -231,6 +243,7 @@ class LabelStudioReader : public RowReader {
       repair_ = fmt::format("a span says \"{}\", but \"{}\" stands there; its offsets are believed",
                             shown_text(said->get_ref<const std::string&>()), shown_text(*found));
     const Json& labels = (*mark.value)["labels"];
+    unlabelled_ += labels.empty();
     for (const Json& label : labels) {
       Json entity = {{"start", characters.unit_at(units.byte(mark.start))},
                      {"end", characters.unit_at(units.byte(mark.end))},
@@ -258,9 +271,10 @@ class LabelStudioReader : public RowReader {
 
   JsonRows rows_;
   std::string text_field_ = "text";
-  Where where_;         // of the task at hand
-  std::string repair_;  // of it
-  int64_t several_ = 0, cancelled_ = 0, passed_over_ = 0;
+  Where where_;                     // of the task at hand
+  std::string repair_;              // of it
+  std::set<std::string> answered_;  // controls that answered for its whole text
+  int64_t several_ = 0, cancelled_ = 0, passed_over_ = 0, of_stretches_ = 0, unlabelled_ = 0;
   std::map<std::string, int64_t> others_;  // results by their type
 };
 

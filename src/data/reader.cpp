@@ -256,7 +256,7 @@ SourceOptions SourceOptions::read_split(Config& data, const std::string& split) 
 
 std::unique_ptr<RecordReader> open_reader(const SourceOptions& options) {
   std::vector<SourceFile> files = files_of(options);
-  if (files.size() == 1) return open_file(files.front());
+  if (files.size() == 1 && files.front().advice.empty()) return open_file(files.front());
   return read_files(std::move(files));
 }
 

@@ -21,6 +21,8 @@ struct Record {
   // their offsets, and those of results, count in the text as it was read.
   std::map<std::string, TextEdits> edits = {};
 
+  bool is_repaired = false;  // by its reader, which counts it
+
   Where where() const { return {file ? *file : std::string(), line, column}; }
 };
 

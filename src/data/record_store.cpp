@@ -36,7 +36,9 @@ void RecordStore::add(const Record& record) {
     file = place->second;
   }
   std::string bytes;
-  Json::to_cbor({record.fields, file, record.line, record.column, edits_json(record.edits)}, bytes);
+  Json::to_cbor({record.fields, file, record.line, record.column, edits_json(record.edits),
+                 record.is_repaired},
+                bytes);
   encoded_.add(bytes);
 }
 
@@ -44,8 +46,12 @@ Record RecordStore::get(int64_t index) const {
   std::string read;
   Json json = Json::from_cbor(encoded_.get(index, read));
   const auto file = json.at(1).get<size_t>();
-  return {std::move(json.at(0)), file == kNoFile ? nullptr : files_[file], json.at(2), json.at(3),
-          edits_from(json.at(4))};
+  return {std::move(json.at(0)),
+          file == kNoFile ? nullptr : files_[file],
+          json.at(2),
+          json.at(3),
+          edits_from(json.at(4)),
+          json.at(5)};
 }
 
 }  // namespace hone

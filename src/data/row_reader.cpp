@@ -43,10 +43,12 @@ std::optional<Record> RowReader::next() {
   for (;;) {
     Record record;
     record.file = text_->file();
+    noted_.reset();
     try {
       if (!next_row(record)) return std::nullopt;
       if (!options_.fields.empty()) map_fields(record);
       values_.apply(record);
+      count_repair(record);
       return record;
     } catch (const StreamError&) {
       throw;
@@ -113,8 +115,15 @@ std::vector<std::string> RowReader::advice() const {
 }
 
 void RowReader::note_repair(Where where, std::string reason) {
+  noted_ = BadRow{std::move(where), std::move(reason)};
+}
+
+// Only of a row that is used in the end.
+void RowReader::count_repair(Record& record) {
+  record.is_repaired = noted_.has_value();
+  if (!noted_) return;
   ++repaired_count_;
-  keep(repaired_rows_, std::move(where), std::move(reason));
+  keep(repaired_rows_, std::move(noted_->where), std::move(noted_->reason));
 }
 
 // New names take the place of the old ones; a field of the file that has the same name as a new one

@@ -46,7 +46,7 @@ class RowReader : public RecordReader {
 
   virtual std::vector<std::string> reader_advice() const { return {}; }  // what a format adds
 
-  void note_repair(Where where, std::string reason);
+  void note_repair(Where where, std::string reason);  // of the row that is read, once
   TextStream& text() { return *text_; }
   const SourceOptions& options() const { return options_; }
   const std::shared_ptr<const std::string>& file() const { return text_->file(); }
@@ -57,6 +57,7 @@ class RowReader : public RecordReader {
   bool next_row(Record& record);
   void take_elements(Record& record);  // of a row that was read: fills rest_ and elements_
   void map_fields(Record& record) const;
+  void count_repair(Record& record);
   Json mapped_value(const Record& record, const std::string& from, const std::string& to) const;
 
   SourceOptions options_;
@@ -68,6 +69,7 @@ class RowReader : public RecordReader {
   int64_t without_elements_ = 0;  // rows
   int64_t bad_count_ = 0, repaired_count_ = 0;
   std::vector<BadRow> bad_rows_, repaired_rows_;
+  std::optional<BadRow> noted_;  // of the row that is read
 };
 
 // One function per format; reader.cpp lists them. The text stands at its beginning.

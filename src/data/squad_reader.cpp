@@ -4,7 +4,8 @@
 //   …}]}]}]}
 //
 // A record is a question: the fields of its object, the paragraph's "context" and the article's
-// "title", with the place of the question. What memory holds is one paragraph.
+// "title" where that stands before its paragraphs, with the place of the question. What memory
+// holds is one paragraph.
 #include <fmt/format.h>
 
 #include <optional>
@@ -14,6 +15,8 @@
 
 namespace hone {
 namespace {
+
+constexpr size_t kMostShownNames = 20;  // of an article's members
 
 // Where the elements of the list at member `name` of an object begin: offsets in `text`, which is
 // known to be valid JSON.
@@ -61,6 +64,14 @@ class SquadReader : public RowReader {
     record.fields["context"] = context_;
     if (!title_.is_null() && !record.fields.contains("title")) record.fields["title"] = title_;
     return true;
+  }
+
+  std::vector<std::string> reader_advice() const override {
+    if (late_titles_ == 0) return {};
+    return {
+        fmt::format("{}: {} articles have their \"title\" behind their \"paragraphs\", whose "
+                    "rows are without it; put it before them",
+                    *file(), late_titles_)};
   }
 
  private:
@@ -112,17 +123,36 @@ class SquadReader : public RowReader {
     for (;;) {
       if (!article_ && !next_article()) return false;
       if (!json_.next_in(*article_)) {
-        article_.reset();
+        end_article();
         continue;
       }
       const std::string key = json_.key();
-      if (key == "paragraphs" && json_.next() == '[') {
-        paragraphs_ = json_.enter();
+      if (key == "paragraphs") {
+        enter_paragraphs();
         return true;
       }
       Json value = take_json();
+      if (key == "title" && has_paragraphs_ && !value.is_null()) ++late_titles_;
       if (key == "title") title_ = std::move(value);
+      if (members_.size() < kMostShownNames) members_[key] = nullptr;
     }
+  }
+
+  void enter_paragraphs() {
+    has_paragraphs_ = true;
+    const char first = json_.next();
+    const Where start = text().here();
+    if (first != '[') fail(start, "the \"paragraphs\" of an article must be a list", take_json());
+    paragraphs_ = json_.enter();
+  }
+
+  void end_article() {
+    article_.reset();
+    if (has_paragraphs_) return;
+    throw Error(ErrorKind::kData, article_place_,
+                fmt::format("an article of SQuAD's format has a list \"paragraphs\"; this one has "
+                            "{}",
+                            names_of(members_)));
   }
 
   bool next_article() {
@@ -135,6 +165,9 @@ class SquadReader : public RowReader {
     const Where start = text().here();
     if (first != '{') fail(start, "an article must be an object", take_json());
     title_ = nullptr;
+    members_ = Json::object();
+    has_paragraphs_ = false;
+    article_place_ = start;
     article_ = json_.enter();
     return true;
   }
@@ -181,6 +214,10 @@ class SquadReader : public RowReader {
   JsonStream json_;
   std::optional<JsonStream::Level> top_, articles_, article_, paragraphs_;
   bool has_ended_data_ = false, is_done_ = false;
+  bool has_paragraphs_ = false;  // the article, so far
+  Json members_;                 // its others, by name
+  Where article_place_;
+  int64_t late_titles_ = 0;
   Json title_, context_, questions_ = Json::array();
   std::vector<Where> places_;  // of the questions
   size_t next_ = 0;            // of them

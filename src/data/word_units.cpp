@@ -14,7 +14,7 @@
 namespace hone {
 namespace {
 
-bool is_written_without_blanks(UChar32 c) {
+bool is_of_such_script(UChar32 c) {
   constexpr std::array kScripts = {USCRIPT_HAN, USCRIPT_HIRAGANA, USCRIPT_KATAKANA, USCRIPT_THAI,
                                    USCRIPT_LAO, USCRIPT_KHMER,    USCRIPT_MYANMAR};
   if (c < 0x0E00) return false;  // the first of them is Thai
@@ -27,7 +27,7 @@ bool has_such(std::string_view text, Span span) {
   UChar32 c;
   for (int32_t at = span.start; at < span.end;) {
     U8_NEXT(text.data(), at, span.end, c);
-    if (is_written_without_blanks(c)) return true;
+    if (is_of_such_script(c)) return true;
   }
   return false;
 }
@@ -86,8 +86,12 @@ bool any_in(const std::vector<bool>& bounds, int32_t first, int32_t last) {
 
 }  // namespace
 
+bool is_written_without_blanks(std::string_view text) {
+  return has_such(text, {0, static_cast<int32_t>(text.size())});
+}
+
 std::vector<int32_t> words_of_pieces(std::string_view text, const Encoding& pieces) {
-  if (!has_such(text, {0, static_cast<int32_t>(text.size())})) return pieces.words;
+  if (!is_written_without_blanks(text)) return pieces.words;
   const std::vector<bool> bounds = word_bounds(text);
   std::vector<int32_t> words(pieces.ids.size(), 0);
   for (size_t i = 1; i < words.size(); ++i) {

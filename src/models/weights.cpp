@@ -163,6 +163,14 @@ StateDict read_weights(const std::string& folder) {
 
 }  // namespace
 
+bool has_weights(const std::string& folder) {
+  constexpr const char* kFiles[] = {"model.safetensors", "model.safetensors.index.json",
+                                    "pytorch_model.bin", "pytorch_model.bin.index.json"};
+  return std::any_of(std::begin(kFiles), std::end(kFiles),
+                     [&](const char* name) { return fs::exists(fs::path(folder) / name); }) ||
+         !tensorflow_index(folder).empty();
+}
+
 StateDict load_state_dict(const std::string& folder) {
   return without_wrappers(read_weights(folder));
 }

@@ -16,6 +16,9 @@ namespace hone {
 
 using StateDict = std::map<std::string, at::Tensor>;
 
+// Whether load_state_dict finds files of weights there.
+bool has_weights(const std::string& folder);
+
 // Every tensor of a folder's weights (model.safetensors, its shards, else pytorch_model.bin, its
 // shards, else a ….ckpt.index), without the names of wrappers ("module."). Tensors of a safetensors
 // file share one private mapping of it (copy on write). Error(kModel) names file, tensor and

@@ -62,6 +62,9 @@ class AdapterPredictor {
       options_.failed = [&, &own = own](int64_t record, const Error& error) {
         chunk[own.places[static_cast<size_t>(record)]].error = error;
       };
+      options_.truncated = [&, &own = own](int64_t record) {
+        counts_.add_truncated(own.records[static_cast<size_t>(record)]);
+      };
       std::vector<Json> results = model->predict(own.records, options_);
       for (size_t i = 0; i < own.places.size(); ++i)
         answers[own.places[i]] = with_adapter(own.records[i], std::move(results[i]));

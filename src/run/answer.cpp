@@ -44,6 +44,9 @@ class Predictor {
     options_.failed = [&](int64_t record, const Error& error) {
       chunk[places[static_cast<size_t>(record)]].error = error;
     };
+    options_.truncated = [&](int64_t record) {
+      counts_.add_truncated(records[static_cast<size_t>(record)]);
+    };
     std::vector<Json> results = pipeline_.predict(records, options_), answers(chunk.size());
     for (size_t i = 0; i < places.size(); ++i) answers[places[i]] = std::move(results[i]);
     return answers;
@@ -57,6 +60,10 @@ class Predictor {
 };
 
 }  // namespace
+
+void Answered::add_truncated(const Record& record) {
+  if (truncated++ == 0) first_truncated = record.where();
+}
 
 Json line_of(const InputRow& row, const Json& answer, const std::vector<std::string>& text_fields,
              Answered& counts) {

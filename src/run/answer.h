@@ -11,11 +11,14 @@
 
 namespace hone {
 
-// How many rows have no answer, and why.
+// How many rows have no answer, and why; how many were too long for the model and lost tokens.
 struct Answered {
-  int64_t rows = 0, bad_rows = 0;
+  int64_t rows = 0, bad_rows = 0, truncated = 0;
   std::optional<Error> first_error;
   ErrorKind worst = ErrorKind::kData;
+  Where first_truncated = {};
+
+  void add_truncated(const Record& record);
 };
 
 // What is written for a row: its id and texts with the answer's fields over them, or {"error": …}

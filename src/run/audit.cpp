@@ -75,7 +75,7 @@ void tell_conflicts(const std::string& split, const Conflicts& conflicts) {
 void EncodingAudit::add(const Record& record, const std::vector<Sample>& samples, bool truncated) {
   audit_.truncated += truncated;
   if (!samples.empty() && !samples.front().repair.empty()) {
-    ++audit_.repaired;
+    audit_.repaired += !record.is_repaired;
     name_row({record.where(), samples.front().repair}, audit_.repairs);
   }
   for (const std::string& label : task_.labels_of(record)) ++audit_.labels[label];

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/word_units.h"
 #include "run/back_translation.h"
 
 namespace hone {
@@ -37,6 +38,11 @@ void check_ways(const AugmentOptions& options, Config& section) {
   }
 }
 
+std::string behind(const std::string& word, const std::string& other) {
+  const bool has_blank = !is_written_without_blanks(word) && !is_written_without_blanks(other);
+  return word + (has_blank ? " " : "") + other;
+}
+
 std::string word_in(const RecordWords& words, size_t place) {
   const RecordWord& word = words.all()[place];
   return std::string(bytes_of(words.text_of(word), word.bytes));
@@ -61,11 +67,6 @@ AugmentOptions AugmentOptions::read(Config& section) {
   if (o.copies < 1 || o.copies > 100)
     throw section.error("copies",
                         fmt::format("\"copies\" is {}; it must be from 1 to 100", o.copies));
-  if (o.copies > 1 && o.by.empty() && !o.translation->samples())
-    throw section.error("copies",
-                        fmt::format("\"copies\" is {}, but they would all be alike: a translation "
-                                    "is drawn with do_sample: true (in there_task or back_task)",
-                                    o.copies));
   if (!(o.words > 0 && o.words <= 1))
     throw section.error("words",
                         fmt::format("\"words\" is {}; it must be above 0 and at most 1", o.words));
@@ -94,6 +95,7 @@ bool Augmenter::swap(const RecordWords& words, size_t place, OtherWords& others)
   if (next >= words.all().size() || others.contains(next)) return false;
   const RecordWord &here = words.all()[place], &there = words.all()[next];
   if (here.token >= 0 || here.field != there.field) return false;
+  if (word_in(words, place) == word_in(words, next)) return false;
   others[place] = word_in(words, next);
   others[next] = word_in(words, place);
   return true;
@@ -127,8 +129,9 @@ void Augmenter::change(const RecordWords& words, size_t place, RandomStream& ran
     return;
   }
   std::string other = other_of(words, place, way, random);
-  if (way == kInsert) other = word_in(words, place) + " " + other;
-  if (!other.empty() && RecordWords::fits(word, other)) others[place] = std::move(other);
+  if (way == kInsert) other = behind(word_in(words, place), other);
+  const bool is_other = !other.empty() && other != word_in(words, place);
+  if (is_other && RecordWords::fits(word, other)) others[place] = std::move(other);
 }
 
 // Each text becomes its translation; whether any is another then.
@@ -146,23 +149,27 @@ bool Augmenter::translate(Record& record, int64_t copy) const {
 std::optional<Record> Augmenter::changed(const Record& record, int64_t row, int64_t copy) const {
   Record base = record;
   if (translations_ != nullptr && !translate(base, copy)) return std::nullopt;
-  return options_.by.empty() ? base : with_other_words(base, row, copy);
+  if (options_.by.empty()) return base;
+  std::optional<Record> other = with_other_words(base, row, copy);
+  // A translation is another text already; where it is still to be made, it stands for one.
+  return !other && options_.translation ? base : other;
 }
 
-Record Augmenter::with_other_words(const Record& record, int64_t row, int64_t copy) const {
+std::optional<Record> Augmenter::with_other_words(const Record& record, int64_t row,
+                                                  int64_t copy) const {
   const RecordWords words(record, text_fields_, gold_fields_);
   const auto count = static_cast<int64_t>(words.all().size());
-  if (count == 0) return record;
   const uint64_t key = mix(mix(static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(row)),
                            static_cast<uint64_t>(copy));
   RandomStream random(key);
   const std::vector<int64_t> order = permutation(count, mix(key, 1));
-  const auto most =
-      std::clamp<int64_t>(std::llround(options_.words * static_cast<double>(count)), 1, count);
+  const auto most = std::max<int64_t>(std::llround(options_.words * static_cast<double>(count)), 1);
   OtherWords others;
-  for (int64_t i = 0; i < most; ++i)
+  for (int64_t i = 0; i < count && (i < most || others.empty()); ++i)
     change(words, static_cast<size_t>(order[static_cast<size_t>(i)]), random, others);
-  return others.empty() ? record : words.with(others);
+  Record changed = words.with(others);
+  if (changed.fields == record.fields) return std::nullopt;
+  return changed;
 }
 
 }  // namespace hone

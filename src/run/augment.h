@@ -32,7 +32,8 @@ struct AugmentOptions {
 
 // Changes words of a text: by one way of `by` each, drawn (delete, swap and insert as in Wei and
 // Zou 2019, "EDA", https://arxiv.org/abs/1901.11196; insert puts a synonym of a word, else the word
-// itself, behind it). Of tokens only words are replaced: none is deleted, moved or added.
+// itself, behind it). Blanks stay as the text's script has them. Of tokens only words are replaced:
+// none is deleted, moved or added.
 class Augmenter {
  public:
   // `translations` of the rows' texts, where the options ask for them; null: they are left as they
@@ -41,13 +42,13 @@ class Augmenter {
             const TranslationFile* translations = nullptr);
 
   int64_t copies() const { return options_.copies; }
-  // Copy number `copy` of a row: a function of seed, row and copy. The row itself where no word can
-  // be changed; nothing where a translation makes no other text of it.
+  // Copy number `copy` of a row: a function of seed, row and copy. Nothing where it would be the
+  // row itself: no word of it can be changed, no translation makes another text of it.
   std::optional<Record> changed(const Record& record, int64_t row, int64_t copy) const;
 
  private:
   bool translate(Record& record, int64_t copy) const;
-  Record with_other_words(const Record& record, int64_t row, int64_t copy) const;
+  std::optional<Record> with_other_words(const Record& record, int64_t row, int64_t copy) const;
   void change(const RecordWords& words, size_t place, RandomStream& random,
               OtherWords& others) const;
   bool swap(const RecordWords& words, size_t place, OtherWords& others) const;

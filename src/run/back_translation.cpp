@@ -32,21 +32,39 @@ bool is_blank_text(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
-// Names and checksums of a folder's files.
+// Names and checksums of a folder's files, those of its folders (target_tokenizer/) too. What a
+// folder that is hidden holds (.git, .cache) is not the model's.
 Json files_in(const std::string& folder) {
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
+  for (fs::recursive_directory_iterator at(folder), end; at != end; ++at) {
+    if (at->is_directory() && at->path().filename().string().starts_with('.'))
+      at.disable_recursion_pending();
+    if (at->is_regular_file()) files.push_back(at->path());
   }
   std::sort(files.begin(), files.end());
   std::string sums;
   for (const fs::path& file : files)
-    sums += file.filename().string() + " " + sha256_file(file.string()) + "\n";
+    sums += file.lexically_relative(folder).string() + " " + sha256_file(file.string()) + "\n";
   return sha256(sums);
 }
 
+seq2seq::Options task_options(const TranslationOptions::Model& model) {
+  Config section = Config::parse("", "augment.translation", model.task);
+  return seq2seq::Options::read(section, 0);
+}
+
 Json model_identity(const TranslationOptions::Model& model) {
-  return {{"files", files_in(resolve_model(model.path))}, {"task", model.task}};
+  Json identity = {{"files", files_in(resolve_model(model.path))}, {"task", model.task}};
+  const std::string tokenizer = task_options(model).target_tokenizer;
+  if (fs::is_directory(tokenizer)) identity["target_tokenizer"] = files_in(tokenizer);
+  return identity;
+}
+
+// As its section says, else its generation_config.json.
+bool draws_answers(const TranslationOptions::Model& model) {
+  GenerationSettings settings = task_options(model).generation;
+  settings.begin_from(resolve_model(model.path));
+  return settings.tokens.samples();
 }
 
 // A model that hone trained to translate, or any pre-trained one.
@@ -201,12 +219,16 @@ void for_each_text(Record& record, const std::vector<std::string>& text_fields,
   }
 }
 
+bool draws_translations(const TranslationOptions& options) {
+  return draws_answers(options.there) || draws_answers(options.back);
+}
+
 TranslationFile open_translations(const TranslationOptions& options, int64_t seed,
                                   const std::string& path) {
   return {options.cache.empty() ? path : options.cache,
           {{"there", model_identity(options.there)},
            {"back", model_identity(options.back)},
-           {"seed", options.samples() ? seed : 0}}};
+           {"seed", draws_translations(options) ? seed : 0}}};
 }
 
 bool translate_training(const TranslationOptions& options, const TranslationRun& run,

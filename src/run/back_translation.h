@@ -22,6 +22,10 @@ namespace hone {
 void for_each_text(Record& record, const std::vector<std::string>& text_fields,
                    const std::function<void(std::string& text)>& take);
 
+// Whether each copy of a text is drawn anew, as one of the models is told to (do_sample).
+// Error(kModel) where a folder is not there.
+bool draws_translations(const TranslationOptions& options);
+
 // The file at `path` of what these models make of texts with this seed. Error(kModel) where a
 // folder is not there.
 TranslationFile open_translations(const TranslationOptions& options, int64_t seed,

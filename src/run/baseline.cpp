@@ -50,6 +50,18 @@ class LinearModel {
   at::Tensor weight_, bias_;
 };
 
+// The places of rows of the file: copies of a row stand behind it.
+std::vector<int64_t> places_of_rows(const SampleStore& samples) {
+  std::vector<int64_t> places;
+  int64_t last = -1;
+  for (int64_t i = 0; i < samples.size(); ++i) {
+    const int64_t record = samples.get(i).record;
+    if (record != last) places.push_back(i);
+    last = record;
+  }
+  return places;
+}
+
 // Targets alone: the network's own columns are not needed.
 Sample without_texts(Sample sample) {
   sample.streams.clear();
@@ -93,16 +105,15 @@ LinearBaseline linear_baseline(const RunConfig& config, const Prepared& prepared
   LinearBaseline baseline;
   baseline.split = config.data.tested().front();
   TfIdf features;
-  for (int64_t i = 0; i < data.train.size(); ++i) features.count(data.train.get(i));
+  const std::vector<int64_t> places = places_of_rows(data.train);
+  for (const int64_t place : places) features.count(data.train.get(place));
   features.finish(static_cast<size_t>(std::max<int64_t>(1, kMostWeights / outputs)));
   SparseRows x;
   std::vector<Sample> targets;
-  std::vector<int64_t> places;
-  for (int64_t i = 0; i < data.train.size(); ++i) {
-    Sample sample = data.train.get(i);
+  for (const int64_t place : places) {
+    Sample sample = data.train.get(place);
     features.append(sample, x);
     targets.push_back(without_texts(std::move(sample)));
-    places.push_back(i);
   }
   const at::NoGradGuard no_gradient;
   LinearModel model(features.width(), outputs);

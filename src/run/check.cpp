@@ -9,9 +9,7 @@ namespace {
 // saved.
 Estimate estimate_run(const RunConfig& config, const Prepared& prepared,
                       const SampleStore& samples) {
-  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                         static_cast<uint64_t>(config.train.seed),
-                                         config.data.clean, config.peft, config.start);
+  const auto pipeline = begin_pipeline(config, prepared);
   Estimate cost = estimate(*pipeline, samples.lengths(), config.train, config.regularisers);
   cost.seconds = measure_seconds_per_token(*pipeline, samples, config.train, config.regularisers) *
                  static_cast<double>(cost.tokens);

@@ -9,9 +9,11 @@
 #include <map>
 #include <memory>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "data/fingerprint.h"
 #include "models/layers/initialise.h"
+#include "run/merge.h"
 #include "tasks/pipeline.h"
 
 namespace hone {
@@ -31,6 +33,7 @@ struct Addend {
   std::unique_ptr<Pipeline> pipeline;
   Adapted adapted = {};
   Weights before = {}, after = {};
+  MergeProof proof = {};
 };
 
 Addend load_part(const AdapterShare& share) {
@@ -39,7 +42,7 @@ Addend load_part(const AdapterShare& share) {
     throw Error(ErrorKind::kModel, {share.folder}, "is no adapter's folder");
   part.adapted = *part.pipeline->adapted();
   part.before = copy_of(part.pipeline->network());
-  part.pipeline->merge_adapters();
+  part.proof = merge_proven(*part.pipeline, share.folder);
   part.after = copy_of(part.pipeline->network());
   return part;
 }
@@ -133,6 +136,17 @@ at::Tensor joined_value(const std::string& name, const std::vector<Addend>& part
          combined(std::move(values), weights, combination, hash_bytes(name));
 }
 
+// That each change is what its adapter does; their sum is a new model, which answers as none.
+Json proof_of(const std::vector<Addend>& parts, const Combination& combination) {
+  Json adapters = Json::array();
+  for (const Addend& part : parts) {
+    Json one = {{"adapter", part.share.folder}, {"weight", part.share.weight}};
+    one.update(part.proof.json());
+    adapters.push_back(one);
+  }
+  return {{"combination", combination.name}, {"adapters", adapters}};
+}
+
 void need_options(const std::vector<AdapterShare>& shares, const Combination& combination) {
   double total = 0;
   for (const AdapterShare& share : shares) total += share.weight;
@@ -169,6 +183,7 @@ void combine_adapters(const std::vector<AdapterShare>& shares, const Combination
     value.copy_(joined_value(name, parts, !is_in_full, combination));
   }
   whole.save(out);
+  write_file(out + "/merge_proof.json", to_text(proof_of(parts, combination), 2) + "\n");
 }
 
 }  // namespace hone

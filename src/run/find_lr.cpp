@@ -39,17 +39,24 @@ LineChart rates_chart(const FoundRate& found) {
   return chart;
 }
 
+void refuse_relative_steps(const RunConfig& config) {
+  if (config.train.has_relative_steps())
+    throw Error(
+        ErrorKind::kUsage, {config.path},
+        "train.optim_args.relative_step sets the rate of each step itself: there is none to "
+        "find");
+}
+
 }  // namespace
 
 FoundRate find_lr(const RunConfig& config, const FindRateOptions& search,
                   const std::atomic<bool>* stop_requested) {
+  refuse_relative_steps(config);
   use_threads(config.train.threads);
   resolve_device(config.train.device);
   Prepared prepared = prepare(config);
   const RunData data = encode_data(config, prepared);
-  const auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                         static_cast<uint64_t>(config.train.seed),
-                                         config.data.clean, config.peft, config.start);
+  const auto pipeline = begin_pipeline(config, prepared);
   return find_rate(*pipeline, data.train, config.train, config.regularisers, search,
                    stop_requested);
 }

@@ -12,7 +12,6 @@
 #include "run/run_inputs.h"
 #include "run/stages.h"
 #include "run/test_sets.h"
-#include "tasks/peft_folder.h"
 #include "tune/machine.h"
 #include "tune/metrics_log.h"
 #include "tune/tensorboard.h"
@@ -95,12 +94,7 @@ class Run {
     RunResult result;
     result.training.interrupted = data.is_interrupted;
     if (data.is_interrupted) return result;
-    result.pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
-                                       static_cast<uint64_t>(config_.train.seed),
-                                       config_.data.clean, config_.peft, config_.start);
-    if (!config_.adapter.empty())
-      continue_adapter(result.pipeline->network(), *result.pipeline->adapted(), *prepared.task,
-                       config_.adapter);
+    result.pipeline = begin_pipeline(config_, prepared);
     result.training = train(*result.pipeline, prepared.data, data, resumes);
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);
@@ -125,8 +119,9 @@ class Run {
     inputs.train = &data.train;
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
-      inputs.evaluate = [&] {
-        Evaluation evaluation = validate(pipeline, dataset, data);
+      inputs.evaluate = [&]() -> std::optional<std::pair<Report, double>> {
+        Evaluation evaluation = validate(pipeline, dataset, data, options_.stop_requested);
+        if (evaluation.is_interrupted) return std::nullopt;
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
     }
@@ -165,10 +160,12 @@ class Run {
     return chosen;
   }
 
-  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
+  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
+                      const std::atomic<bool>* stop = nullptr) {
     dataset.refuse_changed("validation");
-    return pipeline.evaluate(data.tested.at("validation").all(),
-                             {.max_tokens = max_tokens(pipeline)}, nullptr);
+    PredictOptions options{.max_tokens = max_tokens(pipeline)};
+    if (stop != nullptr) options.is_stopped = [stop] { return stop->load(); };
+    return pipeline.evaluate(data.tested.at("validation").all(), options, nullptr);
   }
 
   int64_t max_tokens(const Pipeline& pipeline) const {

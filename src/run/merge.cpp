@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -33,33 +34,13 @@ bool does_write(const std::string& task_type) {
   return task_type == "CAUSAL_LM" || task_type == "SEQ_2_SEQ_LM";
 }
 
-// Whether a checkpoint has a weight of this name for the network below the head.
-bool is_of_backbone(const std::string& name, const Backbone& backbone) {
-  const ModelConfig& config = backbone.config();
-  const std::string first = name.substr(0, name.find('.'));
-  return config.is_bare ? backbone.named_children().contains(first) : first == config.base_prefix;
-}
-
-// Of a weight in PEFT's file; beside virtual tokens the second part is left out. "": an adapter's
-// as one weight.
-std::string name_in_network(const std::string& full) {
-  for (const std::string_view before : {"base_model.model.", "base_model."}) {
-    if (full.starts_with(before)) return full.substr(before.size());
-  }
-  return "";
-}
-
 // A head whose task nobody knows: its weights go through as they are, its outputs are the hidden
 // states.
 class KeptHead : public Head {
  public:
-  // `weights`: an adapter's, under PEFT's names.
-  KeptHead(const StateDict& weights, const Backbone& backbone) {
+  explicit KeptHead(const StateDict& weights) {
     std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
-    for (const auto& [full, value] : weights) {
-      const std::string name = name_in_network(full);
-      if (name.empty()) continue;
-      if (is_of_backbone(name, backbone)) continue;
+    for (const auto& [name, value] : weights) {
       const size_t dot = name.rfind('.');
       const std::string path = dot == std::string::npos ? "" : name.substr(0, dot);
       auto& module = modules[path];
@@ -103,16 +84,34 @@ std::vector<Sample> random_samples(const ModelConfig& config) {
   return samples;
 }
 
+// Whatever a head gives for texts; what it gives for all of a batch are weights of its own.
 std::vector<at::Tensor> outputs_of(Network& network) {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> outputs;
-  for (const Sample& sample : random_samples(network.backbone().config()))
-    outputs.push_back(network.forward(collate({sample}, {sample.record}, 0)));
+  for (const Sample& sample : random_samples(network.backbone().config())) {
+    const Outputs given = network.forward(collate({sample}, {sample.record}, 0));
+    for (const Output& one : given.all()) {
+      if (one.row_of != RowOf::kBatch && one.values.numel() > 0) outputs.push_back(one.values);
+    }
+  }
   return outputs;
 }
 
 double largest(const at::Tensor& x) { return x.abs().max().item<double>(); }
 
+// What is no number compares with nothing: it would count as equal.
+void require_finite(const std::vector<at::Tensor>& outputs, const std::string& of,
+                    const std::string& adapter) {
+  for (const at::Tensor& one : outputs) {
+    if (!std::isfinite(largest(one)))
+      throw Error(ErrorKind::kModel, {adapter},
+                  fmt::format("{} are nan or infinite for a text of random tokens: weights of the "
+                              "adapter, or of its base model, are too large. Nothing was written",
+                              of));
+  }
+}
+
+// Of outputs that are numbers.
 double largest_difference(const std::vector<at::Tensor>& one,
                           const std::vector<at::Tensor>& other) {
   double difference = 0;
@@ -121,12 +120,15 @@ double largest_difference(const std::vector<at::Tensor>& one,
   return difference;
 }
 
-// Compares what the network gives before and after `merge`.
-MergeProof compared(Network& network, const std::string& of, const std::function<void()>& merge) {
+// Compares what the network gives before and after `merge`. Error(kModel) where that is no number.
+MergeProof compared(Network& network, const std::string& adapter, const std::string& of,
+                    const std::function<void()>& merge) {
   network.eval();
   const auto before = outputs_of(network);
+  require_finite(before, of + " with the adapter beside the model", adapter);
   merge();
   const auto after = outputs_of(network);
+  require_finite(after, of + " of the merged model", adapter);
   MergeProof proof{
       .rows = kRows, .of = of, .largest_difference = largest_difference(before, after)};
   for (const at::Tensor& one : before)
@@ -148,6 +150,8 @@ double difference_from_training(const std::string& adapter, const std::string& p
                                 Network& in_full) {
   const auto trained = Pipeline::load(adapter, {}, part);
   const auto of_full = outputs_of(in_full), of_trained = outputs_of(trained->network());
+  require_finite(of_full, "logits beside the full base model", adapter);
+  require_finite(of_trained, "logits beside the base model of the training", adapter);
   const double difference = largest_difference(of_full, of_trained);
   log_info(
       "{}: it was trained beside a base model in {}, and is merged into the full weights: logits "
@@ -163,8 +167,7 @@ MergeProof merge_trained(const std::string& adapter, const std::string& out,
   std::optional<double> from_training;
   if (read_manifest(adapter).contains(kBaseForm))
     from_training = difference_from_training(adapter, part, pipeline->network());
-  MergeProof proof = compared(pipeline->network(), "logits", [&] { pipeline->merge_adapters(); });
-  require_same(proof, adapter);
+  MergeProof proof = merge_proven(*pipeline, adapter);
   proof.from_training = from_training;
   pipeline->save(out);
   return proof;
@@ -248,10 +251,11 @@ MergeProof merge_foreign(const std::string& adapter, const std::string& out) {
   config.compare_with(folder.base_weights, folder.base);
   config.sentence_head.uses_pooler &= has_pooler(folder.base_weights) || has_pooler(folder.weights);
   const std::shared_ptr<Backbone> backbone = make_backbone(config);
-  Network network(backbone, std::make_shared<KeptHead>(folder.weights, *backbone));
+  Network network(backbone, std::make_shared<KeptHead>(head_weights(folder, *backbone)));
   load_adapter(network, folder);
   refuse_tied_table(folder, network);
-  const MergeProof proof = compared(network, "hidden states", [&] { merge_adapters(network); });
+  const MergeProof proof =
+      compared(network, adapter, "hidden states", [&] { merge_adapters(network); });
   require_same(proof, adapter);
   fs::create_directories(out);
   write_file(out + "/config.json",
@@ -273,6 +277,13 @@ Json MergeProof::json() const {
                {"largest_value", largest_value}};
   if (from_training) json["from_training"] = *from_training;
   return json;
+}
+
+MergeProof merge_proven(Pipeline& pipeline, const std::string& adapter) {
+  MergeProof proof =
+      compared(pipeline.network(), adapter, "logits", [&] { pipeline.merge_adapters(); });
+  require_same(proof, adapter);
+  return proof;
 }
 
 namespace {

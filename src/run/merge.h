@@ -8,6 +8,8 @@
 
 namespace hone {
 
+class Pipeline;
+
 struct MergeProof {
   int64_t rows = 0;  // texts of random tokens
   std::string of;    // what was compared: "logits", or "hidden states" without a task
@@ -18,6 +20,10 @@ struct MergeProof {
 
   Json json() const;
 };
+
+// Merges what hone loaded from the folder `adapter`: a plain model from now on. Error(kModel) where
+// it answers otherwise then.
+MergeProof merge_proven(Pipeline& pipeline, const std::string& adapter);
 
 // `adapter`: a folder that hone or Hugging Face PEFT saved. Writes the merged model into the new
 // folder `out`, and merge_proof.json beside its files. `part`: of several tasks the one that the

@@ -1,5 +1,6 @@
 #include "run/one_run.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/file.h"
@@ -34,6 +35,11 @@ std::optional<Json> report_in(const RunConfig& config) {
                 "since). Name another folder, or remove that one.");
   if (!RunFolder::is_finished(config.output_dir, /*gives_report=*/true)) return std::nullopt;
   return read_json(config.output_dir + "/report.json", ErrorKind::kUsage);
+}
+
+bool is_greater_better(const Json& report, const std::string& metric) {
+  const Json less = report.value("less_is_better", Json::array());
+  return std::find(less.begin(), less.end(), Json(metric)) == less.end();
 }
 
 OneRun run_or_take(const RunConfig& config, const RunOptions& options,

@@ -19,6 +19,9 @@ struct OneRun {
   bool interrupted = false;
 };
 
+// Whether a run's report.json says that greater values of a metric are better.
+bool is_greater_better(const Json& report, const std::string& metric);
+
 // The report of a run that has ended; nothing of another. Error(kUsage) where the folder holds a
 // run of another configuration.
 std::optional<Json> report_in(const RunConfig& config);

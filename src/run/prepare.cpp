@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "run/audit.h"
 #include "run/back_translation.h"
+#include "tasks/peft_folder.h"
 #include "tune/train_options.h"
 
 namespace hone {
@@ -80,7 +81,7 @@ void add_training(std::vector<Sample>& samples, const Record& record, int64_t in
 
 // Copies of rows that are not among the samples.
 struct LeftOut {
-  int64_t alike = 0;   // the translation is the row itself
+  int64_t alike = 0;   // the copy is the row itself
   int64_t failed = 0;  // the task cannot encode them
 
   std::string text() const {
@@ -90,6 +91,15 @@ struct LeftOut {
     return out;
   }
 };
+
+void tell_copies(int64_t rows, int64_t copies, const LeftOut& left_out) {
+  log_info("augmented: {} training rows with {} each{}", rows,
+           copies == 1 ? "a copy" : fmt::format("{} copies", copies), left_out.text());
+  if (rows > 0 && left_out.alike == rows * copies)
+    log_warn(
+        "augment: every copy is as its row, so that there is none: the texts have no words beside "
+        "labels, or \"by\" cannot change them (a lexicon of another language)");
+}
 
 // The copies of a row that the run asks for.
 void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Record& record,
@@ -105,10 +115,22 @@ void add_copies(const Augmenter& augmenter, const Prepared& prepared, const Reco
   }
 }
 
+// Those that nothing makes differ are refused once the models are there to say so.
+void refuse_equal_copies(const AugmentOptions& augment, const std::string& config) {
+  if (augment.copies == 1 || !augment.by.empty() || draws_translations(*augment.translation))
+    return;
+  throw Error(ErrorKind::kUsage, {config},
+              fmt::format("augment.copies is {}, but they would all be alike: a translation is "
+                          "drawn with do_sample: true (in there_task or back_task, or in a model's "
+                          "generation_config.json)",
+                          augment.copies));
+}
+
 // Nothing where none are asked for, or where it was stopped.
 std::optional<TranslationFile> translations_of(const RunConfig& config, const Prepared& prepared,
                                                const Translating& translating, RunData& data) {
   const AugmentOptions& augment = *config.augment;
+  refuse_equal_copies(augment, config.path);
   TranslationFile file = open_translations(*augment.translation, augment.seed, translating.file);
   const TranslationRun run{
       .copies = augment.copies,
@@ -139,9 +161,7 @@ void encode_training(const RunConfig& config, Prepared& prepared,
     if (augmenter) add_copies(*augmenter, prepared, encoded.record, index, data, left_out);
   });
   if (augmenter)
-    log_info("augmented: {} training rows with {} each{}", data.places.size(),
-             augmenter->copies() == 1 ? "a copy" : fmt::format("{} copies", augmenter->copies()),
-             left_out.text());
+    tell_copies(static_cast<int64_t>(data.places.size()), augmenter->copies(), left_out);
   if (config.augment && config.augment->translation && !translating)
     log_info("augmented: no text is translated here, copies are counted as long as their rows");
   data.train.seal();
@@ -175,6 +195,15 @@ Prepared prepare(const RunConfig& config) {
   check_run(config, prepared);
   tell_idle("task", task->idle_options());
   return prepared;
+}
+
+std::unique_ptr<Pipeline> begin_pipeline(const RunConfig& config, const Prepared& prepared) {
+  auto pipeline = Pipeline::create(prepared.model_folder, prepared.tokenizer, prepared.task,
+                                   static_cast<uint64_t>(config.train.seed), config.data.clean,
+                                   config.peft, config.start);
+  if (!config.adapter.empty())
+    continue_adapter(pipeline->network(), *pipeline->adapted(), *prepared.task, config.adapter);
+  return pipeline;
 }
 
 void check_run(const RunConfig& config, const Prepared& prepared) {

@@ -26,6 +26,8 @@ struct Prepared {
 };
 
 Prepared prepare(const RunConfig& config);
+// The model that a run begins with: a pre-trained one, or an adapter that goes on beside its base.
+std::unique_ptr<Pipeline> begin_pipeline(const RunConfig& config, const Prepared& prepared);
 // What a configuration must be beside the data, told of again where they were prepared for another
 // one. `prepare` has called it. Error(kUsage) for dropout that the model does not know, and for
 // steps that could teach nothing.

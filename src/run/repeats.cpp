@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 
 struct Spread {
   std::vector<double> values;  // by run
+  bool greater_is_better = true;
 
   double mean() const {
     double sum = 0;
@@ -50,7 +51,9 @@ Spreads spreads_of(const std::vector<OneRun>& runs) {
     if (run.report.is_null()) continue;
     for (const auto& [name, value] : run.report.at("metrics").items()) {
       if (!value.is_number()) continue;
-      spread_named(name, spreads).values.push_back(value.get<double>());
+      Spread& spread = spread_named(name, spreads);
+      spread.values.push_back(value.get<double>());
+      spread.greater_is_better = is_greater_better(run.report, name);
     }
   }
   return spreads;
@@ -187,7 +190,7 @@ Report repeats_report(const RunConfig& config, const std::vector<OneRun>& runs) 
   }
   const Spreads spreads = spreads_of(runs);
   for (const auto& [name, spread] : spreads) {
-    report.metrics.push_back({name, spread.mean(), true, {}, {}});
+    report.metrics.push_back({name, spread.mean(), spread.greater_is_better, {}, {}});
     if (name == report.metric) report.score = spread.mean();
   }
   report.found = findings_of(runs);

@@ -42,8 +42,8 @@ void check_entry_name(const Config& entry, const std::string& name,
 }
 
 // A list that speaks of $DATA must be told what that is.
-void replace_data(Config& root, const std::string& text, const SuiteOptions& options) {
-  if (text.find(kData) == std::string::npos) return;
+void replace_data(Config& root, const SuiteOptions& options) {
+  if (to_text(root.plain()).find(kData) == std::string::npos) return;
   if (options.data.empty())
     throw Error(ErrorKind::kUsage, {options.list},
                 "its data lie in $DATA; name that folder with --data FOLDER");
@@ -135,9 +135,8 @@ class SuiteRunner {
 }  // namespace
 
 Suite read_suite(const SuiteOptions& options) {
-  const std::string text = read_file(options.list, ErrorKind::kUsage);
-  Config root = Config::parse(text, options.list);
-  replace_data(root, text, options);
+  Config root = Config::parse(read_file(options.list, ErrorKind::kUsage), options.list);
+  replace_data(root, options);
   Suite suite;
   suite.name = root.get("name", fs::path(options.list).stem().string());
   std::set<std::string> names;

@@ -124,7 +124,7 @@ void add_scores(const SweepState& state, const SweepResult& result, Report& repo
   report.n = read.value("used", int64_t{0});
   if (own.value("split", "") != "test" || !own.at("score").is_number()) return;
   const std::string metric = own.at("metric").get<std::string>();
-  Metric test{"test_" + metric, own["score"].get<double>()};
+  Metric test{"test_" + metric, own["score"].get<double>(), is_greater_better(own, metric)};
   const Json interval = own.value("intervals", Json::object()).value(metric, Json());
   if (interval.is_array())
     test.interval = Interval{interval.at(0).get<double>(), interval.at(1).get<double>()};

@@ -1,13 +1,9 @@
 #include "run/translation_options.h"
 
-#include <algorithm>
-
 #include "tasks/seq2seq/options.h"
 
 namespace hone {
 namespace {
-
-constexpr const char* kSamples = "do_sample=true";
 
 // The keys of a section of task options as "key=value". They stay the section's own: what it does
 // not name is the saved model's, not a default.
@@ -26,13 +22,6 @@ std::vector<std::string> read_task_options(Config& section) {
 }
 
 }  // namespace
-
-bool TranslationOptions::samples() const {
-  const auto draws = [](const Model& model) {
-    return std::find(model.task.begin(), model.task.end(), kSamples) != model.task.end();
-  };
-  return draws(there) || draws(back);
-}
 
 TranslationOptions TranslationOptions::read(Config& section) {
   TranslationOptions options;

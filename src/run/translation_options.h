@@ -17,8 +17,6 @@ struct TranslationOptions {
   Model there, back;
   std::string cache;  // a file; "": in the run's folder
 
-  bool samples() const;  // whether each copy is drawn anew
-
   // Error(kUsage) at its place for what cannot be.
   static TranslationOptions read(Config& section);
 };

@@ -78,6 +78,7 @@ std::vector<RowWriter::Asked> RowWriter::encode() {
   std::vector<EncodeOutcome> encoded =
       encode_records(records, pipeline_.task(), pipeline_.tokenizer(), /*with_targets=*/false);
   for (size_t i = 0; i < encoded.size(); ++i) {
+    if (encoded[i].truncated) written_.answered.add_truncated(records[i]);
     if (encoded[i].failure)
       chunk_[places[i]].error = encoded[i].failure;
     else

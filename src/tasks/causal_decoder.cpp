@@ -59,6 +59,7 @@ int64_t CausalDecoder::max_positions() const {
   return backbone.config().max_positions - backbone.positions_taken();
 }
 
+// Nothing takes any; see may_keep.
 int64_t TurnDecoder::max_positions() const { return network_.backbone().config().max_positions; }
 
 void CausalDecoder::select(std::span<const int64_t> sequences) {
@@ -101,7 +102,7 @@ at::Tensor CausalDecoder::next(const std::vector<NewTokens>& sequences) {
 }
 
 bool TurnDecoder::may_keep(const Network& network) {
-  return network.backbone().prefix() == nullptr && !network.backbone().config().encoder_decoder;
+  return network.backbone().positions_taken() == 0 && !network.backbone().config().encoder_decoder;
 }
 
 // The prompt's tokens behind those that are known; the last one at least, whose logits are asked

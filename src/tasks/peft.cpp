@@ -58,6 +58,12 @@ bool is_within_any(const std::string& name, const std::vector<std::string>& modu
                      [&](const std::string& module) { return is_within(name, module); });
 }
 
+// As the family's checkpoints, and so PEFT, call a module.
+std::string bare_name(const std::string& name, const ModelConfig& config) {
+  const std::string prefix = config.base_prefix + ".";
+  return config.is_bare && name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+}
+
 void add_once(std::vector<std::string>& list, const std::string& name) {
   if (std::find(list.begin(), list.end(), name) == list.end()) list.push_back(name);
 }
@@ -124,20 +130,27 @@ bool is_free_layer(const std::string& name, const torch::nn::Module& module,
          module.as<LinearImpl>() != nullptr;
 }
 
-// Linear layers of the backbone that are not trained in full.
-void attach_to_layers(const PeftOptions& options, const Modules& modules, const std::string& prefix,
+// Linear layers of the backbone that are not trained in full. Options and files know them by their
+// bare names.
+void attach_to_layers(const PeftOptions& options, const Modules& modules, const ModelConfig& config,
                       uint64_t seed, Adapted& adapted) {
   std::vector<std::string> linear, others;
+  std::map<std::string, std::string> full;
   for (const auto& [name, module] : modules) {
-    (is_free_layer(name, *module, prefix, adapted) ? linear : others).push_back(name);
+    const bool is_free = is_free_layer(name, *module, config.base_prefix, adapted);
+    const std::string bare = bare_name(name, config);
+    (is_free ? linear : others).push_back(bare);
+    if (is_free) full[bare] = name;
   }
-  adapted.targets = options.targets.among(linear, others);
+  const std::vector<std::string> targets = options.targets.among(linear, others);
   adapted.names = {"." + options.method.name, "", "base_model.model."};
   for (const auto& [key, names] : options.method.layer_options)
-    adapted.options[key] = adapted.saved_options[key] = meant_by(names, adapted.targets);
-  for (const std::string& name : adapted.targets) {
+    adapted.options[key] = adapted.saved_options[key] = meant_by(names, targets);
+  for (const std::string& bare : targets) {
+    const std::string& name = full.at(bare);
+    adapted.targets.push_back(name);
     auto* layer = modules.at(name)->as<LinearImpl>();
-    const AdapterSite site{name, *layer, hash_bytes(name), seed};
+    const AdapterSite site{bare, *layer, hash_bytes(name), seed};
     layer->attach(options.method.name, options.method.make(site));
   }
 }
@@ -185,9 +198,17 @@ void require_positions(const PeftOptions& options, const ModelConfig& config) {
                   options.positions_taken(), config.max_positions));
 }
 
-std::vector<int32_t> ids_of(const std::string& text, const Tokenizer* tokenizer) {
+// Of the text that the option `key` gives; none where it gives none, or where nobody needs them.
+// Error(kUsage) for a text without tokens, which weights cannot begin as.
+std::vector<int32_t> ids_of(const char* key, const std::string& text, const Tokenizer* tokenizer) {
   if (text.empty() || tokenizer == nullptr) return {};
-  return tokenizer->post_process(tokenizer->encode(text)).ids;
+  const auto tokens = tokenizer->encode(text);
+  if (tokens.ids.empty())
+    throw Error(ErrorKind::kUsage,
+                fmt::format("\"{}\" is \"{}\", in which the tokenizer finds no token to begin "
+                            "with: name a text with words",
+                            key, text));
+  return tokenizer->post_process(tokens).ids;
 }
 
 std::vector<int64_t> over_and_over(const std::vector<int32_t>& ids, int64_t length) {
@@ -224,6 +245,10 @@ void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer
   Backbone& backbone = network.backbone();
   const ModelConfig& config = backbone.config();
   const std::optional<KeyValueShape> shape = backbone.prefix_shape();
+  if (!shape && config.encoder_decoder)
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("prefix_tuning is for networks of one stream; {} has two", config.model_type));
   if (!shape)
     throw Error(ErrorKind::kUsage,
                 fmt::format("prefix_tuning needs attention to every token by content and position "
@@ -231,7 +256,8 @@ void attach_prefix(const PeftOptions& options, Network& network, const Tokenizer
                             config.model_type));
   require_positions(options, config);
   const auto prefix = std::make_shared<Prefix>(*options.method.prefix, *shape, mix(seed, 17));
-  const std::vector<int32_t> text = ids_of(options.method.prefix->init_text, tokenizer);
+  const std::vector<int32_t> text =
+      ids_of("prefix_init_text", options.method.prefix->init_text, tokenizer);
   if (!text.empty())
     prefix->begin_as(keys_and_values_of(over_and_over(text, prefix->length()), backbone, *shape));
   backbone.set_prefix(prefix);
@@ -256,7 +282,8 @@ void attach_prompt(const PeftOptions& options, Network& network, const Tokenizer
   require_positions(options, config);
   const SoftPromptOptions& prompt = *options.method.prompt;
   backbone.set_prompt(std::make_shared<SoftPrompt>(
-      prompt, backbone.word_table(), ids_of(prompt.init_text, tokenizer), mix(seed, 17)));
+      prompt, backbone.word_table(), ids_of("prompt_tuning_init_text", prompt.init_text, tokenizer),
+      mix(seed, 17)));
   adapted.targets = {config.base_prefix};
   adapted.names = {".prompt_encoder", "", "base_model.", "prompt_embeddings"};
   Json& saved = adapted.saved_options;
@@ -272,7 +299,9 @@ void choose_own(const PeftOptions& options, const Network& network, const Module
     const std::string module = name.substr(0, name.rfind('.'));
     const bool is_free =
         is_within(name, config.base_prefix) && !is_within_any(name, adapted.modules_to_save);
-    if (!is_free || !options.method.trains({name, *modules.at(module), config})) continue;
+    if (!is_free) continue;
+    const OwnWeight weight{name, *modules.at(module), config, bare_name(module, config)};
+    if (!options.method.trains(weight)) continue;
     if (options.method.peft_type.empty())
       adapted.own.push_back(name);
     else
@@ -289,7 +318,7 @@ void attach(const PeftOptions& options, Network& network, const Modules& modules
             const Tokenizer* tokenizer, uint64_t seed, Adapted& adapted) {
   const ModelConfig& config = network.backbone().config();
   if (options.method.make)
-    attach_to_layers(options, modules, config.base_prefix, seed, adapted);
+    attach_to_layers(options, modules, config, seed, adapted);
   else if (options.method.make_for_block)
     attach_to_blocks(options, modules, config, seed, adapted);
   else if (options.method.prefix)
@@ -365,6 +394,21 @@ void refuse_frozen_module(const std::string& name, const LinearImpl& layer) {
                           name));
 }
 
+// Keys of PEFT's that ask for what is so anyway. Error(kUsage) at their place for what is not.
+void read_settled_keys(Config& section) {
+  const std::string bias = section.has("bias") ? section.get("bias", "none") : "none";
+  if (bias != "none")
+    throw section.error("bias",
+                        fmt::format("\"bias\" is {}; no bias is trained beside an adapter (none). "
+                                    "peft_type: bitfit trains the biases alone",
+                                    bias));
+  if (section.has("inference_mode") && section.get("inference_mode", false))
+    throw section.error("inference_mode",
+                        "\"inference_mode\" is true: nothing would be trained. Leave it out; hone "
+                        "predict answers with an adapter");
+  if (section.has("fan_in_fan_out")) section.get("fan_in_fan_out", false);  // the family says it
+}
+
 }  // namespace
 
 BaseForm read_base_form(Config& section) {
@@ -379,7 +423,10 @@ BaseForm read_base_form(Config& section) {
 
 PeftOptions PeftOptions::read(Config& section) {
   PeftOptions options{.method = read_method(section)};
-  if (options.method.make) options.targets = Targets::read(section);
+  read_settled_keys(section);
+  if (section.has("task_type")) options.task_type = section.get("task_type", "");
+  options.task_type_where = section.where("task_type");
+  if (options.method.make) options.targets = Targets::read(section, options.method.usual_targets);
   options.modules_to_save = section.get("modules_to_save", std::vector<std::string>{});
   options.where = section.where("peft_type");
   options.base_form = read_base_form(section);
@@ -393,6 +440,11 @@ PeftOptions PeftOptions::read(Config& section) {
 void PeftOptions::allow_idle_names() {
   allows_idle_names = true;
   targets.allow_idle_names();
+}
+
+bool PeftOptions::trains_in_full(const std::string& name) const {
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& wanted) { return is_within_end(name, wanted); });
 }
 
 int64_t PeftOptions::positions_taken() const {
@@ -411,11 +463,13 @@ Json Adapted::json() const {
 }
 
 Json Adapted::saved_json() const {
-  Json json = {{"peft_type", peft_type}, {"target_modules", targets}};
-  json["modules_to_save"] = modules_to_save;
+  Json json = {{"peft_type", peft_type}};
   json.update(saved_options);
-  json["target_modules"] = Json::array();
-  for (const std::string& target : targets) json["target_modules"].push_back(names.bare(target));
+  for (const auto& [key, modules] :
+       {std::pair("target_modules", &targets), std::pair("modules_to_save", &modules_to_save)}) {
+    json[key] = Json::array();
+    for (const std::string& module : *modules) json[key].push_back(names.bare(module));
+  }
   if (!names.whole_in_file.empty()) json.erase("target_modules");
   return json;
 }
@@ -465,11 +519,9 @@ std::function<void(const std::string& weight)> keep_base_while_loading(const Net
   std::map<std::string, LinearImpl*> layers;
   for (const auto& item : network.named_modules("", /*include_self=*/false)) {
     auto* layer = item.value()->as<LinearImpl>();
-    const bool is_trained =
-        std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
-                    [&](const std::string& wanted) { return is_within_end(item.key(), wanted); });
     const bool is_of_base = is_within(item.key(), network.backbone().config().base_prefix);
-    if (layer != nullptr && is_of_base && !is_trained && layer->owns_weight())
+    if (layer != nullptr && is_of_base && !options.trains_in_full(item.key()) &&
+        layer->owns_weight())
       layers.emplace(item.key() + ".weight", layer);
   }
   return

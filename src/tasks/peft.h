@@ -22,13 +22,16 @@ struct PeftOptions {
   std::vector<std::string> modules_to_save = {};  // trained in full, beside the head
   std::string base = {};                          // what adapter_config.json calls the base model
   BaseForm base_form = {};                        // of its linear layers that stay as they are
-  Where where = {};
+  std::string task_type = {};                     // PEFT's name of the task; "": not said
+  Where where = {}, task_type_where = {};
   bool allows_idle_names = false;
 
   // Names and rules are those of Hugging Face PEFT. Error(kUsage) at its place.
   static PeftOptions read(Config& section);
   // Another program's: its lists may hold names of other models.
   void allow_idle_names();
+  // Whether modules_to_save holds a module, or what a weight is of.
+  bool trains_in_full(const std::string& name) const;
   // Positions of a sequence that the method takes for itself.
   int64_t positions_taken() const;
 };

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -27,20 +28,27 @@ constexpr const char* kBaseOfLibrary = "model_name";  // of the adapters library
 
 // Keys that say how an adapter was begun, or nothing about its weights.
 constexpr const char* kAsideKeys[] = {
-    kBaseModel,         "auto_mapping",  "revision",          "task_type",
-    "inference_mode",   "peft_version",  "megatron_core",     "loftq_config",
-    "runtime_config",   "bias",          "init_lora_weights", "qalora_group_size",
-    "init_ia3_weights", "fan_in_fan_out"};
+    kBaseModel,         "auto_mapping",   "revision",          "task_type",
+    "inference_mode",   "peft_version",   "megatron_core",     "loftq_config",
+    "runtime_config",   "bias",           "init_lora_weights", "qalora_group_size",
+    "init_ia3_weights", "fan_in_fan_out", "eva_config",        "corda_config",
+    "lora_ga_config"};
 // PEFT's P-tuning: a network makes virtual tokens. A folder holds what it made of them, so that
 // they are prompt_tuning's, and these keys say nothing more.
 constexpr const char* kPTuning = "P_TUNING";
 constexpr const char* kPTuningKeys[] = {"encoder_reparameterization_type", "encoder_hidden_size",
                                         "encoder_num_layers", "encoder_dropout"};
 // Beginnings that change the base model's weights too.
-constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "mica"};
+constexpr const char* kChangedBase[] = {"pissa", "olora", "loftq", "corda", "lora_ga", "mica"};
 
 std::string file_in(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
+}
+
+std::string small_letters_of(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
 }
 
 bool says_nothing(const Json& value) {
@@ -59,7 +67,7 @@ void refuse_unsupported(const Json& config, const std::string& path) {
                               config["bias"].dump()));
   const Json begun = config.value("init_lora_weights", Json(true));
   for (const char* name : kChangedBase) {
-    if (begun.is_string() && begun.get<std::string>().starts_with(name))
+    if (begun.is_string() && small_letters_of(begun.get<std::string>()).starts_with(name))
       refuse_folder(
           path, fmt::format("\"init_lora_weights\" is {}: the base model's weights were changed "
                             "with it. Convert the adapter (PEFT: save_pretrained(…, "
@@ -104,11 +112,40 @@ constexpr std::pair<const char*, const char*> kPeftTasks[] = {
     {"SEQ_2_SEQ_LM", "ForConditionalGeneration"},
     {"SEQ_2_SEQ_LM", "MTModel"}};
 
+constexpr const char* kFeatures = "FEATURE_EXTRACTION";  // of any other
+
 Json task_type_of(const std::string& architecture) {
   for (const auto& [type, end] : kPeftTasks) {
     if (architecture.ends_with(end)) return type;
   }
   return nullptr;
+}
+
+// What names of modules in a file begin with; beside virtual tokens the second part is left out,
+// and the adapters library has neither.
+constexpr std::string_view kBeforeNames[] = {"base_model.model.", "base_model."};
+
+// What an adapter adds to a module, below its name.
+constexpr const char* kAdapterParts[] = {".lora_", ".ia3_", ".ln_tuning_layers.", ".base_layer."};
+
+std::string name_in_checkpoint(const std::string& full) {
+  for (const std::string_view before : kBeforeNames) {
+    if (full.starts_with(before)) return full.substr(before.size());
+  }
+  return full;
+}
+
+// Of a file's weight; "prompt_embeddings", a whole adapter, is none.
+bool is_of_head(const std::string& full, const Backbone& backbone) {
+  if (full.find('.') == std::string::npos) return false;
+  const ModelConfig& config = backbone.config();
+  const std::string name = name_in_checkpoint(full), first = name.substr(0, name.find('.'));
+  return config.is_bare ? !backbone.named_children().contains(first) : first != config.base_prefix;
+}
+
+bool is_adapter_part(const std::string& name) {
+  return std::any_of(std::begin(kAdapterParts), std::end(kAdapterParts),
+                     [&](const char* part) { return name.find(part) != std::string::npos; });
 }
 
 StateDict read_adapter_weights(const std::string& folder) {
@@ -240,6 +277,78 @@ void take_base(Network& network, const AdapterFolder& folder, const std::set<std
   keep_base_in(own, network, adapted);
 }
 
+bool has_head_for(const Task& task, const std::string& folder) {
+  return std::filesystem::exists(file_in(folder, "config.json")) &&
+         task.can_continue(ModelConfig::load(folder));
+}
+
+void refuse_missing(const LoadReport& report, const std::string& folder) {
+  if (report.missing.empty()) return;
+  refuse_folder(
+      folder, fmt::format("{} missing from the adapter's weights ({})",
+                          count_of(report.missing.size(), "weight"), first_names(report.missing)));
+}
+
+void refuse_adapted_head(const std::string& name, const std::string& folder) {
+  refuse_folder(folder,
+                fmt::format("the adapter changes a layer of the model's head ({}); only those of "
+                            "the network below the head have one here. Merge it with PEFT "
+                            "(merge_and_unload), or train one with other target_modules",
+                            name));
+}
+
+// What a run that goes on with an adapter has of its file, by the file's names. A module of the
+// backbone that neither the base model nor the file has (a pooler) is as fresh as the head.
+std::vector<std::pair<std::string, at::Tensor>> weights_to_continue(Network& network,
+                                                                    const Adapted& adapted,
+                                                                    const PeftOptions& options,
+                                                                    const StateDict& weights,
+                                                                    bool takes_head) {
+  const ModelConfig& config = network.backbone().config();
+  std::vector<std::pair<std::string, at::Tensor>> wanted;
+  for (const auto& [name, value] : network.trained_weights()) {
+    const std::string in_file = adapted.file_name(name);
+    const bool is_kept = name.starts_with(config.base_prefix + ".") &&
+                         (options.trains_in_full(name) || weights.contains(in_file));
+    if (takes_head || adapted.is_of_adapter(name) || is_kept)
+      wanted.emplace_back(in_file, config.stored(name, value));
+  }
+  return wanted;
+}
+
+// Whether the network has the module that a weight of a file belongs to.
+bool has_module_of(const std::string& name, const Network& network, const Adapted& adapted) {
+  const auto weights = network.weights();
+  return std::any_of(weights.begin(), weights.end(), [&](const auto& weight) {
+    const std::string own = adapted.file_name(weight.first);
+    const std::string module = own.substr(0, own.rfind('.') + 1);
+    return !module.empty() && name.starts_with(module);
+  });
+}
+
+// Weights that nothing took: those of a head that does not go on, and of modules that the task has
+// no use for (a pooler). What else they change would be lost.
+void settle_unexpected(const LoadReport& report, const Network& network, const Adapted& adapted,
+                       const std::string& folder, bool takes_head) {
+  std::vector<std::string> refused, left_out;
+  for (const std::string& name : report.unexpected) {
+    const bool is_of_a_head = is_of_head(name, network.backbone());
+    if (is_of_a_head && !takes_head) continue;
+    if (is_of_a_head && is_adapter_part(name)) refuse_adapted_head(name, folder);
+    (has_module_of(name, network, adapted) ? refused : left_out).push_back(name);
+  }
+  if (!refused.empty())
+    refuse_folder(folder,
+                  fmt::format("the adapter changes layers that have none here: {} of its weights "
+                              "would be lost ({})",
+                              refused.size(), first_names(refused)));
+  if (!left_out.empty())
+    log_warn(
+        "{}: this task's network lacks modules that the adapter has weights for ({}); they "
+        "are left out",
+        folder, first_names(left_out));
+}
+
 }  // namespace
 
 bool is_adapter_folder(const std::string& folder) {
@@ -267,26 +376,31 @@ void continue_adapter(Network& network, const Adapted& adapted, const Task& task
                       const std::string& folder) {
   const std::string path = file_in(folder, kAdapterConfig);
   const Json config = read_adapter_config(path);
-  const bool takes_head = std::filesystem::exists(file_in(folder, "config.json")) &&
-                          task.can_continue(ModelConfig::load(folder));
-  std::vector<std::pair<std::string, at::Tensor>> parameters;
-  for (const auto& [name, value] : network.trained_weights()) {
-    if (takes_head || adapted.is_of_adapter(name))
-      parameters.emplace_back(adapted.file_name(name),
-                              network.backbone().config().stored(name, value));
-  }
+  const bool keeps_head = network.head().is_of_base(),
+             takes_head = keeps_head || has_head_for(task, folder);
   if (std::filesystem::exists(manifest_path(folder)))
     check_base(read_manifest(folder), adapted, folder);
   const StateDict weights = is_library_config(config) ? read_library_weights(folder, config)
                                                       : read_adapter_weights(folder);
-  const LoadReport report = load_into(parameters, weights, "", folder);
-  if (!report.missing.empty())
-    refuse_folder(folder, fmt::format("{} missing from the adapter's weights ({})",
-                                      count_of(report.missing.size(), "weight"),
-                                      first_names(report.missing)));
+  const LoadReport report = load_into(
+      weights_to_continue(network, adapted, read_peft_options(config, path), weights, takes_head),
+      weights, "", folder);
+  refuse_missing(report, folder);
+  settle_unexpected(report, network, adapted, folder, takes_head);
   log_info("{}: the adapter goes on{}", folder,
-           takes_head ? ", its head too: task and labels are the same"
-                      : " with a fresh head: its own is of another task or of other labels");
+           keeps_head   ? ""
+           : takes_head ? ", its head too: task and labels are the same"
+                        : " with a fresh head: its own is of another task or of other labels");
+}
+
+StateDict head_weights(const AdapterFolder& folder, const Backbone& backbone) {
+  StateDict head;
+  for (const auto& [name, value] : folder.weights) {
+    if (!is_of_head(name, backbone)) continue;
+    if (is_adapter_part(name)) refuse_adapted_head(name, folder.path);
+    head.emplace(name_in_checkpoint(name), value);
+  }
+  return head;
 }
 
 AdapterFolder read_adapter_folder(const std::string& folder) {
@@ -319,10 +433,7 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder,
     parameters.emplace_back(adapted.file_name(name),
                             network.backbone().config().stored(name, value));
   const LoadReport report = load_into(parameters, folder.weights, "", folder.path);
-  if (!report.missing.empty())
-    refuse_folder(folder.path, fmt::format("{} missing from the adapter's weights ({})",
-                                           count_of(report.missing.size(), "weight"),
-                                           first_names(report.missing)));
+  refuse_missing(report, folder.path);
   if (!report.unexpected.empty())
     refuse_folder(
         folder.path,
@@ -343,6 +454,18 @@ void write_adapter(const std::string& folder, const Network& network, const Adap
   shorten_numbers(config);
   write_safetensors(file_in(folder, kAdapterWeights), saved_weights(network, adapted));
   write_file(file_in(folder, kAdapterConfig), to_text(config, 2) + "\n");
+}
+
+void require_task_type(const PeftOptions& options, const std::string& architecture) {
+  const Json own = task_type_of(architecture);
+  const std::string& said = options.task_type;
+  if (said.empty() || own == Json(said) || (own.is_null() && said == kFeatures)) return;
+  throw Error(
+      ErrorKind::kUsage, options.task_type_where,
+      fmt::format("\"task_type\" is {}, but the task's network is a {}{}. Leave the key "
+                  "out: the section task says it",
+                  said, architecture,
+                  own.is_null() ? "" : fmt::format(", {} to PEFT", own.get<std::string>())));
 }
 
 std::string architecture_end(const std::string& task_type) {

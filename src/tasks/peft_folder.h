@@ -38,9 +38,10 @@ PeftOptions read_adapter_options(const std::string& folder);
 void check_base(const Json& manifest, const Adapted& adapted, const std::string& folder);
 
 // A run that begins from an adapter: the folder's weights in a network of its base model that
-// `adapted` describes, and those of its head where the task can go on with it
-// (Task::can_continue), which is told. Error(kModel) where weights of the adapter are missing, or
-// the base model is not the one that it was trained on.
+// `adapted` describes, of the adapter and of modules that are trained in full; those of its head
+// where the task can go on with it (Task::can_continue), which is told. Error(kModel) where some of
+// these are missing, where the adapter changes layers that have none here (embeddings, a model's
+// output), or the base model is not the one that it was trained on.
 void continue_adapter(Network& network, const Adapted& adapted, const Task& task,
                       const std::string& folder);
 
@@ -53,6 +54,14 @@ Adapted load_adapter(Network& network, const AdapterFolder& folder,
 // `architecture`: Transformers' name of the network ("BertForSequenceClassification").
 void write_adapter(const std::string& folder, const Network& network, const Adapted& adapted,
                    const std::string& architecture);
+
+// The weights of a folder that are a head's, under the names that the model's checkpoints have.
+// Error(kModel) where the adapter changes one of these: no head here has an adapter.
+StateDict head_weights(const AdapterFolder& folder, const Backbone& backbone);
+
+// That a section's `task_type`, where it has one, is PEFT's name of the task with this network.
+// Error(kUsage) at its place.
+void require_task_type(const PeftOptions& options, const std::string& architecture);
 
 // How Transformers' name of a network for PEFT's `task_type` ends: "ForSequenceClassification"; ""
 // where it has none.

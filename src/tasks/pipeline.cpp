@@ -181,6 +181,15 @@ std::shared_ptr<Network> restore_adapted(const std::string& path, ModelConfig co
   return network;
 }
 
+// Transformers' name of the task's network; "" where it has none.
+std::string architecture_of(const Task& task, const ModelConfig& config) {
+  Json json = config.raw;
+  task.write_model_config(config, json);
+  const Json names = json.value("architectures", Json::array());
+  return names.is_array() && !names.empty() && names[0].is_string() ? names[0].get<std::string>()
+                                                                    : "";
+}
+
 }  // namespace
 
 int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, int64_t asked) {
@@ -213,6 +222,8 @@ std::unique_ptr<Pipeline> Pipeline::create(const std::string& model_folder,
     pipeline->adapted_ = adapt(
         *pipeline->network_, *peft,
         {.fresh = base->fresh, .seed = seed, .tokenizer = tokenizer.get(), .known = &base->hashes});
+  task->take_positions(pipeline->network_->backbone().positions_taken());
+  if (peft && !peft->task_type.empty()) require_task_type(*peft, architecture_of(*task, config));
   pipeline->network_->eval();
   pipeline->info_ = &task->info();
   pipeline->tokenizer_ = std::move(tokenizer);

@@ -27,6 +27,9 @@ struct PredictOptions {
   // A record that has no answer, by its place in the data from 0: its result is null, its
   // neighbours have theirs. Where this is empty, the error is thrown.
   std::function<void(int64_t record, const Error& error)> failed = nullptr;
+  // A record that lost tokens because it is too long for the model.
+  std::function<void(int64_t record)> truncated = nullptr;
+  std::function<bool()> is_stopped = nullptr;  // asked by who writes, before each token
 };
 
 // The longest sample that model and tokenizer allow; `asked` (max_seq_length) where that is
@@ -37,9 +40,10 @@ int64_t sequence_limit(const ModelConfig& config, const Tokenizer& tokenizer, in
 // What one pass over labelled records gives.
 struct Evaluation {
   Report report;
-  double loss = 0;            // mean over targets; of several tasks the weighted sum of theirs
-  int64_t tokens = 0;         // real tokens that went through the network
-  std::vector<Json> results;  // in the order of the records; empty where they went to a sink
+  double loss = 0;              // mean over targets; of several tasks the weighted sum of theirs
+  int64_t tokens = 0;           // real tokens that went through the network
+  std::vector<Json> results;    // in the order of the records; empty where they went to a sink
+  bool is_interrupted = false;  // options.is_stopped said so: the rest says nothing
 };
 
 // A labelled record's answer, and how far the model is from what is right.
@@ -103,9 +107,11 @@ class Pipeline {
   // The record's samples, without targets. A record that cannot be encoded says so in `failure`.
   EncodeOutcome encode(const Record& record) const;
   // Outputs of samples in their order, from batches of at most `max_tokens` tokens (one sample at
-  // least). The rows point to the samples.
+  // least). The rows point to the samples. `is_stopped` is asked before each token that is written:
+  // answers are then what there is of them.
   std::vector<Row> run(std::span<const Sample> samples,
-                       int64_t max_tokens = PredictOptions().max_tokens) const;
+                       int64_t max_tokens = PredictOptions().max_tokens,
+                       const std::function<bool()>& is_stopped = nullptr) const;
   // The answer from all rows of a record. Error(kModel) where the outputs are no numbers.
   Json decode(const Record& record, std::span<const Row> rows) const;
 
@@ -114,8 +120,10 @@ class Pipeline {
                             const PredictOptions& options = {}) const;
   // The same with gold: results, score and loss from one forward pass of each sample.
   Evaluation evaluate(const std::vector<Record>& records, const PredictOptions& options = {}) const;
-  // Of any number of records; `sink` (may be empty) gets each result, in order. `options.failed` is
-  // not asked: a record without an answer is an error.
+  // Of any number of records; `sink` (may be empty) gets each result, in order. `options.failed`
+  // and `truncated` are not asked: a record without an answer is an error, but for one that was
+  // drawn to be written to (Task::answer_sample) and is no prompt. How many those are is told, and
+  // how many prompts lost tokens.
   Evaluation evaluate(const EncodedSource& next, const PredictOptions& options,
                       const ResultSink& sink) const;
 

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <optional>
 
+#include "base/log.h"
 #include "base/random.h"
 #include "data/plan.h"
 #include "tasks/pipeline.h"
@@ -217,10 +218,10 @@ bool has_numbers(const Row& row) {
 
 // What a task writes; see Task::generation.
 std::vector<Row> written_rows(const Pipeline& pipeline, Network& network,
-                              std::span<const Sample> samples, int64_t max_tokens) {
+                              std::span<const Sample> samples, const GenerationRun& run) {
   std::vector<Generated> answers =
       write_answers(network, pipeline.task().answer_tokenizer(pipeline.tokenizer()),
-                    *pipeline.task().generation(), prompts_of(samples), {.max_tokens = max_tokens});
+                    *pipeline.task().generation(), prompts_of(samples), run);
   std::vector<Row> rows;
   for (size_t i = 0; i < samples.size(); ++i)
     rows.push_back({&samples[i], {}, {}, std::move(answers[i])});
@@ -264,11 +265,14 @@ std::vector<Json> predict_part(const Pipeline& pipeline, std::span<const Record>
   std::vector<const Record*> places;
   for (size_t i = 0; i < encoded.size(); ++i) {
     if (encoded[i].failure) fail(i, *encoded[i].failure);
+    if (encoded[i].truncated && options.truncated)
+      options.truncated(first + static_cast<int64_t>(i));
     joined.add(std::move(encoded[i].samples));
     places.push_back(&records[i]);
   }
   std::vector<Answer> answers =
-      decode_all(pipeline, places, joined, pipeline.run(joined.samples(), options.max_tokens));
+      decode_all(pipeline, places, joined,
+                 pipeline.run(joined.samples(), options.max_tokens, options.is_stopped));
   std::vector<Json> results;
   for (size_t i = 0; i < answers.size(); ++i) {
     if (answers[i].failure) fail(i, *answers[i].failure);
@@ -318,15 +322,44 @@ class AnswerDraw {
   RandomStream random_;
 };
 
+// Rows of an evaluation that were to be written to: those that are no prompts, and those whose
+// prompts were too long.
+struct Unanswered {
+  std::vector<Error> failed;
+  std::vector<Where> truncated;
+
+  void tell(size_t drawn) const {
+    if (!failed.empty())
+      log_warn("{} of {} rows that were to be answered have no answer; the first: {}",
+               failed.size(), drawn, failed.front().what());
+    if (!truncated.empty())
+      log_warn(
+          "of {} rows that were to be answered {} were too long for the model and lost tokens "
+          "of their prompts; the first: {}",
+          drawn, truncated.size(), truncated.front().str());
+  }
+};
+
 // Adds the answers of rows `drawn` to their results.
 void add_answers(const Pipeline& pipeline, const std::vector<EncodedRecord>& records,
-                 const std::vector<size_t>& drawn, int64_t max_tokens, std::vector<Json>& results) {
+                 const std::vector<size_t>& drawn, PredictOptions options,
+                 std::vector<Json>& results) {
   if (drawn.empty()) return;
   std::vector<Record> chosen;
   for (const size_t row : drawn) chosen.push_back(records[row].record);
-  const std::vector<Json> answers =
-      predict_part(pipeline, chosen, /*first=*/0, {.max_tokens = max_tokens});
-  for (size_t i = 0; i < drawn.size(); ++i) results[drawn[i]].update(answers[i]);
+  Unanswered without;
+  options.failed = [&](int64_t, const Error& error) {
+    if (error.kind() != ErrorKind::kData) throw error;
+    without.failed.push_back(error);
+  };
+  options.truncated = [&](int64_t row) {
+    without.truncated.push_back(chosen[static_cast<size_t>(row)].where());
+  };
+  const std::vector<Json> answers = predict_part(pipeline, chosen, /*first=*/0, options);
+  without.tell(drawn.size());
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    if (!answers[i].is_null()) results[drawn[i]].update(answers[i]);
+  }
 }
 
 // The records given, encoded with targets, part by part.
@@ -351,8 +384,11 @@ EncodeOutcome Pipeline::encode(const Record& record) const {
   return encode_record(record, *task_, *tokenizer_, /*with_targets=*/false);
 }
 
-std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens) const {
-  if (task_->generation() != nullptr) return written_rows(*this, *network_, samples, max_tokens);
+std::vector<Row> Pipeline::run(std::span<const Sample> samples, int64_t max_tokens,
+                               const std::function<bool()>& is_stopped) const {
+  if (task_->generation() != nullptr)
+    return written_rows(*this, *network_, samples,
+                        {.max_tokens = max_tokens, .is_stopped = is_stopped});
   return forward(*task_, *network_, samples, max_tokens, nullptr);
 }
 
@@ -416,10 +452,15 @@ Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& o
   const std::unique_ptr<Scorer> scorer = task_->make_scorer();
   AnswerDraw draw(task_->answer_sample());
   Totals totals;
+  Evaluation evaluation;
   int64_t done = 0;
   for (std::vector<EncodedRecord> part = next(); !part.empty(); part = next()) {
     std::vector<Json> results = assess(*this, *network_, part, options.max_tokens, totals);
-    add_answers(*this, part, draw.draw(part.size()), options.max_tokens, results);
+    add_answers(*this, part, draw.draw(part.size()), options, results);
+    if (options.is_stopped && options.is_stopped()) {
+      evaluation.is_interrupted = true;
+      return evaluation;
+    }
     for (size_t i = 0; i < part.size(); ++i) {
       scorer->add(part[i].record, results[i]);
       if (sink) sink(part[i].record, results[i]);
@@ -427,7 +468,6 @@ Evaluation Pipeline::evaluate(const EncodedSource& next, const PredictOptions& o
     done += static_cast<int64_t>(part.size());
     if (options.progress) options.progress(done);
   }
-  Evaluation evaluation;
   evaluation.report = scorer->report();
   evaluation.loss = totals.loss(task_->parts());
   evaluation.tokens = totals.tokens;

@@ -189,14 +189,16 @@ const Metric& Report::named(const std::string& metric_name) const {
 }
 
 Json Report::json() const {
-  Json values = Json::object(), ranges = Json::object();
+  Json values = Json::object(), ranges = Json::object(), less = Json::array();
   for (const Metric& m : metrics) {
     values[m.name] = finite(m.value);
+    if (!m.greater_is_better) less.push_back(m.name);
     if (m.interval) ranges[m.name] = {finite(m.interval->low), finite(m.interval->high)};
   }
   Json out = {
       {"task", task}, {"metric", metric},  {"score", main() == nullptr ? Json() : finite(score)},
       {"n", n},       {"metrics", values}, {"intervals", ranges}};
+  if (!less.empty()) out["less_is_better"] = std::move(less);
   if (!baseline.empty()) out["baseline"] = baseline_json(*this);
   for (const Section& section : sections) {
     for (auto& [key, value] : section_json(section)) put(out, key, std::move(value));

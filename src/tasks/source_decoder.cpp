@@ -32,8 +32,15 @@ std::vector<size_t> without_repeats(std::vector<size_t> prompts) {
 }  // namespace
 
 SourceDecoder::SourceDecoder(Network& network, const std::vector<Prompt>& prompts)
+    : SourceDecoder(network, [&prompts](const std::vector<size_t>& wanted) {
+        std::vector<NewTokens> sources;
+        for (const size_t prompt : wanted) sources.push_back({prompt, prompts[prompt].source});
+        return pack_new(sources, KeyValueCache(1));
+      }) {}
+
+SourceDecoder::SourceDecoder(Network& network, SourceStream source)
     : network_(network),
-      prompts_(prompts),
+      source_(std::move(source)),
       head_(causal_head_of(network)),
       packed_(network),
       cache_(decoder_layers(network)),
@@ -57,11 +64,8 @@ std::vector<size_t> SourceDecoder::count_readers(const std::vector<NewTokens>& s
 
 at::Tensor SourceDecoder::next(const std::vector<NewTokens>& sequences) {
   const c10::AutoGradMode no_grad(false);
-  std::vector<NewTokens> fresh;
-  for (const size_t prompt : count_readers(sequences))
-    fresh.push_back({prompt, prompts_[prompt].source});
   Batch batch;
-  batch.streams.push_back(pack_new(fresh, KeyValueCache(1)));
+  batch.streams.push_back(source_(count_readers(sequences)));
   batch.streams.push_back(pack_new(sequences, cache_));
   batch = network_.place(std::move(batch));
   const at::Tensor last = batch.streams.back().last_rows();

@@ -2,6 +2,7 @@
 // step by step with the keys and values of the tokens it has seen. Beams share their source.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "models/generation/generate.h"
@@ -13,10 +14,16 @@
 
 namespace hone {
 
+// What the encoder reads of these prompts, end to end; none: a stream without a sequence.
+using SourceStream = std::function<Packed(const std::vector<size_t>& prompts)>;
+
 class SourceDecoder : public StepDecoder {
  public:
-  // Error(kUsage) where the network writes no target. Network and prompts outlive this.
+  // Sources are the prompts' own. Error(kUsage) where the network writes no target. Network and
+  // prompts outlive this.
   SourceDecoder(Network& network, const std::vector<Prompt>& prompts);
+  // Sources that need not be tokens: Packed::features are a source of Whisper.
+  SourceDecoder(Network& network, SourceStream source);
 
   // REQUIRES, as models/generation does it: sequences of one prompt are neighbours.
   at::Tensor next(const std::vector<NewTokens>& sequences) override;
@@ -28,7 +35,7 @@ class SourceDecoder : public StepDecoder {
   std::vector<size_t> count_readers(const std::vector<NewTokens>& sequences);
 
   Network& network_;
-  const std::vector<Prompt>& prompts_;
+  SourceStream source_;
   CausalLmHead& head_;
   PackedWeights packed_;
   KeyValueCache cache_;

@@ -123,6 +123,8 @@ class Task {
   // What files beside the configuration of the model that training begins from say of the task
   // (sentence-transformers' modules). Before `learn`. `has_length`: max_seq_length was asked for.
   virtual void begin_from(const std::string& model_folder, bool has_length) {}
+  // So many of the model's positions go to what an adapter puts before each text.
+  virtual void take_positions(int64_t count) {}
   // The same of a folder that a model of the task was saved in; after TaskInfo::restore.
   // Error(kModel) where they are not what the model was trained with.
   virtual void reopen(const std::string& model_folder) {}

@@ -1,5 +1,7 @@
 #include "tune/step_parts.h"
 
+#include <fmt/format.h>
+
 #include "tune/regularise/rank_budget.h"
 
 namespace hone {
@@ -21,11 +23,25 @@ LossOptions loss_options(const TrainOptions& options) {
   return {.label_smoothing = options.label_smoothing_factor, .trains = true};
 }
 
-// The innermost: what others do after a step (an average) is done with what it leaves.
+// A rank that was taken away would be there again, a little, in a mean of the steps before.
+void refuse_averages(const std::vector<ChosenRegulariser>& chosen) {
+  for (const ChosenRegulariser& one : chosen) {
+    if (one.averages)
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("regularise.{} averages weights over steps, in which AdaLoRA takes "
+                              "ranks away: their mean would have more of them than target_r. Leave "
+                              "regularise.{} out, or take peft_type: lora",
+                              one.name, one.name));
+  }
+}
+
+// The innermost: what others do after a step is done with what it leaves.
 std::vector<ChosenRegulariser> with_rank_budget(const std::vector<ChosenRegulariser>& chosen,
                                                 Network& network) {
   std::vector<ChosenRegulariser> all = chosen;
-  if (has_rank_budget(network)) all.insert(all.begin(), rank_budget());
+  if (!has_rank_budget(network)) return all;
+  refuse_averages(chosen);
+  all.insert(all.begin(), rank_budget());
   return all;
 }
 

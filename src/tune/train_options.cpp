@@ -110,6 +110,17 @@ void read_train_option(Config& section, const char* key, std::vector<ParameterGr
   for (Config& group : section.sections(key)) value.push_back(read_group(group));
 }
 
+// A group's learning_rate becomes a factor of the run's, which relative steps do not look at.
+void check_groups(const TrainOptions& o) {
+  if (!o.has_relative_steps()) return;
+  for (const ParameterGroup& group : o.groups) {
+    if (group.learning_rate > 0)
+      throw Error(ErrorKind::kUsage, group.parameters.where,
+                  "this group has a \"learning_rate\", and optim_args.relative_step sets the rate "
+                  "of each step itself; give the group a \"factor\" of that one");
+  }
+}
+
 void check_amounts(const Checker& check, const TrainOptions& o) {
   check.refuse(o.max_steps == 0 || o.max_steps < -1, "max_steps",
                fmt::format("\"max_steps\" is {}; give a number of steps, or -1 to count epochs",
@@ -202,6 +213,7 @@ TrainOptions TrainOptions::read(Config& section, bool has_validation, double lea
                fmt::format("optimizer {} keeps what it keeps in fp32; optim: adamw can have "
                            "moments in {}",
                            o.optim, o.optim_moments));
+  check_groups(o);
   check_amounts(check, o);
   check_numbers(check, o);
   check_stopping(check, o, has_validation);
@@ -217,6 +229,8 @@ void to_json(Json& json, const ParameterGroup& group) {
   if (group.weight_decay) json["weight_decay"] = *group.weight_decay;
 }
 
+bool TrainOptions::has_relative_steps() const { return optim_args.value("relative_step", false); }
+
 Json options_json(const TrainOptions& options) {
   Json json = Json::object();
   for_each_option(options, [&](const char* key, const auto& value) { json[key] = value; });
@@ -231,8 +245,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
                                 o.adam_beta2 != usual.adam_beta2 ||
                                 o.adam_epsilon != usual.adam_epsilon;
   std::vector<std::string> idle;
-  const auto tell = [&](bool is_idle, const char* sentence) {
-    if (is_idle) idle.emplace_back(sentence);
+  const auto tell = [&](bool is_idle, const std::string& sentence) {
+    if (is_idle) idle.push_back(sentence);
   };
   tell(
       !has_validation && o.eval_strategy != "no",
@@ -256,7 +270,10 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "per_device_train_batch_size does nothing beside max_tokens_per_batch");
   tell(o.warmup_ratio > 0 && o.warmup_steps > 0, "warmup_ratio does nothing beside warmup_steps");
   tell(has_warmup && !schedules().named(o.lr_scheduler_type).has_warmup,
-       "lr_scheduler_type constant has no warm-up; constant_with_warmup has");
+       fmt::format(
+           "warmup_ratio and warmup_steps do nothing: lr_scheduler_type {} {}", o.lr_scheduler_type,
+           o.lr_scheduler_type == "one_cycle" ? "rises by itself in its first part"
+                                              : "has no warm-up; constant_with_warmup has"));
   tell(has_end && o.lr_scheduler_type != "polynomial",
        "lr_end and lr_power do nothing unless lr_scheduler_type is polynomial");
   tell(o.lr_num_cycles != usual.lr_num_cycles && o.lr_scheduler_type != "cosine_with_restarts",
@@ -270,9 +287,8 @@ std::vector<std::string> idle_options(const TrainOptions& o, bool has_validation
        "reduce_lr_on_plateau");
   tell(o.task_temperature != usual.task_temperature && o.task_sampling != "temperature",
        "task_temperature does nothing unless task_sampling is temperature");
-  tell(o.optim_args.value("relative_step", false) &&
-           (o.learning_rate != usual.learning_rate ||
-            o.lr_scheduler_type != usual.lr_scheduler_type || has_warmup),
+  tell(o.has_relative_steps() && (o.learning_rate != usual.learning_rate ||
+                                  o.lr_scheduler_type != usual.lr_scheduler_type || has_warmup),
        "learning_rate, its schedule and warm-up do nothing beside optim_args.relative_step, which "
        "sets the rate of each step itself");
   tell(has_adam_options && !optimizers().named(o.optim).has_adam_options,

@@ -90,6 +90,8 @@ struct TrainOptions {
   // where there are none. `learning_rate` is in force where the section has none.
   static TrainOptions read(Config& section, bool has_validation = true,
                            double learning_rate = 5e-5);
+  // Whether the optimizer sets the rate of each step itself (Adafactor), whatever the run's.
+  bool has_relative_steps() const;
 };
 
 // Calls visit(name, field) for each key, in the order of the struct.

@@ -190,6 +190,8 @@ TrainResult Trainer::run() {
   if (evaluate_if_due()) {  // a run that was interrupted between a step and its evaluation
     save(/*is_best=*/false);
     if (stop_is_requested()) return finish(/*interrupted=*/true);
+  } else if (progress_.step > 0 && stop_is_requested()) {  // that evaluation was interrupted
+    return finish(/*interrupted=*/true);
   }
   while (progress_.step < timeline_.steps() && !progress_.stopped_early) {
     train_step(batches);
@@ -352,8 +354,10 @@ bool Trainer::evaluate_if_due() {
   refuse_diverged(parts_.parameters(), step);
   end_steps();
   const Regularisers::Evaluated weights(parts_.regularisers);
-  auto [report, loss] = inputs_.evaluate();
+  std::optional<std::pair<Report, double>> evaluated = inputs_.evaluate();
   pipeline_.network().train();
+  if (!evaluated) return false;  // it is due again when the run goes on
+  auto& [report, loss] = *evaluated;
   const bool is_best = progress_.best.add(step, score_of(report, loss));
   progress_.evaluated_step = step;
   if (options_.lr_scheduler_type == kReduceOnPlateau)
@@ -504,8 +508,7 @@ void Trainer::resume() {
 void Trainer::check_criterion() const {
   const bool is_known = options_.metric_for_best_model.empty() || criterion_.metric == "loss";
   if (is_known || !inputs_.evaluate || options_.eval_strategy == "no") return;
-  const auto [report, loss] = inputs_.evaluate();
-  criterion_.of(report, loss);
+  if (const auto evaluated = inputs_.evaluate()) criterion_.of(evaluated->first, evaluated->second);
 }
 
 TrainResult Trainer::finish(bool interrupted) {

@@ -27,8 +27,9 @@ struct TrainerInputs {
   Pipeline* pipeline;
   const SampleStore* train;
   std::function<Where(int64_t record)> where_of;  // of a training record
-  // Score and mean loss on validation data; empty where there is none.
-  std::function<std::pair<Report, double>()> evaluate;
+  // Score and mean loss on validation data; empty where there is none. Gives nothing where it was
+  // interrupted: `stop_requested` is set then.
+  std::function<std::optional<std::pair<Report, double>>()> evaluate;
   std::vector<ChosenRegulariser> regularisers;
   RowFingerprint train_rows, validation_rows;  // compared at resume
   std::string output_dir;

@@ -44,6 +44,18 @@ TEST_F(DoccanoReaderTest, KnowsTheTextByTheNameThatFieldsGives) {
               ElementsAre(R"({"text":"abc","entities":[{"start":1,"end":2,"label":"X"}]})"));
 }
 
+TEST_F(DoccanoReaderTest, TakesTheListThatHoldsSpans) {
+  const std::string entities = R"("entities":[{"start":0,"end":1,"label":"X"}])";
+  EXPECT_THAT(read(R"({"text": "a", "entities": [], "label": [[0, 1, "X"]]})"),
+              ElementsAre(R"({"text":"a",)" + entities + "}"));
+  EXPECT_THAT(read(R"({"text": "a", "label": [], "labels": [[0, 1, "X"]]})"),
+              ElementsAre(R"({"text":"a","label":[],)" + entities + "}"));
+  EXPECT_THAT(fault(R"({"text": "a", "label": [[0, 1, "X"]], "labels": [[0, 1, "Y"]]})"),
+              HasSubstr("a.jsonl:1:1: the row has spans in \"label\" and in \"labels\""));
+  EXPECT_THAT(fault(R"({"text": "a", "label": ["good", [0, 1, "X"]]})"),
+              HasSubstr("holds \"good\" where a span, [start, end, label], was expected"));
+}
+
 TEST_F(DoccanoReaderTest, RefusesSpansThatAreNone) {
   EXPECT_THAT(fault("{\"text\": \"Zoë\",\n \"label\": [[0, 4, \"X\"]]}"),
               HasSubstr("a.jsonl:1:1: the row has a span from 0 to 4, but its text has 3"));
@@ -140,6 +152,26 @@ TEST_F(LabelStudioReaderTest, ReadsRelationsInTheirDirection) {
               ElementsAre(HasSubstr("\"relations\":[" + forth + "," + back + "]")));
 }
 
+// What is said of a stretch is none of the row's labels, however many stretches have some.
+TEST_F(LabelStudioReaderTest, PassesOverAnswersForAStretchOfTheText) {
+  const auto of_region = [](const char* value) {
+    return std::string(
+               R"({"id": "s", "type": "choices", "from_name": "mood", "value": {"start": 2,)") +
+           R"("end": 5, "text": "Zoë", "choices": [")" + value + "\"]}}";
+  };
+  EXPECT_THAT(read(annotation(of_region("sad") + "," + choice("glad") + "," + of_region("calm"))),
+              ElementsAre(HasSubstr(R"("mood":["glad"])")));
+  EXPECT_THAT(advice_,
+              ElementsAre(HasSubstr("2 answers are for a stretch of the text, not for all of it")));
+}
+
+TEST_F(LabelStudioReaderTest, CountsStretchesWithoutALabel) {
+  const std::string bare =
+      R"({"id": "s", "type": "labels", "value": {"start": 0, "end": 1, "labels": []}})";
+  EXPECT_THAT(read(annotation(bare)), ElementsAre(HasSubstr(R"("entities":[])")));
+  EXPECT_THAT(advice_, ElementsAre(HasSubstr("1 spans have no label and are passed over")));
+}
+
 TEST_F(LabelStudioReaderTest, TellsOfResultsThatItPassesOver) {
   read(annotation(R"({"type": "rectanglelabels", "value": {}})"));
   EXPECT_THAT(advice_,
@@ -154,7 +186,10 @@ TEST_F(LabelStudioReaderTest, NamesTheTaskThatIsWrong) {
               HasSubstr("without \"start\", \"end\" and \"labels\""));
   EXPECT_THAT(fault(annotation("{\"type\": \"relation\"}")), HasSubstr("has a relation without"));
   EXPECT_THAT(fault(annotation(choice("a") + "," + choice("b"))),
-              HasSubstr("a field \"mood\" and answers of a control \"mood\""));
+              HasSubstr("has two results of the control \"mood\" for its whole text"));
+  EXPECT_THAT(
+      fault(annotation(R"({"type": "choices", "from_name": "text", "value": {"choices": ["a"]}})")),
+      HasSubstr("a field \"text\" and answers of a control \"text\""));
   write("a.json", "[{\"text\": \"a\"}]");
   EXPECT_THAT(error("a.json", "format: label_studio"),
               HasSubstr("a.json:1:2: the row is no task of Label Studio's JSON"));

@@ -106,6 +106,11 @@ TEST_F(BratReaderTest, NamesTheLineThatIsWrong) {
   EXPECT_THAT(error("abc", "T1 P 0 3 abc\n"), HasSubstr("a.ann:1:1: an entity is written"));
   EXPECT_THAT(error("abc", "T1\tP 0 3\tabc\nR1\tX Arg1:T1\n"),
               HasSubstr("a.ann:2:1: a relation is written"));
+  for (const char* more : {" Arg2:T1 Arg3:T1", " Arg2:T1 T1", " Arg2:T1 x y z"})
+    EXPECT_THAT(error("abc", std::string("T1\tP 0 3\tabc\nR1\tX Arg1:T1") + more + "\t\n"),
+                AllOf(HasSubstr("a.ann:2:1: a relation is written"), HasSubstr(more)));
+  EXPECT_THAT(error("abc", "E1\tP:T1\nT1\tP 0 3\tabc\nR1\tX Arg1:E1 Arg2:T1\n"),
+              HasSubstr("a.ann:3:1: the relation is of E1, an event"));
   EXPECT_THAT(error("abc", "T1\tP 0 3\tabc\nR1\tX Arg1:T1 Arg2:T9\n"),
               HasSubstr("a.ann:2:1: the relation is of T9, which the file does not have"));
   EXPECT_THAT(error("abc", "T1\tP 0 3\tabc\nT1\tP 0 1\ta\n"),
@@ -115,6 +120,16 @@ TEST_F(BratReaderTest, NamesTheLineThatIsWrong) {
 TEST_F(BratReaderTest, NeedsTheTextBesideTheAnnotations) {
   write_file(folder_ / "a.ann", "");
   EXPECT_THAT(error_of([&] { read(); }), AllOf(HasSubstr("a.ann"), HasSubstr("there is no")));
+}
+
+TEST_F(BratReaderTest, TellsOfTextsWithoutAnnotations) {
+  write("b", "abc", "");
+  write_file(folder_ / "a.txt", "x");
+  write_file(folder_ / "c.txt", "x");
+  EXPECT_EQ(read().size(), 1u);
+  ASSERT_EQ(advice_.size(), 1u);
+  EXPECT_THAT(advice_[0], AllOf(HasSubstr(": 2 texts have no annotations beside them"),
+                                HasSubstr("a.txt the first"), HasSubstr("an empty a.ann")));
 }
 
 TEST_F(BratReaderTest, AsksForAFolderWithAnnotations) {

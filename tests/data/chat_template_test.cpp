@@ -21,6 +21,13 @@ const std::string kMarked =
     "{{ m.content }}<end>{% endgeneration %}{% else %}{{ m.content }}<end>{% endif %}\n"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
+// As Qwen3's, which shows thinking in the last turn alone.
+const std::string kChangesEarlierTurns =
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.role == 'assistant' and loop.last %}<think></think>{% endif %}"
+    "{{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
 RenderOptions prompting() {
   RenderOptions options;
   options.add_generation_prompt = true;
@@ -84,7 +91,7 @@ TEST(ChatTemplate, AnswersAreTheSameByMarksAndByPrefixes) {
     EXPECT_THAT(answers[0], testing::StartsWith("a3<end>"));
     EXPECT_THAT(answers[1], testing::StartsWith("a5<end>"));
     RenderOptions last;
-    last.last_answer_only = true;
+    last.answers = ToldAnswers::kLast;
     EXPECT_EQ(loaded->render(messages_of("suaua"), last).answers.size(), 1u);
     EXPECT_THAT(loaded->render(messages_of("su"), prompting()).answers, IsEmpty());
   }
@@ -96,12 +103,7 @@ TEST(ChatTemplate, EarlierAnswersAreToldInAPromptToo) {
 }
 
 TEST(ChatTemplate, OneThatChangesEarlierTurnsIsRefused) {
-  const auto loaded = ChatFolder(
-                          "{% for m in messages %}<|{{ m.role }}|>"
-                          "{% if m.role == 'assistant' and loop.last %}<think></think>{% endif %}"
-                          "{{ m.content }}\n{% endfor %}"
-                          "{% if add_generation_prompt %}<|assistant|>{% endif %}")
-                          .load();
+  const auto loaded = ChatFolder(kChangesEarlierTurns).load();
   EXPECT_THAT(parts_of("<|user|>u1\n<|assistant|><think></think>a2\n",
                        loaded->render(messages_of("ua")).answers),
               ElementsAre("<think></think>a2\n"));
@@ -110,8 +112,23 @@ TEST(ChatTemplate, OneThatChangesEarlierTurnsIsRefused) {
   EXPECT_THAT(error, HasSubstr(R"(<|assistant|><think></think>a2)"));
   EXPECT_THAT(error, HasSubstr("{% generation %}"));
   RenderOptions last;
-  last.last_answer_only = true;
+  last.answers = ToldAnswers::kLast;
   EXPECT_EQ(loaded->render(messages_of("uaua"), last).answers.size(), 1u);
+}
+
+TEST(ChatTemplate, APromptOfOneThatChangesEarlierTurnsIsRenderedAsItIs) {
+  const auto loaded = ChatFolder(kChangesEarlierTurns).load();
+  RenderOptions options = prompting();
+  EXPECT_THAT(error_of([&] { loaded->render(messages_of("uau"), options); }),
+              HasSubstr("the conversation up to message 2 gives"));
+  options.answers = ToldAnswers::kWhereExact;
+  const Rendered rendered = loaded->render(messages_of("uau"), options);
+  EXPECT_EQ(rendered.text, "<|user|>u1\n<|assistant|>a2\n<|user|>u3\n<|assistant|>");
+  EXPECT_THAT(rendered.answers, IsEmpty());
+  EXPECT_EQ(ChatFolder(kPlain).load()->render(messages_of("uau"), options).answers.size(), 1u);
+  options.answers = ToldAnswers::kNone;
+  for (const std::string& source : {kPlain, kMarked})
+    EXPECT_THAT(ChatFolder(source).load()->render(messages_of("uau"), options).answers, IsEmpty());
 }
 
 TEST(ChatTemplate, OneWhosePromptIsNoBeginningIsRefused) {

@@ -109,7 +109,7 @@ std::vector<Sound> sound_files() {
       "{\"version\": 1, \"data\": [{\"title\": \"t\", \"paragraphs\": [{\"qas\": [{\"id\": \"a "
       "]\", "
       "\"answers\": []},\n {}], \"context\": \"中, }\"}, {\"context\": \"\", \"qas\": []}]}, "
-      "{}]}\n";
+      "{\"paragraphs\": []}]}\n";
   const std::string csv = "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"line\nbreak\",y\r\nplain 中,z\r\n";
   const std::string tsv = "text\tlabel\na b\tx\n\"q\ty\n";
   const std::string conll =

@@ -277,6 +277,22 @@ TEST(Folds, NeverTestTheOnlyRowOfALabel) {
   EXPECT_EQ(twice, 2);
 }
 
+// Where rows go by author, all rows of a label may be of one: nobody else's could be trained on.
+TEST(Folds, NeverTestTheOnlyGroupOfALabel) {
+  std::vector<std::string> labels(60, "common");
+  std::vector<uint64_t> authors;
+  for (size_t i = 0; i < 60; ++i) authors.push_back(mix(7, i / 3));
+  labels[18] = labels[19] = "only";  // of one author, whose third row is common
+  std::vector<int64_t> tested(60);
+  for (int64_t number = 1; number <= 5; ++number) {
+    SplitOptions options = fold(number, 5, 0.2);
+    options.group = "author";
+    const std::vector<Part> parts = assign_parts(options, labels, authors);
+    for (size_t i = 0; i < 60; ++i) tested[i] += parts[i] == Part::kTest;
+  }
+  for (size_t i = 0; i < 60; ++i) EXPECT_EQ(tested[i], i / 3 == 6 ? 0 : 1) << i;
+}
+
 TEST(Folds, DoNotDependOnTheOrderOfRows) {
   std::vector<std::string> labels;
   for (size_t i = 0; i < 50; ++i) labels.push_back(i % 2 == 0 ? "a" : "b");

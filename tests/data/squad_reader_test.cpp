@@ -33,6 +33,7 @@ class SquadReaderTest : public testing::Test {
     std::vector<Record> records = read_all(*reader);
     for (const BadRow& row : reader->bad_rows())
       bad_.push_back(row.where.str() + ": " + row.reason);
+    advice_ = reader->advice();
     return records;
   }
   std::string error(const std::string& text) {
@@ -40,7 +41,7 @@ class SquadReaderTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  std::vector<std::string> bad_;
+  std::vector<std::string> bad_, advice_;
 };
 
 TEST_F(SquadReaderTest, MakesARecordOfEachQuestion) {
@@ -72,6 +73,32 @@ TEST_F(SquadReaderTest, GoesOnBehindABadParagraph) {
   ASSERT_EQ(bad_.size(), 3u);
   EXPECT_THAT(bad_[1], HasSubstr("a.json:3:40: a question must be an object; found number"));
   EXPECT_THAT(bad_[2], HasSubstr("a.json:3:58: a paragraph must be an object; found string"));
+}
+
+TEST_F(SquadReaderTest, NamesAnArticleWithoutAListOfParagraphs) {
+  const std::string text = R"({"data": [
+ {"title": "a", "paragraph": [{"context": "c", "qas": []}]},
+ {"title": "b", "paragraphs": {"context": "c", "qas": []}},
+ {},
+ {"paragraphs": [{"context": "c", "qas": [{"id": "a"}]}]}]})";
+  EXPECT_THAT(error(text), HasSubstr("a.json:2:2: an article of SQuAD's format has a list "
+                                     "\"paragraphs\"; this one has \"title\", \"paragraph\""));
+  EXPECT_EQ(read(text, "skip").size(), 1u);
+  ASSERT_EQ(bad_.size(), 3u);
+  EXPECT_THAT(bad_[1], HasSubstr("a.json:3:31: the \"paragraphs\" of an article must be a list; "
+                                 "found object"));
+  EXPECT_THAT(bad_[2], AllOf(HasSubstr("a.json:4:2: "), HasSubstr("this one has nothing")));
+}
+
+TEST_F(SquadReaderTest, TellsOfTitlesBehindTheirParagraphs) {
+  const std::vector<Record> records = read(R"({"data": [
+ {"paragraphs": [{"context": "c", "qas": [{"id": "a"}]}], "title": "late"},
+ {"paragraphs": [{"context": "c", "qas": [{"id": "b"}]}]}]})");
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_FALSE(records[0].fields.contains("title"));
+  EXPECT_FALSE(records[1].fields.contains("title"));
+  ASSERT_EQ(advice_.size(), 1u);
+  EXPECT_THAT(advice_[0], HasSubstr("1 articles have their \"title\" behind"));
 }
 
 TEST_F(SquadReaderTest, RefusesAFileThatIsCutOff) {

@@ -134,6 +134,8 @@ def test_a_run_goes_on_with_an_adapter(hone, trained, tmp_path):
         assert other["scores"] == pytest.approx(one["scores"], abs=1e-6)
     saved = json.loads((tmp_path / "run/model/adapter_config.json").read_text())
     assert saved["r"] == 4 and saved["base_model_name_or_path"] == str(folder / "base")
+    told = hone("find-lr", config, "--steps", "20").stderr
+    assert "the adapter goes on, its head too" in told
     message = hone("train", config, LORA, "--overwrite", code=2).stderr
     assert "model.path is an adapter" in message and "merge it first" in message
 
@@ -154,6 +156,12 @@ def test_adapters_that_do_not_belong_together_are_not_combined(hone, trained, ti
     assert not out.exists()
     hone("merge", one, out, f"{one}=1", "--combination", "dare_ties", "--density", "0.5")
     assert (out / "model.safetensors").exists() and hone("predict", out, folder / "test.jsonl").rows
+    proof = json.loads((out / "merge_proof.json").read_text())
+    assert proof["combination"] == "dare_ties"
+    for part in proof["adapters"]:
+        assert part["adapter"] == str(one) and part["weight"] == 1 and part["rows"] == 64
+        assert part["largest_difference"] < 1e-4 * max(1, part["largest_value"])
+    assert len(proof["adapters"]) == 2
 
 
 def test_adalora_shows_where_ranks_are_left(hone, tiny_model, tmp_path):

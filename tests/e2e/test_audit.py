@@ -86,6 +86,27 @@ def test_repaired_sentences_are_counted_and_named(hone, tiny_model, tmp_path):
     assert re.search(r"warning: train: used after a repair: 1 of 9 rows.*:25", shown.stderr)
 
 
+def test_a_row_that_reader_and_task_repair_is_counted_once(hone, tiny_model, tmp_path):
+    def task(number, text, start, end):  # offsets in UTF-16 units
+        value = {"start": start, "end": end, "text": "12", "labels": ["PER"]}
+        mark = {"id": "s", "type": "labels", "value": value}
+        return {"id": number, "data": {"text": text}, "annotations": [{"result": [mark]}]}
+
+    rows = [task(1, "🙂 12km is late", 3, 5), task(2, "🙂 12 km is late", 3, 5)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\n"
+        f"data: {{train: {{path: {tmp_path}/rows.json, format: label_studio}}, leakage: off}}\n"
+        f"output: {{dir: {tmp_path}/run}}\n"
+    )
+    audit = check(hone, config)["train"]
+    assert audit["rows"] == audit["repaired"] == 2
+    reasons = [row["reason"] for row in audit["repairs"]]
+    assert sum("UTF-16" in reason for reason in reasons) == 2
+    assert sum("learned as" in reason for reason in reasons) == 1
+
+
 def test_a_baseline_stands_beside_what_a_run_would_cost(hone, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model)
     told = hone("check", config, "--baseline")

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import HONE, ROOT, write_jsonl
@@ -189,6 +191,29 @@ def test_chat_takes_a_plain_model_folder_and_options(hone, writer):
     hone("chat", writer, "max_new_token=5", stdin=b"", code=2)
 
 
+def test_chat_goes_on_with_a_template_that_changes_earlier_turns(hone, writer, tmp_path):
+    """As Qwen3's, which shows thinking in the last turn alone: no earlier answer can be told in it."""
+    folder = tmp_path / "thinking"
+    shutil.copytree(writer, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    thinking = "{% if loop.last and message['role'] == 'assistant' %}<think></think>{% endif %}"
+    config["chat_template"] = TEMPLATE.replace(
+        "{{ message['content'] }}", thinking + "{{ message['content'] }}"
+    )
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    words = ["max_new_tokens=4", f"suppress_tokens={NO_LETTERS}"]
+    lines = hone("chat", folder, *words, "--json", stdin=b"hello\nand now?\nagain\n").rows
+    assert [line["answer_tokens"] for line in lines] == [4, 4, 4]
+
+
+def test_predict_tells_how_many_prompts_were_cut(hone, trained, tmp_path):
+    asked = write_jsonl(tmp_path / "asked.jsonl", [user("say 1"), user("x" * 5000)])
+    result = hone("predict", trained, asked)
+    assert len(result.rows) == 2
+    assert "1 of 2 rows are too long for the model" in result.stderr
+    assert "asked.jsonl:2" in result.stderr
+
+
 def test_chat_obeys_commands(hone, trained, tmp_path):
     saved = tmp_path / "talk.jsonl"
     lines = ["hello", "/reset", "/system be kind", "hi", f"/save {saved}", "//x", "/exit", "never"]
@@ -255,9 +280,32 @@ def test_predict_keeps_what_there_is_when_it_is_interrupted(hone, trained, tmp_p
     assert f"interrupted: {len(rows)} rows are answered".encode() in err
 
 
-def test_a_model_whose_scores_are_no_numbers_is_named(hone, writer, tmp_path):
-    import shutil
+def test_a_signal_ends_the_answers_of_an_evaluation(writer, tmp_path):
+    rows = write_jsonl(tmp_path / "rows.jsonl", [user(f"say {i}", "it is") for i in range(8)])
+    held_out = write_jsonl(tmp_path / "dev.jsonl", [user(f"ask {i}", "it was") for i in range(8)])
+    task = {"name": "causal_lm", "metrics": ["rouge"], "generate_rows": 8, "max_new_tokens": 3900}
+    config = {
+        "model": {"path": str(writer)},
+        "task": {**task, "suppress_tokens": json.loads(NO_LETTERS)},
+        "data": {"train": {"path": str(rows)}, "validation": {"path": str(held_out)}},
+        "train": {"max_steps": 2, "eval_strategy": "steps", "eval_steps": 1, "logging_steps": 1},
+        "output": {"dir": str(tmp_path / "run")},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    process = start("train", tmp_path / "run.yaml")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+        time.sleep(0.02)
+    time.sleep(0.3)  # the evaluation has begun
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "evaluation" not in [
+        json.loads(line)["event"] for line in metrics.read_text().splitlines()
+    ]
 
+
+def test_a_model_whose_scores_are_no_numbers_is_named(hone, writer, tmp_path):
     import torch
     from safetensors.torch import load_file, save_file
 

@@ -91,10 +91,24 @@ def test_entities_that_a_document_declares_are_never_expanded(hone, tiny_model, 
             "fields: {tokens: text}, forms: {tokens: words, tags: words}",
             700,
         ),
+        (
+            "{name: relation}",
+            "path: $/relation/semeval2010_task8/TEST_FILE_FULL.TXT, format: semeval",
+            2717,
+        ),
+        ("{name: relation}", "path: $/relation/literature_zh/Testing, format: brat", 25),
     ],
-    ids=["cluener2020", "subjqa", "mvsa", "snips"],
+    ids=["cluener2020", "subjqa", "mvsa", "snips", "semeval", "literature_zh"],
 )
 def test_whole_sets_lose_no_row(hone, tiny_model, tmp_path, task, train, rows):
     text = f"task: {task}\ndata: {{train: {{{train}}}}}\n".replace("$", str(SHARED / "data"))
     read = json.loads(check(hone, tmp_path, tiny_model, {}, text).stdout)["data"]["train"]
     assert read["rows"] == read["used"] == rows
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}; HONE_SHARED names the folder")
+def test_questions_without_a_text_are_all_that_a_set_loses(hone, tiny_model, tmp_path):
+    path = SHARED / "data/qa/cmrc2018/cmrc2018_trial.json"
+    text = f"task: {{name: qa, scoring: cmrc}}\ndata: {{train: {{path: {path}}}}}\n"
+    read = json.loads(check(hone, tmp_path, tiny_model, {}, text).stdout)["data"]["train"]
+    assert (read["rows"], read["used"], read["reasons"]) == (1002, 1000, {"empty text": 2})

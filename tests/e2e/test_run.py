@@ -228,6 +228,37 @@ def test_transformers_loads_the_model_with_equal_scores(finished):
         )
 
 
+def test_a_pair_whose_second_text_is_empty_is_counted_or_kept(hone, tiny_model, tmp_path):
+    import torch
+    import transformers
+
+    rows = [{"a": row["text"], "b": "the film", "label": row["label"]} for row in sentiment(40)]
+    rows[3]["b"] = ""
+    pairs = write_jsonl(tmp_path / "pairs.jsonl", rows)
+    config = write_run(
+        tmp_path,
+        tiny_model,
+        task="{name: classify, text: a, text_pair: b}",
+        data=f"  train: {{path: {pairs}}}\n  test: {{path: {pairs}}}\n  leakage: off",
+    )
+    for split in json.loads(hone("check", config, "--json").stdout)["data"].values():
+        assert split["rows"] == 40 and split["used"] == 39
+        assert split["reasons"] == {"empty text": 1}
+    hone("train", config, "data.clean.empty_texts=keep")
+    read = json.loads((tmp_path / "run/report.json").read_text())["data"]
+    assert read["train"]["used"] == read["test"]["used"] == 40
+
+    model = tmp_path / "run/model"
+    answer = hone("predict", model, write_jsonl(tmp_path / "one.jsonl", [rows[3]])).rows[0]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    peer = transformers.AutoModelForSequenceClassification.from_pretrained(model).eval()
+    encoded = tokenizer([rows[3]["a"]], [""], return_tensors="pt")  # "" beside one text is no pair
+    with torch.no_grad():
+        logits = peer(**encoded).logits[0]
+    for index, probability in enumerate(logits.softmax(0).tolist()):
+        assert answer["scores"][peer.config.id2label[index]] == pytest.approx(probability, abs=1e-4)
+
+
 def test_finished_run_is_not_overwritten_unless_asked(hone, finished, tiny_model, tmp_path):
     config = write_run(tmp_path, tiny_model, num_train_epochs=1)
     hone("train", config)

@@ -125,6 +125,7 @@ def test_two_files_line_by_line(hone, blank, tmp_path):
         ({"source": "a", "target": ""}, '"target" is empty'),
         ({"source": "a", "target": []}, "without a text"),
         ({"source": "a", "target": ["b", ""]}, "empty text among its references"),
+        ({"source": "a", "target": ["b", None]}, "entry 2 is null"),
         ({"source": "a"}, "target"),
     ],
 )
@@ -158,7 +159,7 @@ def test_an_answer_that_never_ends_ends_at_the_longest(hone, blank, tmp_path):
         "predict", tmp_path / "run/model", "-", "task.min_new_tokens=9", "task.max_new_tokens=9",
         "task.num_beams=900", stdin=asked,
     ).rows[0]  # fmt: skip
-    assert row["finish_reason"] in ("length", "end")
+    assert row["finish_reason"] == "length"  # no token before the last may end it, nor may that
     assert row["answer_tokens"] == 9
 
 
@@ -184,10 +185,20 @@ def test_what_cannot_be_is_refused(hone, blank, tiny_model, tmp_path):
 def test_a_vocabulary_without_an_end_is_refused(hone, blank, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(blank, folder)
-    (folder / "config.json").write_text(json.dumps(MARIAN | {"eos_token_id": 700}))
     options = json.loads((folder / "tokenizer_config.json").read_text())
     options.pop("eos_token", None)
     (folder / "tokenizer_config.json").write_text(json.dumps(options))
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
     write_config(tmp_path, folder)
-    refused(hone, tmp_path, 4, "eos_token")
+    for end in (700, None):
+        (folder / "config.json").write_text(json.dumps(MARIAN | {"eos_token_id": end}))
+        refused(hone, tmp_path, 4, "eos_token")
+
+
+def test_a_first_token_that_nothing_names_is_refused(hone, blank, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(blank, folder)
+    write_config(tmp_path, folder)
+    for start in (500, None):
+        (folder / "config.json").write_text(json.dumps(MARIAN | {"decoder_start_token_id": start}))
+        refused(hone, tmp_path, 4, "decoder_start_token_id")

@@ -6,7 +6,12 @@ import signal
 import subprocess
 
 import pytest
-from conftest import HONE, ROOT, sentiment, write_jsonl, write_run
+import yaml
+from conftest import ATTACK, HONE, ROOT, SHARED, sentiment, write_jsonl, write_run
+
+LISTS = [
+    path for path in sorted((ROOT / "examples/suites").glob("*.yaml")) if path.stem != "examples"
+]
 
 
 def texts(count):
@@ -182,6 +187,43 @@ def test_a_suite_ends_with_a_table_and_the_first_failure(hone, tiny_model, tmp_p
     assert "training on" in mended.stderr and mended.stderr.count("training on") == 1
 
 
+def test_a_suite_goes_on_after_a_kill(hone, tiny_model, tmp_path):
+    """What had ended is not run again, and the run in whose midst it ended gives the same weights."""
+    listed = write_list(
+        tmp_path,
+        "  - {name: ended}\n  - {name: killed, train: {num_train_epochs: 12, save_strategy: epoch}}\n",
+    )
+
+    def call(out):
+        return (
+            "suite", listed, "--model", tiny_model, "--data", tmp_path, "--out", tmp_path / out,
+        )  # fmt: skip
+
+    hone(*call("whole"))
+    run = subprocess.Popen(
+        [HONE, *map(str, call("cut"))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    while not (tmp_path / "cut/killed/seed-42/checkpoints/last").exists() and run.poll() is None:
+        pass
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    report_of_ended = tmp_path / "cut/ended/seed-42/report.json"
+    written = report_of_ended.stat().st_mtime_ns
+    hone(*call("cut"))
+    assert report_of_ended.stat().st_mtime_ns == written
+    tables = [json.loads((tmp_path / out / "suite.json").read_text()) for out in ("whole", "cut")]
+    whole, cut = ([entry["score"] for entry in table["entries"]] for table in tables)
+    assert whole == cut and None not in whole
+    whole, cut = (
+        (tmp_path / out / "killed/seed-42/model/model.safetensors").read_bytes()
+        for out in ("whole", "cut")
+    )
+    assert whole == cut
+
+
 def test_a_suite_refuses_two_entries_of_one_name(hone, tiny_model, tmp_path):
     listed = write_list(tmp_path, "  - {name: a}\n  - {name: a}\n")
     told = hone("suite", listed, "--model", tiny_model, "--data", tmp_path, code=2)
@@ -190,15 +232,62 @@ def test_a_suite_refuses_two_entries_of_one_name(hone, tiny_model, tmp_path):
 
 def test_lists_that_come_with_hone_can_be_read(hone, tiny_model, tmp_path):
     """Their data are not here: each entry says so, and none is wrong."""
-    for path in sorted((ROOT / "examples/suites").glob("*.yaml")):
-        if path.stem == "examples":
-            continue
+    for path in LISTS:
         done = hone(
             "suite", path, "--model", tiny_model, "--data", tmp_path, "--out", tmp_path / path.stem,
             "--json", "train.max_seq_length=48", code=3,
         )  # fmt: skip
         for entry in json.loads(done.stdout)["entries"]:
             assert str(tmp_path) in entry["error"], entry
+
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.exists(), reason=f"no {SHARED}; HONE_SHARED names the folder"
+)
+
+
+@needs_shared
+def test_lists_that_come_with_hone_name_files_that_are_there():
+    for path in LISTS:
+        keys = re.sub(r"^#.*$", "", path.read_text(), flags=re.M)
+        named = re.findall(r"\$DATA/([^,}\s]+)", keys)
+        assert named and [name for name in named if not (SHARED / "data" / name).exists()] == []
+
+
+def entries_of_lists():
+    """Two of the smallest; with HONE_ATTACK=1 each entry of the lists, which takes minutes."""
+    entries = {
+        f"{path.stem}-{entry['name']}": entry
+        for path in LISTS
+        for entry in yaml.safe_load(path.read_text())["entries"]
+    }
+    names = entries if ATTACK else ("all-mvsa_tweets", "all-fewclue_cluewsc")
+    return [pytest.param(entries[name], id=name) for name in names]
+
+
+@needs_shared
+@pytest.mark.parametrize("entry", entries_of_lists())
+def test_entries_of_lists_read_their_data(hone, tiny_model, tmp_path, entry):
+    config = {
+        "model": {"path": str(tiny_model)},
+        "task": entry["task"],
+        "data": entry["data"],
+        "train": {"max_seq_length": 48, "precision": "fp32", "device": "cpu"},
+        "output": {"dir": str(tmp_path / "run")},
+    }
+    text = json.dumps(config).replace("$DATA", str(SHARED / "data"))
+    (tmp_path / "config.yaml").write_text(text)
+    read = json.loads(hone("check", tmp_path / "config.yaml", "--json").stdout)["data"]
+    parts = {"train", "test"} | (entry["data"].keys() & {"validation"})
+    tests = {f"tests.{name}" for name in entry["data"].get("tests", {})}
+    assert parts | tests <= read.keys()
+    for split, audit in read.items():
+        assert audit["used"] > 0.9 * audit["rows"] > 0 or entry["task"]["name"] == "mlm", split
+        assert (
+            len(audit["labels"]) > 1
+            or entry["task"]["name"] != "classify"
+            or "type" in entry["task"]
+        )
 
 
 def test_the_list_of_examples_has_them_all():

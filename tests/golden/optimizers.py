@@ -1,5 +1,5 @@
-"""Writes optimizers.json: a matrix and a vector after 1, 10 and 100 steps of optimizers that others
-have written, or of their papers' rules in double precision.
+"""Writes optimizers.json: a wide matrix, a tall one and a vector after 1, 10 and 100 steps of
+optimizers that others have written, or of their papers' rules in double precision.
 
 .venv-peers/bin/python tests/golden/optimizers.py
 """
@@ -11,8 +11,8 @@ import pathlib
 import torch
 from transformers.optimization import Adafactor
 
-SHAPES = {"matrix": (5, 7), "vector": (6,)}
-DECAY = {"matrix": 0.1, "vector": 0.0}
+SHAPES = {"matrix": (5, 7), "tall": (7, 4), "vector": (6,)}
+DECAY = {"matrix": 0.1, "tall": 0.1, "vector": 0.0}
 KEPT = (1, 10, 100)
 
 

@@ -290,10 +290,30 @@ TEST(Generation, AnAnswerEndsAtItsLengthOrThePositions) {
   EXPECT_THAT(answers[3].failure->what(), HasSubstr("no token"));
 }
 
+TEST(Generation, AnEndThatIsForcedAtTheLastPlaceIsOneForWantOfRoom) {
+  GenerationOptions options;
+  options.eos_token_id = options.forced_eos_token_id = {9};
+  for (const int64_t beams : {1, 3}) {
+    options.num_beams = beams;
+    options.max_new_tokens = 3;
+    const Generated cut = answer_of(counting(99), {1}, options);
+    EXPECT_THAT(cut.ids, ElementsAre(2, 3));
+    EXPECT_EQ(cut.end, 9);
+    EXPECT_EQ(cut.reason, FinishReason::kLength) << beams;
+    options.max_new_tokens = 8;
+    ScriptedDecoder small(counting(99), /*positions=*/3);
+    EXPECT_EQ(generate(small, {{{1}}}, options).front().reason, FinishReason::kPositions) << beams;
+    const Generated whole = answer_of(counting(99), {6}, options);
+    EXPECT_THAT(whole.ids, ElementsAre(7, 8));
+    EXPECT_EQ(whole.reason, FinishReason::kEnd) << beams;
+  }
+}
+
 TEST(Generation, LogitsThatAreNoNumbersFailTheirAnswerAlone) {
   const Script script = [](const Ids& ids) {
     Scores scores = counting(9)(ids);
     if (ids.front() == 7 && ids.size() == 3) scores[1] = std::nanf("");
+    if (ids.front() == 8 && ids.size() == 3) scores[1] = -kNever;
     return scores;
   };
   GenerationOptions options;
@@ -301,11 +321,13 @@ TEST(Generation, LogitsThatAreNoNumbersFailTheirAnswerAlone) {
   for (const int64_t beams : {1, 3}) {
     options.num_beams = beams;
     ScriptedDecoder decoder(script);
-    const auto answers = generate(decoder, prompts_of({{1, 2}, {7, 2}}), options);
+    const auto answers = generate(decoder, prompts_of({{1, 2}, {7, 2}, {8, 2}}), options);
     EXPECT_THAT(answers[0].ids, ElementsAre(3, 4, 5, 6));
-    ASSERT_TRUE(answers[1].failure);
-    EXPECT_EQ(answers[1].failure->kind(), ErrorKind::kModel);
-    EXPECT_THAT(answers[1].failure->what(), HasSubstr("token 2 of the answer are no numbers"));
+    for (const Generated& failed : {answers[1], answers[2]}) {
+      ASSERT_TRUE(failed.failure);
+      EXPECT_EQ(failed.failure->kind(), ErrorKind::kModel);
+      EXPECT_THAT(failed.failure->what(), HasSubstr("token 2 of the answer are no numbers"));
+    }
   }
 }
 

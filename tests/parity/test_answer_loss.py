@@ -100,11 +100,11 @@ def write_model(folder, **options):
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
 
 
-def their_labels(tokenizer, messages, template):
+def their_labels(tokenizer, messages, template, **more):
     """The ids, and -100 where the assistant did not write. Each part of the text is encoded by itself, as it is when an answer is asked for."""
     if template is MARKED:
         shown = tokenizer.apply_chat_template(
-            messages, return_dict=True, return_assistant_tokens_mask=True
+            messages, return_dict=True, return_assistant_tokens_mask=True, **more
         )
         ids, mask = shown["input_ids"], shown["assistant_masks"]
         return ids, [i if m else -100 for i, m in zip(ids, mask)]
@@ -114,7 +114,7 @@ def their_labels(tokenizer, messages, template):
             continue
         for end, is_answer in ((place, False), (place + 1, True)):
             text = tokenizer.apply_chat_template(
-                messages[:end], tokenize=False, add_generation_prompt=not is_answer
+                messages[:end], tokenize=False, add_generation_prompt=not is_answer, **more
             )
             assert text.startswith(before)
             part = tokenizer(text[len(before) :], add_special_tokens=False)["input_ids"]
@@ -144,6 +144,130 @@ def test_the_answers_alone_have_a_loss(tmp_path, template):
         ids, labels = their_labels(tokenizer, row["messages"], template)
         assert sample["ids"] == ids
         assert [int(target) for target in sample["targets"]["next_token"]] == [*labels[1:], -100]
+
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "clock",
+            "description": "the time",
+            "parameters": {"zone": "string"},
+        },
+    }
+]
+CALLING = (
+    "{% if tools %}{{ '<turn>tools\n' + (tools | tojson) + '</s>\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<turn>' + m['role'] + '\n' }}"
+    "{% if m['tool_calls'] %}{% for c in m['tool_calls'] %}"
+    "{{ c['function']['name'] + '(' + (c['function']['arguments'] | tojson) + ')' }}{% endfor %}"
+    "{% else %}{{ m['content'] }}{% endif %}{{ '</s>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<turn>assistant\n{% endif %}"
+)
+
+
+def with_a_call(messages):
+    """Before the first answer the assistant asks for the time."""
+    at = next(i for i, m in enumerate(messages) if m["role"] == "assistant")
+    call = {
+        "type": "function",
+        "function": {"name": "clock", "arguments": {"zone": "UTC", "n": at}},
+    }
+    return [
+        *messages[:at],
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "12:00"},
+        *messages[at:],
+    ]
+
+
+def test_calls_of_tools_have_a_loss_and_what_tools_say_has_none(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, CALLING)
+    write_model(tmp_path, tie_word_embeddings=True)
+    rows = [{"messages": with_a_call(row["messages"]), "tools": TOOLS} for row in conversations(20)]
+    shown = json.loads(json.dumps(rows))
+    for row in shown[::2]:  # as published sets have them: JSON in texts
+        row["tools"] = json.dumps(row["tools"])
+        for message in row["messages"]:
+            for call in message.get("tool_calls", []):
+                call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
+    ours = ask(
+        {"do": "encode", "model": str(tmp_path), "task": "causal_lm", "longest": 512, "records": shown}
+    )  # fmt: skip
+    for row, sample in zip(rows, ours, strict=True):
+        ids, labels = their_labels(tokenizer, row["messages"], CALLING, tools=TOOLS)
+        assert sample["ids"] == ids
+        assert [int(target) for target in sample["targets"]["next_token"]] == [*labels[1:], -100]
+
+
+def test_completions_alone_have_a_loss(tmp_path):
+    tokenizer = write_tokenizer(tmp_path, CHATML)
+    write_model(tmp_path, tie_word_embeddings=True)
+    rows = [
+        {"prompt": m[-2]["content"] + "\n", "completion": m[-1]["content"]}
+        for m in (row["messages"] for row in conversations(20))
+    ]
+    ours = ask(
+        {"do": "encode", "model": str(tmp_path), "task": "causal_lm", "longest": 512, "records": rows,
+         "options": {"form": "completion"}}
+    )  # fmt: skip
+    for row, sample in zip(rows, ours, strict=True):
+        parts = [
+            tokenizer(row[name], add_special_tokens=False)["input_ids"]
+            for name in ("prompt", "completion")
+        ]
+        ids = [*parts[0], *parts[1], tokenizer.eos_token_id]
+        assert sample["ids"] == ids
+        labels = [-100] * len(parts[0]) + ids[len(parts[0]) :]
+        assert [int(target) for target in sample["targets"]["next_token"]] == [*labels[1:], -100]
+
+
+def alpaca(choose):
+    instruction, context, output = (" ".join(choose.choices(WORDS, k=5)) for _ in range(3))
+    has_input = choose.random() < 0.5
+    row = {"instruction": instruction, "input": context if has_input else "", "output": output}
+    asked = f"{instruction}\n\n{context}" if has_input else instruction
+    return row, [{"role": "user", "content": asked}, {"role": "assistant", "content": output}]
+
+
+def sharegpt(choose):
+    messages = with_a_call(conversations(1, seed=choose.randrange(1000))[0]["messages"])
+    names = {"user": "human", "assistant": "gpt", "system": "system", "tool": "observation"}
+    turns = []
+    for message in messages:
+        if "tool_calls" in message:
+            calls = json.dumps(message["tool_calls"][0]["function"])
+            turns.append({"from": "function_call", "value": calls})
+        else:
+            turns.append({"from": names[message["role"]], "value": message["content"]})
+    return {"conversations": turns, "tools": json.dumps(TOOLS)}, messages
+
+
+@pytest.mark.parametrize("form", [alpaca, sharegpt])
+def test_rows_of_other_formats_have_the_losses_of_their_conversations(tmp_path, form):
+    tokenizer = write_tokenizer(tmp_path, CALLING)
+    write_model(tmp_path, tie_word_embeddings=True)
+    train_with_hone(tmp_path, conversations(4), steps=1, rate=1e-3)
+    choose = random.Random(4)
+    rows, messages = zip(*(form(choose) for _ in range(12)))
+    data, report = tmp_path / "other.jsonl", tmp_path / "report"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = subprocess.run(
+        [HONE, "eval", tmp_path / "run/model", data, f"format={form.__name__}", "--report", report,
+         "--precision", "fp32"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
+    more = {"tools": TOOLS} if form is sharegpt else {}
+    results = [json.loads(line) for line in open(report / "predictions.jsonl")]
+    for result, conversation in zip(results, messages, strict=True):
+        ids, labels = their_labels(tokenizer, conversation, CALLING, **more)
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[1:]))
+        assert result["tokens"] == sum(label >= 0 for label in labels[1:])
+        assert result["loss"] == pytest.approx(loss.item(), rel=1e-4)
 
 
 def plain_loop(folder, rows, template, steps, rate):

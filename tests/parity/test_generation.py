@@ -12,6 +12,7 @@ import subprocess
 import pytest
 import torch
 import transformers
+from test_decoders import random_model
 from transformers.generation import logits_process
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -153,6 +154,22 @@ def test_tokens_are_those_of_transformers(model):
         answers = probe.ask(prompts=prompts, options=asked)["answers"]
         for prompt, answer in zip(prompts, answers, strict=True):
             assert answered(answer) == expected(peer, prompt, options), (name, prompt)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mistral", "qwen2", "qwen3", "gemma2", "llama_dynamic"])
+def test_greedy_tokens_of_each_family_are_those_of_transformers(family, tmp_path):
+    """Answers outgrow the windows of mistral and gemma2, and the positions that llama_dynamic was trained for; one prompt has done so from the start.
+
+    That one is first: Transformers keeps the divisors of a long sequence for the next one, unless that is short again.
+    """
+    peer = random_model(family)
+    peer.save_pretrained(tmp_path)
+    prompts, options = [[1, *range(3, 23)], *prompts_of(peer)], {"max_new_tokens": 16}
+    probe = Probe(tmp_path, "fp32", "1")
+    answers = probe.ask(prompts=prompts, options=options)["answers"]
+    probe.close()
+    for prompt, answer in zip(prompts, answers, strict=True):
+        assert answered(answer) == expected(peer, prompt, options), prompt
 
 
 def test_answers_that_outgrow_the_short_divisors_go_on_as_transformers(tmp_path):

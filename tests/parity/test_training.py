@@ -138,6 +138,8 @@ def write_rows(path, task, rows, seed=0):
             words = [f"word{choose.randrange(60)}" for _ in range(choose.randrange(2, 25))]
             if task == "classify":
                 row = {"text": " ".join(words), "label": "abc"[int(words[0][4:]) % 3]}
+            elif task == "seq2seq":
+                row = {"source": " ".join(words), "target": " ".join(words[:4])}
             else:
                 row = {
                     "tokens": words,

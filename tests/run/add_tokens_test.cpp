@@ -50,6 +50,29 @@ TEST_F(AddTokens, BeginsTheirRowsFromWhatTheirCharactersWereBefore) {
             before.at(table).size(0) + 2);
 }
 
+// A Unigram that falls back on bytes: two for each of the characters.
+TEST_F(AddTokens, BeginsARowFromTheMeanOfSeveral) {
+  for (const char* name : {"bert/vocab.txt", "bert/tokenizer_config.json"})
+    fs::remove(*this / name);
+  write_file(*this / "bert/tokenizer.json", R"({"version": "1.0",
+    "added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+    "normalizer": {"type": "NFKC"}, "pre_tokenizer": {"type": "Metaspace", "replacement": "▁",
+    "prepend_scheme": "always", "split": true}, "post_processor": null, "decoder": null,
+    "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true,
+      "vocab": [["<unk>", 0], ["▁", -2], ["▁word1", -1], ["▁word2", -1],
+                ["<0xD0>", -9], ["<0xB6>", -9], ["<0xD1>", -9], ["<0x8B>", -9]]}})");
+  const AddedTokens added = add_tokens(config(), *this / "grown", 5);
+  ASSERT_EQ(added.pieces.size(), 2U);
+  const std::string table = "bert.embeddings.word_embeddings.weight";
+  const at::Tensor before = load_state_dict(*this / "bert").at(table),
+                   after = load_state_dict(*this / "grown").at(table);
+  EXPECT_TRUE(after[8].allclose((before[4] + before[5]) / 2)) << added.pieces[0].first;
+  EXPECT_TRUE(after[9].allclose((before[6] + before[7]) / 2)) << added.pieces[1].first;
+  EXPECT_FALSE(after[8].allclose(before[4]));
+  EXPECT_TRUE(after.slice(0, 0, 8).equal(before.slice(0, 0, 8)));
+  EXPECT_TRUE(after.slice(0, 10).equal(before.slice(0, 10))) << "rows that no piece has yet";
+}
+
 TEST_F(AddTokens, GiveAModelThatTellsTheirCharactersApart) {
   for (const char* split : {"train", "dev", "test"}) {  // without the words that tell the label too
     std::string lines;

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
+#include "run/check.h"
 #include "run/fine_tune.h"
 #include "support/errors.h"
 #include "support/run_folder.h"
@@ -64,7 +66,8 @@ TEST(Augment, DeletesTheShareAndNeverAll) {
   EXPECT_EQ(words.size() - words.count(""), 7U);
   const Augmenter all(options("{by: [delete], words: 1}"), *classify);
   for (const char* text : {kText, "one", "one two"}) {
-    const std::string left = all.changed(text_row(text), 1, 0)->fields["text"];
+    const std::string left =
+        all.changed(text_row(text), 1, 0).value_or(text_row(text)).fields["text"];
     EXPECT_NE(left.find_first_not_of(' '), std::string::npos) << text;
   }
 }
@@ -99,23 +102,108 @@ TEST(Augment, LeavesTaggedTokensAndTheirNumberAlone) {
   const Record row{{{"tokens", {"Anna", "lives", "somewhere", "in", "Paris"}},
                     {"tags", {"B-PER", "O", "O", "O", "B-LOC"}}},
                    nullptr};
+  int64_t copies = 0;
   for (int64_t i = 0; i < 40; ++i) {
-    const Json tokens = augmenter.changed(row, i, 0)->fields["tokens"];
+    const std::optional<Record> changed = augmenter.changed(row, i, 0);
+    if (!changed) continue;  // of each word a way was drawn that tokens do not have
+    ++copies;
+    const Json tokens = changed->fields["tokens"];
     ASSERT_EQ(tokens.size(), 5U);
     EXPECT_EQ(tokens[0], "Anna");
     EXPECT_EQ(tokens[4], "Paris");
   }
+  EXPECT_GT(copies, 20);
 }
 
-TEST(Augment, EmptyTextsAndTextsOfALabelAloneStayAsTheyAre) {
+TEST(Augment, BlanksStayAsTheScriptHasThem) {
+  const auto classify = task("classify");
+  const Augmenter fewer(options("{by: [delete], words: 0.6}"), *classify),
+      more(options("{by: [insert], words: 1}"), *classify);
+  for (int64_t row = 0; row < 20; ++row) {
+    const std::string left = fewer.changed(text_row(kText), row, 0)->fields["text"];
+    EXPECT_EQ(split_words(left).size(), 4U) << "[" << left << "]";
+    EXPECT_EQ(split_words(left).count(""), 0U) << "[" << left << "]";
+  }
+  EXPECT_EQ(more.changed(text_row("one two"), 0, 0)->fields["text"], "one one two two");
+  const std::string chinese = more.changed(text_row("我们喜欢音乐"), 0, 0)->fields["text"];
+  EXPECT_GT(chinese.size(), std::string("我们喜欢音乐").size());
+  EXPECT_EQ(chinese.find(' '), std::string::npos) << chinese;
+}
+
+TEST(Augment, SpansBesideWordsThatComeAndGoPointAtTheSameText) {
+  const auto ner = task("ner");
+  const Augmenter augmenter(options("{by: [delete, swap, insert], words: 1}"), *ner);
+  for (const auto& [text, name, start, end] :
+       std::vector<std::tuple<std::string, std::string, int, int>>{
+           {"one two Paris three four", "Paris", 8, 13},
+           {"one Paris", "Paris", 4, 9},
+           {"Paris one two", "Paris", 0, 5},
+           {"我们喜欢巴黎的音乐", "巴黎", 4, 6}}) {
+    const Record row{
+        {{"text", text}, {"entities", {{{"start", start}, {"end", end}, {"label", "LOC"}}}}},
+        nullptr};
+    for (int64_t copy = 0; copy < 30; ++copy) {
+      const std::optional<Record> changed = augmenter.changed(row, 0, copy);
+      if (!changed) continue;
+      const std::string other = changed->fields["text"];
+      const auto at = static_cast<int32_t>(other.find(name));
+      ASSERT_NE(other.find(name), std::string::npos) << other;
+      const Span there =
+          changed->edits.at("text").as_read({at, at + static_cast<int32_t>(name.size())});
+      EXPECT_EQ(bytes_of(text, there), name) << other;
+    }
+  }
+}
+
+TEST(Augment, RowsOfWhichNoWordCanBeChangedHaveNoCopy) {
   const auto ner = task("ner");
   const Augmenter augmenter(options("{by: [delete, swap], words: 1}"), *ner);
   const Record whole{
       {{"text", "Anna Smith"}, {"entities", {{{"start", 0}, {"end", 10}, {"label", "PER"}}}}},
       nullptr};
-  EXPECT_EQ(augmenter.changed(whole, 0, 0)->fields, whole.fields);
+  EXPECT_FALSE(augmenter.changed(whole, 0, 0).has_value());
   const Record empty{{{"text", ""}, {"entities", Json::array()}}, nullptr};
-  EXPECT_EQ(augmenter.changed(empty, 0, 0)->fields, empty.fields);
+  EXPECT_FALSE(augmenter.changed(empty, 0, 0).has_value());
+  const testing_support::TemporaryFolder folder;
+  const std::string lexicon = folder.write("l.txt", "音乐 乐曲\n");
+  const auto classify = task("classify");
+  const Augmenter foreign(options("{by: [synonyms], words: 1, lexicon: " + lexicon + "}"),
+                          *classify);
+  EXPECT_FALSE(foreign.changed(text_row(kText), 0, 0).has_value());
+  EXPECT_TRUE(foreign.changed(text_row("我们喜欢音乐"), 0, 0).has_value());
+}
+
+// The share is of words that are changed: where the words drawn first cannot be, others are.
+TEST(Augment, ChangesAWordWhereverThereIsOne) {
+  const testing_support::TemporaryFolder folder;
+  const std::string lexicon = folder.write("l.txt", "seven 7th\n");
+  const auto classify = task("classify");
+  const Augmenter augmenter(options("{by: [synonyms], lexicon: " + lexicon + "}"), *classify);
+  for (int64_t row = 0; row < 10; ++row) {
+    const std::optional<Record> changed = augmenter.changed(text_row(kText), row, 0);
+    ASSERT_TRUE(changed) << row;
+    EXPECT_THAT(changed->fields["text"].get<std::string>(), HasSubstr("six 7th eight"));
+  }
+}
+
+TEST(Augment, OfRowsThatCannotBeChangedIsToldAndTrainsOnTheRowsAlone) {
+  const RunInFolder folder;
+  const std::string lexicon = folder / "l.txt";
+  write_file(lexicon, "音乐 乐曲\n");
+  testing::internal::CaptureStderr();
+  fine_tune(folder.config("augment: {by: [synonyms], lexicon: " + lexicon + "}\n",
+                          {"train.max_steps=2"}));
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, HasSubstr("are as their rows, and are left out"));
+  EXPECT_THAT(said, HasSubstr("every copy is as its row"));
+}
+
+TEST(Augment, TheBaselineLearnsFromTheRowsOfTheFileAlone) {
+  const RunInFolder folder;
+  const LinearBaseline plain = *check(folder.config(), true).baseline,
+                       more = *check(folder.config("augment: {copies: 3}\n"), true).baseline;
+  EXPECT_EQ(plain.features, more.features);
+  EXPECT_EQ(plain.report.json(), more.report.json());
 }
 
 // The tags of the words that are left are those of the same words before.

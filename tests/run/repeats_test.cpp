@@ -50,15 +50,19 @@ TEST_F(Repeats, HaveMeanDeviationAndSpread) {
   for (size_t i = 0; i < 3; ++i) {
     runs[i].seed = static_cast<int64_t>(42 + i);
     runs[i].folder = "seed";
-    runs[i].report = {{"metric", "accuracy"},
-                      {"score", 0.5 + 0.1 * static_cast<double>(i * i)},
-                      {"n", 10},
-                      {"metrics", {{"accuracy", 0.5 + 0.1 * static_cast<double>(i * i)}}},
-                      {"intervals", {{"accuracy", {0.1, 0.9}}}}};
+    runs[i].report = {
+        {"metric", "accuracy"},
+        {"score", 0.5 + 0.1 * static_cast<double>(i * i)},
+        {"n", 10},
+        {"metrics", {{"accuracy", 0.5 + 0.1 * static_cast<double>(i * i)}, {"ece", 0.1}}},
+        {"less_is_better", Json::array({"ece"})},
+        {"intervals", {{"accuracy", {0.1, 0.9}}}}};
   }
   const Report report = repeats_report(asked, runs);  // 0.5, 0.6, 0.9
   EXPECT_EQ(report.n, 10);
   EXPECT_NEAR(report.score, 2.0 / 3, 1e-12);
+  EXPECT_TRUE(report.named("accuracy").greater_is_better);
+  EXPECT_FALSE(report.named("ece").greater_is_better);
   const auto& row = std::get<PlainTable>(report.sections[0].content).rows.at(0);
   EXPECT_NEAR(row[2].get<double>(), std::sqrt((1.0 / 36 + 1.0 / 225 + 49.0 / 900) / 2), 1e-12);
   EXPECT_EQ(row[3], 0.5);

@@ -116,6 +116,9 @@ TEST_F(SuiteOfRuns, RefusesListsThatCannotBeRun) {
   SuiteOptions without_data = options("  - {name: a, data: {train: {path: $DATA/x.jsonl}}}\n");
   without_data.data = "";
   EXPECT_THAT(error_of([&] { read_suite(without_data); }), HasSubstr("--data"));
+  SuiteOptions told_in_a_comment = options("  - {name: a}  # as those below $DATA\n");
+  told_in_a_comment.data = "";
+  EXPECT_EQ(error_of([&] { read_suite(told_in_a_comment); }), "no error");
   SuiteOptions elsewhere = options("  - {name: a}\n");
   elsewhere.overrides = {"output.dir=x"};
   EXPECT_THAT(error_of([&] { read_suite(elsewhere); }),

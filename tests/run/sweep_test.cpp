@@ -233,6 +233,23 @@ TEST_F(Sweeps, OfOtherValuesAreNotMixedWithEarlierOnes) {
   EXPECT_TRUE(run_sweep(anew, {}).best);
 }
 
+TEST_F(Sweeps, KeepEvaluationsThatAreNoNumber) {
+  fs::create_directories(*this / "run");
+  SweepState state(*this / "run", "one", 2);
+  state.add(0, {4, 1, std::nan("")}, "accuracy", true);
+  state.add(0, {8, 2, 0.5}, "accuracy", true);
+  state.add(1, {4, 1, std::nan("")}, "accuracy", true);
+  SweepState again(*this / "run", "one", 2);
+  again.load();
+  ASSERT_EQ(again.points(0).size(), 2U);
+  EXPECT_TRUE(std::isnan(again.points(0)[0].score));
+  EXPECT_FALSE(again.best(0, 1).has_value());
+  EXPECT_EQ(again.best(0, 2)->step, 8);
+  EXPECT_FALSE(again.best(1, 2).has_value());
+  again.add(1, {8, 2, 0.25}, "accuracy", true);  // it goes on
+  EXPECT_EQ(again.best(1, 2)->score, 0.25);
+}
+
 TEST_F(Sweeps, DoNotTrustADamagedState) {
   const Sweep one = sweep("{keys: {train.seed: [1]}}");
   run_sweep(one, {});

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,8 +49,9 @@ class TinyRun {
   std::vector<Event> events;
   Listener also = [](const Event&) {};  // called for each event, before it is kept
   std::string task_yaml = "{}", regularise_yaml = "{}";
-  std::string peft_yaml;                                        // "": no adapters
-  std::function<std::pair<Report, double>()> evaluate_instead;  // a scripted evaluation
+  std::string peft_yaml;  // "": no adapters
+  // A scripted evaluation; nothing: it was interrupted.
+  std::function<std::optional<std::pair<Report, double>>()> evaluate_instead;
   int64_t evaluation_tokens = 64;
 
   // A fresh pipeline (weights, head) from the folder; what a new process would do.

@@ -36,6 +36,11 @@ constexpr const char* kStrictTemplate =
     "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}[ASK]{{ m['content'] }}{% endfor %}";
 
+// Its last answer looks otherwise than earlier ones.
+constexpr const char* kChangingTemplate =
+    "{% for m in messages %}{% if m['role'] == 'assistant' %}{% if loop.last %}[SYS]{% endif %}"
+    "{{ m['content'] }}[END]{% else %}[ASK]{{ m['content'] }}[SAY]{% endif %}{% endfor %}";
+
 // Five special tokens, then the words w0 to w39. It puts nothing around a text.
 void write_tokenizer(const std::string& folder, const char* chat_template) {
   std::vector<std::string> words = {"[UNK]", "[SYS]", "[ASK]", "[END]", "[SAY]"};
@@ -93,6 +98,13 @@ Json message(const char* role, const std::string& content) {
 
 Record conversation(Json messages) {
   return {{{"messages", std::move(messages)}}, std::make_shared<const std::string>("c.jsonl"), 7};
+}
+
+Json tool_call() {
+  const Json function = {{"name", "f"}, {"arguments", Json::object()}};
+  return {{"role", "assistant"},
+          {"content", ""},
+          {"tool_calls", Json::array({{{"function", function}}})}};
 }
 
 Record exchanges(int count, int length = 3) {
@@ -201,10 +213,60 @@ TEST_F(CausalLmTask, TellsWhatCannotBeLearned) {
 
 TEST_F(CausalLmTask, TakesATurnThatCallsToolsForAnAnswer) {
   const auto made = pipeline();
-  Json call = {{"role", "assistant"},
-               {"content", ""},
-               {"tool_calls", {{{"function", {{"name", "f"}, {"arguments", Json::object()}}}}}}};
-  EXPECT_EQ(learned(samples(*made, conversation({message("user", "w1"), call}))[0]), "[END]");
+  EXPECT_EQ(learned(samples(*made, conversation({message("user", "w1"), tool_call()}))[0]),
+            "[END]");
+}
+
+TEST_F(CausalLmTask, ReadsToolsThatAreJsonInAText) {
+  write_model(
+      folder_ / "model",
+      (std::string("{% if tools %}[SYS]{{ tools[0]['name'] }}{% endif %}") + kTemplate).c_str());
+  const auto made = pipeline();
+  Record row = exchanges(1, 1);
+  row.fields["tools"] = R"([{"name": "w9"}])";
+  EXPECT_EQ(shown(samples(*made, row)[0]), "[SYS] w9 [ASK] w0 [SAY] w20 [END]");
+  for (const char* none : {"", "null", "[]"}) {
+    row.fields["tools"] = none;
+    EXPECT_EQ(shown(samples(*made, row)[0]), "[ASK] w0 [SAY] w20 [END]") << none;
+  }
+  for (const char* bad : {"w9", R"({"name": "w9"})"}) {
+    row.fields["tools"] = bad;
+    EXPECT_THAT(error_of([&] { samples(*made, row); }),
+                AllOf(HasSubstr("c.jsonl:7"), HasSubstr("\"tools\" is")));
+  }
+}
+
+TEST_F(CausalLmTask, AsksByATemplateThatChangesEarlierTurns) {
+  write_model(folder_ / "model", kChangingTemplate);
+  const auto made = pipeline();
+  EXPECT_EQ(shown(made->task().encode(exchanges(2, 2), *tokenizer_, /*with_targets=*/false)[0]),
+            "[ASK] w0 w1 [SAY] w20 w21 [END] [ASK] w2 w3 [SAY]");
+  EXPECT_THAT(error_of([&] { samples(*made, exchanges(2, 2)); }),
+              HasSubstr("train_on: last_answer"));
+}
+
+TEST_F(CausalLmTask, LearnsTheLastAnswerByATemplateThatChangesEarlierTurns) {
+  write_model(folder_ / "model", kChangingTemplate);
+  tokenizer_ = Tokenizer::load(folder_ / "model");
+  Config section = Config::parse("{train_on: last_answer}", "task");
+  const std::shared_ptr<Task> task = kInfo.make(section, 0);
+  task->begin_from(folder_ / "model", /*has_length=*/false);
+  task->learn_tokens(exchanges(2), *tokenizer_);  // the first row has earlier turns
+  EXPECT_EQ(learned(task->encode(exchanges(2, 2), *tokenizer_, /*with_targets=*/true)[0]),
+            "[SYS] w22 w23 [END]");
+}
+
+TEST_F(CausalLmTask, TakesOnlyTheLastTokenOfAnAnswerForItsEnd) {
+  const auto ends = [&](const char* answer) {
+    const std::string shown = fmt::format(
+        "{{% for m in messages %}}{{% if m['role'] == 'assistant' %}}{}{{% else %}}"
+        "[ASK]{{{{ m['content'] }}}}{{% endif %}}{{% endfor %}}",
+        answer);
+    write_model(folder_ / "model", shown.c_str());
+    return pipeline()->task().generation()->tokens.eos_token_id;
+  };
+  EXPECT_THAT(ends("[SAY]{{ m['content'] }}[SYS] "), ElementsAre(kEnd, 1));
+  EXPECT_THAT(ends("[SAY]{{ m['content'] }}"), ElementsAre(kEnd));  // a header is no end
 }
 
 TEST_F(CausalLmTask, LeavesTheOrderOfRolesToTheTemplate) {
@@ -230,6 +292,25 @@ TEST_F(CausalLmTask, LosesTheOldestExchangesFirstAndSaysSo) {
   EXPECT_THAT(shown(sample), HasSubstr("[SYS] w39 [ASK] w2"));
   EXPECT_THAT(sample.repair, HasSubstr("1 of its 3 answers does not fit into 20 tokens"));
   EXPECT_EQ(*std::max_element(sample.streams[0].words.begin(), sample.streams[0].words.end()), 2);
+}
+
+// Each exchange has 7 tokens.
+TEST_F(CausalLmTask, LosesNoMoreExchangesThanItMust) {
+  for (const int room : {7, 12, 23, 30, 47}) {
+    const auto made = pipeline("{}", room);
+    const Sample sample = samples(*made, exchanges(9, 2))[0];
+    EXPECT_EQ(sample.size(), room / 7 * 7);
+    EXPECT_TRUE(learned(sample).ends_with("w36 w37 [END]"));
+  }
+}
+
+TEST_F(CausalLmTask, NamesAnswersThatAreCutOffAtTheEnd) {
+  const auto made = pipeline("{}", 12);
+  const Sample sample =
+      samples(*made, conversation({message("user", "w1"), tool_call(), message("tool", words(20)),
+                                   message("assistant", "w33")}))[0];
+  EXPECT_EQ(learned(sample), "[END]");  // of the call
+  EXPECT_THAT(sample.repair, HasSubstr("1 of its 2 answers does not fit into 12 tokens"));
 }
 
 TEST_F(CausalLmTask, CutsALongPromptAtItsBeginningAndKeepsTheAnswer) {
@@ -283,6 +364,15 @@ TEST_F(CausalLmTask, GivesEachAnswerAWindowOfTurns) {
   EXPECT_EQ(shown(last[0]), "[ASK] w2 [SAY] w22 [END] [ASK] w4 [SAY] w24 [END]");
 }
 
+TEST_F(CausalLmTask, ShowsWhatAToolSaysTogetherWithItsCall) {
+  const auto made = pipeline("{turns: 1}");
+  const std::vector<Sample> all =
+      samples(*made, conversation({message("user", "w1"), tool_call(), message("tool", "w2"),
+                                   message("assistant", "w3")}));
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(shown(all[1]), "[END] [ASK] w2 [SAY] w3 [END]");
+}
+
 TEST_F(CausalLmTask, AsksForTheLastTurnAndNeverShowsIt) {
   const auto made = pipeline();
   Record row = exchanges(2, 2);
@@ -305,10 +395,32 @@ TEST_F(CausalLmTask, FitsAPromptBesideItsAnswerIntoThePositions) {
   const Sample prompt = made->task().encode(row, *tokenizer_, false, &cut)[0];
   EXPECT_TRUE(cut);
   EXPECT_EQ(prompt.size(), 40);
-  const Json answer = made->predict({row})[0];
+  PredictOptions options;
+  std::vector<int64_t> told;
+  options.truncated = [&](int64_t record) { told.push_back(record); };
+  const Json answer = made->predict({exchanges(1), row}, options)[1];
+  EXPECT_THAT(told, ElementsAre(1));
   EXPECT_LE(answer[kAnswerTokens].get<int64_t>(), 8);
   EXPECT_THAT(answer[kFinishReason].get<std::string>(), ::testing::AnyOf("end", "length"));
   EXPECT_TRUE(answer[kAnswer].is_string());
+}
+
+TEST_F(CausalLmTask, LeavesThePositionsOfVirtualTokensFree) {
+  Config peft_section = Config::parse("{peft_type: PROMPT_TUNING, num_virtual_tokens: 9}", "peft");
+  PeftOptions peft = PeftOptions::read(peft_section);
+  peft.base = folder_ / "model";
+  Config section = Config::parse("{max_new_tokens: 8}", "task");
+  const std::shared_ptr<Task> task = kInfo.make(section, 0);
+  task->begin_from(folder_ / "model", /*has_length=*/false);
+  tokenizer_ = Tokenizer::load(folder_ / "model");
+  task->learn_tokens(exchanges(1), *tokenizer_);
+  const auto made = Pipeline::create(folder_ / "model", tokenizer_, task, 1, {}, peft);
+  const Record row = conversation(Json::array({message("user", words(60))}));
+  EXPECT_EQ(made->task().encode(row, *tokenizer_, false)[0].size(), 48 - 9 - 8);
+  EXPECT_TRUE(made->predict({row})[0].contains(kAnswer));
+  made->save(folder_ / "saved");
+  EXPECT_EQ(Pipeline::load(folder_ / "saved")->task().encode(row, *tokenizer_, false)[0].size(),
+            48 - 9 - 8);
 }
 
 TEST_F(CausalLmTask, CutsTextsIntoWindowsThatLearnEachTokenOnce) {
@@ -340,6 +452,35 @@ TEST_F(CausalLmTask, LearnsACompletionWithItsEnd) {
   EXPECT_THAT(
       error_of([&] { samples(*made, toy::record(R"({"prompt": "w1", "completion": " "})")); }),
       HasSubstr("\"completion\" is empty"));
+}
+
+TEST_F(CausalLmTask, TakesWhatAPromptAndACompletionSpellForText) {
+  const auto made = pipeline("{form: completion}");
+  const Record row = toy::record(R"({"prompt": "[ASK] w1", "completion": "w2 [END] w3"})");
+  const Sample sample = samples(*made, row)[0];
+  const std::vector<int32_t>& ids = sample.streams[0].ids;
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), kEnd), 1);  // the one that ends it
+  EXPECT_EQ(ids.back(), kEnd);
+  EXPECT_THAT(shown(sample), ::testing::Not(HasSubstr("[ASK]")));
+  EXPECT_THAT(shown(sample), AllOf(HasSubstr("w1 w2"), HasSubstr("w3 [END]")));
+}
+
+// [SYS] is put before each text.
+TEST_F(CausalLmTask, DoublesNeitherTheBeginningNorTheEndThatATextSpells) {
+  const std::string file = folder_ / "model/tokenizer.json";
+  Json tokenizer = Json::parse(read_file(file, ErrorKind::kModel));
+  const Json begin = {{"SpecialToken", {{"id", "[SYS]"}, {"type_id", 0}}}},
+             text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+             second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
+  tokenizer["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single", Json::array({begin, text})},
+      {"pair", Json::array({begin, text, second})},
+      {"special_tokens", {{"[SYS]", {{"id", "[SYS]"}, {"ids", {1}}, {"tokens", {"[SYS]"}}}}}}};
+  write_file(file, tokenizer.dump());
+  const auto made = pipeline("{form: text}");
+  for (const char* row : {R"({"text": "w1 [ASK] w2"})", R"({"text": "[SYS] w1 [ASK] w2 [END]"})"})
+    EXPECT_EQ(shown(samples(*made, toy::record(row))[0]), "[SYS] w1 [ASK] w2 [END]") << row;
 }
 
 Batch batch_of(const std::vector<Sample>& samples) {
@@ -415,6 +556,26 @@ TEST_F(CausalLmTask, AnswersTheRowsOfAnEvaluationThatAreDrawn) {
   EXPECT_NE(report.metric, "perplexity");
   EXPECT_TRUE(std::isfinite(report.score));
   EXPECT_TRUE(std::isfinite(report.value("perplexity")));
+}
+
+TEST_F(CausalLmTask, EvaluatesARowThatHasNothingToAnswer) {
+  const auto made = pipeline("{metrics: [rouge], generate_rows: 9, max_new_tokens: 4}");
+  const Evaluation evaluation =
+      made->evaluate({exchanges(1), conversation(Json::array({message("assistant", "w1 w2")}))});
+  EXPECT_TRUE(evaluation.results[0].contains(kAnswer));
+  EXPECT_FALSE(evaluation.results[1].contains(kAnswer));
+  EXPECT_TRUE(evaluation.results[1].contains(kLoss));
+  EXPECT_TRUE(std::isfinite(evaluation.report.score));
+}
+
+TEST_F(CausalLmTask, IsInterruptedWhileItWritesInAnEvaluation) {
+  const auto made =
+      pipeline("{metrics: [rouge], generate_rows: 9, min_new_tokens: 30, max_new_tokens: 30}");
+  PredictOptions options;
+  int asked = 0;
+  options.is_stopped = [&] { return ++asked > 2; };
+  EXPECT_TRUE(made->evaluate({exchanges(1), exchanges(2)}, options).is_interrupted);
+  EXPECT_LE(asked, 5);  // not once for each of thirty tokens
 }
 
 TEST_F(CausalLmTask, ScoresResultsAsItsReportSays) {

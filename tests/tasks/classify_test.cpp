@@ -365,6 +365,11 @@ TEST(Classify, NamesOptionsThatChangeNothing) {
   EXPECT_THAT(told("{type: regression, threshold: 0.3}", numbers),
               ElementsAre(HasSubstr("where the type is regression")));
   EXPECT_THAT(told("threshold: 0.3", several), IsEmpty());
+  EXPECT_THAT(told("temperature: 2", kAnimals), IsEmpty());
+  EXPECT_THAT(told("temperature: auto", several),
+              ElementsAre(HasSubstr("temperature does nothing where the type is multi")));
+  EXPECT_THAT(told("{type: regression, temperature: 2}", numbers),
+              ElementsAre(HasSubstr("temperature does nothing where the type is regression")));
   EXPECT_THAT(told("{type: regression, unknown_labels: count}", numbers),
               ElementsAre(HasSubstr("unknown_labels")));
   EXPECT_THAT(told("unknown_labels: count", kAnimals), IsEmpty());
@@ -457,6 +462,14 @@ TEST(Classify, CutsLongTextsAndSaysSo) {
                 .size(),
             8);
   EXPECT_TRUE(truncated);
+}
+
+TEST(Classify, KeepsThePlaceOfAnEmptySecondText) {
+  const Sample sample = make("{text: a, text_pair: b}", 8)
+                            ->encode(record(R"({"a": "one", "b": ""})"), toy::ToyTokenizer(), false)
+                            .at(0);
+  EXPECT_THAT(sample.streams[0].segments, ElementsAre(0, 0, 0, 1));  // [CLS] one [SEP] [SEP]
+  EXPECT_THAT(sample.streams[0].texts, ElementsAre(-1, 0, -1, -1));
 }
 
 TEST(Classify, NeedsNoLabelToPredict) {

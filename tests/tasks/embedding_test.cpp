@@ -67,6 +67,7 @@ TEST(EmbeddingRows, LeaveOutNegativesThatAreNoneAndSaySo) {
   EXPECT_EQ(texts.negatives, std::vector<std::string>{"x"});
   EXPECT_THAT(texts.repair,
               AllOf(HasSubstr("is the positive itself"), HasSubstr("is the anchor itself"),
+                    HasSubstr("1 negatives are as others before them, and count once"),
                     HasSubstr("of 2 negatives the first 1 are used")));
 }
 
@@ -437,6 +438,20 @@ TEST_F(SentenceFolders, WithWhatHoneDoesNotHaveAreRefusedByName) {
   EXPECT_THAT(error(), HasSubstr("puts the prompt \"query\" before every text"));
   write("modules.json", "{}");
   EXPECT_THAT(error(), HasSubstr("must be a list of modules"));
+}
+
+TEST_F(SentenceFolders, NameNoFilesElsewhere) {
+  const std::string inner = folder_ / "model";
+  write("1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true})");
+  for (const std::string& place :
+       {std::string("../1_Pooling"), std::string("a/../../1_Pooling"), folder_ / "1_Pooling"}) {
+    const Json list = {{{"path", ""}, {"type", "sentence_transformers.models.Transformer"}},
+                       {{"path", place}, {"type", "sentence_transformers.models.Pooling"}}};
+    write("model/modules.json", list.dump());
+    EXPECT_THAT(error_of([&] { read_sentence_folder(inner); }),
+                AllOf(HasSubstr("modules.json"), HasSubstr("a folder beside this file, not")))
+        << place;
+  }
 }
 
 TEST_F(SentenceFolders, MayHaveALayerBehindThePooling) {

@@ -1,6 +1,7 @@
 #include "tasks/entity_relations/entity_relations.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -101,6 +102,31 @@ TEST(EntityRelations, RelatesTheEntitiesThatItFound) {
   EXPECT_EQ(result["relations"][0]["label"], "knows");
   EXPECT_TRUE(decoded({{3, 1, 0}}, {{3, 1, 0}})["relations"].empty())
       << "no entity ends at the third word";
+}
+
+// Windows "ann bob cat" and "cat dan", in which everything is related: ann and dan share none.
+TEST(EntityRelations, RelatesWhatAWindowHoldsTogether) {
+  const auto task = trained("{head_size: 2, stride: 1}", 5);
+  const Record row = record(R"({"text": "ann bob cat dan"})");
+  const std::vector<Sample> samples = task->encode(row, toy::ToyTokenizer(), false);
+  ASSERT_EQ(samples.size(), 2u);
+  const std::vector<std::vector<TypedPair>> entities = {{{1, 1, 0}, {3, 3, 1}},
+                                                        {{1, 1, 1}, {2, 2, 0}}};
+  std::vector<Row> rows;
+  for (size_t window = 0; window < samples.size(); ++window) {
+    at::Tensor all = at::zeros({samples[window].size(), 2 * 2 + 2 * 2});
+    all.slice(1, 4).fill_(3);
+    rows.push_back({&samples[window],
+                    outputs_for(entities[window]).slice(0, 0, samples[window].size()),
+                    {all, all}});
+  }
+  const Json answer = task->decode(row, rows, toy::ToyTokenizer());
+  std::vector<std::string> related;
+  for (const Json& r : answer["relations"])
+    related.push_back(fmt::format("{}-{} {}", r["head"].get<int>(), r["tail"].get<int>(),
+                                  r["label"].get<std::string>()));
+  EXPECT_THAT(related, ElementsAre("0-1 knows", "0-1 works_for", "1-0 knows", "1-0 works_for",
+                                   "1-2 knows", "1-2 works_for", "2-1 knows", "2-1 works_for"));
 }
 
 TEST(EntityRelations, ScoresARelationWithBothItsEntities) {

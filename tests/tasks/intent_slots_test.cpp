@@ -56,6 +56,28 @@ TEST(IntentSlots, WeighsTheIntentAgainstTheMeanOverASamplesTags) {
               1e-5);
 }
 
+// Two tokens are O and one is B-genre, none I-genre: each of the two counts as much as the other,
+// and their weights have the mean 1 over the tokens.
+TEST(IntentSlots, WeighsSlotTagsByTheTokensThatCarryThem) {
+  Config config =
+      Config::parse("{class_weights: balanced, intent_weight: 0.5, slot_weight: 3}", "run.yaml");
+  const auto task = kInfo.make(config, 64);
+  for (const char* row : {kPlay, kStop}) {
+    task->learn(record(row));
+    task->learn_tokens(record(row), toy::ToyTokenizer());
+  }
+  task->finish_learning();
+  const std::vector<Sample> samples = encoded(*task, {kPlay, kStop});
+  const auto tokens = static_cast<int64_t>(samples[0].size() + samples[1].size());
+  const Outputs logits{{at::zeros({2, 2})}, {at::zeros({tokens, 3}), RowOf::kToken}};
+  const Batch batch = collate(samples, {0, 1}, 0);
+  const double intents = 0.5 * 2 * std::log(2.0), tag = std::log(3.0);
+  EXPECT_NEAR(task->loss(logits, batch, {.trains = true}).sum.item<double>(),
+              intents + 3 * tag * ((0.75 + 1.5) / 2 + 0.75), 1e-5);
+  EXPECT_NEAR(task->loss(logits, batch).sum.item<double>(), intents + 3 * tag * 2, 1e-5)
+      << "an evaluation's loss is the plain one";
+}
+
 TEST(IntentSlots, AsksForTheIntentOfALongTextOnce) {
   const auto task = trained("stride: 0", 4);  // windows of two words
   const std::vector<Sample> samples =

@@ -57,6 +57,24 @@ TEST(NestedNer, LearnsEntitiesInEntities) {
   EXPECT_NEAR(loss.sum.item<double>(), 2 * (std::log(1 + 1.0) + std::log(1 + 9.0)), 1e-5);
 }
 
+// About as many as a document of brat's may have: what compares all with all does not come to an
+// end.
+TEST(NestedNer, LearnsAndScoresDocumentsOfManyEntities) {
+  constexpr int kMany = 60'000;
+  Record row = record(R"({"text": "", "entities": []})");
+  std::string text;
+  for (int i = 0; i < kMany; ++i) {
+    text += "ab ";
+    row.fields["entities"].push_back({{"start", 3 * i}, {"end", 3 * i + 2}, {"label", "ORG"}});
+  }
+  row.fields["text"] = text;
+  const auto task = trained();
+  EXPECT_EQ(task->encode(row, toy::ToyTokenizer(), true).front().repair, "");
+  const auto scorer = task->make_scorer();
+  scorer->add(row, row.fields);
+  EXPECT_EQ(scorer->report().value("f1"), 1);
+}
+
 TEST(NestedNer, AnswersWithAllSpansAboveTheThreshold) {
   const auto task = trained("head_size: 2");
   const Record row = record(R"({"text": "the ban of osl"})");

@@ -95,6 +95,15 @@ TEST_F(Prompts, RefusesWordsOfDifferentNumbersOfTokensAndNamesThem) {
               HasSubstr("no tokens for \"unheard\""));
 }
 
+// A tokenizer that makes small letters of all cannot tell "Word1" from "word1".
+TEST_F(Prompts, RefusesWordsOfTheSameTokens) {
+  for (const char* words : {"words: {a: Word1, b: word1}", "words: {a: [word1, Word1], b: word2}"})
+    EXPECT_THAT(error_of([&] { trained(words); }),
+                AllOf(HasSubstr("task.words"), HasSubstr("\"Word1\""), HasSubstr("\"word1\""),
+                      HasSubstr("the same of the vocabulary's tokens, 1 (word1)")))
+        << words;
+}
+
 TEST_F(Prompts, NamesTheRowOfALabelWithoutAWord) {
   EXPECT_THAT(error_of([&] { make(kWords)->learn(record(R"({"text": "x", "label": "c"})", 7)); }),
               AllOf(StartsWith("data.jsonl:7"), HasSubstr("no word"), HasSubstr("\"a\", \"b\"")));

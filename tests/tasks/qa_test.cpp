@@ -237,6 +237,32 @@ TEST(Qa, ListsAPlaceThatTwoWindowsHoldOnce) {
   EXPECT_EQ(std::count(texts.begin(), texts.end(), "c"), 1);
 }
 
+// A tokenizer may make tokens of blanks: here one of U+3000, which no answer is made of.
+TEST(Qa, NeverAnswersWithWhatCannotBeSeen) {
+  const auto task = make();
+  Record row = record("{\"question\": \"q\", \"context\": \"a \\u3000 b\"}");
+  const Json result = decoded(*task, row, {{0, 4, 0, 9}, {0, 4, 1, 9}, {0, 5, 1, 5}});
+  EXPECT_EQ(result["answers"], Json::parse(R"({"text": ["b"], "answer_start": [4]})"));
+  std::vector<std::string> texts;
+  for (const Json& c : result["candidates"]) texts.push_back(c["text"]);
+  EXPECT_EQ(texts, (std::vector<std::string>{"b", "a", "a \u3000 b"}));  // "b" of both cuts once
+  row.fields["answers"] = {"b"};
+  const auto scorer = task->make_scorer();
+  scorer->add(row, result);
+  EXPECT_EQ(scorer->report().value("exact_match"), 1);
+}
+
+TEST(Qa, HasNoAnswerWhereNothingOfTheContextCanBeSeen) {
+  const auto task = make();
+  Record row = record("{\"question\": \"q\", \"context\": \"\\u3000\"}");
+  const Json result = decoded(*task, row, {});
+  EXPECT_EQ(result["answers"]["text"], Json::array());
+  row.fields["answers"] = {"b"};
+  const auto scorer = task->make_scorer();
+  scorer->add(row, result);
+  EXPECT_EQ(scorer->report().value("exact_match"), 0);
+}
+
 TEST(Qa, GivesNoAnswerWhereThatIsLikelierByMoreThanTheThreshold) {
   const Record row = record(R"({"question": "q", "context": "a b c"})");
   const std::vector<High> high = {{0, 0, 0, 4}, {0, 0, 1, 4}, {0, 3, 0, 3}, {0, 3, 1, 3}};

@@ -116,6 +116,20 @@ TEST(RelationGold, KnowsEntitiesWithoutAnIdByTheirPlaceInTheList) {
   EXPECT_EQ(claims.at(0).name(), "x(e2,e1)");
 }
 
+// About as many as brat's reader takes: what compares all with all does not come to an end.
+TEST(RelationGold, ReadsDocumentsOfManyEntitiesAndRelations) {
+  constexpr int kMany = 60'000;
+  Record row = record(R"j({"text": "ab", "entities": [], "relations": []})j");
+  for (int i = 0; i < kMany; ++i) {
+    row.fields["entities"].push_back({{"id", "T" + std::to_string(i)}, {"start", 0}, {"end", 2}});
+    if (i > 0)
+      row.fields["relations"].push_back(
+          {{"head", "T0"}, {"tail", "T" + std::to_string(i)}, {"label", "x"}});
+  }
+  const Document document = document_of(row, Options());
+  EXPECT_EQ(claims_of(row.fields, document, row, Options()).size(), kMany - 1u);
+}
+
 // ---- samples
 
 // Pieces as letters, "<" and ">" for the marks of the first entity, "[" and "]" of the second.
@@ -202,6 +216,40 @@ TEST(Relation, HasASampleForEachPairOfTypesThatAreRelated) {
   ASSERT_EQ(samples.size(), 1u);  // no relation of P and Q was seen
   EXPECT_THAT(samples[0].targets[1].values, ElementsAre(2));
   EXPECT_EQ(samples[0].repair, "");
+}
+
+// A text with `count` entities "P" in one place.
+Record crowd(int count) {
+  Record row = record(R"j({"text": "ab", "entities": [], "relations": []})j");
+  for (int i = 0; i < count; ++i)
+    row.fields["entities"].push_back({{"start", 0}, {"end", 2}, {"label", "P"}});
+  return row;
+}
+
+TEST(Relation, RefusesADocumentOfTooManyPairs) {
+  const auto task = of_families();
+  EXPECT_EQ(task->encode(crowd(100), toy::ToyTokenizer(), true).size(), 4950u);
+  EXPECT_THAT(error_of([&] { task->encode(crowd(60'000), toy::ToyTokenizer(), true); }),
+              AllOf(StartsWith("data.jsonl:1: \"entities\""), HasSubstr("more than 20000 pairs"),
+                    HasSubstr("task.max_distance")));
+  Record unrelated = crowd(60'000);  // no relation of "Q" and "Q" was seen
+  for (Json& entity : unrelated.fields["entities"]) entity["label"] = "Q";
+  EXPECT_EQ(task->encode(unrelated, toy::ToyTokenizer(), true).size(), 1u);
+}
+
+TEST(Relation, AsksAboutPairsInTheOrderOfTheText) {
+  auto task = make();
+  Record row = record(R"j({"text": "a b c", "entities": [
+      {"start": 0, "end": 1, "label": "Q"}, {"start": 2, "end": 3, "label": "P"},
+      {"start": 4, "end": 5, "label": "Q"}],
+      "relations": [{"head": 0, "tail": 1, "label": "x"}, {"head": 1, "tail": 2, "label": "x"},
+                    {"head": 2, "tail": 0, "label": "y"}]})j");
+  task->learn(row);
+  task->finish_learning();
+  std::vector<float> classes;  // of Other, x and y both ways: x(e1,e2) is 1, y(e2,e1) is 4
+  for (const Sample& sample : task->encode(row, toy::ToyTokenizer(), true))
+    classes.push_back(sample.targets[1].values.at(0));
+  EXPECT_THAT(classes, ElementsAre(1, 4, 1));  // of (a, b), (a, c), (b, c)
 }
 
 TEST(Relation, SaysWhichRelationsItCannotLearn) {

@@ -91,6 +91,12 @@ TEST(ReportJson, HoldsWhatTheReportHolds) {
   EXPECT_EQ(json["mistakes"][0]["predicted"], "ham");
 }
 
+TEST(ReportJson, SaysWhereLessIsBetter) {
+  Report r;
+  r.add({"f1", less_is_better("mse")}, {0.5, 2});
+  EXPECT_EQ(r.json()["less_is_better"], Json::array({"mse"}));
+}
+
 TEST(ReportJson, HoldsTheRunAroundIt) {
   RunSummary run;
   run.data["train"].rows = 7;

@@ -148,6 +148,12 @@ TEST(Seq2SeqRows, EndWithTheTokenThatEndsAlsoWhereTheTokenizerPutsNone) {
   EXPECT_THAT(sample.targets[0].values, ElementsAre(kFirstWord + 2, kEndId));
 }
 
+TEST(Seq2SeqRows, EndWithItAlsoWhereItStandsInTheText) {
+  const Made made("{}", {.puts_end = false});
+  EXPECT_THAT(made.sample(pair("w0", "w2 [END] w3")).targets[0].values,
+              ElementsAre(kFirstWord + 2, kEndId, kFirstWord + 3, kEndId));
+}
+
 TEST(Seq2SeqRows, WithoutTargetsAreThePromptOfAnAnswer) {
   const Made made;
   Record record = pair("w0 w1", "w2");
@@ -220,6 +226,17 @@ TEST(Seq2SeqRows, OfATargetWithAVocabularyOfItsOwn) {
   EXPECT_THAT(sample.targets[0].values, ElementsAre(2, 6, 3));  // [CLS] word1 [SEP]
 }
 
+TEST(Seq2SeqRows, NeedATableOfTargetWordsForTheirTokenizer) {
+  auto setup = kSeparate;
+  setup.changes["decoder_vocab_size"] = 44;
+  EXPECT_THAT(error_of([&] { Made("{}", setup); }), HasSubstr("(the model's) has 45 entries"));
+  const TemporaryFolder target;
+  testing_support::write_tiny_bert(target.path());
+  EXPECT_THAT(
+      error_of([&] { Made(fmt::format("{{target_tokenizer: {}}}", target.path()), setup); }),
+      HasSubstr(target.path() + ") has 45 entries"));
+}
+
 TEST(Seq2SeqRows, ThatCannotBeReadAreNamed) {
   const Made made;
   EXPECT_THAT(made.refusal(pair(" ", "w1")), HasSubstr("pairs.jsonl:7"));
@@ -261,6 +278,41 @@ TEST(Seq2SeqOptions, HaveTheScoresThatAreUsualForTheGoal) {
 TEST(Seq2Seq, RefusesALanguageThatIsNotThere) {
   EXPECT_THAT(error_of([] { Made("{source_language: en_XX, target_language: xx_XX}"); }),
               HasSubstr("\"target_language\" is \"xx_XX\""));
+}
+
+TEST(Seq2Seq, RefusesToPutOneLanguageAroundBothSides) {
+  for (const char* name : {"MBartTokenizer", "MBart50Tokenizer"})
+    EXPECT_THAT(error_of([&] { Made("{}", {.tokenizer_class = name, .family = "mbart"}); }),
+                HasSubstr("would put the language en_XX around sources and targets"));
+}
+
+// What learning the tokens of a folder says.
+std::string refused_tokens(const char* family, const Json& changes, bool has_weights,
+                           bool tokenizer_names_end = true) {
+  const TemporaryFolder folder;
+  write_model(folder.path(), {.family = family, .changes = changes});
+  if (!has_weights) std::filesystem::remove(folder / "model.safetensors");
+  Json options = read_json(folder / "tokenizer_config.json", ErrorKind::kModel);
+  if (!tokenizer_names_end) options.erase("eos_token");
+  write_file(folder / "tokenizer_config.json", options.dump());
+  const auto tokenizer = Tokenizer::load(folder.path());
+  return error_of([&] { learned("{}", folder, *tokenizer); });
+}
+
+TEST(Seq2Seq, AFolderWithoutWeightsNamesTheTokensThatBeginAndEndATarget) {
+  const Json no_start = {{"decoder_start_token_id", nullptr}}, no_end = {{"eos_token_id", nullptr}};
+  EXPECT_THAT(refused_tokens("bart", no_start, false), HasSubstr("a target begins with"));
+  EXPECT_EQ(refused_tokens("bart", no_start, true), "no error");  // as usual of the family
+  EXPECT_THAT(refused_tokens("bart", no_end, false, false), HasSubstr("\"eos_token_id\""));
+  EXPECT_EQ(refused_tokens("bart", no_end, false), "no error");
+  EXPECT_EQ(refused_tokens("bart", no_end, true, false), "no error");
+}
+
+TEST(Seq2Seq, RefusesAFirstTokenThatTheModelLacks) {
+  EXPECT_THAT(refused_tokens("marian", {{"decoder_start_token_id", 45}}, true),
+              HasSubstr("\"decoder_start_token_id\" is 45"));
+  EXPECT_THAT(refused_tokens("marian", {{"decoder_start_token_id", nullptr}}, true),
+              HasSubstr("as usual of the family marian"));
 }
 
 TEST(Seq2Seq, RefusesModelsOfOneStream) {
@@ -434,6 +486,22 @@ TEST(Seq2SeqScores, OfChineseSummariesStandBesideLeadAndOracle) {
   const Report report = scorer->report();
   EXPECT_EQ(report.metric, "rougeL");
   EXPECT_DOUBLE_EQ(*report.named("rouge1").baseline, 0.8);
+  const auto copied = std::find_if(report.sections.begin(), report.sections.end(),
+                                   [](const Section& one) { return one.key == "extraction"; });
+  ASSERT_NE(copied, report.sections.end());
+  EXPECT_EQ(std::get<PlainTable>(copied->content).rows.front(), (std::vector<Json>{"rouge1", 1.0}));
+}
+
+// Rules would end the first one behind "ran.".
+TEST(Seq2SeqScores, TakeTheSentencesOfAListAsTheDataPartThem) {
+  Config section =
+      Config::parse("{goal: summarization, lead_sentences: 1, oracle_sentences: 1}", "test.yaml");
+  const auto scorer = make_scorer(Options::read(section, 32), 45);
+  scorer->add(pair(Json::array({"A dog ran. It was brown.", " ", "A cat sat."}),
+                   "A dog ran. It was brown."),
+              {{"target", "A dog."}});
+  const Report report = scorer->report();
+  EXPECT_DOUBLE_EQ(*report.named("rouge1").baseline, 1);
   const auto copied = std::find_if(report.sections.begin(), report.sections.end(),
                                    [](const Section& one) { return one.key == "extraction"; });
   ASSERT_NE(copied, report.sections.end());

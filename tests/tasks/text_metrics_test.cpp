@@ -310,6 +310,7 @@ TEST(Distinct, CountsOverTheWholeSet) {
       {.metrics = {"bleu", "distinct"}});
   EXPECT_DOUBLE_EQ(report.value("distinct_1"), 3.0 / 5);
   EXPECT_DOUBLE_EQ(report.value("distinct_2"), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(report.value("distinct_3"), 1);
   EXPECT_FALSE(report.named("distinct_1").interval);
   EXPECT_TRUE(report.named("bleu").interval);
 }

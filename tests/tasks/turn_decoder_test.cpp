@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "models/adapters/soft_prompt.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_decoder.h"
 #include "tasks/causal_decoder.h"
@@ -100,6 +101,32 @@ TEST(TurnDecoder, BeginsAnewAfterAPassThatFailed) {
   Writer::answer(decoder, {7, 9, 11}, options);
   EXPECT_ANY_THROW(decoder.next({{0, {7, 9, 1'000'000}}}));
   EXPECT_EQ(Writer::answer(decoder, {7, 9, 12}, options), writer.alone({7, 9, 12}, options));
+}
+
+// What is kept begins with virtual tokens, which no text of the next turn names.
+TEST(TurnDecoder, KeepsNothingBehindVirtualTokens) {
+  const Writer writer("llama");
+  EXPECT_TRUE(TurnDecoder::may_keep(*writer.network));
+  Backbone& backbone = writer.network->backbone();
+  backbone.set_prompt(std::make_shared<SoftPrompt>(SoftPromptOptions{.num_virtual_tokens = 3},
+                                                   backbone.word_table(), TokenIds{}, 5));
+  EXPECT_FALSE(TurnDecoder::may_keep(*writer.network));
+}
+
+class EveryPrecision : public testing::TestWithParam<Precision> {};
+INSTANTIATE_TEST_SUITE_P(Precisions, EveryPrecision,
+                         testing::Values(Precision::kBf16, Precision::kInt8));
+
+TEST_P(EveryPrecision, AnAnswerDoesNotDependOnItsNeighbours) {
+  const Writer writer("llama");
+  writer.network->set_precision(GetParam());
+  const std::vector<TokenIds> prompts = {{7, 9, 11, 5, 8}, {12}, {20, 21, 22}};
+  CausalDecoder decoder(*writer.network);
+  std::vector<Prompt> all;
+  for (const TokenIds& prompt : prompts) all.push_back({prompt});
+  const std::vector<Generated> together = generate(decoder, all, of_six_tokens());
+  for (size_t i = 0; i < prompts.size(); ++i)
+    EXPECT_EQ(together[i].ids, writer.alone(prompts[i], of_six_tokens())) << i;
 }
 
 // 12 tokens and an answer of six go past position 14: from there on all are computed with the other

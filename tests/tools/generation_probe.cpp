@@ -5,10 +5,12 @@
 // Reads jobs, a JSON line each, and answers each with a line:
 //   {"prompts": [[1, 5, …], …], "seeds": [7, …], "options": {"num_beams": 4, …}, "max_tokens": N}
 //     -> {"answers": [{"ids", "end", "reason", "score", "failure"}, …], "seconds": 1.2}
-// An encoder-decoder's jobs have "sources" too, a list of tokens for each prompt.
+// An encoder-decoder's jobs have "sources" too, a list of tokens for each prompt, or "states",
+// an encoder's [rows][hidden] for each (Whisper).
 //   {"scores": [0.1, …], "ids": [1, 5, …], "prompt": 2, "room": 8, "options": {…}}
 //     -> {"scores": [0.1, null, …]}: what the rules make of them; null: forbidden
 // MODEL_FOLDER "-": jobs of the second kind alone.
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -22,10 +24,12 @@
 #include "base/json.h"
 #include "models/generation/logit_rules.h"
 #include "models/layers/packed_weights.h"
+#include "tasks/causal_decoder.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/generation_options.h"
 #include "tasks/options.h"
 #include "tasks/pretrained.h"
+#include "tasks/source_decoder.h"
 #include "tasks/writing.h"
 
 namespace {
@@ -75,6 +79,37 @@ Json answer_json(const Generated& answer) {
           {"failure", answer.failure ? Json(answer.failure->what()) : Json()}};
 }
 
+Packed packed_states(const std::vector<at::Tensor>& of_prompts,
+                     const std::vector<size_t>& prompts) {
+  Packed packed = pack_new({}, KeyValueCache(1));
+  if (prompts.empty()) return packed;
+  std::vector<at::Tensor> rows;
+  std::vector<int32_t> ends = {0};
+  for (const size_t prompt : prompts) {
+    rows.push_back(of_prompts.at(prompt));
+    ends.push_back(ends.back() + static_cast<int32_t>(rows.back().size(0)));
+  }
+  packed.features = at::cat(rows);
+  packed.cu_seqlens = packed.feature_ends = at::tensor(ends, at::kInt);
+  packed.ids = at::zeros({packed.features.size(0)}, at::kLong);
+  return packed;
+}
+
+std::unique_ptr<StepDecoder> decoder_of_states(Network& network, const Json& states) {
+  std::vector<at::Tensor> of_prompts;
+  for (const Json& rows : states) {
+    std::vector<float> values;
+    for (const Json& row : rows) {
+      for (const Json& value : row) values.push_back(value.get<float>());
+    }
+    of_prompts.push_back(
+        at::tensor(values, at::kFloat).view({static_cast<int64_t>(rows.size()), -1}));
+  }
+  return std::make_unique<SourceDecoder>(network, [of_prompts](const std::vector<size_t>& prompts) {
+    return packed_states(of_prompts, prompts);
+  });
+}
+
 Json answer_prompts(Network& network, const Json& job) {
   std::vector<Prompt> prompts;
   for (const Json& ids : job.at("prompts")) prompts.push_back({ids.get<std::vector<int32_t>>()});
@@ -83,7 +118,9 @@ Json answer_prompts(Network& network, const Json& job) {
   const Json sources = job.value("sources", Json::array());
   for (size_t i = 0; i < sources.size(); ++i)
     prompts.at(i).source = sources[i].get<std::vector<int32_t>>();
-  const std::unique_ptr<StepDecoder> decoder = make_decoder(network, prompts);
+  const std::unique_ptr<StepDecoder> decoder = job.contains("states")
+                                                   ? decoder_of_states(network, job.at("states"))
+                                                   : make_decoder(network, prompts);
   const Clock::time_point start = Clock::now();
   Json answers = Json::array();
   for (const Generated& answer : generate(*decoder, prompts, options_of(job),

@@ -44,13 +44,11 @@ void on_each_card(const Body& body) {
   body(CardOfTest{*real, {at::kCUDA, 0}});
 }
 
-AdamWNumbers numbers_of(const AdamWOptions& options, int64_t step) {
-  const auto t = static_cast<double>(step);
+AdamWNumbers numbers_of(const AdamWOptions& options) {
   return {.beta1 = static_cast<float>(options.beta1),
           .beta2 = static_cast<float>(options.beta2),
           .one_minus_beta1 = static_cast<float>(1 - options.beta1),
           .one_minus_beta2 = static_cast<float>(1 - options.beta2),
-          .inverse_root = static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, t))),
           .eps = static_cast<float>(options.eps)};
 }
 
@@ -70,12 +68,12 @@ class AdamWThere : public Optimizer {
     ++steps_;
     take(rate);
     card_.measure(step.count, step.max_norm, step.numbers);
-    card_.update(numbers_of({}, steps_), step.numbers);
+    card_.update(numbers_of({}), step.numbers);
   }
   void step_with(double rate, double scale) {
     ++steps_;
     take(rate);
-    card_.update(numbers_of({}, steps_), scale);
+    card_.update(numbers_of({}), scale);
   }
   StateDict state() const override {
     StateDict state;
@@ -98,12 +96,13 @@ class AdamWThere : public Optimizer {
  private:
   void take(double rate) {
     std::vector<GpuParameter> moved;
+    const auto t = static_cast<double>(steps_);
     for (size_t i = 0; i < mean_.size(); ++i) {
       const Parameter& p = parameters()[i];
       if (!p.value.grad().defined()) continue;
       moved.push_back({p.value.detach(), p.value.grad(), mean_[i], square_[i], p.shadow,
-                       1 - rate * p.rate * p.weight_decay,
-                       rate * p.rate / (1 - std::pow(0.9, static_cast<double>(steps_)))});
+                       1 - rate * p.rate * p.weight_decay, rate * p.rate / (1 - std::pow(0.9, t)),
+                       1 / std::sqrt(1 - std::pow(0.999, t))});
     }
     card_.take(moved);
   }

@@ -183,6 +183,58 @@ TEST(AdamW, StateSurvivesSaveAndLoad) {
   EXPECT_THROW(optimizer.load_state({}), Error);
 }
 
+// Layers that are let join late, heads of tasks that the first steps do not have. An even gradient
+// moves by the rate, whatever step of the run is a parameter's first.
+TEST(AdamW, BiasCorrectionCountsAParametersOwnSteps) {
+  for (const MomentType moments : {MomentType::kFp32, MomentType::kBf16, MomentType::kInt8}) {
+    const at::Tensor early = leaf(at::zeros({40})), late = leaf(at::zeros({40})),
+                     table = leaf(at::zeros({12, 40}));
+    const std::vector<Parameter> all = {parameter("early", early), parameter("late", late),
+                                        table_parameter(table)};
+    AdamW optimizer(all, {.lazy_rows = true, .moments = moments});
+    for (int step = 0; step < 510; ++step) {
+      set_gradient(early, at::ones({40}));
+      if (step >= 500) {
+        set_gradient(late, at::ones({40}));
+        kernels::embedding(table, at::full({1}, 2, at::kLong), all[2].rows)
+            .backward(at::ones({1, 40}));
+      }
+      optimizer.step(1e-3, 1);
+      table.mutable_grad() = at::Tensor();
+    }
+    optimizer.flush();
+    const double tolerance = moments == MomentType::kFp32 ? 1e-5 : 1e-3;
+    for (const at::Tensor& moved : {late, table[2]})
+      EXPECT_LT((moved + 0.01).abs().max().item<double>(), tolerance) << moved.sizes();
+    EXPECT_TRUE(at::equal(table[3], at::zeros({40})));
+  }
+}
+
+TEST(AdamW, OwnStepsSurviveSaveAndLoadAndOlderStatesCountThoseOfTheRun) {
+  const at::Tensor early = leaf(normal({33}, 1)), late = leaf(normal({33}, 2));
+  AdamW optimizer({parameter("early", early), parameter("late", late)}, {});
+  const auto step = [](AdamW& by, uint64_t seed, bool has_late) {
+    set_gradient(by.parameters()[0].value, normal({33}, seed));
+    if (has_late) set_gradient(by.parameters()[1].value, normal({33}, seed + 100));
+    by.step(1e-2, 1);
+  };
+  for (uint64_t i = 0; i < 50; ++i) step(optimizer, i, /*has_late=*/i >= 48);
+  StateDict saved;
+  for (const auto& [name, tensor] : optimizer.state()) saved[name] = tensor.clone();
+  EXPECT_FALSE(saved.contains("steps.early"));
+  EXPECT_EQ(saved.at("steps.late").item<int64_t>(), 2);
+  const at::Tensor restored = leaf(late), older = leaf(late);
+  AdamW second({parameter("early", leaf(early)), parameter("late", restored)}, {}),
+      third({parameter("early", leaf(early)), parameter("late", older)}, {});
+  second.load_state(saved);
+  saved.erase("steps.late");
+  third.load_state(saved);
+  EXPECT_FALSE(third.state().contains("steps.late"));
+  for (AdamW* one : {&optimizer, &second, &third}) step(*one, 60, /*has_late=*/true);
+  EXPECT_TRUE(at::equal(late, restored));
+  EXPECT_FALSE(at::equal(late, older));
+}
+
 TEST(AdamW, GradientNormIsExactAndTheSameWithAnyNumberOfThreads) {
   const at::Tensor a = leaf(at::zeros({100001})), b = leaf(at::zeros({3, 5})),
                    c = leaf(at::zeros({4}));

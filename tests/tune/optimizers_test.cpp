@@ -60,14 +60,14 @@ TEST(Optimizers, HaveTheValuesOfOthersOverAHundredSteps) {
   const Json cases = Json::parse(file);
   ASSERT_EQ(cases.size(), 12U);
   for (const Json& one : cases) {
-    const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {{"matrix", {5, 7}},
-                                                                              {"vector", {6}}};
+    const std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
+        {"matrix", {5, 7}}, {"tall", {7, 4}}, {"vector", {6}}};
     std::vector<Parameter> parameters;
     for (const auto& [name, shape] : shapes) {
       Parameter parameter;
       parameter.name = name;
       parameter.value = wave(shape, std::acos(0.0), 0.9, 1).requires_grad_();  // a cosine
-      parameter.weight_decay = name == "matrix" ? 0.1 : 0;
+      parameter.weight_decay = name == "vector" ? 0 : 0.1;
       parameters.push_back(parameter);
     }
     const auto optimizer = make_named(one["name"], one["options"], parameters);
@@ -217,6 +217,11 @@ TEST(OptimArgs, AreTheOptimizersOwn) {
   EXPECT_THAT(
       error_of([] { train_section("{optim: adafactor, optim_args: {warmup_init: true}}"); }),
       HasSubstr("relative_step: true"));
+  const std::string relative =
+      "{optim: adafactor, optim_args: {relative_step: true}, groups: [{parameters: a, ";
+  EXPECT_THAT(error_of([&] { train_section(relative + "learning_rate: 1e-3}]}"); }),
+              AllOf(HasSubstr("relative_step"), HasSubstr("factor")));
+  EXPECT_NO_THROW(train_section(relative + "factor: 2}]}"));
   EXPECT_THAT(error_of([] { train_section("{optim: adamw, optim_args: {beta1: 0.8}}"); }),
               HasSubstr("adamw has no options of its own"));
 }

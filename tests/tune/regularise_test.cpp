@@ -129,6 +129,19 @@ TEST(Shifts, AreMeasuredOverAllSequencesOfASample) {
   EXPECT_TRUE(halved[0].select(1, 0).equal(at::tensor({0.5F, 0.5F, 0.5F, 2.0F})));
 }
 
+// The factor is beyond fp32, and what it gives is not.
+TEST(Shifts, OfTinyGradientsHaveTheirLengthAllTheSame) {
+  const std::vector<int32_t> ones(2, 1);
+  const Sample sample{{Sequence{ones, ones, ones, ones, std::vector<Span>(2)}}};
+  const Batch batch = collate({sample, sample}, {0, 1}, 0);
+  const Shifts moved = leaves({at::zeros({4, 3})});
+  moved[0].mutable_grad() = at::full({4, 3}, 2e-38F);
+  moved[0].grad().slice(0, 2).zero_();
+  const at::Tensor length = norms(batch, ascent(batch, moved, 1000));
+  EXPECT_NEAR(length[0].item<double>(), 1000, 1e-2);
+  EXPECT_EQ(length[1].item<double>(), 0);
+}
+
 // ---- the section
 
 TEST(Regularise, WhatIsNoneGetsTheNearestAtItsPlace) {
@@ -366,6 +379,51 @@ TEST(Pgd, LeavesWeightsAsTheyWereTrainedOrNot) {
   EXPECT_EQ(is_trained(), std::vector<bool>(before.size(), true));
 }
 
+// One regulariser of a small run, with a batch and a shift of another one around it.
+struct Alone {
+  explicit Alone(const std::string& yaml) {
+    run.load_pipeline();
+    run.pipeline().network().train();
+    optimizer = optimizers().named("adamw").make(
+        trainable_parameters(run.pipeline().network(), tiny_options()), tiny_options());
+    one = chosen("regularise: " + yaml).at(0).make(RegulariserContext{run.pipeline(), *optimizer});
+    batch = make_micro_batch(run.store(), {0, 1, 2, 3}, 42, 0).batch;
+    around = zero_shifts(batch, run.pipeline().network().backbone().embedding_width());
+  }
+
+  TinyRun run{"classify", {.dropout = 0}, 8};
+  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<Regulariser> one;
+  Batch batch;
+  Shifts around;
+};
+
+// A shift is climbed by the gradient of what trains: passes that search have gradients of their
+// own.
+TEST(Pgd, ItsSearchDoesNotReachTheShiftAroundIt) {
+  Alone pgd("{pgd: {steps: 3}}");
+  const Pass pass = pgd.one->around_pass([](const Batch& batch) {
+    const at::Tensor sum = batch.streams[0].shift.sum();
+    sum.backward();
+    return PassResult{sum.item<double>(), 1, {}, {}};
+  });
+  pass(with_added(pgd.batch, pgd.around));
+  EXPECT_TRUE(pgd.around[0].grad().eq(2).all().item<bool>()) << "two passes train";
+}
+
+TEST(Smart, ItsSearchDoesNotReachTheShiftAroundIt) {
+  Alone smart("{smart: {steps: 2}}");
+  Pipeline& pipeline = smart.run.pipeline();
+  const LossOf loss = smart.one->around_loss([&](const Batch& batch) {
+    const Outputs outputs = pipeline.network().forward(batch);
+    return Outcome{pipeline.task().loss(outputs, batch), outputs, {}};
+  });
+  const Outcome outcome = loss(with_added(smart.batch, smart.around));
+  EXPECT_FALSE(smart.around[0].grad().defined());
+  outcome.loss.sum.backward();
+  EXPECT_GT(smart.around[0].grad().norm().item<double>(), 0);
+}
+
 // From a start that is next to nothing.
 TEST(FreeLb, GradientIsTheMeanOfItsPasses) {
   TinyRun run;
@@ -380,6 +438,17 @@ TEST(FreeLb, GradientIsTheMeanOfItsPasses) {
     EXPECT_TRUE(at::allclose(ours.at(name), value, 1e-4, 1e-6)) << name;
   EXPECT_NEAR(trained.last().loss, first + hand.last_loss, 1e-5);
   EXPECT_GT(hand.last_loss, first);
+}
+
+TEST(FreeLb, RaisesTheLossMoreFurtherAway) {
+  double before = 0;
+  for (const char* alpha : {"0.001", "0.03", "0.1", "1"}) {
+    TinyRun run("classify", {.dropout = 0}, 8);
+    Trained trained(run, fmt::format("{{freelb: {{alpha: {}, init: 1.0e-9}}}}", alpha));
+    trained.gradient(8, 8);
+    EXPECT_GT(trained.sum(), before) << alpha;
+    before = trained.sum();
+  }
 }
 
 TEST(Noise, IsUniformAndAFunctionOfSampleTokenAndPass) {
@@ -636,7 +705,7 @@ TEST(GradualUnfreezing, LetsLayersJoinFromTheTopDown) {
   TrainOptions options = tiny_options();
   options.eval_strategy = options.save_strategy = "no";
   options.load_best_model_at_end = false;
-  options.weight_decay = 0;
+  options.weight_decay = 0.1;  // what has not joined does not decay either
   TinyRun run;
   run.regularise_yaml = "{gradual_unfreezing: {share: 0.5}}";  // of 12 steps, two layers: 2 each
   std::vector<std::map<std::string, at::Tensor>> seen;
@@ -897,18 +966,43 @@ TEST_P(WithoutADirection, GradientsAreNumbersInFp32AndBf16) {
   }
 }
 
+// A small run whose embeddings of words, places and segments stay as they are.
+void freeze_embeddings(TinyRun& run) {
+  run.load_pipeline();
+  for (auto& [name, value] : run.pipeline().network().weights())
+    value.requires_grad_(name.find("embeddings") == std::string::npos);
+}
+
 // Their own gradient is not asked for, and the words' shift has one all the same.
 TEST(Fgm, ClimbsWithFrozenEmbeddings) {
   for (const char* yaml : {"{fgm: {epsilon: 0.1}}", "{pgd: {epsilon: 0.1, alpha: 0.05}}"}) {
     TinyRun run("classify", {.dropout = 0}, 8);
-    run.load_pipeline();
-    for (auto& [name, value] : run.pipeline().network().weights())
-      value.requires_grad_(name.find("embeddings") == std::string::npos);
+    freeze_embeddings(run);
     Trained trained(run, yaml, /*loads=*/false);
     const auto gradient = trained.gradient(8, 4);
     EXPECT_FALSE(gradient.contains("bert.embeddings.word_embeddings.weight"));
     EXPECT_GT(trained.numbers.begin()->second, trained.sum());
   }
+}
+
+TEST(FreeLb, ClimbsWithFrozenEmbeddings) {
+  TinyRun run("classify", {.dropout = 0}, 8), same("classify", {.dropout = 0}, 8);
+  freeze_embeddings(run);
+  freeze_embeddings(same);
+  Trained trained(run, "{freelb: {init: 1.0e-9, steps: 3}}", /*loads=*/false);
+  Trained as_it_is(same, "{}", /*loads=*/false);
+  const auto gradient = trained.gradient(8, 4);
+  as_it_is.gradient(8, 4);
+  EXPECT_FALSE(gradient.contains("bert.embeddings.word_embeddings.weight"));
+  EXPECT_GT(trained.sum(), 3 * as_it_is.sum()) << "passes at the second and third place";
+}
+
+TEST(Smart, FindsADirectionWithFrozenEmbeddings) {
+  TinyRun run("classify", {.dropout = 0}, 8);
+  freeze_embeddings(run);
+  Trained trained(run, "{smart: {}}", /*loads=*/false);
+  EXPECT_FALSE(trained.gradient(8, 4).contains("bert.embeddings.word_embeddings.weight"));
+  EXPECT_GT(trained.numbers.at("smart.divergence"), 0);
 }
 
 TEST(Fgm, RaisesTheLossMoreFurtherAway) {
@@ -928,6 +1022,7 @@ TEST(Fgm, RaisesTheLossMoreFurtherAway) {
 class EveryRun : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Regularise, EveryRun,
                          testing::Values("{r_drop: {}}", "{fgm: {}}", "{ema: {}}",
+                                         "{pgd: {steps: 2}, neftune: {}}", "{freelb: {steps: 2}}",
                                          "{average: {last: 3, every: 2}}",
                                          "{r_drop: {}, fgm: {}, ema: {}}", "{swa: {start: 0.3}}",
                                          "{l2_sp: {}, mixout: {p: 0.4}}",
@@ -959,6 +1054,28 @@ TEST_P(EveryRun, KilledAndResumedEqualsTheUninterruptedBitForBit) {
   for (size_t i = 0; i < rest.size(); ++i) {
     EXPECT_EQ(rest[i].loss, all[i + 4].loss);
     EXPECT_EQ(rest[i].numbers, all[i + 4].numbers);
+  }
+}
+
+// A sample has no other beside it: no partner, no norm but its own.
+TEST(Regularise, StepsOfOneSampleTrain) {
+  TrainOptions options = tiny_options();
+  options.per_device_train_batch_size = 1;
+  options.max_steps = 3;
+  options.eval_strategy = options.save_strategy = "no";
+  options.load_best_model_at_end = false;
+  for (const char* yaml :
+       {"{r_drop: {}}", "{fgm: {}}", "{pgd: {}}", "{freelb: {}}", "{smart: {}}", "{neftune: {}}",
+        "{mixup: {}}", "{word_dropout: {}}", "{layer_drop: {}}", "{mixout: {}, l2_sp: {}}"}) {
+    TinyRun run;
+    run.regularise_yaml = yaml;
+    run.load_pipeline();
+    const auto before = run.weights();
+    run.train(options);
+    EXPECT_EQ(run.events_of<Stepped>().size(), 3U) << yaml;
+    EXPECT_NE(first_difference(before, run.weights()), "") << yaml;
+    for (const auto& [name, value] : run.weights())
+      EXPECT_TRUE(value.isfinite().all().item<bool>()) << yaml << " " << name;
   }
 }
 

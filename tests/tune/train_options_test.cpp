@@ -147,6 +147,7 @@ TEST(TrainOptions, ThatDoNothingAreNamed) {
       {"max_tokens_per_batch: 100, per_device_train_batch_size: 4", "per_device_train_batch_size"},
       {"warmup_ratio: 0.1, warmup_steps: 3", "warmup_ratio"},
       {"lr_scheduler_type: constant, warmup_steps: 3", "constant_with_warmup"},
+      {"lr_scheduler_type: one_cycle, warmup_steps: 3", "one_cycle rises by itself"},
       {"lr_power: 2", "polynomial"},
       {"eval_strategy: \"no\"", "load_best_model_at_end"},
   };

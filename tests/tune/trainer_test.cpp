@@ -404,6 +404,31 @@ TEST(Trainer, ALossThatIsNoNumberIsNeverTheBest) {
   EXPECT_THAT(run.events_of<Warned>()[0].message, HasSubstr("after step 6"));
 }
 
+// It is made when the run goes on; if it is interrupted again then, no step is taken without it.
+TEST(Trainer, AnEvaluationThatIsInterruptedIsMadeWhenTheRunGoesOn) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "epoch";
+  const auto interrupted = [&] {
+    run.stop = true;
+    return std::optional<std::pair<Report, double>>();
+  };
+  for (const bool resumes : {false, true}) {
+    run.stop = false;
+    run.evaluate_instead = interrupted;
+    const TrainResult result = run.train(options, resumes);
+    EXPECT_TRUE(result.interrupted);
+    EXPECT_EQ(result.steps, 6);
+    EXPECT_TRUE(run.events_of<Evaluated>().empty());
+  }
+  run.stop = false;
+  run.evaluate_instead = nullptr;
+  EXPECT_EQ(run.train(options, /*resume=*/true).steps, 12);
+  const auto evaluated = run.events_of<Evaluated>();
+  ASSERT_EQ(evaluated.size(), 2U);
+  EXPECT_EQ(evaluated[0].step, 6);
+}
+
 TEST(Trainer, EndsWithTheLastWeightsWhereTheBestAreDamaged) {
   TinyRun run;
   TrainOptions options = tiny_options();

@@ -68,6 +68,9 @@ std::vector<NamedAdapter> named_adapters(const CLI::App& arguments) {
 }
 
 int tell_answered(const Answered& answered, const Reading& reading) {
+  if (answered.truncated > 0)
+    log_warn("{} of {} rows are too long for the model: it was shown a part of them; the first: {}",
+             answered.truncated, answered.rows, answered.first_truncated.str());
   if (answered.bad_rows == 0) return 0;
   const std::string message =
       fmt::format("{} of {} rows have no answer, in its place stands an \"error\"; the first: {}",

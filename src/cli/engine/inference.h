@@ -37,8 +37,8 @@ std::unique_ptr<Pipeline> load_pipeline(const CLI::App& arguments);
 // What --adapter says, each time.
 std::vector<NamedAdapter> named_adapters(const CLI::App& arguments);
 
-// Tells of rows that have no answer: an error, or a warning where the reading passes over them.
-// Gives the exit code.
+// Tells of rows that lost tokens, and of rows that have no answer: an error, or a warning where the
+// reading passes over them. Gives the exit code.
 int tell_answered(const Answered& answered, const Reading& reading);
 
 }  // namespace hone

@@ -30,8 +30,9 @@ void require_beginning(const std::string& part, const std::string& whole, const 
               fmt::format("the assistant's answers cannot be told from what this template renders: "
                           "{} gives {} at byte {}, where the whole conversation has {}. Mark what "
                           "the assistant writes in a copy of the template ({{% generation %}} … "
-                          "{{% endgeneration %}}) and name it by the option chat_template, or use "
-                          "the last answer of each conversation only",
+                          "{{% endgeneration %}}) and name it by the option chat_template, or "
+                          "learn the last answer of each conversation only (train_on: "
+                          "last_answer)",
                           what, excerpt(part, at), at, excerpt(whole, at)));
 }
 

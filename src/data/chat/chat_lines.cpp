@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "base/error.h"
+#include "data/chat/conversation.h"
 #include "data/chat/encode_chat.h"
 
 namespace hone {
@@ -15,6 +16,14 @@ struct ChatLine {
   Json messages;
   RenderOptions options;
 };
+
+Json read_tools(const Json& tools, const Where& where) {
+  try {
+    return tools_of(tools, "tools");
+  } catch (const Error& error) {
+    throw Error(error.kind(), where, error.message());
+  }
+}
 
 ChatLine read_line(const std::string& line, const Where& where) {
   Json value = parse_json(line, where, ErrorKind::kData);
@@ -30,7 +39,7 @@ ChatLine read_line(const std::string& line, const Where& where) {
     if (key == "messages") {
       out.messages = std::move(member);
     } else if (key == "tools") {
-      out.options.tools = std::move(member);
+      out.options.tools = read_tools(member, where);
     } else if (key == "documents") {
       out.options.documents = std::move(member);
     } else if (key == "add_generation_prompt") {

@@ -170,11 +170,11 @@ class LoadedTemplate final : public ChatTemplate {
     Rendered rendered;
     rendered.text = whole.bytes;
     rendered.plain = spans_marked(whole, jinja::kFromData);
+    if (options.answers == ToldAnswers::kNone) return rendered;
     rendered.answers = chosen.has_generation()
                            ? spans_marked(whole, jinja::kAnswer)
-                           : answers_by_prefixes(messages, whole, text_of, options.last_answer_only,
-                                                 chosen.file());
-    if (options.last_answer_only && rendered.answers.size() > 1)
+                           : by_prefixes(messages, whole, text_of, options.answers, chosen.file());
+    if (options.answers == ToldAnswers::kLast && rendered.answers.size() > 1)
       rendered.answers.erase(rendered.answers.begin(), rendered.answers.end() - 1);
     return rendered;
   }
@@ -222,6 +222,17 @@ class LoadedTemplate final : public ChatTemplate {
     throw Error(ErrorKind::kModel, Where{file()},
                 "there are several templates and none is named \"default\"; name a file by the "
                 "option chat_template");
+  }
+
+  static std::vector<Span> by_prefixes(const Json& messages, const jinja::Text& whole,
+                                       const TextOf& text_of, ToldAnswers told,
+                                       const std::string& file) {
+    try {
+      return answers_by_prefixes(messages, whole, text_of, told == ToldAnswers::kLast, file);
+    } catch (const Error&) {
+      if (told != ToldAnswers::kWhereExact) throw;
+      return {};
+    }
   }
 
   // What the template sees of the first `count` messages.

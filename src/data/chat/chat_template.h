@@ -15,9 +15,17 @@
 
 namespace hone {
 
+// Which turns of the assistant are answers in what is rendered.
+enum class ToldAnswers {
+  kAll,
+  kLast,
+  kWhereExact,  // all, or none where the template shows earlier turns otherwise than last ones
+  kNone,
+};
+
 struct RenderOptions {
   bool add_generation_prompt = false;  // the text ends where the assistant's answer begins
-  bool last_answer_only = false;    // of the turns of the assistant only the last one is an answer
+  ToldAnswers answers = ToldAnswers::kAll;
   Json tools, documents;            // lists, as the template wants them; null: none
   Json variables = Json::object();  // further ones: {"enable_thinking": false}
   std::optional<std::tm> now = {};  // what strftime_now shows; nothing: local time
@@ -46,9 +54,9 @@ class ChatTemplate {
   // `messages` is a list of {"role", "content", …}. Thread-safe. Error(kData) where the messages
   // cannot be rendered (the template's own raise_exception, a field that is missing), with the
   // template's line and column in the message; Error(kModel) where the template asks for what does
-  // not exist here or exceeds its bounds, or where the assistant's answers cannot be told exactly:
-  // a template without {% generation %} must render messages 0 to k with the generation prompt as a
-  // beginning of the whole text, for each turn k of the assistant.
+  // not exist here or exceeds its bounds, or where the answers that are asked for cannot be told
+  // exactly: a template without {% generation %} must render messages 0 to k with the generation
+  // prompt as a beginning of the whole text, for each turn k of the assistant that is an answer.
   virtual Rendered render(const Json& messages, const RenderOptions& options = {}) const = 0;
 
   virtual std::string hash()

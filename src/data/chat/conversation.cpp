@@ -236,6 +236,22 @@ Json messages_of_sharegpt(const Json& turns) {
   return messages;
 }
 
+Json tools_of(const Json& tools, const std::string& name) {
+  if (tools.is_null() || tools == "") return nullptr;
+  try {
+    Json list =
+        tools.is_string() ? parse_json(tools.get<std::string>(), Where{}, ErrorKind::kData) : tools;
+    if (list.is_null() || list.is_array()) return list;
+  } catch (const Error& error) {
+    throw Error(ErrorKind::kData, fmt::format("\"{}\" is {}, which is no JSON: {}", name,
+                                              shown_value(tools), error.message()));
+  }
+  throw Error(ErrorKind::kData,
+              fmt::format("\"{}\" is {}; a list of tools was expected, or the JSON of one in a "
+                          "text",
+                          name, shown_value(tools)));
+}
+
 Json messages_of_alpaca(const Json& row) {
   Json messages = Json::array();
   if (const std::string system = text_field(row, "system", false); !system.empty())

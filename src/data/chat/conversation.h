@@ -28,6 +28,10 @@ void make_plain(Json& messages);
 // ShareGPT's list of {"from": human | gpt | system | tool …, "value": text} as messages.
 Json messages_of_sharegpt(const Json& turns);
 
+// A row's tools, `name` its field: a list, or the JSON of one in a text; null: none. Error(kData)
+// without a place for anything else.
+Json tools_of(const Json& tools, const std::string& name);
+
 // Alpaca's {"instruction", "input", "output"}, and "system" and "history" ([[user, assistant], …])
 // where they are there. An input follows its instruction behind an empty line. Without an output
 // (not an empty one) the user has the last word.

@@ -50,9 +50,9 @@ class Adapter : public torch::nn::Module {
 
 // Where an adapter is attached.
 struct AdapterSite {
-  std::string module;  // of the network: "bert.encoder.layer.0.attention.self.query"
+  std::string module;  // as checkpoints call it: "bert.encoder.layer.0.attention.self.query"
   LinearImpl& layer;
-  uint64_t key;   // of the module's name: for what no two adapters may share
+  uint64_t key;   // of the network's name for it: for what no two adapters may share
   uint64_t seed;  // of fresh weights
 };
 
@@ -84,6 +84,7 @@ struct OwnWeight {
   const std::string& name;
   const torch::nn::Module& module;
   const ModelConfig& config;
+  std::string path;  // of the module, as checkpoints call it
 };
 
 // A part of an adapter's weights that is trained at a rate of its own.
@@ -100,6 +101,7 @@ struct ChosenAdapter {
   Json options = {};                   // by PEFT's names
   Json saved_options = {};             // those of a folder: of weights as Adapter::saved has them
   std::vector<RateFactor> rates = {};  // of some of its weights
+  std::string usual_targets = kAllLinear;  // of a method beside linear layers
   // Options that name some of the layers: files have those that are meant in full.
   std::vector<std::pair<std::string, ModuleNames>> layer_options = {};
   // One of these says what the method adds.
@@ -149,12 +151,16 @@ struct ByModule {
 // Options of a method, and a choice that holds them. Options has for_each(visit), which calls
 // visit(key, field) for each, and check(section), which refuses values at their place. It may have
 // saved(json), which makes them those that a folder has, rates() and needs_full_base().
+// `usual`: the defaults.
 template <typename Options>
-Options read_method_options(Config& section, ChosenAdapter& chosen);
+Options read_method_options(Config& section, ChosenAdapter& chosen, Options usual = {});
 
 // AdapterInfo::read of a class A that is made from (Options, AdapterSite).
 template <typename A>
 ChosenAdapter read_adapter(Config& section);
+// The same with defaults of their own.
+template <typename A>
+ChosenAdapter read_adapter_from(Config& section, const typename A::Options& usual);
 
 // ---- implementation
 
@@ -186,8 +192,7 @@ void read_option(Config& section, const char* key, ByModule<Value>& field) {
 }
 
 template <typename Options>
-Options read_method_options(Config& section, ChosenAdapter& chosen) {
-  Options options;
+Options read_method_options(Config& section, ChosenAdapter& chosen, Options options) {
   chosen.options = Json::object();
   options.for_each([&](const char* key, auto& value) {
     read_option(section, key, value);
@@ -207,8 +212,13 @@ Options read_method_options(Config& section, ChosenAdapter& chosen) {
 
 template <typename A>
 ChosenAdapter read_adapter(Config& section) {
+  return read_adapter_from<A>(section, typename A::Options());
+}
+
+template <typename A>
+ChosenAdapter read_adapter_from(Config& section, const typename A::Options& usual) {
   ChosenAdapter chosen;
-  const auto options = read_method_options<typename A::Options>(section, chosen);
+  const auto options = read_method_options<typename A::Options>(section, chosen, usual);
   chosen.make = [options](const AdapterSite& site) { return std::make_shared<A>(options, site); };
   return chosen;
 }

@@ -1,5 +1,6 @@
 // (IA)³ (Liu et al. 2022, https://arxiv.org/abs/2205.05638): a factor for each output of a layer,
-// or, for layers of the feed-forward part, for each input; all begin at 1.
+// or, for layers of the feed-forward part, for each input; all begin at 1. Where no layers are
+// named, they are the paper's: keys, values, and what is between the two products of feed-forward.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -9,6 +10,15 @@
 
 namespace hone {
 namespace {
+
+// What families call the layers that give keys and values; some give queries with them.
+constexpr const char* kKeysAndValues =
+    "key|value|key_proj|value_proj|k_proj|v_proj|k_lin|v_lin|k|v|in_proj|c_attn|qkv_proj|Wqkv";
+// And the second product of feed-forward.
+constexpr const char* kFeedForward =
+    R"(\d+\.output\.dense|ffn_output|ffn\.lin2|fc2|down_proj|wo|mlp\.c_proj|mlp\.Wo)";
+
+std::string any_of_ends(const std::string& ends) { return R"(.*\.()" + ends + ")"; }
 
 class Ia3 : public Adapter {
  public:
@@ -50,6 +60,16 @@ class Ia3 : public Adapter {
   at::Tensor factors_;  // [out, 1], or [1, in]
 };
 
+// Whoever names layers says of these alone whose inputs are scaled.
+ChosenAdapter read_ia3(Config& section) {
+  Ia3::Options usual;
+  if (!section.has("target_modules"))
+    usual.feedforward_modules.expression = any_of_ends(kFeedForward);
+  ChosenAdapter chosen = read_adapter_from<Ia3>(section, usual);
+  chosen.usual_targets = any_of_ends(std::string(kKeysAndValues) + "|" + kFeedForward);
+  return chosen;
+}
+
 }  // namespace
 
 // The rate: the paper's section 4.1.
@@ -58,7 +78,7 @@ AdapterInfo ia3() {
           .peft_type = "IA3",
           .help = "factors of the layers' outputs, or inputs",
           .learning_rate = 3e-3,
-          .read = read_adapter<Ia3>};
+          .read = read_ia3};
 }
 
 }  // namespace hone

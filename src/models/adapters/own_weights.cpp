@@ -93,7 +93,7 @@ ChosenAdapter read_ln_tuning(Config& section) {
   chosen.trains = [options](const OwnWeight& weight) {
     const ModuleNames& wanted = options.target_modules;
     return weight.module.as<LayerNormImpl>() != nullptr &&
-           (wanted.is_empty() || wanted.matches(module_of(weight.name)));
+           (wanted.is_empty() || wanted.matches(weight.path));
   };
   return chosen;
 }

@@ -13,8 +13,6 @@
 namespace hone {
 namespace {
 
-constexpr const char* kAllLinear = "all-linear";
-
 std::string small_letters(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -88,7 +86,7 @@ bool is_end_of(const std::string& name, const std::string& module) {
 }
 
 void read_option(Config& section, const char* key, ModuleNames& field) {
-  field = read_names(section, key);
+  field = read_names(section, key, field.expression);
 }
 
 void to_json(Json& json, const ModuleNames& names) {
@@ -105,10 +103,10 @@ bool ModuleNames::matches(const std::string& module) const {
                      [&](const std::string& name) { return is_end_of(name, module); });
 }
 
-Targets Targets::read(Config& section) {
+Targets Targets::read(Config& section, const std::string& usual) {
   Targets targets;
   targets.where_ = section.where("target_modules");
-  targets.wanted_ = read_names(section, "target_modules", kAllLinear);
+  targets.wanted_ = read_names(section, "target_modules", usual);
   targets.takes_all_ = targets.wanted_.expression == kAllLinear;
   targets.excluded_ = read_names(section, "exclude_modules");
   targets.layers_ = read_layers(section, "layers_to_transform");

@@ -10,6 +10,8 @@
 
 namespace hone {
 
+constexpr const char* kAllLinear = "all-linear";  // every linear layer of the backbone
+
 // A list of names, each a module's or the end of one from a dot on; or one text, a regular
 // expression of the whole name.
 struct ModuleNames {
@@ -18,7 +20,7 @@ struct ModuleNames {
 
   bool is_empty() const { return list.empty() && expression.empty(); }
   bool matches(const std::string& module) const;
-  // Of an option `key`; empty where it is not there.
+  // Of an option `key`; where it is not there, the expression that `field` has.
   friend void read_option(Config& section, const char* key, ModuleNames& field);
   friend void to_json(Json& json, const ModuleNames& names);
 };
@@ -28,8 +30,8 @@ bool is_end_of(const std::string& name, const std::string& module);
 
 class Targets {
  public:
-  // Where the section does not say, all linear layers of the backbone.
-  static Targets read(Config& section);
+  // `usual`: an expression, or kAllLinear, where the section does not say.
+  static Targets read(Config& section, const std::string& usual = kAllLinear);
 
   // Those of `linear` that are meant, in their order; `others` are the network's other modules.
   // Error(kUsage) at its place where there are none, and where a name in the list has none, with

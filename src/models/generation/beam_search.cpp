@@ -217,7 +217,9 @@ Generated BeamSearch::answer() const {
   answer.ids = best.ids;
   answer.end = best.end;
   answer.score = best.score;
-  if (found_) answer.reason = best.end ? FinishReason::kEnd : reason_of_room(task_);
+  if (found_)
+    answer.reason = best.end ? reason_of_end(task_, static_cast<int64_t>(best.ids.size()))
+                             : reason_of_room(task_);
   return answer;
 }
 

@@ -51,8 +51,8 @@ struct Prompt {
 enum class FinishReason {
   kEnd,          // a token that ends it
   kStop,         // on_token said so
-  kLength,       // max_new_tokens
-  kPositions,    // the model has no position for a further token
+  kLength,       // max_new_tokens, also where forced_eos_token_id made the last one an end
+  kPositions,    // the model has no position for a further token, likewise
   kInterrupted,  // is_stopped said so: what there was by then
 };
 const char* finish_reason_name(FinishReason reason);  // "end", "stop", "length", …

@@ -79,7 +79,7 @@ class TokenSearch : public Search {
   std::vector<Extension> take(int32_t token) {
     if (is_end(task_.options, token)) {
       end_ = token;
-      reason_ = FinishReason::kEnd;
+      reason_ = reason_of_end(task_, answered());
       return {};
     }
     ids_.push_back(token);
@@ -106,7 +106,7 @@ LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered) 
   const int64_t width = logits.size(1);
   float* values = logits.mutable_data_ptr<float>() + row * width;
   const float largest = kernels::largest_score(values, width);
-  if (std::isnan(largest))
+  if (std::isnan(largest) || largest == kInfinity)
     throw Error(ErrorKind::kModel,
                 fmt::format("the model's scores of token {} of the answer are no numbers: its "
                             "weights have diverged, or are damaged",
@@ -121,6 +121,11 @@ bool is_end(const GenerationOptions& options, int32_t token) {
 
 FinishReason reason_of_room(const SearchTask& task) {
   return task.room < task.options.max_new_tokens ? FinishReason::kPositions : FinishReason::kLength;
+}
+
+FinishReason reason_of_end(const SearchTask& task, int64_t answered) {
+  const bool is_forced = answered + 1 == task.room && !task.options.forced_eos_token_id.empty();
+  return is_forced ? reason_of_room(task) : FinishReason::kEnd;
 }
 
 void refuse_all_forbidden(int64_t answered) {

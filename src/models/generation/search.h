@@ -41,8 +41,8 @@ struct SearchTask {
 std::unique_ptr<Search> make_search(const SearchTask& task);
 std::unique_ptr<Search> make_beam_search(const SearchTask& task);  // beam_search.cpp
 
-// A row of logits, and the largest of them. Error(kModel) where they are no numbers. -inf is one: a
-// token of no probability.
+// A row of logits, and the largest of them. Error(kModel) where they are no numbers, as +inf is
+// none. -inf is one: a token of no probability.
 struct LogitRow {
   std::span<float> scores;
   float largest;
@@ -51,6 +51,9 @@ LogitRow row_of_logits(const at::Tensor& logits, int64_t row, int64_t answered);
 bool is_end(const GenerationOptions& options, int32_t token);
 // Why an answer without room for a further token has ended.
 FinishReason reason_of_room(const SearchTask& task);
+// Why one of so many tokens and a token that ends it has: where that one was forced (the last
+// place, forced_eos_token_id), for want of room.
+FinishReason reason_of_end(const SearchTask& task, int64_t answered);
 [[noreturn]] void refuse_all_forbidden(int64_t answered);
 
 }  // namespace hone

@@ -151,16 +151,43 @@ bool RecordWords::fits(const RecordWord& word, const std::string& other) {
   return word.token < 0 || (!other.empty() && other.find_first_of(" \t\n") == std::string::npos);
 }
 
+Span RecordWords::with_blank(const RecordWord& word, int32_t from, bool is_first) const {
+  const std::string& text = text_of(word);
+  const auto [start, end] = word.bytes;
+  const auto is_free_blank = [&](int32_t at) {
+    return at >= from && at < static_cast<int32_t>(text.size()) &&
+           text[static_cast<size_t>(at)] == ' ' && !is_labelled(word.field, {at, at + 1});
+  };
+  if (is_free_blank(start - 1)) return {start - 1, end};
+  if (is_first && is_free_blank(end)) return {start, end + 1};
+  return word.bytes;
+}
+
+std::vector<RecordWords::Replaced> RecordWords::replaced_in(const std::string& field,
+                                                            const OtherWords& others) const {
+  std::vector<Replaced> all;
+  int32_t from = 0;                            // where the text goes on behind the last one
+  bool is_first = true;                        // nothing is left of the text before
+  for (const auto& [place, other] : others) {  // in the order of the text
+    const RecordWord& word = words_[place];
+    if (word.field != field) continue;
+    is_first = is_first && word.bytes.start == from;
+    const bool is_left_out = other.empty() && word.token < 0;
+    all.push_back({is_left_out ? with_blank(word, from, is_first) : word.bytes, other});
+    is_first = is_first && is_left_out;
+    from = all.back().bytes.end;
+  }
+  return all;
+}
+
 std::string RecordWords::text_with(const std::string& field, const OtherWords& others) const {
   const std::string& text = texts_.at(field);
   std::string changed;
   size_t at = 0;
-  for (const auto& [place, other] : others) {  // in the order of the text
-    const RecordWord& word = words_[place];
-    if (word.field != field) continue;
-    changed.append(text, at, static_cast<size_t>(word.bytes.start) - at);
-    changed += other;
-    at = static_cast<size_t>(word.bytes.end);
+  for (const Replaced& one : replaced_in(field, others)) {
+    changed.append(text, at, static_cast<size_t>(one.bytes.start) - at);
+    changed += one.other;
+    at = static_cast<size_t>(one.bytes.end);
   }
   return changed.append(text, at);
 }
@@ -182,12 +209,9 @@ Record RecordWords::with(const OtherWords& others) const {
       continue;
     }
     TextEdits edits = record_.edits.contains(field) ? record_.edits.at(field) : TextEdits(text);
-    for (const auto& [place, other] : others) {
-      const RecordWord& word = words_[place];
-      if (word.field == field)
-        edits.replace(static_cast<size_t>(word.bytes.start), static_cast<size_t>(word.bytes.end),
-                      other.size());
-    }
+    for (const Replaced& one : replaced_in(field, others))
+      edits.replace(static_cast<size_t>(one.bytes.start), static_cast<size_t>(one.bytes.end),
+                    one.other.size());
     changed.fields[field] = text_with(field, others);
     changed.edits.insert_or_assign(field, std::move(edits));
   }

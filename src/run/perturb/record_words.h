@@ -34,7 +34,8 @@ class RecordWords {
   const std::string& text_of(const RecordWord& word) const { return texts_.at(word.field); }
   // Whether this may stand there: a token holds no blank, and is not empty.
   static bool fits(const RecordWord& word, const std::string& other);
-  // An empty other leaves a word of a text out.
+  // An empty other leaves a word of a text out, with the blank before it (of a text's first word:
+  // the one behind it), unless that carries a label.
   Record with(const OtherWords& others) const;
   // The text of a field with others in place, tokens joined by blanks.
   std::string text_with(const std::string& field, const OtherWords& others) const;
@@ -43,6 +44,13 @@ class RecordWords {
   void add_text(const std::string& field);
   void add_tokens(const std::string& field, const std::vector<std::string>& gold_fields);
   bool is_labelled(const std::string& field, Span bytes) const;
+  struct Replaced {
+    Span bytes;  // of the text
+    const std::string& other;
+  };
+  std::vector<Replaced> replaced_in(const std::string& field, const OtherWords& others) const;
+  // What goes with a word of a text, where `from` on is left of it.
+  Span with_blank(const RecordWord& word, int32_t from, bool is_first) const;
   Json tokens_with(const std::string& field, const OtherWords& others) const;
 
   Record record_;

@@ -83,12 +83,14 @@ Json Learned::json() const {
   return {{"end", end},
           {"vocabulary", vocabulary},
           {"positions", positions},
+          {"positions_taken", taken},
           {"chat_template", template_hash}};
 }
 
 Learned Learned::from(const Json& json) {
   return {json.at("end").get<int64_t>(), json.at("vocabulary").get<int64_t>(),
-          json.at("positions").get<int64_t>(), json.at("chat_template").get<std::string>()};
+          json.at("positions").get<int64_t>(), json.value("positions_taken", int64_t{0}),
+          json.at("chat_template").get<std::string>()};
 }
 
 CausalLm::CausalLm(Options options, Learned learned)
@@ -143,6 +145,11 @@ void CausalLm::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
         "token that ends a text: the model does not learn where one ends");
   const int64_t end =
       is_conversation ? end_of_turn(gold, reading(tokenizer, room(tokenizer))) : learned_.end;
+  if (is_conversation && end < 0)
+    log_warn(
+        "the last answer of the first conversation does not end with a special token, as the chat "
+        "template and the vocabulary have it: the model does not learn where an answer ends, and "
+        "may write on up to max_new_tokens");
   std::vector<int64_t>& ends = options_.generation.tokens.eos_token_id;
   if (end < 0 || std::find(ends.begin(), ends.end(), end) != ends.end()) return;
   ends.push_back(end);
@@ -176,7 +183,8 @@ int64_t CausalLm::room(const Tokenizer& tokenizer) const {
 
 // All positions of the model but those of the answer, which gets half of them at most.
 int64_t CausalLm::prompt_room(const Tokenizer& tokenizer) const {
-  const int64_t positions = learned_.positions > 0 ? learned_.positions : room(tokenizer);
+  const int64_t positions =
+      learned_.positions > 0 ? learned_.positions - learned_.taken : room(tokenizer);
   return std::max<int64_t>(
       {positions - options_.generation.tokens.max_new_tokens, positions / 2, 1});
 }

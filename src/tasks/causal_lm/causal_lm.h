@@ -18,6 +18,7 @@ struct Learned {
   int64_t end = -1;           // the token that ends a text or a completion; -1: none
   int64_t vocabulary = 0;     // tokens; 0: not known
   int64_t positions = 0;      // the longest sequence of the model; 0: not known
+  int64_t taken = 0;          // of these, by what an adapter puts before a text
   std::string template_hash;  // of the chat template; "": rows are no conversations
 
   Json json() const;
@@ -35,6 +36,7 @@ class CausalLm : public Task {
   // stands.
   std::vector<std::string> gold_fields() const override;
   void begin_from(const std::string& model_folder, bool has_length) override;
+  void take_positions(int64_t count) override { learned_.taken = count; }
   void reopen(const std::string& model_folder) override;
   void learn(const Record& gold) override;
   void learn_tokens(const Record& gold, const Tokenizer& tokenizer) override;

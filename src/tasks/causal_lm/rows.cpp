@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "data/chat/conversation.h"
 #include "data/chat/encode_chat.h"
@@ -29,6 +31,12 @@ struct Marked {
     Marked out;
     for (size_t i = begin; i < end; ++i) out.add(ids[i], offsets[i], answers[i], has_loss[i] != 0);
     return out;
+  }
+  // Answers that have a token.
+  std::set<int32_t> told_answers() const {
+    std::set<int32_t> told(answers.begin(), answers.end());
+    told.erase(-1);
+    return told;
   }
   bool learns() const { return std::find(has_loss.begin(), has_loss.end(), 1) != has_loss.end(); }
 };
@@ -173,26 +181,30 @@ Json with_beginning(const Json& messages, size_t first, size_t begin, size_t end
   return out;
 }
 
-// The messages before `end` that an answer there sees, and the one there.
+bool is_of_tool(const Json& message) {
+  return message.at("role") == "tool" || message.at("role") == "function";
+}
+
+// The messages before `end` that an answer there sees, and the one there. What a tool says comes
+// with the message that calls it.
 Json window_of(const Json& messages, size_t end, int64_t turns, bool with_answer) {
-  const size_t first = first_turn(messages), seen = static_cast<size_t>(turns),
-               begin = turns == 0 || end < first + seen ? first : end - seen;
+  const size_t first = first_turn(messages), seen = static_cast<size_t>(turns);
+  size_t begin = turns == 0 || end < first + seen ? first : end - seen;
+  while (begin > first && is_of_tool(messages[begin])) --begin;
   return with_beginning(messages, first, begin, end + (with_answer ? 1 : 0));
 }
 
-// Without its oldest exchange: up to the next message of the user that has an answer behind it, or
-// that is the last one (of a prompt). False where there is none.
-bool drop_oldest_exchange(Json& messages, bool is_prompt) {
+// Where a conversation may begin behind the messages of its system: where it does, and at each
+// further message of the user that has an answer behind it, or of a prompt at each.
+std::vector<size_t> beginnings_of(const Json& messages, bool is_prompt) {
   const size_t first = first_turn(messages);
-  for (size_t next = first + 1; next < messages.size(); ++next) {
-    if (messages[next].at("role") != "user") continue;
-    const bool goes_on = is_prompt || std::any_of(messages.begin() + static_cast<int64_t>(next),
-                                                  messages.end(), is_assistant);
-    if (!goes_on) return false;
-    messages = with_beginning(messages, first, next, messages.size());
-    return true;
+  size_t end = messages.size();
+  while (!is_prompt && end > 0 && !is_assistant(messages[end - 1])) --end;
+  std::vector<size_t> beginnings = {first};
+  for (size_t next = first + 1; next < end; ++next) {
+    if (messages[next].at("role") == "user") beginnings.push_back(next);
   }
-  return false;
+  return beginnings;
 }
 
 int64_t answers_in(const Json& messages) {
@@ -225,7 +237,7 @@ class Conversation {
   // `last_only`: of its answers the last one alone is learned.
   Marked learned(const Json& messages, bool last_only) const {
     RenderOptions options;
-    options.last_answer_only = last_only;
+    options.answers = last_only ? ToldAnswers::kLast : ToldAnswers::kAll;
     const Rendered rendered = render(messages, options);
     std::vector<bool> weights = weights_of(messages, record_, r_.options);
     if (last_only) weights.assign(1, weights.back());
@@ -238,19 +250,32 @@ class Conversation {
     return marked(rendered, weights);
   }
 
+  // Earlier answers are cut from what surrounds them where training does so, as far as the template
+  // tells them.
   Marked prompt(const Json& messages) const {
+    const bool learns_last = r_.options.turns > 0 || r_.options.train_on == TrainOn::kLastAnswer;
     RenderOptions options;
     options.add_generation_prompt = true;
+    options.answers = learns_last ? ToldAnswers::kNone : ToldAnswers::kWhereExact;
     Marked tokens = marked(render(messages, options), {});
     std::fill(tokens.answers.begin(), tokens.answers.end(), -1);
     return tokens;
   }
 
+  // Its tokens without the cuts around answers, which may make a few more.
+  size_t size_of(const Json& messages, bool is_prompt) const {
+    RenderOptions options;
+    options.add_generation_prompt = is_prompt;
+    options.answers = ToldAnswers::kNone;
+    return encode_chat(r_.tokenizer, render(messages, options)).ids.size();
+  }
+
  private:
   // The template's complaint is of this row.
   Rendered render(const Json& messages, RenderOptions options) const {
-    if (const Json* tools = find_field(record_, r_.options.tools)) options.tools = *tools;
     try {
+      if (const Json* tools = find_field(record_, r_.options.tools))
+        options.tools = tools_of(*tools, r_.options.tools);
       return r_.chat_template->render(messages, options);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kData) throw;
@@ -281,11 +306,50 @@ class Conversation {
   const Reading& r_;
 };
 
+// As much of a conversation as is read, and its tokens.
+struct Fitted {
+  Json messages;
+  Marked tokens;
+};
+using ReadTokens = std::function<Marked(const Json& messages)>;
+
+// The first place at which it fits, else the last one. Each try renders and encodes all that is
+// left, so the place is looked for by halves: the fewer messages, the fewer tokens.
+size_t first_fitting(size_t places, const std::function<bool(size_t)>& fits) {
+  if (places == 1 || fits(0)) return 0;
+  size_t low = 1, high = places - 1;
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (fits(middle))
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+// Without as few of its oldest exchanges as the room asks for; the last one stays.
+Fitted without_oldest(const Json& messages, bool is_prompt, size_t room,
+                      const Conversation& conversation, const ReadTokens& read) {
+  const std::vector<size_t> beginnings = beginnings_of(messages, is_prompt);
+  const auto from = [&](size_t place) {
+    return with_beginning(messages, beginnings.front(), beginnings[place], messages.size());
+  };
+  size_t place = first_fitting(beginnings.size(), [&](size_t tried) {
+    return conversation.size_of(from(tried), is_prompt) <= room;
+  });
+  Fitted fitted{from(place), {}};
+  fitted.tokens = read(fitted.messages);
+  while (fitted.tokens.size() > room && place + 1 < beginnings.size()) {  // by its cuts
+    fitted.messages = from(++place);
+    fitted.tokens = read(fitted.messages);
+  }
+  return fitted;
+}
+
 std::string lost_answers(int64_t lost, int64_t all, int64_t room) {
-  return fmt::format(
-      "{} of its {} answers {} not fit into {} tokens with those behind {}, and {} not learned",
-      lost, all, lost == 1 ? "does" : "do", room, lost == 1 ? "it" : "them",
-      lost == 1 ? "is" : "are");
+  return fmt::format("{} of its {} answers {} not fit into {} tokens, and {} not learned", lost,
+                     all, lost == 1 ? "does" : "do", room, lost == 1 ? "is" : "are");
 }
 
 // Of a sample whose first answer is number 0, as numbers in the whole conversation.
@@ -297,24 +361,22 @@ void count_answers_from(int64_t first, Sample& sample) {
 
 // One window of a conversation, or all of it. `before`: answers that stand before the first one
 // that may be learned.
-Sample learned_window(Json messages, bool last_only, int64_t before, const Record& record,
+Sample learned_window(const Json& messages, bool last_only, int64_t before, const Record& record,
                       const Reading& reading, bool& was_cut) {
   const Conversation conversation(record, reading);
   const auto room = static_cast<size_t>(reading.room);
-  const int64_t answers = answers_in(messages);
-  Marked tokens = conversation.learned(messages, last_only);
-  while (tokens.size() > room && drop_oldest_exchange(messages, /*is_prompt=*/false)) {
-    was_cut = true;
-    tokens = conversation.learned(messages, last_only);
-  }
-  if (tokens.size() > room) {
-    was_cut = true;
-    tokens = cut_to(tokens, room);
-  }
+  auto [kept, tokens] =
+      without_oldest(messages, /*is_prompt=*/false, room, conversation,
+                     [&](const Json& read) { return conversation.learned(read, last_only); });
+  was_cut = was_cut || kept.size() < messages.size() || tokens.size() > room;
+  const size_t told = tokens.told_answers().size();
+  if (tokens.size() > room) tokens = cut_to(tokens, room);
+  const int64_t answers = answers_in(messages),
+                dropped = last_only ? 0 : answers - answers_in(kept),
+                lost = dropped + static_cast<int64_t>(told - tokens.told_answers().size());
   const bool learns = tokens.learns();
   Sample sample = sample_from(std::move(tokens), /*with_targets=*/true);
-  const int64_t lost = last_only ? 0 : answers - answers_in(messages);
-  count_answers_from(before + lost, sample);
+  count_answers_from(before + dropped, sample);
   if (lost > 0) sample.repair = lost_answers(lost, answers, reading.room);
   if (!learns)
     sample.repair = fmt::format(
@@ -364,21 +426,24 @@ Json asked(const Record& record, const Options& options) {
 
 Marked conversation_prompt(const Record& record, const Reading& reading, bool& was_cut) {
   const Conversation conversation(record, reading);
-  Json messages = asked(record, reading.options);
+  const Json messages = asked(record, reading.options);
   const auto room = static_cast<size_t>(reading.room);
-  Marked tokens = conversation.prompt(messages);
-  while (tokens.size() > room && drop_oldest_exchange(messages, /*is_prompt=*/true)) {
-    was_cut = true;
-    tokens = conversation.prompt(messages);
-  }
-  return tokens;
+  Fitted fitted = without_oldest(messages, /*is_prompt=*/true, room, conversation,
+                                 [&](const Json& read) { return conversation.prompt(read); });
+  was_cut = fitted.messages.size() < messages.size();
+  return std::move(fitted.tokens);
 }
 
 // ---- prompts and completions
 
-void add_text(const std::string& text, const Tokenizer& tokenizer, int32_t answer, bool learned,
-              int32_t begin, Marked& tokens) {
-  const Encoding pieces = tokenizer.encode(text);
+// What a text spells stays text: no special token is found in it.
+Encoding plain_pieces(const std::string& text, const Tokenizer& tokenizer) {
+  const TextBorders borders{{Span{0, static_cast<int32_t>(text.size())}}, {}};
+  return tokenizer.encode(text, borders).encoding;
+}
+
+void add_pieces(const Encoding& pieces, int32_t answer, bool learned, int32_t begin,
+                Marked& tokens) {
   for (size_t i = 0; i < pieces.ids.size(); ++i) {
     const Span span = pieces.offsets[i];
     tokens.add(pieces.ids[i], {begin + span.start, begin + span.end}, answer, learned);
@@ -399,8 +464,8 @@ Marked prompt_tokens(const Record& record, const Reading& reading) {
   Marked tokens;
   for (const int32_t id : tokens_before_a_text(reading.tokenizer)) tokens.add(id, {}, -1, false);
   const bool learns = reading.options.train_on == TrainOn::kAll;
-  add_text(need_text_as_read(record, reading.options.prompt), reading.tokenizer, -1, learns, 0,
-           tokens);
+  const std::string& prompt = need_text_as_read(record, reading.options.prompt);
+  add_pieces(plain_pieces(prompt, reading.tokenizer), -1, learns, 0, tokens);
   return tokens;
 }
 
@@ -410,7 +475,7 @@ Sample completion_sample(const Record& record, const Reading& reading, bool& was
   const std::string completion = completions_of(record, reading.options).front();
   Marked tokens = prompt_tokens(record, reading);
   const auto begin = static_cast<int32_t>(need_text_as_read(record, reading.options.prompt).size());
-  add_text(completion, reading.tokenizer, 0, true, begin, tokens);
+  add_pieces(plain_pieces(completion, reading.tokenizer), 0, true, begin, tokens);
   if (reading.end >= 0) tokens.add(static_cast<int32_t>(reading.end), {}, 0, true);
   was_cut = tokens.size() > static_cast<size_t>(reading.room);
   if (was_cut) tokens = cut_to(tokens, static_cast<size_t>(reading.room));
@@ -419,11 +484,20 @@ Sample completion_sample(const Record& record, const Reading& reading, bool& was
 
 // ---- texts
 
+// Special tokens that a text spells are found, as corpora write them between documents; those that
+// it begins and ends with by itself are not doubled.
 Marked text_tokens(const Record& record, const Reading& reading, bool with_end) {
+  const Encoding pieces = reading.tokenizer.encode(need_text(record, reading.options.text));
+  const std::vector<int32_t>& ids = pieces.ids;
+  const std::vector<int32_t> before = tokens_before_a_text(reading.tokenizer);
+  const bool has_begin =
+      ids.size() >= before.size() && std::equal(before.begin(), before.end(), ids.begin());
   Marked tokens;
-  for (const int32_t id : tokens_before_a_text(reading.tokenizer)) tokens.add(id, {}, -1, false);
-  add_text(need_text(record, reading.options.text), reading.tokenizer, 0, true, 0, tokens);
-  if (with_end && reading.end >= 0) tokens.add(static_cast<int32_t>(reading.end), {}, 0, true);
+  for (size_t i = 0; i < before.size() && !has_begin; ++i) tokens.add(before[i], {}, -1, false);
+  add_pieces(pieces, 0, true, 0, tokens);
+  const bool has_end = !ids.empty() && ids.back() == reading.end;
+  if (with_end && reading.end >= 0 && !has_end)
+    tokens.add(static_cast<int32_t>(reading.end), {}, 0, true);
   return tokens;
 }
 
@@ -481,13 +555,14 @@ Sample prompt_sample(const Record& record, const Reading& reading, bool* truncat
 }
 
 int64_t end_of_turn(const Record& record, const Reading& reading) {
-  const Json& messages = messages_of(record, reading.options);
-  const Marked tokens = Conversation(record, reading).learned(messages, /*last_only=*/false);
-  const int32_t last =
-      tokens.answers.empty() ? -1 : *std::max_element(tokens.answers.begin(), tokens.answers.end());
-  for (size_t i = tokens.size(); last >= 0 && i > 0; --i) {
-    if (tokens.answers[i - 1] == last && is_special(tokens.ids[i - 1], reading.tokenizer))
-      return tokens.ids[i - 1];
+  const Json messages = messages_of(record, reading.options);
+  if (answers_in(messages) == 0) return -1;
+  const Marked tokens = Conversation(record, reading).learned(messages, /*last_only=*/true);
+  for (size_t i = tokens.size(); i > 0; --i) {
+    if (tokens.answers[i - 1] < 0) continue;
+    const int32_t id = tokens.ids[i - 1];
+    if (is_special(id, reading.tokenizer)) return id;
+    if (!is_blank(reading.tokenizer.decode({id}, /*skip_special=*/false))) break;
   }
   return -1;
 }

@@ -24,15 +24,16 @@ struct Reading {
 
 // The samples of a row that is learned, each at most `room` tokens. A conversation that is too long
 // loses its oldest exchanges first, then the beginning of the prompt, at last the end of the
-// answer; a text is cut into windows, of which nothing is lost. Sample::repair of the first tells
-// of answers that were lost whole. Error(kData) where there is nothing to learn.
+// answer; a text is cut into windows, of which nothing is lost. Sample::repair tells of answers
+// that were lost whole. Error(kData) where there is nothing to learn.
 std::vector<Sample> learned_samples(const Record& record, const Reading& reading, bool* truncated);
 
 // The one sample, without targets, that the answer goes on from. Too long, it loses its oldest
 // exchanges first, then its beginning.
 Sample prompt_sample(const Record& record, const Reading& reading, bool* truncated);
 
-// The special token that the last answer of a conversation ends with; -1: none.
+// The special token that the last answer of a conversation ends with, but for blanks behind it; -1:
+// none.
 int64_t end_of_turn(const Record& record, const Reading& reading);
 
 // Whether decoding leaves the token out: it is no text.

@@ -25,23 +25,27 @@ void note(std::string& repair, const std::string& what) {
 
 // Keeps those that can be negatives.
 void add_negatives(const Record& record, const Options& options, Texts& texts) {
-  int64_t left = 0;
+  int64_t left = 0, repeated = 0;
   for (const std::string& field : options.negative) {
     for (std::string& text : negatives_in(record, field)) {
       if (trimmed_label(text).empty()) continue;  // a cell that is not used
       const bool is_other = text != texts.anchor && text != texts.positive;
-      if (!is_other)
+      if (!is_other) {
         note(texts.repair, fmt::format("a negative in \"{}\" is the {} itself, and left out", field,
                                        text == texts.anchor ? "anchor" : "positive"));
-      if (!is_other ||
-          std::find(texts.negatives.begin(), texts.negatives.end(), text) != texts.negatives.end())
         continue;
-      if (static_cast<int64_t>(texts.negatives.size()) < options.max_negatives)
+      }
+      if (std::find(texts.negatives.begin(), texts.negatives.end(), text) != texts.negatives.end())
+        ++repeated;
+      else if (static_cast<int64_t>(texts.negatives.size()) < options.max_negatives)
         texts.negatives.push_back(std::move(text));
       else
         ++left;
     }
   }
+  if (repeated > 0)
+    note(texts.repair,
+         fmt::format("{} negatives are as others before them, and count once", repeated));
   if (left > 0)
     note(texts.repair, fmt::format("of {} negatives the first {} are used (max_negatives)",
                                    options.max_negatives + left, options.max_negatives));

@@ -50,10 +50,15 @@ std::string class_of(const Json& module, const std::string& path) {
   return type.starts_with("sentence_transformers.") ? type.substr(type.rfind('.') + 1) : type;
 }
 
+// Of a module's files, below the folder: whoever gives a model away does not say what else is read.
 std::string place_of(const Json& module, const std::string& path) {
   if (!module.contains("path") || !module["path"].is_string())
     throw defect(path, "each module needs a text \"path\".");
-  return module["path"].get<std::string>();
+  const fs::path place = module["path"].get<std::string>();
+  if (place.is_absolute() || std::find(place.begin(), place.end(), "..") != place.end())
+    throw defect(path, fmt::format("the \"path\" of a module is a folder beside this file, not {}.",
+                                   module["path"].dump()));
+  return place.string();
 }
 
 // A Transformer, pooling, and perhaps a Dense and a Normalize.

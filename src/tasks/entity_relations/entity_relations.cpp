@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "tasks/entity_relations/scorer.h"
 #include "tasks/fields.h"
@@ -185,18 +186,29 @@ class Relations {
         heads_(rows.size()),
         tails_(rows.size()) {}
 
+  // `entities` are in the order of the text: what lies beyond the reach of all windows ends a
+  // search.
   std::vector<Related> between(const std::vector<Span>& entities) {
     std::vector<Related> found;
-    for (size_t head = 0; head < entities.size(); ++head) {
-      for (size_t tail = 0; tail < entities.size(); ++tail) {
-        if (head != tail) add(entities, head, tail, found);
+    for (size_t i = 0; i < entities.size(); ++i) {
+      for (size_t j = i + 1; j < entities.size() && is_in_reach(entities[i], entities[j]); ++j) {
+        add(entities, i, j, found);
+        add(entities, j, i, found);
       }
     }
+    std::sort(found.begin(), found.end(), [](const Related& a, const Related& b) {
+      return std::tie(a.head, a.tail, a.type) < std::tie(b.head, b.tail, b.type);
+    });
     keep_surest(found, static_cast<int64_t>(entities.size()));
     return found;
   }
 
  private:
+  // Whether a window holds all between the beginnings of two entities.
+  bool is_in_reach(Span first, Span second) const {
+    return views_.answering({first.start, std::max(first.end, second.start)}) != rows_.size();
+  }
+
   void add(const std::vector<Span>& entities, size_t head, size_t tail,
            std::vector<Related>& found) {
     const Span a = entities[head], b = entities[tail];

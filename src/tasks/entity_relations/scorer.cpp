@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "tasks/fields.h"
@@ -29,15 +30,13 @@ struct Triple {
   double score = 0;
 
   auto parts() const {
-    return std::tuple(head.bytes.start, head.bytes.end, head.type, tail.bytes.start, tail.bytes.end,
-                      tail.type, label);
+    return std::tie(head.bytes.start, head.bytes.end, head.type, tail.bytes.start, tail.bytes.end,
+                    tail.type, label);
   }
-  bool operator==(const Triple& other) const { return parts() == other.parts(); }
+  bool operator<(const Triple& other) const { return parts() < other.parts(); }
 };
 
-bool contains(const std::vector<Triple>& triples, const Triple& triple) {
-  return std::find(triples.begin(), triples.end(), triple) != triples.end();
-}
+using Triples = std::set<Triple>;  // what two entities of equal bounds say alike counts once
 
 std::string shown(const Triple& triple, const std::string& text) {
   const auto entity = [&](const relation::Entity& e) {
@@ -61,10 +60,10 @@ class EndToEndScorer : public Scorer {
 
   void add(const Record& gold, const Json& result) override {
     entities_->add(gold, result);
-    const std::vector<Triple> is = triples_of(gold), said = predicted(gold, result);
+    const Triples is = triples_of(gold), said = predicted(gold, result);
     records_.push_back(counts_of(is, said));
     for (const Triple& triple : said) {
-      if (triple.score > 0) calibration_.add(std::min(triple.score, 1.0), contains(is, triple));
+      if (triple.score > 0) calibration_.add(std::min(triple.score, 1.0), is.contains(triple));
     }
     note_mistakes(is, said, gold);
   }
@@ -82,24 +81,23 @@ class EndToEndScorer : public Scorer {
  private:
   using Counts = std::map<std::string, ClassCounts>;  // by label
 
-  std::vector<Triple> triples_of(const Record& record) const {
+  Triples triples_of(const Record& record) const {
     need_field(record, as_relation_.entities);
     const relation::Document document = relation::document_of(record, as_relation_);
-    std::vector<Triple> triples;
+    Triples triples;
     for (const relation::Claim& claim :
          relation::claims_of(record.fields, document, record, as_relation_)) {
       const bool is_forward = claim.direction != relation::Direction::kBackward;
       const relation::Entity &first = document.entities[claim.first],
                              &second = document.entities[claim.second];
-      Triple triple{is_forward ? first : second, is_forward ? second : first, claim.label,
-                    claim.score};
-      if (!contains(triples, triple)) triples.push_back(std::move(triple));
+      triples.insert(
+          {is_forward ? first : second, is_forward ? second : first, claim.label, claim.score});
     }
     return triples;
   }
 
   // What a result says of the gold record's text.
-  std::vector<Triple> predicted(const Record& gold, const Json& result) const {
+  Triples predicted(const Record& gold, const Json& result) const {
     Record as_record = gold;
     for (const std::string& field : {as_relation_.entities, as_relation_.relations})
       as_record.fields[field] = need_result(gold, result, field);
@@ -110,27 +108,26 @@ class EndToEndScorer : public Scorer {
     }
   }
 
-  static Counts counts_of(const std::vector<Triple>& is, const std::vector<Triple>& said) {
+  static Counts counts_of(const Triples& is, const Triples& said) {
     Counts counts;
     for (const Triple& triple : is) ++counts[triple.label].gold;
     for (const Triple& triple : said) {
       ClassCounts& of_label = counts[triple.label];
       ++of_label.predicted;
-      of_label.hits += contains(is, triple);
+      of_label.hits += is.contains(triple);
     }
     return counts;
   }
 
-  void note_mistakes(const std::vector<Triple>& is, const std::vector<Triple>& said,
-                     const Record& gold) {
+  void note_mistakes(const Triples& is, const Triples& said, const Record& gold) {
     const std::string& text = need_text_as_read(gold, as_relation_.text);
     for (const Triple& triple : said) {
-      if (!contains(is, triple) && mistakes_.wants(triple.score))
+      if (!is.contains(triple) && mistakes_.wants(triple.score))
         mistakes_.add(
             {gold.where(), shortened(text, kShownText), kNone, shown(triple, text), triple.score});
     }
     for (const Triple& triple : is) {
-      if (!contains(said, triple) && mistakes_.wants(0))
+      if (!said.contains(triple) && mistakes_.wants(0))
         mistakes_.add({gold.where(), shortened(text, kShownText), shown(triple, text), kNone, 0});
     }
   }

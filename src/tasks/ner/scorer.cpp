@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
@@ -68,18 +69,27 @@ bool is_same(const Entity& a, const Entity& b) {
 }
 bool overlap(const Entity& a, const Entity& b) { return a.start < b.end && b.start < a.end; }
 
+// Those that begin where `entity` does: entities come in the order of their beginnings.
+std::span<const Entity> beginning_with(const std::vector<Entity>& entities, const Entity& entity) {
+  const auto [first, last] =
+      std::equal_range(entities.begin(), entities.end(), entity,
+                       [](const Entity& a, const Entity& b) { return a.start < b.start; });
+  return {first, last};
+}
+
 bool contains(const std::vector<Entity>& entities, const Entity& entity) {
-  return std::any_of(entities.begin(), entities.end(),
+  const std::span<const Entity> near = beginning_with(entities, entity);
+  return std::any_of(near.begin(), near.end(),
                      [&](const Entity& other) { return is_same(other, entity); });
 }
 
 // With the same bounds; of several types, where they may overlap, itself where it is there.
 const Entity* with_bounds(const std::vector<Entity>& entities, const Entity& entity) {
   if (contains(entities, entity)) return &entity;
-  const auto found = std::find_if(entities.begin(), entities.end(), [&](const Entity& e) {
-    return e.start == entity.start && e.end == entity.end;
-  });
-  return found == entities.end() ? nullptr : &*found;
+  const std::span<const Entity> near = beginning_with(entities, entity);
+  const auto found =
+      std::find_if(near.begin(), near.end(), [&](const Entity& e) { return e.end == entity.end; });
+  return found == near.end() ? nullptr : &*found;
 }
 
 // What `read` makes of a result; a complaint says that the result is meant.
@@ -275,7 +285,8 @@ class EntityScorer : public Scorer {
           {gold.where(), shortened(c.text, kShownText), touching(c.gold, e), shown(e), e.score});
     }
     for (const Entity& e : c.gold) {
-      if (mistakes_.wants(0) && touching(c.predicted, e) == kNone)
+      if (contains(c.predicted, e) || !mistakes_.wants(0)) continue;
+      if (touching(c.predicted, e) == kNone)
         mistakes_.add({gold.where(), shortened(c.text, kShownText), shown(e), kNone, 0});
     }
   }

@@ -105,11 +105,13 @@ std::vector<TypedPair> NestedNer::gold_spans(const Record& record, const Encodin
   const std::string& text = ner::text_of(record, options_.spans);
   const Characters characters(text);
   std::vector<TypedPair> spans;
+  int64_t from = 0;  // entities come in the order of their beginnings
   for (const ner::Entity& entity : ner::entities_of(record, options_.spans)) {
     const std::optional<int64_t> type = type_index(entity.label, record);
     if (!type) continue;
     const Span bytes = characters.bytes(entity.start, entity.end);
-    const TokenRange range = tokens_touching(pieces.offsets, bytes);
+    const TokenRange range = tokens_touching(pieces.offsets, bytes, from);
+    from = range.begin;
     if (range.is_empty()) {
       misfits.push_back(ner::misfit_text({entity, ""}));
       continue;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/log.h"
 #include "models/kernels/cross_entropy.h"
@@ -31,6 +32,14 @@ Error other_count(const std::string& first, const std::string& shown_first,
       fmt::format("task.words: \"{}\" is {} of the vocabulary's tokens, but \"{}\" is {}. A mask "
                   "stands for one token, so all words must be as many; take other words",
                   first, shown_first, other, shown_other)};
+}
+
+Error same_tokens(const std::string& word, const std::string& other, const std::string& shown) {
+  return {ErrorKind::kUsage,
+          fmt::format("task.words: \"{}\" and \"{}\" are the same of the vocabulary's tokens, {}, "
+                      "which say nothing of what tells them apart; leave one out, or take another "
+                      "word",
+                      other, word, shown)};
 }
 
 // A classification's scores under this task's name.
@@ -105,6 +114,7 @@ void PromptTask::learn_tokens(const Record&, const Tokenizer& tokenizer) {
     throw Error(ErrorKind::kUsage,
                 "the model's tokenizer has no mask token, in whose place a prompt asks for a word; "
                 "take a masked language model");
+  std::map<std::vector<int32_t>, std::string> seen;
   for (size_t label = 0; label < options_.words.size(); ++label) {
     for (const std::string& word : options_.words[label].words) {
       const std::vector<int32_t> pieces = pieces_of_word(word, pattern_, tokenizer);
@@ -112,6 +122,8 @@ void PromptTask::learn_tokens(const Record&, const Tokenizer& tokenizer) {
         throw other_count(options_.words[0].words[0],
                           shown_pieces(words_.front().pieces, tokenizer), word,
                           shown_pieces(pieces, tokenizer));
+      const auto [same, is_new] = seen.emplace(pieces, word);
+      if (!is_new) throw same_tokens(word, same->second, shown_pieces(pieces, tokenizer));
       words_.push_back({static_cast<int64_t>(label), pieces});
     }
   }

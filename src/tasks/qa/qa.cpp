@@ -270,10 +270,8 @@ std::vector<Shown> shown(const Candidates& found, const std::string& context, bo
   const Characters characters(context);
   std::vector<std::pair<double, Shown>> scored;
   for (const Candidate& c : found.spans) {
-    const Span seen = visible_part(context, c.bytes);
-    scored.push_back(
-        {c.score,
-         {context.substr(seen.start, seen.end - seen.start), characters.at_byte(seen.start), 0}});
+    std::string text = context.substr(c.bytes.start, c.bytes.end - c.bytes.start);
+    scored.push_back({c.score, {std::move(text), characters.at_byte(c.bytes.start), 0}});
   }
   if (may_lack || scored.empty()) scored.push_back({found.none, {"", -1, 0}});
   std::stable_sort(scored.begin(), scored.end(),
@@ -308,9 +306,10 @@ Json candidates_json(const std::vector<Shown>& all) {
 }  // namespace
 
 Json Qa::decode(const Record& record, std::span<const Row> rows, const Tokenizer&) const {
-  const Candidates found = find_candidates(rows, options_.n_best, options_.max_answer_length);
-  const std::vector<Shown> all =
-      shown(found, need_text_as_read(record, options_.context), may_lack_);
+  const std::string& context = need_text_as_read(record, options_.context);
+  const Candidates found =
+      find_candidates(rows, context, options_.n_best, options_.max_answer_length);
+  const std::vector<Shown> all = shown(found, context, may_lack_);
   const double margin =
       found.spans.empty() ? 0 : as_reported(found.none - found.spans.front().score);
   const bool is_none =

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "data/text_bounds.h"
+
 namespace hone::qa {
 namespace {
 
@@ -23,7 +25,8 @@ std::vector<int64_t> best_tokens(const Row& row, int64_t column, int64_t n) {
   return tokens;
 }
 
-void add_spans(const Row& row, int64_t n_best, int64_t longest, std::vector<Candidate>& all) {
+void add_spans(const Row& row, std::string_view context, int64_t n_best, int64_t longest,
+               std::vector<Candidate>& all) {
   const Sequence& sequence = row.sample->streams[0];
   const float* logits = row.output.const_data_ptr<float>();
   const std::vector<int64_t> starts = best_tokens(row, 0, n_best),
@@ -31,7 +34,8 @@ void add_spans(const Row& row, int64_t n_best, int64_t longest, std::vector<Cand
   for (const int64_t start : starts) {
     for (const int64_t end : ends) {
       if (end < start || end - start >= longest) continue;
-      const Span bytes{sequence.offsets[start].start, sequence.offsets[end].end};
+      const Span bytes =
+          visible_part(context, {sequence.offsets[start].start, sequence.offsets[end].end});
       if (bytes.start < bytes.end)
         all.push_back({bytes, static_cast<double>(logits[2 * start]) + logits[2 * end + 1]});
     }
@@ -55,13 +59,14 @@ void keep_best(std::vector<Candidate>& all, int64_t n_best) {
 
 }  // namespace
 
-Candidates find_candidates(std::span<const Row> windows, int64_t n_best, int64_t longest) {
+Candidates find_candidates(std::span<const Row> windows, std::string_view context, int64_t n_best,
+                           int64_t longest) {
   Candidates found;
   found.none = std::numeric_limits<double>::infinity();
   for (const Row& row : windows) {
     const float* logits = row.output.const_data_ptr<float>();
     found.none = std::min(found.none, static_cast<double>(logits[0]) + logits[1]);
-    add_spans(row, n_best, longest, found.spans);
+    add_spans(row, context, n_best, longest, found.spans);
   }
   keep_best(found.spans, n_best);
   return found;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "data/text_bounds.h"
 #include "tasks/fields.h"
@@ -115,12 +117,11 @@ Entity entity_of(const Json& json, const Characters& characters, const std::stri
 
 void refuse_ids_twice(const std::vector<Entity>& entities, const Record& record,
                       const Options& options) {
-  for (size_t i = 0; i < entities.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (entities[i].id == entities[j].id)
-        throw field_error(record, options.entities,
-                          fmt::format("has two entities with the id {}", dump(entities[i].id)));
-    }
+  std::set<Json> ids;
+  for (const Entity& entity : entities) {
+    if (!ids.insert(entity.id).second)
+      throw field_error(record, options.entities,
+                        fmt::format("has two entities with the id {}", dump(entity.id)));
   }
 }
 
@@ -155,27 +156,34 @@ const std::string& label_in(const Json& json, const char* key, const Record& rec
   return found->get_ref<const std::string&>();
 }
 
-size_t entity_named(const Json& relation, const char* key, const Document& document,
+using PlacesById = std::map<Json, size_t>;  // of the entities of a document
+
+PlacesById places_by_id(const Document& document) {
+  PlacesById places;
+  for (size_t i = 0; i < document.entities.size(); ++i) places.emplace(document.entities[i].id, i);
+  return places;
+}
+
+size_t entity_named(const Json& relation, const char* key, const PlacesById& places,
                     const Record& record, const Options& options) {
   const auto id = relation.find(key);
-  for (size_t i = 0; id != relation.end() && i < document.entities.size(); ++i) {
-    if (document.entities[i].id == *id) return i;
-  }
+  const auto found = id == relation.end() ? places.end() : places.find(*id);
+  if (found != places.end()) return found->second;
   throw field_error(
       record, options.relations,
       fmt::format("has {}, but \"{}\" has no entity {}", dump(relation), options.entities,
                   id == relation.end() ? fmt::format("as its \"{}\"", key) : dump(*id)));
 }
 
-Claim listed_claim(const Json& json, const Document& document, const Record& record,
+Claim listed_claim(const Json& json, const PlacesById& places, const Record& record,
                    const Options& options) {
   if (!json.is_object())
     throw field_error(record, options.relations,
                       fmt::format("must hold objects with \"head\", \"tail\" and \"label\", but "
                                   "holds {}",
                                   dump(json)));
-  const size_t head = entity_named(json, "head", document, record, options),
-               tail = entity_named(json, "tail", document, record, options);
+  const size_t head = entity_named(json, "head", places, record, options),
+               tail = entity_named(json, "tail", places, record, options);
   if (head == tail)
     throw field_error(record, options.relations,
                       fmt::format("relates an entity to itself: {}", dump(json)));
@@ -249,10 +257,12 @@ std::vector<Claim> claims_of(const Json& fields, const Document& document, const
   if (!list.is_array())
     throw field_error(record, options.relations,
                       fmt::format("must be a list of relations, but is {}", dump(list)));
+  const PlacesById places = places_by_id(document);
   std::vector<Claim> claims;
+  std::set<Claim> seen;
   for (const Json& json : list) {
-    const Claim claim = listed_claim(json, document, record, options);
-    if (std::find(claims.begin(), claims.end(), claim) == claims.end()) claims.push_back(claim);
+    Claim claim = listed_claim(json, places, record, options);
+    if (seen.insert(claim).second) claims.push_back(std::move(claim));
   }
   return claims;
 }

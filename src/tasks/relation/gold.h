@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,10 +48,9 @@ struct Claim {
   double score = 0;
 
   std::string name() const;  // "Cause-Effect(e2,e1)"
-  bool operator==(const Claim& other) const {
-    return first == other.first && second == other.second && label == other.label &&
-           direction == other.direction;
-  }
+  auto parts() const { return std::tie(first, second, label, direction); }
+  bool operator==(const Claim& other) const { return parts() == other.parts(); }
+  bool operator<(const Claim& other) const { return parts() < other.parts(); }  // by place
 };
 // From a name as it stands in data.
 Claim claim_named(std::string_view name);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/random.h"
 #include "models/kernels/cross_entropy.h"
@@ -25,6 +26,7 @@ namespace {
 constexpr const char* kTarget = "relation";
 // Where the marks of both entities begin in a sample: no target, but what the head reads.
 constexpr const char* kStarts = "starts";
+constexpr size_t kMostPairs = 20'000;  // of a document: each is a sample
 
 // Pairs [S, C]: the hidden states of both opening marks beside each other (Baldini Soares et al.
 // 2019, "Matching the blanks": entity start), dropout, one layer.
@@ -147,21 +149,36 @@ void Relation::finish_learning() {
                             names_.front()));
 }
 
-std::vector<Claim> Relation::pairs_of(const Document& document) const {
+// Goes by types, so that entities which nothing relates cost nothing.
+std::vector<Claim> Relation::pairs_of(const Document& document, const Record& record) const {
   if (document.is_marked) return {Claim{}};
   const Characters characters(document.text);
+  std::map<std::string, std::vector<size_t>> by_type;  // entities in the order of the text
+  for (size_t i = 0; i < document.entities.size(); ++i)
+    by_type[document.entities[i].type].push_back(i);
   std::vector<Claim> pairs;
-  for (size_t i = 0; i < document.entities.size(); ++i) {
-    const int64_t end = characters.at_byte(document.entities[i].bytes.end);
-    for (size_t j = i + 1; j < document.entities.size(); ++j) {
-      if (characters.at_byte(document.entities[j].bytes.start) - end > options_.max_distance) break;
-      Claim pair;
-      pair.first = i;
-      pair.second = j;
-      if (learned_.types.contains(types_of(document, pair))) pairs.push_back(pair);
+  const auto add_pairs_of = [&](size_t first, const std::vector<size_t>& others) {
+    const int64_t end = characters.at_byte(document.entities[first].bytes.end);
+    for (auto i = std::upper_bound(others.begin(), others.end(), first); i != others.end(); ++i) {
+      const int64_t start = characters.at_byte(document.entities[*i].bytes.start);
+      if (start - end > options_.max_distance) break;
+      if (pairs.size() == kMostPairs) throw too_many_pairs(record);
+      pairs.push_back({first, *i, ""});
     }
+  };
+  for (const auto& [of_first, of_second] : learned_.types) {
+    for (const size_t first : by_type[of_first]) add_pairs_of(first, by_type[of_second]);
   }
+  std::sort(pairs.begin(), pairs.end());
   return pairs;
+}
+
+Error Relation::too_many_pairs(const Record& record) const {
+  return field_error(
+      record, options_.entities,
+      fmt::format("has more than {} pairs that may be related, each of which would be a sample; "
+                  "divide the text, or ask about nearer ones only: task.max_distance is {}",
+                  kMostPairs, options_.max_distance));
 }
 
 float Relation::class_of(const Claim& claim, const Document& document, const Record& record) const {
@@ -188,18 +205,18 @@ std::vector<float> Relation::gold_classes(const Record& record, const Document& 
   std::vector<std::string> lost;
   for (const Claim& claim : claims) {
     const float of_claim = class_of(claim, document, record);
-    const auto pair = std::find_if(pairs.begin(), pairs.end(), [&](const Claim& p) {
-      return p.first == claim.first && p.second == claim.second;
-    });
+    const Claim asked{claim.first, claim.second, ""};
+    const auto pair = std::lower_bound(pairs.begin(), pairs.end(), asked);
+    const bool is_asked = pair != pairs.end() && *pair == asked;
     const size_t at = pair - pairs.begin();
-    if (pair == pairs.end())
+    if (!is_asked)
       lost.push_back(shown_pair(document, claim) +
                      " is not learned: its entities are farther apart than max_distance, or of "
                      "types that training data do not relate");
     else if (is_set[at])
       lost.push_back(shown_pair(document, claim) +
                      " is not learned: the two have another one, and a pair has one at most");
-    if (pair == pairs.end() || is_set[at]) continue;
+    if (!is_asked || is_set[at]) continue;
     classes[at] = of_claim;
     is_set[at] = true;
   }
@@ -213,7 +230,7 @@ std::vector<Sample> Relation::encode(const Record& record, const Tokenizer& toke
                                      bool with_targets, bool* truncated) const {
   const Document document = document_of(record, options_);
   const Encoding text = pieces_of(document, record, options_, tokenizer);
-  const std::vector<Claim> pairs = pairs_of(document);
+  const std::vector<Claim> pairs = pairs_of(document, record);
   const int64_t room = std::max<int64_t>(
       length_limit(options_.max_seq_length, tokenizer) - tokenizer.special_tokens_added(false), 2);
   if (truncated != nullptr) *truncated = false;
@@ -296,7 +313,7 @@ Json Relation::decode(const Record& record, std::span<const Row> rows, const Tok
     const Choice choice = choose_class(rows.front());
     return {{options_.relation, names_[choice.best]}, {"score", probability(choice.probability)}};
   }
-  const std::vector<Claim> pairs = pairs_of(document);
+  const std::vector<Claim> pairs = pairs_of(document, record);
   Json list = Json::array();
   for (size_t i = 0; i < pairs.size(); ++i) {
     const Choice choice = choose_class(rows[i]);

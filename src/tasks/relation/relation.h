@@ -44,10 +44,12 @@ class Relation : public Task {
   void write_model_config(const ModelConfig& model, Json& config) const override;
 
  private:
-  // A pair as a claim without a label.
-  std::vector<Claim> pairs_of(const Document& document) const;
+  // A pair as a claim without a label, in the order of the text. Error(kData) where there are too
+  // many.
+  std::vector<Claim> pairs_of(const Document& document, const Record& record) const;
   std::vector<float> gold_classes(const Record& record, const Document& document,
                                   const std::vector<Claim>& pairs, std::string& repair) const;
+  Error too_many_pairs(const Record& record) const;
   float class_of(const Claim& claim, const Document& document, const Record& record) const;
   std::vector<std::string> class_names() const;
 

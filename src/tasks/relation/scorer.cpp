@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tasks/fields.h"
 #include "tasks/metrics/bootstrap.h"
@@ -24,18 +25,17 @@ constexpr const char* kNone = "(none)";
 // One record, gold and result.
 struct Compared {
   Document document;
-  std::vector<Claim> gold, predicted;
+  std::set<Claim> gold, predicted;
 };
 
-bool contains(const std::vector<Claim>& claims, const Claim& claim) {
-  return std::find(claims.begin(), claims.end(), claim) != claims.end();
-}
+std::set<Claim> set_of(const std::vector<Claim>& claims) { return {claims.begin(), claims.end()}; }
 
-const Claim* of_pair(const std::vector<Claim>& claims, const Claim& claim) {
-  const auto found = std::find_if(claims.begin(), claims.end(), [&](const Claim& other) {
-    return other.first == claim.first && other.second == claim.second;
-  });
-  return found == claims.end() ? nullptr : &*found;
+// The first one, by its label, of the same two entities.
+const Claim* of_pair(const std::set<Claim>& claims, const Claim& claim) {
+  const auto found = claims.lower_bound({claim.first, claim.second, ""});
+  const bool is_of_pair =
+      found != claims.end() && found->first == claim.first && found->second == claim.second;
+  return is_of_pair ? &*found : nullptr;
 }
 
 class RelationScorer : public Scorer {
@@ -48,14 +48,13 @@ class RelationScorer : public Scorer {
 
   void add(const Record& gold, const Json& result) override {
     Compared c{document_of(gold, options_), {}, {}};
-    c.gold = claims_of(gold.fields, c.document, gold, options_);
-    c.predicted = predicted_claims(gold, result, c.document);
+    c.gold = set_of(claims_of(gold.fields, c.document, gold, options_));
+    c.predicted = set_of(predicted_claims(gold, result, c.document));
     records_.push_back(counts_of(c));
-    right_ +=
-        std::is_permutation(c.gold.begin(), c.gold.end(), c.predicted.begin(), c.predicted.end());
+    right_ += c.gold == c.predicted;
     without_ += c.gold.empty();
     for (const Claim& claim : c.predicted) {
-      if (claim.score > 0) calibration_.add(std::min(claim.score, 1.0), contains(c.gold, claim));
+      if (claim.score > 0) calibration_.add(std::min(claim.score, 1.0), c.gold.contains(claim));
     }
     note_confusions(c);
     note_mistakes(c, gold);
@@ -105,7 +104,7 @@ class RelationScorer : public Scorer {
     for (const Claim& claim : c.predicted) {
       ClassCounts& of_label = counts[index_of(claim.label)];
       ++of_label.predicted;
-      of_label.hits += contains(c.gold, claim);
+      of_label.hits += c.gold.contains(claim);
     }
     return counts;
   }
@@ -136,7 +135,7 @@ class RelationScorer : public Scorer {
       return claim == nullptr ? std::string(kNone) : shown(*claim, c.document);
     };
     for (const Claim& claim : c.predicted) {
-      if (contains(c.gold, claim) || !mistakes_.wants(claim.score)) continue;
+      if (c.gold.contains(claim) || !mistakes_.wants(claim.score)) continue;
       mistakes_.add({gold.where(), shortened(c.document.text, kShownText),
                      shown_of(of_pair(c.gold, claim)), shown(claim, c.document), claim.score});
     }

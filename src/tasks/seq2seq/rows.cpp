@@ -80,8 +80,7 @@ std::vector<int32_t> labels_of(const Record& record, const Reading& r, bool* tru
                                       r.target_room, truncated)
                                  .ids;
   const auto end = static_cast<int32_t>(tokens.end);
-  const auto last_two = ids.end() - std::min<int64_t>(2, static_cast<int64_t>(ids.size()));
-  if (std::find(last_two, ids.end(), end) != ids.end()) return ids;
+  if (tokens.target_language >= 0 || ids.back() == end) return ids;
   if (static_cast<int64_t>(ids.size()) >= r.target_room) {
     ids.resize(static_cast<size_t>(std::max<int64_t>(r.target_room - 1, 1)));
     if (truncated != nullptr) *truncated = true;
@@ -139,6 +138,13 @@ std::string source_text(const Record& record, const Options& options) {
               : need_text(record, options.source);
   if (is_blank(text)) throw field_error(record, options.source, "is empty");
   return text;
+}
+
+std::vector<std::string> source_sentences(const Record& record, const Options& options) {
+  if (!need_field(record, options.source).is_array()) return {};
+  std::vector<std::string> sentences = need_strings(record, options.source);
+  std::erase_if(sentences, is_blank);
+  return sentences;
 }
 
 std::vector<std::string> references_of(const Record& record, const Options& options) {

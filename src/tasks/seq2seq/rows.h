@@ -45,6 +45,8 @@ Sample prompt_sample(const Record& record, const Reading& reading, bool* truncat
 void check_row(const Record& record, const Options& options);
 // What is read: the field's text, or a list of its sentences with blanks between.
 std::string source_text(const Record& record, const Options& options);
+// The sentences of such a list, without blank ones; of a text none.
+std::vector<std::string> source_sentences(const Record& record, const Options& options);
 // The gold texts of a row, at least one.
 std::vector<std::string> references_of(const Record& record, const Options& options);
 

@@ -85,6 +85,7 @@ class Seq2SeqScorer : public Scorer {
     texts_->add({.predicted = text.get<std::string>(),
                  .references = references_of(gold, options_),
                  .source = source_text(gold, options_),
+                 .sentences = source_sentences(gold, options_),
                  .where = gold.where()});
   }
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/tokenizer/special_tokens.h"
+#include "models/weights.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/fields.h"
 #include "tasks/next_token.h"
@@ -34,12 +35,30 @@ void check_language_code(const Tokenizer& tokenizer, const std::string& prefix) 
   if (end != std::string::npos) language_id(tokenizer, "prefix", prefix.substr(0, end + 2));
 }
 
-// Of a checkpoint that is fine-tuned the number is the model's, but generation_config.json stands
-// over it, as in Transformers.
-int64_t start_of(const GenerationSettings& generation, const EncoderDecoderFacts& facts) {
+// What config.json has, -1 where it has none. Beside weights it may be silent, and means the
+// family's own then: the tokenizer is of the same checkpoint. Of a folder without weights nothing
+// says so.
+int64_t token_of(const ModelConfig& config, const char* key, int64_t with_usual,
+                 bool is_pretrained) {
+  const bool is_there = !config.raw.value(key, Json()).is_null();
+  return is_there || is_pretrained ? with_usual : -1;
+}
+
+// generation_config.json stands over config.json, as in Transformers.
+int64_t start_of(const GenerationSettings& generation, int64_t of_config) {
   const auto found = generation.of_model.find(kStart);
   const bool is_there = found != generation.of_model.end() && found->is_number_integer();
-  return is_there ? found->get<int64_t>() : facts.start;
+  return is_there ? found->get<int64_t>() : of_config;
+}
+
+void check_start(int64_t start, const ModelConfig& config, const std::string& model_folder) {
+  if (start >= -1 && start < config.vocab_size) return;
+  throw Error(
+      ErrorKind::kModel, {model_folder},
+      fmt::format("\"{}\" is {} (generation_config.json, else config.json, else as usual of "
+                  "the family {}), but the model has target tokens 0 to {}: give the "
+                  "number of the token that a target begins with",
+                  kStart, start, config.model_type, config.vocab_size - 1));
 }
 
 void refuse_other_families(const ModelConfig& config) {
@@ -90,16 +109,16 @@ void Seq2Seq::begin_from(const std::string& model_folder, bool) {
     target_tokenizer_ = Tokenizer::load(options_.target_tokenizer);
   const Json tokenizer = read_tokenizer_config(model_folder);
   end_token_ = named_token(tokenizer, "eos_token");
-  tokenizer_class_ = named_token(tokenizer, "tokenizer_class");  // a text as well
+  tokenizer_class_ = named_token(tokenizer, "tokenizer_class");  // texts as well
+  usual_language_ = named_token(tokenizer, "src_lang");
   const EncoderDecoderFacts& facts = *config.encoder_decoder;
-  learned_.tokens.start = start_of(options_.generation, facts);
-  learned_.tokens.end = facts.end;
+  const bool is_pretrained = has_weights(model_folder);
+  learned_.tokens.start =
+      start_of(options_.generation, token_of(config, kStart, facts.start, is_pretrained));
+  check_start(learned_.tokens.start, config, model_folder);
+  learned_.tokens.end = token_of(config, "eos_token_id", facts.end, is_pretrained);
   learned_.source_positions = facts.source_positions;
-  if (target_tokenizer_ && target_tokenizer_->vocab_size() > config.vocab_size)
-    throw Error(ErrorKind::kModel, {options_.target_tokenizer},
-                fmt::format("has {} entries, but the model's table of target words has {} rows: "
-                            "they do not belong together",
-                            target_tokenizer_->vocab_size(), config.vocab_size));
+  target_rows_ = config.vocab_size;
   if (options_.max_source_length > facts.source_positions)
     throw Error(ErrorKind::kUsage,
                 fmt::format("\"max_source_length\" is {}, but the model has positions for a source "
@@ -117,9 +136,13 @@ void Seq2Seq::reopen(const std::string& model_folder) {
 void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
   if (learned_.vocabulary > 0) return;
   const Tokenizer& target = answer_tokenizer(tokenizer);
+  check_vocabulary(target);
   learned_.vocabulary = target.vocab_size();
   learn_end(target);
-  if (options_.has_languages()) learn_languages(tokenizer);
+  if (options_.has_languages())
+    learn_languages(tokenizer);
+  else
+    refuse_unnamed_languages();
   check_language_code(tokenizer, options_.prefix);
   if (learned_.tokens.first() < 0)
     throw Error(ErrorKind::kModel,
@@ -127,6 +150,16 @@ void Seq2Seq::learn_tokens(const Record&, const Tokenizer& tokenizer) {
                             "known which token a target begins with",
                             kStart));
   options_.generation.of_model[kStart] = learned_.tokens.first();
+}
+
+void Seq2Seq::check_vocabulary(const Tokenizer& target) const {
+  if (target.vocab_size() <= target_rows_) return;
+  throw Error(
+      ErrorKind::kModel,
+      fmt::format("the tokenizer of targets ({}) has {} entries, but the model's table of target "
+                  "words has {} rows: they do not belong together (task.target_tokenizer)",
+                  options_.target_tokenizer.empty() ? "the model's" : options_.target_tokenizer,
+                  target.vocab_size(), target_rows_));
 }
 
 void Seq2Seq::learn_end(const Tokenizer& tokenizer) {
@@ -158,6 +191,16 @@ void Seq2Seq::learn_languages(const Tokenizer& tokenizer) {
   if (!is_given)
     options_.generation.tokens.forced_bos_token_id =
         tokens.language_is_last ? -1 : tokens.target_language;
+}
+
+// Such a tokenizer puts a source's language around any text, targets among them.
+void Seq2Seq::refuse_unnamed_languages() const {
+  if (!tokenizer_class_.starts_with("MBart")) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("the model's tokenizer ({}) would put the language {} around sources and "
+                          "targets alike; name theirs in the task section: \"source_language\" and "
+                          "\"target_language\"",
+                          tokenizer_class_, usual_language_.empty() ? "en_XX" : usual_language_));
 }
 
 std::vector<std::string> Seq2Seq::idle_options() const {

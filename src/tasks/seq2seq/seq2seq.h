@@ -62,13 +62,17 @@ class Seq2Seq : public Task {
 
  private:
   void learn_languages(const Tokenizer& tokenizer);
+  void refuse_unnamed_languages() const;
+  void check_vocabulary(const Tokenizer& target) const;
   void learn_end(const Tokenizer& tokenizer);
   Reading reading(const Tokenizer& tokenizer) const;
 
   Options options_;
   Learned learned_;
   std::shared_ptr<const Tokenizer> target_tokenizer_;  // null: the model's is the target's too
-  std::string end_token_, tokenizer_class_;            // as the base model's tokenizer names them
+  int64_t target_rows_ = 0;                            // of the base model's table of target words
+  // As the base model's tokenizer names them.
+  std::string end_token_, tokenizer_class_, usual_language_;
 };
 
 extern const TaskInfo kInfo;

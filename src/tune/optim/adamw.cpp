@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -24,6 +25,7 @@ struct AdamW::Slot {
   std::shared_ptr<LazyRows>
       rows;  // of a table that kernels::embedding looks up, from its first step on
   std::shared_ptr<NarrowMoments> narrow;  // instead of both moments, from the first gradient on
+  int64_t steps = 0;  // in which it had a gradient: what its moments are means over
 
   void make_moments(Touched touched) {
     if (exp_avg.defined()) return;
@@ -113,11 +115,12 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     if (!parameter.value.grad().defined()) continue;
     const std::vector<int64_t>* rows = has_narrow_moments() ? nullptr : touched_rows(parameter);
     make_moments(slot, rows != nullptr);
+    ++slot.steps;
     if (!parameter.value.is_cpu()) {
       fused.push_back(&slot);
       continue;
     }
-    AdamWStep numbers = numbers_of_step(learning_rate * parameter.rate, gradient_scale);
+    AdamWStep numbers = numbers_of_step(slot.steps, learning_rate * parameter.rate, gradient_scale);
     numbers.decay = static_cast<float>(1 - learning_rate * parameter.rate * parameter.weight_decay);
     if (rows != nullptr) {
       update_table(slot, numbers, *rows);
@@ -128,8 +131,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   update_dense(dense);
   if (fused.empty()) return;
   if (launcher() == nullptr) return update_fused(fused, learning_rate, gradient_scale);
-  const auto numbers = take_there(fused, learning_rate);
-  there_->update(numbers, gradient_scale);
+  take_there(fused, learning_rate);
+  there_->update(numbers_there(), gradient_scale);
 }
 
 // ---- on a GPU, by kernels of our own
@@ -142,9 +145,9 @@ bool AdamW::steps_there() const { return launcher() != nullptr; }
 
 void AdamW::step_there(double learning_rate, const StepThere& step) {
   ++steps_;
-  const auto numbers = take_there(moving_slots(), learning_rate);
+  take_there(moving_slots(), learning_rate);
   there_->measure(step.count, step.max_norm, step.numbers);
-  there_->update(numbers, step.numbers);
+  there_->update(numbers_there(), step.numbers);
 }
 
 std::vector<AdamW::Slot*> AdamW::moving_slots() {
@@ -152,38 +155,42 @@ std::vector<AdamW::Slot*> AdamW::moving_slots() {
   for (Slot& slot : slots_) {
     if (!slot.parameter.value.grad().defined()) continue;
     make_moments(slot, /*has_few_rows=*/false);
+    ++slot.steps;
     moving.push_back(&slot);
   }
   return moving;
 }
 
-kernels::gpu::device::AdamWNumbers AdamW::take_there(const std::vector<Slot*>& work,
-                                                     double learning_rate) {
+void AdamW::take_there(const std::vector<Slot*>& work, double learning_rate) {
   if (there_ == nullptr) there_ = std::make_unique<GpuAdamW>(*launcher());
   std::vector<GpuParameter> moved;
   for (const Slot* slot : work) {
     const Parameter& parameter = slot->parameter;
     const double rate = learning_rate * parameter.rate;
+    const AdamWStep numbers = numbers_of_step(slot->steps, rate, 1);
     moved.push_back({.value = parameter.value.detach(),
                      .gradient = parameter.value.grad().to(at::kFloat).contiguous(),
                      .exp_avg = slot->exp_avg,
                      .exp_avg_sq = slot->exp_avg_sq,
                      .shadow = parameter.shadow,
                      .decay = 1 - rate * parameter.weight_decay,
-                     .step_size = numbers_of_step(rate, 1).step_size});
+                     .step_size = numbers.step_size,
+                     .inverse_root = numbers.inverse_root});
   }
   there_->take(moved);
-  const AdamWStep numbers = numbers_of_step(learning_rate, 1);
+}
+
+kernels::gpu::device::AdamWNumbers AdamW::numbers_there() const {
+  const AdamWStep numbers = numbers_of_step(/*step=*/1, /*learning_rate=*/0, /*gradient_scale=*/1);
   return {.beta1 = numbers.beta1,
           .beta2 = numbers.beta2,
           .one_minus_beta1 = numbers.one_minus_beta1,
           .one_minus_beta2 = numbers.one_minus_beta2,
-          .inverse_root = numbers.inverse_root,
           .eps = numbers.eps};
 }
 
-AdamWStep AdamW::numbers_of_step(double learning_rate, double gradient_scale) const {
-  const double t = static_cast<double>(steps_);
+AdamWStep AdamW::numbers_of_step(int64_t step, double learning_rate, double gradient_scale) const {
+  const double t = static_cast<double>(step);
   AdamWStep numbers;
   numbers.gradient_scale = static_cast<float>(gradient_scale);
   numbers.beta1 = static_cast<float>(options_.beta1);
@@ -196,15 +203,16 @@ AdamWStep AdamW::numbers_of_step(double learning_rate, double gradient_scale) co
   return numbers;
 }
 
-// Parameters that decay and move alike go into one operation.
+// Parameters that decay, move and count alike go into one operation.
 void AdamW::update_fused(const std::vector<Slot*>& work, double learning_rate,
                          double gradient_scale) {
-  std::map<std::pair<double, double>, FusedParameters> alike;  // by rate and decay
+  std::map<std::tuple<double, double, int64_t>, FusedParameters> alike;  // by rate, decay, step
   for (const Slot* slot : work)
-    slot->add_to(alike[{slot->parameter.rate, slot->parameter.weight_decay}]);
-  for (const auto& [rate_and_decay, parameters] : alike)
-    adamw_fused(parameters, options_, steps_, learning_rate * rate_and_decay.first, gradient_scale,
-                rate_and_decay.second);
+    slot->add_to(alike[{slot->parameter.rate, slot->parameter.weight_decay, slot->steps}]);
+  for (const auto& [key, parameters] : alike) {
+    const auto [rate, decay, step] = key;
+    adamw_fused(parameters, options_, step, learning_rate * rate, gradient_scale, decay);
+  }
 }
 
 void AdamW::watch_rows(Slot& slot) {
@@ -247,6 +255,7 @@ StateDict AdamW::state() const {
   StateDict state;
   for (const Slot& slot : slots_) {
     const std::string& name = slot.parameter.name;
+    if (slot.steps != steps_) state["steps." + name] = at::scalar_tensor(slot.steps, at::kLong);
     if (has_narrow_moments()) {
       const auto none = [&] {
         return NarrowMoments(options_.moments, slot.parameter.value.sizes());
@@ -278,7 +287,10 @@ int64_t AdamW::state_bytes() const {
 
 void AdamW::load_state(const StateDict& state) {
   const auto find = [&](const std::string& name) { return find_state(state, name); };
+  steps_ = find("step").item<int64_t>();
   for (Slot& slot : slots_) {
+    const auto fewer = state.find("steps." + slot.parameter.name);
+    slot.steps = fewer == state.end() ? steps_ : fewer->second.item<int64_t>();
     make_moments(slot, /*has_few_rows=*/false);
     if (slot.narrow != nullptr) {
       slot.narrow->load(state, slot.parameter.name);
@@ -299,7 +311,6 @@ void AdamW::load_state(const StateDict& state) {
     if (has_waiting) watch_rows(slot);
     if (slot.rows != nullptr) slot.rows->set_owed(owed());
   }
-  steps_ = find("step").item<int64_t>();
 }
 
 OptimizerInfo adamw(const char* name) {

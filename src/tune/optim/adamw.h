@@ -29,12 +29,14 @@ class AdamW : public Optimizer {
   AdamW(std::vector<Parameter> parameters, AdamWOptions options);
   ~AdamW() override;  // flushes
 
-  // value -= lr * (m / (sqrt(v) + eps) + decay * value).
+  // value -= lr * (m / (sqrt(v) + eps) + decay * value). A parameter's bias correction counts the
+  // steps in which it had a gradient, as torch.optim.AdamW does.
   void step(double learning_rate, double gradient_scale) override;
   void flush() override;  // brings every row of every table up to date
-  // "exp_avg.<name>", "exp_avg_sq.<name>" (narrow ones: see moments.h), "step"; of a table whose
-  // rows wait, also "rows.seen.", "rows.moving." and "rows.steps.<name>": they wait on after
-  // load_state, so that a resumed run rounds as the uninterrupted one does.
+  // "exp_avg.<name>", "exp_avg_sq.<name>" (narrow ones: see moments.h), "step"; of a parameter that
+  // had a gradient in fewer steps, "steps.<name>"; of a table whose rows wait, also "rows.seen.",
+  // "rows.moving." and "rows.steps.<name>": they wait on after load_state, so that a resumed run
+  // rounds as the uninterrupted one does.
   StateDict state() const override;
   void load_state(const StateDict& state) override;
   int64_t state_bytes() const override;
@@ -44,7 +46,8 @@ class AdamW : public Optimizer {
 
  private:
   struct Slot;
-  struct AdamWStep numbers_of_step(double learning_rate, double gradient_scale) const;
+  // Of a parameter's own step number `step`, from 1.
+  struct AdamWStep numbers_of_step(int64_t step, double learning_rate, double gradient_scale) const;
   void watch_rows(Slot& slot);
   void update_table(Slot& slot, const struct AdamWStep& step, const std::vector<int64_t>& rows);
   bool has_narrow_moments() const { return options_.moments != MomentType::kFp32; }
@@ -53,8 +56,8 @@ class AdamW : public Optimizer {
   void update_fused(const std::vector<Slot*>& work, double learning_rate, double gradient_scale);
   const kernels::gpu::Launcher* launcher() const;
   std::vector<Slot*> moving_slots();
-  kernels::gpu::device::AdamWNumbers take_there(const std::vector<Slot*>& work,
-                                                double learning_rate);
+  void take_there(const std::vector<Slot*>& work, double learning_rate);
+  kernels::gpu::device::AdamWNumbers numbers_there() const;
 
   std::vector<Slot> slots_;
   AdamWOptions options_;

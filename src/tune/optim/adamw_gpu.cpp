@@ -37,7 +37,8 @@ MovedParameter as_moved(const GpuParameter& of) {
           .shadow = address<gpu::device::u16>(of.shadow),
           .count = of.value.numel(),
           .decay = static_cast<float>(of.decay),
-          .step_size = static_cast<float>(of.step_size)};
+          .step_size = static_cast<float>(of.step_size),
+          .inverse_root = static_cast<float>(of.inverse_root)};
 }
 
 }  // namespace

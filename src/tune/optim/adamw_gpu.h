@@ -12,8 +12,9 @@ namespace hone {
 // A parameter as a step finds it; all fp32 but for the shadow, which may be undefined.
 struct GpuParameter {
   at::Tensor value, gradient, exp_avg, exp_avg_sq, shadow;
-  double decay = 1;      // 1 - rate * weight decay
-  double step_size = 0;  // rate / (1 - beta1^t)
+  double decay = 1;         // 1 - rate * weight decay
+  double step_size = 0;     // rate / (1 - beta1^t)
+  double inverse_root = 1;  // 1 / sqrt(1 - beta2^t)
 };
 
 // Where a step's numbers stand in the device's memory: device::StepNumbers, as doubles.

@@ -42,7 +42,7 @@ class Pgd : public Regulariser {
       for (int64_t step = 1; step < options_.steps; ++step) {
         const WeightsAtRest rest(optimizer_.parameters());
         shifts = leaves(shifts);
-        pass_at(inner, batch, shifts, "pgd");
+        pass_at(inner, with_fixed_shift(batch), shifts, "pgd");
         shifts = climbed(batch, shifts);
       }
       first.numbers.emplace_back("pgd.loss", pass_at(inner, batch, shifts, "pgd").loss);

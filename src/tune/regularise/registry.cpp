@@ -73,6 +73,7 @@ std::vector<ChosenRegulariser> read_regularisers(Config& section) {
     chosen.push_back(info.read(own));
     chosen.back().name = info.name;
     chosen.back().pairs = info.pairs;
+    chosen.back().averages = averages == info.name;
   }
   return chosen;
 }

@@ -91,7 +91,8 @@ struct ChosenRegulariser {
   Json options;
   // Error(kUsage) where the task or model cannot be trained with it.
   std::function<std::unique_ptr<Regulariser>(const RegulariserContext&)> make;
-  bool pairs = false;  // wants the samples of a step in pairs
+  bool pairs = false;     // wants the samples of a step in pairs
+  bool averages = false;  // weights of several steps are evaluated as one
 };
 
 struct RegulariserInfo {
@@ -114,7 +115,7 @@ ChosenRegulariser read_regulariser(Config& section) {
   const Json json = read_options<typename R::Options>(section);
   return {"", json, [json](const RegulariserContext& context) {
             return std::make_unique<R>(entry_options<typename R::Options>(json), context);
-          }};  // name and pairs: of the table's line
+          }};  // the rest: of the table's line
 }
 
 }  // namespace hone

@@ -83,6 +83,13 @@ Batch with_added(Batch batch, const Shifts& shifts) {
   return batch;
 }
 
+Batch with_fixed_shift(Batch batch) {
+  for (Packed& stream : batch.streams) {
+    if (stream.shift.defined()) stream.shift = stream.shift.detach();
+  }
+  return batch;
+}
+
 at::Tensor tokens_of(const Batch& batch) {
   at::Tensor tokens = at::zeros({batch.streams.front().samples()}, by_sample(batch));
   for (const Packed& stream : batch.streams) tokens += lengths_of(stream).to(tokens.options());
@@ -99,11 +106,17 @@ at::Tensor norms(const Batch& batch, const Shifts& shifts) {
 
 Shifts scaled(const Batch& batch, const Shifts& shifts, const at::Tensor& factors) {
   Shifts all;
-  const at::Tensor each = factors.to(at::kFloat);
-  for (size_t i = 0; i < shifts.size(); ++i)
-    all.push_back(shifts[i].detach() *
-                  each.index_select(0, sample_of_row(batch.streams[i])).unsqueeze(1));
+  for (size_t i = 0; i < shifts.size(); ++i) {
+    const at::Tensor each = factors.index_select(0, sample_of_row(batch.streams[i])).unsqueeze(1);
+    // In double: of a tiny gradient the factor is more than fp32 holds, its product is not.
+    all.push_back((shifts[i].detach().to(at::kDouble) * each).to(at::kFloat));
+  }
   return all;
+}
+
+Shifts with_length(const Batch& batch, const Shifts& shifts, double length) {
+  const at::Tensor norm = norms(batch, shifts);
+  return scaled(batch, shifts, at::where(norm.gt(0), length / norm, 0));
 }
 
 Shifts sum(const Shifts& a, const Shifts& b) {
@@ -116,7 +129,7 @@ Shifts ascent(const Batch& batch, const Shifts& moved, double size) {
   const Shifts slopes = gradients(moved);
   const at::Tensor length = norms(batch, slopes);
   if (!length.isfinite().all().item<bool>()) throw NotFinite{"gradient", /*is_gradient=*/true};
-  return scaled(batch, slopes, at::where(length.gt(0), size / length, 0));
+  return with_length(batch, slopes, size);
 }
 
 Shifts projected(const Batch& batch, const Shifts& shifts, double radius) {

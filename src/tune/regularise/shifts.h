@@ -25,9 +25,15 @@ Shifts leaves(const Shifts& shifts);
 Shifts gradients(const Shifts& shifts);
 
 Batch with_added(Batch batch, const Shifts& shifts);
+// Moved as it is, but its gradients stop there: what is searched for by passes of its own must not
+// reach the shift that others around it look for.
+Batch with_fixed_shift(Batch batch);
 at::Tensor tokens_of(const Batch& batch);                    // [B] fp64, in all streams
 at::Tensor norms(const Batch& batch, const Shifts& shifts);  // [B] fp64
 Shifts scaled(const Batch& batch, const Shifts& shifts, const at::Tensor& factors);  // [B]
+// Each sample's with norm `length`; zeros stay where they are. Any norm that is a number is exact
+// enough: factors beyond fp32 are never formed.
+Shifts with_length(const Batch& batch, const Shifts& shifts, double length);
 Shifts sum(const Shifts& a, const Shifts& b);
 
 // The gradients of `moved` as steps of length `size`; samples without a gradient do not move.

@@ -73,13 +73,9 @@ class Smart : public Regulariser {
   }
 
  private:
-  Shifts with_length(const Batch& batch, const Shifts& shifts, double length) const {
-    const at::Tensor norm = norms(batch, shifts);
-    return scaled(batch, shifts, at::where(norm.gt(0), length / norm, 0));
-  }
-
   // Samples whose output does not change near by keep their place: there is no direction.
-  Shifts worst(const LossOf& inner, const Batch& batch) const {
+  Shifts worst(const LossOf& inner, const Batch& around) const {
+    const Batch batch = with_fixed_shift(around);
     const WeightsAtRest rest(optimizer_.parameters());
     const Outputs here = [&] {
       const c10::AutoGradMode no_grad(false);

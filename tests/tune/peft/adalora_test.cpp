@@ -145,6 +145,15 @@ TEST(AdaLora, TheTermDependsOnTheStepAlone) {
   EXPECT_NEAR(gradient(2, 4), whole, 1e-6 * whole);
 }
 
+TEST(AdaLora, IsNotAveragedWithRanksThatHaveGone) {
+  for (const char* average : {"ema", "swa", "average"}) {
+    AdaLoraRun run;
+    run.regularise_yaml = std::string("{") + average + ": {}}";
+    EXPECT_THAT(error_of([&] { run.train(brisk()); }),
+                AllOf(HasSubstr(std::string("regularise.") + average), HasSubstr("target_r")));
+  }
+}
+
 TEST(AdaLora, RefusesARunThatLeavesNoStepToTakeRanksAway) {
   AdaLoraRun run;
   run.peft_yaml = "{peft_type: adalora, tinit: 8, tfinal: 8, init_r: 4, target_r: 2}";

@@ -21,6 +21,8 @@ INSTANTIATE_TEST_SUITE_P(
     Peft, EveryMethodRun,
     testing::Values(MethodForm{"{peft_type: lora, r: 4, use_dora: true, lora_dropout: 0.1}"},
                     MethodForm{"{peft_type: lora, r: 4, init_lora_weights: pissa}", "bf16"},
+                    MethodForm{"{peft_type: lora, r: 4, loraplus_lr_ratio: 2}"},
+                    MethodForm{"{peft_type: lora, r: 4, use_rslora: true}", "bf16"},
                     MethodForm{"{peft_type: adalora, init_r: 4, target_r: 2}", "bf16"},
                     MethodForm{"{peft_type: ia3}"},
                     MethodForm{"{peft_type: double_seq_bn, dropout: 0.1}", "bf16"},

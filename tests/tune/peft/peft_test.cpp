@@ -1,6 +1,7 @@
 // Runs that train adapters beside a frozen model: what is trained, exact resume and splitting, the
 // folder that is saved, and folders that are refused.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@
 #include "support/errors.h"
 #include "support/temporary_folder.h"
 #include "support/tiny_decoder.h"
+#include "support/tiny_encoder_decoder.h"
 #include "support/tiny_run.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/peft_folder.h"
@@ -24,6 +26,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 using testing_support::error_of;
 using testing_support::first_difference;
 using testing_support::tiny_options;
@@ -169,6 +172,80 @@ TEST(Peft, ARunGoesOnWithItsOwnAdaptersOnly) {
   EXPECT_EQ(resumed_with(kLora), "no error");
 }
 
+TEST(Peft, AResumedRunMustTrainAsManyParameters) {
+  PeftRun run;
+  TrainOptions options = tiny_options();
+  options.save_strategy = "steps";
+  options.save_steps = 1;
+  run.train(options);
+  const std::string path = run.output() + "/checkpoints/last/trainer_state.json";
+  Json state = read_json(path, ErrorKind::kModel);
+  const int64_t trained = state["state"]["trained"];
+  EXPECT_EQ(trained, run.events_of<Started>().at(0).parameters);
+  state["state"]["trained"] = trained + 1;
+  state.erase("sha256");
+  state["sha256"] = sha256(to_text(state));
+  write_file(path, to_text(state));
+  EXPECT_THAT(error_of([&] { run.train(options, /*resume=*/true); }),
+              HasSubstr(fmt::format("it trained {} parameters, now it would train {}", trained + 1,
+                                    trained)));
+}
+
+TEST(Peft, BackwardEndsAtTheLowestAdapter) {
+  PeftRun run("{peft_type: lora, r: 2, target_modules: [query], layers_to_transform: [1]}");
+  run.load_pipeline();
+  Network& network = run.pipeline().network();
+  network.train();
+  const Batch batch = make_micro_batch(run.store(), {0, 1, 2}, 42, 0).batch;
+  std::vector<at::Tensor> states;
+  network.backbone().forward(batch.streams, {.states = &states});
+  ASSERT_EQ(states.size(), 2U);
+  EXPECT_FALSE(states[0].requires_grad());  // no graph below, and nothing kept for one
+  EXPECT_TRUE(states[1].requires_grad());
+}
+
+TEST(Peft, KeysOfPeftsThatAskForWhatIsSoAreTaken) {
+  const auto refusal = [](const std::string& keys, const std::string& task = "classify") {
+    PeftRun run("{peft_type: LORA, r: 4, " + keys + "}", task);
+    return error_of([&] { run.load_pipeline(); });
+  };
+  const std::string usual = "bias: none, inference_mode: false, fan_in_fan_out: true, task_type: ";
+  EXPECT_EQ(refusal(usual + "SEQ_CLS"), "no error");
+  EXPECT_EQ(refusal(usual + "TOKEN_CLS", "ner"), "no error");
+  EXPECT_THAT(refusal("task_type: TOKEN_CLS"),
+              AllOf(HasSubstr("peft:1:"), HasSubstr("SEQ_CLS to PEFT"), HasSubstr("task_type")));
+  EXPECT_THAT(refusal("bias: all"), AllOf(HasSubstr("peft:1:"), HasSubstr("bitfit")));
+  EXPECT_THAT(refusal("inference_mode: true"), HasSubstr("nothing would be trained"));
+}
+
+TEST(Peft, FactorsAreThoseOfKeysValuesAndFeedForwardWhereNobodyNamesLayers) {
+  PeftRun run("{peft_type: ia3}");
+  run.load_pipeline();
+  const Adapted& adapted = *run.pipeline().adapted();
+  const std::string layer = "bert.encoder.layer.";
+  EXPECT_THAT(adapted.targets,
+              UnorderedElementsAre(layer + "0.attention.self.key", layer + "0.attention.self.value",
+                                   layer + "0.output.dense", layer + "1.attention.self.key",
+                                   layer + "1.attention.self.value", layer + "1.output.dense"));
+  EXPECT_EQ(adapted.options["feedforward_modules"],
+            Json({layer + "0.output.dense", layer + "1.output.dense"}));
+  run.peft_yaml = "{peft_type: ia3, target_modules: [key, output.dense]}";  // as PEFT takes it
+  run.load_pipeline();
+  EXPECT_TRUE(run.pipeline().adapted()->options["feedforward_modules"].empty());
+}
+
+TEST(Peft, ATextWithoutTokensIsNoBeginning) {
+  for (const char* peft :
+       {"{peft_type: prefix_tuning, num_virtual_tokens: 3, prefix_init_text: ' '}",
+        "{peft_type: prompt_tuning, num_virtual_tokens: 3, prompt_tuning_init: TEXT, "
+        "prompt_tuning_init_text: ' '}"}) {
+    PeftRun run(peft);
+    EXPECT_THAT(error_of([&] { run.load_pipeline(); }),
+                AllOf(HasSubstr("peft:1:"), HasSubstr("init_text"), HasSubstr("no token")))
+        << peft;
+  }
+}
+
 TEST(Peft, OtherNamesThanThereAreAreToldAtTheirPlace) {
   const auto refusal = [](const std::string& peft) {
     PeftRun run(peft);
@@ -199,6 +276,15 @@ TEST(Peft, ATiedTableOfWordsIsNoTarget) {
               AllOf(HasSubstr("\"lm_head\""), HasSubstr("mlp.up_proj")));
   EXPECT_THAT(refusal("{peft_type: lora, modules_to_save: [embed_tokens]}"),
               HasSubstr("tie_word_embeddings"));
+}
+
+TEST(Peft, APrefixIsForNetworksOfOneStream) {
+  const ModelConfig config = testing_support::tiny_encoder_decoder("bart");
+  Network network(make_backbone(config), std::make_shared<CausalLmHead>(config, 1));
+  Config section = Config::parse("{peft_type: prefix_tuning}", "peft");
+  const PeftOptions options = PeftOptions::read(section);
+  EXPECT_THAT(error_of([&] { adapt(network, options, {}); }),
+              AllOf(HasSubstr("peft:1:"), HasSubstr("bart has two")));
 }
 
 TEST(Peft, ModulesToSaveAreTrainedAndSavedInFull) {
@@ -304,6 +390,7 @@ TEST_F(PeftFolder, OptionsThatAreNotSupportedAreRefused) {
            {"peft_type", "VERA", "no method"},
            {"bias", "all", "\"bias\""},
            {"init_lora_weights", "pissa", "changed with it"},
+           {"init_lora_weights", "lora_ga", "changed with it"},
            {"layer_replication", {{0, 1}}, "layer_replication"},
            {"r", "many", "whole number"},
            {"r", 99, "rank 99 of bert.encoder.layer.0"},
@@ -315,6 +402,14 @@ TEST_F(PeftFolder, OptionsThatAreNotSupportedAreRefused) {
     EXPECT_THAT(refusal(), AllOf(HasSubstr("adapter_config.json"), HasSubstr(words))) << key;
     write_file(path(), before);
   }
+}
+
+TEST_F(PeftFolder, WhatSaysHowAnAdapterBeganAloneIsSetAside) {
+  set("init_lora_weights", "eva");
+  set("eva_config", {{"rho", 2.0}, {"tau", 0.99}});
+  set("corda_config", {{"corda_method", "ipm"}});
+  set("lora_ga_config", {{"direction", "ArB2r"}});
+  EXPECT_EQ(refusal(), "no error");
 }
 
 TEST_F(PeftFolder, DamagedWeightsAreRefused) {

@@ -1,7 +1,9 @@
 #include "tasks/metrics/text/lengths.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <string>
 #include <unordered_set>
 
 namespace hone::metrics {
@@ -29,28 +31,33 @@ class LengthRatio : public TextMetric {
 
 class Distinct : public TextMetric {
  public:
-  std::vector<MetricName> names() const override { return {"distinct_1", "distinct_2"}; }
+  std::vector<MetricName> names() const override {
+    return {"distinct_1", "distinct_2", "distinct_3"};
+  }
   bool adds_up() const override { return false; }
 
-  // New words and all words, new pairs and all pairs.
+  // New ones and all: of words, of pairs, of three in a row.
   std::vector<double> numbers(const PreparedPair& pair) override {
     const std::vector<int32_t>& words = pair.predicted.words;
-    const size_t words_before = words_.size(), pairs_before = pairs_.size();
-    words_.insert(words.begin(), words.end());
-    for (size_t i = 1; i < words.size(); ++i)
-      pairs_.insert(static_cast<uint64_t>(words[i - 1]) << 32 | static_cast<uint32_t>(words[i]));
-    const double all = size_of(pair.predicted);
-    return {static_cast<double>(words_.size() - words_before), all,
-            static_cast<double>(pairs_.size() - pairs_before), std::max(all - 1, 0.0)};
+    std::vector<double> numbers;
+    for (size_t n = 1; n <= seen_.size(); ++n) {
+      std::unordered_set<std::u32string>& seen = seen_[n - 1];
+      const size_t before = seen.size();
+      for (auto first = words.begin(); n <= static_cast<size_t>(words.end() - first); ++first)
+        seen.emplace(first, first + static_cast<int64_t>(n));
+      numbers.push_back(static_cast<double>(seen.size() - before));
+      numbers.push_back(std::max(size_of(pair.predicted) - static_cast<double>(n - 1), 0.0));
+    }
+    return numbers;
   }
 
   std::vector<double> scores(std::span<const double> sums) const override {
-    return {ratio_or_nan(sums[0], sums[1]), ratio_or_nan(sums[2], sums[3])};
+    return {ratio_or_nan(sums[0], sums[1]), ratio_or_nan(sums[2], sums[3]),
+            ratio_or_nan(sums[4], sums[5])};
   }
 
  private:
-  std::unordered_set<int32_t> words_;
-  std::unordered_set<uint64_t> pairs_;
+  std::array<std::unordered_set<std::u32string>, 3> seen_;  // by length; numbers of words
 };
 
 }  // namespace

@@ -9,8 +9,8 @@ namespace hone::metrics {
 // 1 is best.
 std::unique_ptr<TextMetric> make_length(const TextOptions& options);
 
-// Different words, and different pairs of neighbours, by all words and pairs of the whole set (Li
-// et al. 2016, "A diversity-promoting objective function for neural conversation models").
+// Different words, pairs of neighbours, and three in a row, by all of these of the whole set (Li et
+// al. 2016, "A diversity-promoting objective function for neural conversation models").
 std::unique_ptr<TextMetric> make_distinct(const TextOptions& options);
 
 }  // namespace hone::metrics

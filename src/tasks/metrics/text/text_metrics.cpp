@@ -32,7 +32,7 @@ Table<TextMetricInfo>& text_metrics() {
           {"exact_match", "the share of texts that are a reference", "exact_match",
            make_exact_match},
           {"token_f1", "words in common, by the rules of SQuAD or CMRC", "token_f1", make_token_f1},
-          {"distinct", "the share of words and pairs that are not yet there", nullptr,
+          {"distinct", "the share of words, pairs and triples that are not yet there", nullptr,
            make_distinct},
           {"length", "words of all texts by words of their references", nullptr, make_length},
       });

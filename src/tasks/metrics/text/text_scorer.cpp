@@ -46,6 +46,29 @@ std::string beginning_of(std::string_view text, size_t code_points) {
   return std::string(text.substr(0, end)) + (end < text.size() ? "…" : "");
 }
 
+// One after the other, blanks between them.
+std::string joined(const std::vector<std::string_view>& sentences) {
+  std::string text;
+  for (const std::string_view sentence : sentences) {
+    if (!text.empty() && text.back() != ' ' && text.back() != '\n') text += ' ';
+    text += sentence;
+  }
+  return text;
+}
+
+std::vector<std::string_view> source_sentences(const TextPair& pair) {
+  if (pair.sentences.empty()) return sentences_of(pair.source);
+  return {pair.sentences.begin(), pair.sentences.end()};
+}
+
+// The first so many sentences of the source.
+std::string lead_of(const TextPair& pair, int64_t count) {
+  if (pair.sentences.empty()) return std::string(lead(pair.source, count));
+  std::vector<std::string_view> sentences = source_sentences(pair);
+  sentences.resize(std::min(sentences.size(), static_cast<size_t>(count)));
+  return joined(sentences);
+}
+
 // Metrics and the sums of what their rows gave.
 struct Measured {
   struct Part {
@@ -161,28 +184,27 @@ class TextScorer::Parts {
     most_ = std::max(most_, pair.references.size());
     note(pair, prepared, measured_->parts.front().metric->row_score(row.front()));
     if (of_lead_) {
-      prepared.predicted = prepare(lead(pair.source, options_.lead_sentences));
+      const std::string first = lead_of(pair, options_.lead_sentences);
+      prepared.predicted = prepare(first);
       of_lead_->add(prepared);
     }
     if (of_oracle_) {
-      const std::string best = best_sentences(pair.source, prepared);
+      const std::string best = best_sentences(source_sentences(pair), prepared);
       prepared.predicted = prepare(best);
       of_oracle_->add(prepared);
     }
   }
 
   // Of the source, in its order.
-  std::string best_sentences(std::string_view source, const PreparedPair& pair) {
-    const std::vector<std::string_view> sentences = sentences_of(source);
+  std::string best_sentences(const std::vector<std::string_view>& sentences,
+                             const PreparedPair& pair) {
     std::vector<std::vector<int32_t>> words, references;
     for (const std::string_view sentence : sentences) words.push_back(prepare(sentence).words);
     for (const PreparedText& reference : pair.references) references.push_back(reference.words);
-    std::string text;
-    for (const size_t place : oracle(words, references, options_.oracle_sentences)) {
-      if (!text.empty() && text.back() != ' ' && text.back() != '\n') text += ' ';
-      text += sentences[place];
-    }
-    return text;
+    std::vector<std::string_view> best;
+    for (const size_t place : oracle(words, references, options_.oracle_sentences))
+      best.push_back(sentences[place]);
+    return joined(best);
   }
 
   // Keeps the worst rows, equally bad ones in the order they came.

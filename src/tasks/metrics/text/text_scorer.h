@@ -14,9 +14,11 @@ namespace hone::metrics {
 
 struct TextPair {
   std::string predicted;
-  std::vector<std::string> references;  // at least one; "" is one, too
-  std::string source = {};              // what was asked, as people read it; "": not shown
-  Where where = {};                     // of the record
+  std::vector<std::string> references;      // at least one; "" is one, too
+  std::string source = {};                  // what was asked, as people read it; "": not shown
+  std::vector<std::string> sentences = {};  // of the source, where the data part it; else they are
+                                            // found (sentences_of in lead.h)
+  Where where = {};                         // of the record
 };
 
 class TextScorer {

@@ -8,7 +8,8 @@ __device__ inline double sum_of_block(double x, double* of_threads) {
   of_threads[threadIdx.x] = x;
   __syncthreads();
   for (int half = blockDim.x / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) of_threads[threadIdx.x] += of_threads[threadIdx.x + half];
+    if (static_cast<int>(threadIdx.x) < half)
+      of_threads[threadIdx.x] += of_threads[threadIdx.x + half];
     __syncthreads();
   }
   return of_threads[0];
@@ -64,7 +65,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const float g = p.gradient[at] * scale, before = p.exp_avg[at];
     const float m = fmaf(step.one_minus_beta1, g - before, before);
     const float v = fmaf(step.one_minus_beta2 * g, g, step.beta2 * p.exp_avg_sq[at]);
-    const float denominator = fmaf(sqrtf(v), step.inverse_root, step.eps);
+    const float denominator = fmaf(sqrtf(v), p.inverse_root, step.eps);
     const float value = fmaf(-p.step_size, m / denominator, p.value[at] * p.decay);
     p.exp_avg[at] = m;
     p.exp_avg_sq[at] = v;

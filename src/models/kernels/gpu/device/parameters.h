@@ -75,8 +75,9 @@ struct MovedParameter {
   float *exp_avg, *exp_avg_sq;
   u16* shadow;  // bf16, or null
   i64 count;
-  float decay;      // 1 - rate * weight decay
-  float step_size;  // rate / (1 - beta1^t)
+  float decay;         // 1 - rate * weight decay
+  float step_size;     // rate / (1 - beta1^t); t: steps in which it had a gradient
+  float inverse_root;  // 1 / sqrt(1 - beta2^t)
 };
 
 struct MovedPiece {
@@ -94,7 +95,6 @@ struct StepNumbers {
 
 struct AdamWNumbers {
   float beta1, beta2, one_minus_beta1, one_minus_beta2;
-  float inverse_root;  // 1 / sqrt(1 - beta2^t)
   float eps;
 };
 
