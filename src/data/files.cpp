@@ -137,9 +137,6 @@ class FilesReader : public RecordReader {
     }
   }
   int64_t bad_count() const override { return bad_count_ + (reader_ ? reader_->bad_count() : 0); }
-  int64_t repaired_count() const override {
-    return repaired_count_ + (reader_ ? reader_->repaired_count() : 0);
-  }
   const std::vector<BadRow>& bad_rows() const override { return bad_rows_; }
   const std::vector<BadRow>& repaired_rows() const override { return repaired_rows_; }
   std::vector<std::string> advice() const override { return advice_; }
@@ -162,7 +159,6 @@ class FilesReader : public RecordReader {
 
   void close() {
     bad_count_ += reader_->bad_count();
-    repaired_count_ += reader_->repaired_count();
     append(reader_->bad_rows(), bad_rows_);
     append(reader_->repaired_rows(), repaired_rows_);
     for (const std::string& text : reader_->advice()) advice_.push_back(text);
@@ -178,8 +174,8 @@ class FilesReader : public RecordReader {
 
   std::vector<SourceFile> files_;
   size_t opened_ = 0;
-  std::unique_ptr<RecordReader> reader_;                                  // of the file at hand
-  int64_t bad_count_ = 0, repaired_count_ = 0, consumed_ = 0, size_ = 0;  // of files that are done
+  std::unique_ptr<RecordReader> reader_;             // of the file at hand
+  int64_t bad_count_ = 0, consumed_ = 0, size_ = 0;  // of files that are done
   std::vector<BadRow> bad_rows_, repaired_rows_;
   std::vector<std::string> advice_;
 };

@@ -73,7 +73,6 @@ class RecordReader {
   virtual const std::vector<BadRow>& bad_rows() const = 0;
   // Rows that were used after a repair (conll with tag_scheme: auto: tags that break the scheme,
   // read as conlleval reads them).
-  virtual int64_t repaired_count() const = 0;
   virtual const std::vector<BadRow>& repaired_rows() const = 0;  // the first 1,000
   // What the rows read so far say about the options (values that look quoted, say), for people.
   virtual std::vector<std::string> advice() const = 0;

@@ -43,12 +43,11 @@ std::optional<Record> RowReader::next() {
   for (;;) {
     Record record;
     record.file = text_->file();
-    noted_.reset();
     try {
       if (!next_row(record)) return std::nullopt;
       if (!options_.fields.empty()) map_fields(record);
       values_.apply(record);
-      count_repair(record);
+      keep_repair();
       return record;
     } catch (const StreamError&) {
       throw;
@@ -60,12 +59,19 @@ std::optional<Record> RowReader::next() {
   }
 }
 
+bool RowReader::read_whole(Record& record) {
+  noted_.reset();
+  if (!read_row(record)) return false;
+  record.is_repaired = noted_.has_value();
+  return true;
+}
+
 bool RowReader::next_row(Record& record) {
-  if (options_.each.empty()) return read_row(record);
+  if (options_.each.empty()) return read_whole(record);
   while (next_element_ == elements_.size()) {
     Record whole;
     whole.file = record.file;
-    if (!read_row(whole)) return false;
+    if (!read_whole(whole)) return false;
     take_elements(whole);
   }
   record = rest_;
@@ -118,12 +124,11 @@ void RowReader::note_repair(Where where, std::string reason) {
   noted_ = BadRow{std::move(where), std::move(reason)};
 }
 
-// Only of a row that is used in the end.
-void RowReader::count_repair(Record& record) {
-  record.is_repaired = noted_.has_value();
+// Only of a row that is used in the end, and once where several rows are made of it.
+void RowReader::keep_repair() {
   if (!noted_) return;
-  ++repaired_count_;
   keep(repaired_rows_, std::move(noted_->where), std::move(noted_->reason));
+  noted_.reset();
 }
 
 // New names take the place of the old ones; a field of the file that has the same name as a new one

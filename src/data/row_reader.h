@@ -33,7 +33,6 @@ class RowReader : public RecordReader {
   std::optional<Record> next() final;
   int64_t bad_count() const final { return bad_count_; }
   const std::vector<BadRow>& bad_rows() const final { return bad_rows_; }
-  int64_t repaired_count() const final { return repaired_count_; }
   const std::vector<BadRow>& repaired_rows() const final { return repaired_rows_; }
   std::vector<std::string> advice() const final;
   std::pair<int64_t, int64_t> position() const final { return text_->position(); }
@@ -57,7 +56,8 @@ class RowReader : public RecordReader {
   bool next_row(Record& record);
   void take_elements(Record& record);  // of a row that was read: fills rest_ and elements_
   void map_fields(Record& record) const;
-  void count_repair(Record& record);
+  bool read_whole(Record& record);  // read_row, and whether it was repaired
+  void keep_repair();
   Json mapped_value(const Record& record, const std::string& from, const std::string& to) const;
 
   SourceOptions options_;
@@ -67,7 +67,7 @@ class RowReader : public RecordReader {
   Json elements_ = Json::array();  // of it
   size_t next_element_ = 0;
   int64_t without_elements_ = 0;  // rows
-  int64_t bad_count_ = 0, repaired_count_ = 0;
+  int64_t bad_count_ = 0;
   std::vector<BadRow> bad_rows_, repaired_rows_;
   std::optional<BadRow> noted_;  // of the row that is read
 };

@@ -74,10 +74,12 @@ void tell_conflicts(const std::string& split, const Conflicts& conflicts) {
 
 void EncodingAudit::add(const Record& record, const std::vector<Sample>& samples, bool truncated) {
   audit_.truncated += truncated;
-  if (!samples.empty() && !samples.front().repair.empty()) {
-    audit_.repaired += !record.is_repaired;
-    name_row({record.where(), samples.front().repair}, audit_.repairs);
-  }
+  const std::string repair = samples.empty() ? "" : samples.front().repair;
+  audit_.repaired += record.is_repaired || !repair.empty();
+  if (!repair.empty())
+    name_row({record.where(), repair}, audit_.repairs);
+  else if (record.is_repaired && !has_reader_)
+    name_row({record.where(), "repaired as it was read, which is told of train"}, audit_.repairs);
   for (const std::string& label : task_.labels_of(record)) ++audit_.labels[label];
   for (const Sample& sample : samples) {
     const auto length = static_cast<size_t>(sample.size());
@@ -123,7 +125,6 @@ void count_reader(const RecordReader& reader, SplitAudit& audit) {
     audit.dropped += more;
     audit.reasons["bad row"] += more;
   }
-  audit.repaired += reader.repaired_count();
   for (const BadRow& row : reader.repaired_rows()) name_row(row, audit.repairs);
 }
 

@@ -13,8 +13,10 @@ namespace hone {
 // Counts what encoded records show.
 class EncodingAudit {
  public:
-  EncodingAudit(SplitAudit& audit, const Task& task, const Tokenizer& tokenizer)
+  // `has_reader`: count_reader() names the rows of this split that were repaired as they were read.
+  EncodingAudit(SplitAudit& audit, bool has_reader, const Task& task, const Tokenizer& tokenizer)
       : audit_(audit),
+        has_reader_(has_reader),
         task_(task),
         text_fields_(task.text_fields()),
         unknown_(tokenizer.unk_id()) {}
@@ -27,13 +29,15 @@ class EncodingAudit {
   void count_tokens(const Sample& sample);
 
   SplitAudit& audit_;
+  bool has_reader_;
   const Task& task_;
   std::vector<std::string> text_fields_;
   int32_t unknown_;
   ConflictFinder conflicts_;
 };
 
-// Adds what the reader passed over or repaired, once it has come to its end.
+// Adds what the reader passed over, and names what it repaired, once it has come to its end. Those
+// of the repaired rows that are used are counted as they are encoded.
 void count_reader(const RecordReader& reader, SplitAudit& audit);
 void count_bad_row(const BadRow& row, SplitAudit& audit);
 

@@ -32,20 +32,22 @@ bool is_blank_text(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
-// Names and checksums of a folder's files, those of its folders (target_tokenizer/) too. What a
-// folder that is hidden holds (.git, .cache) is not the model's.
-Json files_in(const std::string& folder) {
+// Names and checksums of a folder's files.
+std::string sums_in(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (fs::recursive_directory_iterator at(folder), end; at != end; ++at) {
-    if (at->is_directory() && at->path().filename().string().starts_with('.'))
-      at.disable_recursion_pending();
-    if (at->is_regular_file()) files.push_back(at->path());
-  }
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file()) files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   std::string sums;
   for (const fs::path& file : files)
-    sums += file.lexically_relative(folder).string() + " " + sha256_file(file.string()) + "\n";
-  return sha256(sums);
+    sums += file.filename().string() + " " + sha256_file(file.string()) + "\n";
+  return sums;
+}
+
+// Of a model's folder. What other folders lie in it (checkpoints, .git) is not the model's.
+Json files_in(const fs::path& folder) {
+  const fs::path targets = folder / seq2seq::kTargetFolder;
+  return sha256(sums_in(folder) + (fs::is_directory(targets) ? sums_in(targets) : ""));
 }
 
 seq2seq::Options task_options(const TranslationOptions::Model& model) {

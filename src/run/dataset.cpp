@@ -167,8 +167,7 @@ class Dataset::FirstPass : public RecordStream {
 
   void finish() {
     data_.read_rows_[split_] = raw_.read_rows();
-    // Rows that the reader passed over belong to no part of the one file; they are counted once.
-    if (split_ == "train" || !data_.options_.is_part(split_)) {
+    if (data_.has_reader(split_)) {
       count_reader(raw_.reader(), audit_);
       for (const std::string& text : raw_.reader().advice()) log_warn("{}", text);
     }

@@ -73,6 +73,11 @@ class Dataset {
   // give it again; else `error` is thrown. `row` as RecordStream::row.
   void drop(const std::string& split, size_t row, const Error& error);
 
+  // Whether what the reader passes over or repairs is told with this split: of parts, which have
+  // one reader, with the first.
+  bool has_reader(const std::string& split) const {
+    return split == "train" || !options_.is_part(split);
+  }
   std::map<std::string, SplitAudit>& audits() { return audits_; }
   const std::vector<Leak>& leaks() const { return leaks_; }
 

@@ -10,7 +10,7 @@ EncodingStream::EncodingStream(Dataset& dataset, std::string split,
       records_(std::move(records)),
       task_(task),
       tokenizer_(tokenizer),
-      audit_(dataset.audits()[split_], task, tokenizer) {}
+      audit_(dataset.audits()[split_], dataset.has_reader(split_), task, tokenizer) {}
 
 std::vector<EncodedRecord> EncodingStream::next() {
   std::vector<EncodedRecord> encoded;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
+#include <utility>
 
 #include "base/log.h"
 #include "data/files.h"
@@ -84,7 +86,9 @@ class Run {
     const bool resumes = folder_.open(options_.resume, config_.overwrite, config_.train);
     use_threads(config_.train.threads);
     resolve_device(config_.train.device);  // one that is not there is told before hours of reading
-    const Translating translating{folder_.file("translations.jsonl"), options_.stop_requested};
+    const Translating translating{
+        folder_.file("translations.jsonl"),
+        options_.interrupted != nullptr ? options_.interrupted : options_.stop_requested};
     const std::shared_ptr<RunInputs> inputs =
         options_.shared ? options_.shared->of(config_, translating)
                         : std::make_shared<RunInputs>(config_, translating);
@@ -120,7 +124,8 @@ class Run {
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
       inputs.evaluate = [&]() -> std::optional<std::pair<Report, double>> {
-        Evaluation evaluation = validate(pipeline, dataset, data, options_.stop_requested);
+        Evaluation evaluation =
+            validate(pipeline, dataset, data, [this] { return is_asked_to_stop(); });
         if (evaluation.is_interrupted) return std::nullopt;
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
@@ -161,11 +166,18 @@ class Run {
   }
 
   Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
-                      const std::atomic<bool>* stop = nullptr) {
+                      std::function<bool()> is_stopped = {}) {
     dataset.refuse_changed("validation");
     PredictOptions options{.max_tokens = max_tokens(pipeline)};
-    if (stop != nullptr) options.is_stopped = [stop] { return stop->load(); };
+    options.is_stopped = std::move(is_stopped);
     return pipeline.evaluate(data.tested.at("validation").all(), options, nullptr);
+  }
+
+  bool is_asked_to_stop() const {
+    if (options_.stop_requested == nullptr) return false;
+    if (options_.interrupted != nullptr && options_.interrupted->load())
+      options_.stop_requested->store(true);
+    return options_.stop_requested->load();
   }
 
   int64_t max_tokens(const Pipeline& pipeline) const {

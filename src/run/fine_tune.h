@@ -22,6 +22,9 @@ struct RunOptions {
   bool resume = false;                          // continue the interrupted run in output.dir
   std::string command = {};                     // for the report: what starts this run again
   std::atomic<bool>* stop_requested = nullptr;  // once set: end after the step, everything saved
+  // The user's signal, where stop_requested is another one, which is then set too: what no event
+  // interrupts (answers of an evaluation, translations) ends at once.
+  const std::atomic<bool>* interrupted = nullptr;
   SharedInputs* shared = nullptr;  // of several runs one after the other: what they have in common
 };
 

@@ -140,6 +140,7 @@ class SweepRunner {
     });
     RunOptions own = options_;
     own.stop_requested = &pause;
+    own.interrupted = options_.stop_requested;
     own.shared = &shared_;
     const OneRun run = run_or_take(sweep_.trials[trial].config, own, listeners);
     result_.interrupted = run.interrupted && is_asked_to_stop();

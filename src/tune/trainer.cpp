@@ -406,11 +406,8 @@ void Trainer::save(bool is_best) {
 // ---- beginning and end
 
 void Trainer::begin() {
-  if (inputs_.resume) {
-    resume();
-  } else {
-    check_criterion();
-  }
+  if (inputs_.resume) resume();
+  if (!progress_.best.best_score()) check_criterion();  // also where a signal ended it before
   require_room();
   cache_frozen();
   if (inputs_.begin) inputs_.begin();

@@ -108,6 +108,24 @@ TEST_F(LabelStudioReaderTest, TurnsUtf16UnitsIntoCharacters) {
   EXPECT_THAT(repaired_, ElementsAre(HasSubstr("the offsets count UTF-16 units")));
 }
 
+TEST_F(LabelStudioReaderTest, CountsARepairOnceWhereSeveralRowsAreMadeOfOne) {
+  const std::string two = span(3, 6, "Zoë", "1") + "," + span(3, 6, "Zoë", "2");
+  EXPECT_EQ(read(annotation(two), ", each: entities").size(), 2U);
+  EXPECT_EQ(repaired_.size(), 1U);
+  const auto task = [](int id, const std::string& text, const std::string& result) {
+    return "{\"id\": " + std::to_string(id) + R"(, "data": {"text": ")" + text +
+           R"("}, "annotations": [)" + annotation(result) + "]}";
+  };
+  const std::string relation =
+      R"({"type": "relation", "from_id": "s1", "to_id": "s2", "labels": ["knows"]})";
+  write("b.json", "[" + task(1, "🙂 Zoë", span(3, 6, "Zoë")) + "," +
+                      task(2, "Zoë Zoë",
+                           span(0, 3, "Zoë", "1") + "," + span(4, 7, "Zoë", "2") + "," + relation) +
+                      "]");
+  EXPECT_EQ(rows("b.json", "format: label_studio, each: relations").size(), 1U);
+  EXPECT_TRUE(repaired_.empty()) << "no row is made of the one that was repaired";
+}
+
 TEST_F(LabelStudioReaderTest, BelievesOffsetsWhereTheTextDiffers) {
   EXPECT_THAT(read(annotation(span(2, 5, "Zoe"))), ElementsAre(HasSubstr(R"("start":2,"end":5)")));
   EXPECT_THAT(repaired_, ElementsAre(HasSubstr("a.json:1:2: a span says \"Zoe\", but \"Zoë\"")));

@@ -47,10 +47,11 @@ TEST_P(DataSets, HaveTheirPublishedNumberOfRows) {
   for (auto& [field, path] : options.beside)
     path.replace(0, 1, std::filesystem::path(options.path).parent_path().string());
   const auto reader = open_reader(options);
-  int64_t rows = 0, last_line = 0;
+  int64_t rows = 0, repaired = 0, last_line = 0;
   std::string last_file;
   while (const std::optional<Record> record = reader->next()) {
     ++rows;
+    repaired += record->is_repaired ? 1 : 0;
     if (*record->file == last_file) {
       ASSERT_GT(record->line, last_line);
     }
@@ -66,7 +67,7 @@ TEST_P(DataSets, HaveTheirPublishedNumberOfRows) {
   }
   EXPECT_EQ(rows, set.rows);
   EXPECT_EQ(reader->bad_count(), 0);
-  EXPECT_EQ(reader->repaired_count(), set.repaired);
+  EXPECT_EQ(repaired, set.repaired);
   EXPECT_EQ(reader->position().first, reader->position().second);
 }
 

@@ -392,10 +392,10 @@ TEST_F(ReaderTest, TellsTheSchemeByTheWholeFile) {
   for (int i = 0; i < 50; ++i) text += "a I-X\n\n";
   text += "a I-X\nb B-X\n";
   EXPECT_EQ(rows("a.conll", text).back(), R"({"tokens":["a","b"],"tags":["B-X","B-X"]})");
-  EXPECT_EQ(reader_->repaired_count(), 0);
+  EXPECT_TRUE(reader_->repaired_rows().empty());
   text += "\na B-X\nb O\n";  // one slip against the scheme of the file
   EXPECT_EQ(rows("a.conll", text).back(), R"({"tokens":["a","b"],"tags":["B-X","O"]})");
-  ASSERT_EQ(reader_->repaired_count(), 1);
+  ASSERT_EQ(reader_->repaired_rows().size(), 1U);
   EXPECT_EQ(reader_->repaired_rows()[0].where.line, 104);
   EXPECT_THAT(reader_->repaired_rows()[0].reason, HasSubstr("\"B-X\" breaks the scheme IOB1"));
 }

@@ -93,18 +93,27 @@ def test_a_row_that_reader_and_task_repair_is_counted_once(hone, tiny_model, tmp
         return {"id": number, "data": {"text": text}, "annotations": [{"result": [mark]}]}
 
     rows = [task(1, "🙂 12km is late", 3, 5), task(2, "🙂 12 km is late", 3, 5)]
+    rows += [task(i, f"🙂 12 km is late, {i}", 3, 5) for i in range(3, 7)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     config = tmp_path / "config.yaml"
-    config.write_text(
-        f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\n"
-        f"data: {{train: {{path: {tmp_path}/rows.json, format: label_studio}}, leakage: off}}\n"
-        f"output: {{dir: {tmp_path}/run}}\n"
-    )
-    audit = check(hone, config)["train"]
-    assert audit["rows"] == audit["repaired"] == 2
+    source = f"path: {tmp_path}/rows.json, format: label_studio"
+
+    def audits(data):
+        config.write_text(
+            f"model: {{path: {tiny_model}}}\ntask: {{name: ner}}\n"
+            f"data: {{{data}, leakage: off}}\noutput: {{dir: {tmp_path}/run}}\n"
+        )
+        return check(hone, config)
+
+    audit = audits(f"train: {{{source}}}")["train"]
+    assert audit["rows"] == audit["repaired"] == 6
     reasons = [row["reason"] for row in audit["repairs"]]
-    assert sum("UTF-16" in reason for reason in reasons) == 2
+    assert sum("UTF-16" in reason for reason in reasons) == 6
     assert sum("learned as" in reason for reason in reasons) == 1
+    parts = audits(f"{source}, split: {{validation: 0.5}}")
+    assert parts["train"]["rows"] > 0 < parts["validation"]["rows"]
+    for part in parts.values():
+        assert part["repaired"] == part["rows"] == part["used"] and part["repairs"]
 
 
 def test_a_baseline_stands_beside_what_a_run_would_cost(hone, tiny_model, tmp_path):

@@ -280,7 +280,8 @@ def test_predict_keeps_what_there_is_when_it_is_interrupted(hone, trained, tmp_p
     assert f"interrupted: {len(rows)} rows are answered".encode() in err
 
 
-def test_a_signal_ends_the_answers_of_an_evaluation(writer, tmp_path):
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_signal_ends_the_answers_of_an_evaluation(writer, tmp_path, command):
     rows = write_jsonl(tmp_path / "rows.jsonl", [user(f"say {i}", "it is") for i in range(8)])
     held_out = write_jsonl(tmp_path / "dev.jsonl", [user(f"ask {i}", "it was") for i in range(8)])
     task = {"name": "causal_lm", "metrics": ["rouge"], "generate_rows": 8, "max_new_tokens": 3900}
@@ -291,18 +292,24 @@ def test_a_signal_ends_the_answers_of_an_evaluation(writer, tmp_path):
         "train": {"max_steps": 2, "eval_strategy": "steps", "eval_steps": 1, "logging_steps": 1},
         "output": {"dir": str(tmp_path / "run")},
     }
+    if command == "sweep":
+        config["sweep"] = {"keys": {"train.learning_rate": [1e-4]}}
     (tmp_path / "run.yaml").write_text(json.dumps(config))
-    process = start("train", tmp_path / "run.yaml")
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    while process.poll() is None and not (metrics.exists() and metrics.read_text()):
+
+    def events():
+        for metrics in (tmp_path / "run").glob("**/metrics.jsonl"):
+            whole_lines = metrics.read_text().split("\n")[:-1]
+            return [json.loads(line)["event"] for line in whole_lines]
+        return []
+
+    process = start(command, tmp_path / "run.yaml")
+    while process.poll() is None and "step" not in events():
         time.sleep(0.02)
     time.sleep(0.3)  # the evaluation has begun
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
-    assert "evaluation" not in [
-        json.loads(line)["event"] for line in metrics.read_text().splitlines()
-    ]
+    assert events() and "evaluation" not in events()
 
 
 def test_a_model_whose_scores_are_no_numbers_is_named(hone, writer, tmp_path):

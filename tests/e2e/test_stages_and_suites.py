@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 import yaml
@@ -126,9 +127,9 @@ def test_stages_go_on_after_a_kill(hone, tiny_model, plain_texts, stage):
     )
     wanted = plain_texts / "killed" / stage / "checkpoints/last"
     while not wanted.exists() and run.poll() is None:
-        pass
+        time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL
     hone("train", plain_texts / "killed/resolved_config.yaml", "--resume")
     whole, killed = (
         (plain_texts / name / "model/model.safetensors").read_bytes()
@@ -207,9 +208,9 @@ def test_a_suite_goes_on_after_a_kill(hone, tiny_model, tmp_path):
         cwd=ROOT,
     )
     while not (tmp_path / "cut/killed/seed-42/checkpoints/last").exists() and run.poll() is None:
-        pass
+        time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
-    run.wait()
+    assert run.wait() == -signal.SIGKILL
     report_of_ended = tmp_path / "cut/ended/seed-42/report.json"
     written = report_of_ended.stat().st_mtime_ns
     hone(*call("cut"))

@@ -223,6 +223,9 @@ TEST(BackTranslation, IsMadeAnewWhereATokenizerOfTargetsIsAnother) {
     EXPECT_FALSE(is_known()) << file;
     EXPECT_TRUE(is_known()) << file;
   }
+  std::filesystem::create_directories(made.folder / "there/checkpoint-500");
+  write_file(made.folder / "there/checkpoint-500/config.json", "{}");
+  EXPECT_TRUE(is_known()) << "another folder is not the model's";
 }
 
 TEST(BackTranslation, WhatIsKeptIsTakenAsItIs) {

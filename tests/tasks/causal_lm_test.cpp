@@ -269,6 +269,26 @@ TEST_F(CausalLmTask, TakesOnlyTheLastTokenOfAnAnswerForItsEnd) {
   EXPECT_THAT(ends("[SAY]{{ m['content'] }}"), ElementsAre(kEnd));  // a header is no end
 }
 
+TEST_F(CausalLmTask, LearnsTheEndOfATurnFromTheFirstSoundRow) {
+  write_model(folder_ / "model",
+              "{% for m in messages %}{% if m['role'] == 'assistant' %}[SAY]{{ m['content'] }}[SYS]"
+              "{% else %}[ASK]{{ m['content'] }}{% endif %}{% endfor %}");
+  tokenizer_ = Tokenizer::load(folder_ / "model");
+  Config section = Config::parse("{}", "task");
+  const std::shared_ptr<Task> task = kInfo.make(section, 0);
+  task->begin_from(folder_ / "model", /*has_length=*/false);
+  Record bad = exchanges(1);
+  bad.fields["tools"] = "w9";
+  EXPECT_THROW(task->learn_tokens(bad, *tokenizer_), Error);
+  task->learn_tokens(exchanges(1), *tokenizer_);
+  EXPECT_THAT(task->generation()->tokens.eos_token_id, ElementsAre(kEnd, 1));
+}
+
+// Runs of before there were any go on.
+TEST_F(CausalLmTask, SaysNothingOfVirtualTokensThatThereAreNot) {
+  EXPECT_THAT(pipeline()->task().state().dump(), Not(HasSubstr("positions_taken")));
+}
+
 TEST_F(CausalLmTask, LeavesTheOrderOfRolesToTheTemplate) {
   const auto made = pipeline();
   const Record odd =
@@ -311,6 +331,11 @@ TEST_F(CausalLmTask, NamesAnswersThatAreCutOffAtTheEnd) {
                                    message("assistant", "w33")}))[0];
   EXPECT_EQ(learned(sample), "[END]");  // of the call
   EXPECT_THAT(sample.repair, HasSubstr("1 of its 2 answers does not fit into 12 tokens"));
+  Json unlearned = message("assistant", "w33");
+  unlearned["weight"] = 0;
+  const Record row =
+      conversation({message("user", "w1"), tool_call(), message("tool", words(20)), unlearned});
+  EXPECT_EQ(samples(*made, row)[0].repair, "");
 }
 
 TEST_F(CausalLmTask, CutsALongPromptAtItsBeginningAndKeepsTheAnswer) {

@@ -429,6 +429,22 @@ TEST(Trainer, AnEvaluationThatIsInterruptedIsMadeWhenTheRunGoesOn) {
   EXPECT_EQ(evaluated[0].step, 6);
 }
 
+TEST(Trainer, ALookForTheCriterionThatIsInterruptedIsTakenWhenTheRunGoesOn) {
+  TinyRun run;
+  TrainOptions options = tiny_options();
+  options.eval_strategy = "epoch";
+  options.metric_for_best_model = "no_such_metric";
+  run.evaluate_instead = [&] {
+    run.stop = true;
+    return std::optional<std::pair<Report, double>>();
+  };
+  EXPECT_TRUE(run.train(options).interrupted);
+  run.stop = false;
+  run.evaluate_instead = nullptr;
+  EXPECT_THROW(run.train(options, /*resume=*/true), Error);
+  EXPECT_TRUE(run.events_of<Stepped>().empty());
+}
+
 TEST(Trainer, EndsWithTheLastWeightsWhereTheBestAreDamaged) {
   TinyRun run;
   TrainOptions options = tiny_options();

@@ -80,11 +80,12 @@ int64_t end_of_config(const Json& config) {
 }  // namespace
 
 Json Learned::json() const {
-  return {{"end", end},
-          {"vocabulary", vocabulary},
-          {"positions", positions},
-          {"positions_taken", taken},
-          {"chat_template", template_hash}};
+  Json json = {{"end", end},
+               {"vocabulary", vocabulary},
+               {"positions", positions},
+               {"chat_template", template_hash}};
+  if (taken > 0) json["positions_taken"] = taken;
+  return json;
 }
 
 Learned Learned::from(const Json& json) {
@@ -135,7 +136,6 @@ void CausalLm::learn(const Record& gold) { check_row(gold, options_); }
 // Of the first record the end of the assistant's turn: an answer ends with it too.
 void CausalLm::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
   if (learned_.vocabulary > 0) return;
-  learned_.vocabulary = tokenizer.vocab_size();
   if (const std::optional<int32_t> id = tokenizer.id(end_token_); !end_token_.empty() && id)
     learned_.end = *id;
   const bool is_conversation = options_.form == Form::kMessages;
@@ -145,6 +145,7 @@ void CausalLm::learn_tokens(const Record& gold, const Tokenizer& tokenizer) {
         "token that ends a text: the model does not learn where one ends");
   const int64_t end =
       is_conversation ? end_of_turn(gold, reading(tokenizer, room(tokenizer))) : learned_.end;
+  learned_.vocabulary = tokenizer.vocab_size();  // last: a bad row leaves it to the next one
   if (is_conversation && end < 0)
     log_warn(
         "the last answer of the first conversation does not end with a special token, as the chat "

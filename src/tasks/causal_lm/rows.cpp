@@ -32,11 +32,13 @@ struct Marked {
     for (size_t i = begin; i < end; ++i) out.add(ids[i], offsets[i], answers[i], has_loss[i] != 0);
     return out;
   }
-  // Answers that have a token.
-  std::set<int32_t> told_answers() const {
-    std::set<int32_t> told(answers.begin(), answers.end());
-    told.erase(-1);
-    return told;
+  // Answers of which a token is learned.
+  std::set<int32_t> learned_answers() const {
+    std::set<int32_t> learned;
+    for (size_t i = 0; i < size(); ++i) {
+      if (has_loss[i] != 0) learned.insert(answers[i]);
+    }
+    return learned;
   }
   bool learns() const { return std::find(has_loss.begin(), has_loss.end(), 1) != has_loss.end(); }
 };
@@ -313,10 +315,10 @@ struct Fitted {
 };
 using ReadTokens = std::function<Marked(const Json& messages)>;
 
-// The first place at which it fits, else the last one. Each try renders and encodes all that is
-// left, so the place is looked for by halves: the fewer messages, the fewer tokens.
+// The first place behind the beginning at which it fits, else the last one. Each try renders and
+// encodes all that is left, so the place is looked for by halves: the fewer messages, the fewer
+// tokens.
 size_t first_fitting(size_t places, const std::function<bool(size_t)>& fits) {
-  if (places == 1 || fits(0)) return 0;
   size_t low = 1, high = places - 1;
   while (low < high) {
     const size_t middle = (low + high) / 2;
@@ -335,10 +337,12 @@ Fitted without_oldest(const Json& messages, bool is_prompt, size_t room,
   const auto from = [&](size_t place) {
     return with_beginning(messages, beginnings.front(), beginnings[place], messages.size());
   };
+  Fitted fitted{messages, read(messages)};
+  if (fitted.tokens.size() <= room || beginnings.size() == 1) return fitted;
   size_t place = first_fitting(beginnings.size(), [&](size_t tried) {
     return conversation.size_of(from(tried), is_prompt) <= room;
   });
-  Fitted fitted{from(place), {}};
+  fitted.messages = from(place);
   fitted.tokens = read(fitted.messages);
   while (fitted.tokens.size() > room && place + 1 < beginnings.size()) {  // by its cuts
     fitted.messages = from(++place);
@@ -369,11 +373,11 @@ Sample learned_window(const Json& messages, bool last_only, int64_t before, cons
       without_oldest(messages, /*is_prompt=*/false, room, conversation,
                      [&](const Json& read) { return conversation.learned(read, last_only); });
   was_cut = was_cut || kept.size() < messages.size() || tokens.size() > room;
-  const size_t told = tokens.told_answers().size();
+  const size_t told = tokens.learned_answers().size();
   if (tokens.size() > room) tokens = cut_to(tokens, room);
   const int64_t answers = answers_in(messages),
                 dropped = last_only ? 0 : answers - answers_in(kept),
-                lost = dropped + static_cast<int64_t>(told - tokens.told_answers().size());
+                lost = dropped + static_cast<int64_t>(told - tokens.learned_answers().size());
   const bool learns = tokens.learns();
   Sample sample = sample_from(std::move(tokens), /*with_targets=*/true);
   count_answers_from(before + dropped, sample);

@@ -19,7 +19,6 @@ namespace hone::seq2seq {
 namespace {
 
 constexpr const char* kStart = "decoder_start_token_id";
-constexpr const char* kTargetFolder = "target_tokenizer";  // of a saved model
 
 // The token of a language. Those that a tokenizer has look alike: "de_DE", "<2de>", ">>de<<".
 int64_t language_id(const Tokenizer& tokenizer, const char* key, const std::string& token) {

@@ -11,6 +11,8 @@
 
 namespace hone::seq2seq {
 
+constexpr const char* kTargetFolder = "target_tokenizer";  // in a saved model's folder
+
 // What the base model's folder and its tokenizers say.
 struct Learned {
   SpecialTokens tokens;
