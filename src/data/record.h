@@ -21,7 +21,7 @@ struct Record {
   // their offsets, and those of results, count in the text as it was read.
   std::map<std::string, TextEdits> edits = {};
 
-  bool is_repaired = false;  // by its reader, which counts it
+  bool is_repaired = false;  // by its reader, which names it; it is counted where it is encoded
 
   Where where() const { return {file ? *file : std::string(), line, column}; }
 };

@@ -4,13 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <functional>
 
 #include "base/file.h"
 #include "base/hub.h"
+#include "base/letters.h"
 #include "base/log.h"
 #include "models/weights.h"
 #include "tasks/bottleneck_folder.h"
@@ -45,12 +45,6 @@ std::string file_in(const std::string& folder, const char* name) {
   return (std::filesystem::path(folder) / name).string();
 }
 
-std::string small_letters_of(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 bool says_nothing(const Json& value) {
   return value.is_null() || value == false || value == "" ||
          ((value.is_array() || value.is_object()) && value.empty());
@@ -67,7 +61,7 @@ void refuse_unsupported(const Json& config, const std::string& path) {
                               config["bias"].dump()));
   const Json begun = config.value("init_lora_weights", Json(true));
   for (const char* name : kChangedBase) {
-    if (begun.is_string() && small_letters_of(begun.get<std::string>()).starts_with(name))
+    if (begun.is_string() && small_letters(begun.get<std::string>()).starts_with(name))
       refuse_folder(
           path, fmt::format("\"init_lora_weights\" is {}: the base model's weights were changed "
                             "with it. Convert the adapter (PEFT: save_pretrained(…, "

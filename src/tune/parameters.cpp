@@ -12,6 +12,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/letters.h"
 #include "models/layers/embedding.h"
 #include "models/layers/linear.h"
 #include "tune/machine.h"
@@ -19,8 +20,7 @@
 namespace hone {
 
 bool decays(const std::string& name) {
-  std::string lower(name);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string lower = small_letters(name);
   const auto holds = [&](const char* word) { return lower.find(word) != std::string::npos; };
   // "norm" and "…_norm" as whole parts of the dotted name: bounded by dots on the right, by a dot
   // or an underscore on the left. GPT-2's are "ln_1", "ln_2" and "ln_f".

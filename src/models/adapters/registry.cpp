@@ -2,9 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <cctype>
-
+#include "base/letters.h"
 #include "base/name_pattern.h"
 #include "models/adapters/adapter.h"
 
@@ -49,10 +47,7 @@ std::vector<std::pair<std::string, at::Tensor>> Adapter::saved() const {
 }
 
 const AdapterInfo* find_method(const std::string& peft_type) {
-  std::string name = peft_type;
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return adapters().find(name);
+  return adapters().find(small_letters(peft_type));
 }
 
 ChosenAdapter read_method(Config& section) {

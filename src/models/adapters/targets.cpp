@@ -8,15 +8,11 @@
 #include <charconv>
 #include <set>
 
+#include "base/letters.h"
 #include "base/name_pattern.h"
 
 namespace hone {
 namespace {
-
-std::string small_letters(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
 
 // A key that is not there reads as `fallback`, an expression, or as nothing.
 ModuleNames read_names(Config& section, const std::string& key, const std::string& fallback = "") {

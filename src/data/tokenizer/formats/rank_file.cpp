@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <fstream>
 #include <tuple>
 
 #include "base/file.h"
+#include "base/letters.h"
 #include "data/tokenizer/base64.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/formats/bpe_files.h"
@@ -131,9 +131,8 @@ constexpr RankFamily kRankFamilies[] = {
     {"gpt2", kGpt2Pattern, false},
 };
 
-const RankFamily* family_named(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+const RankFamily* family_named(const std::string& shown) {
+  const std::string name = small_letters(shown);
   for (const RankFamily& family : kRankFamilies) {
     if (name.starts_with(family.name)) return &family;
   }
