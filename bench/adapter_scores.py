@@ -7,9 +7,9 @@
     python bench/adapter_scores.py --page               only write the page
     python bench/adapter_scores.py --steps 3            a trial: few steps, few rows; kept apart, no page
 
-Four sets on all-MiniLM-L6-v2, at most 1,000 training rows each, drawn once; and the loss of the answers of held-out alpaca_en_demo rows on
+Four sets on all-MiniLM-L6-v2, at most 500 training and 500 test rows each, drawn once; and the loss of the answers of held-out alpaca_en_demo rows on
 SmolLM2-135M-Instruct (--smollm2 FOLDER; ../shared/weights/make_smollm2_135m_instruct.py makes it). Both programs get the same rows, sections, rates and
-seeds. Each run is one entry of bench/results/<processor>/adapter_scores.json as soon as it has ended; the same call goes on where it stopped, and calls
+seeds. Each run is one entry of bench/results/adapter_scores.json as soon as it has ended; the same call goes on where it stopped, and calls
 on different sets, or one of each program, may run side by side, each on a core of its own (taskset).
 """
 
@@ -24,7 +24,7 @@ import results
 import sets
 
 THREE_SEEDS = ("lora", "dora", "adalora", "prefix", "double_seq_bn")
-MOST_ROWS, MOST_CONVERSATIONS = 1000, 192
+MOST_ROWS, MOST_CONVERSATIONS = 500, 96  # for training, and at most as many for the test
 MEAN_TOKENS = {"sst2": 25, "trec": 14, "conll2003": 22, "rte": 75, "alpaca_en": 190}  # of a row
 # Of one core, found with a processor that has AMX: tokens/s of training (an evaluation is three times as fast), and
 # seconds around.
@@ -34,7 +34,13 @@ CORE = {
     ("hone", "smollm2"): (700, 5),
     ("peer", "smollm2"): (230, 20),
 }
-TEST_ROWS = {"sst2": 1821, "trec": 500, "conll2003": 3453, "rte": 277, "alpaca_en": 100}
+TEST_ROWS = {
+    "sst2": 1821,
+    "trec": 500,
+    "conll2003": 3453,
+    "rte": 277,
+    "alpaca_en": 100,
+}  # there are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Entry(results.Entry):
     def seconds(self, program):
         """About how long a run takes on one core."""
         rate, around = CORE[program, "smollm2" if self.writes else "minilm"]
-        passes = self.epochs * self.most + TEST_ROWS[self.rows] / 3
+        passes = self.epochs * self.most + min(self.most, TEST_ROWS[self.rows]) / 3
         return around + passes * MEAN_TOKENS[self.rows] / rate
 
 
@@ -62,10 +68,10 @@ def classified(name, task, metric, epochs):
 
 
 SETS = [
-    classified("sst2", results.ONE, "accuracy", 4),
+    classified("sst2", results.ONE, "accuracy", 3),
     classified("trec", results.ONE, "accuracy", 4),
     classified("conll2003", results.NER, "f1", 4),
-    classified("rte", results.PAIR, "accuracy", 3),
+    classified("rte", results.PAIR, "accuracy", 2),
     {
         "rows": "alpaca_en",
         "task": {"name": "causal_lm", "train_on": "last_answer"},
@@ -108,7 +114,7 @@ ENTRIES = all_entries()
 
 
 def results_file():
-    return sets.RESULTS / "adapter_scores.json"
+    return sets.SCORES / "adapter_scores.json"
 
 
 # ---------------------------------------------------------------------------------------------------- the page
@@ -175,7 +181,7 @@ def settings_line():
     epochs = ", ".join(f"{of_set['rows']} {of_set['epochs']}" for of_set in SETS)
     return (
         f"Written by `bench/adapter_scores.py` and `bench/adapters.py`. hone / PEFT: accuracy (conll2003: F1) in percent, of alpaca_en the loss of held-out answers (less is better); mean and standard deviation where three seeds ran, one run "
-        f"elsewhere; in bold where hone's mean is worse by more than both deviations together. all-MiniLM-L6-v2, at most {MOST_ROWS:,} training rows, epochs: {epochs}; alpaca_en on SmolLM2-135M-Instruct, {MOST_CONVERSATIONS} conversations. "
+        f"elsewhere; in bold where hone's mean is worse by more than both deviations together. all-MiniLM-L6-v2, at most {MOST_ROWS:,} training and {MOST_ROWS:,} test rows, epochs: {epochs}; alpaca_en on SmolLM2-135M-Instruct, {MOST_CONVERSATIONS} conversations. "
         "Rates are those of [peft.md](peft.md), for both; nothing was tuned. Numbers, bytes, time and memory are those of minilm-sst2. lora_int8 and lora_nf4 stand beside PEFT's LoRA on a full base.\n"
     )
 
@@ -249,7 +255,7 @@ def main():
     if is_trial:
         print("\n".join(lines_of(kept)))
     elif not arguments.peer:
-        results.page(results.Kept(sets.RESULTS / "results.json"), results.ENTRIES)
+        results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
     sys.exit(1 if failed else 0)
 
 

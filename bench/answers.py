@@ -8,7 +8,7 @@
 Two questions. The mean loss of held-out answers: hone and TRL train with the same rows, batch, rate, schedule and precision, the order of rows is each program's own, and one
 program, Transformers in fp32 (bench/peer_sft.py), measures all models. And the ROUGE-L of summaries that a trained model writes, beside the untuned one's and LEAD.
 
-Each run is one entry of bench/results/<processor>/answers.json as soon as it has ended; the same call goes on where it stopped, and an entry whose settings have
+Each run is one entry of bench/results/answers.json as soon as it has ended; the same call goes on where it stopped, and an entry whose settings have
 changed is measured again. Calls with entries of their own may run side by side. To be run with .venv-peers/bin/python, which has rouge-score.
 """
 
@@ -29,7 +29,7 @@ import sets
 from decoders import FOLDER, rows_file, smollm2
 from workers import HONE, PeerWorker, hone_train, run_measured
 
-BATCH, WARMUP, LENGTH, PRECISION = 8, 5, 512, "bf16"
+BATCH, WARMUP, LENGTH = 8, 5, 512
 LEAD_MOST = 3  # sentences or turns
 
 
@@ -48,7 +48,7 @@ class Entry:
 
     def key(self):
         """Changes where a run of this entry would be another one."""
-        told = [dataclasses.astuple(self), BATCH, WARMUP, LENGTH, PRECISION]
+        told = [dataclasses.astuple(self), BATCH, WARMUP, LENGTH]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
     def turns_of_programs(self):
@@ -96,7 +96,7 @@ def job_of(entry, seed, arguments):
         "max_length": LENGTH,
         "learning_rate": entry.rate,
         "packing": False,
-        "precision": PRECISION,
+        "precision": sets.PRECISION,
         "schedule": "cosine",
         "warmup": WARMUP,
         "seed": seed,
@@ -120,7 +120,7 @@ def train_hone(entry, job, **options):
         "weight_decay": 0.0,
         "lr_scheduler_type": job["schedule"],
         "warmup_steps": WARMUP,
-        "precision": PRECISION,
+        "precision": sets.PRECISION,
     }
     hone_train(job, folder, skipped=0, **{**settings, "steps": job["steps"], **options})
     return folder / "model"
@@ -190,7 +190,7 @@ def best_lead(entry, _seed, arguments):
 
 
 def written_scores(entry, model, arguments):
-    command = [HONE, "predict", model, test_file(entry, arguments), "--precision", PRECISION]
+    command = [HONE, "predict", model, test_file(entry, arguments), "--precision", sets.PRECISION]
     answers = [json.loads(line)["answer"] for line in run_measured(command)["out"].splitlines()]
     shutil.rmtree(model.parent)
     rows = rows_of(entry, "test", arguments.steps)
@@ -268,7 +268,7 @@ def compared(ours, theirs):
 def loss_table(kept):
     lines = [
         "\n### Held-out loss after fine-tuning\n",
-        f"Mean loss of a held-out answer's token, measured by Transformers in fp32 for all. Batches of {BATCH} rows, one epoch, bf16, AdamW, cosine; means and standard deviations of the seeds.\n",
+        f"Mean loss of a held-out answer's token, measured by Transformers in fp32 for all. Batches of {BATCH} rows, one epoch, AdamW, cosine; means and standard deviations of the seeds.\n",
         "| set | rows: train, test | rate | untuned | hone | TRL | hone less TRL; within both spreads or better |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -330,7 +330,7 @@ def lines_of(kept):
 
 
 def results_file():
-    return sets.RESULTS / "answers.json"
+    return sets.SCORES / "answers.json"
 
 
 # ---------------------------------------------------------------------------------------------------- the command
@@ -371,7 +371,7 @@ def main():
     if is_trial:
         print("\n".join(lines_of(kept)))
     else:
-        results.page(results.Kept(sets.RESULTS / "results.json"), results.ENTRIES)
+        results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
     sys.exit(1 if failed else 0)
 
 

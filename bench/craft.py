@@ -10,7 +10,7 @@
 
 Every method of a set has the same rows, at most 1,000, and as many optimizer steps; a run is made to take about a minute on one core. The size of an
 adversarial shift is searched on rows held out from the training rows, by the accuracy under attack there among those that lose no score, with a seed of its
-own; then three seeds are trained on all of them. Each run is one entry of bench/results/<processor>/craft.json as soon as it has ended; the same call goes
+own; then three seeds are trained on all of them. Each run is one entry of bench/results/craft.json as soon as it has ended; the same call goes
 on where it stopped.
 """
 
@@ -201,19 +201,12 @@ def drawn_evenly(rows, count, seed):
     return chosen
 
 
-def drawn(rows, most):
-    """At most so many, in their order."""
-    if len(rows) <= most:
-        return rows
-    return [rows[i] for i in sorted(random.Random(0).sample(range(len(rows)), most))]
-
-
 def rows_of(trial, seed, steps):
     """Rows of each split; those of "validation" are held out from training."""
     train, test = results.rows_of(dataclasses.replace(trial.entry, most=10**9), steps)
     if trial.data == "goemotions_one":
         train, test = one_label(train), one_label(test)
-    test = drawn(test, TEST_ROWS)
+    test = results.drawn(test, TEST_ROWS)
     if trial.rows:
         count = trial.rows if steps is None else min(trial.rows, 16)
         return {"train": drawn_evenly(train, count, seed), "test": test}
@@ -355,6 +348,7 @@ def configuration(trial, seed, epsilon, model, folder, arguments):
         sets.write_jsonl(chosen, folder / f"{split}.jsonl")
     train = {
         **trial.entry.settings(),
+        "precision": sets.PRECISION,
         **trial.train,
         "seed": seed,
         "logging_steps": 1,
@@ -551,7 +545,7 @@ def measure(trials, kept, arguments):
 
 
 def substitutions_file():
-    return sets.RESULTS / "substitutions.json"
+    return sets.SCORES / "substitutions.json"
 
 
 def substitutions_of(attacked_rows):
@@ -768,7 +762,7 @@ def lines_of(kept):
 
 
 def results_file():
-    return sets.RESULTS / "craft.json"
+    return sets.SCORES / "craft.json"
 
 
 def chosen_trials(only):
@@ -800,7 +794,7 @@ def arguments_of():
 
 
 def write_page():
-    results.page(results.Kept(sets.RESULTS / "results.json"), results.ENTRIES)
+    results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
 
 
 def main():

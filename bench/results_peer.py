@@ -6,6 +6,7 @@ import re
 import string
 import time
 
+import sets
 import torch
 import transformers as t
 
@@ -74,7 +75,7 @@ def train(entry, seed, samples, model, loss_of, steps):
         for start in range(0, len(order), batch):
             if done == total:
                 break
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=sets.PRECISION == "bf16"):
                 loss = loss_of(samples.batch(order[start : start + batch]))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])

@@ -33,6 +33,13 @@ def processor():
     ]
 
 
+def fast_precision():
+    """bf16 where its products are faster than those of fp32; Intel's first AVX-512 form of them is not."""
+    name, flags = processor()
+    is_fast = "amx_bf16" in flags or ("avx512_bf16" in flags and "AMD" in name)
+    return "bf16" if is_fast else "fp32"
+
+
 def results_folder():
     """Of each kind of processor one, e.g. bench/results/amd-epyc-avx512-bf16: their figures do not compare."""
     name, flags = processor()
@@ -47,7 +54,9 @@ def results_folder():
     )
 
 
-RESULTS = results_folder()
+RESULTS = results_folder()  # speed and memory
+PRECISION = fast_precision()
+SCORES = ROOT / "bench" / "results"  # scores: those of all machines, each run says its own
 
 
 def mean_and_spread(values, digits=1, none="not run"):
