@@ -522,8 +522,10 @@ def prompt(entry, seed, folder, train_rows, test_rows, steps):
     model = t.AutoModelForMaskedLM.from_pretrained(folder)
 
     def logits(batch):
+        """The head at the mask alone: as `model` computes it, without the whole vocabulary at every token."""
+        states = model.bert(**inputs_of(batch)).last_hidden_state
         rows = torch.arange(len(batch["mask"]))
-        return model(**inputs_of(batch)).logits[rows, batch["mask"]][:, words]
+        return model.cls(states[rows, batch["mask"]])[:, words]
 
     train_samples = [{**encode(r), "target": labels.index(r["label"])} for r in train_rows]
     seconds = train(
