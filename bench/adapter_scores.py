@@ -34,13 +34,8 @@ CORE = {
     ("hone", "smollm2"): (700, 5),
     ("peer", "smollm2"): (230, 20),
 }
-TEST_ROWS = {
-    "sst2": 1821,
-    "trec": 500,
-    "conll2003": 3453,
-    "rte": 277,
-    "alpaca_en": 100,
-}  # there are
+# There are:
+TEST_ROWS = {"sst2": 1821, "trec": 500, "conll2003": 3453, "rte": 277, "alpaca_en": 100}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +250,7 @@ def main():
     if is_trial:
         print("\n".join(lines_of(kept)))
     elif not arguments.peer:
-        results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
+        results.write_page()
     sys.exit(1 if failed else 0)
 
 

@@ -325,8 +325,11 @@ def lines_of(kept):
     """The page's part; nothing where nothing is measured."""
     if not kept.runs:
         return []
-    begin = ["\n## Models that write\n", "SmolLM2-135M-Instruct, written by `bench/answers.py`."]
-    return begin + loss_table(kept) + summary_table(kept)
+    begin = (
+        "SmolLM2-135M-Instruct, written by `bench/answers.py`. "
+        f"Measured on {results.measured_on(kept.all())}."
+    )
+    return ["\n## Models that write\n", begin] + loss_table(kept) + summary_table(kept)
 
 
 def results_file():
@@ -371,7 +374,7 @@ def main():
     if is_trial:
         print("\n".join(lines_of(kept)))
     else:
-        results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
+        results.write_page()
     sys.exit(1 if failed else 0)
 
 

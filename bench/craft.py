@@ -203,10 +203,10 @@ def drawn_evenly(rows, count, seed):
 
 def rows_of(trial, seed, steps):
     """Rows of each split; those of "validation" are held out from training."""
-    train, test = results.rows_of(dataclasses.replace(trial.entry, most=10**9), steps)
+    train, test = results.all_rows(trial.entry)
     if trial.data == "goemotions_one":
         train, test = one_label(train), one_label(test)
-    test = results.drawn(test, TEST_ROWS)
+    train, test = results.cut(train, test, len(train), TEST_ROWS, steps)
     if trial.rows:
         count = trial.rows if steps is None else min(trial.rows, 16)
         return {"train": drawn_evenly(train, count, seed), "test": test}
@@ -739,19 +739,14 @@ def judged_table(_):
     return lines
 
 
-def measured_on(kept):
-    machines = [run["machine"] for of_trial in kept.runs.values() for run in of_trial.values()]
-    told = max(machines, key=lambda machine: machine["date"])
-    return f"{told['processor']}, hone {told['commit']}, {told['date']}"
-
-
 def lines_of(kept):
     """The page's part; nothing where nothing is measured."""
     if not kept.runs:
         return []
+    runs = [run for of_trial in kept.runs.values() for run in of_trial.values()]
     lines = [
         "\n## Regularisation, attacks, few and uneven labels\n",
-        f"Written by `bench/craft.py`: means and standard deviations over three seeds, at most {MOST_ROWS:,} training and {TEST_ROWS:,} test rows. Measured on {measured_on(kept)}.",
+        f"Written by `bench/craft.py`: means and standard deviations over three seeds, at most {MOST_ROWS:,} training and {TEST_ROWS:,} test rows. Measured on {results.measured_on(runs)}.",
     ]
     tables = (attacked_table, search_table, order_table, judged_table, balance_table, few_table)
     for table in tables:
@@ -793,16 +788,12 @@ def arguments_of():
     return parser.parse_args()
 
 
-def write_page():
-    results.page(results.Kept(sets.SCORES / "results.json"), results.ENTRIES)
-
-
 def main():
     arguments = arguments_of()
     is_trial = arguments.steps is not None
     kept = Kept(arguments.work / "trial.json" if is_trial else results_file())
     if arguments.page:
-        return write_page()
+        return results.write_page()
     if not sets.DATA.exists() and not arguments.list:
         sys.exit(f"skipped: no data sets in {sets.DATA}")
     if arguments.substitutions:
@@ -818,7 +809,7 @@ def main():
     if is_trial:
         print("\n".join(lines_of(kept)))
     else:
-        write_page()
+        results.write_page()
     sys.exit(1 if failed else 0)
 
 

@@ -59,7 +59,9 @@ class Entry:
     scratch: bool = False  # from random weights too
     data: dict | None = None
     rows: str = ""  # the set's name, where it is not the entry's
-    most: int = MOST_ROWS  # of training rows
+    most: int = (
+        MOST_ROWS  # of training rows; where it is less than MOST_TEST_ROWS, of test rows too
+    )
     documents: int = 0  # of `data`, for training, and a third for the test; 0: all
     note: str = ""
     peft: dict | None = None  # hone's section; None: the whole model is trained
@@ -120,10 +122,8 @@ ALIKE = {
 MANY = {"most": 2000}  # classes
 THREE = {"seeds": 3, "peer": True}
 TAGS = {"epochs": 6, "rate": 3e-4}  # of so small a model: 1e-4 has not ended learning after 3
-TAGS_ZH = {
-    "epochs": 4,
-    "batch": 8,
-}  # multilingual-e5-small needs steps: it learns little at more than 1e-4
+# multilingual-e5-small learns little at more than 1e-4: it needs steps.
+TAGS_ZH = {"epochs": 4, "batch": 8}
 LITERATURE = {
     split: {"path": str(sets.DATA / "relation/literature_zh" / folder), "format": "brat"}
     for split, folder in (("train", "Training"), ("test", "Testing"))
@@ -292,6 +292,14 @@ class Kept:
         run = self.runs.get(entry.name, {}).get(program, {}).get(str(seed))
         return run if run and run["key"] == entry.key() else None
 
+    def all(self):
+        return [
+            run
+            for programs in self.runs.values()
+            for seeds in programs.values()
+            for run in seeds.values()
+        ]
+
     def store(self, entry, program, seed, run):
         with sets.updated(self.path) as self.runs:  # hone's and the peer's turn run side by side
             self.runs.setdefault(entry.name, {}).setdefault(program, {})[str(seed)] = run
@@ -304,12 +312,20 @@ def drawn(rows, most):
     return [rows[i] for i in sorted(random.Random(0).sample(range(len(rows)), most))]
 
 
-def rows_of(entry, steps):
-    """(train, test) rows; of a trial only a few."""
-    train, test = (sets.rows(entry.rows or entry.name, split) for split in ("train", "test"))
-    most = entry.most if steps is None else 60
-    most_tested = min(entry.most, MOST_TEST_ROWS) if steps is None else 30
+def all_rows(entry):
+    """(train, test) rows of the set."""
+    return [sets.rows(entry.rows or entry.name, split) for split in ("train", "test")]
+
+
+def cut(train, test, most, most_tested, steps):
+    """At most so many of each; of a trial only a few."""
+    if steps is not None:
+        most, most_tested = 60, 30
     return drawn(train, most), drawn(test, most_tested)
+
+
+def rows_of(entry, steps):
+    return cut(*all_rows(entry), entry.most, min(entry.most, MOST_TEST_ROWS), steps)
 
 
 def machine():
@@ -472,15 +488,15 @@ def compared(kept, entry):
     return {None: "", True: "yes", False: "**no**"}[sets.is_as_good(*scores)]
 
 
-def machines_of(runs):
+def measured_on(runs):
     """Each processor once, with the last commit measured on it."""
     newest = {}
     for told in sorted((run["machine"] for run in runs), key=lambda told: told["date"]):
         newest[told["processor"], told["precision"]] = told
-    return [
+    return " and on ".join(
         f"{told['processor']} with products in {told['precision']}, {told['system']}, hone {told['commit']}, {told['date']}"
         for told in newest.values()
-    ]
+    )
 
 
 def group_table(kept, group, entries):
@@ -512,7 +528,7 @@ def page(kept, entries):
         f"others from multilingual-e5-small (118 M). At most {MOST_ROWS:,} training rows (2,000 of sets with many classes) and {MOST_TEST_ROWS:,} test rows, drawn once; the weights after the last step; a kind of set has its settings, which were not searched. Scores are in percent; where several",
         "seeds ran, their mean and standard deviation. Times are not told: runs stood side by side (docs/performance.md has speed). So few rows and so small a model are no match for published scores on whole sets: the point is that all runs, and that it",
         "does as well as the same model elsewhere.\n",
-        f"Measured on {' and on '.join(machines_of(runs))}; "
+        f"Measured on {measured_on(runs)}; "
         + ", ".join(f"{name} {version}" for name, version in packages.items())
         + ".",
     ]
@@ -555,6 +571,14 @@ def page(kept, entries):
     print(f"wrote {PAGE}")
 
 
+def results_file():
+    return sets.SCORES / "results.json"
+
+
+def write_page():
+    page(Kept(results_file()), ENTRIES)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -577,9 +601,9 @@ def main():
     if arguments.list:
         return print("\n".join(e.name for e in ENTRIES))
     is_trial = arguments.steps is not None
-    kept = Kept(arguments.work / "trial.json" if is_trial else sets.SCORES / "results.json")
+    kept = Kept(arguments.work / "trial.json" if is_trial else results_file())
     if arguments.page:
-        return page(kept, ENTRIES)
+        return write_page()
     if not sets.DATA.exists():
         sys.exit(f"skipped: no data sets in {sets.DATA}")
     if any(e.language != "en" for e in entries) and not arguments.multilingual.exists():
@@ -589,7 +613,7 @@ def main():
     print(json.dumps({**machine(), "versions": versions()}), flush=True)
     failed = measure(entries, kept, arguments)
     if not is_trial and not arguments.peer:
-        page(kept, ENTRIES)
+        write_page()
     sys.exit(1 if failed else 0)
 
 
