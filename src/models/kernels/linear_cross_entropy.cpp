@@ -70,6 +70,8 @@ void add_weight_gradient(const at::Tensor& dweight, const at::Tensor& gradient, 
   if (has_product_gradients(x, operand)) return add_product_weight_gradient(gradient, x, dweight);
   if (is_bf16(gradient) && gradient.is_cuda())
     return void(dweight.add_(at::mm(gradient.t(), x, at::kFloat)));
+  if (is_wider_faster(x))
+    return void(dweight.addmm_(gradient.t().to(at::kFloat), x.to(at::kFloat)));
   if (is_bf16(gradient)) return void(dweight.add_(at::mm(gradient.t(), x)));
   dweight.addmm_(gradient.t(), x);
 }

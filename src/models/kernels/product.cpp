@@ -129,6 +129,10 @@ bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight) {
          weight.size(1) % 16 == 0;
 }
 
+bool is_wider_faster(const at::Tensor& x) {
+  return has_kernel(x) && is_bf16(x) && !can_multiply_bf16();
+}
+
 bool has_product_gradients(const at::Tensor& g, const WrittenWeight& weight) {
   return has_kernel(g) && is_bf16(g) && can_multiply_bf16() && weight.rows() % 16 == 0 &&
          weight.columns() % 16 == 0;

@@ -19,6 +19,9 @@ bool has_product(const at::Tensor& x, const at::Tensor& weight);
 // The same of the gradients, on rows [N, in] or [N, out]: both bf16, on a CPU that multiplies bf16,
 // `in` and `out` multiples of 16.
 bool has_product_gradients(const at::Tensor& x, const at::Tensor& weight);
+// Whether x is of bf16 on a CPU that does not multiply it: at::mm is three times as fast there on
+// copies in fp32, and rounds no sum.
+bool is_wider_faster(const at::Tensor& x);
 
 // REQUIRE the above of the layer; tensors that are not contiguous are copied. Results do not depend
 // on the number of threads, and a row of the first two, to the last bit, not on other rows or how

@@ -28,6 +28,8 @@ at::Tensor weight_gradient(const at::Tensor& g, const at::Tensor& x, const at::T
   if (kernels::has_product_gradients(x, operand)) return kernels::product_weight_gradient(g, x);
   // A GPU's sums are fp32 whatever it multiplies: they are written as they are.
   if (x.is_cuda() && x.scalar_type() == at::kBFloat16) return at::mm(g.t(), x, at::kFloat);
+  if (kernels::is_wider_faster(x))
+    return weight_gradient(g.to(at::kFloat), x.to(at::kFloat), operand);
   if (!x.is_cpu() || x.scalar_type() != at::kFloat) return at::mm(g.t(), x).to(at::kFloat);
   at::Tensor result = kernels::kept_empty({g.size(1), x.size(1)});
   return at::mm_out(result, g.t(), x);
