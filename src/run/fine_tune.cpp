@@ -102,11 +102,17 @@ class Run {
     result.training = train(*result.pipeline, prepared.data, data, resumes);
     if (result.training.interrupted) return result;
     fit_head(*result.pipeline, data.train);
-    const std::vector<ChosenOption> chosen = choose(prepared, *result.pipeline, data);
-    if (options_.shared && !chosen.empty()) options_.shared->forget(inputs);
+    const auto chosen = choose(prepared, *result.pipeline, data);
+    result.training.interrupted = !chosen;
+    if (!chosen) return result;
+    if (options_.shared && !chosen->empty()) options_.shared->forget(inputs);
     folder_.save_model(*result.pipeline);
+    std::optional<Tested> tested =
+        test_all(*result.pipeline, prepared.data, data, result.training, *chosen);
+    result.training.interrupted = tested && tested->is_interrupted;
+    if (result.training.interrupted) return result;
     result.model = folder_.file("model");
-    result.test = test_all(*result.pipeline, prepared.data, data, result.training, chosen);
+    result.test = std::move(tested);
     folder_.finish();
     return result;
   }
@@ -124,8 +130,7 @@ class Run {
     inputs.where_of = [&](int64_t record) { return data.places.at(static_cast<size_t>(record)); };
     if (dataset.has("validation")) {
       inputs.evaluate = [&]() -> std::optional<std::pair<Report, double>> {
-        Evaluation evaluation =
-            validate(pipeline, dataset, data, [this] { return is_asked_to_stop(); });
+        Evaluation evaluation = validate(pipeline, dataset, data);
         if (evaluation.is_interrupted) return std::nullopt;
         return std::pair(std::move(evaluation.report), evaluation.loss);
       };
@@ -153,24 +158,32 @@ class Run {
   }
 
   // What the configuration leaves to the validation data, decided by the trained model's answers
-  // there. A run that was stopped after training and goes on decides the same again.
-  std::vector<ChosenOption> choose(Prepared& prepared, const Pipeline& pipeline,
-                                   const RunData& data) {
+  // there. A run that was stopped after training and goes on decides the same again. Nothing where
+  // it is asked to stop.
+  std::optional<std::vector<ChosenOption>> choose(Prepared& prepared, const Pipeline& pipeline,
+                                                  const RunData& data) {
     std::vector<ChosenOption> chosen;
-    if (!prepared.task->open_options().empty() && prepared.data.has("validation"))
-      chosen = prepared.task->choose_options(validate(pipeline, prepared.data, data).report);
+    if (!prepared.task->open_options().empty() && prepared.data.has("validation")) {
+      const Evaluation evaluation = validate(pipeline, prepared.data, data);
+      if (evaluation.is_interrupted) return std::nullopt;
+      chosen = prepared.task->choose_options(evaluation.report);
+    }
     for (const ChosenOption& one : chosen) log_info("{}", one.text());
     for (const std::string& name : prepared.task->open_options())
       log_info("{} keeps its usual value: there is no validation data that can decide it", name);
     return chosen;
   }
 
-  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
-                      std::function<bool()> is_stopped = {}) {
+  Evaluation validate(const Pipeline& pipeline, RunDataset& dataset, const RunData& data) {
     dataset.refuse_changed("validation");
+    return pipeline.evaluate(data.tested.at("validation").all(), predict_options(pipeline),
+                             nullptr);
+  }
+
+  PredictOptions predict_options(const Pipeline& pipeline) const {
     PredictOptions options{.max_tokens = max_tokens(pipeline)};
-    options.is_stopped = std::move(is_stopped);
-    return pipeline.evaluate(data.tested.at("validation").all(), options, nullptr);
+    options.is_stopped = [this] { return is_asked_to_stop(); };
+    return options;
   }
 
   bool is_asked_to_stop() const {
@@ -186,7 +199,8 @@ class Run {
   }
 
   // The first test set's report is the run's own; each further one has a folder of its own, and a
-  // line in the first one's. Nothing where there is nothing to test on.
+  // line in the first one's. Nothing where there is nothing to test on; the interrupted one where
+  // it is asked to stop.
   std::optional<Tested> test_all(const Pipeline& pipeline, RunDataset& dataset, const RunData& data,
                                  const TrainResult& training,
                                  const std::vector<ChosenOption>& chosen) {
@@ -198,8 +212,9 @@ class Run {
           all.empty() ? folder_.path() : folder_.file("tests/" + name_of_test(split));
       std::filesystem::create_directories(folder);
       dataset.refuse_changed(split);
-      all.push_back(test(pipeline, data.tested.at(split).all(), max_tokens(pipeline),
+      all.push_back(test(pipeline, data.tested.at(split).all(), predict_options(pipeline),
                          folder + "/predictions.jsonl"));
+      if (all.back().is_interrupted) return std::move(all.back());
       all.back().summary.split = split;
       describe(dataset, training, all.back());
       all.back().summary.chosen = chosen;

@@ -27,19 +27,22 @@ Dataset test_data(const Reading& reading, const Task& task, const RowFilter& onl
   return {std::move(options), task.text_fields()};
 }
 
-Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
+Tested test(const Pipeline& pipeline, const EncodedSource& records, const PredictOptions& options,
             const std::string& predictions) {
   std::optional<PredictionFile> file;
   if (!predictions.empty()) file.emplace(predictions, pipeline.task());
   const auto start = std::chrono::steady_clock::now();
-  Evaluation evaluation = pipeline.evaluate(records, {.max_tokens = max_tokens},
-                                            [&](const Record& record, const Json& result) {
-                                              if (file) file->add(record, result);
-                                            });
+  Evaluation evaluation =
+      pipeline.evaluate(records, options, [&](const Record& record, const Json& result) {
+        if (file) file->add(record, result);
+      });
+  Tested tested;
+  tested.is_interrupted = evaluation.is_interrupted;
+  if (tested.is_interrupted) return tested;
   if (file) file->commit();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  Tested tested{std::move(evaluation.report), {}};
+  tested.report = std::move(evaluation.report);
   tested.summary.timing = {
       {"tokens_per_second", static_cast<double>(evaluation.tokens) / std::max(seconds, 1e-9)},
       {"test_seconds", seconds},
@@ -57,7 +60,7 @@ Tested test_on(const Pipeline& pipeline, const Reading& reading, int64_t max_tok
   EncodingStream stream(data, kSplit, data.open_once(kSplit), pipeline.task(),
                         pipeline.tokenizer());
   Tested tested = test(
-      pipeline, [&] { return stream.next(); }, max_tokens,
+      pipeline, [&] { return stream.next(); }, {.max_tokens = max_tokens},
       report_folder.empty() ? "" : report_folder + "/predictions.jsonl");
   const SplitAudit& audit = data.audits()[kSplit];
   if (tested.report.n == 0)

@@ -14,6 +14,7 @@ namespace hone {
 struct Tested {
   Report report;
   RunSummary summary;  // data, timing, environment; title, model and command are the caller's
+  bool is_interrupted = false;  // `is_stopped` said so: the rest says nothing
 };
 
 using RowFilter = std::function<bool(const Record&)>;  // empty: all rows
@@ -23,8 +24,8 @@ using RowFilter = std::function<bool(const Record&)>;  // empty: all rows
 Dataset test_data(const Reading& reading, const Task& task, const RowFilter& only = nullptr);
 
 // One pass over `records`, timed; a line for each goes to the file `predictions`, unless that is
-// "".
-Tested test(const Pipeline& pipeline, const EncodedSource& records, int64_t max_tokens,
+// "". Ends early where options.is_stopped says so; then there is no file.
+Tested test(const Pipeline& pipeline, const EncodedSource& records, const PredictOptions& options,
             const std::string& predictions);
 
 // Tests a model on data of any length that may be read once only, as `hone eval` does. Rows that

@@ -511,6 +511,24 @@ def test_signal_ends_after_the_step_and_resume_gives_the_same_model(
     assert steps == sorted(set(steps)) and steps[-1] == 200
 
 
+def test_a_signal_ends_the_test_and_resume_makes_it(hone, tiny_model, tmp_path):
+    config = write_run(tmp_path, tiny_model)
+    rows = (tmp_path / "test.jsonl").read_text()
+    whole = hone("train", config, f"output.dir={tmp_path}/whole", "--json")
+    (tmp_path / "test.jsonl").write_text(rows * (15_000 // rows.count("\n")))
+    process = start_training(config)
+    while process.poll() is None and not (tmp_path / "run/model/model.safetensors").exists():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    assert not (tmp_path / "run/report.json").exists()
+    assert not list((tmp_path / "run").glob("predictions.jsonl*"))
+    resumed = hone("train", config, "--resume", "--json")
+    assert json.loads(resumed.stdout)["score"] == json.loads(whole.stdout)["score"]
+
+
 def test_resume_without_a_checkpoint_starts_from_the_beginning(hone, tiny_model, tmp_path):
     result = hone("train", write_run(tmp_path, tiny_model), "--resume")
     assert "starts from the beginning" in result.stderr
