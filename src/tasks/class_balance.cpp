@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/kernels/cross_entropy.h"
+
 namespace hone {
 namespace {
 
@@ -86,6 +88,15 @@ at::Tensor balanced_losses(const at::Tensor& logits, const at::Tensor& classes,
   if (balance.class_weights != ClassWeights::kNone)
     each = each * beside(class_weights(balance.class_weights, rows), logits).index_select(0, known);
   return at::where(classes.ge(0), each, 0);
+}
+
+at::Tensor class_loss(const at::Tensor& logits, const at::Tensor& classes,
+                      const ClassBalance& balance, const std::vector<int64_t>& rows,
+                      const LossOptions& options) {
+  const at::Tensor aims = classes.to(at::kLong);
+  if (options.trains && !balance.is_none())
+    return balanced_losses(logits, aims, balance, rows, options.label_smoothing).sum();
+  return kernels::cross_entropy_sum(logits, aims, -100, options.label_smoothing);
 }
 
 at::Tensor focal_factors(const at::Tensor& logits, const at::Tensor& targets, double gamma) {

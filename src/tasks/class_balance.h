@@ -1,5 +1,6 @@
-// Losses for classes of very different size: of texts, or of tokens by their tags. They are those
-// of training alone: an evaluation's loss is the plain one.
+// Losses for classes of very different size: of texts, of tokens by their tags, of pairs of
+// entities by their relations. They are those of training alone: an evaluation's loss is the plain
+// one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "tasks/task.h"
 
 namespace hone {
 
@@ -54,6 +56,11 @@ std::vector<double> log_shares(const std::vector<int64_t>& rows);
 at::Tensor balanced_losses(const at::Tensor& logits, const at::Tensor& classes,
                            const ClassBalance& balance, const std::vector<int64_t>& rows,
                            double label_smoothing);
+
+// Their sum []; in an evaluation, and where nothing is balanced, that of the plain cross-entropies.
+at::Tensor class_loss(const at::Tensor& logits, const at::Tensor& classes,
+                      const ClassBalance& balance, const std::vector<int64_t>& rows,
+                      const LossOptions& options);
 
 // Of several labels, logits [S, C] and targets [S, C] of zeros and ones: (1 - p)^γ times the loss
 // of each label's yes or no, p the probability of what is right.

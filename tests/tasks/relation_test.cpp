@@ -11,6 +11,7 @@ namespace hone::relation {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -319,6 +320,72 @@ TEST(Relation, RefusesTrainingDataWithNothingToTellApart) {
                 task->finish_learning();
               }),
               HasSubstr("has one relation only"));
+}
+
+// ---- relations of different number
+
+std::map<float, int64_t> classes_of(const Task& task, const std::vector<Record>& records) {
+  std::map<float, int64_t> counts;
+  for (const Record& row : records) {
+    for (const Sample& sample : task.encode(row, toy::ToyTokenizer(), true))
+      ++counts[sample.targets[1].values.at(0)];
+  }
+  return counts;
+}
+
+// The losses of one sample of each class over its plain one: what a sample of each class counts.
+std::vector<double> weights_in(const Task& task, int64_t classes) {
+  std::vector<double> weights;
+  for (int64_t c = 0; c < classes; ++c) {
+    Batch batch;
+    batch.targets["relation"] = at::full({1}, c).to(at::kFloat);
+    const at::Tensor logits = at::arange(classes).to(at::kFloat).unsqueeze(0);
+    weights.push_back(task.loss(logits, batch, {.trains = true}).sum.item<double>() /
+                      task.loss(logits, batch).sum.item<double>());
+  }
+  return weights;
+}
+
+TEST(RelationBalance, CountsTheSamplesOfEachClass) {
+  auto task = make("{class_weights: balanced, max_distance: 12}");
+  Record strangers = record(kFamily), far = record(kFamily);
+  strangers.fields["relations"] = Json::array();
+  strangers.fields["entities"][2]["label"] = "P";  // "Al": with Bo near, with Ann at 12 characters
+  far.fields["text"] = "Ann met Bo and all of their friends, and Al.";
+  far.fields["entities"][2] = {{"id", "T3"}, {"start", 41}, {"end", 43}, {"label", "P"}};
+  const std::vector<Record> rows = {record(kFamily), strangers, far};
+  for (const Record& row : rows) task->learn(row);
+  task->finish_learning();
+  // Other, Son(e1,e2), Son(e2,e1)
+  EXPECT_EQ(classes_of(*task, rows), (std::map<float, int64_t>{{0, 3}, {2, 2}}));
+  EXPECT_THAT(
+      weights_in(*task, 3),
+      ElementsAre(DoubleNear(5.0 / 6, 1e-6), DoubleNear(5.0 / 2, 1e-6), DoubleNear(5.0 / 4, 1e-6)));
+}
+
+TEST(RelationBalance, CountsTextsWithMarks) {
+  auto task = make("{class_weights: inverse_sqrt}");
+  task->learn(record(R"j({"text": "<e1>a</e1> <e2>b</e2>", "relation": "Made(e2,e1)"})j"));
+  for (int i = 0; i < 4; ++i)
+    task->learn(record(R"j({"text": "<e1>a</e1> <e2>b</e2>", "relation": "Other"})j"));
+  task->finish_learning();
+  EXPECT_THAT(
+      weights_in(*task, 3),
+      ElementsAre(DoubleNear(5.0 / 6, 1e-6), DoubleNear(5.0 / 3, 1e-6), DoubleNear(5.0 / 3, 1e-6)));
+}
+
+TEST(RelationBalance, EndsForADocumentOfVeryManyPairs) {
+  auto task = make("{class_weights: balanced}");
+  task->learn(record(kFamily));
+  task->learn(crowd(60'000));
+  task->finish_learning();
+  EXPECT_LT(weights_in(*task, 3)[0], 0.01);
+}
+
+TEST(RelationBalance, RefusesWhatCannotBe) {
+  EXPECT_THAT(error_of([] { make("{focal_gamma: -1}"); }),
+              AllOf(HasSubstr("run.yaml:1:"), HasSubstr("from 0 to 100")));
+  EXPECT_THAT(error_of([] { make("{class_weight: balanced}"); }), HasSubstr("class_weights"));
 }
 
 // ---- scores

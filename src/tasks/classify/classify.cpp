@@ -49,10 +49,6 @@ Json joined(const Json& labels, const std::string& separator) {
   return text;
 }
 
-at::Tensor single_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing) {
-  return kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, smoothing);
-}
-
 // Every (sample, label) pair is a target, as in the mean of torch.nn.BCEWithLogitsLoss.
 at::Tensor multi_loss(const at::Tensor& logits, const at::Tensor& targets, double smoothing,
                       double focal_gamma) {
@@ -370,17 +366,11 @@ std::shared_ptr<Head> Classify::make_head(const ModelConfig& config) const {
 
 Loss Classify::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  const ClassBalance balance = options.trains ? options_.balance : ClassBalance();
-  if (type_ == Type::kSingle) {
-    if (!balance.is_none())
-      return {balanced_losses(logits, targets.to(at::kLong), balance, class_rows_,
-                              options.label_smoothing)
-                  .sum(),
-              targets_in(batch)};
-    return {single_loss(logits, targets, options.label_smoothing), targets_in(batch)};
-  }
+  if (type_ == Type::kSingle)
+    return {class_loss(logits, targets, options_.balance, class_rows_, options), targets_in(batch)};
   if (type_ == Type::kMulti)
-    return {multi_loss(logits, targets, options.label_smoothing, balance.focal_gamma),
+    return {multi_loss(logits, targets, options.label_smoothing,
+                       options.trains ? options_.balance.focal_gamma : 0),
             targets_in(batch)};
   return regression_loss(logits, targets, options.label_smoothing);
 }

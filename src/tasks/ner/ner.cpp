@@ -330,10 +330,7 @@ Loss Ner::loss(const Outputs& logits, const Batch& batch, const LossOptions& opt
   const at::Tensor& targets = batch.targets.at(kTarget);  // [N]
   if (options_.crf)
     return {chain_loss(logits, chains_of(batch, targets), options), targets_in(batch)};
-  if (options.trains && !options_.balance.is_none())
-    return {losses(logits, targets, options).sum(), targets_in(batch)};
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-          targets_in(batch)};
+  return {class_loss(logits, targets, options_.balance, tag_rows_, options), targets_in(batch)};
 }
 
 at::Tensor Ner::losses(const at::Tensor& logits, const at::Tensor& targets,

@@ -13,6 +13,7 @@ Options Options::read(Config& section, int64_t max_seq_length) {
                                                     o.max_distance));
   if (o.no_relation.empty())
     throw section.error("no_relation", "\"no_relation\" must be the name of a label");
+  o.balance.check(section);
   return o;
 }
 

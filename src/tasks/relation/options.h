@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tasks/class_balance.h"
 #include "tasks/options.h"
 
 namespace hone::relation {
@@ -20,6 +21,7 @@ struct Options {
   int64_t max_distance = 50;  // characters between two entities that may be related
   std::string unknown_labels = "error";  // error | count: a gold relation that training did not
                                          // have is scored as missed
+  ClassBalance balance;                  // of relations of different number, and of none
   int64_t max_seq_length = 0;            // tokens of a sample, with special ones
 
   static Options read(Config& section, int64_t max_seq_length);
@@ -36,6 +38,7 @@ void for_each_option(SomeOptions& o, Visitor&& visit) {
   visit("entity_types", o.entity_types);
   visit("max_distance", o.max_distance);
   visit("unknown_labels", o.unknown_labels, Choices{"error", "count"});
+  for_each_balance_option(o.balance, visit);
   visit("max_seq_length", o.max_seq_length);
 }
 

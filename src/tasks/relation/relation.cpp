@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "base/random.h"
-#include "models/kernels/cross_entropy.h"
 #include "models/kernels/dropout.h"
 #include "models/layers/adopt.h"
 #include "tasks/averages.h"
@@ -27,6 +27,8 @@ constexpr const char* kTarget = "relation";
 // Where the marks of both entities begin in a sample: no target, but what the head reads.
 constexpr const char* kStarts = "starts";
 constexpr size_t kMostPairs = 20'000;  // of a document: each is a sample
+// Pairs of a document that are counted, of all types: one with more is most likely refused.
+constexpr size_t kMostCounted = 50 * kMostPairs;
 
 // Pairs [S, C]: the hidden states of both opening marks beside each other (Baldini Soares et al.
 // 2019, "Matching the blanks": entity start), dropout, one layer.
@@ -81,6 +83,33 @@ Sample sample_of(const PairPieces& pair, const Tokenizer& tokenizer, int32_t win
   return sample;
 }
 
+// The pairs of a document's entities that are near enough to be asked about.
+class NearPairs {
+ public:
+  NearPairs(const Document& document, int64_t max_distance)
+      : document_(document), characters_(document.text), max_distance_(max_distance) {}
+
+  // Takes each pair of one of `firsts` and one of `others`, both in the order of the text, until
+  // `take` gives false.
+  template <typename Take>
+  void each(const std::vector<size_t>& firsts, const std::vector<size_t>& others,
+            Take&& take) const {
+    for (const size_t first : firsts) {
+      const int64_t end = characters_.at_byte(document_.entities[first].bytes.end);
+      for (auto i = std::upper_bound(others.begin(), others.end(), first); i != others.end(); ++i) {
+        const int64_t start = characters_.at_byte(document_.entities[*i].bytes.start);
+        if (start - end > max_distance_) break;
+        if (!take(Claim{first, *i, ""})) return;
+      }
+    }
+  }
+
+ private:
+  const Document& document_;
+  Characters characters_;
+  int64_t max_distance_;
+};
+
 std::string shown_pair(const Document& document, const Claim& claim) {
   const auto text = [&](size_t i) {
     const Span& bytes = document.entities[i].bytes;
@@ -133,10 +162,39 @@ void Relation::learn(const Record& gold) {
     learned_.labels.merge(with_both_directions(claim));
     learned_.types.insert(types_of(document, claim));
   }
+  if (options_.balance.counts_rows()) count_rows(document, claims);
+}
+
+// Which types are asked about is known when all records are: pairs are counted by their types.
+void Relation::count_rows(const Document& document, const std::vector<Claim>& claims) {
+  if (document.is_marked) {
+    ++counted_[{}][claims.empty() ? options_.no_relation : claims.front().name()];
+    return;
+  }
+  std::map<Claim, std::string> names;  // of a pair the first one's, as it is learned
+  for (const Claim& claim : claims)
+    names.emplace(Claim{claim.first, claim.second, ""}, claim.name());
+  std::vector<size_t> all(document.entities.size());
+  std::iota(all.begin(), all.end(), 0);
+  size_t left = kMostCounted;
+  NearPairs(document, options_.max_distance).each(all, all, [&](const Claim& pair) {
+    const auto found = names.find(pair);
+    ++counted_[types_of(document, pair)]
+              [found == names.end() ? options_.no_relation : found->second];
+    return --left > 0;
+  });
 }
 
 void Relation::finish_learning() {
   names_ = class_names();
+  class_rows_.assign(names_.size(), 0);
+  for (const auto& [types, counts] : counted_) {
+    if (!learned_.types.contains(types)) continue;
+    for (size_t i = 0; i < names_.size(); ++i) {
+      const auto found = counts.find(names_[i]);
+      if (found != counts.end()) class_rows_[i] += found->second;
+    }
+  }
   if (learned_.labels.empty())
     throw Error(ErrorKind::kData,
                 fmt::format("the training data has no relation at all. Is \"{}\" or \"{}\" the "
@@ -152,22 +210,17 @@ void Relation::finish_learning() {
 // Goes by types, so that entities which nothing relates cost nothing.
 std::vector<Claim> Relation::pairs_of(const Document& document, const Record& record) const {
   if (document.is_marked) return {Claim{}};
-  const Characters characters(document.text);
   std::map<std::string, std::vector<size_t>> by_type;  // entities in the order of the text
   for (size_t i = 0; i < document.entities.size(); ++i)
     by_type[document.entities[i].type].push_back(i);
+  const NearPairs near(document, options_.max_distance);
   std::vector<Claim> pairs;
-  const auto add_pairs_of = [&](size_t first, const std::vector<size_t>& others) {
-    const int64_t end = characters.at_byte(document.entities[first].bytes.end);
-    for (auto i = std::upper_bound(others.begin(), others.end(), first); i != others.end(); ++i) {
-      const int64_t start = characters.at_byte(document.entities[*i].bytes.start);
-      if (start - end > options_.max_distance) break;
-      if (pairs.size() == kMostPairs) throw too_many_pairs(record);
-      pairs.push_back({first, *i, ""});
-    }
-  };
   for (const auto& [of_first, of_second] : learned_.types) {
-    for (const size_t first : by_type[of_first]) add_pairs_of(first, by_type[of_second]);
+    near.each(by_type[of_first], by_type[of_second], [&](const Claim& pair) {
+      if (pairs.size() == kMostPairs) throw too_many_pairs(record);
+      pairs.push_back(pair);
+      return true;
+    });
   }
   std::sort(pairs.begin(), pairs.end());
   return pairs;
@@ -265,8 +318,7 @@ std::shared_ptr<Head> Relation::make_head(const ModelConfig& config) const {
 
 Loss Relation::loss(const Outputs& logits, const Batch& batch, const LossOptions& options) const {
   const at::Tensor& targets = batch.targets.at(kTarget);
-  return {kernels::cross_entropy_sum(logits, targets.to(at::kLong), -100, options.label_smoothing),
-          targets_in(batch)};
+  return {class_loss(logits, targets, options_.balance, class_rows_, options), targets_in(batch)};
 }
 
 double Relation::targets_in(const Batch& batch) const { return count_targets(batch, kTarget); }

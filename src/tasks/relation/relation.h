@@ -1,6 +1,7 @@
 // Relation extraction: how two entities of a text are related, and in which direction.
 #pragma once
 
+#include <map>
 #include <set>
 
 #include "tasks/relation/gold.h"
@@ -52,10 +53,15 @@ class Relation : public Task {
   Error too_many_pairs(const Record& record) const;
   float class_of(const Claim& claim, const Document& document, const Record& record) const;
   std::vector<std::string> class_names() const;
+  void count_rows(const Document& document, const std::vector<Claim>& claims);
 
   Options options_;
   Learned learned_;
   std::vector<std::string> names_;  // of the classes, in their order
+  // Of training data, where the loss asks for it: samples by the types of their entities and by
+  // class, and those of each class.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, int64_t>> counted_;
+  std::vector<int64_t> class_rows_;
 };
 
 extern const TaskInfo kInfo;
