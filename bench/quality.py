@@ -14,6 +14,7 @@ Results are kept in bench/results/quality.json, one entry per (program, set, see
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import random
@@ -278,7 +279,7 @@ def run_peer(name, seed, groups_lengths=True, precision="fp32"):
     )
     batch = batch_of(spec)
     steps = spec["epochs"] * -(-len(train_samples) // batch)
-    schedule = get_scheduler("linear", optimizer, int(steps * COMMON["warmup_ratio"]), steps)
+    schedule = get_scheduler("linear", optimizer, math.ceil(steps * COMMON["warmup_ratio"]), steps)
     generator = torch.Generator().manual_seed(seed)
     started, tokens = time.time(), 0
     model.train()

@@ -65,7 +65,8 @@ def train(entry, seed, samples, model, loss_of, steps):
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], fused=True)
     batch, total = settings["per_device_train_batch_size"], steps_of(entry, samples, steps)
-    schedule = t.get_scheduler("linear", optimizer, int(total * settings["warmup_ratio"]), total)
+    warmup = math.ceil(total * settings["warmup_ratio"])  # as Trainer rounds it
+    schedule = t.get_scheduler("linear", optimizer, warmup, total)
     generator = torch.Generator().manual_seed(seed)
     started, done = time.time(), 0
     model.train()
