@@ -8,7 +8,7 @@ function(hone_probe name)
   hone_torch(${name})
 endfunction()
 
-hone_probe(model_probe LINK hone_tasks)
+hone_probe(model_probe LINK hone_tune)
 hone_probe(train_probe LINK hone_tune)
 hone_probe(task_probe LINK hone_tasks)
 hone_probe(generation_probe LINK hone_tasks)

@@ -219,6 +219,40 @@ def assert_reads_states(network, folder, words, tmp_path, tolerance=1e-5):
     assert_equal_pass(network, folder, inputs, tmp_path, tolerance, **how)
 
 
+def test_ten_steps_from_given_states_equal_torch(tmp_path):
+    """AdamW, its decay as Trainer has it, on one batch; what the decoder does not have stays as it is."""
+    model, config = of("Whisper", WHISPER)
+    torch.manual_seed(3)
+    network = model._from_config(config(), attn_implementation="eager").float().eval()
+    network.save_pretrained(tmp_path / "model")
+    inputs = inputs_of(samples(WORDS, SOURCES), samples(WORDS, TARGETS, 2))
+    inputs["source.states"] = torch.randn(sum(SOURCES), network.config.d_model)
+    rates = torch.linspace(1e-3, 1e-4, 10)
+    found = run_probe(tmp_path / "model", inputs | {"learning_rates": rates}, tmp_path)
+    trained = {n: p for n, p in network.named_parameters() if "weight." + n in found}
+    plain = {n: "bias" in n or "layer_norm" in n for n in trained}
+    groups = [
+        {"params": [p for n, p in trained.items() if plain[n] == is_plain], "weight_decay": decay}
+        for is_plain, decay in ((True, 0), (False, 0.1))
+    ]
+    optimizer, losses = torch.optim.AdamW(groups), []
+    for rate in rates.tolist():
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        network.zero_grad()
+        losses.append(reference(network, inputs, "encoder_outputs", "source.states")[1])
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    torch.testing.assert_close(
+        found["loss"].double(), torch.tensor(losses).double(), rtol=1e-4, atol=0
+    )
+    assert {n for n in dict(network.named_parameters()) if "model.decoder" in n} <= trained.keys()
+    for name, parameter in trained.items():
+        torch.testing.assert_close(
+            found["weight." + name], parameter.detach(), rtol=1e-3, atol=1e-5, msg=name
+        )
+
+
 def test_tables_that_a_checkpoint_holds_twice(tmp_path):
     model = random_model("t5")
     folder = tmp_path / "model"

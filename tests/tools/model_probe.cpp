@@ -7,8 +7,10 @@
 // hidden, pooled, "state.<layer>" of every layer and "grad.<parameter>" of every parameter, as a
 // checkpoint has it. An encoder-decoder's source is source.ids, source.positions, source.segments,
 // source.cu_seqlens, or source.states [M, H] fp32 in place of the first three (Whisper). Or, of a
-// model that predicts the next token, targets [N] int64 (-100: none) in
-// the place of gradients. Output: logits, loss (summed) and "grad.<weight>".
+// model that predicts the next token, targets [N] int64 (-100: none) in the place of gradients.
+// Output: logits, loss (summed) and "grad.<weight>". With learning_rates [T] fp32, so many steps of
+// AdamW (decay 0.1) on that one batch: loss [T], each before its step, and "weight.<weight>" after
+// the last one.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,6 +21,7 @@
 #include "models/weights.h"
 #include "tasks/causal_lm_head.h"
 #include "tasks/pretrained.h"
+#include "tune/parameters.h"
 
 namespace {
 
@@ -103,26 +106,67 @@ StateDict run(Backbone& model, const StateDict& input) {
   return output;
 }
 
-StateDict predict_next(const std::string& folder, const StateDict& input, Precision precision) {
-  ModelConfig config = ModelConfig::load(folder);
-  const StateDict weights = weights_in(config, folder);
-  const auto head =
-      std::make_shared<CausalLmHead>(config, config.encoder_decoder ? size_t{2} : size_t{1});
-  Network network(make_backbone(config), head);
-  load_all(network.stored_weights(), config, weights, folder);
-  network.eval();
-  network.set_precision(precision);
-  Batch batch;
-  batch.streams = streams_of(input);
-  const at::Tensor states = head->states(network.backbone(), batch, {});
-  const at::Tensor loss = head->loss(network.backbone(), states, input.at("targets"));
-  loss.backward();
-  StateDict output{{"logits", head->logits(network.backbone(), states).detach()},
-                   {"loss", loss.detach().reshape({1})}};
-  for (const auto& [name, weight] : network.weights())
-    if (weight.grad().defined()) output["grad." + name] = config.stored(name, weight.grad());
-  return output;
-}
+// A model that predicts next tokens, and its batch.
+class NextTokens {
+ public:
+  NextTokens(const std::string& folder, const StateDict& input, Precision precision)
+      : NextTokens(folder, ModelConfig::load(folder), input, precision) {}
+
+  StateDict pass() {
+    const at::Tensor states = states_of_batch(), loss = loss_of(states);
+    loss.backward();
+    StateDict output{{"logits", head_->logits(network_.backbone(), states).detach()},
+                     {"loss", loss.detach().reshape({1})}};
+    for (const auto& [name, weight] : network_.weights())
+      if (weight.grad().defined()) output["grad." + name] = config_.stored(name, weight.grad());
+    return output;
+  }
+
+  StateDict steps(const at::Tensor& rates) {
+    TrainOptions options;
+    options.weight_decay = 0.1;
+    const std::unique_ptr<Optimizer> optimizer =
+        optimizers().named(options.optim).make(trainable_parameters(network_, options), options);
+    std::vector<at::Tensor> losses;
+    for (int64_t i = 0; i < rates.size(0); ++i) {
+      const at::Tensor loss = loss_of(states_of_batch());
+      loss.backward();
+      optimizer->step(rates[i].item<float>(), /*gradient_scale=*/1);
+      clear_gradients(optimizer->parameters());
+      losses.push_back(loss.detach());
+    }
+    optimizer->flush();
+    StateDict output{{"loss", at::stack(losses)}};
+    for (const auto& [name, weight] : network_.stored_weights()) output["weight." + name] = weight;
+    return output;
+  }
+
+ private:
+  NextTokens(const std::string& folder, ModelConfig config, const StateDict& input,
+             Precision precision)
+      : weights_(weights_in(config, folder)),
+        config_(std::move(config)),
+        head_(std::make_shared<CausalLmHead>(config_, config_.encoder_decoder ? 2 : 1)),
+        network_(make_backbone(config_), head_),
+        targets_(input.at("targets")) {
+    load_all(network_.stored_weights(), config_, weights_, folder);
+    network_.eval();
+    network_.set_precision(precision);
+    batch_.streams = streams_of(input);
+  }
+
+  at::Tensor states_of_batch() { return head_->states(network_.backbone(), batch_, {}); }
+  at::Tensor loss_of(const at::Tensor& states) {
+    return head_->loss(network_.backbone(), states, targets_);
+  }
+
+  StateDict weights_;
+  ModelConfig config_;
+  std::shared_ptr<CausalLmHead> head_;
+  Network network_;
+  at::Tensor targets_;
+  Batch batch_;
+};
 
 }  // namespace
 
@@ -136,7 +180,9 @@ int main(int argc, char** argv) try {
   const bool is_bf16 = argc > 4 && std::string(argv[4]) == "bf16";
   const Precision precision = is_bf16 ? Precision::kBf16 : Precision::kFp32;
   if (input.contains("targets")) {
-    write_safetensors(argv[3], predict_next(argv[1], input, precision));
+    NextTokens model(argv[1], input, precision);
+    const auto rates = input.find("learning_rates");
+    write_safetensors(argv[3], rates == input.end() ? model.pass() : model.steps(rates->second));
     return 0;
   }
   const auto model = load(argv[1], input.contains("pooled_upstream"));
