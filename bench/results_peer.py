@@ -289,6 +289,7 @@ def best_answer(context, found, longest, n_best=20):
     """postprocess_qa_predictions: the best start and end of all windows."""
     best, text = -math.inf, ""
     for (starts, ends), offsets in found:
+        starts, ends = starts[: len(offsets)], ends[: len(offsets)]  # what follows is padding
         for start in starts.argsort(descending=True)[:n_best].tolist():
             for end in ends.argsort(descending=True)[:n_best].tolist():
                 if not offsets[start] or not offsets[end] or not start <= end < start + longest:
