@@ -7,7 +7,7 @@
 Each cell learns a tokenizer from its own training rows and trains a Marian model on them. Translations are those of the mean of the last
 checkpoints, beam 5, scored by sacrebleu (BLEU 13a, cased; chrF) beside a copy: the target of the training row whose source is nearest by
 character n-grams. Summaries are those of the test rows that bench/answers.py draws, scored as it scores a decoder's. Results:
-bench/results/<processor>/from_scratch.json.
+bench/results/from_scratch.json, with the machine of each run.
 
 The shape is the "tiny" one that Wu et al. 2021 (Good for Misconceived Reasons, https://arxiv.org/abs/2105.14462) have for Multi30k: 4 + 4 layers, 128
 wide, feed-forward 256, 4 heads, one table of words; dropout 0.3, warm-up, the mean of ten checkpoints and beam 5 are theirs too. Rate, steps, label
@@ -16,7 +16,6 @@ smoothing and vocabulary are ours.
 
 import argparse
 import dataclasses
-import datetime
 import hashlib
 import json
 import random
@@ -25,11 +24,11 @@ import statistics
 
 import answers
 import results
-from sets import DATA, RESULTS, ROOT, mean_and_spread, rows
+from sets import DATA, PRECISION, ROOT, SCORES, mean_and_spread, rows, updated
 from workers import HONE, run_measured, say
 
 FOLDER = ROOT / "build" / "bench" / "from_scratch"
-FILE = RESULTS / "from_scratch.json"
+FILE = SCORES / "from_scratch.json"
 PAD, END, BEAMS = 0, 1, 5
 MODEL = {
     "model_type": "marian",
@@ -205,6 +204,7 @@ def configuration(cell, folder, model, steps):
             "load_best_model_at_end": False,
             "seed": 1,
             "device": "cpu",
+            "precision": PRECISION,
             **({"max_steps": steps} if steps else {}),
         },
         "regularise": {"average": {"last": 10}},
@@ -296,7 +296,7 @@ def measure(cell, steps=None, folder=FOLDER):
     texts, seconds = written(folder)
     return {
         "key": cell.key(),
-        "date": datetime.date.today().isoformat(),
+        "machine": results.machine(),
         **told,
         "test_rows": len(tested),
         "predict_seconds": seconds,
@@ -325,9 +325,8 @@ def measure_all(names, steps=None):
             continue
         folder = FOLDER / "trial" if steps else FOLDER / cell.key()
         found = measure(cell, steps, folder)
-        kept = {**load(file), cell.name: found}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        with updated(file) as kept:
+            kept[cell.name] = found
         say(f"{cell.name}: {json.dumps(found)}")
 
 
@@ -344,38 +343,53 @@ def decoder_score(name):
     return mean_and_spread([100 * answers.value_of(run) for run in runs])
 
 
+def translation_row(cell, run):
+    scores = [run[who][score] for who in ("hone", "copy") for score in ("bleu", "chrf")]
+    told = f"{run['train_rows']:,}, {run['tokens'] / 1e6:.1f} million, {run['seconds'] / 60:.0f} on {run['machine']['cores']}"
+    return (
+        f"| {cell.name} | {' | '.join(f'{score:.1f}' for score in scores)} | {told} | {cell.note} |"
+    )
+
+
+def summarization_row(cell, run):
+    lead = f"{run['lead']['rougeL']:.1f} ({run['lead']['sentences']})"
+    told = f"{run['train_rows']:,}, {run['test_rows']:,} | {run['seconds'] / 60:.0f}"
+    return f"| {cell.name} | {run['hone']['rougeL']:.1f} | {lead} | {decoder_score(cell.name)} | {told} | {cell.note} |"
+
+
+TABLES = {
+    "translation": (
+        translation_row,
+        "`bench/from_scratch.py`: a tokenizer and a Marian model of 4 + 4 layers, 128 wide, learned from the training rows alone; the mean of the last ten checkpoints, beam 5, sacrebleu (BLEU 13a, cased). "
+        "The copy is the target of the training row whose source is nearest by character n-grams.",
+        "| set | BLEU | chrF | BLEU of the copy | chrF of the copy | training rows, tokens, minutes and cores | test |",
+    ),
+    "summarization": (
+        summarization_row,
+        "The same model; so few rows teach it next to nothing, which is what is shown. ROUGE-L (stemmed, the best over a row's references) on the test rows of `bench/answers.py`; LEAD has as many sentences as score best on them.",
+        "| set | from random weights | LEAD (sentences) | SmolLM2-135M fine-tuned | rows: train, test | minutes | |",
+    ),
+}
+
+
 def lines_of(found):
     """Tables for docs/results.md; none where nothing was measured."""
-    told = {
-        cell.name: found[cell.name] for cell in CELLS if is_measured(cell, found.get(cell.name, {}))
-    }
-    if not told:
-        return []
-    lines = [
-        "\n## From random weights: translation\n",
-        "`bench/from_scratch.py`: a tokenizer and a Marian model of 4 + 4 layers, 128 wide, learned from the training rows alone; the mean of the last ten checkpoints, beam 5, sacrebleu (BLEU 13a, cased).",
-        "The copy is the target of the training row whose source is nearest by character n-grams.\n",
-        "| set | BLEU | chrF | BLEU of the copy | chrF of the copy | training rows, tokens, minutes | test |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    notes = {cell.name: cell.note for cell in CELLS}
-    for name, run in told.items():
-        if "copy" in run:
-            scores = [run[who][score] for who in ("hone", "copy") for score in ("bleu", "chrf")]
-            lines.append(
-                f"| {name} | {' | '.join(f'{score:.1f}' for score in scores)} | {run['train_rows']:,}, {run['tokens'] / 1e6:.1f} million, {run['seconds'] / 60:.0f} | {notes[name]} |"
-            )
-    lines += [
-        "\n## From random weights: summarization\n",
-        "The same model; so few rows teach it next to nothing, which is what is shown. ROUGE-L (stemmed, the best over a row's references) on the test rows of `bench/answers.py`; LEAD has as many sentences as score best on them.\n",
-        "| set | from random weights | LEAD (sentences) | SmolLM2-135M fine-tuned | rows: train, test | minutes | |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, run in told.items():
-        if "lead" in run:
-            lines.append(
-                f"| {name} | {run['hone']['rougeL']:.1f} | {run['lead']['rougeL']:.1f} ({run['lead']['sentences']}) | {decoder_score(name)} | {run['train_rows']:,}, {run['test_rows']:,} | {run['seconds'] / 60:.0f} | {notes[name]} |"
-            )
+    lines = []
+    for goal, (row_of, told, head) in TABLES.items():
+        cells = [
+            (cell, found[cell.name])
+            for cell in CELLS
+            if cell.goal == goal and is_measured(cell, found.get(cell.name, {}))
+        ]
+        if cells:
+            machines = results.measured_on(run for _, run in cells)
+            lines += [
+                f"\n## From random weights: {goal}\n",
+                f"{told} Measured on {machines}.\n",
+                head,
+                "|---" * (head.count("|") - 1) + "|",
+                *(row_of(cell, run) for cell, run in cells),
+            ]
     return lines
 
 
