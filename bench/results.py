@@ -267,7 +267,8 @@ ENTRIES = [
         most=300,
         rows="cmrc2018",
         note="300 questions find their texts",
-        **THREE,
+        peer=True,
+        seeds=6,  # the spread of three is that of a few questions
     ),
     Entry(
         "xdailydialog_acts",
@@ -327,8 +328,14 @@ def cut(train, test, most, most_tested, steps):
     return drawn(train, most), drawn(test, most_tested)
 
 
+def has_texts(row):
+    """hone leaves a row with an empty text out, and names it; the peers would take it."""
+    return all(value.strip() for value in row.values() if isinstance(value, str))
+
+
 def rows_of(entry, steps):
-    return cut(*all_rows(entry), entry.most, min(entry.most, MOST_TEST_ROWS), steps)
+    parts = cut(*all_rows(entry), entry.most, min(entry.most, MOST_TEST_ROWS), steps)
+    return [list(filter(has_texts, part)) for part in parts]
 
 
 def machine():
