@@ -183,10 +183,22 @@ def test_neighbours_in_a_packed_batch_change_nothing(family, tmp_path):
         begin += len(one)
 
 
-def test_whispers_decoder_reads_given_states(tmp_path):
+def random_whisper():
     model, config = of("Whisper", WHISPER)
     torch.manual_seed(3)
-    network = model._from_config(config(), attn_implementation="eager").float().eval()
+    return model._from_config(config(), attn_implementation="eager").float().eval()
+
+
+def inputs_with_states(words, width):
+    inputs = inputs_of(samples(words, SOURCES), samples(words, TARGETS, 2))
+    return inputs | {"source.states": torch.randn(sum(SOURCES), width)}
+
+
+FROM_STATES = dict(name="encoder_outputs", source="source.states")  # of `reference`
+
+
+def test_whispers_decoder_reads_given_states(tmp_path):
+    network = random_whisper()
     network.save_pretrained(tmp_path / "model")
     assert_reads_states(network, tmp_path / "model", WORDS, tmp_path)
 
@@ -212,42 +224,31 @@ def test_trained_whispers_decoder_reads_given_states(trained_whisper, tmp_path):
 
 
 def assert_reads_states(network, folder, words, tmp_path, tolerance=1e-5):
-    inputs = inputs_of(samples(words, SOURCES), samples(words, TARGETS, 2))
-    rows = sum(SOURCES)
-    inputs["source.states"] = torch.randn(rows, network.config.d_model)
-    how = dict(name="encoder_outputs", source="source.states")
-    assert_equal_pass(network, folder, inputs, tmp_path, tolerance, **how)
+    inputs = inputs_with_states(words, network.config.d_model)
+    assert_equal_pass(network, folder, inputs, tmp_path, tolerance, **FROM_STATES)
 
 
 def test_ten_steps_from_given_states_equal_torch(tmp_path):
     """AdamW, its decay as Trainer has it, on one batch; what the decoder does not have stays as it is."""
-    model, config = of("Whisper", WHISPER)
-    torch.manual_seed(3)
-    network = model._from_config(config(), attn_implementation="eager").float().eval()
+    network = random_whisper()
     network.save_pretrained(tmp_path / "model")
-    inputs = inputs_of(samples(WORDS, SOURCES), samples(WORDS, TARGETS, 2))
-    inputs["source.states"] = torch.randn(sum(SOURCES), network.config.d_model)
+    inputs = inputs_with_states(WORDS, network.config.d_model)
     rates = torch.linspace(1e-3, 1e-4, 10)
     found = run_probe(tmp_path / "model", inputs | {"learning_rates": rates}, tmp_path)
-    trained = {n: p for n, p in network.named_parameters() if "weight." + n in found}
-    plain = {n: "bias" in n or "layer_norm" in n for n in trained}
-    groups = [
-        {"params": [p for n, p in trained.items() if plain[n] == is_plain], "weight_decay": decay}
-        for is_plain, decay in ((True, 0), (False, 0.1))
-    ]
-    optimizer, losses = torch.optim.AdamW(groups), []
+    optimizer, losses = torch.optim.AdamW(decay_groups(network, 0.1)), []
     for rate in rates.tolist():
         for group in optimizer.param_groups:
             group["lr"] = rate
         network.zero_grad()
-        losses.append(reference(network, inputs, "encoder_outputs", "source.states")[1])
+        losses.append(reference(network, inputs, **FROM_STATES)[1])
         optimizer.step()
     assert losses[-1] < losses[0]
     torch.testing.assert_close(
         found["loss"].double(), torch.tensor(losses).double(), rtol=1e-4, atol=0
     )
-    assert {n for n in dict(network.named_parameters()) if "model.decoder" in n} <= trained.keys()
-    for name, parameter in trained.items():
+    compared = {n: p for n, p in network.named_parameters() if "weight." + n in found}
+    assert {n for n in dict(network.named_parameters()) if "model.decoder" in n} <= compared.keys()
+    for name, parameter in compared.items():
         torch.testing.assert_close(
             found["weight." + name], parameter.detach(), rtol=1e-3, atol=1e-5, msg=name
         )
@@ -331,9 +332,7 @@ def best_pair(peer, states):
 @pytest.mark.skipif(not GENERATION_PROBE.exists(), reason=f"{GENERATION_PROBE} is not built")
 def test_whispers_decoder_writes_from_given_states(tmp_path):
     """Greedy; and by as many beams as there are words, which of two tokens pass none over."""
-    model, config = of("Whisper", WHISPER)
-    torch.manual_seed(3)
-    peer = model._from_config(config(), attn_implementation="eager").float().eval()
+    peer = random_whisper()
     with torch.no_grad():
         for parameter in peer.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

@@ -10,7 +10,6 @@
 #include <cmath>
 
 #include "base/log.h"
-#include "models/kernels/cross_entropy.h"
 #include "tasks/averages.h"
 #include "tasks/classify/aspect.h"
 #include "tasks/classify/gold.h"

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "data/text_bounds.h"
-#include "models/kernels/cross_entropy.h"
 #include "tasks/averages.h"
 #include "tasks/divergence.h"
 #include "tasks/fields.h"
