@@ -16,6 +16,7 @@
 #include "models/adapters/prefix.h"
 #include "models/adapters/soft_prompt.h"
 #include "models/config_fields.h"
+#include "models/layers/embedding.h"
 #include "models/layers/initialise.h"
 #include "models/layers/linear.h"
 #include "models/layers/recompute.h"
@@ -285,8 +286,11 @@ at::Tensor Backbone::through(const std::vector<at::Tensor>& parameters,
 void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
   const c10::AutoGradMode no_grad(false);
   const auto units = units_of_norms(*this);
+  const auto is_wanted = [&](const std::string& name) {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  };
   for (const auto& item : named_parameters()) {
-    if (!only.empty() && std::find(only.begin(), only.end(), item.key()) == only.end()) continue;
+    if (!is_wanted(item.key())) continue;
     if (config_.is_computed(item.key())) continue;
     const auto unit = units.find(item.value().unsafeGetTensorImpl());
     const bool is_of_family = config_.initial != nullptr;
@@ -300,8 +304,11 @@ void Backbone::initialise(uint64_t seed, const std::vector<std::string>& only) {
       item.value().fill_(item.key().ends_with("bias") ? 0.0 : 1.0);
     }
   }
-  for (const auto& module : modules()) {
-    auto* linear = module->as<LinearImpl>();
+  for (const auto& item : named_modules()) {
+    const auto* table = item.value()->as<EmbeddingImpl>();
+    if (table && table->padding() >= 0 && is_wanted(item.key() + ".weight"))
+      table->weight.select(0, table->padding()).zero_();  // as in the reference
+    auto* linear = item.value()->as<LinearImpl>();
     if (linear && linear->shadow().defined()) linear->refresh_shadow();
   }
 }

@@ -25,8 +25,10 @@ const BlockNames kBartNames{
 
 TokenEmbeddingsOptions read_embeddings(const Json& config, const Family& family, int64_t hidden) {
   const bool is_scaled = flag_field(config, "scale_embedding", false);
-  return {.words = count_field(config, "vocab_size", family.words),
+  const int64_t words = count_field(config, "vocab_size", family.words);
+  return {.words = words,
           .width = hidden,
+          .padding = padding_field(config, words, family.padding),
           .positions = count_field(config, "max_position_embeddings", family.positions) +
                        family.reserved_positions,
           .position_offset = family.reserved_positions,

@@ -15,6 +15,7 @@ struct Family {
   const char* architecture_stem = "Bart";
   int64_t words = 50265, hidden = 1024, layers = 12, heads = 16, intermediate = 4096;
   int64_t positions = 1024;
+  int64_t padding = 1;             // "pad_token_id" where it is absent
   int64_t reserved_positions = 0;  // rows of the table of positions before the first one's
   const char* activation = "gelu";
   double dropout = 0.1;

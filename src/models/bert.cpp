@@ -40,11 +40,13 @@ EncoderPlan read_plan(const Json& config, const Defaults& defaults) {
   refuse_variants(config);
   const double norm_eps = number_field(config, "layer_norm_eps", 1e-12),
                dropout = dropout_field(config, "hidden_dropout_prob", defaults.dropout);
-  const int64_t hidden = count_field(config, "hidden_size", defaults.hidden);
+  const int64_t hidden = count_field(config, "hidden_size", defaults.hidden),
+                words = count_field(config, "vocab_size", defaults.words);
   EncoderPlan plan;
   plan.embeddings = {
-      .words = count_field(config, "vocab_size", defaults.words),
+      .words = words,
       .width = hidden,
+      .padding = padding_field(config, words, defaults.padding),
       .positions = count_field(config, "max_position_embeddings", 512),
       .segments = count_field(config, "type_vocab_size", 2),
       .norm_eps = norm_eps,

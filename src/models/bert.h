@@ -15,6 +15,7 @@ struct Defaults {
   int64_t words = 30522, hidden = 768, heads = 12, intermediate = 3072;
   const char* activation = "gelu";
   double dropout = 0.1;
+  int64_t padding = 0;
 };
 EncoderPlan read_plan(const Json& config, const Defaults& defaults = {});
 // The head of pre-training as BERT has it, below `name`.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -38,6 +39,17 @@ int64_t count_field(const Json& config, const std::string& key, int64_t fallback
         key, least == 1 ? "a positive whole number" : fmt::format("a whole number from {}", least),
         *value);
   return value->get<int64_t>();
+}
+
+int64_t padding_field(const Json& config, int64_t words, std::optional<int64_t> fallback) {
+  std::optional<int64_t> id = fallback;
+  if (const auto found = config.find("pad_token_id"); found != config.end()) {
+    if (!found->is_null() && !found->is_number_integer())
+      throw defect("pad_token_id", "the number of a token", *found);
+    id = found->is_null() ? std::nullopt : std::optional(found->get<int64_t>());
+  }
+  if (!id) return -1;
+  return std::max<int64_t>(*id < 0 ? words + *id : *id, -1);
 }
 
 double number_field(const Json& config, const std::string& key, double fallback) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -25,6 +26,9 @@ class ConfigDefect : public Error {
 
 int64_t count_field(const Json& config, const std::string& key, int64_t fallback,
                     int64_t least = 1);  // an integer in [least, 2^31)
+// The row of a table of `words` that "pad_token_id" names, which below 0 counts from the end; -1
+// where it is null, or absent and there is no fallback.
+int64_t padding_field(const Json& config, int64_t words, std::optional<int64_t> fallback);
 double number_field(const Json& config, const std::string& key,
                     double fallback);  // finite, not negative
 double dropout_field(const Json& config, const std::string& key, double fallback);  // in [0, 1)

@@ -120,6 +120,7 @@ TokenEmbeddingsOptions read_embeddings(const Json& config, int64_t words, int64_
   TokenEmbeddingsOptions embeddings;
   embeddings.words = count_field(config, "vocab_size", words);
   embeddings.width = width;
+  embeddings.padding = padding_field(config, embeddings.words, 0);
   if (width != hidden) embeddings.projected = hidden;
   if (flag_field(config, "position_biased_input", true)) embeddings.positions = longest;
   embeddings.segments = count_field(config, "type_vocab_size", 0, 0);

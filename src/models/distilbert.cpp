@@ -21,10 +21,12 @@ const BlockNames kDistilBertNames{
 
 EncoderPlan read_plan(const Json& config) {
   const double dropout = dropout_field(config, "dropout", 0.1);
-  const int64_t hidden = count_field(config, "dim", 768);
+  const int64_t hidden = count_field(config, "dim", 768),
+                words = count_field(config, "vocab_size", 30522);
   EncoderPlan plan;
-  plan.embeddings = {.words = count_field(config, "vocab_size", 30522),
+  plan.embeddings = {.words = words,
                      .width = hidden,
+                     .padding = padding_field(config, words, 0),
                      .positions = count_field(config, "max_position_embeddings", 512),
                      .norm_eps = kNormEps,
                      .dropout = dropout};

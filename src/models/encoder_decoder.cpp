@@ -120,9 +120,9 @@ ActivationCounts EncoderDecoderPlan::activations() const {
 EncoderDecoderBackbone::EncoderDecoderBackbone(const ModelConfig& config,
                                                const EncoderDecoderPlan& plan)
     : Backbone(config) {
-  if (!plan.shared_words.empty())
-    shared_words_ = adopt(*this, plan.shared_words,
-                          Embedding(plan.decoder.embeddings.words, plan.decoder.embeddings.width));
+  if (const TokenEmbeddingsOptions& words = plan.decoder.embeddings; !plan.shared_words.empty())
+    shared_words_ =
+        adopt(*this, plan.shared_words, Embedding(words.words, words.width, words.padding));
   if (plan.has_encoder)
     encoder_ = std::make_unique<BlockStack>(*this, with_shared_words(plan.encoder, shared_words_));
   decoder_ = std::make_unique<BlockStack>(*this, with_shared_words(plan.decoder, shared_words_));

@@ -44,6 +44,7 @@ ModelConfig read_config(const Json& config) {
                              .heads = 8,
                              .key_value_heads = 4,
                              .head_dim = 256,
+                             .padding = 0,
                              .activation_key = "hidden_activation",
                              .activation = "gelu_pytorch_tanh",
                              .is_tied = true,

@@ -64,11 +64,13 @@ void refuse_listed_windows(const Json& config, const IsSliding& is_sliding, int6
 }  // namespace
 
 EncoderPlan read_plan(const Json& config, const Family& family) {
-  const int64_t hidden = count_field(config, "hidden_size", family.hidden);
+  const int64_t hidden = count_field(config, "hidden_size", family.hidden),
+                words = count_field(config, "vocab_size", family.words);
   const double norm_eps = number_field(config, "rms_norm_eps", family.norm_eps);
   EncoderPlan plan;
-  plan.embeddings = {.words = count_field(config, "vocab_size", family.words),
+  plan.embeddings = {.words = words,
                      .width = hidden,
+                     .padding = padding_field(config, words, family.padding),
                      .dropout = 0,
                      .names = {.words = "embed_tokens", .norm = ""}};
   plan.embeddings_name = "";

@@ -3,6 +3,9 @@
 // grouped heads with rotary positions, RMS norms before each part, a gated feed-forward.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "models/backbone.h"
 #include "models/config_fields.h"
 #include "models/encoder_backbone.h"
@@ -18,6 +21,7 @@ struct Family {
   int64_t words = 32000, hidden = 4096, intermediate = 11008, layers = 32, positions = 2048;
   int64_t heads = 32, key_value_heads = 0;  // 0: as many as query heads
   int64_t head_dim = 0;                     // 0: hidden / heads
+  std::optional<int64_t> padding = {};      // "pad_token_id" where it is absent
   double norm_eps = 1e-6;
   const char* activation_key = "hidden_act";
   const char* activation = "silu";

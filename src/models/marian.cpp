@@ -8,6 +8,7 @@ namespace hone::marian {
 ModelConfig read_config(const Json& config) {
   const bart::Family family{.architecture_stem = "Marian",
                             .words = 58101,
+                            .padding = 58100,
                             .has_embedding_norm = false,
                             .has_sinusoids = true,
                             .start = 58100,

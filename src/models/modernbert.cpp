@@ -62,14 +62,16 @@ void vary_layers(const Json& config, EncoderPlan& plan) {
 }
 
 EncoderPlan read_plan(const Json& config) {
-  const int64_t hidden = count_field(config, "hidden_size", 768);
+  const int64_t hidden = count_field(config, "hidden_size", 768),
+                words = count_field(config, "vocab_size", 50368);
   const double norm_eps = number_field(config, "norm_eps", 1e-5),
                attention_dropout = dropout_field(config, "attention_dropout", 0);
   const NormKind norm_kind =
       flag_field(config, "norm_bias", false) ? NormKind::kLayer : NormKind::kLayerWithoutBias;
   EncoderPlan plan;
-  plan.embeddings = {.words = count_field(config, "vocab_size", 50368),
+  plan.embeddings = {.words = words,
                      .width = hidden,
+                     .padding = padding_field(config, words, 50283),
                      .norm_eps = norm_eps,
                      .dropout = dropout_field(config, "embedding_dropout", 0),
                      .norm_kind = norm_kind,

@@ -8,12 +8,13 @@ namespace hone::mpnet {
 namespace {
 
 // Fixed in the reference, whatever config.json says.
-constexpr int64_t kReservedPositions = 2, kBuckets = 32, kFarthest = 128;
+constexpr int64_t kPadding = 1, kReservedPositions = 2, kBuckets = 32, kFarthest = 128;
 
 const AttentionNames kProducts{.query = "q", .key = "k", .value = "v", .out = "o"};
 
 EncoderPlan read_plan(const Json& config) {
   EncoderPlan plan = bert::read_plan(config, {.words = 30527});
+  plan.embeddings.padding = kPadding;
   plan.embeddings.position_offset = kReservedPositions;
   plan.embeddings.segments = 0;
   plan.block.names.attention = "attention.attn";

@@ -6,6 +6,7 @@ namespace hone::pegasus {
 
 ModelConfig read_config(const Json& config) {
   const bart::Family family{.architecture_stem = "Pegasus",
+                            .padding = 0,
                             .norm_first = true,
                             .has_embedding_norm = false,
                             .has_sinusoids = true,

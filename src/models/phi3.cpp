@@ -11,6 +11,7 @@ ModelConfig read_config(const Json& config) {
       .hidden = 3072,
       .intermediate = 8192,
       .positions = 4096,
+      .padding = 32000,
       .norm_eps = 1e-5,
       .has_span_head = false,
       .rotary = {.can_be_partial = true, .is_long_only = true, .trained = 4096}};

@@ -4,10 +4,15 @@
 #include "models/config_fields.h"
 
 namespace hone::roberta {
+namespace {
+
+constexpr int64_t kPadding = 1;
+
+}  // namespace
 
 ModelConfig read_config_of(const Json& config, const char* architecture_stem, int64_t words) {
-  EncoderPlan plan = bert::read_plan(config, {.words = words});
-  plan.embeddings.position_offset = count_field(config, "pad_token_id", 1, 0) + 1;
+  EncoderPlan plan = bert::read_plan(config, {.words = words, .padding = kPadding});
+  plan.embeddings.position_offset = count_field(config, "pad_token_id", kPadding, 0) + 1;
   plan.embeddings.ignores_segments = true;
   ModelConfig out = bert::described(config, plan);
   out.base_prefix = "roberta";

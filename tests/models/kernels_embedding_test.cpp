@@ -47,6 +47,27 @@ TEST(KernelsEmbedding, LooksUpAndSumsOnEveryInstructionSet) {
   });
 }
 
+TEST(KernelsEmbedding, TheRowOfPaddingGetsNoGradient) {
+  for (const int64_t padding : {-1, 0, 2, 3}) {
+    SCOPED_TRACE(padding);
+    const at::Tensor ids = random_ids(1500, 4, 2), gradient = normal({1500, 24}, 3);
+    for (const auto& known : {make_rows(), c10::intrusive_ptr<TableRows>()}) {
+      const at::Tensor table = make_table(4, 24);
+      at::Tensor expected = dense_gradient(table, ids, gradient);
+      if (padding >= 0) expected[padding].zero_();
+      const at::Tensor out = kernels::embedding(table, ids, known, padding);
+      EXPECT_TRUE(at::equal(out, table.index_select(0, ids)));
+      out.backward(gradient);
+      EXPECT_LT(error(table.grad(), expected), 1e-6);
+      if (!known) continue;
+      std::vector<int64_t> others = {0, 1, 2, 3};
+      std::erase(others, padding);
+      ASSERT_NE(known->touched(table.grad()), nullptr);
+      EXPECT_EQ(*known->touched(table.grad()), others);
+    }
+  }
+}
+
 TEST(KernelsEmbedding, MicroBatchesAddUpAndRowsAreRemembered) {
   const at::Tensor table = make_table(100, 24), ids = random_ids(40, 100, 2),
                    gradient = normal({40, 24}, 3);

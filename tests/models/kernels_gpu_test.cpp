@@ -317,6 +317,20 @@ TEST(KernelsGpu, AFrozenTableGetsNoGradient) {
   });
 }
 
+TEST(KernelsGpu, TheRowOfPaddingGetsNoGradient) {
+  on_every_card([](const CardToTest& card) {
+    const at::Tensor words = leaf(normal({3, 8}, 1), card.device),
+                     segments = leaf(normal({3, 8}, 2), card.device),
+                     ids = at::tensor({int64_t{1}, int64_t{2}, int64_t{1}}).to(card.device);
+    gpu::embedding_sum(card.on, {{words, ids, /*padding=*/1}, {segments, ids}}, 3, 1)
+        .sum()
+        .backward();
+    const auto of_rows = [](const at::Tensor& table) { return table.grad().select(1, 0).cpu(); };
+    EXPECT_TRUE(at::equal(of_rows(words), at::tensor({0.0f, 0.0f, 1.0f})));
+    EXPECT_TRUE(at::equal(of_rows(segments), at::tensor({0.0f, 2.0f, 1.0f})));
+  });
+}
+
 TEST(KernelsGpu, AnEmptyBatchHasNoRowsAndGivesNoGradient) {
   on_every_card([](const CardToTest& card) {
     const at::Tensor table = leaf(normal({4, 8}, 1), card.device),

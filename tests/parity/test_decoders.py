@@ -14,7 +14,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from test_models import PROBE, make_inputs, packed, run_probe, samples
+from test_models import PROBE, make_inputs, packed, run_probe, samples, with_padding
 from test_tasks import SHARED, ask, distances
 from test_training import optimizer_and_schedule, run_probe as run_training
 
@@ -215,6 +215,17 @@ def test_next_tokens_equal_transformers(family, tmp_path):
     model = random_model(family)
     model.save_pretrained(tmp_path / "model")
     assert_equal_next_tokens(model, tmp_path / "model", samples(WORDS), tmp_path)
+
+
+@pytest.mark.parametrize("padding", [5, -1])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_lookup_trains_the_row_of_padding(family, padding, tmp_path):
+    """A text may have it, as the end of a turn in SmolLM2; GPT-2 alone trains it."""
+    model = random_model(family, pad_token_id=padding, tie_word_embeddings=False)
+    model.save_pretrained(tmp_path / "model")
+    ids = with_padding(samples(WORDS), padding % WORDS)
+    assert_equal_next_tokens(model, tmp_path / "model", ids, tmp_path)
+    assert model.get_input_embeddings().weight.grad[padding].any() == ("gpt2" in family)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

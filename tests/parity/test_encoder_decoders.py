@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from test_decoders import assert_near, trained, write_tokenizer
 from test_generation import PROBE as GENERATION_PROBE
 from test_generation import Probe, answered
-from test_models import PROBE, packed, run_probe, samples
+from test_models import PROBE, packed, run_probe, samples, with_padding
 from test_tasks import SHARED
 from test_training import decay_groups
 from test_training import run_probe as run_training
@@ -169,6 +169,19 @@ def test_logits_and_gradients_equal_transformers(family, tmp_path):
     model.save_pretrained(tmp_path / "model")
     tolerance = TOLERANCES.get(family, 1e-5)
     assert_equal_pass(model, tmp_path / "model", inputs_of(*pairs(family)), tmp_path, tolerance)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_lookup_trains_the_row_of_padding(family, tmp_path):
+    """A text may have it, as the first token of what Marian and Pegasus write; T5 trains it."""
+    model = random_model(family)
+    model.save_pretrained(tmp_path / "model")
+    ids = [with_padding(side, TOKENS["pad_token_id"]) for side in pairs(family)]
+    tolerance = TOLERANCES.get(family, 1e-5)
+    assert_equal_pass(model, tmp_path / "model", inputs_of(*ids), tmp_path, tolerance)
+    for side in (model.get_encoder(), model.get_decoder()):
+        row = side.get_input_embeddings().padding_idx
+        assert row == (None if "t5" in family else TOKENS["pad_token_id"])
 
 
 @pytest.mark.parametrize("family", ["t5_gated", "marian_separate", "mbart"])

@@ -177,6 +177,9 @@ FAMILIES = {
 }
 
 
+RESERVED_POSITIONS = dict.fromkeys(
+    ("camembert", "roberta", "xlm-roberta"), lambda config: config.pad_token_id + 1
+) | {"mpnet": lambda config: 2}
 WITH_SEGMENTS = ("albert", "bert", "deberta", "deberta-v2", "electra", "ernie")
 
 
@@ -236,6 +239,10 @@ def reference(model, inputs, with_pooler):
         arguments = {"input_ids": inputs["ids"][None, begin:end]}
         if model.config.model_type in WITH_SEGMENTS:
             arguments["token_type_ids"] = inputs["segments"][None, begin:end]
+        reserved = RESERVED_POSITIONS.get(model.config.model_type)
+        if reserved:  # else they are counted without the ids of padding
+            places = inputs["positions"][None, begin:end]
+            arguments["position_ids"] = places + reserved(model.config)
         output = model(**arguments, output_hidden_states=True)
         states.append([state[0].detach() for state in output.hidden_states[1:]])
         loss = (output.last_hidden_state[0] * inputs["upstream"][begin:end]).sum()
@@ -294,6 +301,21 @@ def test_random_model_equals_transformers(family, tmp_path):
     model = random_model(family)
     model.save_pretrained(tmp_path / "model")
     assert_equal_pass(model, tmp_path / "model", samples(120), tmp_path)
+
+
+def with_padding(ids, padding):
+    """Every third token is the one that fills batches up."""
+    return [torch.where(torch.arange(len(one)) % 3 == 0, padding, one) for one in ids]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_lookup_trains_the_row_of_padding(family, tmp_path):
+    """A text may have it: in multilingual-e5-small it is <s>, which begins each."""
+    model = random_model(family)
+    model.save_pretrained(tmp_path / "model")
+    padding = model.get_input_embeddings().padding_idx
+    assert_equal_pass(model, tmp_path / "model", with_padding(samples(120), padding), tmp_path)
+    assert not model.get_input_embeddings().weight.grad[padding].any()
 
 
 def test_far_distances_are_in_transformers_buckets(tmp_path):

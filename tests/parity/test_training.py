@@ -82,6 +82,7 @@ def test_schedule_equals_get_scheduler(kind, warmup, total):
 
 TINY = {
     "bert": (transformers.BertConfig, transformers.BertModel),
+    "bert-pads-with-cls": (transformers.BertConfig, transformers.BertModel),
     "albert": (transformers.AlbertConfig, transformers.AlbertModel),
     "deberta": (transformers.DebertaConfig, transformers.DebertaModel),
     "deberta-v3": (transformers.DebertaV2Config, transformers.DebertaV2Model),
@@ -90,6 +91,7 @@ TINY = {
 BERT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 NO_DROPOUT = {
     "bert": BERT_DROPOUT,
+    "bert-pads-with-cls": BERT_DROPOUT | {"pad_token_id": 2},  # as multilingual-e5-small
     "albert": BERT_DROPOUT | {"classifier_dropout_prob": 0.0, "embedding_size": 16},
     "deberta": BERT_DROPOUT | {"relative_attention": True, "pos_att_type": "c2p|p2c"},
     "deberta-v3": BERT_DROPOUT

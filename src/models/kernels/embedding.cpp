@@ -34,9 +34,9 @@ struct Piece {
 struct SortedIds {
   std::vector<int64_t> positions;  // by (id, position)
   std::vector<Piece> pieces;
-  std::vector<int64_t> rows;  // distinct ids, ascending
+  std::vector<int64_t> rows;  // distinct ids but that of padding, ascending
 
-  explicit SortedIds(const at::Tensor& ids) : positions(static_cast<size_t>(ids.numel())) {
+  SortedIds(const at::Tensor& ids, int64_t padding) : positions(static_cast<size_t>(ids.numel())) {
     const int64_t* id = ids.const_data_ptr<int64_t>();
     std::iota(positions.begin(), positions.end(), 0);
     std::sort(positions.begin(), positions.end(),
@@ -45,6 +45,7 @@ struct SortedIds {
     for (int64_t begin = 0, end = 0; begin < count; begin = end) {
       const int64_t row = id[positions[begin]];
       while (end < count && id[positions[end]] == row) ++end;
+      if (row == padding) continue;
       rows.push_back(row);
       for (int64_t from = begin; from < end; from += kPiece)
         pieces.push_back({row, from, std::min(end, from + kPiece), end - begin <= kPiece});
@@ -78,9 +79,10 @@ void add_rows(const SortedIds& sorted, const at::Tensor& grad, const at::Tensor&
 
 struct Embedding : torch::autograd::Function<Embedding> {
   static Variable forward(AutogradContext* context, const Variable& table, const at::Tensor& ids,
-                          const c10::intrusive_ptr<TableRows>& rows) {
+                          const c10::intrusive_ptr<TableRows>& rows, int64_t padding) {
     context->save_for_backward({table});
     context->saved_data["ids"] = ids;
+    context->saved_data["padding"] = padding;
     if (rows) context->saved_data["rows"] = c10::IValue::make_capsule(rows);
     return at::index_select(table, 0, ids);
   }
@@ -88,15 +90,16 @@ struct Embedding : torch::autograd::Function<Embedding> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const at::Tensor table = context->get_saved_variables()[0],
                      ids = context->saved_data["ids"].toTensor(), grad = gradients[0].contiguous();
+    const int64_t padding = context->saved_data["padding"].toInt();
     if (const auto rows = context->saved_data.find("rows");
         rows != context->saved_data.end() && can_accumulate(table)) {
       c10::static_intrusive_pointer_cast<TableRows>(rows->second.toCapsule())
-          ->accumulate(table, ids, grad);
-      return {Variable(), Variable(), Variable()};
+          ->accumulate(table, ids, grad, padding);
+      return {Variable(), Variable(), Variable(), Variable()};
     }
     at::Tensor dense = at::zeros_like(table, table.options().requires_grad(false));
-    add_rows(SortedIds(ids), grad, dense);
-    return {dense, Variable(), Variable()};
+    add_rows(SortedIds(ids, padding), grad, dense);
+    return {dense, Variable(), Variable(), Variable()};
   }
 };
 
@@ -110,8 +113,9 @@ void TableRows::look_up(const at::Tensor& ids) const {
   if (prepare_) prepare_(ids.const_data_ptr<int64_t>(), ids.numel());
 }
 
-void TableRows::accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad) {
-  const SortedIds sorted(ids);
+void TableRows::accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad,
+                           int64_t padding) {
+  const SortedIds sorted(ids, padding);
   if (!table.grad().defined()) begin_gradient(table);
   add_rows(sorted, grad, table.grad());
   if (!owns(table.grad())) return;
@@ -149,15 +153,15 @@ void TableRows::clear() {
 }
 
 at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
-                     const c10::intrusive_ptr<TableRows>& rows) {
+                     const c10::intrusive_ptr<TableRows>& rows, int64_t padding) {
   TORCH_CHECK(table.dim() == 2 && ids.dim() == 1,
               "[embedding] expected table [V, H] and ids [N], received ", table.sizes(), " and ",
               ids.sizes());
   if (!table.is_cpu() || table.scalar_type() != at::kFloat || !table.is_contiguous())
-    return at::embedding(table, ids);
+    return at::embedding(table, ids, padding);
   const at::Tensor plain = ids.to(at::kLong).contiguous();
   if (rows) rows->look_up(plain);
-  return Embedding::apply(table, plain, rows);
+  return Embedding::apply(table, plain, rows, padding);
 }
 
 bool has_embedding_sum(const std::vector<LookedUp>& tables) {

@@ -25,8 +25,9 @@ class TableRows : public torch::CustomClassHolder {
 
   // ---- for kernels::embedding
   void look_up(const at::Tensor& ids) const;
-  // Adds the rows of grad [N, H] to table.grad() in place.
-  void accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad);
+  // Adds the rows of grad [N, H] to table.grad() in place, but those of id `padding`.
+  void accumulate(const at::Tensor& table, const at::Tensor& ids, const at::Tensor& grad,
+                  int64_t padding);
 
  private:
   bool owns(const at::Tensor& gradient) const {
@@ -50,12 +51,15 @@ class TableRows : public torch::CustomClassHolder {
 // a gradient that is set to undefined afterwards is reused by the next backward, which clears those
 // rows only. Any other use (no `rows`, autograd::grad, a table that is itself computed) gets an
 // ordinary dense gradient.
+//
+// `padding` is a row that gets no gradient (-1: none), as padding_idx of torch.nn.Embedding.
 at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids,
-                     const c10::intrusive_ptr<TableRows>& rows = {});
+                     const c10::intrusive_ptr<TableRows>& rows = {}, int64_t padding = -1);
 
 // A table [V, H] fp32 and the ids [N] int64 of rows of it; ids undefined: row 0, N times.
 struct LookedUp {
   at::Tensor values, ids;
+  int64_t padding = -1;  // a row that gets no gradient; -1: none
 };
 
 // Whether the sum of these is one operation: on a GPU, up to four tables of an even width.

@@ -50,22 +50,24 @@ at::Tensor shifted(const at::Tensor& words, const at::Tensor& shift) {
 
 }  // namespace
 
-EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width) {
+EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t width, int64_t padding)
+    : padding_(padding < rows ? padding : -1) {
   weight = register_parameter("weight", lazy_zeros({rows, width}));
 }
 
 at::Tensor EmbeddingImpl::forward(const at::Tensor& ids, const char* what) {
   check_ids(ids, weight.size(0), what);
-  return kernels::embedding(weight, ids, rows);
+  return kernels::embedding(weight, ids, rows, padding_);
 }
 
 TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
     : options_(options) {
-  const auto table = [&](const std::string& name, int64_t rows) -> Embedding {
+  const auto table = [&](const std::string& name, int64_t rows, int64_t padding = -1) -> Embedding {
     if (rows == 0) return nullptr;
-    return register_module(name, Embedding(rows, options.width));
+    return register_module(name, Embedding(rows, options.width, padding));
   };
-  words_ = options.shared ? options.shared : table(options.names.words, options.words);
+  words_ =
+      options.shared ? options.shared : table(options.names.words, options.words, options.padding);
   positions_ = table(options.names.positions, options.positions);
   if (options.has_sinusoids) {
     positions_->weight.set_requires_grad(false);
@@ -83,7 +85,7 @@ TokenEmbeddingsImpl::TokenEmbeddingsImpl(const TokenEmbeddingsOptions& options)
 }
 
 std::vector<kernels::LookedUp> TokenEmbeddingsImpl::tables_of(const Packed& tokens) const {
-  std::vector<kernels::LookedUp> tables = {{words_->weight, tokens.ids}};
+  std::vector<kernels::LookedUp> tables = {{words_->weight, tokens.ids, words_->padding()}};
   const bool is_offset = options_.position_offset != 0;
   if (positions_)
     tables.push_back({positions_->weight,

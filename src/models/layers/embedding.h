@@ -17,15 +17,21 @@ namespace hone {
 
 class EmbeddingImpl : public torch::nn::Module {
  public:
-  EmbeddingImpl(int64_t rows, int64_t width);
+  // `padding`: a row that no lookup trains; below 0 or after the last: none.
+  EmbeddingImpl(int64_t rows, int64_t width, int64_t padding = -1);
 
   // ids [N] int64 -> [N, width] fp32. An id outside of the table is an Error(kData) that calls it
   // `what` ("token id").
   at::Tensor forward(const at::Tensor& ids, const char* what);
 
+  int64_t padding() const { return padding_; }  // -1: none
+
   at::Tensor weight;  // [rows, width] fp32
   // Which of its rows have a gradient, and what an optimizer has them wait for.
   const c10::intrusive_ptr<kernels::TableRows> rows = c10::make_intrusive<kernels::TableRows>();
+
+ private:
+  int64_t padding_;
 };
 TORCH_MODULE(Embedding);
 
@@ -36,7 +42,11 @@ struct EmbeddingNames {  // norm "": none
 };
 
 struct TokenEmbeddingsOptions {
-  int64_t words = 0, width = 0;         // rows and columns of the word table
+  int64_t words = 0, width = 0;  // rows and columns of the word table
+  // The row of words that fills batches up in the reference, where no lookup trains it; -1: none.
+  // A text may have it: <s> in models whose config.json calls it "pad_token_id", a decoder's first
+  // token, the end of a turn.
+  int64_t padding = -1;
   int64_t positions = 0, segments = 0;  // rows of the other tables; 0: no such table
   int64_t tasks = 0;  // rows of ERNIE's table of pre-training tasks, whose row 0 all tokens get
   int64_t position_offset = 0;  // RoBERTa: position p is row padding_idx + 1 + p

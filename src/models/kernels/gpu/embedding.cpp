@@ -76,6 +76,7 @@ variable_list gradients_of(const Launcher& on, const variable_list& values,
 // Apart from what autograd takes for inputs.
 struct Ids {
   variable_list of_tables;
+  std::vector<int64_t> padding;  // of each table
 };
 
 struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
@@ -84,6 +85,7 @@ struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
     context->save_for_backward(values.vec());
     for (size_t i = 0; i < ids.of_tables.size(); ++i)
       context->saved_data["ids" + std::to_string(i)] = ids.of_tables[i];
+    context->saved_data["padding"] = ids.padding;
     context->saved_data["scale"] = scale;
     context->saved_data["on"] = reinterpret_cast<int64_t>(on);
     const int64_t width = values[0].size(1);
@@ -110,7 +112,11 @@ struct GpuEmbeddingSum : torch::autograd::Function<GpuEmbeddingSum> {
     const double scale = places.front() == 0 ? data["scale"].toDouble() : 1;
     const auto* on = reinterpret_cast<const Launcher*>(data["on"].toInt());
     const variable_list found = gradients_of(*on, values, ids, scale, dense(gradients[0]));
-    for (size_t i = 0; i < places.size(); ++i) result[places[i]] = found[i];
+    const std::vector<int64_t> padding = data["padding"].toIntVector();
+    for (size_t i = 0; i < places.size(); ++i) {
+      result[places[i]] = found[i];
+      if (const int64_t row = padding[places[i]]; row >= 0) found[i].select(0, row).zero_();
+    }
     return result;
   }
 };
@@ -124,6 +130,7 @@ at::Tensor embedding_sum(const Launcher& on, const std::vector<LookedUp>& tables
   for (const LookedUp& table : tables) {
     values.push_back(dense(table.values));
     ids.of_tables.push_back(table.ids.defined() ? table.ids.to(at::kLong).contiguous() : table.ids);
+    ids.padding.push_back(table.padding);
   }
   return GpuEmbeddingSum::apply(at::TensorList(values), &on, ids, tokens, scale);
 }
