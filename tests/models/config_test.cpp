@@ -85,6 +85,8 @@ TEST(ModelConfig, NamesTheLineOfADefect) {
               HasSubstr("should be a positive whole number"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_dropout_prob": 1})"),
               HasSubstr("\"hidden_dropout_prob\" should be a probability below 1, not 1."));
+  EXPECT_THAT(error_loading(R"({"model_type": "bert", "pad_token_id": "[PAD]"})"),
+              HasSubstr("config.json:1: \"pad_token_id\" should be the number of a token"));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "hidden_act": "gelo"})"),
               HasSubstr("config.json:1: \"hidden_act\": "));
   EXPECT_THAT(error_loading(R"({"model_type": "bert", "is_decoder": true})"),

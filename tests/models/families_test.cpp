@@ -131,6 +131,29 @@ INSTANTIATE_TEST_SUITE_P(Models, EveryFamily,
                            return name;
                          });
 
+// Rows of zeros in the table of words of a fresh network.
+std::vector<int64_t> empty_rows(const std::string& model_type, const Json& padding) {
+  const at::Tensor words = words_of(*tiny(model_type, {{"pad_token_id", padding}}));
+  std::vector<int64_t> rows;
+  for (int64_t row = 0; row < words.size(0); ++row) {
+    if (words[row].eq(0).all().item<bool>()) rows.push_back(row);
+  }
+  return rows;
+}
+
+TEST_P(EveryFamily, BeginsWithAnEmptyRowForPadding) {
+  std::vector<int64_t> expected = {5};
+  if (GetParam() == std::string("gpt2")) expected = {};
+  if (GetParam() == std::string("mpnet")) expected = {1};
+  EXPECT_EQ(empty_rows(GetParam(), 5), expected);
+}
+
+TEST(RowOfPadding, CountsFromTheEndBelowZeroAndMayBeNone) {
+  EXPECT_EQ(empty_rows("bert", -1), std::vector<int64_t>{49});
+  for (const Json& none : {Json(), Json(50), Json(-51), Json(uint64_t{1} << 63)})
+    EXPECT_EQ(empty_rows("bert", none), std::vector<int64_t>()) << none;
+}
+
 TEST_P(EveryFamily, NeighboursInAPackedBatchChangeNothing) {
   for (const bool training : {false, true}) {
     const auto model = tiny(GetParam());
