@@ -54,12 +54,13 @@ TEST_P(MergedEncoderDecoder, AnswersAsWithTheAdapterBesideIt) {
   const auto adapted = adapted_model(folder / "base", GetParam());
   uint64_t seed = 0;
   for (const auto& [name, value] : adapted->network().trained_weights())
-    fill_normal(value, 0.3, ++seed);  // as if they had been trained
+    fill_normal(value, 0.1, ++seed);  // as if trained; more makes a network that enlarges rounding
   adapted->save(folder / "adapter");
   ASSERT_TRUE(is_adapter_folder(folder / "adapter"));
   const MergeProof proof = merge_adapter(folder / "adapter", folder / "merged");
   EXPECT_EQ(proof.of, "logits");
   EXPECT_GT(proof.largest_difference, 0);
+  EXPECT_LT(proof.largest_difference, 1e-4);
   const auto merged = Pipeline::load(folder / "merged");
   EXPECT_FALSE(merged->adapted());
   const std::vector<Record> rows = {{{{"source", "word1 word2 word9"}}, nullptr},
