@@ -3,12 +3,15 @@
 import collections
 import math
 import re
-import string
 import time
 
+import nltk
 import sets
 import torch
 import transformers as t
+
+
+CMRC_MARKS = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 
 
 class Samples:
@@ -301,19 +304,13 @@ def best_answer(context, found, longest, n_best=20):
 
 
 def cmrc_units(text):
-    """cmrc2018_evaluate.py: characters of Chinese, words of the rest, no punctuation."""
-    out, word = [], ""
-    for c in text.lower().strip():
-        is_other = c in string.punctuation or c in "，。：？！“”；’《》……·、「」（）－～『』"
-        if is_other or c.isspace() or "\u4e00" <= c <= "\u9fa5":
-            if word:
-                out.append(word)
-            word = ""
-            if "\u4e00" <= c <= "\u9fa5":
-                out.append(c)
-        else:
-            word += c
-    return out + ([word] if word else [])
+    """cmrc2018_evaluate.py: characters of Chinese, NLTK's words of the rest; some marks do not count."""
+    bare = "".join(c for c in text.lower().strip() if c not in CMRC_MARKS)
+    units = []
+    for i, part in enumerate(re.split("([\u4e00-\u9fa5])", bare)):
+        is_chinese = i % 2 == 1
+        units += [part] if is_chinese else nltk.word_tokenize(part, preserve_line=True)
+    return units
 
 
 def common_run(a, b):
