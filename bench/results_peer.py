@@ -10,7 +10,6 @@ import sets
 import torch
 import transformers as t
 
-
 CMRC_MARKS = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 
 

@@ -12,9 +12,9 @@ import random
 import re
 import string
 import subprocess
+import sys
 import warnings
 
-import nltk
 import numpy as np
 import pytest
 import scipy.stats
@@ -24,6 +24,9 @@ import sklearn.metrics
 from sklearn.preprocessing import MultiLabelBinarizer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+from results_peer import CMRC_MARKS, cmrc_units, common_run  # noqa: E402
+
 PROBE = ROOT / os.environ.get("HONE_BUILD", "build/release") / "task_probe"
 
 pytestmark = [
@@ -366,45 +369,14 @@ def squad_rule(said, golds):
     return best
 
 
-CMRC_MARKS = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
-
-
-def cmrc_segments(text):
-    """cmrc2018_evaluate.py: Chinese characters, and NLTK's words of what is between them."""
-    segments, between = [], ""
-    for c in str(text).lower().strip() + "\u4e00":
-        if c in CMRC_MARKS:
-            continue
-        if "\u4e00" <= c <= "\u9fa5":
-            if between:
-                segments += nltk.word_tokenize(between, preserve_line=True)
-            segments.append(c)
-            between = ""
-        else:
-            between += c
-    return segments[:-1]
-
-
-def longest_shared(a, b):
-    return max(
-        (
-            n
-            for n in range(1, min(len(a), len(b)) + 1)
-            for i in range(len(a) - n + 1)
-            if any(a[i : i + n] == b[j : j + n] for j in range(len(b) - n + 1))
-        ),
-        default=0,
-    )
-
-
 def cmrc_rule(said, golds):
     def bare(text):
         return [c for c in text.lower().strip() if c not in CMRC_MARKS]
 
     best = [0, 0]
     for gold in golds:
-        a, b = cmrc_segments(gold), cmrc_segments(said)
-        shared = longest_shared(a, b)
+        a, b = cmrc_units(gold), cmrc_units(said)
+        shared = common_run(a, b)
         f1 = 2 * shared / (len(a) + len(b)) if shared else 0
         best = [max(best[0], float(bare(gold) == bare(said))), max(best[1], f1)]
     return best
