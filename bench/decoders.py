@@ -37,7 +37,12 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "67108864",
 }
-BEST = {"precision": "bf16", "attention": "sdpa", "packing": True, "environment": KEEP_MEMORY}
+BEST = {
+    "precision": sets.PRECISION,
+    "attention": "sdpa",
+    "packing": True,
+    "environment": KEEP_MEMORY,
+}
 CANDIDATES = {
     "best": {},
     "fp32": {"precision": "fp32"},

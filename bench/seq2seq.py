@@ -23,14 +23,14 @@ import subprocess
 
 import from_scratch
 from generation import HoneWorker
-from sets import DATA, RESULTS, ROOT
+from sets import DATA, PRECISION, RESULTS, ROOT
 from workers import HONE, PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
 
 FOLDER = ROOT / "build" / "bench" / "seq2seq"
 SET = DATA / "translation" / "multi30k_en_de"
 TRANSLATOR = "multi30k-en-de"
 SKIPPED, COMPARED_STEPS, COMPARED_ROWS, TOLERANCE = 3, 4, 16, 1e-3
-BEST = {"precision": "bf16", "attention": "sdpa", "group_by_length": True}
+BEST = {"precision": PRECISION, "attention": "sdpa", "group_by_length": True}
 CANDIDATES = {
     "best": {},
     "fp32": {"precision": "fp32"},
