@@ -22,8 +22,9 @@ import statistics
 import subprocess
 
 import from_scratch
+import results
 from generation import HoneWorker
-from sets import DATA, PRECISION, RESULTS, ROOT
+from sets import DATA, PRECISION, RESULTS, ROOT, updated
 from workers import HONE, PEER_PYTHON, PeerWorker, hone_train, rate, ratios, say, worst_of_losses
 
 FOLDER = ROOT / "build" / "bench" / "seq2seq"
@@ -283,10 +284,8 @@ def kept():
 
 
 def keep(name, result):
-    file, results = FILE, kept()
-    results[name] = result
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=1) + "\n")
+    with updated(FILE) as found:
+        found[name] = {"machine": results.machine(), **result}
 
 
 def training_row(cell, found):
@@ -303,7 +302,7 @@ def training_row(cell, found):
 def writing_rows(found):
     """A row for each batch and width of beams and program."""
     for name, programs in found.items():
-        if name == "peak_bytes":
+        if name in ("machine", "peak_bytes"):
             continue
         for program, run in programs.items():
             faster = "" if program.startswith("hone") else f"{run['hone_is_faster']:.2f}"
@@ -313,15 +312,15 @@ def writing_rows(found):
             )
 
 
-def lines_of(results):
+def lines_of(every):
     """Tables for docs/results.md; none where nothing was measured."""
-    trained = {cell: results[cell] for cell in CELLS if cell in results}
-    written = {name: found for name, found in results.items() if name.startswith("write ")}
+    trained = {cell: every[cell] for cell in CELLS if cell in every}
+    written = {name: found for name, found in every.items() if name.startswith("write ")}
     if not trained and not written:
         return []
     lines = [
         "\n## Encoder-decoders beside other programs\n",
-        "Measured by `bench/seq2seq.py`, in turn.",
+        f"Measured by `bench/seq2seq.py`, in turn, on {results.measured_on(every.values())}.",
     ]
     if trained:
         lines += [
