@@ -73,7 +73,7 @@ CELLS = [
     Cell("multi30k-en-de", note="test_2016_flickr"),
     Cell("multi30k-de-en", note="test_2016_flickr"),
     Cell(
-        "tatoeba-zh-en", warmup=1000, batch=4096, analyzer="char",
+        "tatoeba-zh-en", epochs=40, warmup=1000, batch=4096, analyzer="char",
         note="1,000 Chinese sentences drawn once, with all their translations",
     ),
     Cell(
