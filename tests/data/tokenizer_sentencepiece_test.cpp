@@ -55,6 +55,23 @@ TEST(SentencePiece, GetsTheIdsAndSpecialTokensOfItsClass) {
   EXPECT_EQ(Tokenizer::load(folder.path())->vocab_size(), 113);
 }
 
+// Where tokenizer_config.json names no class, config.json may; else the kind of the model tells.
+TEST(SentencePiece, FindsItsClassInTheModelsFile) {
+  const TemporaryFolder folder;
+  folder.write("spiece.model", small_model(1));
+  folder.write("tokenizer_config.json", R"({"tokenizer_class": null})");
+  folder.write("config.json", R"({"model_type": "mt5", "tokenizer_class": "T5Tokenizer"})");
+  EXPECT_EQ(tokens(folder, "ab"), "\u2581ab </s>");
+  folder.write("config.json", R"({"model_type": "mt5", "tokenizer_class": null})");
+  EXPECT_EQ(tokens(folder, "ab"), "\u2581ab </s>");
+  folder.write("config.json", R"({"tokenizer_class": "SomeTokenizer"})");
+  EXPECT_THAT(error_of([&] { tokens(folder, "ab"); }), HasSubstr("\"SomeTokenizer\" is not known"));
+  testing::internal::CaptureStderr();
+  folder.write("config.json", R"({"model_type": "some"})");
+  EXPECT_EQ(tokens(folder, "ab"), "\u2581ab");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("nothing is put there"));
+}
+
 TEST(SentencePiece, ReadsWhatItsClassDoesToTexts) {
   const TemporaryFolder folder;
   const std::string more = piece("[CLS]", 0, 3) + piece("[SEP]", 0, 3);

@@ -159,6 +159,18 @@ TEST(TrainTokenizer, SavesWhatItCanRead) {
   }
 }
 
+TEST(TrainTokenizer, AUnigramTokenizerGetsAnUnknownTokenWhereNoneIsNamed) {
+  const TemporaryFolder folder;
+  const std::string data = folder.write("t.txt", "the cat sat on the mat\n");
+  train(folder, data, {"algorithm=unigram", "vocab_size=30", "special_tokens=['<s>','</s>']"});
+  const auto tokenizer = Tokenizer::load(folder.path() + "/out");
+  EXPECT_EQ(tokenizer->id("<unk>"), 0);
+  const Sequence sequence = tokenizer->post_process(tokenizer->encode("cat?"));
+  EXPECT_EQ(tokenizer->token(sequence.ids.front()), "<s>");
+  EXPECT_EQ(tokenizer->token(*(sequence.ids.end() - 2)), "<unk>");
+  EXPECT_EQ(tokenizer->token(sequence.ids.back()), "</s>");
+}
+
 using Roles = std::map<std::string, std::string>;
 
 // What a file says of the special tokens.

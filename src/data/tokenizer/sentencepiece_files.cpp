@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <set>
 #include <unordered_set>
 #include <utility>
 
@@ -313,6 +314,7 @@ constexpr FormOf kForms[] = {
     {"MBartTokenizer", "mbart", mbart_form},
     {"MBart50Tokenizer", "mbart50", mbart50_form},
     {"T5Tokenizer", "t5", t5_form},
+    {"T5Tokenizer", "mt5", t5_form},
     {"LlamaTokenizer", "llama", llama_form},
     {"PreTrainedTokenizer", "", plain_form},
 };
@@ -324,22 +326,32 @@ std::string model_type_of(const fs::path& folder) {
   return JsonNode(config, file.string()).text_or("model_type", "");
 }
 
+Form form_of_model(const Source& source, const fs::path& folder) {
+  const std::string model_type = model_type_of(folder);
+  for (const FormOf& form : kForms) {
+    if (model_type == form.model_type) return form.make(source);
+  }
+  log_warn(
+      "{}: no \"tokenizer_class\", and \"model_type\": \"{}\" does not say what stands around a "
+      "text: nothing is put there. Name the class in tokenizer_config.json",
+      folder.string(), model_type);
+  return plain_form(source);
+}
+
 Form make_form(const Source& source, const fs::path& folder) {
   std::string name = source.config.text_or("tokenizer_class", "");
+  if (name.empty()) return form_of_model(source, folder);
   if (name.ends_with("Fast")) name.resize(name.size() - 4);
-  const std::string model_type = name.empty() ? model_type_of(folder) : "";
-  std::string known;
+  std::set<std::string> known;
   for (const FormOf& form : kForms) {
-    if (name.empty() ? model_type == form.model_type : name == form.tokenizer_class)
-      return form.make(source);
-    known += (known.empty() ? "" : ", ") + std::string(form.tokenizer_class);
+    if (name == form.tokenizer_class) return form.make(source);
+    known.insert(form.tokenizer_class);
   }
-  if (name.empty()) return plain_form(source);
   throw source.config.at("tokenizer_class")
       .error(
           fmt::format("\"{}\" is not known how to make from a SentencePiece model; known are {}. "
                       "Save the tokenizer with Transformers: tokenizer.json has all of it",
-                      name, known));
+                      name, fmt::join(known, ", ")));
 }
 
 // Pairs that make a piece, the best piece first, and of one piece by the ids of its parts: the

@@ -171,6 +171,17 @@ void tell_left_truncation(const Json& config, const std::string& file) {
              file);
 }
 
+// The model's file may name the class in the place of the tokenizer's (mT5's does), as Transformers
+// has it.
+void take_class_of_model(const fs::path& folder, Json& config) {
+  constexpr const char* kClass = "tokenizer_class";
+  const fs::path file = folder / "config.json";
+  if (!config.value(kClass, Json()).is_null() || !fs::exists(file)) return;
+  const Json model = read_json(file.string(), ErrorKind::kModel);
+  if (const auto named = JsonNode(model, file.string()).find(kClass))
+    config[kClass] = named->text();
+}
+
 TokenizerParts read_parts(const std::string& path, const TokenizerOptions& options) {
   if (!fs::exists(path))
     throw Error(
@@ -180,13 +191,14 @@ TokenizerParts read_parts(const std::string& path, const TokenizerOptions& optio
   const bool is_folder = fs::is_directory(path);
   const fs::path folder = is_folder ? fs::path(path) : fs::path(path).parent_path();
   const std::string config_file = (folder / "tokenizer_config.json").string();
-  const Json config = read_tokenizer_config(folder);
+  Json config = read_tokenizer_config(folder);
   tell_left_truncation(config, config_file);
   const auto has = [&](const char* name) { return is_folder && fs::exists(folder / name); };
   const std::string extension = is_folder ? "" : fs::path(path).extension().string();
   if (extension == ".json" || has("tokenizer.json"))
     return read_tokenizer_json(is_folder ? folder / "tokenizer.json" : fs::path(path), options,
                                config, config_file);
+  take_class_of_model(folder, config);
   if (auto parts = has("vocab.txt") ? std::nullopt : read_bpe_parts(path, {config, config_file})) {
     parts->config_file = config_file;
     return std::move(*parts);

@@ -94,6 +94,8 @@ TrainTokenizerOptions TrainTokenizerOptions::read(Config& config) {
   out.text = config.get("text", out.text);
   out.special_tokens = config.get("special_tokens", is_wordpiece ? kBertTokens : kRobertaTokens);
   check_special_tokens(config, out.special_tokens);
+  if (is_unigram && !has_unknown(out.special_tokens))
+    out.special_tokens.insert(out.special_tokens.begin(), "<unk>");
   if (is_wordpiece && !has_unknown(out.special_tokens))
     throw config.error("special_tokens", "WordPiece needs [UNK] or <unk> among them");
   out.normalizer = config.get("normalizer", is_wordpiece ? Names{"bert_uncased"}

@@ -159,9 +159,7 @@ class UnigramTrainer {
  public:
   UnigramTrainer(const WordCounts& words, const UnigramTrainerOptions& options)
       : words_(words), options_(options), required_(required_characters()) {
-    const auto& special = options.special_tokens;
-    adds_unk_ = std::find(special.begin(), special.end(), options.unk_token) == special.end();
-    room_ = options.vocab_size - std::ssize(special) - (adds_unk_ ? 1 : 0);
+    room_ = options.vocab_size - std::ssize(options.special_tokens);
     if (std::ssize(required_) <= room_) return;
     throw Error(
         ErrorKind::kUsage,
@@ -188,7 +186,6 @@ class UnigramTrainer {
   const WordCounts& words_;
   const UnigramTrainerOptions& options_;
   const std::set<char32_t> required_;
-  bool adds_unk_ = false;
   int64_t room_ = 0;  // for pieces that are no special tokens
 
   ScoredPieces pieces_;
@@ -369,7 +366,6 @@ class UnigramTrainer {
     std::stable_sort(chosen.begin(), chosen.end(),
                      [](const auto& a, const auto& b) { return a.second > b.second; });
     TrainedUnigram out{{}, 0};
-    if (adds_unk_) out.pieces.emplace_back(options_.unk_token, 0.0);
     for (const std::string& token : options_.special_tokens) {
       if (token == options_.unk_token) out.unk_id = static_cast<int32_t>(out.pieces.size());
       out.pieces.emplace_back(token, 0.0);

@@ -16,7 +16,7 @@ namespace hone {
 struct UnigramTrainerOptions {
   int64_t vocab_size = 8'000;
   std::vector<std::string> special_tokens;  // the first ids
-  std::string unk_token = "<unk>";          // the first id, where it is no special token
+  std::string unk_token = "<unk>";          // one of them
   std::u32string initial_alphabet;          // characters that are pieces whatever the corpus has
   int64_t max_piece_length = 16;            // in characters
   double shrinking_factor = 0.75;           // pieces that a round leaves
