@@ -17,10 +17,15 @@ constexpr const char *kDelete = "delete", *kSwap = "swap", *kInsert = "insert",
 
 bool is_eda(const std::string& way) { return way == kDelete || way == kSwap || way == kInsert; }
 
-std::vector<std::string> without_eda(const std::vector<std::string>& ways) {
+// Names of the perturbations that the ways take words from; one that is inserted may be a synonym.
+std::vector<std::string> perturbations_of(const AugmentOptions& options) {
   std::vector<std::string> names;
-  for (const std::string& way : ways) {
-    if (!is_eda(way)) names.push_back(way);
+  const auto add = [&](const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const std::string& way : options.by) {
+    if (!is_eda(way)) add(way);
+    if (way == kInsert && !options.files.lexicon.empty()) add(kSynonyms);
   }
   return names;
 }
@@ -85,7 +90,8 @@ Augmenter::Augmenter(const AugmentOptions& options, const Task& task,
                             "texts, which a translation does not keep; \"by\" changes words "
                             "beside them",
                             task.info().name));
-  const std::vector<std::string> names = without_eda(options.by);
+  const std::vector<std::string> names = perturbations_of(options);
+  refuse_idle_file(names, options.files);
   if (!names.empty()) perturbations_ = make_perturbations(names, options.files);
 }
 

@@ -76,12 +76,17 @@ TEST(Augment, InsertsSynonymsBehindWords) {
   const testing_support::TemporaryFolder folder;
   const std::string lexicon = folder.write("l.txt", "one single\n");
   const auto classify = task("classify");
-  const Augmenter augmenter(options("{by: [insert, synonyms], words: 1, lexicon: " + lexicon + "}"),
-                            *classify);
-  std::set<std::string> seen;
-  for (int64_t row = 0; row < 40; ++row)
-    seen.insert(augmenter.changed(text_row("one"), row, 0)->fields["text"].get<std::string>());
-  EXPECT_EQ(seen, (std::set<std::string>{"single", "one single"}));
+  const auto written = [&](const std::string& by) {
+    const Augmenter augmenter(options("{by: " + by + ", words: 1, lexicon: " + lexicon + "}"),
+                              *classify);
+    std::set<std::string> seen;
+    for (int64_t row = 0; row < 40; ++row)
+      seen.insert(augmenter.changed(text_row("one"), row, 0)->fields["text"].get<std::string>());
+    return seen;
+  };
+  EXPECT_EQ(written("[insert, synonyms]"), (std::set<std::string>{"single", "one single"}));
+  EXPECT_EQ(written("[insert]"), (std::set<std::string>{"one single"}));
+  EXPECT_EQ(written("[insert, punctuation]").count("one single"), 1);
 }
 
 TEST(Augment, IsAFunctionOfSeedRowAndCopy) {
@@ -254,6 +259,9 @@ TEST(Augment, WhatCannotBeIsRefused) {
   const auto classify = task("classify");
   EXPECT_THAT(error_of([&] { Augmenter(options("{by: [synonyms]}"), *classify); }),
               HasSubstr("--lexicon"));
+  for (const char* idle : {"{lexicon: l.txt}", "{by: [delete], masked: folder}"})
+    EXPECT_THAT(error_of([&] { Augmenter(options(idle), *classify); }),
+                HasSubstr("which is not asked for"));
 }
 
 }  // namespace

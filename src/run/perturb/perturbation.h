@@ -41,6 +41,9 @@ struct NamedPerturbation {
   std::string name;
   std::unique_ptr<Perturbation> perturbation;
 };
+// Error(kUsage) for a file that none of these names reads.
+void refuse_idle_file(const std::vector<std::string>& names, const PerturbationFiles& files);
+
 // Those of these names, in their order. With no name: all that need no file, and those whose file
 // is given. Error(kUsage) for an unknown name, one that stands twice, and a file that is missing or
 // that none of them reads.

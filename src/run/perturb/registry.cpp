@@ -36,6 +36,8 @@ std::vector<std::string> usual_names(const PerturbationFiles& files) {
   return names;
 }
 
+}  // namespace
+
 void refuse_idle_file(const std::vector<std::string>& names, const PerturbationFiles& files) {
   for (const PerturbationInfo& info : perturbations()) {
     const bool is_named = std::find(names.begin(), names.end(), info.name) != names.end();
@@ -46,8 +48,6 @@ void refuse_idle_file(const std::vector<std::string>& names, const PerturbationF
                               files.*info.file, info.name));
   }
 }
-
-}  // namespace
 
 std::vector<NamedPerturbation> make_perturbations(const std::vector<std::string>& asked,
                                                   const PerturbationFiles& files) {
