@@ -34,6 +34,11 @@ const Json& neutral_elsewhere() {
                               {"exponential_decay_length_penalty", Json()},
                               {"guidance_scale", 1.0},
                               {"watermarking_config", Json()},
+                              {"min_length", 0},
+                              {"max_time", Json()},
+                              {"renormalize_logits", false},
+                              {"remove_invalid_values", false},
+                              {"forced_decoder_ids", Json()},
                               {"num_return_sequences", 1}};
   return values;
 }

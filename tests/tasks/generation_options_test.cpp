@@ -12,8 +12,10 @@
 namespace hone {
 namespace {
 
+using testing::AnyOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing_support::error_of;
 using testing_support::TemporaryFolder;
 
@@ -52,6 +54,17 @@ TEST_F(GenerationOptionsTest, TheSectionComesBeforeTheModelAndTheModelBeforeTheU
   EXPECT_EQ(settings.tokens.early_stopping, EarlyStopping::kNever);
   EXPECT_EQ(settings.tokens.top_k, 50);
   EXPECT_THAT(settings.stop_strings, ElementsAre("\n"));
+}
+
+TEST_F(GenerationOptionsTest, TellsWhatAModelAsksForThatIsNotDone) {
+  write(
+      R"({"min_length": 56, "forced_decoder_ids": [[1, 5]], "typical_p": 1.0, "max_time": null})");
+  testing::internal::CaptureStderr();
+  begun("");
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(told, HasSubstr("\"min_length\": 56 is not done here"));
+  EXPECT_THAT(told, HasSubstr("\"forced_decoder_ids\": [[1,5]] is not done here"));
+  EXPECT_THAT(told, Not(AnyOf(HasSubstr("typical_p"), HasSubstr("max_time"))));
 }
 
 TEST_F(GenerationOptionsTest, WithoutAFileOfItsOwnTheModelsEndIsThatOfConfigJson) {
