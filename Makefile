@@ -26,11 +26,12 @@ configure: setup
 
 test-cpp: build
 	ctest --test-dir $(BUILD) --output-on-failure -j "$$(nproc)"
-	@awk '/^\[  CASES   \].* methods and / {n += $$4} END {print n " cases of methods, families and tasks"}' \
+	@awk '/^\[  CASES   \].* methods and / {cases += $$4} /^\[  PASSED  \] [0-9]/ {passed += $$4} /^\[  SKIPPED \] [0-9]/ {skipped += $$4} \
+	      END {print cases " cases of methods, families and tasks"; print passed " C++ tests passed, " skipped + 0 " skipped"}' \
 	  $(BUILD)/Testing/Temporary/LastTest.log
 
 test-python: build setup-peers
-	$(PEERS) -m pytest -q tests
+	OMP_NUM_THREADS=1 $(PEERS) -m pytest -q -n "$$(nproc)" --dist loadfile tests
 
 attack: build setup-peers  ## the attacks of tests/attack in their long form: faults of files, mutated files, a hostile hub; answers in every kind of batch; damaged data; the lists of examples/suites on their data; every tokenizer on all texts of ../shared/data
 	HONE_ATTACK=1 $(PEERS) -m pytest -q tests/attack tests/e2e/test_batches.py tests/e2e/test_stages_and_suites.py
