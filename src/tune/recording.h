@@ -1,5 +1,5 @@
-// Launches that a device keeps as a graph, through libtorch (at::accelerator::Graph), which needs
-// no header of CUDA. A libtorch from before it came has none.
+// Launches that a device keeps as a graph, through libtorch (at::cuda::CUDAGraph), where hone is
+// built with the headers of CUDA.
 #pragma once
 
 #include <c10/core/Device.h>
