@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "data/word_units.h"
 #include "run/back_translation.h"
@@ -19,14 +20,15 @@ bool is_eda(const std::string& way) { return way == kDelete || way == kSwap || w
 
 // Names of the perturbations that the ways take words from; one that is inserted may be a synonym.
 std::vector<std::string> perturbations_of(const AugmentOptions& options) {
-  std::vector<std::string> names;
-  const auto add = [&](const std::string& name) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  const auto stands_in = [](const std::vector<std::string>& all, const char* name) {
+    return std::find(all.begin(), all.end(), name) != all.end();
   };
-  for (const std::string& way : options.by) {
-    if (!is_eda(way)) add(way);
-    if (way == kInsert && !options.files.lexicon.empty()) add(kSynonyms);
-  }
+  std::vector<std::string> names;
+  std::copy_if(options.by.begin(), options.by.end(), std::back_inserter(names),
+               [](const std::string& way) { return !is_eda(way); });
+  if (stands_in(options.by, kInsert) && !options.files.lexicon.empty() &&
+      !stands_in(names, kSynonyms))
+    names.emplace_back(kSynonyms);
   return names;
 }
 
@@ -91,8 +93,10 @@ Augmenter::Augmenter(const AugmentOptions& options, const Task& task,
                             "beside them",
                             task.info().name));
   const std::vector<std::string> names = perturbations_of(options);
-  refuse_idle_file(names, options.files);
-  if (!names.empty()) perturbations_ = make_perturbations(names, options.files);
+  if (names.empty())
+    refuse_idle_file(names, options.files);
+  else
+    perturbations_ = make_perturbations(names, options.files);
 }
 
 // The word at `place` and the next one of its text change places.

@@ -259,6 +259,8 @@ TEST(Augment, WhatCannotBeIsRefused) {
   const auto classify = task("classify");
   EXPECT_THAT(error_of([&] { Augmenter(options("{by: [synonyms]}"), *classify); }),
               HasSubstr("--lexicon"));
+  EXPECT_THAT(error_of([&] { Augmenter(options("{by: [typos, typos]}"), *classify); }),
+              HasSubstr("stands twice"));
   for (const char* idle : {"{lexicon: l.txt}", "{by: [delete], masked: folder}"})
     EXPECT_THAT(error_of([&] { Augmenter(options(idle), *classify); }),
                 HasSubstr("which is not asked for"));
