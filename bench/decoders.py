@@ -46,6 +46,7 @@ BEST = {
 CANDIDATES = {
     "best": {},
     "fp32": {"precision": "fp32"},
+    "bf16": {"precision": "bf16"},
     "eager attention": {"attention": "eager"},
     "without packing": {"packing": False, "batch": 4},
     "foreach AdamW": {"optimizer": "adamw_torch"},

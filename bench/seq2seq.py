@@ -35,6 +35,7 @@ BEST = {"precision": PRECISION, "attention": "sdpa", "group_by_length": True}
 CANDIDATES = {
     "best": {},
     "fp32": {"precision": "fp32"},
+    "bf16": {"precision": "bf16"},
     "eager attention": {"attention": "eager"},
     "batches as they come": {"group_by_length": False},
     "foreach AdamW": {"optimizer": "adamw_torch"},
